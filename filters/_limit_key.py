@@ -1,0 +1,125 @@
+"""Whom a limit counts: from the parts of its key to one function that reads them off an exchange.
+
+A part that the request lacks is stood in for by the client's address, marked so that an address is never
+taken for a project of that name. Parts are members of a tuple: `abc` and `def` are not `abcde` and `f`.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from hashlib import blake2b
+from ipaddress import IPv6Address, ip_address
+
+from gateway.api import Exchange, Fact
+from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
+
+KeyFunction = Callable[[Exchange], Hashable]
+
+_LONG = 128
+_MEMO_MAX = 4096
+
+
+class _Networks(dict[str, tuple[str, str]]):
+    """A bounded memo from an address to the part that stands for it: itself, or its /64 for IPv6."""
+
+    def __missing__(self, address: str) -> tuple[str, str]:
+        if len(self) >= _MEMO_MAX:
+            self.clear()
+        part = self[address] = ("client_ip", _network(address))
+        return part
+
+
+def _network(address: str) -> str:
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a Unix socket has no address
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
+
+
+_networks = _Networks()
+
+
+def key_function(parts: Sequence[str]) -> KeyFunction:
+    """The function that gives the key of an exchange; equal keys share a cell."""
+    functions = tuple(map(_part, parts))
+    if len(functions) == 1:
+        return functions[0]
+    if len(functions) == 2:
+        first, second = functions
+        return lambda exchange: (first(exchange), second(exchange))
+    return lambda exchange: tuple([function(exchange) for function in functions])
+
+
+def key_facts(parts: Sequence[str]) -> frozenset[Fact]:
+    """What that function reads."""
+    facts = {CLIENT}
+    for part in parts:
+        if part in ("project_id", "user_id", "token"):
+            facts.add(PRINCIPAL)
+        elif part == "route":
+            facts.add(ROUTE)
+        elif part == "method":
+            facts.add(METHOD)
+        elif part != "client_ip":
+            facts.add(header(part.removeprefix("header:")))
+    return frozenset(facts)
+
+
+def _part(part: str) -> KeyFunction:
+    plain = _PARTS.get(part)
+    return plain if plain is not None else _header(part.removeprefix("header:"))
+
+
+def _project_id(exchange: Exchange) -> Hashable:
+    principal = exchange.principal
+    return (principal.project_id if principal is not None else None) or _networks[exchange.client]
+
+
+def _user_id(exchange: Exchange) -> Hashable:
+    principal = exchange.principal
+    return (principal.user_id if principal is not None else None) or _networks[exchange.client]
+
+
+def _token(exchange: Exchange) -> Hashable:
+    principal = exchange.principal
+    return (principal.token_key if principal is not None else None) or _networks[exchange.client]
+
+
+def _client_ip(exchange: Exchange) -> Hashable:
+    return _networks[exchange.client]
+
+
+def _route(exchange: Exchange) -> Hashable:
+    route = exchange.route
+    return route.name if route is not None else _networks[exchange.client]
+
+
+def _method(exchange: Exchange) -> Hashable:
+    return exchange.method
+
+
+def _header(name: str) -> KeyFunction:
+    def read(exchange: Exchange) -> Hashable:
+        value = exchange.request.headers.get(name)
+        if not value:
+            return _networks[exchange.client]
+        if (
+            len(value) > _LONG
+        ):  # the table keeps keys: it must not keep what a client can make as long as it likes
+            return ("long", blake2b(value.encode("latin-1"), digest_size=16).hexdigest())
+        return value
+
+    return read
+
+
+_PARTS: dict[str, KeyFunction] = {
+    "project_id": _project_id,
+    "user_id": _user_id,
+    "client_ip": _client_ip,
+    "token": _token,
+    "route": _route,
+    "method": _method,
+}

@@ -1,0 +1,49 @@
+"""What `token_auth` remembers of tokens: those accepted, and apart from them those refused, both bounded.
+
+A token is never a key here: a keyed digest stands for it. Deadlines are compared with the exchange's clock
+at every hit, so that an entry is never used after its time, whenever it is dropped.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from gateway.api import Note, Principal
+from gateway.http.fields import Fields
+
+
+class Accepted(NamedTuple):
+    """A token that a provider vouches for, with all that a request needs of it built beforehand.
+
+    until    monotonic instant after which a provider is asked again
+    expires  wall-clock second at which the token ends; infinite for never
+    """
+
+    until: float
+    expires: float
+    principal: Principal
+    fields: Fields
+    note: Note
+
+
+class Refused(NamedTuple):
+    """A token that was refused for good, until a monotonic instant."""
+
+    until: float
+    reason: str
+    place: int | None
+
+
+class TokenCache:
+    """Digests of tokens to what was decided; the least used are forgotten first."""
+
+    def __init__(self, key: bytes, size: int, negative_size: int) -> None:
+        self._hash = hashlib.blake2b(key=key, digest_size=16)
+        self.accepted: LRUCache[bytes, Accepted] = LRUCache(size)
+        self.refused: LRUCache[bytes, Refused] = LRUCache(negative_size)
+
+    def digest(self, token: bytes) -> bytes:
+        keyed = self._hash.copy()  # a third cheaper than taking up the key each time
+        keyed.update(token)
+        return keyed.digest()

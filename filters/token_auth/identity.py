@@ -1,0 +1,113 @@
+"""The header fields that tell an upstream who is calling: what is stripped, and what is set.
+
+An upstream behind WSGI or CGI folds `-` and `_` into one, so a client's `X_User_Id` would arrive as a second
+value of `X-User-Id`. Every spelling goes.
+"""
+
+from itertools import product
+from typing import Final
+
+from gateway.api import Principal
+from gateway.http.fields import Fields, RawField, encoded
+
+# keystonemiddleware's 31 names are these, with the X-Service-* twins of the first group.
+_TWINNED = (
+    "Identity-Status",
+    "User-Id",
+    "User-Name",
+    "User-Domain-Id",
+    "User-Domain-Name",
+    "Project-Id",
+    "Project-Name",
+    "Project-Domain-Id",
+    "Project-Domain-Name",
+    "Domain-Id",
+    "Domain-Name",
+    "Roles",
+)
+_SINGLE = (
+    "X-Is-Admin-Project",
+    "X-Service-Catalog",
+    "X-User",
+    "X-Role",
+    "X-Tenant-Id",
+    "X-Tenant-Name",
+    "X-Tenant",
+    "OpenStack-System-Scope",  # keystonemiddleware sets it and forgets to strip it
+)
+# What Repose adds for its upstreams; an upstream that was behind Repose believes these.
+_REPOSE = (
+    "X-Authorization",
+    "X-PP-User",
+    "X-PP-Groups",
+    "X-Catalog",
+    "X-Token-Expires",
+    "X-Default-Region",
+    "X-Impersonator-Id",
+    "X-Impersonator-Name",
+    "X-Impersonator-Roles",
+    "X-Map-Roles",
+    "X-Relevant-Roles",
+    "X-Authenticated-By",
+    "X-Contact-Id",
+    "X-Auth-Token-Key",
+    "X-Delegated",
+)
+
+# The deprecated names have no twins in keystonemiddleware, but an upstream may read them as it does the others.
+_SERVICE = tuple(
+    f"X-Service-{name}" for name in (*_TWINNED, "User", "Role", "Tenant-Id", "Tenant-Name", "Tenant")
+)
+
+IDENTITY_NAMES: Final = (*(f"X-{name}" for name in _TWINNED), *_SINGLE, *_SERVICE, *_REPOSE)
+
+
+def spellings(name: str) -> frozenset[bytes]:
+    """Lower-case `name` with every choice of `-` or `_` at each place that has one of them."""
+    parts = name.lower().replace("_", "-").split("-")
+    return frozenset(
+        "".join(part + mark for part, mark in zip(parts, (*marks, ""), strict=True)).encode("ascii")
+        for marks in product("-_", repeat=len(parts) - 1)
+    )
+
+
+STRIPPED: Final = frozenset(spelling for name in IDENTITY_NAMES for spelling in spellings(name))
+"""Lower-case names, in every spelling, of the fields that only the gateway may set."""
+
+INVALID: Final = Fields([(b"X-Identity-Status", b"Invalid")])
+
+
+def identity_fields(principal: Principal) -> Fields:
+    """The fields that tell the upstream of `principal`; unknown things are left out.
+
+    Text travels as UTF-8. Raises ValueError, naming the field, for text that cannot travel.
+    """
+    roles = ",".join(principal.roles)
+    if roles.count(",") > len(principal.roles) - 1 and principal.roles:
+        raise ValueError("a comma in X-Roles: a role would become two")
+    values = (
+        ("X-Identity-Status", "Confirmed"),
+        ("X-User-Id", principal.user_id),
+        ("X-User-Name", principal.user_name),
+        ("X-User-Domain-Id", principal.user_domain_id),
+        ("X-User-Domain-Name", principal.user_domain_name),
+        ("X-Project-Id", principal.project_id),
+        ("X-Project-Name", principal.project_name),
+        ("X-Project-Domain-Id", principal.project_domain_id),
+        ("X-Project-Domain-Name", principal.project_domain_name),
+        ("X-Roles", roles),
+        # Deprecated since Keystone v3 and still read; X-Tenant is the name in code, whatever its page says.
+        ("X-User", principal.user_name),
+        ("X-Role", roles),
+        ("X-Tenant-Id", principal.project_id),
+        ("X-Tenant-Name", principal.project_name),
+        ("X-Tenant", principal.project_name),
+    )
+    return Fields([_line(name, value) for name, value in values if value])
+
+
+def _line(name: str, value: str) -> RawField:
+    try:
+        return encoded(name, value.encode("utf-8"))
+    except ValueError:  # a control character, or half of a surrogate pair
+        raise ValueError(f"a character that cannot travel in {name}") from None

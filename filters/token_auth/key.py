@@ -1,0 +1,200 @@
+"""Keys for signed tokens: PEM, JWK and JWK Set (RFC 7517), each bound to the algorithms it may verify.
+
+Only the arithmetic is PyJWT's. Which key may verify what is decided here, because PyJWT takes a JWK whose
+`use` or `key_ops` forbids it, and padded base64.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt.algorithms import Algorithm, get_default_algorithms
+from jwt.exceptions import PyJWTError
+
+from filters.token_auth.option import KeyOptions
+from gateway.api import Secret, Services
+
+_ALGORITHMS: Final[dict[str, Algorithm]] = get_default_algorithms()
+_CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
+_PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("x", "y"), "OKP": ("x",), "oct": ("k",)}
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
+_RSA_BITS = 2048  # RFC 7518 section 3.3
+_HASH_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518 section 3.2: a key at least as long
+
+
+class Unsuitable(ValueError):  # noqa: N818 - it names what the key is
+    """A sound key that may not, or cannot, verify with the algorithms asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key that is trusted: for these algorithms, and under this `kid` when it has one."""
+
+    kid: str | None
+    algorithms: frozenset[str]
+    material: Any
+
+    def verifies(self, algorithm: str, signed: bytes, signature: bytes) -> bool:
+        try:
+            return bool(_ALGORITHMS[algorithm].verify(signed, self.material, signature))
+        except (ValueError, TypeError, UnsupportedAlgorithm, PyJWTError):
+            return False
+
+
+def load_keys(options: KeyOptions, services: Services) -> tuple[list[Key], bytes]:
+    """The keys of one entry and a digest of their text. Raises ValueError that says what is wrong with them."""
+    form = "pem" if options.pem is not None else "jwk" if options.jwk is not None else "jwks"
+    source = getattr(options, form)
+    if isinstance(source, Secret):
+        text, place = source.reveal().encode("utf-8"), form
+    else:
+        place = f"{form}: {source}"
+        try:
+            text = services.read_file(source)
+        except OSError as error:
+            raise ValueError(f"{form}: cannot read {source}: {error.strerror or error}") from None
+    try:
+        keys = _parse(form, text, frozenset(options.algorithms))
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    return keys, hashlib.sha256(repr((form, text, options.algorithms)).encode()).digest()
+
+
+def _parse(form: str, text: bytes, algorithms: frozenset[str]) -> list[Key]:
+    if form == "pem":
+        return [_pem(text, algorithms)]
+    document = _object(text)
+    if form == "jwk":
+        return [_jwk(document, algorithms)]
+    members = document.get("keys")
+    if not isinstance(members, list):
+        raise ValueError("a JSON Web Key Set has a list named keys")
+    keys = []
+    for member in members:
+        if not isinstance(member, dict):
+            raise ValueError("a member of keys is not an object")
+        try:
+            keys.append(_jwk(member, algorithms))
+        except (
+            Unsuitable
+        ):  # a set holds encryption keys too, and those of algorithms to come: RFC 7517 section 5
+            continue
+    if not keys:
+        raise ValueError(f"no key in the set verifies with {', '.join(sorted(algorithms))}")
+    return keys
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(text.decode("utf-8"), object_pairs_hook=without_duplicates)
+    except (ValueError, RecursionError):
+        raise ValueError("not a JSON object, or one that names a member twice") from None
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    return document
+
+
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of a JSON object; ValueError when a name stands twice (RFC 7519 section 4)."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return members
+
+
+def _pem(text: bytes, algorithms: frozenset[str]) -> Key:
+    if b"PRIVATE KEY" in text:
+        raise ValueError("a private key; verifying needs the public one only")
+    try:
+        if b"BEGIN CERTIFICATE" in text:
+            public: object = x509.load_pem_x509_certificate(text).public_key()
+        else:
+            public = load_pem_public_key(text)
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("not a public key or certificate in PEM form") from None
+    return _bound(None, public, algorithms, algorithms)
+
+
+def _jwk(jwk: Mapping[str, Any], algorithms: frozenset[str]) -> Key:
+    kty, kid = jwk.get("kty"), jwk.get("kid")
+    members = _PUBLIC_MEMBERS.get(kty) if isinstance(kty, str) else None
+    if members is None:
+        raise Unsuitable("the key's kty is none of RSA, EC, OKP, oct")
+    if kid is not None and not isinstance(kid, str):
+        raise ValueError("the key's kid is not text")
+    if jwk.get("use", "sig") != "sig":
+        raise Unsuitable("the key's use is not sig")
+    operations = jwk.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        raise Unsuitable("the key's key_ops do not hold verify")
+    asked = algorithms
+    if "alg" in jwk:
+        asked = frozenset({jwk["alg"]}) & algorithms if isinstance(jwk["alg"], str) else frozenset()
+        if not asked:
+            raise Unsuitable("the key's alg is not one of the algorithms")
+    if kty != "oct" and not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise ValueError("a private key; verifying needs the public one only")
+    for member in members:
+        value = jwk.get(member)
+        if not isinstance(value, str):
+            raise ValueError(f"the key has no {member}")
+        from_base64url(value.encode("ascii", "replace"))
+    if kty in ("EC", "OKP") and jwk.get("crv") not in ("P-256", "P-384", "P-521", "Ed25519"):
+        raise Unsuitable("the key's crv is none of P-256, P-384, P-521, Ed25519")
+    public = {name: jwk[name] for name in ("kty", "crv", *members) if name in jwk}
+    return _bound(kid, _material(public), asked, algorithms)
+
+
+def _material(jwk: Mapping[str, Any]) -> object:
+    family = {"RSA": "RS256", "OKP": "EdDSA", "oct": "HS256"}.get(jwk["kty"], "ES256")
+    if jwk["kty"] == "oct":
+        return from_base64url(jwk["k"].encode("ascii"))
+    try:
+        return _ALGORITHMS[family].from_jwk(dict(jwk))
+    except (ValueError, TypeError, PyJWTError):
+        raise ValueError("the key's members do not make a key") from None
+
+
+def _bound(kid: str | None, public: object, asked: frozenset[str], pinned: frozenset[str]) -> Key:
+    """The key with those of the `asked` algorithms that are for its kind; `pinned` names them in the error."""
+    fitting = frozenset(name for name in asked if _fits(name, public))
+    if not fitting:
+        raise Unsuitable(f"the key is not one for {', '.join(sorted(pinned))}")
+    if isinstance(public, RSAPublicKey) and public.key_size < _RSA_BITS:
+        raise ValueError(f"an RSA key of {public.key_size} bits; at least {_RSA_BITS} are needed")
+    if isinstance(public, bytes):
+        needed = max(_HASH_BYTES[name] for name in fitting)
+        if len(public) < needed:
+            raise ValueError(f"a shared secret of {len(public)} bytes; at least {needed} are needed")
+    return Key(kid, fitting, public)
+
+
+def _fits(algorithm: str, public: object) -> bool:
+    if isinstance(public, bytes):
+        return algorithm.startswith("HS")
+    if isinstance(public, RSAPublicKey):
+        return algorithm.startswith(("RS", "PS"))
+    if isinstance(public, EllipticCurvePublicKey):
+        return _CURVES.get(algorithm) == public.curve.name
+    return isinstance(public, Ed25519PublicKey) and algorithm == "EdDSA"
+
+
+def from_base64url(segment: bytes) -> bytes:
+    """The bytes of unpadded base64url, in its one canonical spelling (RFC 7515 section 2), or ValueError."""
+    try:
+        raw = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    except binascii.Error:
+        raise ValueError("not base64url in canonical form") from None
+    if base64.urlsafe_b64encode(raw).rstrip(b"=") != segment:
+        raise ValueError("not base64url in canonical form")
+    return raw

@@ -1,0 +1,305 @@
+"""The options of `token_auth`, and what is wrong with them before a key or a file is read."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from filters.token_auth.identity import STRIPPED
+from gateway.api import Duration, Fact, Options, Secret
+from gateway.api.fact import CLOCK, header
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+AlgorithmName = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "HS256",
+    "HS384",
+    "HS512",
+]
+
+
+def _header_name(value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError("not a header field name")
+    if value.lower().encode("ascii") in STRIPPED:
+        raise ValueError("this field is set for the upstream, a client's own is stripped")
+    return value
+
+
+def _instant(value: Any) -> Any:
+    """Seconds since the epoch of a number, or of an ISO 8601 date and time with a zone."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(
+                "expected a time such as 2030-12-31T23:59:59Z, or seconds since the epoch"
+            ) from None
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("the time has no zone; add Z for UTC")
+        return value.timestamp()
+    return value
+
+
+def _header_value(value: str) -> str:
+    if not value or value != value.strip():
+        raise ValueError("expected text without outer white space")
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ValueError("a control character cannot travel in a header field")
+    return value
+
+
+def _role(value: str) -> str:
+    if "," in value:
+        raise ValueError("a comma separates roles in X-Roles, so a role cannot hold one")
+    return _header_value(value)
+
+
+def _digest(value: Secret) -> Secret:
+    if not _SHA256.fullmatch(value.reveal()):
+        raise ValueError("expected 64 hexadecimal digits")
+    return value
+
+
+def _token(value: Secret) -> Secret:
+    text = value.reveal()
+    if not text.isascii() or not text or text != text.strip() or not text.isprintable():
+        raise ValueError("a token is printable ASCII without outer white space")
+    return value
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _key_source(value: Any) -> Any:
+    """A path stays text; an inline key, which may be a shared secret, becomes one."""
+    if isinstance(value, dict):
+        return Secret(json.dumps(value))
+    if isinstance(value, str) and value.lstrip().startswith(("{", "-----BEGIN")):
+        return Secret(value)
+    return value
+
+
+def _url(value: str) -> str:
+    if not re.fullmatch(r"https?://[!#-\[\]-~]+", value):
+        raise ValueError("expected an http or https URL")
+    return value
+
+
+Instant = Annotated[
+    float,
+    BeforeValidator(_instant),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "format": "date-time"}]}),
+]
+Text = Annotated[str, AfterValidator(_header_value)]
+Role = Annotated[str, AfterValidator(_role)]
+KeySource = Annotated[
+    str | Secret,
+    BeforeValidator(_key_source),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
+
+
+def _exactly_one(*names: str) -> Callable[[Any], Any]:
+    def check(model: Any) -> Any:
+        if sum(getattr(model, name) is not None for name in names) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(names)}")
+        return model
+
+    return check
+
+
+class StaticToken(Options):
+    """One token and the caller it stands for."""
+
+    token: Annotated[Secret, AfterValidator(_token)] | None = Field(
+        default=None, description="The token itself."
+    )
+    token_sha256: Annotated[Secret, AfterValidator(_digest)] | None = Field(
+        default=None,
+        description="SHA-256 of the token in hexadecimal, where the token must not stand in the file.",
+    )
+    user: Text | None = Field(default=None, description="The user's name.")
+    user_id: Text | None = Field(default=None, description="The user's id.")
+    project_id: Text | None = Field(default=None, description="The project's id.")
+    project_name: Text | None = Field(default=None, description="The project's name.")
+    roles: tuple[Role, ...] = Field(
+        default=(), description="Names of the roles that the user holds in the project."
+    )
+    expires: Instant | None = Field(
+        default=None,
+        description="When the token stops being valid: ISO 8601 with a zone, or seconds since the epoch.",
+    )
+
+    _one_form = model_validator(mode="after")(_exactly_one("token", "token_sha256"))
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> "StaticToken":
+        if self.user is None and self.user_id is None:
+            raise ValueError("expected user_id or user: a token stands for somebody")
+        return self
+
+
+class StaticOptions(Options):
+    """Tokens written down: for tests, for machines, for a first try."""
+
+    tokens: tuple[StaticToken, ...] | None = Field(default=None, description="The tokens, inline.")
+    file: str | None = Field(
+        default=None, description="A YAML file with the same list, read when the configuration is loaded."
+    )
+
+    _one_form = model_validator(mode="after")(_exactly_one("tokens", "file"))
+
+
+class KeyOptions(Options):
+    """A key, or a set of keys, and the algorithms that it may verify."""
+
+    pem: KeySource | None = Field(
+        default=None,
+        description="A public key or certificate in PEM form: the path of a file, or the text itself.",
+    )
+    jwk: KeySource | None = Field(
+        default=None, description="One JSON Web Key: the path of a file, or the key itself."
+    )
+    jwks: KeySource | None = Field(
+        default=None,
+        description="A JSON Web Key Set: the path of a file, or the set itself. "
+        "Members that cannot verify with the algorithms are skipped.",
+    )
+    algorithms: tuple[AlgorithmName, ...] = Field(
+        min_length=1,
+        description="The only algorithms that this key verifies; a token that names another is refused.",
+    )
+
+    _one_form = model_validator(mode="after")(_exactly_one("pem", "jwk", "jwks"))
+
+
+class ClaimOptions(Options):
+    """Which claim tells what. A name with dots finds a nested claim, unless a claim has that very name."""
+
+    user_id: str = Field(
+        default="sub", min_length=1, description="The user's id; a token without it is refused."
+    )
+    user: str | None = Field(
+        default=None, min_length=1, description="The user's name, e.g. preferred_username."
+    )
+    user_domain_id: str | None = Field(default=None, min_length=1, description="The id of the user's domain.")
+    user_domain_name: str | None = Field(
+        default=None, min_length=1, description="The name of the user's domain."
+    )
+    project_id: str | None = Field(
+        default="project_id",
+        min_length=1,
+        description="The project's id; openstack_project_id in Keystone's JWS tokens.",
+    )
+    project_name: str | None = Field(default=None, min_length=1, description="The project's name.")
+    project_domain_id: str | None = Field(
+        default=None, min_length=1, description="The id of the project's domain."
+    )
+    project_domain_name: str | None = Field(
+        default=None, min_length=1, description="The name of the project's domain."
+    )
+    roles: str | None = Field(
+        default="roles",
+        min_length=1,
+        description="The roles: a list of names, or one text of names parted by spaces. E.g. realm_access.roles.",
+    )
+
+
+class JwtOptions(Options):
+    """Signed tokens (RFC 7519), verified here with keys that are at hand."""
+
+    keys: tuple[KeyOptions, ...] = Field(
+        min_length=1,
+        description="The keys that are trusted. A token's kid chooses among them and never adds one.",
+    )
+    issuer: str | None = Field(
+        default=None, min_length=1, description="What iss must be; unset, iss is not looked at."
+    )
+    audience: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
+        default=(),
+        description="Names of this service, one of which aud must hold. Unset, a token that has an aud is refused, "
+        "because it is meant for somebody else (RFC 7519 section 4.1.3).",
+    )
+    leeway: Duration = Field(
+        default=10.0,
+        le=300.0,
+        description="How far the issuer's clock may differ when exp, nbf and iat are judged.",
+    )
+    claims: ClaimOptions = Field(
+        default=ClaimOptions(), description="Which claim tells what of the user, project and roles."
+    )
+
+
+class ProviderOptions(Options):
+    """One provider: a mapping with its kind as the only key."""
+
+    static: StaticOptions | None = Field(default=None, description="Tokens written down here or in a file.")
+    jwt: JwtOptions | None = Field(
+        default=None, description="Signed tokens, verified with keys that are at hand."
+    )
+
+    _one_kind = model_validator(mode="after")(_exactly_one("static", "jwt"))
+
+
+class CacheOptions(Options):
+    """What is remembered of tokens, so that a token is not judged afresh with every request."""
+
+    ttl: Duration = Field(
+        default=300.0,
+        description="How long an accepted token is trusted without asking again, but never beyond its expiry.",
+    )
+    size: int = Field(
+        default=10_000, ge=1, description="How many accepted tokens are remembered; the least used go first."
+    )
+    negative_ttl: Duration = Field(
+        default=5.0,
+        description="How long a refused token stays refused. Failures of a provider are never remembered.",
+    )
+    negative_size: int = Field(
+        default=10_000, ge=1, description="How many refused tokens are remembered, apart from accepted."
+    )
+
+
+class TokenAuthConfig(Options):
+    header: Annotated[str, AfterValidator(_header_name)] = Field(
+        default="X-Auth-Token", description="The request header field that carries the token."
+    )
+    providers: tuple[ProviderOptions, ...] = Field(
+        min_length=1, description="Who is asked for the token, in this order, until one knows it."
+    )
+    cache: CacheOptions = Field(default=CacheOptions(), description="What is remembered of tokens.")
+    optional: bool = Field(
+        default=False,
+        description="Pass a request without a valid token, marked X-Identity-Status: Invalid, for an upstream that "
+        "decides itself. Two tokens in one request are refused all the same.",
+    )
+    forward_token: bool = Field(
+        default=True,
+        description="Leave the token on the request. Off where the upstream trusts the identity fields alone.",
+    )
+    auth_url: Annotated[str, AfterValidator(_url)] | None = Field(
+        default=None,
+        description='Where clients get a token; sent with a 401 as WWW-Authenticate: Keystone uri="...". '
+        "Unset, the scheme is sent alone.",
+    )
+
+    def reads(self) -> frozenset[Fact]:
+        return frozenset({header(self.header), CLOCK})

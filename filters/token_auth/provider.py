@@ -1,0 +1,60 @@
+"""What a provider is: somebody who can be asked whether a token is good, and for whom."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeAlias
+
+from gateway.api import Exchange, Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A definite no: the provider knows the token and refuses it. No other provider is asked.
+
+    lasting  False when the token may become valid by waiting, so that the no must not be remembered
+    """
+
+    reason: str
+    lasting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The provider cannot judge the token now, which says nothing of the token. Never remembered."""
+
+    retry_after: int
+
+
+Answer: TypeAlias = Principal | Refusal | Unavailable | None
+"""None: not a token of this provider, the next one is asked."""
+
+
+class Provider(Protocol):
+    """Asked for a token that is not in the cache.
+
+    `look_up` answers at once where it can, and returns an awaitable only where it must ask over the network;
+    such a provider joins concurrent questions for one token by itself. It never raises for a bad token.
+
+    kind         its key in the configuration
+    fingerprint  changes with whatever the provider trusts (tokens, keys), also where only a file's content
+                 changed: what is remembered of tokens is dropped with it
+    """
+
+    kind: ClassVar[str]
+    fingerprint: bytes
+
+    def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]: ...
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class LocalProvider:
+    """Base of the providers that need no network."""
+
+    async def start(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return

@@ -1,0 +1,39 @@
+"""The contract between the gateway and its filters: all that a filter may import, and no more."""
+
+from gateway.api.body import Body, too_large
+from gateway.api.exchange import Exchange, Instant, Note, Request, Route, ShadowExchange
+from gateway.api.fact import Fact
+from gateway.api.filter import Filter, Options, Services, facts_of
+from gateway.api.option import Duration, Secret, Size
+from gateway.api.principal import Principal
+from gateway.api.reason import REASONS
+from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
+
+API_VERSION = 1
+
+__all__ = [
+    "API_VERSION",
+    "REASONS",
+    "Body",
+    "Duration",
+    "Exchange",
+    "Fact",
+    "Fault",
+    "Filter",
+    "Instant",
+    "Note",
+    "Options",
+    "Principal",
+    "Refused",
+    "Request",
+    "Response",
+    "Route",
+    "Rule",
+    "Secret",
+    "Services",
+    "ShadowExchange",
+    "Size",
+    "Verdict",
+    "facts_of",
+    "too_large",
+]

@@ -1,0 +1,71 @@
+"""A message body as a filter sees it: whole already, or a stream to be wrapped or collected."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+Wrapper: TypeAlias = Callable[[bytes], bytes]
+
+
+class Body:
+    """The body of a request or a response.
+
+    complete  the bytes, when all of them are here already; None while they still arrive
+    length    in bytes, when it is known (Content-Length, or a complete body); None for a chunked stream
+
+    `wrap(fn)` lets `fn` see each chunk on its way, then b"" once at the end; what it returns goes on.
+    It may raise `Refused(fault)`: before the head of the response has left, the fault is answered;
+    after, the connection is aborted. A wrapper that changes the number of bytes says `resizes=True`.
+
+    `await collect(limit)` waits for the whole body and returns it; over `limit` bytes it raises
+    `Refused` with a 413. A collected body is `complete` from then on.
+    """
+
+    __slots__ = ("complete", "length", "resized", "wrappers")
+
+    def __init__(self, complete: bytes | None = b"", length: int | None = None) -> None:
+        self.complete = complete
+        self.length = len(complete) if complete is not None else length
+        self.wrappers: tuple[Wrapper, ...] = ()
+        self.resized = False
+
+    def wrap(self, fn: Wrapper, *, resizes: bool = False) -> None:
+        self.wrappers = (*self.wrappers, fn)
+        if resizes:
+            self.resized = True
+            self.length = None
+
+    def collect(self, limit: int) -> Awaitable[bytes]:
+        """The whole body, at most `limit` bytes; raises Refused(413) beyond."""
+        return self._collected(limit)
+
+    async def _collected(self, limit: int) -> bytes:
+        if self.complete is None:  # a source that streams brings its own `collect`
+            raise RuntimeError("this body cannot be collected")
+        if len(self.complete) > limit:
+            raise too_large(limit)
+        return self.complete
+
+    def through(self, chunk: bytes) -> bytes:
+        """One chunk through every wrapper; b"" ends the body, and what it releases is returned."""
+        if chunk:
+            for fn in self.wrappers:
+                chunk = fn(chunk)
+            return chunk
+        rest = b""
+        for fn in self.wrappers:
+            rest = (fn(rest) + fn(b"")) if rest else fn(b"")
+        return rest
+
+
+def too_large(limit: int) -> Exception:
+    """The refusal of a body of more than `limit` bytes: 413 without Retry-After (RFC 9110 15.5.14)."""
+    from gateway.api.verdict import Fault, Refused
+
+    return Refused(
+        Fault(
+            413,
+            "body_too_large",
+            "Request body is too large.",
+            details=f"At most {limit} bytes are accepted.",
+        )
+    )

@@ -1,0 +1,189 @@
+"""One request and its answer, as the filters of a chain see it."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from gateway.api.body import Body
+from gateway.api.principal import Principal
+from gateway.api.verdict import Response, Rule
+from gateway.http.fields import Fields, Overlay
+
+
+class Instant(NamedTuple):
+    """A moment on both clocks: seconds since the epoch, and monotonic seconds."""
+
+    wall: float
+    monotonic: float
+
+
+class Route(NamedTuple):
+    """What a filter may know of the route: its name, its path template, its upstream's name."""
+
+    name: str
+    template: str
+    upstream: str
+
+
+class Request:
+    """The client's message: header fields and body."""
+
+    __slots__ = ("body", "headers")
+
+    def __init__(self, headers: Fields, body: Body) -> None:
+        self.headers = headers
+        self.body = body
+
+
+class Note(NamedTuple):
+    """Why a filter passed an exchange, for the record."""
+
+    reason: str
+    rule: Rule
+    facts: Mapping[str, object]
+
+
+class Exchange:
+    """One request and its answer.
+
+    method      as received, upper case
+    target      the request target in origin form, byte for byte
+    path        the raw path as ASCII text, not decoded
+    query       the raw query as latin-1 text without the "?", None when there is none
+    params      path parameters of the route, percent-decoded once
+    scheme      "http" or "https", after trusted proxies
+    host        the Host field, or the authority of an absolute-form target
+    peer        address of the connection's other end
+    client      address of the client, after trusted proxies; the same as `peer` without any
+    http_version  of the request as received: "1.0" or "1.1"
+    route       None until one is found; stays None for a 404
+    principal   None until a filter finds one
+    request_id  "req-" and a UUID
+    clock       the instant the head arrived
+    request     header fields and body, to read and edit
+    response    None while the request goes inward
+
+    Every edit goes through a method, so that it can be recorded, shown and, in shadow mode, discarded.
+    """
+
+    __slots__ = (
+        "_deferred",
+        "client",
+        "clock",
+        "host",
+        "http_version",
+        "method",
+        "notes",
+        "params",
+        "path",
+        "peer",
+        "principal",
+        "query",
+        "request",
+        "request_id",
+        "response",
+        "route",
+        "scheme",
+        "target",
+    )
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        target: bytes,
+        path: str,
+        query: str | None,
+        scheme: str,
+        host: str,
+        peer: str,
+        client: str,
+        http_version: str,
+        request_id: str,
+        clock: Instant,
+        request: Request,
+        route: Route | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.path = path
+        self.query = query
+        self.scheme = scheme
+        self.host = host
+        self.peer = peer
+        self.client = client
+        self.http_version = http_version
+        self.request_id = request_id
+        self.clock = clock
+        self.request = request
+        self.route = route
+        self.params: Mapping[str, str] = params if params is not None else {}
+        self.principal: Principal | None = None
+        self.response: Response | None = None
+        self._deferred: list[Callable[[], None]] | None = None
+        self.notes: list[Note] | None = None
+
+    def note(self, reason: str, *, rule: Rule = (), **facts: object) -> None:
+        """Says in the record why the filter that now runs passes the exchange."""
+        if self.notes is None:
+            self.notes = []
+        self.notes.append(Note(reason, rule, facts))
+
+    def defer(self, callback: Callable[[], None]) -> None:
+        """Runs `callback` once when the exchange is over, however it ends, cancellation included."""
+        if self._deferred is None:
+            self._deferred = []
+        self._deferred.append(callback)
+
+    def take_deferred(self) -> list[Callable[[], None]]:
+        """The deferred callbacks, last first, each handed out once. For the chain."""
+        deferred, self._deferred = self._deferred, None
+        return deferred[::-1] if deferred else []
+
+
+class ShadowExchange(Exchange):
+    """An overlay of an exchange: reads fall through, edits stay here and are dropped with it.
+
+    `body` is what the shadow filters see of the request's body; the chain gives a tap.
+    """
+
+    __slots__ = ("_base", "_own_principal", "_own_response", "_principal_set")
+
+    def __init__(self, base: Exchange, body: Body) -> None:
+        self._base = base
+        self._own_principal: Principal | None = None
+        self._own_response: Response | None = None
+        super().__init__(
+            method=base.method,
+            target=base.target,
+            path=base.path,
+            query=base.query,
+            scheme=base.scheme,
+            host=base.host,
+            peer=base.peer,
+            client=base.client,
+            http_version=base.http_version,
+            request_id=base.request_id,
+            clock=base.clock,
+            request=Request(Overlay(base.request.headers), body),
+            route=base.route,
+            params=base.params,
+        )
+        self._principal_set = False
+
+    @property
+    def principal(self) -> Principal | None:  # type: ignore[override] # falls through until set
+        return self._own_principal if self._principal_set else self._base.principal
+
+    @principal.setter
+    def principal(self, principal: Principal | None) -> None:
+        self._principal_set = True
+        self._own_principal = principal
+
+    @property
+    def response(self) -> Response | None:  # type: ignore[override] # the chain sets the overlay
+        return self._own_response
+
+    @response.setter
+    def response(self, response: Response | None) -> None:
+        self._own_response = response

@@ -1,0 +1,102 @@
+"""The contract of a filter: one class in one file, its options a model, its hooks returning verdicts."""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from gateway.api.exchange import Exchange, Instant
+from gateway.api.fact import Fact
+from gateway.api.verdict import Verdict
+
+T = TypeVar("T")
+
+
+class Options(BaseModel):
+    """Base of every filter's options: frozen, unknown keys refused, every option described.
+
+    A filter whose facts depend on its options gives its model a method `reads() -> frozenset[Fact]`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+class Services(Protocol):
+    """What a filter may use of the world. A test passes its own."""
+
+    @abstractmethod
+    def now(self) -> Instant:
+        """The present moment; inside a hook prefer `exchange.clock`."""
+
+    @abstractmethod
+    def entropy(self, size: int) -> bytes:
+        """`size` random bytes."""
+
+    @abstractmethod
+    def keyed_hash(self, data: bytes) -> str:
+        """A hash of `data` under the configured key, 32 hexadecimal digits: for what must not be kept."""
+
+    @abstractmethod
+    def state(self, name: str, factory: Callable[[], T]) -> T:
+        """What the filter remembers between exchanges, made by `factory` when there is none.
+
+        Keyed by the entry's name, its mode and the hash of its options: a reload with the same definition
+        hands over the same object, a shadow entry gets another. An object with `close()` is closed when
+        no plan holds it.
+        """
+
+    @abstractmethod
+    def read_file(self, path: str) -> bytes:
+        """The content of a file named in the configuration, relative to its directory.
+
+        Raises OSError. For use while the filter is built, never in a hook.
+        """
+
+    @abstractmethod
+    def warn(self, event: str, **facts: Any) -> None:
+        """One line in the application log."""
+
+
+class Filter(Generic[C]):
+    """A filter. Subclass it, name it as its file, and override the hooks that are needed.
+
+    A hook returns None to pass the exchange on, a Fault to refuse it, or a Response to answer it. A plain
+    `def` decides at once; return an awaitable only on the path that has to wait. A filter that let the
+    request pass sees the response exactly once; one that answered, or was never reached, does not.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[BaseModel]]
+    reads: ClassVar[frozenset[Fact]] = frozenset()
+    pure: ClassVar[bool] = True
+    """False when the verdict needs the network."""
+    reasons: ClassVar[Mapping[str, str]] = {}
+    """Reason codes of a third party's filter, each with a sentence; built-in ones are in the registry."""
+
+    def __init__(self, config: C, services: Services) -> None:
+        self.config = config
+        self.services = services
+
+    def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
+        """Judges the request on its way inward."""
+        return None
+
+    def on_response(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
+        """Judges the response on its way outward; `exchange.response` is set."""
+        return None
+
+    async def start(self) -> None:
+        """Runs once in the event loop, before the filter sees an exchange."""
+
+    async def close(self) -> None:
+        """Runs once after the last exchange."""
+
+
+def facts_of(filter_class: type[Filter[Any]], config: BaseModel) -> frozenset[Fact]:
+    """What a filter with these options reads."""
+    reads = getattr(config, "reads", None)
+    return reads() if callable(reads) else filter_class.reads

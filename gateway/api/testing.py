@@ -1,0 +1,275 @@
+"""Builders for the tests of a filter: an exchange from a few words, services with clocks that stand still.
+
+filter = build(Methods, {"allow": ["GET"]})
+assert judge(filter, exchange("DELETE", "/v2/images")).status == 405
+"""
+
+import asyncio
+import hashlib
+import hmac
+import inspect
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from gateway.api.body import Body, too_large
+from gateway.api.exchange import Exchange, Instant, Request, Route
+from gateway.api.fact import (
+    BODY,
+    CLIENT,
+    CLOCK,
+    HOST,
+    LENGTH,
+    METHOD,
+    PARAMS,
+    PEER,
+    PRINCIPAL,
+    ROUTE,
+    SCHEME,
+    TARGET,
+    Fact,
+    header,
+)
+from gateway.api.filter import Filter, facts_of
+from gateway.api.principal import Principal
+from gateway.api.verdict import Response, Verdict
+from gateway.http.fields import Fields
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Filter[Any])
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class FrozenServices:
+    """Services whose clock moves only by `advance`, whose entropy is seeded, whose warnings are kept."""
+
+    def __init__(self, *, wall: float = 1_700_000_000.0, directory: Path | None = None) -> None:
+        self._now = Instant(wall, 1000.0)
+        self._random = random.Random(0)  # noqa: S311 - a test's entropy is to be the same each time
+        self._state: dict[str, Any] = {}
+        self._directory = directory or Path()
+        self.warnings: list[tuple[str, dict[str, Any]]] = []
+
+    def now(self) -> Instant:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        self._now = Instant(self._now.wall + seconds, self._now.monotonic + seconds)
+
+    def entropy(self, size: int) -> bytes:
+        return self._random.randbytes(size)
+
+    def keyed_hash(self, data: bytes) -> str:
+        return hmac.new(b"test", data, hashlib.sha256).hexdigest()[:32]
+
+    def state(self, name: str, factory: Callable[[], T]) -> T:
+        if name not in self._state:
+            self._state[name] = factory()
+        return cast(T, self._state[name])
+
+    def read_file(self, path: str) -> bytes:
+        return (self._directory / path).read_bytes()
+
+    def warn(self, event: str, **facts: Any) -> None:
+        self.warnings.append((event, facts))
+
+
+class StreamBody(Body):
+    """A body that still arrives: `chunks` come when it is collected or pumped."""
+
+    __slots__ = ("chunks",)
+
+    def __init__(self, chunks: Iterable[bytes], length: int | None = None) -> None:
+        super().__init__(None, length)
+        self.chunks = list(chunks)
+
+    async def _collected(self, limit: int) -> bytes:
+        if self.complete is None:
+            whole = b"".join(self.chunks)
+            if len(whole) > limit:
+                raise too_large(limit)
+            self.complete = whole
+        return self.complete
+
+    def pump(self) -> bytes:
+        """All chunks through the wrappers, then the end; what a receiver would see. May raise Refused."""
+        return b"".join([*(self.through(chunk) for chunk in self.chunks), self.through(b"")])
+
+
+def build(filter_class: type[F], options: Mapping[str, Any] | None = None, services: Any = None) -> F:
+    """A filter with these options, validated as the configuration would be."""
+    config = filter_class.Config.model_validate(dict(options or {}))
+    return filter_class(config, services or FrozenServices())
+
+
+def exchange(
+    method: str = "GET",
+    target: str = "/",
+    *,
+    headers: Headers = (),
+    body: bytes | Body = b"",
+    params: Mapping[str, str] | None = None,
+    principal: Principal | None = None,
+    route: Route | None = Route("test", "/{path}", "upstream"),
+    scheme: str = "http",
+    host: str = "api.test",
+    peer: str = "192.0.2.1",
+    client: str | None = None,
+    clock: Instant = Instant(1_700_000_000.0, 1000.0),
+    response: Response | None = None,
+) -> Exchange:
+    """An exchange from a few words; everything else is plain."""
+    path, mark, query = target.partition("?")
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    made = Exchange(
+        method=method,
+        target=target.encode("latin-1"),
+        path=path,
+        query=query if mark else None,
+        scheme=scheme,
+        host=host,
+        peer=peer,
+        client=client or peer,
+        http_version="1.1",
+        request_id="req-00000000-0000-4000-8000-000000000000",
+        clock=clock,
+        request=Request(
+            Fields((name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs),
+            body if isinstance(body, Body) else Body(body),
+        ),
+        route=route,
+        params=params,
+    )
+    made.principal = principal
+    made.response = response
+    return made
+
+
+def judge(filter: Filter[Any], exchange: Exchange) -> Verdict:
+    """The verdict of `on_request`, awaited where it must be; reading an undeclared fact raises."""
+    return _settle(filter.on_request(guarded(exchange, facts_of(type(filter), filter.config))))
+
+
+def judge_response(filter: Filter[Any], exchange: Exchange) -> Verdict:
+    """The verdict of `on_response`."""
+    return _settle(filter.on_response(exchange))
+
+
+def _settle(verdict: Verdict | Awaitable[Verdict]) -> Verdict:
+    if inspect.isawaitable(verdict):
+        return asyncio.run(_wait(verdict))
+    return cast(Verdict, verdict)
+
+
+async def _wait(awaitable: Awaitable[Verdict]) -> Verdict:
+    return await awaitable
+
+
+class UndeclaredFact(AssertionError):  # noqa: N818 - it names what is wrong
+    """A hook read a fact that its filter does not declare."""
+
+
+_ATTRIBUTES: dict[str, Fact] = {
+    "method": METHOD,
+    "target": TARGET,
+    "path": TARGET,
+    "query": TARGET,
+    "params": PARAMS,
+    "scheme": SCHEME,
+    "host": HOST,
+    "peer": PEER,
+    "client": CLIENT,
+    "clock": CLOCK,
+    "route": ROUTE,
+    "principal": PRINCIPAL,
+}
+
+
+class _GuardedFields(Fields):
+    __slots__ = ("_facts", "_inner")
+
+    def __init__(self, inner: Fields, facts: frozenset[Fact]) -> None:
+        super().__init__(())
+        self._inner = inner
+        self._facts = facts
+
+    def _check(self, name: str | bytes) -> None:
+        text = name if isinstance(name, str) else name.decode("latin-1")
+        if header(text) not in self._facts and header("*") not in self._facts:
+            raise UndeclaredFact(f"header {text!r} is read but not declared")
+
+    def get(self, name: str | bytes, default: str | None = None) -> str | None:
+        self._check(name)
+        return self._inner.get(name, default)
+
+    def all(self, name: str | bytes) -> list[str]:
+        self._check(name)
+        return self._inner.all(name)
+
+    def has(self, name: str | bytes) -> bool:
+        self._check(name)
+        return self._inner.has(name)
+
+    def index(self) -> dict[bytes, bytes | list[bytes]]:
+        return self._inner.index()
+
+    def set(self, name: str | bytes, value: str | bytes) -> None:
+        self._inner.set(name, value)
+
+    def add(self, name: str | bytes, value: str | bytes) -> None:
+        self._inner.add(name, value)
+
+    def remove(self, name: str | bytes) -> None:
+        self._inner.remove(name)
+
+    def replace(self, lines: Iterable[tuple[bytes, bytes]]) -> None:
+        self._inner.replace(lines)
+
+    @property
+    def raw(self) -> "list[tuple[bytes, bytes]] | tuple[tuple[bytes, bytes], ...]":
+        return self._inner.raw
+
+    def __iter__(self) -> Any:
+        return iter(self._inner)
+
+    def __len__(self) -> int:
+        return len(self._inner)
+
+
+class _GuardedRequest(Request):
+    __slots__ = ("_facts", "_inner")
+
+    def __init__(self, inner: Request, facts: frozenset[Fact]) -> None:
+        self._inner = inner
+        self._facts = facts
+        self.headers = _GuardedFields(inner.headers, facts)
+
+    @property
+    def body(self) -> Body:  # type: ignore[override] # checked at every read
+        if BODY not in self._facts and LENGTH not in self._facts:
+            raise UndeclaredFact("the body is read but not declared")
+        return self._inner.body
+
+
+class _Guarded:
+    """An exchange that raises when an undeclared fact is read; edits go through."""
+
+    def __init__(self, inner: Exchange, facts: frozenset[Fact]) -> None:
+        object.__setattr__(self, "_inner", inner)
+        object.__setattr__(self, "_facts", facts)
+        object.__setattr__(self, "request", _GuardedRequest(inner.request, facts))
+
+    def __getattr__(self, name: str) -> Any:
+        fact = _ATTRIBUTES.get(name)
+        if fact is not None and fact not in self._facts:
+            raise UndeclaredFact(f"exchange.{name} is read but not declared")
+        return getattr(self._inner, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._inner, name, value)
+
+
+def guarded(exchange: Exchange, facts: frozenset[Fact]) -> Exchange:
+    """`exchange`, raising UndeclaredFact where a fact beyond `facts` is read."""
+    return cast(Exchange, _Guarded(exchange, facts))

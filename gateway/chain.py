@@ -1,0 +1,545 @@
+"""Runs the filters of a route around one upstream leg: inward on the request, outward on the answer.
+
+Hooks decide synchronously wherever they can; only a hook that returns an awaitable makes the chain wait.
+The balance rule: a filter that let the request pass sees the response exactly once; one that answered, or
+was never reached, does not. A hook that raises is a bug: it is reported, the client gets a plain 500 and the
+chain still unwinds. Shadow filters run on an overlay of the exchange, and only the record hears of them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from inspect import isawaitable
+from time import perf_counter
+from typing import Any, Protocol
+
+from gateway.api.body import Body, Wrapper, too_large
+from gateway.api.exchange import Exchange, Note, ShadowExchange
+from gateway.api.filter import Filter
+from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
+from gateway.record import Step
+from gateway.task import spawn
+
+SHADOW_BUDGET = 2.0
+"""Seconds that a shadow hook which has to wait may take before it counts as undecided."""
+
+_step = tuple.__new__  # a Step in a third of the time that its constructor takes
+
+
+class Entry:
+    """One entry of a chain: a filter, its place in the configuration, and the hooks it really has."""
+
+    __slots__ = (
+        "condition",
+        "filter",
+        "index",
+        "mode",
+        "name",
+        "on_request",
+        "on_response",
+        "plain",
+        "shadow_share",
+        "source",
+        "type",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        name: str,
+        type: str,
+        filter: Filter[Any],
+        *,
+        mode: str = "enforce",
+        condition: Callable[[Exchange], bool] | None = None,
+        shadow_percent: float = 100.0,
+        source: Callable[[Rule], str] = lambda rule: "",
+    ) -> None:
+        self.index = index
+        self.name = name
+        self.type = type
+        self.filter = filter
+        self.mode = mode
+        self.condition = condition
+        self.shadow_share = int(shadow_percent * 100)
+        self.source = source
+        self.on_request = filter.on_request if _overrides(filter, "on_request") else None
+        self.on_response = filter.on_response if _overrides(filter, "on_response") else None
+        self.plain = mode == "enforce" and condition is None
+
+
+def _overrides(filter: Filter[Any], hook: str) -> bool:
+    return getattr(type(filter), hook) is not getattr(Filter, hook)
+
+
+class Chain:
+    """The entries that an exchange runs through, in order; entries that are off are left out."""
+
+    __slots__ = ("entries", "outward")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = tuple(
+            entry
+            for entry in entries
+            if entry.mode != "off" and (entry.on_request is not None or entry.on_response is not None)
+        )
+        self.outward = any(entry.on_response is not None for entry in self.entries)
+
+
+class Reporter(Protocol):
+    """Where a bug in a filter is told."""
+
+    def __call__(self, where: str, exchange: Exchange, error: BaseException) -> None: ...
+
+
+class Run:
+    """One exchange on its way through a chain.
+
+    `inward()` gives the verdict on the request: None to forward it, a Fault, or a Response; or an awaitable
+    of that where a filter has to wait. `outward()` takes `exchange.response` through the filters that
+    passed the request, outermost last; it may be replaced there. `finish()` runs what was deferred. Each is
+    called at most once.
+    """
+
+    __slots__ = (
+        "_chain",
+        "_exchange",
+        "_not_outward",
+        "_passed",
+        "_render",
+        "_report",
+        "_shadow",
+        "_shadow_tasks",
+        "decider",
+        "steps",
+    )
+
+    def __init__(
+        self,
+        chain: Chain,
+        exchange: Exchange,
+        render: Callable[[Fault, Exchange], Response],
+        report: Reporter,
+    ) -> None:
+        self._chain = chain
+        self._exchange = exchange
+        self._render = render
+        self._report = report
+        self._passed = 0
+        self._not_outward: set[int] | None = None
+        self._shadow: ShadowExchange | None = None
+        self._shadow_tasks: list[asyncio.Task[None]] | None = None
+        self.steps: list[Step] = []
+        self.decider: Step | None = None
+
+    # ---- inward
+
+    def inward(self) -> Verdict | Awaitable[Verdict]:
+        return self._inward(0)
+
+    def _inward(self, start: int) -> Verdict | Awaitable[Verdict]:
+        exchange = self._exchange
+        steps = self.steps
+        body = exchange.request.body
+        entries = self._chain.entries
+        before = perf_counter()
+        for place in range(start, len(entries)):
+            entry = entries[place]
+            if not entry.plain and not self._enforced(entry, place):
+                before = perf_counter()
+                continue
+            hook = entry.on_request
+            if hook is None:
+                continue
+            wrappers = body.wrappers
+            try:
+                verdict = hook(exchange)
+            except Refused as refused:
+                verdict = refused.fault
+            except Exception as error:  # noqa: BLE001 - a bug of one filter must not take the gateway down
+                verdict = self._bug(entry, "on_request", error)
+            after = perf_counter()
+            if verdict is None:
+                notes = None if exchange.notes is None else self._notes()
+                steps.append(
+                    _step(Step, (entry, "pass", None, (), after - before, 0, notes, None, "request"))
+                )
+                if body.wrappers is not wrappers:
+                    self._own_wrappers(entry, body, wrappers, "request")
+                before = after
+            elif isinstance(verdict, (Fault, Response)):
+                self._passed = place
+                return self._decided(entry, verdict, after - before, "request")
+            else:
+                return self._wait(place, verdict, before, wrappers)
+        self._passed = len(entries)
+        return None
+
+    async def _wait(
+        self, place: int, pending: Awaitable[Verdict], before: float, wrappers: tuple[Wrapper, ...]
+    ) -> Verdict:
+        entry = self._chain.entries[place]
+        exchange = self._exchange
+        self._passed = place
+        verdict = await self._settled(entry, pending, "on_request")
+        elapsed = perf_counter() - before
+        if verdict is not None:
+            return self._decided(entry, verdict, elapsed, "request")
+        self.steps.append(Step(entry, "pass", None, (), elapsed, 0, self._notes(), None, "request"))
+        body = exchange.request.body
+        if body.wrappers is not wrappers:
+            self._own_wrappers(entry, body, wrappers, "request")
+        verdict_or_more = self._inward(place + 1)
+        if verdict_or_more is None or isinstance(verdict_or_more, (Fault, Response)):
+            return verdict_or_more
+        return await verdict_or_more
+
+    async def _settled(self, entry: Entry, pending: Awaitable[Verdict], hook: str) -> Verdict:
+        try:
+            verdict = await pending
+        except Refused as refused:
+            return refused.fault
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - see _inward
+            return self._bug(entry, hook, error)
+        if verdict is None or isinstance(verdict, (Fault, Response)):
+            return verdict
+        return self._bug(entry, hook, TypeError(f"{hook} returned {type(verdict).__name__}"))
+
+    def _enforced(self, entry: Entry, place: int) -> bool:
+        """Whether the entry's hooks take part in the exchange; runs a shadow entry on its overlay."""
+        condition = entry.condition
+        if condition is not None:
+            try:
+                holds = condition(self._exchange)
+            except Exception as error:  # noqa: BLE001 - see _inward
+                self._report(f"{entry.name}.when", self._exchange, error)
+                holds = True  # a guard whose condition is broken guards
+            if not holds:
+                self._leave_out(place)
+                self.steps.append(Step(entry, "skip", "condition_false", (), 0.0, 0, None, None, "request"))
+                return False
+        if entry.mode == "shadow":
+            if not _sampled(entry, self._exchange):
+                self._leave_out(place)
+            else:
+                self._shadow_request(entry, place)
+            return False
+        return True
+
+    def _leave_out(self, place: int) -> None:
+        if self._not_outward is None:
+            self._not_outward = set()
+        self._not_outward.add(place)
+
+    def _notes(self) -> tuple[Note, ...] | None:
+        notes = self._exchange.notes
+        if notes is None:
+            return None
+        self._exchange.notes = None
+        return tuple(notes)
+
+    def _decided(self, entry: Entry, verdict: Fault | Response, elapsed: float, phase: str) -> Verdict:
+        refusal = isinstance(verdict, Fault)
+        kind = "answer" if not refusal else "error" if verdict.reason == "filter_failed" else "refuse"
+        self.decider = step = Step(
+            entry,
+            kind,
+            verdict.reason,
+            verdict.rule,
+            elapsed,
+            verdict.status,
+            self._notes(),
+            verdict.facts if isinstance(verdict, Fault) else None,
+            phase,
+        )
+        self.steps.append(step)
+        return verdict
+
+    def _bug(self, entry: Entry, hook: str, error: BaseException) -> Fault:
+        self._report(f"{entry.name}.{hook}", self._exchange, error)
+        return Fault(500, "filter_failed", INTERNAL_ERROR)
+
+    # ---- bodies
+
+    def _own_wrappers(self, entry: Entry, body: Body, before: tuple[Wrapper, ...], phase: str) -> None:
+        """Ties the wrappers that a hook has just added to its entry, so that a refusal has a name."""
+        added = body.wrappers[len(before) :]
+        body.wrappers = (*before, *(self._owned(entry, fn, phase) for fn in added))
+
+    def _owned(self, entry: Entry, fn: Wrapper, phase: str) -> Wrapper:
+        def through(chunk: bytes) -> bytes:
+            try:
+                return fn(chunk)
+            except Refused as refused:
+                self._decided(entry, refused.fault, 0.0, phase)
+                raise
+            except Exception as error:
+                fault = self._bug(entry, "body", error)
+                self._decided(entry, fault, 0.0, phase)
+                raise Refused(fault) from error
+
+        return through
+
+    # ---- outward
+
+    def outward(self) -> Awaitable[None] | None:
+        """Takes `exchange.response` outward; None when that is done already, an awaitable otherwise."""
+        if not self._chain.outward:
+            return None
+        return self._outward(self._passed - 1)
+
+    def _outward(self, start: int) -> Awaitable[None] | None:
+        exchange = self._exchange
+        entries = self._chain.entries
+        left_out = self._not_outward
+        before = perf_counter()
+        for place in range(start, -1, -1):
+            entry = entries[place]
+            hook = entry.on_response
+            if hook is None or (left_out is not None and place in left_out):
+                continue
+            if entry.mode == "shadow":
+                self._shadow_response(entry)
+                continue
+            response = exchange.response
+            assert response is not None
+            body, wrappers = response.body, response.body.wrappers
+            try:
+                verdict = hook(exchange)
+            except Refused as refused:
+                verdict = refused.fault
+            except Exception as error:  # noqa: BLE001 - see _inward
+                verdict = self._bug(entry, "on_response", error)
+            after = perf_counter()
+            if verdict is not None and not isinstance(verdict, (Fault, Response)):
+                return self._wait_outward(place, verdict, before, body, wrappers)
+            self._passed_outward(entry, verdict, after - before, body, wrappers)
+            before = after
+        return None
+
+    async def _wait_outward(
+        self,
+        place: int,
+        pending: Awaitable[Verdict],
+        before: float,
+        body: Body,
+        wrappers: tuple[Wrapper, ...],
+    ) -> None:
+        entry = self._chain.entries[place]
+        verdict = await self._settled(entry, pending, "on_response")
+        self._passed_outward(entry, verdict, perf_counter() - before, body, wrappers)
+        rest = self._outward(place - 1)
+        if rest is not None:
+            await rest
+
+    def _passed_outward(
+        self, entry: Entry, verdict: Verdict, elapsed: float, body: Body, wrappers: tuple[Wrapper, ...]
+    ) -> None:
+        if verdict is None:
+            self.steps.append(Step(entry, "pass", None, (), elapsed, 0, self._notes(), None, "response"))
+            if body.wrappers is not wrappers:
+                self._own_wrappers(entry, body, wrappers, "response")
+            return
+        self._decided(entry, verdict, elapsed, "response")
+        exchange = self._exchange
+        exchange.response = verdict if isinstance(verdict, Response) else self._render(verdict, exchange)
+
+    # ---- shadow
+
+    def _overlay(self) -> ShadowExchange:
+        if self._shadow is None:
+            self._shadow = ShadowExchange(self._exchange, _Tap(self._exchange.request.body))
+        return self._shadow
+
+    def _shadow_request(self, entry: Entry, place: int) -> None:
+        if entry.on_request is None:
+            return
+        overlay = self._overlay()
+        tap = overlay.request.body
+        assert isinstance(tap, _Tap)
+        tap.owner = lambda fault: self._shadow_late(entry, place, fault)
+        self._shadow_hook(entry, entry.on_request, overlay, "request", place)
+
+    def _shadow_response(self, entry: Entry) -> None:
+        overlay = self._overlay()
+        response = self._exchange.response
+        assert response is not None and entry.on_response is not None
+        tap = _Tap(response.body)
+        tap.owner = lambda fault: self._shadow_late(entry, None, fault)
+        if overlay.response is None:
+            overlay.response = Response(response.status, response.headers.overlay(), tap)
+        else:
+            overlay.response.body = tap
+        self._shadow_hook(entry, entry.on_response, overlay, "response", None)
+
+    def _shadow_hook(
+        self,
+        entry: Entry,
+        hook: Callable[[Exchange], Verdict | Awaitable[Verdict]],
+        overlay: ShadowExchange,
+        phase: str,
+        place: int | None,
+    ) -> None:
+        before = perf_counter()
+        verdict: Verdict
+        try:
+            outcome = hook(overlay)
+            if isawaitable(outcome):
+                self._shadow_wait(entry, outcome, overlay, phase, place, before)
+                return
+            verdict = outcome
+        except Refused as refused:
+            verdict = refused.fault
+        except Exception as error:  # noqa: BLE001 - a shadow never fails a request
+            verdict = self._bug(entry, f"shadow {phase}", error)
+        self.steps.append(self._shadow_step(entry, verdict, perf_counter() - before, overlay, phase, place))
+
+    def _shadow_step(
+        self,
+        entry: Entry,
+        verdict: Verdict,
+        elapsed: float,
+        overlay: ShadowExchange,
+        phase: str,
+        place: int | None,
+    ) -> Step:
+        notes = None if overlay.notes is None else tuple(overlay.notes)
+        overlay.notes = None
+        if verdict is None:
+            return Step(entry, "pass", None, (), elapsed, 0, notes, None, phase)
+        if place is not None:
+            self._leave_out(place)
+        facts = verdict.facts if isinstance(verdict, Fault) else None
+        kind = "answer" if isinstance(verdict, Response) else "refuse"
+        if verdict.reason == "filter_failed":
+            kind = "error"
+        return Step(entry, kind, verdict.reason, verdict.rule, elapsed, verdict.status, notes, facts, phase)
+
+    def _shadow_wait(
+        self,
+        entry: Entry,
+        pending: Awaitable[Verdict],
+        overlay: ShadowExchange,
+        phase: str,
+        place: int | None,
+        before: float,
+    ) -> None:
+        slot = len(self.steps)
+        self.steps.append(Step(entry, "undecided", "undecided", (), 0.0, 0, None, None, phase))
+
+        async def settle() -> None:
+            try:
+                async with asyncio.timeout(SHADOW_BUDGET):
+                    verdict = await self._settled(entry, pending, f"shadow {phase}")
+            except TimeoutError:
+                return
+            elapsed = perf_counter() - before
+            self.steps[slot] = self._shadow_step(entry, verdict, elapsed, overlay, phase, place)
+
+        if self._shadow_tasks is None:
+            self._shadow_tasks = []
+        self._shadow_tasks.append(spawn(settle(), name=f"shadow {entry.name}"))
+
+    def _shadow_late(self, entry: Entry, place: int | None, fault: Fault | BaseException) -> None:
+        """A shadow body wrapper refused, or broke, after its hook had passed."""
+        phase = "request" if place is not None else "response"
+        if isinstance(fault, Fault):
+            late = Step(
+                entry, "refuse", fault.reason, fault.rule, 0.0, fault.status, None, fault.facts, phase
+            )
+        else:
+            self._bug(entry, f"shadow {phase} body", fault)
+            late = Step(entry, "error", "filter_failed", (), 0.0, 500, None, None, phase)
+        if place is not None:
+            self._leave_out(place)
+        self.steps.append(late)
+
+    # ---- the end
+
+    def finish(self) -> None:
+        """Runs the deferred callbacks, last first, and drops what shadow filters still wait for."""
+        if self._shadow_tasks is not None:
+            for task in self._shadow_tasks:
+                task.cancel()
+        exchange = self._exchange
+        _run_deferred(exchange.take_deferred(), exchange, self._report)
+        if self._shadow is not None:
+            _run_deferred(self._shadow.take_deferred(), exchange, self._report)
+
+
+INTERNAL_ERROR = "The server has either erred or is incapable of performing the requested operation."
+"""Nova's words for a 500; nothing of the cause reaches the client."""
+
+
+def _run_deferred(callbacks: Iterable[Callable[[], None]], exchange: Exchange, report: Reporter) -> None:
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - one broken callback must not keep the others from running
+            report("defer", exchange, error)
+
+
+def _sampled(entry: Entry, exchange: Exchange) -> bool:
+    """Whether this exchange is in the entry's share: by its id, so that one exchange is wholly in or out."""
+    return entry.shadow_share >= 10_000 or int(exchange.request_id[-8:], 16) % 10_000 < entry.shadow_share
+
+
+class _Tap(Body):
+    """What a shadow filter sees of a body: every chunk, and no way to hold or change one."""
+
+    __slots__ = ("_base", "owner")
+
+    owner: Callable[[Fault | BaseException], None]
+
+    def __init__(self, base: Body) -> None:
+        super().__init__(base.complete, base.length)
+        self._base = base
+
+    def wrap(self, fn: Wrapper, *, resizes: bool = False) -> None:
+        owner = self.owner
+        broken = False
+
+        def tap(chunk: bytes) -> bytes:
+            nonlocal broken
+            if not broken:
+                try:
+                    fn(chunk)
+                except Refused as refused:
+                    broken = True
+                    owner(refused.fault)
+                except Exception as error:  # noqa: BLE001 - a shadow never fails a request
+                    broken = True
+                    owner(error)
+            return chunk
+
+        self._base.wrap(tap)
+
+    async def _collected(self, limit: int) -> bytes:
+        whole = self._base.complete
+        if whole is None:
+            whole = await self._teed(limit)
+        if len(whole) > limit:
+            raise too_large(limit)
+        return whole
+
+    async def _teed(self, limit: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def tee(chunk: bytes) -> bytes:
+            nonlocal size
+            if not done.done():
+                size += len(chunk)
+                if size <= limit:
+                    chunks.append(chunk)
+                if not chunk or size > limit:
+                    done.set_result(None)
+            return chunk
+
+        self._base.wrap(tee)
+        await done
+        if size > limit:
+            raise too_large(limit)
+        return b"".join(chunks)

@@ -1,0 +1,43 @@
+"""The command `weir`: finds the command's module by its name and imports it only when it runs."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+from gateway import __version__
+
+# name -> what `weir --help` says of it: told here, so that help imports no command.
+COMMANDS: Final[Mapping[str, str]] = {
+    "run": "Run the gateway.",
+    "demo": "Run the gateway in front of a bundled metadata API, with sample requests.",
+    "check": "Check a configuration and say all that is wrong with it.",
+    "schema": "Print the JSON Schema of the configuration.",
+    "reference": "Print the reference of all options.",
+    "logs": "Read request logs.",
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are the modules of this package, each with a click command named `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"gateway.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="weir")
+def main() -> None:
+    """Weir: an API gateway that says why."""

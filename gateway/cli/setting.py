@@ -1,0 +1,105 @@
+"""What the commands that run a gateway share: a configuration or a clear end, and what the command line sets."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.config.load import Loaded, load
+from gateway.config.model import Endpoint, parse_address
+from gateway.config.problem import ConfigurationError
+from gateway.registry import Registry
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+
+_UNSET = object()
+
+
+def load_or_exit(path: Path) -> tuple[Loaded, Registry]:
+    """The configuration in `path`; what is wrong with it goes to standard error, and the status is 1."""
+    registry = Registry()
+    try:
+        return load(path, registry=registry), registry
+    except ConfigurationError as error:
+        _tell(error)
+        raise SystemExit(1) from None
+
+
+def adjusted(
+    loaded: Loaded,
+    *,
+    listen: str | None = None,
+    admin: str | None = None,
+    log_path: Any = _UNSET,
+    endpoint: tuple[str, Endpoint] | None = None,
+) -> Loaded:
+    """The configuration with what the command line says in its place; click.UsageError for a bad address."""
+    update: dict[str, Any] = {}
+    configuration = loaded.configuration
+    try:
+        if listen is not None:
+            update["listen"] = (parse_address(listen),)
+        if admin is not None:
+            update["admin"] = parse_address(admin)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if log_path is not _UNSET:
+        update["log"] = configuration.log.model_copy(update={"path": log_path})
+    if endpoint is not None:
+        name, address = endpoint
+        upstream = configuration.upstreams[name].model_copy(update={"endpoints": (address,)})
+        update["upstreams"] = {**configuration.upstreams, name: upstream}
+    return replace(loaded, configuration=configuration.model_copy(update=update))
+
+
+def serve_or_exit(
+    loaded: Loaded,
+    registry: Registry,
+    *,
+    on_start: "Callable[[Gateway], None]" = lambda gateway: None,
+    on_record: Callable[[Mapping[str, Any]], None] | None = None,
+) -> None:
+    """Serves until a signal; a gateway that cannot start says why, and the status is 1."""
+    from gateway.app import StartError, serve
+    from gateway.listener.parser import UnsupportedAiohttp
+
+    _application_log()
+    try:
+        serve(loaded, registry, on_start=on_start, on_record=on_record)
+    except ConfigurationError as error:
+        _tell(error)
+        raise SystemExit(1) from None
+    except (StartError, UnsupportedAiohttp) as error:
+        click.echo(f"weir: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+def _tell(error: ConfigurationError) -> None:
+    for problem in error.problems:
+        click.echo(str(problem), err=True)
+
+
+def _application_log() -> None:
+    """The application log goes to standard error: JSON lines, or readable ones on a terminal."""
+    import structlog
+
+    terminal = sys.stderr.isatty()
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if terminal:
+        processors.append(structlog.dev.ConsoleRenderer())
+    else:
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=processors,
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )

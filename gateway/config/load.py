@@ -1,0 +1,483 @@
+"""A configuration file to a checked Configuration, with the place of everything, or with all that is wrong.
+
+Reading (document.py), filling in variables and secrets, validating (model.py and each filter's own model),
+checking what spans the file, and the revision: in this order, each going as far as it can, so that one
+attempt shows every problem.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
+
+from gateway.api.option import Secret
+from gateway.config import document, message
+from gateway.config.model import Configuration, Entry, EntryKeys
+from gateway.config.problem import (
+    ConfigurationError,
+    Marks,
+    Path,
+    Position,
+    Problem,
+    did_you_mean,
+    written,
+)
+from gateway.config.shape import Shape, key_of, survey
+from gateway.registry import ENTRY_KEYS, Registry, RegistryError, UnknownFilter
+
+M = TypeVar("M", bound=BaseModel)
+
+MAX_SECRET = 64 << 10
+
+# Keys whose value is taken for a secret whatever its type: a mistake must not put it on a screen.
+_SECRET_KEY = re.compile(r"(?:^|_)(?:token|password|passphrase|secret|key)s?(?:_sha256)?$")
+_LEAST_SECRET = 4  # a shorter one cannot be told from ordinary words of a message
+
+__all__ = [
+    "ConfigurationError",
+    "Loaded",
+    "Marks",
+    "Position",
+    "Problem",
+    "digest",
+    "load",
+    "loads",
+    "normal_form",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that may be put in force.
+
+    revision   SHA-256 of its normal form, hexadecimal
+    text       the bytes of the file
+    directory  what file names in the configuration are relative to
+    """
+
+    configuration: Configuration
+    marks: Marks
+    revision: str
+    text: bytes
+    directory: FilePath
+
+
+def load(path: FilePath, *, registry: Registry, environment: Mapping[str, str] | None = None) -> Loaded:
+    """Loads a file. Raises ConfigurationError, and nothing else, whatever the file holds."""
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(document.MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            [Problem(file, 0, 0, "unreadable", f"cannot be read: {_why(error)}")]
+        ) from None
+    return _loaded(data, document.decode(data, file), file, registry, environment, path.parent)
+
+
+def loads(
+    text: str,
+    filename: str,
+    *,
+    registry: Registry,
+    environment: Mapping[str, str] | None = None,
+    directory: FilePath | None = None,
+) -> Loaded:
+    """Loads a text as if it stood in `filename`. Raises ConfigurationError, and nothing else."""
+    data = text.encode("utf-8", "surrogatepass")
+    return _loaded(data, text, filename, registry, environment, directory or FilePath())
+
+
+def normal_form(value: Any) -> Any:
+    """JSON values that say the same as `value`: defaults filled in, places left out, secrets only as a hash.
+
+    Two configurations with the same normal form behave in the same way.
+    """
+    if isinstance(value, Entry):
+        return {
+            "filter": value.type,
+            "name": value.name,
+            "when": normal_form(value.when),
+            "mode": value.mode,
+            "shadow_percent": value.shadow_percent,
+            "options": normal_form(value.options),
+        }
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields.items()
+        return {key_of(name, field): normal_form(getattr(value, name)) for name, field in fields}
+    if isinstance(value, Secret):
+        return {"sha256": hashlib.sha256(value.reveal().encode("utf-8", "surrogatepass")).hexdigest()}
+    if isinstance(value, Mapping):
+        return {str(key): normal_form(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((normal_form(item) for item in value), key=_canonical)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [normal_form(item) for item in value]
+    if isinstance(value, re.Pattern):
+        return value.pattern
+    return to_jsonable_python(value, inf_nan_mode="strings", fallback=str)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the normal form of `value`, hexadecimal."""
+    return hashlib.sha256(_canonical(normal_form(value)).encode("ascii")).hexdigest()
+
+
+def _canonical(normal: Any) -> str:
+    return json.dumps(normal, sort_keys=True, separators=(",", ":"))
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    return reason[:1].lower() + reason[1:]
+
+
+def _loaded(
+    data: bytes,
+    text: str,
+    file: str,
+    registry: Registry,
+    environment: Mapping[str, str] | None,
+    directory: FilePath,
+) -> Loaded:
+    source = document.read(text, file, os.environ if environment is None else environment)
+    loading = _Loading(source, registry, directory)
+    configuration = loading.configuration()
+    if configuration is None or loading.problems:
+        raise ConfigurationError(loading.problems)
+    return Loaded(configuration, source.marks, digest(configuration), data, directory)
+
+
+class _Loading:
+    """One attempt: collects problems, and ends with a configuration when there are none."""
+
+    def __init__(self, source: document.Document, registry: Registry, directory: FilePath) -> None:
+        self.problems = list(source.problems)
+        self._source = source
+        self._registry = registry
+        self._directory = directory
+        self._secrets: set[str] = set()
+        self._noted: list[tuple[Path, str, str]] = []
+
+    def configuration(self) -> Configuration | None:
+        raw = self._source.value
+        if not isinstance(raw, dict):
+            self._note((), "type", f"expected a mapping of options, got {message.kind_of(raw)}")
+            self._finish()
+            return None
+        names = _Names(raw)
+        core = dict(raw)
+        if isinstance(raw.get("filters"), list):
+            core["filters"] = self._chain(raw["filters"], ("filters",), names)
+        if isinstance(raw.get("routes"), list):
+            core["routes"] = [
+                self._route(route, ("routes", place), names) for place, route in enumerate(raw["routes"])
+            ]
+        configuration = self._validated(Configuration, core, ())
+        self._check_names(names)
+        self._check_routes(raw)
+        if configuration is not None:
+            self._check_addresses(configuration)
+        self._finish()
+        return configuration
+
+    # -- entries -------------------------------------------------------------------------------------------
+
+    def _route(self, route: Any, path: Path, names: "_Names") -> Any:
+        if isinstance(route, dict) and isinstance(route.get("filters"), list):
+            return {**route, "filters": self._chain(route["filters"], (*path, "filters"), names)}
+        return route
+
+    def _chain(self, items: list[Any], path: Path, names: "_Names") -> list[Entry]:
+        entries = []
+        for place, item in enumerate(items):
+            here = (*path, place)
+            if here in self._source.broken:
+                continue
+            if isinstance(item, str):
+                kind, options, own_path = item, None, here
+            elif isinstance(item, dict) and len(item) == 1:
+                kind, options = next(iter(item.items()))
+                own_path = (*here, kind)
+            else:
+                self._note(here, "entry", _no_entry(item))
+                continue
+            entry = self._entry(kind, options, own_path, names)
+            if entry is not None:
+                entries.append(entry)
+        return entries
+
+    def _entry(self, kind: str, options: Any, path: Path, names: "_Names") -> Entry | None:
+        if options is None:
+            options = {}
+        if not isinstance(options, dict):
+            self._note(path, "type", f"expected a mapping of options, got {message.kind_of(options)}")
+            options = {}
+        name = names.of(kind, options, path)
+        try:
+            filter_class = self._registry.get(kind)
+        except UnknownFilter as error:
+            self._note(path, "unknown_filter", str(error))
+            return None
+        except RegistryError as error:
+            self._note(path, "filter_unusable", str(error))
+            return None
+        shared = self._validated(EntryKeys, {key: options[key] for key in ENTRY_KEYS if key in options}, path)
+        own = self._validated(
+            filter_class.Config,
+            {key: item for key, item in options.items() if key not in ENTRY_KEYS},
+            path,
+            ENTRY_KEYS,
+        )
+        if shared is None or own is None:
+            return None
+        return Entry.model_construct(
+            type=kind,
+            name=name,
+            when=shared.when,
+            mode=shared.mode,
+            shadow_percent=shared.shadow_percent,
+            options=own,
+            path=path,
+        )
+
+    # -- validation ----------------------------------------------------------------------------------------
+
+    def _validated(
+        self, model: type[M], raw: dict[str, Any], base: Path, more_keys: tuple[str, ...] = ()
+    ) -> M | None:
+        shape = survey(model, raw, base)
+        shape.keys.setdefault(base, set()).update(more_keys)
+        before = len(self._noted)
+        self._fill_secrets(shape, raw, base)
+        self._collect_secrets(raw, base)
+        for path, expected in shape.mistyped.items():
+            if path not in self._source.broken:
+                self._note(
+                    path,
+                    "type",
+                    f"expected {expected}{self._got(path, _at(raw, path[len(base) :]), shape, base)}",
+                )
+        try:
+            value = model.model_validate(raw)
+        except ValidationError as error:
+            self._note_failures(error, raw, base, shape)
+            return None
+        except Exception as error:  # noqa: BLE001 - a filter's own validator may raise anything
+            self._note(
+                base,
+                "filter_unusable",
+                f"the options cannot be checked: {type(error).__name__} in the filter",
+            )
+            return None
+        return value if len(self._noted) == before else None
+
+    def _note_failures(self, error: ValidationError, raw: Any, base: Path, shape: Shape) -> None:
+        for failure in message.failures(error.errors(include_url=False), raw, base, shape.keys):
+            path = failure.path
+            if path in shape.mistyped or any(
+                path[:end] in self._source.broken for end in range(len(path) + 1)
+            ):
+                continue
+            value = _at(raw, path[len(base) :])
+            text = failure.message
+            if failure.got:
+                text += self._got(path, value, shape, base)
+            elif isinstance(value, (str, int, float)) and self._hides(path, shape, base):
+                hidden = self._source.variables.get(path) or message.kind_of(value)
+                text = text.replace(repr(value), hidden).replace(str(value), hidden) if str(value) else text
+            self._note(path, failure.code, text)
+
+    def _got(self, path: Path, value: Any, shape: Shape, base: Path) -> str:
+        """`, got 'ten'`, or without the value where it may be a secret."""
+        if path in self._source.variables:
+            return f", got {self._source.variables[path]}"
+        return f", got {message.kind_of(value) if self._hides(path, shape, base) else message.shown(value)}"
+
+    def _hides(self, path: Path, shape: Shape, base: Path) -> bool:
+        if path in self._source.variables:
+            return True
+        return any(path[:end] in shape.secrets for end in range(len(base), len(path) + 1)) or any(
+            isinstance(part, str) and _SECRET_KEY.search(part) for part in path[len(base) :]
+        )
+
+    def _fill_secrets(self, shape: Shape, raw: Any, base: Path) -> None:
+        """Puts the content of the file in place of `file:PATH`, wherever a secret is expected."""
+        for path in shape.secrets:
+            value = _at(raw, path[len(base) :])
+            if not isinstance(value, str):
+                continue
+            if value.startswith("file:"):
+                content = self._secret(value.removeprefix("file:"), path)
+                if content is None:
+                    continue
+                value = content
+                _put(raw, path[len(base) :], value)
+            self._secrets.add(value)
+
+    def _secret(self, name: str, path: Path) -> str | None:
+        try:
+            with (self._directory / name).open("rb") as stream:
+                data = stream.read(MAX_SECRET + 1)
+            if len(data) > MAX_SECRET:
+                raise ValueError(f"larger than {MAX_SECRET >> 10} KiB")
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            self._note(path, "file", f"the file {name!r} is not UTF-8 text")
+        except (OSError, ValueError) as error:
+            self._note(path, "file", f"the file {name!r} cannot be read: {_why(error)}")
+        else:
+            return text.removesuffix("\n").removesuffix("\r")
+        return None
+
+    def _collect_secrets(self, value: Any, path: Path) -> None:
+        """Remembers text under keys that name a secret, and text from the environment: never in a message."""
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self._collect_secrets(item, (*path, key))
+        elif isinstance(value, list):
+            for place, item in enumerate(value):
+                self._collect_secrets(item, (*path, place))
+        elif isinstance(value, str) and (
+            path in self._source.variables
+            or (path and isinstance(path[-1], str) and path[-1] != "key" and _SECRET_KEY.search(path[-1]))
+        ):
+            self._secrets.add(value)
+
+    # -- what spans the file ---------------------------------------------------------------------------------
+
+    def _check_names(self, names: "_Names") -> None:
+        for path, name, first in names.repeated:
+            place = self._source.marks.position(first)
+            self._note(
+                (*path, "name"), "duplicate_name", f"the name {name!r} is taken, first on line {place.line}"
+            )
+
+    def _check_routes(self, raw: dict[str, Any]) -> None:
+        routes = raw.get("routes")
+        upstreams = raw.get("upstreams")
+        seen: dict[str, Path] = {}
+        for place, route in enumerate(routes if isinstance(routes, list) else []):
+            if not isinstance(route, dict):
+                continue
+            name, upstream = route.get("name"), route.get("upstream")
+            if isinstance(name, str):
+                first = seen.setdefault(name, ("routes", place, "name"))
+                if first != ("routes", place, "name"):
+                    line = self._source.marks.position(first).line
+                    self._note(
+                        ("routes", place, "name"),
+                        "duplicate_name",
+                        f"the route {name!r} exists, first on line {line}",
+                    )
+            if isinstance(upstream, str) and isinstance(upstreams, dict) and upstream not in upstreams:
+                near = did_you_mean(upstream, upstreams)
+                self._note(
+                    ("routes", place, "upstream"),
+                    "unknown_upstream",
+                    f"there is no upstream {upstream!r}{near}",
+                )
+
+    def _check_addresses(self, configuration: Configuration) -> None:
+        listen, admin = configuration.listen, configuration.admin
+        for place, address in enumerate(listen):
+            if address.port and address in listen[:place]:
+                self._note(("listen", place), "duplicate_address", f"{address} is listed twice")
+        if admin is not None and admin.port and admin in listen:
+            self._note(("admin",), "duplicate_address", f"{admin} is the gateway's own address")
+
+    # -- problems --------------------------------------------------------------------------------------------
+
+    def _note(self, path: Path, code: str, text: str) -> None:
+        self._noted.append((path, code, text))
+
+    def _finish(self) -> None:
+        """Notes become problems once every secret is known, so that none can show in any of them."""
+        secrets = sorted(
+            (text for text in self._secrets if len(text) >= _LEAST_SECRET), key=len, reverse=True
+        )
+        for path, code, text in self._noted:
+            position: Position = self._source.marks.position(path)
+            for secret in secrets:
+                text = text.replace(secret, "**********")
+            named = (
+                path[:-1] if code in ("unknown_key", "unknown_filter") and isinstance(path[-1], str) else path
+            )
+            self.problems.append(Problem(*position, code, _visible(text), written(named)))
+
+
+class _Names:
+    """Names of entries: given ones as they are; else the type, with "-2", "-3" for later ones."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.repeated: list[tuple[Path, str, Path]] = []
+        self._given: dict[str, Path] = {}
+        self._taken = set(_given_names(raw))
+
+    def of(self, kind: str, options: dict[str, Any], path: Path) -> str:
+        given = options.get("name")
+        if isinstance(given, str):
+            first = self._given.setdefault(given, path)
+            if first != path:
+                self.repeated.append((path, given, (*first, "name")))
+            return given
+        number = 1
+        name = kind
+        while name in self._taken:
+            number += 1
+            name = f"{kind}-{number}"
+        self._taken.add(name)
+        return name
+
+
+def _given_names(raw: dict[str, Any]) -> Iterator[str]:
+    routes = raw.get("routes")
+    chains = [raw.get("filters")]
+    chains += (
+        [route.get("filters") for route in routes if isinstance(route, dict)]
+        if isinstance(routes, list)
+        else []
+    )
+    for chain in chains:
+        for item in chain if isinstance(chain, list) else []:
+            for options in item.values() if isinstance(item, dict) else []:
+                if isinstance(options, dict) and isinstance(options.get("name"), str):
+                    yield options["name"]
+
+
+def _no_entry(item: Any) -> str:
+    if isinstance(item, dict) and item:
+        kind = next(iter(item))
+        if item[kind] is None:
+            return f"the options of {kind!r} must be indented further than its name"
+        return f"an entry is one filter with its options, this has {len(item)} keys: {', '.join(map(repr, item))}"
+    return f"expected the name of a filter, got {message.kind_of(item)}"
+
+
+def _visible(text: str) -> str:
+    """`text` on one line, with nothing that a terminal would obey."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def _at(raw: Any, path: Path) -> Any:
+    for part in path:
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _put(raw: Any, path: Path, value: Any) -> None:
+    for part in path[:-1]:
+        raw = raw[part]
+    raw[path[-1]] = value

@@ -1,0 +1,457 @@
+"""The configuration as typed values: every core option with its default and its meaning.
+
+Whatever is here has been checked already: addresses are parsed, names are unique, a route's upstream exists.
+The reference and the JSON Schema are generated from these models.
+"""
+
+import ipaddress
+import re
+from typing import Annotated, Literal, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializeAsAny,
+    WithJsonSchema,
+    model_validator,
+)
+
+from gateway.api.filter import Options
+from gateway.api.option import Duration, Secret, Size
+from gateway.condition import When
+from gateway.http.template import parse
+
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+_ADDRESS_SCHEMA = {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"}
+
+
+class Address(NamedTuple):
+    """Where a listener listens: a host name or IP address, and a port; 0 lets the system choose one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Endpoint(NamedTuple):
+    """One server of an upstream."""
+
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a Host field carries them: without the port when it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 80 else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def parse_address(value: object) -> Address:
+    """`127.0.0.1:8080`, `[::1]:8080` or `name:8080`. Raises ValueError."""
+    if isinstance(value, Address):
+        return value
+    expected = "expected host:port such as 127.0.0.1:8080 or [::1]:8080"
+    if not isinstance(value, str):
+        raise ValueError(expected)
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit():
+        raise ValueError(f"{expected}, got {value!r}")
+    if len(port) > 5 or int(port) > 65535:
+        raise ValueError(f"a port is 0 to 65535, got {port[:12]}")
+    return Address(_host(host, f"{expected}, got {value!r}"), int(port))
+
+
+def parse_endpoint(value: object) -> Endpoint:
+    """`http://host:port`, or `http://host` for port 80. Raises ValueError."""
+    if isinstance(value, Endpoint):
+        return value
+    expected = "expected http://host:port"
+    if not isinstance(value, str):
+        raise ValueError(expected)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise ValueError(f"{expected}, got {value!r}") from None
+    if parts.scheme == "https":
+        raise ValueError("an endpoint speaks plain HTTP: https is not supported towards an upstream")
+    if parts.scheme != "http":
+        raise ValueError(f"{expected}, got {value!r}")
+    if "@" in parts.netloc:
+        raise ValueError("an endpoint carries no user or password")
+    if parts.path or "?" in value or "#" in value:
+        raise ValueError("an endpoint has no path and no query: the request's target is never rewritten")
+    host, colon, port = parts.netloc.rpartition(":")
+    if not colon or parts.netloc.endswith("]"):
+        host, port = parts.netloc, "80"
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ValueError("the port of an endpoint is 1 to 65535")
+    return Endpoint(_host(host, f"{expected}, got {value!r}"), int(port))
+
+
+def _host(text: str, complaint: str) -> str:
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return str(ipaddress.IPv6Address(text[1:-1]))
+        except ValueError:
+            raise ValueError(complaint) from None
+    labels = text.lower().removesuffix(".").split(".")
+    if len(text) > 253 or not all(len(label) <= 63 and _LABEL.fullmatch(label) for label in labels):
+        raise ValueError(complaint)
+    if labels[-1].isdigit():  # a name never ends in a number (RFC 3696 section 2): this is an IPv4 address
+        try:
+            return str(ipaddress.IPv4Address(text))
+        except ValueError:
+            raise ValueError(complaint) from None
+    return text.lower()
+
+
+def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    if isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected a network such as 10.0.0.0/8")
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError as error:
+        if "host bits" in str(error):
+            network = ipaddress.ip_network(value, strict=False)
+            raise ValueError(f"{value} has host bits set, the network is {network}") from None
+        raise ValueError(f"expected a network such as 10.0.0.0/8, got {value!r}") from None
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, (str, Address)) else value
+
+
+def _absent(value: object) -> object:
+    return [] if value is None else value
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            "a name is 1 to 64 letters, digits, '-', '_' or '.', and begins with a letter or digit"
+        )
+    return value
+
+
+def _method(value: str) -> str:
+    if not _TOKEN.fullmatch(value) or value != value.upper():
+        raise ValueError(f"expected a method in capitals such as GET, got {value!r}")
+    return value
+
+
+def _upstream_host(value: str) -> str:
+    if value in ("keep", "upstream"):
+        return value
+    complaint = f"expected keep, upstream, or the name to send as Host, got {value!r}"
+    name, colon, port = value.rpartition(":")
+    if colon and not value.endswith("]"):
+        if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+            raise ValueError(complaint)
+        _host(name, complaint)
+    else:
+        _host(value, complaint)
+    return value
+
+
+def _route_host(value: str) -> str:
+    complaint = f"expected a host name without a port, or *.example.com for those below it, got {value!r}"
+    star = value.startswith("*.")
+    host = _host(value.removeprefix("*."), complaint)
+    if star:
+        return f"*.{host}"
+    return f"[{host}]" if ":" in host else host
+
+
+def _pseudonym(value: str) -> str:
+    if not _TOKEN.fullmatch(value):  # RFC 9110 section 7.6.3
+        raise ValueError("a pseudonym is letters, digits and !#$%&'*+-.^_`|~ only")
+    return value
+
+
+def _template(value: str) -> str:
+    parse(value)
+    return value
+
+
+ListenAddress: TypeAlias = Annotated[
+    Address, PlainValidator(parse_address), PlainSerializer(str), WithJsonSchema(_ADDRESS_SCHEMA)
+]
+EndpointURL: TypeAlias = Annotated[
+    Endpoint,
+    PlainValidator(parse_endpoint),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": r"^http://[^/?#@\s]+$"}),
+]
+Network: TypeAlias = Annotated[
+    ipaddress.IPv4Network | ipaddress.IPv6Network,
+    PlainValidator(_network),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"}),
+]
+Name: TypeAlias = Annotated[str, AfterValidator(_name)]
+Method: TypeAlias = Annotated[str, AfterValidator(_method)]
+
+
+class Section(Options):
+    """A block of core options; one that is written but empty stands for its defaults."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_but_empty(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+class EntryKeys(Options):
+    """What every entry may carry beside its filter's own options."""
+
+    name: Name | None = Field(
+        default=None,
+        description="Name of the entry, unique; made from the filter's name where absent. State is kept by it.",
+    )
+    when: When | None = Field(
+        default=None, description="Only requests for which this condition holds; all where absent."
+    )
+    mode: Literal["enforce", "shadow", "off"] = Field(
+        default="enforce",
+        description="`enforce` the verdict, only record it (`shadow`), or leave the entry out (`off`).",
+    )
+    shadow_percent: float = Field(
+        default=100.0, ge=0, le=100, description="Share of requests that an entry in shadow mode judges."
+    )
+
+
+class Entry(Options):
+    """One filter in a chain, as it is configured.
+
+    type     name of the filter
+    name     name of this entry, unique in the configuration; made from the type where none is given
+    options  the filter's own options, an instance of its Config
+    path     where the entry's options stand, for Marks: ("filters", 1, "rate_limit")
+    """
+
+    type: str
+    name: Name
+    when: When | None = None
+    mode: Literal["enforce", "shadow", "off"] = "enforce"
+    shadow_percent: float = 100.0
+    options: SerializeAsAny[BaseModel]
+    path: tuple[str | int, ...] = ()
+
+
+Chain: TypeAlias = Annotated[tuple[Entry, ...], BeforeValidator(_absent)]
+
+
+class UpstreamTimeouts(Section):
+    """How long the gateway waits for an upstream."""
+
+    connect: Duration = Field(default=5.0, description="Making a connection.")
+    first_byte: Duration = Field(
+        default=60.0, description="From the request sent to the first byte of the answer."
+    )
+    idle: Duration = Field(default=60.0, description="Between two pieces of the answer.")
+    total: Duration = Field(
+        default=300.0, description="The whole exchange with the upstream, every retry included."
+    )
+
+
+class Upstream(Options):
+    """One service behind the gateway."""
+
+    endpoints: tuple[EndpointURL, ...] = Field(
+        min_length=1, description="Servers of the service, each http://host:port."
+    )
+    host: Annotated[str, AfterValidator(_upstream_host)] = Field(
+        default="keep",
+        description="The Host field that the upstream sees: `keep` the client's, `upstream` for the endpoint's own, "
+        "or a name.",
+    )
+    timeouts: UpstreamTimeouts = Field(default=UpstreamTimeouts(), description="How long to wait.")
+    keepalive: Duration = Field(
+        default=55.0,
+        description="How long an unused connection is kept; shorter than the upstream's own idle time.",
+    )
+    max_idle: int = Field(
+        default=256, ge=0, description="How many unused connections are kept for each endpoint."
+    )
+
+
+class Route(Options):
+    """Which requests go to which upstream, and through which filters."""
+
+    name: Name = Field(description="Name of the route, unique; records and metrics carry it.")
+    path: Annotated[str, AfterValidator(_template)] = Field(
+        description="Path template. `{name}` stands for one whole segment, `{name*}` at the end for all that is left; "
+        "a trailing slash is another path."
+    )
+    host: Annotated[str, AfterValidator(_route_host)] | None = Field(
+        default=None,
+        description="Only requests for this host, or for those below `*.example.com`; any host where absent.",
+    )
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Only these methods; any method where absent. Other methods are answered 405.",
+    )
+    upstream: str = Field(description="Name of the upstream.")
+    filters: Chain = Field(
+        default=(), description="Filters of this route, run after the global ones, in this order."
+    )
+    target: Literal["strict", "lenient"] = Field(
+        default="strict",
+        description="`strict` refuses a request target that two readers could read as two paths; `lenient` forwards it.",
+    )
+
+
+class Limits(Section):
+    """What is refused before any filter runs."""
+
+    header_count: int = Field(
+        default=128, ge=1, le=10_000, description="Header fields of a request; beyond: 431."
+    )
+    header_size: Size = Field(
+        default=64 << 10, description="All header fields of a request together; beyond: 431."
+    )
+    field_size: Size = Field(default=16 << 10, description="One header field of a request; beyond: 431.")
+    target_length: Size = Field(default=8 << 10, description="The request target; beyond: 414.")
+    body: Size | None = Field(
+        default=None,
+        description="A request body by its Content-Length; beyond: 413. No limit where null, since images are large: "
+        "the filter body_size limits a route.",
+    )
+    pipeline: int = Field(
+        default=8, ge=1, le=1000, description="Requests of one connection that may wait for their turn."
+    )
+
+
+class ClientTimeouts(Section):
+    """How long the gateway waits for a client."""
+
+    header: Duration = Field(
+        default=10.0, description="From the first byte of a request to the end of its header; then 408."
+    )
+    body: Duration = Field(default=30.0, description="Between two pieces of a request body; then 408.")
+    idle: Duration = Field(default=75.0, description="A connection without a request; then it is closed.")
+    linger: Duration = Field(
+        default=2.0, description="Reading on after an answer that came before the end of the request body."
+    )
+
+
+class Via(Section):
+    """The Via field (RFC 9110 section 7.6.3) and the loop check that stands on it."""
+
+    pseudonym: Annotated[str, AfterValidator(_pseudonym)] | None = Field(
+        default=None,
+        description="Name of this gateway; `weir-` and 8 hexadecimal digits of the host's id where null.",
+    )
+    comment: bool = Field(default=True, description="Name the software and its version in a comment.")
+    max_hops: int = Field(
+        default=1, ge=1, le=100, description="How often a request may have passed this gateway; beyond: 508."
+    )
+
+
+class Log(Section):
+    """The request log: one JSON record a line."""
+
+    path: str | None = Field(
+        default="-", min_length=1, description="File of the log; `-` is standard output, null writes none."
+    )
+    max_size: Size = Field(
+        default=100 << 20, description="Size at which the file is rotated; 0 never rotates."
+    )
+    max_files: int = Field(default=5, ge=0, le=1000, description="How many rotated files are kept.")
+    queue: int = Field(
+        default=10_000,
+        ge=1,
+        le=10_000_000,
+        description="Records that may wait to be written; beyond, they are counted and dropped.",
+    )
+    hash_key: Secret | None = Field(
+        default=None,
+        description="Key of the hashes that stand for secrets in records; null makes a new one at each start, "
+        "so that hashes of two runs cannot be compared.",
+    )
+
+
+class Configuration(Options):
+    """A whole configuration."""
+
+    listen: Annotated[
+        tuple[ListenAddress, ...],
+        Field(min_length=1),
+        BeforeValidator(_listed),
+        WithJsonSchema(
+            {"anyOf": [_ADDRESS_SCHEMA, {"type": "array", "items": _ADDRESS_SCHEMA, "minItems": 1}]}
+        ),
+    ] = Field(
+        default=(Address("127.0.0.1", 8080),),
+        json_schema_extra={"default": "127.0.0.1:8080"},
+        description="Address of the gateway, host:port, or a list of them.",
+    )
+    admin: ListenAddress | None = Field(
+        default=Address("127.0.0.1", 9901),
+        json_schema_extra={"default": "127.0.0.1:9901"},
+        description="Address of the admin listener (health, readiness, metrics); null opens none.",
+    )
+    upstreams: dict[Name, Upstream] = Field(
+        min_length=1, description="The services behind the gateway, by name."
+    )
+    filters: Chain = Field(default=(), description="Filters of every request, in this order.")
+    routes: tuple[Route, ...] = Field(
+        min_length=1, description="Which requests go where; the most specific path wins, whatever the order."
+    )
+    limits: Limits = Field(default=Limits(), description="What is refused before any filter runs.")
+    timeouts: ClientTimeouts = Field(default=ClientTimeouts(), description="How long to wait for a client.")
+    drain_timeout: Duration = Field(
+        default=30.0, description="How long a stopping gateway waits for exchanges in progress."
+    )
+    via: Via = Field(default=Via(), description="The Via field and the loop check.")
+    forwarded: Literal["off", "x", "rfc7239", "both"] = Field(
+        default="x",
+        description="What the upstream is told of the client: `x` X-Forwarded-For, -Proto and -Host, `rfc7239` "
+        "Forwarded, `both`, or nothing.",
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_absent)] = Field(
+        default=(), description="Networks of proxies in front whose word on the client's address is taken."
+    )
+    faults: Literal["compute", "keystone", "errors", "problem"] = Field(
+        default="compute",
+        description="Form of the gateway's own error answers: `compute` as OpenStack Compute, `keystone` as OpenStack "
+        "Identity, `errors` as the API-SIG guideline, `problem` as RFC 9457.",
+    )
+    log: Log = Field(default=Log(), description="The request log.")
+
+
+__all__ = [
+    "Address",
+    "Chain",
+    "ClientTimeouts",
+    "Configuration",
+    "Endpoint",
+    "Entry",
+    "EntryKeys",
+    "Limits",
+    "Log",
+    "Network",
+    "Route",
+    "Section",
+    "Upstream",
+    "UpstreamTimeouts",
+    "Via",
+    "parse_address",
+    "parse_endpoint",
+]

@@ -1,0 +1,70 @@
+"""In which format a fault is written: the path's suffix, then Accept, then JSON (RFC 9110 section 12.5.1)."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from gateway.http.listing import members
+
+_JSON = ("application/json", "application/vnd.openstack.compute+json")
+_XML = ("application/xml", "application/vnd.openstack.compute+xml")
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - the token of RFC 9110 section 5.6.2, no password
+_RANGE = re.compile(rf"{_TOKEN}/{_TOKEN}")
+_WEIGHT = re.compile(r"[Qq]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+
+
+def fault_format(path: str, accept: Sequence[str]) -> tuple[str, bool]:
+    """ "json" or "xml", and whether the answer depends on Accept, so that a cache must be told by Vary.
+
+    A suffix of the path wins over Accept. Nothing acceptable, or nothing readable, is answered in JSON: an
+    error is never replaced by a 406.
+    """
+    if path.endswith(".json"):
+        return "json", False
+    if path.endswith(".xml"):
+        return "xml", False
+    if not accept:
+        return "json", True
+    return _preferred(accept[0] if len(accept) == 1 else ",".join(accept)), True
+
+
+@lru_cache(maxsize=256)
+def _preferred(accept: str) -> str:
+    ranges: dict[str, float] = {}
+    for member in members(accept) or ():
+        parsed = _weighted(member)
+        if parsed is not None:
+            name, weight = parsed
+            ranges[name] = max(weight, ranges.get(name, 0.0))
+    # Of equal weights the one that was named more exactly wins, then JSON: `application/xml, */*` asks
+    # for XML.
+    return "xml" if _standing(_XML, ranges) > _standing(_JSON, ranges) else "json"
+
+
+def _weighted(member: str) -> tuple[str, float] | None:
+    """The media range and its weight, or None for what is neither."""
+    if ";" not in member:
+        return (member.lower(), 1.0) if _RANGE.fullmatch(member) else None
+    name, *parameters = members(member, ";") or ("",)
+    if _RANGE.fullmatch(name) is None:
+        return None
+    for parameter in parameters:
+        if parameter[:2] in ("q=", "Q="):
+            weight = _WEIGHT.fullmatch(parameter)
+            return None if weight is None else (name.lower(), float(weight[1]))
+    return name.lower(), 1.0
+
+
+def _standing(types: tuple[str, ...], ranges: dict[str, float]) -> tuple[float, int]:
+    """The best weight that any of the types has, and how exactly it was named.
+
+    A wildcard speaks of the first type alone, which is the one we send; the others count when named.
+    """
+    sent, *also = types
+    standings = [(ranges[name], 2) for name in also if name in ranges]
+    for exactness, candidate in ((2, sent), (1, "application/*"), (0, "*/*")):
+        if candidate in ranges:
+            standings.append((ranges[candidate], exactness))
+            break
+    return max((standing for standing in standings if standing[0]), default=(0.0, 0))

@@ -1,0 +1,1008 @@
+"""Carries one exchange from its head to its record.
+
+    head -> chain inward -> upstream leg -> chain outward -> client -> record
+
+Everything happens in the callbacks of the two sockets; a task exists only while a filter or a new connection
+has to be waited for. Bodies flow both ways as they come, each side paused by the other; the answer may begin
+before the request has ended.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Final
+
+from gateway.api.body import Body, too_large
+from gateway.api.exchange import Exchange, Instant, Request
+from gateway.api.verdict import Fault, Refused, Response, Verdict
+from gateway.chain import INTERNAL_ERROR, Run
+from gateway.http import message as wire
+from gateway.http import request_id as request_ids
+from gateway.http.date import http_date
+from gateway.http.fields import Fields, RawField
+from gateway.http.framing import Problem, dropped
+from gateway.listener.head import HTTP_11, VERSIONS, Opened, open_exchange
+from gateway.listener.parser import EMPTY_PAYLOAD, RawRequestMessage, StreamReader
+from gateway.plan import PlannedRoute
+from gateway.record import Record
+from gateway.task import spawn
+from gateway.upstream.leg import Leg
+from gateway.wheel import FAR
+
+if TYPE_CHECKING:
+    from gateway.listener.connection import Connection
+
+CONTINUE_AFTER: Final = 1.0
+"""Seconds an upstream may take to answer an expectation before the client is told to go on."""
+ONE_WRITE: Final = 64 * 1024
+"""Bytes of a body that are joined with the head into one write."""
+RETRY_AFTER: Final = 5
+"""Seconds that a client is asked to wait when an upstream cannot take requests."""
+
+UPSTREAM_FAULTS: Final[dict[str, tuple[int, str]]] = {
+    "upstream_connect_failed": (503, "The service is temporarily unavailable."),
+    "upstream_connect_timeout": (504, "The service did not answer in time."),
+    "upstream_first_byte_timeout": (504, "The service did not answer in time."),
+    "upstream_idle_timeout": (504, "The service did not answer in time."),
+    "upstream_total_timeout": (504, "The service did not answer in time."),
+    "upstream_response_invalid": (502, "The service gave an answer that could not be understood."),
+    "upstream_closed": (502, "The service closed the connection without a whole answer."),
+}
+"""What a client is told of each failure of an upstream; the addresses stay in the record."""
+
+ANSWER_TOO_LARGE: Final = Fault(
+    502, "response_too_large", "The service gave an answer that is too large to be examined."
+)
+
+_BODILESS: Final = (204, 304)
+_SINGLETONS: Final = (b"date", b"x-compute-request-id", b"x-openstack-request-id")
+
+
+class StreamedBody(Body):
+    """The body of a request that still arrives."""
+
+    __slots__ = ("_handler",)
+
+    def __init__(self, handler: "Handler", length: int | None) -> None:
+        super().__init__(None, length)
+        self._handler = handler
+
+    async def _collected(self, limit: int) -> bytes:
+        if self.complete is None:
+            self.complete = await self._handler.collect(limit)
+        elif len(self.complete) > limit:
+            raise too_large(limit)
+        return self.complete
+
+
+class AnswerBody(Body):
+    """The body of an upstream's answer that still arrives."""
+
+    __slots__ = ("_handler",)
+
+    def __init__(self, handler: "Handler", length: int | None) -> None:
+        super().__init__(None, length)
+        self._handler = handler
+
+    async def _collected(self, limit: int) -> bytes:
+        if self.complete is None:
+            self.complete = await self._handler.collect_answer(limit)
+        elif len(self.complete) > limit:
+            raise Refused(ANSWER_TOO_LARGE)
+        return self.complete
+
+
+class Handler:
+    """One exchange on one connection. Ends with `_finish`, whatever happens, exactly once."""
+
+    __slots__ = (
+        "_bytes_in",
+        "_bytes_out",
+        "_chain_in",
+        "_chain_out",
+        "_chunked_out",
+        "_clock",
+        "_close",
+        "_collector",
+        "_connection",
+        "_continue_at",
+        "_decision",
+        "_done",
+        "_exchange",
+        "_expects",
+        "_global_id",
+        "_last_body_at",
+        "_leg",
+        "_loop",
+        "_message",
+        "_method",
+        "_outward_begun",
+        "_plan",
+        "_planned",
+        "_prefix",
+        "_read_ahead",
+        "_reason",
+        "_request_id",
+        "_run",
+        "_sent_head",
+        "_started",
+        "_status",
+        "_task",
+        "_total_at",
+        "_trusted",
+        "_upstream_body",
+        "_upstream_id",
+        "_version",
+        "_write_blocked_at",
+        "payload",
+    )
+
+    def __init__(self, connection: "Connection", clock: Instant) -> None:
+        self._connection = connection
+        self._loop = connection.loop
+        listener = connection.listener
+        self._plan = listener.plan
+        self._clock = clock
+        self._started = perf_counter()
+        self._request_id = listener.request_ids.next()
+        self._message: RawRequestMessage | None = None
+        self.payload: StreamReader = EMPTY_PAYLOAD
+        self._method = ""
+        self._version = HTTP_11
+        self._exchange: Exchange | None = None
+        self._planned: PlannedRoute | None = None
+        self._run: Run | None = None
+        self._leg: Leg | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._collector: asyncio.Future[None] | None = None
+        self._prefix: list[bytes] = []
+        self._read_ahead: list[bytes] = []
+        self._expects = False
+        self._trusted = False
+        self._global_id: str | None = None
+        self._upstream_id: str | None = None
+        self._close = True
+        self._outward_begun = False
+        self._sent_head = False
+        self._chunked_out = False
+        self._upstream_body: Body | None = None
+        self._done = False
+        self._status = 0
+        self._decision = "refuse"
+        self._reason = "passed"
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._chain_in = 0.0
+        self._chain_out = 0.0
+        self._total_at = FAR
+        self._continue_at = FAR
+        self._last_body_at = 0.0
+        self._write_blocked_at = FAR
+
+    # ---- the head
+
+    def begin(self, message: RawRequestMessage, payload: StreamReader) -> None:
+        """Judges the head, runs the chain inward, and goes on by its verdict."""
+        self._message = message
+        self.payload = payload
+        self._method = message.method
+        self._version = version = (message.version.major, message.version.minor)
+        if payload.is_eof():
+            data = payload.read_nowait()
+            self._bytes_in = len(data)
+            body = Body(data)
+        else:
+            self._last_body_at = self._loop.time()
+            body = StreamedBody(self, _content_length(message.raw_headers))
+        opened = open_exchange(
+            self._plan,
+            self._connection.peer,
+            method=message.method,
+            raw_target=message.path.encode("utf-8", "surrogateescape"),
+            version=version,
+            lines=message.raw_headers,
+            body=body,
+            request_id=self._request_id,
+            clock=self._clock,
+        )
+        if isinstance(opened, Problem):
+            self.refuse_head(opened)
+            return
+        self._enter(opened)
+
+    def _enter(self, opened: Opened) -> None:
+        message = self._message
+        assert message is not None
+        exchange, planned = opened.exchange, opened.planned
+        self._exchange = exchange
+        self._planned = planned
+        self._trusted = opened.trusted
+        self._expects = opened.expects and exchange.request.body.complete is None
+        self._close = (
+            message.should_close
+            or message.upgrade
+            or self._version != HTTP_11
+            or self._connection.listener.draining
+        )
+        chain = planned.chain if planned is not None else self._plan.chain
+        self._run = run = Run(chain, exchange, self._plan.render, self._connection.listener.report_bug)
+        verdict = run.inward()
+        if verdict is None or isinstance(verdict, (Fault, Response)):
+            self._chain_in = perf_counter() - self._started
+            self._judged(verdict, opened.allow)
+        else:
+            self._set_deadline()
+            self._task = spawn(self._await_inward(verdict, opened.allow), name="filters inward")
+
+    async def _await_inward(self, pending: Awaitable[Verdict], allow: tuple[str, ...] | None) -> None:
+        verdict = await pending
+        self._task = None
+        self._chain_in = perf_counter() - self._started
+        if not self._done:
+            self._judged(verdict, allow)
+
+    def _judged(self, verdict: Verdict, allow: tuple[str, ...] | None) -> None:
+        if verdict is not None:
+            self._decision = "refuse" if isinstance(verdict, Fault) else "answer"
+            self._answer(verdict)
+        elif self._planned is None:
+            self._answer(_unrouted(allow))
+        elif self._method == "OPTIONS" and self._max_forwards() == 0:
+            # The client asks this hop, and no further one (RFC 9110 section 7.6.2).
+            self._decision = "answer"
+            self._answer(Response(200, reason="max_forwards_reached"))
+        else:
+            self._decision = "forward"
+            self._forward()
+
+    def refuse_head(self, problem: Problem) -> None:
+        """Answers a head that never became an exchange: at once, outside the chain, and the connection ends."""
+        message = self._message
+        lines: tuple[RawField, ...] = message.raw_headers if message is not None else ()
+        self._close = True
+        if self._exchange is None:
+            self._exchange = _placeholder(self._connection, message, self._request_id, self._clock, lines)
+        fault = Fault(problem.status, problem.reason, problem.message)
+        self._reason = problem.reason
+        self._exchange.response = self._render(fault)
+        self._outward_begun = True
+        self._send_own()
+
+    def _max_forwards(self) -> int | None:
+        assert self._exchange is not None
+        value = self._exchange.request.headers.get(b"max-forwards")
+        return int(value) if value is not None and value.isdigit() and len(value) < 10 else None
+
+    # ---- the request body
+
+    @property
+    def receiving(self) -> bool:
+        """Whether more of the request is to come."""
+        return not self.payload.is_eof()
+
+    def on_body_data(self) -> None:
+        """The parser has fed the payload, or ended it."""
+        if self._done or self.payload is EMPTY_PAYLOAD:
+            return
+        self._last_body_at = self._loop.time()
+        if self._collector is not None:
+            if not self._collector.done():
+                self._collector.set_result(None)
+        elif self._leg is not None:
+            self._pump()
+
+    def on_body_malformed(self) -> None:
+        """The rest of the request cannot be told from noise: nobody may take what came for all of it."""
+        self.payload = EMPTY_PAYLOAD
+        self._reason = "framing_invalid"
+        if self._sent_head:
+            self._break_off("framing_invalid")
+        else:
+            self._drop_leg("framing_invalid")
+            self._cancel_task()
+            self.refuse_head(Problem(400, "framing_invalid", "The request body is malformed."))
+
+    async def collect(self, limit: int) -> bytes:
+        """The whole request body for a filter that asks; the client is told to send it, if it waits."""
+        size = sum(map(len, self._prefix))
+        if self._expects:
+            self._send_continue()
+        while True:
+            chunk = self.payload.read_nowait()
+            if chunk:
+                self._bytes_in += len(chunk)
+                size += len(chunk)
+                self._prefix.append(chunk)
+            if size > limit:
+                raise too_large(limit)
+            if self.payload.at_eof():
+                whole = b"".join(self._prefix)
+                self._prefix.clear()
+                return whole
+            if not chunk:
+                self._collector = self._loop.create_future()
+                try:
+                    await self._collector
+                finally:
+                    self._collector = None
+
+    def _send_continue(self) -> None:
+        self._expects = False
+        self._continue_at = FAR
+        self._connection.write(wire.CONTINUE)
+
+    def _pump(self) -> None:
+        """Request body bytes to the upstream, as far as it takes them."""
+        leg = self._leg
+        exchange = self._exchange
+        assert leg is not None and exchange is not None
+        if leg.sent or not leg.writable:
+            return
+        body = exchange.request.body
+        payload = self.payload
+        try:
+            while True:
+                if self._prefix:
+                    chunk = b"".join(self._prefix)
+                    self._prefix.clear()
+                else:
+                    chunk = payload.read_nowait()
+                    self._bytes_in += len(chunk)
+                if not chunk:
+                    break
+                if body.wrappers:
+                    chunk = body.through(chunk)
+                if chunk:
+                    leg.write(chunk)
+                if not leg.writable:
+                    break
+            if payload.at_eof() and not self._prefix:
+                if body.wrappers:
+                    rest = body.through(b"")
+                    if rest:
+                        leg.write(rest)
+                leg.end()
+        except Refused as refused:
+            self._refuse_late(refused.fault)
+            return
+        self._set_deadline()
+
+    def _refuse_late(self, fault: Fault) -> None:
+        """A body wrapper refused: answered while that is possible, else the connection ends."""
+        if self._run is not None and self._run.decider is not None:
+            self._decision = "refuse"
+        self._reason = fault.reason
+        if self._sent_head:
+            self._break_off(fault.reason)
+            return
+        self._drop_leg(fault.reason)
+        self._answer(fault)
+
+    # ---- the upstream leg
+
+    def _forward(self) -> None:
+        exchange, planned = self._exchange, self._planned
+        assert exchange is not None and planned is not None
+        body = exchange.request.body
+        upstream = self._plan.configuration.upstreams[planned.info.upstream]
+        pool = self._connection.listener.pools[planned.info.upstream]
+        whole = body.complete
+        if whole is not None and body.wrappers:
+            try:
+                whole = body.through(whole) + body.through(b"") if whole else body.through(b"")
+            except Refused as refused:
+                self._refuse_late(refused.fault)
+                return
+            body.wrappers = ()
+        self._total_at = self._loop.time() + upstream.timeouts.total
+        own_host = upstream.host != "keep" or not exchange.host
+        chunked = whole is None and body.length is None
+        line, rest = self._request_head(exchange, whole, chunked=chunked, own_host=own_host)
+        self._leg = leg = Leg(pool, self, self._loop)
+        if whole is not None and len(whole) <= ONE_WRITE:
+            rest += whole
+        elif whole is not None:
+            self._prefix.append(whole)
+            self.payload = EMPTY_PAYLOAD
+        if whole is None and self._expects:
+            self._continue_at = self._loop.time() + CONTINUE_AFTER
+        host = upstream.host if upstream.host not in ("keep", "upstream") else None
+        leg.start(
+            line,
+            rest,
+            host=(host or "") if own_host else None,
+            method=self._method,
+            whole=whole is not None and len(whole) <= ONE_WRITE,
+            chunked=chunked,
+        )
+        if leg.connection is not None:
+            self._pump()
+        self._set_deadline()
+
+    def _request_head(
+        self, exchange: Exchange, whole: bytes | None, *, chunked: bool, own_host: bool
+    ) -> tuple[bytes, bytes]:
+        """The request line, and the field section with its end; a Host of ours goes between."""
+        plan = self._plan
+        fields = exchange.request.headers
+        index = fields.index()
+        drop: set[bytes] | frozenset[bytes] = plan.request_drop
+        extra: list[RawField] = plan.forwarding.lines(
+            exchange.peer, exchange.scheme, exchange.host, fields, self._trusted
+        )
+        extra.append((b"Via", plan.via[exchange.http_version]))
+        global_id = index.get(b"x-openstack-request-id")
+        if (
+            global_id is not None
+            and not isinstance(global_id, list)
+            and request_ids.valid(global_id.decode("latin-1"))
+        ):
+            self._global_id = global_id.decode("latin-1")
+            extra.append((b"X-Openstack-Request-Id", global_id))
+        else:
+            extra.append((b"X-Openstack-Request-Id", self._request_id.encode("ascii")))
+        dropping: list[bytes] = []
+        if own_host:
+            dropping.append(b"host")
+        if not self._expects and b"expect" in index:
+            dropping.append(b"expect")
+        if chunked:
+            extra.append((b"Transfer-Encoding", b"chunked"))
+            if b"content-length" in index:
+                dropping.append(b"content-length")
+        elif whole is not None and (whole or b"content-length" in index or self.payload is not EMPTY_PAYLOAD):
+            length = b"%d" % len(whole)
+            if index.get(b"content-length") != length:
+                dropping.append(b"content-length")
+                extra.append((b"Content-Length", length))
+        if self._method == "OPTIONS":
+            hops = self._max_forwards()
+            if hops is not None:
+                dropping.append(b"max-forwards")
+                extra.append((b"Max-Forwards", b"%d" % (hops - 1)))
+        if dropping:
+            drop = drop.union(dropping)
+        line = b"%b %b HTTP/1.1\r\n" % (self._method.encode("ascii"), exchange.target)
+        return line, wire.field_lines(fields.raw, drop) + wire.field_lines(extra, ()) + b"\r\n"
+
+    def on_leg_ready(self) -> None:
+        self._pump()
+        if not self._done:
+            self._set_deadline()
+
+    def on_leg_writable(self) -> None:
+        if not self._done:
+            self._pump()
+
+    def on_leg_progress(self) -> None:
+        leg = self._leg
+        if leg is None or self._done:
+            return
+        connection = leg.connection
+        assert connection is not None
+        if connection.interim:
+            self._relay_interim()
+        if self._sent_head:
+            self._relay_body()
+        elif connection.head_done and not self._outward_begun:
+            self._answered(leg)
+        elif self._collector is not None:
+            if not self._collector.done():
+                self._collector.set_result(None)
+        elif connection.head_done:
+            connection.pause()  # the chain is still on its way outward
+
+    def on_leg_failure(self, reason: str) -> None:
+        if self._done:
+            return
+        self._reason = reason
+        self._decision = "fail"
+        if self._sent_head:
+            self._break_off(reason)
+            return
+        status, message = UPSTREAM_FAULTS[reason]
+        fault = Fault(status, reason, message, retry_after=RETRY_AFTER if status == 503 else None)
+        if self._outward_begun:
+            # The filters are looking at an answer that will never be whole; they see no second one.
+            self._cancel_task()
+            assert self._exchange is not None
+            self._exchange.response = self._render(fault)
+            self._send_own()
+        else:
+            self._answer(fault)
+
+    def _relay_interim(self) -> None:
+        """1xx responses go to clients that know them (RFC 9110 section 15.2)."""
+        assert self._leg is not None and self._leg.connection is not None
+        interim, self._leg.connection.interim = self._leg.connection.interim, []
+        for response in interim:
+            if response.status == 100:
+                if self._expects:
+                    self._send_continue()
+            elif self._version == HTTP_11 and not self._sent_head:
+                lines = wire.field_lines(response.fields.raw, dropped(response.fields.index()))
+                self._connection.write(wire.status_line(response.status, response.phrase) + lines + b"\r\n")
+
+    # ---- the answer
+
+    def _answered(self, leg: Leg) -> None:
+        """The upstream's head is here: it goes outward through the chain."""
+        connection = leg.connection
+        exchange = self._exchange
+        assert connection is not None and exchange is not None and self._run is not None
+        fields = connection.fields
+        if connection.complete:
+            body = Body(connection.take())
+            if self._method == "HEAD" or connection.status in _BODILESS:
+                body.length = _number(fields.get(b"content-length"))
+        else:
+            body = AnswerBody(self, _number(fields.get(b"content-length")))
+        self._upstream_body = body
+        exchange.response = Response(connection.status, fields, body, phrase=connection.phrase)
+        upstream_id = fields.get(b"x-compute-request-id") or fields.get(b"x-openstack-request-id")
+        self._upstream_id = upstream_id
+        self._go_outward()
+
+    async def collect_answer(self, limit: int) -> bytes:
+        """The whole body of the upstream's answer for a filter that asks; what it has read stays to be sent."""
+        size = sum(map(len, self._read_ahead))
+        while self._leg is not None and (connection := self._leg.connection) is not None:
+            connection.resume()
+            chunk = connection.take()
+            if chunk:
+                size += len(chunk)
+                self._read_ahead.append(chunk)
+            if size > limit:
+                raise Refused(ANSWER_TOO_LARGE)
+            if connection.complete:
+                whole = b"".join(self._read_ahead)
+                self._read_ahead.clear()
+                return whole
+            self._collector = self._loop.create_future()
+            try:
+                await self._collector
+            finally:
+                self._collector = None
+        raise asyncio.CancelledError
+
+    def _answer(self, verdict: Fault | Response) -> None:
+        """A verdict of ours becomes the answer and goes outward."""
+        assert self._exchange is not None and self._run is not None
+        self._reason = verdict.reason
+        self._exchange.response = verdict if isinstance(verdict, Response) else self._render(verdict)
+        self._go_outward()
+
+    def _render(self, fault: Fault) -> Response:
+        exchange = self._exchange
+        assert exchange is not None
+        try:
+            return self._plan.render(fault, exchange)
+        except Exception as error:  # noqa: BLE001 - a renderer's bug must not cost the client its answer
+            self._connection.listener.report_bug("render", exchange, error)
+            return Response(
+                500, [("Content-Type", "text/plain")], INTERNAL_ERROR.encode(), reason="filter_failed"
+            )
+
+    def _go_outward(self) -> None:
+        assert self._run is not None
+        self._outward_begun = True
+        before = perf_counter()
+        waiting = self._run.outward()
+        if waiting is None:
+            self._chain_out = perf_counter() - before
+            self._send()
+        else:
+            self._set_deadline()
+            self._task = spawn(self._await_outward(waiting, before), name="filters outward")
+
+    async def _await_outward(self, waiting: Awaitable[None], before: float) -> None:
+        await waiting
+        self._task = None
+        self._chain_out = perf_counter() - before
+        if not self._done:
+            self._send()
+
+    def _send(self) -> None:
+        exchange = self._exchange
+        assert exchange is not None and exchange.response is not None and self._run is not None
+        response = exchange.response
+        if self._upstream_body is not None and response.body is self._upstream_body:
+            self._send_upstream(response)
+            return
+        decider = self._run.decider
+        if decider is not None and decider.phase == "response":
+            self._reason = response.reason
+            self._decision = "answer" if decider.verdict == "answer" else "refuse"
+        self._drop_leg(self._reason)
+        self._send_own()
+
+    def _send_own(self) -> None:
+        """An answer that is whole: a rendered fault, or a filter's own."""
+        exchange = self._exchange
+        assert exchange is not None and exchange.response is not None
+        response = exchange.response
+        body = response.body
+        data = body.complete or b""
+        if body.wrappers:
+            try:
+                data = (body.through(data) if data else b"") + body.through(b"")
+            except Refused as refused:
+                body.wrappers = ()
+                self._reason = refused.fault.reason
+                exchange.response = response = self._render(refused.fault)
+                data = response.body.complete or b""
+        unread = self.receiving
+        if unread or self._connection.listener.draining:
+            self._close = True
+        no_body = self._method == "HEAD" or response.status in _BODILESS
+        framing = b"" if response.status in _BODILESS else b"Content-Length: %d\r\n" % len(data)
+        head = self._response_head(response, framing, drop_length=True)
+        self._sent_head = True
+        self._status = response.status
+        if not no_body:
+            self._bytes_out = len(data)
+            head += data
+        self._connection.write(head)
+        # A client that waits for a 100 has not begun its body: nothing is to be read on.
+        self._finish(linger=unread and not self._expects)
+
+    def _send_upstream(self, response: Response) -> None:
+        """The head of the upstream's answer, and what there is of its body."""
+        leg = self._leg
+        assert leg is not None and leg.connection is not None
+        connection = leg.connection
+        body = response.body
+        bodiless = self._method == "HEAD" or response.status in _BODILESS
+        if bodiless:
+            data = b""
+        elif body.complete is not None:
+            data = body.complete
+        else:
+            data = b"".join(self._read_ahead) + connection.take()
+        complete = connection.complete
+        if body.wrappers and not bodiless:
+            try:
+                data = body.through(data) if data else b""
+                if complete:
+                    data += body.through(b"")
+            except Refused as refused:
+                self._reason = refused.fault.reason
+                self._decision = "refuse"
+                self._drop_leg(refused.fault.reason)
+                assert self._exchange is not None
+                self._exchange.response = self._render(refused.fault)
+                self._send_own()
+                return
+        if self.receiving or self._connection.listener.draining:
+            self._close = True
+        index = response.headers.index()
+        drop_length = False
+        framing = b""
+        if response.status == 204:
+            drop_length = True  # RFC 9110 section 8.6
+        elif not bodiless:
+            length = index.get(b"content-length")
+            if b"transfer-encoding" in connection.fields.index() or length is None or body.resized:
+                drop_length = True
+                if body.resized and complete:
+                    framing = b"Content-Length: %d\r\n" % len(data)
+                elif self._version == HTTP_11:
+                    self._chunked_out = True
+                    framing = b"Transfer-Encoding: chunked\r\n"
+                else:
+                    self._close = True  # the end of the connection is the end of the body
+        head = self._response_head(response, framing, drop_length=drop_length)
+        self._sent_head = True
+        self._status = response.status
+        self._reason = "passed"
+        if self._chunked_out:
+            if data:
+                head += wire.chunk(data)
+            if complete:
+                head += wire.LAST_CHUNK
+            self._connection.write(head)
+        elif len(data) <= ONE_WRITE:
+            self._connection.write(head + data)
+        else:
+            self._connection.write(head)
+            self._connection.write(data)
+        self._bytes_out += len(data)
+        if complete:
+            self._finish(linger=self.receiving)
+            return
+        if self._connection.write_paused:
+            connection.pause()
+        else:
+            connection.resume()
+            self._relay_body()
+        if not self._done:
+            self._set_deadline()
+
+    def _response_head(self, response: Response, framing: bytes, *, drop_length: bool) -> bytes:
+        plan = self._plan
+        fields = response.headers
+        index = fields.index()
+        drop = dropped(index)
+        if drop_length:
+            drop = drop | _LENGTH
+        lines = fields.raw
+        if any(isinstance(index.get(name), list) for name in _SINGLETONS):
+            lines = wire.first_lines_only(lines, _SINGLETONS)
+        own = self._request_id.encode("ascii")
+        compute, openstack = index.get(b"x-compute-request-id"), index.get(b"x-openstack-request-id")
+        parts = [
+            wire.status_line(response.status, response.phrase),
+            wire.field_lines(lines, drop),
+            b"Via: ",
+            plan.via[self._upstream_version(response)],
+            b"\r\n",
+        ]
+        if compute is None:
+            parts.append(b"X-Compute-Request-Id: %b\r\n" % _first(openstack, own))
+        if openstack is None:
+            parts.append(b"X-Openstack-Request-Id: %b\r\n" % _first(compute, own))
+        if b"date" not in index:
+            parts.append(b"Date: %b\r\n" % http_date(time()))
+        parts.append(framing)
+        if self._close:
+            parts.append(b"Connection: close\r\n")
+        parts.append(b"\r\n")
+        return b"".join(parts)
+
+    def _upstream_version(self, response: Response) -> str:
+        leg = self._leg
+        if leg is not None and leg.connection is not None and response.body is self._upstream_body:
+            return leg.connection.version
+        return "1.1"
+
+    def _relay_body(self) -> None:
+        """Answer body bytes to the client, as far as it takes them."""
+        leg = self._leg
+        if leg is None or leg.connection is None:
+            return
+        connection = leg.connection
+        assert self._exchange is not None and self._exchange.response is not None
+        body = self._exchange.response.body
+        data = connection.take()
+        complete = connection.complete
+        if body.wrappers:
+            try:
+                data = body.through(data) if data else b""
+                if complete:
+                    data += body.through(b"")
+            except Refused as refused:
+                self._reason = refused.fault.reason
+                self._decision = "refuse"
+                self._break_off(refused.fault.reason)
+                return
+        self._bytes_out += len(data)
+        if self._chunked_out:
+            data = wire.chunk(data) if data else b""
+            if complete:
+                data += wire.LAST_CHUNK
+        if data:
+            self._connection.write(data)
+        if complete:
+            self._finish(linger=self.receiving)
+        elif self._connection.write_paused:
+            connection.pause()
+            self._set_deadline()
+
+    # ---- the client's side of things
+
+    def on_client_blocked(self) -> None:
+        """The client does not read: the upstream is not read from either."""
+        self._write_blocked_at = self._loop.time()
+        if self._leg is not None and self._leg.connection is not None and self._sent_head:
+            self._leg.connection.pause()
+
+    def on_client_writable(self) -> None:
+        self._write_blocked_at = FAR
+        if self._done or self._leg is None or self._leg.connection is None or not self._sent_head:
+            return
+        self._leg.connection.resume()
+        self._relay_body()
+        if not self._done:
+            self._set_deadline()
+
+    def on_client_gone(self) -> None:
+        """The client has closed or reset the connection: the upstream attempt ends at once."""
+        if self._done:
+            return
+        self._reason = "client_disconnected"
+        self._break_off("client_disconnected")
+
+    # ---- timeouts
+
+    def _set_deadline(self) -> None:
+        """The earliest of all that is waited for becomes the connection's deadline."""
+        if self._done:
+            return
+        at = min(self._total_at, self._continue_at)
+        timeouts = self._plan.configuration.timeouts
+        if self.receiving and self._waits_for_body():
+            at = min(at, self._last_body_at + timeouts.body)
+        if self._write_blocked_at != FAR:
+            at = min(at, self._write_blocked_at + timeouts.body)
+        elif self._leg is not None and self._leg.sent:
+            at = min(at, self._leg.deadline()[0])
+        connection = self._connection
+        connection.deadline = at
+        connection.listener.wheel.file(connection)
+
+    def _waits_for_body(self) -> bool:
+        """Whether it is the client that the request body waits for."""
+        if self._expects:
+            return False
+        if self._leg is None:
+            return self._collector is not None
+        return self._leg.writable
+
+    def on_deadline(self, now: float) -> None:
+        timeouts = self._plan.configuration.timeouts
+        if now >= self._continue_at:
+            self._send_continue()
+        elif now >= self._total_at:
+            self._time_out("upstream_total_timeout")
+        elif self.receiving and self._waits_for_body() and now >= self._last_body_at + timeouts.body:
+            self._body_timeout()
+        elif now >= self._write_blocked_at + timeouts.body:
+            self._reason = "client_stalled"
+            self._break_off("client_stalled")
+        elif self._write_blocked_at == FAR and self._leg is not None and self._leg.sent:
+            at, reason = self._leg.deadline()
+            if now >= at:
+                self._time_out(reason)
+        if not self._done:
+            self._set_deadline()
+
+    def _time_out(self, reason: str) -> None:
+        self._cancel_task()
+        if self._leg is not None:
+            self._leg.fail(reason)
+        else:
+            self.on_leg_failure(reason)
+
+    def _body_timeout(self) -> None:
+        self._cancel_task()
+        self._drop_leg("body_timeout")
+        self._reason = "body_timeout"
+        if self._sent_head or self._outward_begun:
+            self._break_off("body_timeout")
+        else:
+            self._close = True
+            self._decision = "refuse"
+            self._answer(Fault(408, "body_timeout", "The request body did not arrive in time."))
+
+    # ---- ends
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _drop_leg(self, reason: str) -> None:
+        if self._leg is not None:
+            self._leg.abort(reason)
+
+    def _break_off(self, reason: str) -> None:
+        """Nothing more can be said to the client: both sides end, and the record says why."""
+        self._decision = "abort" if self._decision == "forward" else self._decision
+        self._reason = reason
+        self._cancel_task()
+        self._drop_leg(reason)
+        self._connection.abort()
+        self._finish(linger=False, aborted=True)
+
+    def _finish(self, *, linger: bool, aborted: bool = False) -> None:
+        if self._done:
+            return
+        self._done = True
+        leg = self._leg
+        if leg is not None and leg.connection is not None:
+            leg.done()
+        run = self._run
+        if run is not None:
+            run.finish()
+        self._publish()
+        if not aborted:
+            self._connection.exchange_over(keep_alive=not self._close, linger=linger)
+        else:
+            self._connection.exchange_over(keep_alive=False, linger=False)
+
+    def _publish(self) -> None:
+        exchange = self._exchange
+        message = self._message
+        assert exchange is not None
+        run = self._run
+        peer = self._connection.peer
+        route = exchange.route
+        listener = self._connection.listener
+        listener.publish(
+            Record(
+                self._method,
+                exchange.target,
+                exchange.host,
+                exchange.scheme,
+                exchange.http_version,
+                peer.address,
+                peer.port,
+                exchange.client,
+                self._request_id,
+                self._global_id,
+                self._upstream_id,
+                self._clock.wall,
+                perf_counter() - self._started,
+                self._chain_in,
+                self._chain_out,
+                route.name if route is not None else None,
+                route.template if route is not None else None,
+                exchange.principal,
+                message.raw_headers if message is not None else (),
+                self._status,
+                self._decision,
+                self._reason,
+                run.decider if run is not None else None,
+                run.steps if run is not None else (),
+                self._leg.attempts if self._leg is not None else (),
+                self._bytes_in,
+                self._bytes_out,
+                self._plan.revision,
+                self._plan,
+            )
+        )
+
+
+_LENGTH: Final = frozenset((b"content-length",))
+
+
+def _first(value: bytes | list[bytes] | None, otherwise: bytes) -> bytes:
+    if value is None:
+        return otherwise
+    return value[0] if isinstance(value, list) else value
+
+
+def _number(value: str | None) -> int | None:
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def _content_length(lines: tuple[RawField, ...]) -> int | None:
+    value = Fields(lines).get(b"content-length")
+    return _number(value) if value is not None and len(value) <= 18 else None
+
+
+def _unrouted(allow: tuple[str, ...] | None) -> Fault:
+    if allow is None:
+        return Fault(404, "route_not_found", "The resource could not be found.")
+    return Fault(
+        405, "method_not_routed", "The method is not allowed.", headers=(("Allow", ", ".join(allow)),)
+    )
+
+
+def _placeholder(
+    connection: "Connection",
+    message: RawRequestMessage | None,
+    request_id: str,
+    clock: Instant,
+    lines: tuple[RawField, ...],
+) -> Exchange:
+    """What can be said of an exchange whose head was refused."""
+    target = message.path.encode("utf-8", "surrogateescape") if message is not None else b""
+    path, mark, query = target.decode("latin-1").partition("?")
+    fields = Fields(lines)
+    version = (message.version.major, message.version.minor) if message is not None else HTTP_11
+    peer = connection.peer
+    return Exchange(
+        method=message.method if message is not None else "",
+        target=target,
+        path=path,
+        query=query if mark else None,
+        scheme=peer.scheme,
+        host=fields.get(b"host") or "",
+        peer=peer.address,
+        client=peer.address,
+        http_version=VERSIONS.get(version, f"{version[0]}.{version[1]}"),
+        request_id=request_id,
+        clock=clock,
+        request=Request(fields, Body()),
+    )

@@ -1,0 +1,144 @@
+"""From a parsed request head to an Exchange, or to the Problem that refuses it before any filter runs.
+
+What is checked here leaves no room for two readings: version, Host, framing, target (RFC 9112 sections 2.3,
+3.2, 6), loops (RFC 9110 section 7.6), expectations (10.1.1). It needs no more of the message than its four
+plain parts, so it is tested without a parser.
+"""
+
+from typing import Final, NamedTuple
+
+from gateway.api.body import Body
+from gateway.api.exchange import Exchange, Instant, Request
+from gateway.http import host as host_rules
+from gateway.http import target as target_rules
+from gateway.http.fields import Fields, RawField, folded
+from gateway.http.framing import PROTECTED, Problem, check_framing, connection_options
+from gateway.http.via import hops
+from gateway.listener.parser import VERSION_UNSUPPORTED
+from gateway.plan import Plan, PlannedRoute
+
+HTTP_10: Final = (1, 0)
+HTTP_11: Final = (1, 1)
+VERSIONS: Final = {HTTP_10: "1.0", HTTP_11: "1.1"}
+
+
+class Peer(NamedTuple):
+    """The other end of a connection."""
+
+    address: str
+    port: int
+    scheme: str
+
+
+class Opened(NamedTuple):
+    """An exchange that may enter its chain.
+
+    planned    its route, None for a 404 or 405
+    allow      the methods of the template, when the template has routes but none for this method
+    trusted    whether the peer is a trusted proxy
+    expects    whether the client waits for a 100 before it sends its body
+    """
+
+    exchange: Exchange
+    planned: PlannedRoute | None
+    allow: tuple[str, ...] | None
+    trusted: bool
+    expects: bool
+
+
+def open_exchange(
+    plan: Plan,
+    peer: Peer,
+    *,
+    method: str,
+    raw_target: bytes,
+    version: tuple[int, int],
+    lines: tuple[RawField, ...],
+    body: Body,
+    request_id: str,
+    clock: Instant,
+) -> Opened | Problem:
+    """Judges a head and makes its Exchange. `lines` are the raw header lines as received."""
+    http_version = VERSIONS.get(version)
+    if http_version is None:
+        return VERSION_UNSUPPORTED
+    fields = Fields(lines)
+    index = fields.index()
+
+    problem = check_framing(version, index)
+    if problem is not None:
+        return problem
+    if method == "CONNECT" or method == "TRACE":
+        return Problem(501, "method_unsupported", "The method is not supported.")
+
+    try:
+        target = target_rules.split(raw_target)
+    except ValueError as error:
+        return Problem(400, "target_ambiguous", str(error))
+
+    host_value = index.get(b"host", b"")
+    if isinstance(host_value, list) or (host_value and not host_rules.valid(host_value)):
+        return _HOST_INVALID
+    host = host_value.decode("latin-1")
+    if target.authority is not None:
+        if not host_rules.valid(target.authority.encode("latin-1")):
+            return _HOST_INVALID
+        host = target.authority  # RFC 9112 section 3.2.2: it replaces the Host field
+    elif not host and version == HTTP_11:
+        return _HOST_INVALID
+
+    found = plan.router.match(host, target.path, method)
+    planned: PlannedRoute | None = found.payload
+    if planned is None or not planned.lenient:
+        sentence = target_rules.ambiguity(target)
+        if sentence is not None:
+            return Problem(400, "target_ambiguous", sentence)
+
+    via = index.get(b"via")
+    if via is not None:
+        members = via if isinstance(via, list) else (via,)
+        if hops(members, plan.pseudonym) > plan.configuration.via.max_hops:
+            return Problem(508, "loop_detected", "The request has passed this gateway before.")
+
+    expects = False
+    expect = index.get(b"expect")
+    if expect is not None and version == HTTP_11:
+        if isinstance(expect, list) or expect.lower() != b"100-continue":
+            return Problem(417, "expectation_unknown", "The expectation cannot be met.")
+        expects = True
+
+    limit = plan.configuration.limits.body
+    if limit is not None and body.length is not None and body.length > limit:
+        return Problem(413, "request_too_large", "Request body is too large.")
+
+    connection = index.get(b"connection")
+    if connection is not None and connection not in _PLAIN:
+        # What Connection names stops here, before a filter could judge by it or set it (RFC 9110 7.6.1).
+        named = connection_options(connection) - PROTECTED
+        if not named.isdisjoint(index):
+            fields = Fields([line for line in lines if folded[line[0]] not in named])
+    if target.authority is not None:
+        fields.set("Host", host)
+
+    client, scheme, trusted = plan.forwarding.origin(peer.address, peer.scheme, host, fields)
+    exchange = Exchange(
+        method=method,
+        target=target.raw,
+        path=target.path,
+        query=target.query,
+        scheme=scheme,
+        host=host,
+        peer=peer.address,
+        client=client,
+        http_version=http_version,
+        request_id=request_id,
+        clock=clock,
+        request=Request(fields, body),
+        route=planned.info if planned is not None else None,
+        params=found.params,
+    )
+    return Opened(exchange, planned, found.allow, trusted, expects)
+
+
+_HOST_INVALID: Final = Problem(400, "host_invalid", "The Host field is not one valid host.")
+_PLAIN: Final = (b"keep-alive", b"close", b"Keep-Alive", b"Close")

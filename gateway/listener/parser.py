@@ -1,0 +1,129 @@
+"""The parts of aiohttp that the listener stands on: every name of it that is not public API is here.
+
+aiohttp's C parser of requests is hardened beyond llhttp (duplicate singletons, sizes, the state after an
+error), and that hardening is what we keep; the server protocol around it is ours. What the parser does was
+read in its source and is pinned by the wire tests, so another minor version is refused at start.
+"""
+
+import asyncio
+from typing import Any, Final, Protocol
+
+import aiohttp
+from aiohttp import http_exceptions
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+
+from gateway.http.framing import Problem
+
+MINIMUM: Final = (3, 14, 4)
+"""CVE-2026-69243 and CVE-2026-111750 are mended from here on."""
+BEFORE: Final = (3, 15)
+
+
+class UnsupportedAiohttp(RuntimeError):  # noqa: N818 - it names what is wrong
+    """The installed aiohttp is not the one that the listener was tested with."""
+
+
+def require_parser(version: str = aiohttp.__version__, parser: Any = HttpRequestParser) -> None:
+    """Raises UnsupportedAiohttp unless the C parser of a known minor version is here."""
+    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    if not numbers >= MINIMUM or numbers[:2] >= BEFORE:
+        raise UnsupportedAiohttp(
+            f"aiohttp {version} is installed; the listener needs >= {'.'.join(map(str, MINIMUM))}, "
+            f"< {'.'.join(map(str, BEFORE))}"
+        )
+    if parser is HttpRequestParserPy:
+        raise UnsupportedAiohttp(
+            "aiohttp is installed without its C parser; install a wheel, or a C compiler"
+        )
+
+
+class FlowControl(Protocol):
+    """What the parser asks of its protocol when a body outruns its reader."""
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self, resume_parser: bool = True) -> None: ...
+
+
+class PayloadError(Exception):
+    """The body of a request is malformed."""
+
+
+def make_parser(
+    protocol: FlowControl,
+    loop: asyncio.AbstractEventLoop,
+    *,
+    buffer: int,
+    target_length: int,
+    field_size: int,
+    header_count: int,
+    pipeline: int,
+) -> HttpRequestParser:
+    """A parser for one connection; sizes in bytes, `pipeline` in requests parsed ahead."""
+    return HttpRequestParser(
+        protocol,  # type: ignore[arg-type] # of BaseProtocol it uses the two methods of FlowControl
+        loop,
+        buffer,
+        max_line_size=target_length,
+        max_field_size=field_size,
+        max_headers=header_count,
+        payload_exception=PayloadError,
+        auto_decompress=False,
+        max_msg_queue_size=pipeline,
+    )
+
+
+VERSION_UNSUPPORTED: Final = Problem(
+    505, "version_unsupported", "Only HTTP/1.1 and HTTP/1.0 are spoken here."
+)
+
+ParseError = http_exceptions.HttpProcessingError
+
+
+def classify(error: http_exceptions.HttpProcessingError) -> Problem:
+    """What to answer to a head that the parser refuses.
+
+    The parser tells 414 and 431 from 400 by the type of its exception and its text only: a LineTooLong holds
+    the target as a bytearray and a field as bytes. A text that is not known is a 400.
+    """
+    if isinstance(error, http_exceptions.LineTooLong):
+        if isinstance(error.args[0], bytearray):
+            return Problem(414, "target_too_long", "The request target is too long.")
+        return Problem(431, "headers_too_large", "A header field of the request is too large.")
+    if isinstance(error, http_exceptions.BadHttpMethod):
+        if "Invalid method" in error.message:
+            return Problem(501, "method_unknown", "The method is not known.")
+        return Problem(400, "malformed_request", "The request is malformed.")
+    if isinstance(error, http_exceptions.BadStatusLine):
+        if "Invalid HTTP version" in error.message:
+            return VERSION_UNSUPPORTED
+        return Problem(400, "malformed_request", "The request line is malformed.")
+    for text, problem in _BY_TEXT:
+        if text in error.message:
+            return problem
+    return Problem(400, "malformed_request", "The request is malformed.")
+
+
+_FRAMING = Problem(400, "framing_invalid", "The length of the request body is not certain.")
+_HOST = Problem(400, "host_invalid", "The Host field is missing or repeated.")
+_BY_TEXT: Final = (
+    ("Too many headers", Problem(431, "headers_too_large", "The request has too many header fields.")),
+    ("Missing 'Host'", _HOST),
+    ("Duplicate 'Host'", _HOST),
+    ("Content-Length", _FRAMING),
+    ("Transfer-Encoding", _FRAMING),
+    ("chunk size", _FRAMING),
+)
+
+__all__ = [
+    "EMPTY_PAYLOAD",
+    "VERSION_UNSUPPORTED",
+    "ParseError",
+    "PayloadError",
+    "RawRequestMessage",
+    "StreamReader",
+    "UnsupportedAiohttp",
+    "classify",
+    "make_parser",
+    "require_parser",
+]

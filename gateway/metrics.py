@@ -1,0 +1,225 @@
+"""What the gateway counts, in plain numbers; made into Prometheus text only when it is scraped.
+
+Labels come from bounded sets: names of routes' templates, filters and upstreams, reason codes, known methods.
+A path, a user or an address is never one. Should a set grow beyond bounds all the same (an upstream that makes
+up statuses, a plugin that makes up reasons), what is new is counted under `_OTHER`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from gateway import __version__
+from gateway.record import METHODS, Record
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Upper bounds in seconds, as the OpenTelemetry conventions advise for http.server.request.duration."""
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_MAX_SERIES = 4096
+_OTHER = "_OTHER"
+
+# A cell counts the requests of one method, route and status: one place per bucket and one beyond the last,
+# then the sum of seconds and the bytes of the bodies, in and out.
+_SECONDS = len(BUCKETS) + 1
+_BYTES_IN = _SECONDS + 1
+_BYTES_OUT = _BYTES_IN + 1
+_EMPTY = [0] * _SECONDS + [0.0, 0, 0]
+
+_Requests = dict[tuple[str, str | None, int], list[float]]
+_Counts = dict[tuple[str, ...], int]
+
+
+class Metrics:
+    """Counters of one worker. `observe` is called once per exchange, in the event loop's thread."""
+
+    def __init__(self) -> None:
+        self._requests: _Requests = {}
+        self._outcomes: _Counts = {}
+        self._filters: _Counts = {}
+        self._attempts: _Counts = {}
+        self._reads: list[Callable[[], Metric]] = []
+        self.info("gateway_build", "The running version.", lambda: {"version": __version__})
+
+    def observe(self, record: Record) -> None:
+        """Counts an exchange that is over."""
+        method = record.method
+        key = (method if method in METHODS else _OTHER, record.route_template, record.status)
+        cell = self._requests.get(key)
+        if cell is None:
+            cell = self._cell(key)
+        duration = record.duration
+        cell[bisect_left(BUCKETS, duration)] += 1
+        cell[_SECONDS] += duration
+        cell[_BYTES_IN] += record.bytes_in
+        cell[_BYTES_OUT] += record.bytes_out
+        if record.decision != "forward":
+            _count(self._outcomes, (record.decision, record.reason))
+        filters = self._filters
+        for step in record.steps:
+            verdict, notes = step.verdict, step.note
+            if notes is None and verdict == "pass":
+                continue
+            entry = step.entry
+            reason = step.reason
+            if reason is None:
+                reason = notes[0].reason if notes else "passed"
+            seen = (entry.name, entry.mode, verdict, reason)
+            if seen in filters:
+                filters[seen] += 1
+            else:
+                _count(filters, seen)
+        attempts = self._attempts
+        for attempt in record.attempts:
+            tried = (attempt.upstream, attempt.error or "ok")
+            if tried in attempts:
+                attempts[tried] += 1
+            else:
+                _count(attempts, tried)
+
+    def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """A number that `read` tells when it is scraped."""
+
+        def metric() -> "Metric":
+            from prometheus_client.core import GaugeMetricFamily
+
+            return GaugeMetricFamily(name, documentation, value=read())
+
+        self._reads.append(metric)
+
+    def counter(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """A number that only grows, kept elsewhere; `_total` is added to the name where it is missing."""
+
+        def metric() -> "Metric":
+            from prometheus_client.core import CounterMetricFamily
+
+            return CounterMetricFamily(name, documentation, value=read())
+
+        self._reads.append(metric)
+
+    def info(self, name: str, documentation: str, read: Callable[[], Mapping[str, str]]) -> None:
+        """Labels that `read` tells when it is scraped, on the number 1; `_info` is added to the name."""
+
+        def metric() -> "Metric":
+            from prometheus_client.core import InfoMetricFamily
+
+            return InfoMetricFamily(name, documentation, value=dict(read()))
+
+        self._reads.append(metric)
+
+    def render(self) -> bytes:
+        """Everything in the Prometheus text format 0.0.4."""
+        from prometheus_client import CollectorRegistry, ProcessCollector
+        from prometheus_client.exposition import generate_latest
+
+        registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=registry)
+        registry.register(_Collector(self))
+        return generate_latest(registry)
+
+    def collect(self) -> Iterator["Metric"]:
+        """The metric families as they stand."""
+        yield from self._request_families()
+        yield from self._filter_families()
+        yield _counters(
+            "gateway_decisions",
+            "Exchanges that were not simply forwarded.",
+            ("decision", "reason"),
+            self._outcomes.items(),
+        )
+        yield _counters(
+            "gateway_upstream_attempts",
+            "Attempts to forward an exchange; the result is ok, or the reason of the failure.",
+            ("upstream", "result"),
+            self._attempts.items(),
+        )
+        for read in self._reads:
+            yield read()
+
+    def _cell(self, key: tuple[str, str | None, int]) -> list[float]:
+        if len(self._requests) >= _MAX_SERIES:
+            key = (_OTHER, _OTHER, 0)
+        return self._requests.setdefault(key, list(_EMPTY))
+
+    def _request_families(self) -> Iterator["Metric"]:
+        from prometheus_client.core import HistogramMetricFamily
+
+        by_route: dict[str, list[float]] = {}
+        counts: list[tuple[tuple[str, ...], float]] = []
+        for (method, template, status), cell in self._requests.items():
+            route = template or ""
+            total = by_route.setdefault(route, list(_EMPTY))
+            for place, number in enumerate(cell):
+                total[place] += number
+            counts.append(((method, route, str(status)), sum(cell[:_SECONDS])))
+        yield _counters("gateway_requests", "Exchanges that are over.", ("method", "route", "status"), counts)
+        histogram = HistogramMetricFamily(
+            "http_server_request_duration_seconds",
+            "Seconds from the head of a request to the end of its answer.",
+            labels=("http_route",),
+        )
+        for route, total in by_route.items():
+            below, buckets = 0.0, []
+            for bound, number in zip((*map(str, BUCKETS), "+Inf"), total[:_SECONDS], strict=True):
+                below += number
+                buckets.append((bound, below))
+            histogram.add_metric((route,), buckets, sum_value=total[_SECONDS])
+        yield histogram
+        for name, text, place in (
+            ("gateway_request_body_bytes", "Bytes of request bodies.", _BYTES_IN),
+            ("gateway_response_body_bytes", "Bytes of response bodies.", _BYTES_OUT),
+        ):
+            yield _counters(
+                name, text, ("route",), [((route,), cell[place]) for route, cell in by_route.items()]
+            )
+
+    def _filter_families(self) -> Iterator["Metric"]:
+        enforced: list[tuple[tuple[str, ...], float]] = []
+        shadow: list[tuple[tuple[str, ...], float]] = []
+        for (name, mode, verdict, reason), number in self._filters.items():
+            (shadow if mode == "shadow" else enforced).append(((name, verdict, reason), number))
+        labels = ("filter", "verdict", "reason")
+        yield _counters(
+            "gateway_filter_decisions",
+            "Verdicts of filters, but for a pass without a word.",
+            labels,
+            enforced,
+        )
+        yield _counters(
+            "gateway_filter_shadow_decisions", "What filters in shadow mode would have said.", labels, shadow
+        )
+
+
+class _Collector:
+    """What the registry asks."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator["Metric"]:
+        return self._metrics.collect()
+
+
+def _count(counts: _Counts, key: tuple[str, ...]) -> None:
+    number = counts.get(key)
+    if number is not None:
+        counts[key] = number + 1
+        return
+    if len(counts) >= _MAX_SERIES:
+        key = (_OTHER,) * len(key)
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _counters(
+    name: str, documentation: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], float]]
+) -> "Metric":
+    from prometheus_client.core import CounterMetricFamily
+
+    family = CounterMetricFamily(name, documentation, labels=labels)
+    for values, number in samples:
+        family.add_metric(values, number)
+    return family

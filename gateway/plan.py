@@ -1,0 +1,316 @@
+"""From a configuration to an immutable Plan: routes, chains, filters, and where in which file each comes from.
+
+A plan is built beside the one in force and knows neither sockets nor the event loop. Everything that can be
+worked out once per configuration is worked out here, so that an exchange only reads.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic, time
+from typing import Any, Final, NamedTuple, TypeVar
+
+import structlog
+
+from gateway import __version__
+from gateway.api.exchange import Exchange, Instant, Route
+from gateway.api.fact import Fact, header, header_names
+from gateway.api.filter import Filter, facts_of
+from gateway.api.verdict import Fault, Response, Rule
+from gateway.chain import Chain, Entry
+from gateway.condition import compile_condition, condition_facts
+from gateway.config.load import Loaded, digest
+from gateway.config.model import Configuration
+from gateway.config.model import Entry as EntryOptions
+from gateway.config.problem import ConfigurationError, Problem, written
+from gateway.faults import Renderer
+from gateway.http.forwarded import Forwarding, Trust
+from gateway.http.framing import HOP_BY_HOP
+from gateway.http.via import default_pseudonym, member
+from gateway.registry import Registry
+from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
+from gateway.state import StateStore
+
+T = TypeVar("T")
+
+
+class PlannedRoute(NamedTuple):
+    """A route ready for use: what filters see of it, its chain, and how its target is judged."""
+
+    info: Route
+    chain: Chain
+    lenient: bool
+
+
+class Plan:
+    """A configuration in force. Read only; an exchange holds its plan from head to record."""
+
+    __slots__ = (
+        "_release",
+        "chain",
+        "configuration",
+        "entries",
+        "forwarding",
+        "header_names",
+        "loaded",
+        "pseudonym",
+        "renderer",
+        "request_drop",
+        "revision",
+        "router",
+        "trusted",
+        "via",
+    )
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        router: Router,
+        chain: Chain,
+        entries: Sequence[Entry],
+        facts: frozenset[Fact],
+        release: Callable[[], None],
+    ) -> None:
+        configuration = loaded.configuration
+        self.loaded = loaded
+        self.configuration: Configuration = configuration
+        self.revision: str = loaded.revision
+        self.router = router
+        self.chain = chain
+        self.entries = tuple(entries)
+        self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in header_names(facts))
+        self._release = release
+        self.renderer = Renderer(configuration.faults)
+        self.trusted = Trust([str(network) for network in configuration.trusted_proxies])
+        self.forwarding = Forwarding(configuration.forwarded, self.trusted)
+        # What never crosses, and what is written anew for the upstream.
+        self.request_drop: frozenset[bytes] = (
+            HOP_BY_HOP | self.forwarding.strips | {b"x-openstack-request-id"}
+        )
+        self.pseudonym = (configuration.via.pseudonym or default_pseudonym(host_id())).encode("latin-1")
+        comment = f"Weir/{__version__}" if configuration.via.comment else None
+        self.via: Mapping[str, bytes] = {
+            version: member(version, self.pseudonym.decode("latin-1"), comment) for version in ("1.0", "1.1")
+        }
+
+    def render(self, fault: Fault, exchange: Exchange) -> Response:
+        """The fault as this client is to see it."""
+        return self.renderer.render(
+            fault,
+            path=exchange.path,
+            accept=exchange.request.headers.all("accept"),
+            request_id=exchange.request_id,
+            clock=exchange.clock.wall,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What the request log says once of each revision."""
+        return {
+            "entries": [
+                {"index": entry.index, "name": entry.name, "type": entry.type, "source": entry.source(())}
+                for entry in self.entries
+            ]
+        }
+
+    async def start(self) -> None:
+        for entry in self.entries:
+            await entry.filter.start()
+
+    async def close(self) -> None:
+        """Closes the filters and lets go of their state; for after the last exchange."""
+        for entry in self.entries:
+            await entry.filter.close()
+        self._release()
+
+
+class EntryServices:
+    """What one entry's filter may use of the world."""
+
+    def __init__(
+        self,
+        entry: EntryOptions,
+        *,
+        directory: Path,
+        hash_key: bytes,
+        hold: Callable[[str, Callable[[], Any]], Any],
+    ) -> None:
+        self._directory = directory
+        self._hash_key = hash_key
+        self._hold = hold
+        self._prefix = f"{entry.name}/{entry.mode}/{digest(entry.options)}"
+        self._log = structlog.get_logger("filter").bind(filter=entry.name)
+
+    def now(self) -> Instant:
+        return Instant(time(), monotonic())
+
+    def entropy(self, size: int) -> bytes:
+        return os.urandom(size)
+
+    def keyed_hash(self, data: bytes) -> str:
+        return hmac.new(self._hash_key, data, hashlib.sha256).hexdigest()[:32]
+
+    def state(self, name: str, factory: Callable[[], T]) -> T:
+        held: T = self._hold(f"{self._prefix}/{name}", factory)
+        return held
+
+    def read_file(self, path: str) -> bytes:
+        return (self._directory / path).read_bytes()
+
+    def warn(self, event: str, **facts: Any) -> None:
+        self._log.warning(event, **facts)
+
+
+def build_plan(
+    loaded: Loaded, registry: Registry, *, state: StateStore | None = None, hash_key: bytes | None = None
+) -> Plan:
+    """A plan of a loaded configuration, its filters built.
+
+    Raises ConfigurationError with every problem that only shows when the parts are put together: routes that
+    exclude each other, a filter that cannot be built from its options. State is taken from `state`; nothing
+    stays held there when building fails.
+    """
+    holder = object()
+    store = state if state is not None else StateStore()
+    key = hash_key or secret_key(loaded.configuration)
+    builder = _Builder(loaded, registry, store, holder, key)
+    plan = builder.plan()
+    if builder.problems:
+        store.release(holder)
+        raise ConfigurationError(builder.problems)
+    assert plan is not None
+    return plan
+
+
+class _Builder:
+    def __init__(
+        self, loaded: Loaded, registry: Registry, store: StateStore, holder: object, hash_key: bytes
+    ) -> None:
+        self._loaded = loaded
+        self._registry = registry
+        self._store = store
+        self._holder = holder
+        self._hash_key = hash_key
+        self._entries: list[Entry] = []
+        self._facts: set[Fact] = set(_CORE_FACTS)
+        self.problems: list[Problem] = []
+
+    def plan(self) -> Plan | None:
+        configuration = self._loaded.configuration
+        common = self._chain(configuration.filters)
+        specs: list[RouteSpec] = []
+        for route in configuration.routes:
+            chain = Chain((*common, *self._chain(route.filters)))
+            planned = PlannedRoute(
+                Route(route.name, route.path, route.upstream), chain, route.target == "lenient"
+            )
+            methods = frozenset(route.methods) if route.methods is not None else None
+            specs.append(RouteSpec(route.host, route.path, methods, planned))
+        router = self._router(specs)
+        if self.problems or router is None:
+            return None
+        return Plan(
+            self._loaded,
+            router=router,
+            chain=Chain(common),
+            entries=self._entries,
+            facts=frozenset(self._facts),
+            release=lambda: self._store.release(self._holder),
+        )
+
+    def _router(self, specs: Sequence[RouteSpec]) -> Router | None:
+        try:
+            return Router(specs)
+        except RouteConflict as conflict:
+            routes = self._loaded.configuration.routes
+            first, second = conflict.first, conflict.second
+            self._problem(
+                ("routes", second, "path"),
+                "route_conflict",
+                f"the route {routes[second].name!r} can never be told from the route {routes[first].name!r} "
+                f"({self._loaded.marks.position(('routes', first))})",
+            )
+        except TemplateError as error:
+            self._problem(("routes", error.index, "path"), "path_template", str(error))
+        return None
+
+    def _chain(self, entries: Sequence[EntryOptions]) -> list[Entry]:
+        built: list[Entry] = []
+        for options in entries:
+            if options.mode == "off":
+                continue
+            entry = self._entry(options)
+            if entry is not None:
+                built.append(entry)
+        return built
+
+    def _entry(self, options: EntryOptions) -> Entry | None:
+        filter_class = self._registry.get(options.type)
+        services = EntryServices(
+            options,
+            directory=self._loaded.directory,
+            hash_key=self._hash_key,
+            hold=lambda key, factory: self._store.hold(self._holder, key, factory),
+        )
+        try:
+            filter: Filter[Any] = filter_class(options.options, services)
+        except (OSError, ValueError) as error:
+            self._problem(options.path, "filter_unusable", _plain(error))
+            return None
+        self._facts |= facts_of(filter_class, options.options)
+        condition = None
+        if options.when is not None:
+            condition = compile_condition(options.when)
+            self._facts |= condition_facts(options.when)
+        marks = self._loaded.marks
+
+        def source(rule: Rule) -> str:
+            return str(marks.position((*options.path, *rule)))
+
+        entry = Entry(
+            len(self._entries),
+            options.name,
+            options.type,
+            filter,
+            mode=options.mode,
+            condition=condition,
+            shadow_percent=options.shadow_percent,
+            source=source,
+        )
+        self._entries.append(entry)
+        return entry
+
+    def _problem(self, path: tuple[str | int, ...], code: str, message: str) -> None:
+        position = self._loaded.marks.position(path)
+        self.problems.append(
+            Problem(position.file, position.line, position.column, code, message, written(path))
+        )
+
+
+_CORE_FACTS: Final = (header("content-type"), header("accept"))
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    return str(error)
+
+
+def secret_key(configuration: Configuration) -> bytes:
+    """The key of the hashes in records: the configured one, or a new one for this process."""
+    given = configuration.log.hash_key
+    return given.reveal().encode() if given is not None else os.urandom(32)
+
+
+def host_id() -> bytes:
+    """What tells this host from another, the same for all its workers."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/random/boot_id"):
+        try:
+            content = Path(path).read_bytes().strip()
+        except OSError:
+            continue
+        if content:
+            return content
+    return os.uname().nodename.encode()

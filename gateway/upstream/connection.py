@@ -1,0 +1,307 @@
+"""The client side of HTTP/1.1: one connection to an upstream, its responses parsed by llhttp.
+
+An upstream is hostile until checked: what is not certain to be one response to one request is an error, and
+the connection that brought it is never used again (RFC 9112 sections 6.3 and 9.2).
+"""
+
+import asyncio
+from typing import Final, NamedTuple, Protocol, cast
+
+import httptools
+
+from gateway.http.fields import Fields, RawField
+
+MAX_HEAD: Final = 256 * 1024
+"""Bytes of a response head, 1xx heads included. Nova's catalog headers reach tens of kilobytes."""
+MAX_FIELDS: Final = 512
+MAX_INTERIM: Final = 16
+WRITE_HIGH: Final = 128 * 1024
+BODILESS: Final = (204, 304)
+
+
+class Interim(NamedTuple):
+    """A 1xx response."""
+
+    status: int
+    phrase: bytes
+    fields: Fields
+
+
+class Owner(Protocol):
+    """Who sent the request: told once for each segment of the answer, and when the socket takes more."""
+
+    def on_progress(self) -> None: ...
+    def on_writable(self) -> None: ...
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection, one request at a time.
+
+    After `begin` the owner is told of progress and reads: `interim`, then `head_done` with `status`,
+    `phrase` and `fields`, then `take()` for the body until `complete`. `error` is a reason code that ends
+    the exchange. A connection is fit for another request while `reusable` holds.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_head_bytes",
+        "_interim_count",
+        "_lines",
+        "_no_body",
+        "_owner",
+        "_parser",
+        "_reading_paused",
+        "_until_close",
+        "closed",
+        "complete",
+        "dirty",
+        "error",
+        "fields",
+        "got_bytes",
+        "head_done",
+        "idle_since",
+        "interim",
+        "keep_alive",
+        "phrase",
+        "requests",
+        "status",
+        "transport",
+        "version",
+        "writing_paused",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.dirty = False
+        self.requests = 0
+        self.idle_since = 0.0
+        self.writing_paused = False
+        self._reading_paused = False
+        self._owner: Owner | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._reset(no_body=False)
+        self.complete = True
+
+    def _reset(self, *, no_body: bool) -> None:
+        self._lines: list[RawField] = []
+        self._chunks: list[bytes] = []
+        self._head_bytes = 0
+        self._interim_count = 0
+        self._no_body = no_body
+        self._until_close = False
+        self.interim: list[Interim] = []
+        self.head_done = False
+        self.complete = False
+        self.error: str | None = None
+        self.got_bytes = False
+        self.keep_alive = False
+        self.phrase = b""
+        self.status = 0
+        self.version = "1.1"
+        self.fields = _NO_FIELDS
+
+    # ---- for the owner
+
+    def begin(self, owner: Owner, data: bytes, *, no_body: bool) -> None:
+        """Sends the first bytes of a request; `no_body` for HEAD, whose answer has none."""
+        self._reset(no_body=no_body)
+        self._owner = owner
+        self.requests += 1
+        self.transport.write(data)
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def take(self) -> bytes:
+        """The body bytes that have arrived since the last call."""
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._chunks = []
+        return data
+
+    def pause(self) -> None:
+        if not self._reading_paused and not self.closed:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._reading_paused and not self.closed:
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Ends the connection at once; the owner hears nothing more."""
+        self._owner = None
+        if not self.closed:
+            self.transport.abort()
+
+    def release(self) -> bool:
+        """Lets go of a finished exchange; True when another request may be sent on the connection."""
+        self._owner = None
+        if self.reusable:
+            self.resume()
+            return True
+        self.abort()
+        return False
+
+    @property
+    def reusable(self) -> bool:
+        return (
+            self.complete
+            and self.keep_alive
+            and not self.dirty
+            and not self.closed
+            and self.error is None
+            and not self.writing_paused
+            and not self.transport.is_closing()
+        )
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+
+    def data_received(self, data: bytes) -> None:
+        owner = self._owner
+        if owner is None:
+            self.dirty = True  # bytes on an idle connection belong to no request
+            self.transport.abort()
+            return
+        self.got_bytes = True
+        if not self.head_done:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail()
+        except httptools.HttpParserError:
+            self._fail()
+        if not self.head_done and self._head_bytes > MAX_HEAD:
+            self._fail()
+        owner.on_progress()
+
+    def eof_received(self) -> bool:
+        self._end(clean=True)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._end(clean=exc is None)
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.on_progress()
+
+    def _end(self, *, clean: bool) -> None:
+        self.keep_alive = False
+        if self.complete or self.error is not None:
+            return
+        if self.head_done and self._until_close and clean:
+            self.complete = True
+        else:
+            self.error = "upstream_closed"
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        if self._owner is not None:
+            self._owner.on_writable()
+
+    def _fail(self) -> None:
+        self.keep_alive = False
+        self.dirty = True
+        if not self.complete and self.error is None:
+            self.error = "upstream_response_invalid"
+
+    # ---- httptools callbacks
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.dirty = True
+
+    def on_status(self, phrase: bytes) -> None:
+        self.phrase += phrase
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head_done:
+            return  # a trailer: never merged into the header section (RFC 9110 section 6.5.1)
+        self._lines.append((name, value))
+        if len(self._lines) > MAX_FIELDS:
+            self._fail()
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        status = self._parser.get_status_code()
+        version = self._parser.get_http_version()
+        fields = Fields(self._lines)
+        self._lines = []
+        index = fields.index()
+        if version not in ("1.1", "1.0") or not 100 <= status <= 999 or _control(self.phrase):
+            self._fail()
+            return
+        coding = index.get(b"transfer-encoding")
+        length = index.get(b"content-length")
+        if status < 200:
+            # A 101 answers an Upgrade that was never sent; a 1xx has no body (RFC 9110 section 15.2).
+            self._interim_count += 1
+            if status == 101 or coding or length or self._interim_count > MAX_INTERIM:
+                self._fail()
+                return
+            self.interim.append(Interim(status, self.phrase, fields))
+            self.phrase = b""
+            return
+        if coding is not None and (
+            isinstance(coding, list)
+            or coding.lower() != b"chunked"
+            or version == "1.0"
+            or length is not None
+            or status == 204
+        ):
+            self._fail()
+            return
+        if length is not None and (isinstance(length, list) or not length.isdigit() or len(length) > 18):
+            self._fail()
+            return
+        self.status = status
+        self.version = version
+        self.fields = fields
+        self.keep_alive = self._parser.should_keep_alive()
+        self.head_done = True
+        if self._no_body or status in BODILESS:
+            # llhttp would wait for the body that Content-Length announces.
+            self.complete = True
+            self.keep_alive = self.keep_alive or _says_keep_alive(version, index)
+            self._parser = httptools.HttpResponseParser(self)
+        else:
+            self._until_close = coding is None and length is None
+
+    def on_body(self, chunk: bytes) -> None:
+        if self.complete:
+            self.dirty = True
+        elif self.error is None:
+            self._chunks.append(chunk)
+
+    def on_message_complete(self) -> None:
+        if self.head_done and self.error is None:
+            self.complete = True
+
+
+_NO_FIELDS: Final = Fields()
+
+
+def _control(phrase: bytes) -> bool:
+    return any(byte < 32 and byte != 9 for byte in phrase)
+
+
+def _says_keep_alive(version: str, index: dict[bytes, bytes | list[bytes]]) -> bool:
+    """Whether a response without a body leaves the connection open; llhttp judges by a length it lacks."""
+    value = index.get(b"connection", b"")
+    options = b",".join(value if isinstance(value, list) else [value]).lower()
+    return version == "1.1" and b"close" not in options

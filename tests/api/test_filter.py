@@ -1,0 +1,63 @@
+"""The contract of a filter, as a stranger uses it."""
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.api import Exchange, Fact, Fault, Filter, Options, Verdict, fact, facts_of
+from gateway.api.testing import UndeclaredFact, build, exchange, judge, judge_response
+
+
+class TeapotOptions(Options):
+    pots: int = 1
+
+    def reads(self) -> frozenset[Fact]:
+        return frozenset((fact.METHOD, fact.header("x-tea")))
+
+
+class Teapot(Filter[TeapotOptions]):
+    name = "teapot"
+    Config = TeapotOptions
+
+    def on_request(self, exchange: Exchange) -> Verdict:
+        if exchange.request.headers.get("X-Tea") == "green":
+            return Fault(418, "teapot", f"{self.config.pots} teapots.")
+        return None
+
+
+class Plain(Filter[Options]):
+    name = "plain"
+    Config = Options
+    reads = frozenset((fact.HOST,))
+
+    def on_request(self, exchange: Exchange) -> Verdict:
+        assert exchange.path
+        return None
+
+
+def test_options_are_frozen_and_unknown_keys_refused() -> None:
+    with pytest.raises(ValidationError):
+        TeapotOptions.model_validate({"pot": 1})
+    options = TeapotOptions()
+    with pytest.raises(ValidationError):
+        options.pots = 2
+
+
+def test_a_filter_judges_with_its_options() -> None:
+    verdict = judge(build(Teapot, {"pots": 3}), exchange(headers={"X-Tea": "green"}))
+    assert isinstance(verdict, Fault)
+    assert (verdict.status, verdict.message) == (418, "3 teapots.")
+    assert judge(build(Teapot), exchange()) is None
+
+
+def test_hooks_that_are_not_overridden_pass() -> None:
+    assert judge_response(build(Teapot), exchange()) is None
+
+
+def test_facts_come_from_the_options_or_from_the_class() -> None:
+    assert facts_of(Teapot, TeapotOptions()) == {fact.METHOD, "header:x-tea"}
+    assert facts_of(Plain, Options()) == {fact.HOST}
+
+
+def test_reading_an_undeclared_fact_raises_in_tests() -> None:
+    with pytest.raises(UndeclaredFact, match="path"):
+        judge(build(Plain), exchange())

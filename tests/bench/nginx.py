@@ -1,0 +1,98 @@
+"""nginx's configurations: as a proxy, bare and with policy, and as the upstream of every proxy."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from tests.bench.install import Tools
+from tests.bench.setting import Setting
+from tests.bench.workload import ALLOWED, BODY_MAX, answer
+
+_VIA: Final = "1.1 nginx"
+_UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_LOG_FORMAT: Final = (
+    '{"ts":"$msec","method":"$request_method","uri":"$request_uri","status":$status,"seconds":$request_time,'
+    '"id":"req-$request_id","client":"$remote_addr","bytes":$body_bytes_sent}'
+)
+
+
+def command(tools: Tools, path: Path) -> list[str]:
+    # `-e`: before it has read its configuration nginx would write to /var/log.
+    return [str(tools.nginx), "-e", "stderr", "-c", str(path)]
+
+
+def configuration(setting: Setting, *, policy: bool) -> str:
+    """A proxy with one worker, keeping connections on both sides."""
+    http = [
+        "access_log off;",
+        f"upstream service {{ server 127.0.0.1:{setting.upstream_port}; keepalive 256; "
+        "keepalive_requests 1000000000; }",
+    ]
+    methods = f"if ($request_method !~ ^({'|'.join(ALLOWED)})$) {{ return 405; }}"
+    if policy:
+        http = [
+            "limit_req_zone $http_x_auth_token zone=tokens:10m rate=1000000r/s;",
+            f"log_format json escape=json '{_LOG_FORMAT}';",
+            f"access_log {setting.log} json buffer=64k;",
+            *http[1:],
+        ]
+        locations = [
+            "location = /_auth { internal; proxy_pass http://service/auth; proxy_pass_request_body off; "
+            'proxy_set_header Content-Length ""; proxy_set_header Connection ""; }',
+            f'location ~ "^/v2/[^/]+/images/{_UUID}/metadata$" {{ {methods} auth_request /_auth; '
+            "limit_req zone=tokens burst=1000 nodelay; limit_req_status 413; proxy_pass http://service; }",
+            "location / { return 400; }",
+        ]
+    else:
+        refusal = f"{methods} " if setting.methods else ""
+        locations = [f"location / {{ {refusal}proxy_pass http://service; }}"]
+    server = [
+        f"client_max_body_size {BODY_MAX if policy else 0};",
+        "proxy_http_version 1.1;",
+        'proxy_set_header Connection "";',
+        "proxy_set_header Host $host;",
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "proxy_request_buffering off;",
+        f'add_header Via "{_VIA}" always;',
+        'add_header X-Compute-Request-Id "req-$request_id" always;',
+        *locations,
+    ]
+    return _document(setting.directory, setting.port, http, server)
+
+
+def upstream(directory: Path, port: int, token: str) -> str:
+    """The service behind every proxy: one answer, and the check of the token that nginx has to ask for."""
+    server = [
+        f"location /v2/ {{ return 200 '{answer().decode('ascii')}'; }}",
+        f'location = /auth {{ if ($http_x_auth_token != "{token}") {{ return 401; }} return 204; }}',
+    ]
+    return _document(directory, port, ["access_log off;", "default_type application/json;"], server)
+
+
+def _document(directory: Path, port: int, http: list[str], server: list[str]) -> str:
+    # Started as root, nginx would hand its workers to another user, who cannot enter the work directory.
+    user = ["user root;"] if os.geteuid() == 0 else []
+    temporary = [
+        f"{kind}_temp_path {directory / kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    ]
+    lines = [
+        *user,
+        "worker_processes 1;",
+        "daemon off;",
+        f"pid {directory / 'nginx.pid'};",
+        "error_log stderr warn;",
+        "events { worker_connections 4096; }",
+        "http {",
+        *(f"  {line}" for line in temporary),
+        "  keepalive_requests 1000000000;",
+        "  keepalive_timeout 3600s;",
+        "  server_tokens off;",
+        *(f"  {line}" for line in http),
+        "  server {",
+        f"    listen 127.0.0.1:{port} backlog=4096;",
+        *(f"    {line}" for line in server),
+        "  }",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"

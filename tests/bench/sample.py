@@ -1,0 +1,99 @@
+"""One measurement: a load on one subject for a few seconds, and what the subject used meanwhile."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench import proc, wrk
+from tests.bench.server import Server
+from tests.bench.workload import PATH, Workload
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Figures of one subject in one round.
+
+    cpu_us      CPU microseconds per request, of all threads of all its processes
+    user_us     the part spent in its own code, and
+    system_us   in the kernel: both from clock ticks, so coarser than cpu_us
+    errors      connections, reads, writes and time-outs that failed
+    unexpected  answers with another kind of status than the workload's
+    foreign     share of the subject's core that went to others
+    steal       share of it that the hypervisor kept
+    """
+
+    row: str
+    round: int
+    requests: int
+    rps: float
+    cpu_us: float
+    user_us: float
+    system_us: float
+    p50_ms: float
+    p99_ms: float
+    rss_mib: float
+    errors: int
+    unexpected: int
+    foreign: float
+    steal: float
+
+    def problems(self) -> list[str]:
+        """Why this measurement is not valid; empty when it is."""
+        found = []
+        if self.requests == 0:
+            found.append("no request was answered")
+        if self.errors:
+            found.append(f"{self.errors} errors of connection")
+        if self.unexpected:
+            found.append(f"{self.unexpected} answers with an unexpected status")
+        return [f"{self.row}, round {self.round}: {problem}" for problem in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """How the load is applied: by which command, from which script, and which core is the subject's."""
+
+    wrk: list[str]
+    script: Path
+    core: int
+    connections: int
+
+    def load(self, port: int, seconds: int) -> wrk.Load:
+        """Applies it. Raises LoadError."""
+        return wrk.run(
+            self.wrk,
+            self.script,
+            f"http://127.0.0.1:{port}{PATH}",
+            seconds=seconds,
+            connections=self.connections,
+        )
+
+
+def take(
+    bench: Bench, server: Server, port: int, workload: Workload, *, row: str, number: int, seconds: int
+) -> Sample:
+    """Measures one subject. Raises LoadError or ProcError."""
+    began, core_before, before = time.monotonic(), proc.core_time(bench.core), proc.usage(server.pid)
+    load = bench.load(port, seconds)
+    after, core_after, ended = proc.usage(server.pid), proc.core_time(bench.core), time.monotonic()
+    spent = proc.cpu_seconds(before, after)
+    requests = max(load.requests, 1)
+    span = ended - began
+    return Sample(
+        row=row,
+        round=number,
+        requests=load.requests,
+        rps=load.requests / load.seconds,
+        cpu_us=spent / requests * 1e6,
+        user_us=(after.user - before.user) / requests * 1e6,
+        system_us=(after.system - before.system) / requests * 1e6,
+        p50_ms=load.p50_ms,
+        p99_ms=load.p99_ms,
+        rss_mib=after.rss / MIB,
+        errors=load.errors,
+        unexpected=load.requests - load.refused if workload.refused else load.refused,
+        foreign=max(0.0, core_after.busy - core_before.busy - spent) / span,
+        steal=(core_after.steal - core_before.steal) / span,
+    )

@@ -1,0 +1,99 @@
+"""The proxies under test: what each is given to do, the file that tells it so, and the command that starts it.
+
+A subject with policy verifies the token, limits the rate, allows some methods, wants a UUID in the path and
+logs every request. A bare one forwards, marks the answer with Via and a request id, and does nothing else.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.bench import envoy, nginx, weir
+from tests.bench.install import Tools
+from tests.bench.setting import Setting
+
+
+class Launch(NamedTuple):
+    """How to start a subject: its command, and the log that it will write, if any."""
+
+    command: list[str]
+    log: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A proxy in one configuration.
+
+    needs   the program that must be installed for it, "" for none
+    policy  whether it carries out the policy
+    launch  writes its configuration and says how to start it
+    """
+
+    name: str
+    title: str
+    needs: str
+    policy: bool
+    launch: Callable[[Setting, Tools], Launch]
+
+
+def _weir(policy: bool) -> Callable[[Setting, Tools], Launch]:
+    def launch(setting: Setting, tools: Tools) -> Launch:
+        path = setting.write("weir.yaml", weir.configuration(setting, policy=policy))
+        start = "from gateway.cli.main import main; main()"  # `weir`, wherever its script was installed
+        command = [sys.executable, "-c", start, "run", str(path)]
+        return Launch(command, setting.log if policy else None)
+
+    return launch
+
+
+def _nginx(policy: bool) -> Callable[[Setting, Tools], Launch]:
+    def launch(setting: Setting, tools: Tools) -> Launch:
+        path = setting.write("nginx.conf", nginx.configuration(setting, policy=policy))
+        return Launch(nginx.command(tools, path), setting.log if policy else None)
+
+    return launch
+
+
+def _envoy(policy: bool, *, cache: bool = False) -> Callable[[Setting, Tools], Launch]:
+    def launch(setting: Setting, tools: Tools) -> Launch:
+        path = setting.write("envoy.json", envoy.configuration(setting, policy=policy, cache=cache))
+        return Launch(envoy.command(tools, path), setting.log if policy else None)
+
+    return launch
+
+
+SUBJECTS: Final = {
+    subject.name: subject
+    for subject in (
+        Subject("nginx", "one proxy_pass", "nginx", False, _nginx(False)),
+        Subject("nginx+policy", "auth_request, limit_req, JSON log", "nginx", True, _nginx(True)),
+        Subject("envoy", "one route", "envoy", False, _envoy(False)),
+        Subject(
+            "envoy+policy",
+            "jwt_authn without its cache, local_ratelimit, JSON log",
+            "envoy",
+            True,
+            _envoy(True),
+        ),
+        Subject(
+            "envoy+policy+cache",
+            "the same, jwt_authn with its cache",
+            "envoy",
+            True,
+            _envoy(True, cache=True),
+        ),
+        Subject("weir", "one route, no filter, no log", "", False, _weir(False)),
+        Subject(
+            "weir+policy",
+            "token_auth (JWT, cached), rate_limit, methods, uuid, body_size, request log, metrics",
+            "",
+            True,
+            _weir(True),
+        ),
+    )
+}
+
+YARDSTICK: Final = "nginx"
+"""The subject that is measured on W1 in every run, so that figures of two machines can be put side by side."""

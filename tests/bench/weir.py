@@ -1,0 +1,50 @@
+"""Weir's configuration."""
+
+from typing import Any
+
+import yaml
+
+from tests.bench.setting import Setting
+from tests.bench.workload import ALLOWED, AUDIENCE, BODY_MAX, ISSUER
+
+
+def configuration(setting: Setting, *, policy: bool) -> str:
+    """The YAML of a Weir: bare, or with the whole policy, a record of every request and metrics to scrape."""
+    route: dict[str, Any] = {
+        "name": "image-metadata",
+        "path": "/v2/{project_id}/images/{image_id}/metadata",
+        "upstream": "compute",
+    }
+    document: dict[str, Any] = {
+        "listen": f"127.0.0.1:{setting.port}",
+        "admin": f"127.0.0.1:{setting.admin_port}" if policy else None,
+        "upstreams": {"compute": {"endpoints": [f"http://127.0.0.1:{setting.upstream_port}"]}},
+        # Not rotated, because the lines are counted at the end.
+        "log": {"path": str(setting.log), "max_size": 0} if policy else {"path": None},
+        "routes": [route],
+    }
+    if policy:
+        document["filters"] = [{"token_auth": _token_auth(setting)}, {"rate_limit": _rate_limit()}]
+        route["filters"] = [
+            {"methods": {"allow": list(ALLOWED)}},
+            {"uuid": {"params": ["image_id"]}},
+            {"body_size": {"max": BODY_MAX}},
+        ]
+    elif setting.methods:
+        route["methods"] = list(ALLOWED)
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def _token_auth(setting: Setting) -> dict[str, Any]:
+    provider = {
+        "keys": [{"jwk": setting.key.jwk, "algorithms": ["HS256"]}],
+        "issuer": ISSUER,
+        "audience": AUDIENCE,
+    }
+    return {"providers": [{"jwt": provider}]}
+
+
+def _rate_limit() -> dict[str, Any]:
+    """A limit that is counted for each request and that no machine reaches."""
+    limit = {"name": "per-project", "rate": "1000000/second", "burst": 1_000_000, "key": ["project_id"]}
+    return {"limits": [limit]}

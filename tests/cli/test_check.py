@@ -1,0 +1,101 @@
+"""`weir check`."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.main import main
+from gateway.config.locate import bundled
+from tests.cli.test_main import run
+
+GOOD = """\
+upstreams: {a: {endpoints: ["http://a:1"]}}
+filters: [methods: {allow: [GET]}]
+routes:
+  - {name: r, path: /, upstream: a, filters: [uuid: {params: [x]}]}
+  - {name: s, path: /s, upstream: a}
+"""
+
+
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["check", *arguments])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_says_that_all_is_well(path: Path) -> None:
+    done = check(str(path))
+    assert (done.exit_code, done.stderr) == (0, "")
+    revision = done.stdout.split()[-1]
+    assert done.stdout == f"{path}: ok, 2 filters, 2 routes, revision {revision}\n"
+    assert len(revision) == 8
+
+
+def test_says_all_that_is_wrong(path: Path) -> None:
+    path.write_text(GOOD.replace("allow", "alow").replace("path: /s", "path: s"))
+    done = check(str(path))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"{path}:2:11: methods: missing required key 'allow'",
+        f"{path}:2:21: methods: unknown key 'alow' (did you mean 'allow'?)",
+        f"{path}:5:15: routes[1].path: a path template begins with '/', got 's'",
+    ]
+
+
+def test_finds_routes_that_cannot_be_told_apart(path: Path) -> None:
+    path.write_text(GOOD.replace("path: /s", "path: /"))
+    done = check(str(path))
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"{path}:5:15: routes[1].path: ")
+
+
+def test_says_it_in_json(path: Path) -> None:
+    assert json.loads(check(str(path), "--format", "json").stdout) == []
+    path.write_text(GOOD.replace("allow: [GET]", "allow: [GET], x: 1"))
+    done = check(str(path), "--format", "json")
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert json.loads(done.stdout) == [
+        {
+            "file": str(path),
+            "line": 2,
+            "column": 35,
+            "code": "unknown_key",
+            "message": "unknown key 'x'",
+            "key": "methods",
+        }
+    ]
+
+
+def test_a_missing_file_is_a_plain_message(tmp_path: Path) -> None:
+    done = check(str(tmp_path / "nosuch.yaml"))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == f"{tmp_path}/nosuch.yaml: cannot be read: no such file or directory\n"
+
+
+def test_wrong_usage_is_status_2(path: Path) -> None:
+    assert check(str(path), "--format", "xml").exit_code == 2
+    assert check(str(path), "more").exit_code == 2
+
+
+def test_without_a_file_it_takes_the_one_that_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "gateway.yaml").write_text(GOOD)
+    assert check().stdout.startswith(f"config{os.sep}gateway.yaml: ok, ")
+
+
+def test_does_not_import_aiohttp() -> None:
+    done = run("check", str(bundled()))
+    assert done.returncode == 0, done.stderr
+    imported = json.loads(done.stderr.splitlines()[-1])
+    assert not [name for name in imported if name.split(".")[0] == "aiohttp"]

@@ -1,0 +1,143 @@
+"""The configuration as typed values."""
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.config.model import (
+    Address,
+    ClientTimeouts,
+    Configuration,
+    Endpoint,
+    Limits,
+    Log,
+    Route,
+    Upstream,
+    UpstreamTimeouts,
+    Via,
+    parse_address,
+    parse_endpoint,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8080", Address("127.0.0.1", 8080)),
+        ("[::1]:0", Address("::1", 0)),
+        ("[2001:DB8:0::1]:65535", Address("2001:db8::1", 65535)),
+        ("Gateway.Example:80", Address("gateway.example", 80)),
+    ],
+)
+def test_reads_addresses(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+    assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ":",
+        "a",
+        "a:",
+        ":80",
+        "a:b",
+        "a:-1",
+        "a:65536",
+        "a:٣",
+        "::1:80",
+        "[::1]",
+        "[::g]:80",
+        "1.2.3:80",
+        "1.2.3.256:80",
+        "a..b:1",
+        "-a:1",
+        "a/b:1",
+        f"{'a' * 64}:1",
+    ],
+)
+def test_refuses_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected host:port|a port is 0 to 65535"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint", "authority"),
+    [
+        ("http://a:8774", Endpoint("a", 8774), "a:8774"),
+        ("HTTP://a", Endpoint("a", 80), "a"),
+        ("http://[::1]", Endpoint("::1", 80), "[::1]"),
+        ("http://[::1]:81", Endpoint("::1", 81), "[::1]:81"),
+    ],
+)
+def test_reads_endpoints(text: str, endpoint: Endpoint, authority: str) -> None:
+    assert parse_endpoint(text) == endpoint
+    assert parse_endpoint(str(endpoint)) == endpoint
+    assert endpoint.authority == authority
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a:80",
+        "http://",
+        "http://:80",
+        "http://a:",
+        "http://a:0",
+        "http://a:65536",
+        "http://a/",
+        "http://a?",
+        "http://a#",
+        "http://u@a",
+        "https://a",
+        "ftp://a",
+        "http://[::1",
+        "http://a b",
+    ],
+)
+def test_refuses_what_is_no_endpoint(text: str) -> None:
+    with pytest.raises(ValueError, match=r"endpoint|http"):
+        parse_endpoint(text)
+
+
+def test_is_frozen_and_refuses_unknown_keys() -> None:
+    with pytest.raises(ValidationError):
+        Limits().pipeline = 3
+    with pytest.raises(ValidationError, match="extra_forbidden"):
+        Limits.model_validate({"pipline": 3})
+
+
+def test_defaults_are_safe_ones() -> None:
+    configuration = Configuration.model_validate(
+        {
+            "upstreams": {"a": {"endpoints": ["http://a"]}},
+            "routes": [{"name": "r", "path": "/", "upstream": "a"}],
+        }
+    )
+    assert configuration.listen == (Address("127.0.0.1", 8080),)
+    assert configuration.admin == Address("127.0.0.1", 9901)
+    assert configuration.trusted_proxies == ()
+    assert configuration.routes[0].target == "strict"
+    assert configuration.log.hash_key is None
+    assert (configuration.limits.header_count, configuration.limits.header_size) == (128, 65536)
+
+
+@pytest.mark.parametrize(
+    "model", [Configuration, Upstream, UpstreamTimeouts, Route, Limits, ClientTimeouts, Via, Log]
+)
+def test_every_option_is_described(model: type[Configuration]) -> None:
+    assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    "host", ["keep", "upstream", "api.example.com", "api.example.com:8443", "[::1]", "[::1]:80"]
+)
+def test_takes_a_host_to_send(host: str) -> None:
+    assert Upstream(endpoints=(Endpoint("a", 1),), host=host).host == host
+
+
+@pytest.mark.parametrize("host", ["", "a b", "a/b", "a:b", "a:65536", "http://a", "a@b", "a,b"])
+def test_refuses_a_host_that_could_not_be_sent(host: str) -> None:
+    with pytest.raises(ValidationError, match="expected keep, upstream"):
+        Upstream(endpoints=(Endpoint("a", 1),), host=host)

@@ -1,0 +1,77 @@
+"""Whom a limit counts."""
+
+import pytest
+
+from filters._limit_key import key_facts, key_function
+from gateway.api import Exchange, Principal, Route
+from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
+from gateway.api.testing import exchange
+
+ALL = ["project_id", "user_id", "client_ip", "token", "route", "method", "header:X-Key"]
+DEMO = Principal(user_id="u", project_id="p", token_key="0f" * 16)
+
+
+def key(parts: list[str], made: Exchange) -> object:
+    return key_function(parts)(made)
+
+
+def test_reads_each_part() -> None:
+    made = exchange(
+        "PUT", principal=DEMO, route=Route("images", "/v2", "up"), client="192.0.2.7", headers={"X-Key": "k"}
+    )
+    assert key(ALL, made) == ("p", "u", ("client_ip", "192.0.2.7"), "0f" * 16, "images", "PUT", "k")
+    assert key(["project_id"], made) == "p"
+    assert key(["project_id", "method"], made) == ("p", "PUT")
+
+
+@pytest.mark.parametrize("part", ["project_id", "user_id", "token", "route", "header:X-Key", "client_ip"])
+def test_a_missing_part_is_the_client_and_nobody_else(part: str) -> None:
+    made = exchange(client="192.0.2.7", route=None, headers={"X-Key": ""})
+    assert key([part], made) == ("client_ip", "192.0.2.7")
+    assert key([part], made) != key([part], exchange(client="192.0.2.8", route=None))
+    named = exchange(client="198.51.100.1", principal=Principal(project_id="192.0.2.7"))
+    assert key(["project_id"], named) != key(["project_id"], made)
+
+
+def test_a_principal_without_a_project_is_the_client() -> None:
+    assert key(["project_id"], exchange(principal=Principal(user_id="u"))) == ("client_ip", "192.0.2.1")
+
+
+def test_parts_are_kept_apart() -> None:
+    parts = ["project_id", "user_id"]
+    first = exchange(principal=Principal(project_id="abc", user_id="def"))
+    second = exchange(principal=Principal(project_id="abcde", user_id="f"))
+    assert key(parts, first) != key(parts, second)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("unix:", "unix:", True),
+    ],
+)
+def test_an_ipv6_host_is_its_network(one: str, other: str, same: bool) -> None:
+    assert (key(["client_ip"], exchange(client=one)) == key(["client_ip"], exchange(client=other))) is same
+
+
+def test_a_long_value_is_kept_as_its_digest() -> None:
+    long = key(["header:X-Key"], exchange(headers={"X-Key": "k" * 8000}))
+    assert len(repr(long)) < 60
+    assert long != key(["header:X-Key"], exchange(headers={"X-Key": "k" * 8001}))
+
+
+def test_many_addresses_do_not_use_up_the_memory() -> None:
+    from filters._limit_key import _networks
+
+    for number in range(5000):
+        key(["client_ip"], exchange(client=f"10.0.{number >> 8}.{number & 255}"))
+    assert len(_networks) <= 4096
+
+
+def test_says_what_it_reads() -> None:
+    assert key_facts(["client_ip"]) == {CLIENT}
+    assert key_facts(ALL) == {CLIENT, PRINCIPAL, ROUTE, METHOD, header("x-key")}

@@ -1,0 +1,82 @@
+"""The options of one limit."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from filters._limit_option import LimitOptions, Rate
+
+
+def limit(**options: Any) -> LimitOptions:
+    return LimitOptions.model_validate({"rate": "10/minute", **options})
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        ("10/minute", (10, "minute")),
+        ("10/minutes", (10, "minute")),
+        (" 5 / s ", (5, "second")),
+        ("5 per hour", (5, "hour")),
+        ("1/DAY", (1, "day")),
+        ({"value": 3, "unit": "d"}, (3, "day")),
+        ({"value": 3, "unit": "MINUTE"}, (3, "minute")),
+    ],
+)
+def test_reads_a_rate(rate: Any, expected: tuple[int, str]) -> None:
+    made = limit(rate=rate).rate
+    assert (made.value, made.unit) == expected
+
+
+@pytest.mark.parametrize(
+    "rate", ["ten", "10", "10/week", "-1/minute", "0/minute", "1.5/minute", "10/", {"value": 3}, 10]
+)
+def test_refuses_what_is_no_rate(rate: Any) -> None:
+    with pytest.raises(ValidationError):
+        limit(rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"key": []}, "at least 1 item"),
+        ({"key": ["tenant"]}, "expected project_id"),
+        ({"key": ["header:"]}, "or header:NAME"),
+        ({"key": ["header:A B"]}, "or header:NAME"),
+        ({"methods": ["GET POST"]}, "not a method"),
+        ({"path": "v2/servers"}, "begins with /"),
+        ({"path": "/v2/{project"}, "as {name}"),
+        ({"path": "/v2/{}"}, "as {name}"),
+        ({"path": "regex:["}, "not a regular expression"),
+        ({"burst": 0}, "greater than or equal to 1"),
+        ({"burst": 5, "algorithm": "fixed_window"}, "burst has no meaning"),
+        ({"algorithm": "sliding"}, "gcra"),
+        ({"uri": "*"}, "Extra inputs"),
+    ],
+)
+def test_refuses(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        limit(**options)
+
+
+def test_defaults() -> None:
+    made = limit()
+    assert (made.key, made.methods, made.path, made.burst, made.algorithm) == (
+        ("project_id",),
+        (),
+        None,
+        None,
+        "gcra",
+    )
+
+
+def test_methods_are_upper_case() -> None:
+    assert limit(methods=["get", "POST"]).methods == ("GET", "POST")
+
+
+def test_the_schema_takes_both_forms_of_a_rate() -> None:
+    text, mapping = Rate.model_json_schema()["anyOf"]
+    assert text["type"] == "string"
+    assert set(mapping["properties"]) == {"value", "unit"}
+    assert LimitOptions.model_json_schema()["required"] == ["rate"]

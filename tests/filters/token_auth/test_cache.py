@@ -1,0 +1,19 @@
+"""What is remembered of tokens."""
+
+from filters.token_auth.cache import Refused, TokenCache
+
+
+def test_a_digest_depends_on_token_and_key_and_shows_neither() -> None:
+    first, second = TokenCache(b"a" * 32, 1, 1), TokenCache(b"b" * 32, 1, 1)
+    assert first.digest(b"token") == first.digest(b"token")
+    assert len({first.digest(b"token"), first.digest(b"tokeN"), second.digest(b"token")}) == 3
+    assert b"token" not in first.digest(b"token")
+
+
+def test_both_sides_are_bounded_apart() -> None:
+    cache = TokenCache(b"k", 2, 3)
+    for number in range(10):
+        cache.refused[bytes([number])] = Refused(1.0, "token_invalid", None)
+    assert (cache.accepted.maxsize, len(cache.refused)) == (2, 3)
+    assert bytes([9]) in cache.refused
+    assert bytes([0]) not in cache.refused

@@ -1,0 +1,159 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway import __version__, metrics
+from gateway.api import Note
+from gateway.metrics import BUCKETS, Metrics
+from gateway.record import Record
+from tests.support.records import Entry, attempt, record, refused, step
+
+ROUTE = "/v2/{project_id}/images"
+
+
+def scraped(told: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(told.render().decode())
+        for sample in family.samples
+    }
+
+
+def value(told: Metrics, name: str, **labels: str) -> float | None:
+    return scraped(told).get((name, frozenset(labels.items())))
+
+
+def observed(*records: Record) -> Metrics:
+    told = Metrics()
+    for one in records:
+        told.observe(one)
+    return told
+
+
+def test_counts_by_method_route_and_status() -> None:
+    told = observed(
+        record(), record(), record(method="PUT"), refused(), record(route_template=None, status=404)
+    )
+    assert value(told, "gateway_requests_total", method="GET", route=ROUTE, status="200") == 2
+    assert value(told, "gateway_requests_total", method="PUT", route=ROUTE, status="200") == 1
+    assert value(told, "gateway_requests_total", method="GET", route=ROUTE, status="405") == 1
+    assert value(told, "gateway_requests_total", method="GET", route="", status="404") == 1
+
+
+def test_an_unknown_method_is_other() -> None:
+    told = observed(record(method="BREW"), record(method="X" * 9))
+    assert value(told, "gateway_requests_total", method="_OTHER", route=ROUTE, status="200") == 2
+
+
+def test_a_path_never_becomes_a_label() -> None:
+    assert b"hunter" not in observed(record(target=b"/v2/hunter/images")).render()
+
+
+def test_the_histogram_is_by_route() -> None:
+    told = observed(
+        *(record(duration=seconds) for seconds in (0.001, 0.005, 0.006, 60.0)), refused(duration=0.02)
+    )
+    name = "http_server_request_duration_seconds"
+    assert value(told, f"{name}_bucket", http_route=ROUTE, le="0.005") == 2
+    assert value(told, f"{name}_bucket", http_route=ROUTE, le="0.01") == 3
+    assert value(told, f"{name}_bucket", http_route=ROUTE, le="10.0") == 4
+    assert value(told, f"{name}_bucket", http_route=ROUTE, le="+Inf") == 5
+    assert value(told, f"{name}_count", http_route=ROUTE) == 5
+    assert value(told, f"{name}_sum", http_route=ROUTE) == pytest.approx(60.032)
+
+
+def test_the_buckets_are_those_of_the_convention() -> None:
+    assert BUCKETS == (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+
+@given(st.lists(st.floats(0, 100), max_size=20))
+def test_every_exchange_is_in_the_histogram_once(durations: list[float]) -> None:
+    told = observed(*(record(duration=seconds) for seconds in durations))
+    cells = list(told._requests.values())
+    assert sum(sum(cell[: len(BUCKETS) + 1]) for cell in cells) == len(durations)
+
+
+def test_verdicts_by_filter_and_reason() -> None:
+    note = [Note("rate_counted", (), {})]
+    told = observed(
+        refused(),
+        refused(),
+        record(steps=[step("uuid"), step("limit", note=note), step("body", "skip", "condition_false")]),
+        record(steps=[step("headers", "error", "filter_failed", status=500)]),
+    )
+    name = "gateway_filter_decisions_total"
+    assert value(told, name, filter="methods", verdict="refuse", reason="method_not_allowed") == 2
+    assert value(told, name, filter="limit", verdict="pass", reason="rate_counted") == 1
+    assert value(told, name, filter="body", verdict="skip", reason="condition_false") == 1
+    assert value(told, name, filter="headers", verdict="error", reason="filter_failed") == 1
+    assert not [labels for (sample, labels) in scraped(told) if ("filter", "uuid") in labels]
+
+
+def test_shadow_verdicts_are_counted_apart() -> None:
+    told = observed(record(steps=[step(Entry("try", mode="shadow"), "refuse", "rate_limited", status=413)]))
+    labels = {"filter": "try", "verdict": "refuse", "reason": "rate_limited"}
+    assert value(told, "gateway_filter_shadow_decisions_total", **labels) == 1
+    assert value(told, "gateway_filter_decisions_total", **labels) is None
+
+
+def test_decisions_of_the_core_have_their_reason() -> None:
+    told = observed(
+        record(), record(decision="fail", reason="upstream_connect_failed", status=502), refused()
+    )
+    name = "gateway_decisions_total"
+    assert value(told, name, decision="fail", reason="upstream_connect_failed") == 1
+    assert value(told, name, decision="refuse", reason="method_not_allowed") == 1
+    assert value(told, name, decision="forward", reason="passed") is None
+
+
+def test_attempts_by_upstream_and_result() -> None:
+    told = observed(record(attempts=[attempt(error="upstream_connect_failed"), attempt(), attempt()]))
+    name = "gateway_upstream_attempts_total"
+    assert value(told, name, upstream="compute", result="upstream_connect_failed") == 1
+    assert value(told, name, upstream="compute", result="ok") == 2
+
+
+def test_bytes_by_route() -> None:
+    told = observed(record(bytes_in=10, bytes_out=20), record(method="PUT", bytes_in=5, bytes_out=1))
+    assert value(told, "gateway_request_body_bytes_total", route=ROUTE) == 15
+    assert value(told, "gateway_response_body_bytes_total", route=ROUTE) == 21
+
+
+def test_numbers_kept_elsewhere_are_read_when_scraped() -> None:
+    told = Metrics()
+    state: dict[str, Any] = {"open": 1, "dropped": 2, "revision": "abc"}
+    told.gauge("gateway_connections_open", "Open connections.", lambda: state["open"])
+    told.counter("gateway_log_dropped", "Records not written.", lambda: state["dropped"])
+    told.info(
+        "gateway_config_revision", "The configuration in force.", lambda: {"revision": state["revision"]}
+    )
+    state.update(open=5, dropped=7, revision="def")
+    assert value(told, "gateway_connections_open") == 5
+    assert value(told, "gateway_log_dropped_total") == 7
+    assert value(told, "gateway_config_revision_info", revision="def") == 1
+    assert value(told, "gateway_build_info", version=__version__) == 1
+
+
+def test_sets_of_labels_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_MAX_SERIES", 3)
+    told = observed(
+        *(
+            record(
+                status=200 + number,
+                decision="fail",
+                reason=f"reason_{number}",
+                attempts=[attempt(error=f"error_{number}")],
+                steps=[step("x", "refuse", f"reason_{number}")],
+            )
+            for number in range(10)
+        )
+    )
+    assert value(told, "gateway_requests_total", method="_OTHER", route="_OTHER", status="0") == 7
+    assert value(told, "gateway_decisions_total", decision="_OTHER", reason="_OTHER") == 7
+    assert value(told, "gateway_upstream_attempts_total", upstream="_OTHER", result="_OTHER") == 7
+    assert (
+        value(told, "gateway_filter_decisions_total", filter="_OTHER", verdict="_OTHER", reason="_OTHER") == 7
+    )

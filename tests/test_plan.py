@@ -1,0 +1,179 @@
+"""From configuration to plan: routes, chains, sources, state, with no event loop."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.api.testing import exchange
+from gateway.config.load import Loaded, loads
+from gateway.config.problem import ConfigurationError
+from gateway.plan import build_plan, host_id, secret_key
+from gateway.registry import Registry
+from gateway.state import StateStore
+
+BASE = """
+upstreams: { compute: { endpoints: ["http://127.0.0.1:8774"] } }
+filters:
+  - ip_allow: { allow: [127.0.0.0/8] }
+routes:
+  - name: images
+    path: /v2/{project_id}/images/{image_id}
+    upstream: compute
+    methods: [GET]
+    filters:
+      - methods: { allow: [GET] }
+      - uuid: { params: [image_id], mode: shadow }
+      - body_size: { max: 1KiB, mode: "off" }
+  - name: rest
+    path: /{rest*}
+    upstream: compute
+    target: lenient
+"""
+
+
+def loaded(text: str = BASE, directory: Path | None = None) -> Loaded:
+    return loads(text, "gateway.yaml", registry=Registry(), directory=directory)
+
+
+def plan(text: str = BASE, **options: Any) -> Any:
+    return build_plan(loaded(text), Registry(), **options)
+
+
+def test_a_route_runs_the_global_filters_and_then_its_own() -> None:
+    found = plan().router.match("api", "/v2/p/images/i", "GET")
+    assert [entry.name for entry in found.payload.chain.entries] == ["ip_allow", "methods", "uuid"]
+    assert found.params == {"project_id": "p", "image_id": "i"}
+    assert found.payload.info == ("images", "/v2/{project_id}/images/{image_id}", "compute")
+
+
+def test_without_a_route_only_the_global_filters_run() -> None:
+    assert [entry.name for entry in plan().chain.entries] == ["ip_allow"]
+
+
+def test_a_more_specific_template_keeps_its_methods_to_itself() -> None:
+    found = plan().router.match("api", "/v2/p/images/i", "DELETE")
+    assert found.payload is None
+    assert found.allow == ("GET",)
+
+
+def test_leniency_belongs_to_the_route() -> None:
+    built = plan()
+    assert built.router.match("api", "/x", "GET").payload.lenient
+    assert not built.router.match("api", "/v2/p/images/i", "GET").payload.lenient
+
+
+def test_every_entry_and_every_rule_knows_its_place_in_the_file() -> None:
+    entries = {entry.name: entry for entry in plan().entries}
+    assert entries["methods"].source(()) == "gateway.yaml:11:9"
+    assert entries["uuid"].source(("params", 0)).startswith("gateway.yaml:12:")
+    assert entries["uuid"].source(("params", 0)) != entries["uuid"].source(())
+    assert "body_size" not in entries
+
+
+def test_a_route_that_can_never_be_told_from_another_is_an_error_with_both_places() -> None:
+    text = BASE + """
+  - name: again
+    path: /v2/{a}/images/{b}
+    upstream: compute
+    methods: [GET, PUT]
+"""
+    with pytest.raises(ConfigurationError) as raised:
+        plan(text)
+    (problem,) = raised.value.problems
+    assert problem.line == 20
+    assert "'again'" in problem.message
+    assert "gateway.yaml:6:5" in problem.message
+
+
+def test_a_filter_that_cannot_be_built_is_an_error_with_its_place() -> None:
+    text = BASE.replace(
+        "ip_allow: { allow: [127.0.0.0/8] }", "token_auth: { providers: [{ static: { file: missing.yaml } }] }"
+    )
+    with pytest.raises(ConfigurationError) as raised:
+        plan(text)
+    (problem,) = raised.value.problems
+    assert (problem.file, problem.line) == ("gateway.yaml", 4)
+    assert "missing.yaml" in problem.message
+
+
+def test_all_entries_that_cannot_be_built_are_reported_at_once() -> None:
+    broken = "token_auth: { providers: [{ static: { file: missing.yaml } }] }"
+    text = BASE.replace("ip_allow: { allow: [127.0.0.0/8] }", broken).replace("methods: { allow: [GET] }", broken)
+    with pytest.raises(ConfigurationError) as raised:
+        plan(text)
+    assert len(raised.value.problems) == 2
+
+
+LIMITED = BASE.replace(
+    "ip_allow: { allow: [127.0.0.0/8] }",
+    "rate_limit: { limits: [{ name: all, rate: 1/minute, burst: 1, key: [client_ip] }] }",
+)
+
+
+def refused(built: Any) -> bool:
+    entry = built.entries[0]
+    return entry.filter.on_request(exchange()) is not None
+
+
+def test_state_is_shared_by_plans_with_the_same_definition_and_by_no_other() -> None:
+    store = StateStore()
+    first = plan(LIMITED, state=store, hash_key=b"k")
+    assert not refused(first)
+    assert refused(plan(LIMITED, state=store, hash_key=b"k"))
+    assert not refused(plan(LIMITED.replace("1/minute", "2/minute"), state=store, hash_key=b"k"))
+    assert not refused(plan(LIMITED.replace("limits:", "mode: shadow, limits:"), state=store, hash_key=b"k"))
+
+
+async def test_closing_the_last_plan_lets_go_of_its_state() -> None:
+    store = StateStore()
+    first, second = plan(LIMITED, state=store), plan(LIMITED, state=store)
+    held = len(store)
+    assert held > 0
+    await first.close()
+    assert len(store) == held
+    await second.close()
+    assert len(store) == 0
+
+
+def test_a_plan_that_fails_holds_no_state() -> None:
+    store = StateStore()
+    text = LIMITED.replace(
+        "methods: { allow: [GET] }", "token_auth: { providers: [{ static: { file: missing.yaml } }] }"
+    )
+    with pytest.raises(ConfigurationError):
+        plan(text, state=store)
+    assert len(store) == 0
+
+
+def test_declared_header_facts_are_what_records_keep() -> None:
+    text = BASE.replace(
+        "methods: { allow: [GET] }", "methods: { allow: [GET], when: { header: { X-Canary: true } } }"
+    )
+    assert b"x-canary" in plan(text).header_names
+
+
+def test_the_pseudonym_is_the_same_for_every_plan_of_a_host() -> None:
+    first, second = plan(), plan()
+    assert first.pseudonym == second.pseudonym
+    assert first.pseudonym.startswith(b"weir-")
+    assert first.via["1.0"].startswith(b"1.0 " + first.pseudonym)
+    assert host_id()
+
+
+def test_the_hash_key_is_the_configured_one_or_new_at_each_start() -> None:
+    configured = loaded(BASE + "log: { hash_key: abc }\n").configuration
+    assert secret_key(configured) == b"abc"
+    assert secret_key(loaded().configuration) != secret_key(loaded().configuration)
+
+
+async def test_a_plan_starts_and_closes_its_filters() -> None:
+    built = plan()
+    await built.start()
+    await built.close()
+
+
+def test_a_description_names_every_entry_once() -> None:
+    described = plan().describe()["entries"]
+    assert [entry["name"] for entry in described] == ["ip_allow", "methods", "uuid"]
+    assert [entry["index"] for entry in described] == [0, 1, 2]

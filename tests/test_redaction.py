@@ -1,0 +1,118 @@
+from urllib.parse import quote_from_bytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.redaction import credentials, is_secret_header, redact_query, redact_target, scrub
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x-auth-token",
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "x-service-token",
+        "x-subject-token",
+        "x-storage-token",
+        "x-auth-key",
+        "x-api-key",
+        "apikey",
+        "api_key",
+        "x-client-secret",
+        "x-password",
+    ],
+)
+def test_knows_the_headers_that_carry_secrets(name: str) -> None:
+    assert is_secret_header(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["host", "x-project-id", "content-type", "x-openstack-request-id", "keep-alive"]
+)
+def test_other_headers_are_told_as_they_are(name: str) -> None:
+    assert not is_secret_header(name)
+
+
+def test_credentials_of_a_scheme_and_of_cookies() -> None:
+    assert credentials("authorization", b" Bearer abc.def ") == [b"Bearer abc.def", b"abc.def"]
+    assert credentials("cookie", b'session=s3cr3t; lang="en"') == [
+        b'session=s3cr3t; lang="en"',
+        b"s3cr3t",
+        b"en",
+    ]
+    assert credentials("x-auth-token", b"") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "redacted"),
+    [
+        (b"limit=5&marker=a%20b", b"limit=5&marker=a%20b"),
+        (b"token=abc&limit=5", b"token=[redacted]&limit=5"),
+        (b"limit=5;to%6Ben=abc", b"limit=5;to%6Ben=[redacted]"),
+        (b"X-Amz-Signature=abc", b"X-Amz-Signature=[redacted]"),
+        (b"temp_url_sig=abc&design=1", b"temp_url_sig=[redacted]&design=1"),
+        (b"client_secret=a=b&apiKey=c", b"client_secret=[redacted]&apiKey=[redacted]"),
+        (b"token", b"token"),
+        (b"token=", b"token="),
+    ],
+)
+def test_redacts_the_values_of_secret_query_keys(query: bytes, redacted: bytes) -> None:
+    assert redact_query(query) == redacted
+
+
+@pytest.mark.parametrize(
+    ("target", "redacted"),
+    [
+        (b"http://user:pw@host/a", b"http://[redacted]@host/a"),
+        (b"user:pw@host:443", b"[redacted]@host:443"),
+        (b"/a@b", b"/a@b"),
+        (b"/v2/gAAAAABtoken/x", b"/v2/[redacted]/x"),
+        (b"/v2/xgAAAAABtokenx?q=gAAAAABtoken", b"/v2/x[redacted]x?q=[redacted]"),
+        (b"/v2/%67AAAAAB%74oken", b"/v2/[redacted]"),
+        (b"*", b"*"),
+    ],
+)
+def test_redacts_the_target(target: bytes, redacted: bytes) -> None:
+    assert redact_target(target, [b"gAAAAABtoken"]) == redacted
+
+
+def test_a_short_secret_is_replaced_only_as_a_whole_value() -> None:
+    assert redact_target(b"/ab/abc?x=ab&y=%61b", [b"ab"]) == b"/[redacted]/abc?x=[redacted]&y=[redacted]"
+
+
+def spelled(secret: bytes, choices: list[int]) -> bytes:
+    """The secret with some bytes percent-encoded, in either case."""
+    parts = []
+    for byte, choice in zip(secret, choices, strict=False):
+        char = bytes([byte])
+        encoded = b"%%%02x" % byte
+        parts.append((char, encoded, encoded.upper())[choice] if char not in b"%" else encoded)
+    return b"".join(parts)
+
+
+@given(
+    secret=st.binary(min_size=8, max_size=20),
+    before=st.sampled_from([b"/", b"/v2/", b"/a%2Fb/", b"/x?y="]),
+    after=st.sampled_from([b"", b"/z", b"&z=1", b"%20"]),
+    data=st.data(),
+)
+def test_no_spelling_of_a_secret_is_left(
+    secret: bytes, before: bytes, after: bytes, data: st.DataObject
+) -> None:
+    choices = data.draw(st.lists(st.integers(0, 2), min_size=len(secret), max_size=len(secret)))
+    written = spelled(secret, choices)
+    redacted = redact_target(before + written + after, [secret])
+    assert written not in redacted
+    assert quote_from_bytes(secret).encode() not in redacted
+
+
+def test_scrub_reaches_every_text() -> None:
+    value = {"a": ["x-S3CRET-y", {"S3CRET": 1}], "b": ("S3CRET", None, 2.5)}
+    assert scrub(value, ["S3CRET"]) == {
+        "a": ["x-[redacted]-y", {"[redacted]": 1}],
+        "b": ["[redacted]", None, 2.5],
+    }

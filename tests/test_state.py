@@ -1,0 +1,44 @@
+"""State outlives its plan as long as another holds it."""
+
+from gateway.state import StateStore
+
+
+class Closing:
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_the_same_key_gives_the_same_object_and_another_key_another() -> None:
+    store = StateStore()
+    first = store.hold("plan", "a", Closing)
+    assert store.hold("plan", "a", Closing) is first
+    assert store.hold("plan", "b", Closing) is not first
+
+
+def test_an_object_survives_its_first_holder_and_is_closed_after_its_last() -> None:
+    store = StateStore()
+    held = store.hold("old", "a", Closing)
+    assert store.hold("new", "a", Closing) is held
+    store.release("old")
+    assert held.closed == 0
+    assert "a" in store
+    store.release("new")
+    assert held.closed == 1
+    assert len(store) == 0
+
+
+def test_what_has_no_close_is_just_dropped() -> None:
+    store = StateStore()
+    store.hold("plan", "a", dict)
+    store.release("plan")
+    assert "a" not in store
+
+
+def test_releasing_a_stranger_changes_nothing() -> None:
+    store = StateStore()
+    held = store.hold("plan", "a", Closing)
+    store.release("stranger")
+    assert held.closed == 0

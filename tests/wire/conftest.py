@@ -1,0 +1,10 @@
+"""Wire tests run on the event loop that the gateway runs on."""
+
+from collections.abc import Callable, Mapping
+from asyncio import AbstractEventLoop
+
+import uvloop
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
