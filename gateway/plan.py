@@ -55,6 +55,7 @@ class Plan:
         "forwarding",
         "header_names",
         "loaded",
+        "owned",
         "pseudonym",
         "renderer",
         "request_drop",
@@ -82,6 +83,10 @@ class Plan:
         self.chain = chain
         self.entries = tuple(entries)
         self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in header_names(facts))
+        # What a client may not say of itself, on any route.
+        self.owned: frozenset[bytes] = frozenset().union(
+            *(entry.filter.owns for entry in entries if entry.mode == "enforce")
+        )
         self._release = release
         self.renderer = Renderer(configuration.faults)
         self.trusted = Trust([str(network) for network in configuration.trusted_proxies])

@@ -35,7 +35,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         super().__init__(config, services)
         self._header = config.header.lower().encode("ascii")
         # An upstream that folds `_` into `-` would see another token than the one judged here.
-        self._stripped = STRIPPED | (spellings(config.header) - {self._header})
+        self.owns = STRIPPED | (spellings(config.header) - {self._header})
         self._providers = tuple(
             _provider(options, f"providers[{place}]", services)
             for place, options in enumerate(config.providers)
@@ -63,8 +63,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         headers = exchange.request.headers
         index = headers.index()
         value = index.get(self._header)
-        if not self._stripped.isdisjoint(index):
-            headers.drop(self._stripped)
+        if not self.owns.isdisjoint(index):
+            headers.drop(self.owns)
         if isinstance(value, list):
             return self._unauthorized("token_ambiguous", None)
         token = value.strip() if value is not None else b""

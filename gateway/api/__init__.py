@@ -1,5 +1,6 @@
 """The contract between the gateway and its filters: all that a filter may import, and no more."""
 
+from gateway.api import fact
 from gateway.api.body import Body, too_large
 from gateway.api.exchange import Exchange, Instant, Note, Request, Route, ShadowExchange
 from gateway.api.fact import Fact
@@ -34,6 +35,7 @@ __all__ = [
     "ShadowExchange",
     "Size",
     "Verdict",
+    "fact",
     "facts_of",
     "too_large",
 ]

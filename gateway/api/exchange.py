@@ -172,7 +172,7 @@ class ShadowExchange(Exchange):
         self._principal_set = False
 
     @property
-    def principal(self) -> Principal | None:  # type: ignore[override] # falls through until set
+    def principal(self) -> Principal | None:
         return self._own_principal if self._principal_set else self._base.principal
 
     @principal.setter
@@ -181,7 +181,7 @@ class ShadowExchange(Exchange):
         self._own_principal = principal
 
     @property
-    def response(self) -> Response | None:  # type: ignore[override] # the chain sets the overlay
+    def response(self) -> Response | None:
         return self._own_response
 
     @response.setter

@@ -77,6 +77,11 @@ class Filter(Generic[C]):
     reasons: ClassVar[Mapping[str, str]] = {}
     """Reason codes of a third party's filter, each with a sentence; built-in ones are in the registry."""
 
+    owns: frozenset[bytes] = frozenset()
+    """Lower-case names of request header fields that none but this filter may set. While an entry enforces,
+    the gateway takes them from every client's request, also where the entry's condition or route leaves the
+    filter out."""
+
     def __init__(self, config: C, services: Services) -> None:
         self.config = config
         self.services = services

@@ -159,7 +159,7 @@ def judge_response(filter: Filter[Any], exchange: Exchange) -> Verdict:
 def _settle(verdict: Verdict | Awaitable[Verdict]) -> Verdict:
     if inspect.isawaitable(verdict):
         return asyncio.run(_wait(verdict))
-    return cast(Verdict, verdict)
+    return verdict
 
 
 async def _wait(awaitable: Awaitable[Verdict]) -> Verdict:

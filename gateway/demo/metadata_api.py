@@ -80,6 +80,7 @@ __all__ = [
 T = TypeVar("T")
 
 BODY_MAX: Final = 112 * 1024  # oslo.middleware's default: 114688 bytes pass, one more is refused
+BODY_TIMEOUT: Final = 30.0  # seconds from the head of a write to the end of its body
 
 _LOG = logging.getLogger("gateway.demo")
 _GLOBAL_ID = re.compile(r"req-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -269,12 +270,16 @@ async def _body(request: web.Request) -> bytes:
         raise _Refused(_BAD_ENCODING)
     body = bytearray()
     try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > BODY_MAX:
-                raise _Refused(_TOO_LARGE)
-    except (web.RequestPayloadError, ConnectionError):  # bad chunks, or the client is gone
-        raise _Refused(_BAD_FRAMING) from None
+        # After a malformed chunk aiohttp neither ends nor fails the stream: only the clock does.
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > BODY_MAX:
+                    raise _Refused(_TOO_LARGE)
+    except TimeoutError:
+        raise _Refused(_TOO_SLOW) from None
+    except ConnectionError:  # nobody reads this answer, the log does
+        raise _Refused(_CUT_OFF) from None
     return bytes(body)
 
 
@@ -342,7 +347,8 @@ _UNAUTHORIZED: Final = Fault(
 )
 _BAD_TYPE: Final = Fault(415, "Unsupported Content-Type", headers=(("Accept", "application/json"),))
 _BAD_ENCODING: Final = Fault(415, "Unsupported Content-Encoding", headers=(("Accept-Encoding", "identity"),))
-_BAD_FRAMING: Final = Fault(400, "Malformed request body", close=True)
+_CUT_OFF: Final = Fault(400, "Malformed request body", close=True)
+_TOO_SLOW: Final = Fault(408, "The request body did not arrive in time.", close=True)
 # No Retry-After: the same body will never fit (RFC 9110 section 15.5.14).
 _TOO_LARGE: Final = Fault(413, f"Request is too large. At most {BODY_MAX} bytes are accepted.", close=True)
 

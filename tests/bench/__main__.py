@@ -1,9 +1,11 @@
 """`python -m tests.bench`: measures Weir and its peers, and prints what a request costs in each."""
 
 import json
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -15,6 +17,12 @@ from tests.bench.server import StartError
 from tests.bench.subject import SUBJECTS
 from tests.bench.workload import WORKLOADS
 from tests.bench.wrk import LoadError
+
+
+class _Impossible(click.ClickException):
+    """The run cannot be made."""
+
+    exit_code = 2
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -65,7 +73,7 @@ def main(
         try:
             found = install(tools_path)
         except InstallError as error:
-            raise click.UsageError(str(error)) from None
+            raise _Impossible(str(error)) from None
         for name, path in found._asdict().items():
             click.echo(f"{name}: {path}")
         return
@@ -80,9 +88,10 @@ def main(
     )
     tools = find(tools_path)
     if missing := tools.missing(needs(options)):
-        raise click.UsageError(
-            f"not installed: {', '.join(missing)}. `python -m tests.bench --setup` installs them."
+        raise _Impossible(
+            f"not installed: {', '.join(missing)}. `python -m tests.bench --setup` installs what is missing."
         )
+    signal.signal(signal.SIGTERM, _terminated)
     with ExitStack() as stack:
         if work is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-bench-")))
@@ -91,16 +100,21 @@ def main(
             try:
                 directory.mkdir(parents=True)
             except OSError as error:
-                raise click.UsageError(f"{directory}: {error.strerror}") from None
+                raise _Impossible(f"{directory}: {error.strerror}") from None
         try:
             result = run(options, tools, directory, lambda line: click.echo(line, err=True))
         except (RunError, StartError, LoadError, ProcError) as error:
-            raise click.UsageError(str(error)) from None
+            raise _Impossible(str(error)) from None
     click.echo(report.text(result), nl=False)
     if json_path is not None:
         json_path.write_text(json.dumps(report.as_json(result), indent=2) + "\n", encoding="utf-8")
     if not report.passed(result):
         raise SystemExit(1)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """Leaves as ctrl-C does: through every block that stops a server."""
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import proc, wrk
+from tests.bench import proc
 from tests.bench.server import Server
 from tests.bench.workload import PATH, Workload
+from tests.bench.wrk import Load, run
 
 MIB = 1 << 20
 
@@ -60,9 +61,9 @@ class Bench:
     core: int
     connections: int
 
-    def load(self, port: int, seconds: int) -> wrk.Load:
+    def load(self, port: int, seconds: int) -> Load:
         """Applies it. Raises LoadError."""
-        return wrk.run(
+        return run(
             self.wrk,
             self.script,
             f"http://127.0.0.1:{port}{PATH}",

@@ -326,18 +326,45 @@ async def test_400_for_a_project_in_the_path_that_is_not_the_callers(api: Api, p
         )
 
 
-async def test_400_for_chunks_that_end_before_they_are_complete(api: Api) -> None:
+async def _raw(api: Api, *parts: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A POST of the member whose body is sent by hand, after the service began to wait for it."""
     host, port = api.base.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    head = "".join(f"{name}: {value}\r\n" for name, value in MEMBER.items())
-    writer.write(
-        f"POST {COLLECTION} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 100\r\n\r\n{{".encode(),
-    )
-    writer.write_eof()
-    await reader.read()
+    fields = MEMBER | {"Host": "x", "Transfer-Encoding": "chunked", "Expect": "100-continue"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    writer.write(f"POST {COLLECTION} HTTP/1.1\r\n{head}\r\n".encode())
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.writelines(parts)
+    return reader, writer
+
+
+async def test_a_client_that_leaves_within_its_body_changes_nothing_and_is_no_error(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="gateway.demo")
+    _, writer = await _raw(api, b'10\r\n{"metadata": {}}\r\n')
+    writer.transport.abort()
+    async with asyncio.timeout(5):
+        while not any(message.endswith(" 400") for message in caplog.messages):
+            await asyncio.sleep(0)
+    assert {record.levelno for record in caplog.records} == {logging.INFO}
+    assert (await api.call("GET")).json == {"metadata": SAMPLE_METADATA}
+
+
+@pytest.mark.parametrize("rest", [b"", b"zz\r\n"], ids=["stalled", "malformed chunk"])
+async def test_408_for_a_body_that_does_not_arrive(
+    api: Api, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(metadata_api, "BODY_TIMEOUT", 0.05)
+    reader, writer = await _raw(api, b'10\r\n{"metadata": {}}\r\n', rest)
+    answer = await reader.readuntil(b"}}")
     writer.close()
     await writer.wait_closed()
-    assert (await api.call("GET")).json == {"metadata": SAMPLE_METADATA}
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert answer.endswith(
+        b'{"computeFault": {"code": 408, "message": "The request body did not arrive in time."}}'
+    )
+    assert b"\r\nConnection: close\r\n" in answer
 
 
 # 401, 403, 404, 409
@@ -600,9 +627,7 @@ async def test_500_on_a_broken_store_and_503_on_one_that_is_offline(
     assert reply.headers["Retry-After"] == "30"
 
 
-async def test_503_while_another_process_holds_the_database(
-    api: Api, database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_503_while_another_process_holds_the_database(api: Api, database: Path) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         reply = await api.call("POST", body={"metadata": {}}, more={"Retry-After"})

@@ -1,0 +1,37 @@
+# The gateway in a container: `docker build --tag weir .`, then
+# `docker run --publish 8080:8080 --volume "$PWD/gateway.yaml:/etc/weir/gateway.yaml:ro" weir`.
+#
+# It writes no file (the request log goes to standard output), so it runs with `--read-only`. Give it time to drain:
+# `docker stop --time 35`, a little more than the configuration's `drain_timeout`.
+
+FROM python:3.11-slim AS base
+
+# Compilers, should a dependency have no wheel for this platform, and pip's caches stay in this stage.
+FROM base AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY config config
+COPY filters filters
+COPY gateway gateway
+RUN python -m pip wheel --wheel-dir /wheels .
+
+FROM base
+LABEL org.opencontainers.image.title="weir" \
+      org.opencontainers.image.description="An API gateway for compute APIs that says why it answered as it did." \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    python -m venv /opt/weir && /opt/weir/bin/pip install --no-index --find-links /wheels weir-gateway
+ENV PATH=/opt/weir/bin:$PATH
+# The default configuration, with its sample tokens: mount your own over it.
+COPY config/gateway.yaml /etc/weir/gateway.yaml
+WORKDIR /etc/weir
+# By number, so that an orchestrator can see that it is not root; it needs no account and owns no file.
+USER 10001:10001
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+# Live, not ready: a gateway that drains is healthy, and must not be restarted for it.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 9901, timeout=2); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
+ENTRYPOINT ["weir"]
+# The admin listener is for this container alone; to scrape its metrics from outside, give `--admin 0.0.0.0:9901`.
+CMD ["run", "/etc/weir/gateway.yaml", "--listen", "0.0.0.0:8080", "--admin", "127.0.0.1:9901"]

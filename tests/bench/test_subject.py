@@ -1,0 +1,110 @@
+"""The configurations: Weir's must be one that Weir takes; of the others, what makes the policies alike."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.load import loads
+from gateway.plan import build_plan
+from gateway.registry import Registry
+from gateway.state import StateStore
+from tests.bench import envoy, nginx, weir
+from tests.bench.install import Tools
+from tests.bench.setting import Setting
+from tests.bench.subject import SUBJECTS
+
+_TOOLS = Tools(nginx=Path("/nginx"), wrk=Path("/wrk"), taskset=Path("/taskset"), envoy=Path("/envoy"))
+
+
+def _setting(directory: Path, *, methods: bool = False) -> Setting:
+    return Setting(directory, port=5001, admin_port=5002, upstream_port=5003, methods=methods)
+
+
+@pytest.mark.parametrize(
+    ("policy", "methods", "filters"),
+    [
+        (False, False, []),
+        (False, True, []),
+        (True, False, ["token_auth", "rate_limit", "methods", "uuid", "body_size"]),
+    ],
+)
+def test_weir_takes_its_configuration(
+    tmp_path: Path, policy: bool, methods: bool, filters: list[str]
+) -> None:
+    text = weir.configuration(_setting(tmp_path, methods=methods), policy=policy)
+    registry = Registry()
+    loaded = loads(text, "weir.yaml", registry=registry)
+    build_plan(loaded, registry, state=StateStore(), hash_key=b"0" * 32)
+    configuration = loaded.configuration
+    (route,) = configuration.routes
+    assert [entry.type for entry in (*configuration.filters, *route.filters)] == filters
+    assert configuration.log.path == (str(tmp_path / "request.log") if policy else None)
+    assert (route.methods is not None) is methods
+
+
+def _manager(text: str) -> dict[str, Any]:
+    (listener,) = json.loads(text)["static_resources"]["listeners"]
+    manager: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    return manager
+
+
+def test_envoy_with_policy_verifies_limits_and_logs(tmp_path: Path) -> None:
+    manager = _manager(envoy.configuration(_setting(tmp_path), policy=True, cache=False))
+    names = [each["name"].rpartition(".")[2] for each in manager["http_filters"]]
+    assert names == ["jwt_authn", "local_ratelimit", "router"]
+    assert manager["access_log"][0]["typed_config"]["path"] == str(tmp_path / "request.log")
+    statuses = [
+        route.get("direct_response", {}).get("status")
+        for route in manager["route_config"]["virtual_hosts"][0]["routes"]
+    ]
+    assert statuses == [405, None, 400]
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_envoy_caches_tokens_only_where_the_subject_says_so(tmp_path: Path, cache: bool) -> None:
+    manager = _manager(envoy.configuration(_setting(tmp_path), policy=True, cache=cache))
+    provider = manager["http_filters"][0]["typed_config"]["providers"]["bench"]
+    assert ("jwt_cache_config" in provider) is cache
+
+
+@pytest.mark.parametrize(("methods", "routes"), [(False, 1), (True, 2)])
+def test_bare_envoy_only_routes(tmp_path: Path, methods: bool, routes: int) -> None:
+    manager = _manager(envoy.configuration(_setting(tmp_path, methods=methods), policy=False, cache=False))
+    assert [each["name"] for each in manager["http_filters"]] == ["envoy.filters.http.router"]
+    assert "access_log" not in manager
+    assert len(manager["route_config"]["virtual_hosts"][0]["routes"]) == routes
+
+
+def test_nginx_with_policy_asks_limits_and_logs(tmp_path: Path) -> None:
+    text = nginx.configuration(_setting(tmp_path), policy=True)
+    for part in ("auth_request /_auth;", "limit_req zone=tokens", f"access_log {tmp_path}/request.log json"):
+        assert part in text
+    assert "access_log off" not in text
+
+
+@pytest.mark.parametrize("methods", [False, True])
+def test_bare_nginx_only_passes(tmp_path: Path, methods: bool) -> None:
+    text = nginx.configuration(_setting(tmp_path, methods=methods), policy=False)
+    assert "auth_request" not in text
+    assert "limit_req" not in text
+    assert "access_log off;" in text
+    assert ("return 405" in text) is methods
+
+
+def test_the_upstream_judges_the_token_for_nginx(tmp_path: Path) -> None:
+    text = nginx.upstream(tmp_path, 5003, "a.b.c")
+    assert 'if ($http_x_auth_token != "a.b.c") { return 401; }' in text
+    assert "listen 127.0.0.1:5003 " in text
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_subject_writes_the_file_that_its_command_names(tmp_path: Path, name: str) -> None:
+    subject = SUBJECTS[name]
+    launch = subject.launch(_setting(tmp_path), _TOOLS)
+    (written,) = tmp_path.iterdir()
+    assert str(written) in launch.command
+    assert launch.command[0] == (f"/{subject.needs}" if subject.needs else sys.executable)
+    assert launch.log == (tmp_path / "request.log" if subject.policy else None)

@@ -1,0 +1,53 @@
+"""What the documents show works as shown."""
+
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.main import COMMANDS
+from gateway.config.load import loads
+from gateway.plan import build_plan
+from gateway.registry import Registry
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_readmes_configuration_is_valid(tmp_path: Path) -> None:
+    (text,) = blocks("yaml")
+    (tmp_path / "tokens.yaml").write_text("- { token: t-1, user: u, user_id: i, project_id: p }\n")
+    registry = Registry()
+    build_plan(loads(text, "README.md", registry=registry, directory=tmp_path), registry)
+
+
+def test_the_readmes_filter_and_its_test_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, test = blocks("python")
+    module = types.ModuleType("filters.quiet_hours")
+    monkeypatch.setitem(sys.modules, "filters.quiet_hours", module)
+    exec(compile(source, "quiet_hours.py", "exec"), module.__dict__)
+    exec(compile(test, "README.md", "exec"), {})
+
+
+def test_every_command_that_the_readme_names_exists() -> None:
+    named = set(re.findall(r"\bweir (\w+)", README))
+    assert named <= set(COMMANDS)
+
+
+def test_every_file_that_the_documents_link_to_exists() -> None:
+    for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text()):
+            assert (ROOT / target).exists(), f"{document}: {target}"
+
+
+def test_the_make_targets_that_the_documents_name_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in ("README.md", "CONTRIBUTING.md"):
+        named = set(re.findall(r"\bmake ([a-z-]+)", (ROOT / document).read_text()))
+        assert named <= targets, document
