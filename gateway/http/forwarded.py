@@ -155,7 +155,9 @@ class Forwarding:
             if trusted:
                 node = b", ".join([*_raw(fields, b"x-forwarded-for"), node])
                 named = _last_host(fields.all(b"x-forwarded-host")) or host
-            lines = [(_FOR, node), _PROTO_LINES[scheme], (_HOST, named.encode("latin-1"))]
+            lines = [(_FOR, node), _PROTO_LINES[scheme]]
+            if named:
+                lines.append((_HOST, named.encode("latin-1")))
         if self._writes_forwarded:
             element = f"for={_quoted_node(peer)};host={_quoted(host)};proto={scheme}".encode("latin-1")
             if trusted:

@@ -4,9 +4,10 @@ RFC 9112 sections 2.3, 3.2, 6.1 and 6.3; RFC 9110 sections 7.6.1 and 10.1.1. A h
 ways is refused: what we would forward might not be what the client sent.
 """
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from gateway.http.fields import folded
+from gateway.http.fields import RawField, folded
 
 HOP_BY_HOP: Final = frozenset(
     (
@@ -64,6 +65,14 @@ def check_framing(version: tuple[int, int], index: dict[bytes, bytes | list[byte
         length = index.get(b"content-length")
         if length is not None and (isinstance(length, list) or not length.isdigit() or len(length) > 18):
             return Problem(400, "framing_invalid", "Content-Length is not one whole number.")
+    return None
+
+
+def content_length(lines: Iterable[RawField]) -> int | None:
+    """The length that a head announces, None where it announces none or no whole number."""
+    for name, value in lines:
+        if len(name) == 14 and folded[name] == b"content-length":
+            return int(value) if value.isdigit() and len(value) <= 18 else None
     return None
 
 

@@ -6,17 +6,22 @@ the first byte of a head, half-close, and lingering after an answer that came be
 """
 
 import asyncio
+import socket
+import struct
 from collections import deque
+from contextlib import suppress
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.api.exchange import Instant
-from gateway.http.framing import Problem
+from gateway.http.chunked import ChunkedEnd
+from gateway.http.framing import Problem, content_length
 from gateway.listener.handler import Handler
 from gateway.listener.head import Peer
 from gateway.listener.parser import (
     EMPTY_PAYLOAD,
     VERSION_UNSUPPORTED,
+    HttpRequestParser,
     ParseError,
     RawRequestMessage,
     StreamReader,
@@ -32,7 +37,6 @@ BODY_BUFFER: Final = 64 * 1024
 """Bytes of a request body read ahead of its reader; the parser holds twice as many at the most."""
 WRITE_HIGH: Final = 64 * 1024
 LINGER_BYTES: Final = 1024 * 1024
-PROBE: Final = 16 * 1024
 
 Queued = tuple[RawRequestMessage, StreamReader] | Problem
 
@@ -43,18 +47,21 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_advancing",
         "_body_paused",
+        "_chunked",
         "_discarded",
         "_eof",
+        "_fields_limit",
         "_final",
-        "_head_limit",
+        "_head",
         "_in_head",
         "_last_payload",
+        "_left",
         "_parser",
-        "_partial",
-        "_partial_head",
+        "_pipeline",
         "_queue",
         "_queue_paused",
         "_reading",
+        "_unread",
         "deadline",
         "filed",
         "handler",
@@ -70,16 +77,9 @@ class Connection(asyncio.Protocol):
         self.listener = listener
         self.loop = listener.loop
         limits = listener.plan.configuration.limits
-        self._parser = make_parser(
-            self,
-            self.loop,
-            buffer=BODY_BUFFER,
-            target_length=limits.target_length,
-            field_size=limits.field_size,
-            header_count=limits.header_count,
-            pipeline=limits.pipeline,
-        )
-        self._head_limit = limits.header_size + limits.target_length
+        self._fields_limit = limits.header_size + len(b"\r\n\r\n")
+        self._pipeline = limits.pipeline
+        self._parser = self._new_parser()
         self.transport: asyncio.Transport | None = None
         self.peer = Peer("", 0, "http")
         self.handler: Handler | None = None
@@ -88,17 +88,30 @@ class Connection(asyncio.Protocol):
         self.write_paused = False
         self.lingering = False
         self._queue: deque[Queued] = deque()
+        self._head = b""  # of the head that has begun and is not complete
+        self._in_head = False  # whether the clock of that head runs
         self._last_payload: StreamReader = EMPTY_PAYLOAD
-        self._partial = b""  # bytes since the last head, as far as a request line in them could go on
-        self._partial_head = False  # whether a head has begun that is not complete
-        self._in_head = False  # whether its clock runs
-        self._final = False
+        self._left = 0  # bytes to come of a body by Content-Length
+        self._chunked: ChunkedEnd | None = None
+        self._unread = b""  # what waits for a place in the queue
+        self._final = False  # no request may follow
         self._eof = False
         self._advancing = False
         self._body_paused = False
         self._queue_paused = False
         self._reading = True
         self._discarded = 0
+
+    def _new_parser(self) -> HttpRequestParser:
+        limits = self.listener.plan.configuration.limits
+        return make_parser(
+            self,
+            self.loop,
+            buffer=BODY_BUFFER,
+            target_length=limits.target_length,
+            field_size=limits.field_size,
+            header_count=limits.header_count,
+        )
 
     # ---- asyncio.Protocol
 
@@ -150,19 +163,15 @@ class Connection(asyncio.Protocol):
         if self.handler is not None:
             self.handler.on_client_writable()
 
-    # ---- the parser's flow control
+    # ---- flow control
 
     def pause_reading(self) -> None:
+        """A request body has outrun its reader."""
         self._body_paused = True
-        self._parser.pause_reading()
         self._set_reading()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        if not self._body_paused:
-            return
         self._body_paused = False
-        if resume_parser:
-            self._feed(b"")
         self._set_reading()
 
     def _set_reading(self) -> None:
@@ -178,69 +187,114 @@ class Connection(asyncio.Protocol):
     # ---- requests
 
     def _feed(self, data: bytes) -> None:
-        """Parses; requests go to the queue, body bytes to their payload. Starts nothing."""
-        if self._final and self._last_payload.is_eof():
-            return  # bytes after the last request of this connection are nobody's
-        body_open = not self._last_payload.is_eof()
-        try:
-            messages, upgraded, _ = self._parser.feed_data(data)
-        except ParseError as error:
-            self._malformed(error, body_open=body_open)
-            return
-        if messages:
-            seen = self._partial + data if self._partial else data
-            self._in_head = self._partial_head = False
-            for message, payload in messages:
-                if self._final:
-                    break
-                problem = self._line_problem(message, seen)
-                if problem is not None:
-                    self._queue.append(problem)
-                    self._final = True
-                    self._last_payload = EMPTY_PAYLOAD
-                    break
-                self._queue.append((message, payload))
-                self._last_payload = payload
-                # An Upgrade that is not taken leaves the parser behind the bytes that follow it.
-                self._final = upgraded or message.upgrade or message.should_close
-            self._partial = b"" if data.endswith(b"\r\n\r\n") else data[-PROBE:]
-            if len(self._queue) >= self.listener.plan.configuration.limits.pipeline:
+        """Shows the parser one message at a time; requests go to the queue, body bytes to their payload.
+
+        The parser would keep the last trailer of one message for the head of the next, and would lose the
+        requests that it reads in one go with a malformed one. So it never sees beyond the end of a message.
+        """
+        while data:
+            if self._left:
+                size = min(self._left, len(data))
+                self._left -= size
+                data = self._feed_body(data, size, ended=not self._left)
+            elif self._chunked is not None:
+                size = self._chunked.consume(data)
+                data = self._feed_body(data, size, ended=self._chunked.done)
+            elif self._final:
+                return  # bytes behind the last request of this connection are nobody's
+            elif len(self._queue) >= self._pipeline:
+                self._unread = data
                 self._queue_paused = True
                 self._set_reading()
-        elif body_open:
-            self._partial = data[-PROBE:] if self._last_payload.is_eof() else b""
-        elif data:
-            self._partial += data
-            self._partial_head = True
-            if len(self._partial) > self._head_limit:
-                self._queue.append(_HEAD_TOO_LARGE)
-                self._final = True
+                return
+            else:
+                data = self._feed_head(data)
 
-    def _line_problem(self, message: RawRequestMessage, seen: bytes) -> Problem | None:
-        """What the parser does not tell of a head: another protocol's name, and its whole size."""
-        if b" RTSP/" in seen or b" ICE/" in seen:
-            line = f"{message.method} {message.path} ".encode("utf-8", "surrogateescape")
-            if line + b"RTSP/" in seen or line + b"ICE/" in seen:
-                return VERSION_UNSUPPORTED
-        limit = self.listener.plan.configuration.limits.header_size
-        if len(seen) > limit and sum(len(n) + len(v) + 4 for n, v in message.raw_headers) > limit:
-            return _HEAD_TOO_LARGE
-        return None
+    def _feed_head(self, data: bytes) -> bytes:
+        """Parses up to the end of a head; the bytes behind it."""
+        if not self._head and data[0] in b"\r\n":
+            data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request line
+            if not data:
+                return b""
+        begun = len(self._head)
+        seen = self._head + data if begun else data
+        end = seen.find(b"\r\n\r\n", max(0, begun - 3)) + 4
+        if end < 4:
+            self._head = seen
+            head, rest = data, b""
+        else:
+            self._head = b""
+            head, rest = (data, b"") if end == len(seen) else (data[: end - begun], data[end - begun :])
+            seen = seen if end == len(seen) else seen[:end]
+        try:
+            messages, upgraded, _ = self._parser.feed_data(head)
+        except ParseError as error:
+            self._refuse(classify(error, seen))
+            return b""
+        line_end = seen.find(b"\r\n")
+        if line_end >= 0 and len(seen) - line_end > self._fields_limit:
+            self._refuse(_HEAD_TOO_LARGE)
+            return b""
+        if end < 4:
+            return b""
+        if len(messages) != 1:
+            self._refuse(_MALFORMED)
+            return b""
+        message, payload = messages[0]
+        self._in_head = False
+        if not seen.endswith(_VERSIONS, 0, line_end):
+            self._refuse(VERSION_UNSUPPORTED)  # RTSP and ICE are parsed as well
+            return b""
+        self._queue.append((message, payload))
+        self._last_payload = payload
+        # An Upgrade that is not taken leaves the parser behind the bytes that follow it.
+        self._final = upgraded or message.upgrade or message.should_close
+        if not payload.is_eof():
+            if message.chunked:
+                self._chunked = ChunkedEnd()
+            else:
+                self._left = content_length(message.raw_headers) or 0
+        return rest
 
-    def _malformed(self, error: ParseError, *, body_open: bool) -> None:
-        """The parser is of no more use. An open body ends badly, a head is answered in its turn."""
-        if self._final:
-            return
-        self._final = True
+    def _feed_body(self, data: bytes, size: int, *, ended: bool) -> bytes:
+        """Parses `size` bytes of a body, the last of it when `ended`; the bytes behind it."""
+        try:
+            self._parser.feed_data(data if size == len(data) else data[:size])
+        except ParseError:
+            self._refuse_body()
+            return b""
+        broken = self._chunked is not None and self._chunked.broken
+        if broken or self._last_payload.is_eof() != ended:
+            self._refuse_body()  # the parser sees another end of the body than we do
+            return b""
+        if ended and self._chunked is not None:
+            if self._chunked.trailers:
+                self._parser = self._new_parser()
+            self._chunked = None
+        return data[size:]
+
+    def _refuse(self, problem: Problem) -> None:
+        """The head that came is answered in its turn, and is the last of this connection."""
+        self._queue.append(problem)
+        self._end_of_requests()
+
+    def _refuse_body(self) -> None:
+        """A body is malformed: its request fails if it is in progress, and is never begun if it is not."""
+        payload = self._last_payload
+        self._end_of_requests()
         handler = self.handler
-        if body_open and handler is not None and handler.payload is self._last_payload:
-            self._last_payload = EMPTY_PAYLOAD
+        if handler is not None and handler.payload is payload:
             handler.on_body_malformed()
-            return
+        else:
+            self._queue.pop()
+            self._queue.append(_MALFORMED_BODY)
+
+    def _end_of_requests(self) -> None:
+        self._final = True
         self._last_payload = EMPTY_PAYLOAD
-        if self._queue or handler is not None:
-            self.listener.malformed_pipelined += 1
-        self._queue.append(classify(error))
+        self._left = 0
+        self._chunked = None
+        self._head = b""
 
     def _advance(self) -> None:
         """Hands new body bytes to the exchange in progress, and starts the next when there is none."""
@@ -258,7 +312,7 @@ class Connection(asyncio.Protocol):
         if self.handler is None and self.transport is not None and not self.lingering:
             if self._eof:
                 self.transport.close()
-            elif self._partial_head and not self._in_head and not self._final:
+            elif self._head and not self._in_head:
                 self._in_head = True
                 self._wait(self.listener.plan.configuration.timeouts.header)
 
@@ -269,12 +323,12 @@ class Connection(asyncio.Protocol):
         if isinstance(queued, Problem):
             handler.refuse_head(queued)
             return
-        self._parser.message_consumed()
-        if self._queue_paused and len(self._queue) * 2 <= self.listener.plan.configuration.limits.pipeline:
-            self._queue_paused = False
-            self._feed(b"")
-            self._set_reading()
         handler.begin(*queued)
+        if self._queue_paused and len(self._queue) * 2 <= self._pipeline:
+            unread, self._unread = self._unread, b""
+            self._queue_paused = False
+            self._feed(unread)
+            self._set_reading()
 
     # ---- for the handler
 
@@ -293,8 +347,7 @@ class Connection(asyncio.Protocol):
             if not self._advancing:
                 self._advance()
             return
-        self._final = True
-        self._last_payload = EMPTY_PAYLOAD
+        self._end_of_requests()
         self._queue.clear()
         timeouts = self.listener.plan.configuration.timeouts
         if linger and not self._eof and transport.can_write_eof():
@@ -310,8 +363,14 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Ends the connection so that no client can take what it got for a whole answer."""
-        if self.transport is not None:
-            self.transport.abort()
+        transport = self.transport
+        if transport is not None:
+            sock = transport.get_extra_info("socket")
+            if sock is not None:
+                # A reset, not an end: to a body without a length the end would mean that it is whole.
+                with suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
 
     def _wait(self, seconds: float) -> None:
         self.deadline = self.loop.time() + seconds
@@ -327,7 +386,7 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         elif self._in_head:
             self._in_head = False
-            self._final = True
+            self._end_of_requests()
             self._start(_HEADER_TIMEOUT)
         else:
             self.transport.close()
@@ -335,9 +394,13 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Closes the connection if nothing is in progress on it."""
-        if self.handler is None and not self._queue and not self._partial_head and self.transport is not None:
+        if self.handler is None and not self._queue and not self._head and self.transport is not None:
             self.transport.close()
 
 
+_RESET: Final = struct.pack("ii", 1, 0)
+_VERSIONS: Final = (b" HTTP/1.1", b" HTTP/1.0")
+_MALFORMED: Final = Problem(400, "malformed_request", "The request is malformed.")
+_MALFORMED_BODY: Final = Problem(400, "framing_invalid", "The request body is malformed.")
 _HEAD_TOO_LARGE: Final = Problem(431, "headers_too_large", "The header fields of the request are too large.")
 _HEADER_TIMEOUT: Final = Problem(408, "header_timeout", "The request did not arrive in time.")

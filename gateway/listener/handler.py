@@ -20,7 +20,7 @@ from gateway.http import message as wire
 from gateway.http import request_id as request_ids
 from gateway.http.date import http_date
 from gateway.http.fields import Fields, RawField
-from gateway.http.framing import Problem, dropped
+from gateway.http.framing import Problem, content_length, dropped
 from gateway.listener.head import HTTP_11, VERSIONS, Opened, open_exchange
 from gateway.listener.parser import EMPTY_PAYLOAD, RawRequestMessage, StreamReader
 from gateway.plan import PlannedRoute
@@ -193,7 +193,7 @@ class Handler:
             body = Body(data)
         else:
             self._last_body_at = self._loop.time()
-            body = StreamedBody(self, _content_length(message.raw_headers))
+            body = StreamedBody(self, content_length(message.raw_headers))
         opened = open_exchange(
             self._plan,
             self._connection.peer,
@@ -348,6 +348,8 @@ class Handler:
                 else:
                     chunk = payload.read_nowait()
                     self._bytes_in += len(chunk)
+                    if self._done:
+                        return  # what the parser had held back was malformed
                 if not chunk:
                     break
                 if body.wrappers:
@@ -643,8 +645,9 @@ class Handler:
             self._bytes_out = len(data)
             head += data
         self._connection.write(head)
-        # A client that waits for a 100 has not begun its body: nothing is to be read on.
-        self._finish(linger=unread and not self._expects)
+        # A client that waits for a 100 has not begun its body: nothing is to be read on. Behind a head that
+        # was refused anything may follow.
+        self._finish(linger=(unread and not self._expects) or self._run is None)
 
     def _send_upstream(self, response: Response) -> None:
         """The head of the upstream's answer, and what there is of its body."""
@@ -708,7 +711,7 @@ class Handler:
             self._connection.write(data)
         self._bytes_out += len(data)
         if complete:
-            self._finish(linger=self.receiving)
+            self._finish(linger=self.receiving and not self._expects)
             return
         if self._connection.write_paused:
             connection.pause()
@@ -783,7 +786,7 @@ class Handler:
         if data:
             self._connection.write(data)
         if complete:
-            self._finish(linger=self.receiving)
+            self._finish(linger=self.receiving and not self._expects)
         elif self._connection.write_paused:
             connection.pause()
             self._set_deadline()
@@ -824,7 +827,7 @@ class Handler:
             at = min(at, self._last_body_at + timeouts.body)
         if self._write_blocked_at != FAR:
             at = min(at, self._write_blocked_at + timeouts.body)
-        elif self._leg is not None and self._leg.sent:
+        elif self._leg is not None:
             at = min(at, self._leg.deadline()[0])
         connection = self._connection
         connection.deadline = at
@@ -849,7 +852,7 @@ class Handler:
         elif now >= self._write_blocked_at + timeouts.body:
             self._reason = "client_stalled"
             self._break_off("client_stalled")
-        elif self._write_blocked_at == FAR and self._leg is not None and self._leg.sent:
+        elif self._write_blocked_at == FAR and self._leg is not None:
             at, reason = self._leg.deadline()
             if now >= at:
                 self._time_out(reason)
@@ -887,7 +890,7 @@ class Handler:
 
     def _break_off(self, reason: str) -> None:
         """Nothing more can be said to the client: both sides end, and the record says why."""
-        self._decision = "abort" if self._decision == "forward" else self._decision
+        self._decision = "abort"
         self._reason = reason
         self._cancel_task()
         self._drop_leg(reason)
@@ -964,11 +967,6 @@ def _first(value: bytes | list[bytes] | None, otherwise: bytes) -> bytes:
 
 def _number(value: str | None) -> int | None:
     return int(value) if value is not None and value.isdigit() else None
-
-
-def _content_length(lines: tuple[RawField, ...]) -> int | None:
-    value = Fields(lines).get(b"content-length")
-    return _number(value) if value is not None and len(value) <= 18 else None
 
 
 def _unrouted(allow: tuple[str, ...] | None) -> Fault:

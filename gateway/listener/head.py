@@ -5,7 +5,7 @@ What is checked here leaves no room for two readings: version, Host, framing, ta
 plain parts, so it is tested without a parser.
 """
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from gateway.api.body import Body
@@ -112,7 +112,7 @@ def open_exchange(
     if limit is not None and body.length is not None and body.length > limit:
         return Problem(413, "request_too_large", "Request body is too large.")
 
-    unwanted: Set[bytes] = plan.owned
+    unwanted: AbstractSet[bytes] = plan.owned
     connection = index.get(b"connection")
     if connection is not None and connection not in _PLAIN:
         # What Connection names stops here, before a filter could judge by it or set it (RFC 9110 7.6.1).

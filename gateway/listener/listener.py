@@ -42,7 +42,6 @@ class Listener:
         self.request_ids = RequestIds()
         self.wheel = Wheel(self.loop)
         self.draining = False
-        self.malformed_pipelined = 0
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._empty: asyncio.Event = asyncio.Event()

@@ -6,6 +6,7 @@ read in its source and is pinned by the wire tests, so another minor version is 
 """
 
 import asyncio
+import re
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -39,7 +40,7 @@ def require_parser(version: str = aiohttp.__version__, parser: Any = HttpRequest
 
 
 class FlowControl(Protocol):
-    """What the parser asks of its protocol when a body outruns its reader."""
+    """What a request body asks of the connection when it outruns its reader, and when it does no more."""
 
     def pause_reading(self) -> None: ...
     def resume_reading(self, resume_parser: bool = True) -> None: ...
@@ -57,9 +58,8 @@ def make_parser(
     target_length: int,
     field_size: int,
     header_count: int,
-    pipeline: int,
 ) -> HttpRequestParser:
-    """A parser for one connection; sizes in bytes, `pipeline` in requests parsed ahead."""
+    """A parser for one connection; sizes in bytes."""
     return HttpRequestParser(
         protocol,  # type: ignore[arg-type] # of BaseProtocol it uses the two methods of FlowControl
         loop,
@@ -69,7 +69,6 @@ def make_parser(
         max_headers=header_count,
         payload_exception=PayloadError,
         auto_decompress=False,
-        max_msg_queue_size=pipeline,
     )
 
 
@@ -80,8 +79,8 @@ VERSION_UNSUPPORTED: Final = Problem(
 ParseError = http_exceptions.HttpProcessingError
 
 
-def classify(error: http_exceptions.HttpProcessingError) -> Problem:
-    """What to answer to a head that the parser refuses.
+def classify(error: http_exceptions.HttpProcessingError, head: bytes) -> Problem:
+    """What to answer to a head that the parser refuses; `head` is what it was shown of it.
 
     The parser tells 414 and 431 from 400 by the type of its exception and its text only: a LineTooLong holds
     the target as a bytearray and a field as bytes. A text that is not known is a 400.
@@ -91,7 +90,8 @@ def classify(error: http_exceptions.HttpProcessingError) -> Problem:
             return Problem(414, "target_too_long", "The request target is too long.")
         return Problem(431, "headers_too_large", "A header field of the request is too large.")
     if isinstance(error, http_exceptions.BadHttpMethod):
-        if "Invalid method" in error.message:
+        # llhttp tells a method that it does not know from noise by the first letters only.
+        if _METHOD.match(head):
             return Problem(501, "method_unknown", "The method is not known.")
         return Problem(400, "malformed_request", "The request is malformed.")
     if isinstance(error, http_exceptions.BadStatusLine):
@@ -104,6 +104,7 @@ def classify(error: http_exceptions.HttpProcessingError) -> Problem:
     return Problem(400, "malformed_request", "The request is malformed.")
 
 
+_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)")
 _FRAMING = Problem(400, "framing_invalid", "The length of the request body is not certain.")
 _HOST = Problem(400, "host_invalid", "The Host field is missing or repeated.")
 _BY_TEXT: Final = (
@@ -112,12 +113,13 @@ _BY_TEXT: Final = (
     ("Duplicate 'Host'", _HOST),
     ("Content-Length", _FRAMING),
     ("Transfer-Encoding", _FRAMING),
-    ("chunk size", _FRAMING),
+    ("hunk", _FRAMING),  # "Chunk size overflow", "Expected LF after chunk data" and their kin
 )
 
 __all__ = [
     "EMPTY_PAYLOAD",
     "VERSION_UNSUPPORTED",
+    "HttpRequestParser",
     "ParseError",
     "PayloadError",
     "RawRequestMessage",

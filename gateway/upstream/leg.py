@@ -6,6 +6,7 @@ idempotent (RFC 9110 section 9.2.2), and no byte of a streamed body has been use
 """
 
 import asyncio
+from time import perf_counter
 from typing import Final, Protocol
 
 from gateway.config.model import Endpoint
@@ -93,7 +94,7 @@ class Leg:
 
     def _attempt(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._attempted_at = self._loop.time()
+        self._attempted_at = perf_counter()
         connection = self._pool.take(endpoint)
         if connection is None:
             self._connect()
@@ -116,13 +117,13 @@ class Leg:
                 failure = "upstream_connect_failed"
             else:
                 self._task = None
-                self._connect_seconds = self._loop.time() - self._attempted_at
+                self._connect_seconds = perf_counter() - self._attempted_at
                 self._send(connection)
                 self._owner.on_leg_ready()
                 return
             self._record(failure)
             self._endpoint = self._pool.next_endpoint()
-            self._attempted_at = self._loop.time()
+            self._attempted_at = perf_counter()
         self._task = None
         self._owner.on_leg_failure(failure)
 
@@ -152,6 +153,8 @@ class Leg:
             self.connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         else:
             self.connection.write(chunk)
+        if self.connection.writing_paused:
+            self._progress_at = self._loop.time()
 
     def end(self) -> None:
         """The request body is complete."""
@@ -172,12 +175,12 @@ class Leg:
         assert connection is not None
         if connection.got_bytes:
             if self._first_byte_at is None:
-                self._first_byte_at = self._loop.time()
+                self._first_byte_at = perf_counter()
         elif connection.error is not None and self._reused and self._repeatable and not self.streamed:
             self._record(connection.error)
             connection.abort()
             self.connection = None
-            self._attempted_at = self._loop.time()
+            self._attempted_at = perf_counter()
             self._connect()
             return
         if connection.error is not None:
@@ -230,7 +233,7 @@ class Leg:
                 self._reused,
                 self._connect_seconds,
                 None if first is None else first - begun,
-                self._loop.time() - begun,
+                perf_counter() - begun,
                 connection.status if connection is not None else 0,
                 error,
             )
@@ -244,6 +247,10 @@ class Leg:
         if connection is None:
             return FAR, ""  # `connect` has its own timeout
         timeouts = self._pool.timeouts
+        if self._sent_at == FAR:
+            if connection.writing_paused:
+                return self._progress_at + timeouts.idle, "upstream_idle_timeout"
+            return FAR, ""  # it is the client that is waited for
         if not connection.head_done:
             return self._sent_at + timeouts.first_byte, "upstream_first_byte_timeout"
         return self._progress_at + timeouts.idle, "upstream_idle_timeout"

@@ -7,7 +7,7 @@ class BrokenConfig(Options):
     pass
 
 
-class BrokenFilter(Filter[BrokenConfig]):
+class Broken(Filter[BrokenConfig]):
     name = "contract.broken"
     Config = BrokenConfig
 

@@ -7,7 +7,7 @@ a position in a record is a position in the shipped file. A variant says which t
 import importlib.metadata
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,6 @@ from gateway.demo.metadata_api import serve
 from gateway.demo.sample import MEMBER_TOKEN, SAMPLE_IMAGE, SAMPLE_PROJECT
 from gateway.registry import GROUP, Registry
 from tests.support.client import Client
-from tests.support.deadline import until
 from tests.support.gateway import Running, running
 from tests.support.message import Answer
 
@@ -52,18 +51,10 @@ class Clock:
         return 1000.0 + self._elapsed
 
 
-class Broken:
-    """The name under which a configuration of these tests gets a filter with a bug."""
-
-    ENTRY = "contract.broken"
-
-
 def registry() -> Registry:
     """The built-in filters, and one that raises."""
-    point = importlib.metadata.EntryPoint(
-        name=Broken.ENTRY, value="tests.contract.broken:BrokenFilter", group=GROUP
-    )
-    return Registry(entry_points=lambda: [point])
+    broken = importlib.metadata.EntryPoint("contract.broken", "tests.contract.broken:Broken", GROUP)
+    return Registry(entry_points=lambda: [broken])
 
 
 def configured(upstream: str, log: Path, edits: Mapping[str, str]) -> str:
@@ -127,7 +118,9 @@ class Deployment:
     ) -> Answer:
         return await self.send(request(method, target, body, *lines, token=token, content_type=content_type))
 
-    async def write(self, body: object, method: str = "POST", target: str = METADATA, **options: Any) -> Answer:
+    async def write(
+        self, body: object, method: str = "POST", target: str = METADATA, **options: Any
+    ) -> Answer:
         """Sends `body` as JSON."""
         return await self.ask(method, target, json.dumps(body).encode(), **options)
 
@@ -217,7 +210,9 @@ def deploying(directory: Path, database: bytes) -> Deploy:
             ):
                 stack.enter_context(mock.patch(name, now))
             text = configured(upstream, log, edits or {})
-            async with running(text, registry=registry(), directory=SHIPPED.parent, environment={}) as gateway:
+            async with running(
+                text, registry=registry(), directory=SHIPPED.parent, environment={}
+            ) as gateway:
                 made = Deployment(gateway, text, log, clock)
                 yield made
                 records = await gateway.records(made._asked)
@@ -236,7 +231,3 @@ def leaked(secrets: set[str], text: str) -> list[str]:
         json.dumps(json.loads(line), ensure_ascii=False) for line in text.splitlines() if line.startswith("{")
     )
     return sorted(secret for secret in secrets if secret in text or secret in plain)
-
-
-async def gone(condition: Callable[[], bool], what: str) -> None:
-    await until(condition, what)

@@ -22,7 +22,7 @@ PREFIX = "listening on "
 async def running(database: Path, *options: str) -> AsyncIterator[tuple[Process, str]]:
     command = [sys.executable, "-W", "error", "-m", "gateway.demo.metadata_api"]
     process = await asyncio.create_subprocess_exec(
-        *command, "--database", str(database), "--port", "0", *options, stdout=PIPE, stderr=PIPE
+        *command, "--database", str(database), "--port", "0", *options, stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -46,6 +46,35 @@ async def test_serves_the_sample_images_and_stops_cleanly_on_sigterm(tmp_path: P
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
     assert [path.name for path in tmp_path.iterdir()] == [database.name]
+
+
+async def test_stops_when_its_standard_input_ends_if_it_is_told_to(tmp_path: Path) -> None:
+    database = tmp_path / "images.sqlite"
+    async with running(database, "--stop-with-stdin") as (process, base), aiohttp.ClientSession() as session:
+        assert process.stdin is not None
+        process.stdin.write(b"this is not the end\n")
+        await process.stdin.drain()
+        async with session.get(base + COLLECTION, headers=MEMBER) as response:
+            assert response.status == 200
+        process.stdin.close()
+        assert await process.wait() == 0
+    assert [path.name for path in tmp_path.iterdir()] == [database.name]
+
+
+async def test_sigterm_stops_it_while_its_standard_input_is_open(tmp_path: Path) -> None:
+    async with running(tmp_path / "images.sqlite", "--stop-with-stdin") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
+async def test_outlives_its_standard_input_if_it_is_not_told_to_stop_with_it(tmp_path: Path) -> None:
+    async with running(tmp_path / "images.sqlite") as (process, base), aiohttp.ClientSession() as session:
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.stdin.wait_closed()
+        async with session.get(base + COLLECTION, headers=MEMBER) as response:
+            assert response.status == 200
+        assert process.returncode is None
 
 
 async def test_takes_quota_and_status_from_the_command_line(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Where a chunked body ends (RFC 9112 section 7.1).
+
+The parser judges whether the coding is well-formed; this reader only finds the last byte of it, so that the
+parser is never shown two messages at once. Where the two disagree, the message is refused.
+"""
+
+import re
+from typing import Final
+
+MAX_LINE: Final = 16 * 1024
+"""Bytes of a chunk's size line with its extensions, or of a trailer line."""
+
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
+
+
+class ChunkedEnd:
+    """Follows a chunked body from its first byte.
+
+    done      the last byte has been seen
+    trailers  fields came behind the last chunk
+    broken    what came cannot be the chunked coding; nothing more is followed
+    """
+
+    __slots__ = ("_in_trailer", "_left", "_line", "broken", "done", "trailers")
+
+    def __init__(self) -> None:
+        self._left = 0  # of the chunk's data and the line end behind it
+        self._line = b""
+        self._in_trailer = False
+        self.done = False
+        self.trailers = False
+        self.broken = False
+
+    def consume(self, data: bytes) -> int:
+        """How many bytes of `data`, from its start, belong to the body; fewer than all only at its end."""
+        position, size = 0, len(data)
+        while position < size:
+            if self._left:
+                step = min(self._left, size - position)
+                position += step
+                self._left -= step
+                continue
+            end = data.find(b"\n", position) + 1
+            if not end:
+                self._line += data[position:]
+                self.broken = len(self._line) > MAX_LINE
+                return size
+            line = self._line + data[position:end]
+            self._line = b""
+            position = end
+            if not self._follow(line):
+                self.broken = True
+                return size
+            if self.done:
+                return position
+        return size
+
+    def _follow(self, line: bytes) -> bool:
+        if len(line) > MAX_LINE:
+            return False
+        if self._in_trailer:
+            self.done = line == b"\r\n"
+            self.trailers = self.trailers or not self.done
+            return True
+        match = _SIZE.fullmatch(line)
+        if match is None:
+            return False
+        length = int(match[1], 16)
+        self._in_trailer = not length
+        self._left = length + 2 if length else 0
+        return True

@@ -1,0 +1,214 @@
+"""The gateway as a whole: it starts or says why not, tells whether it is ready, and drains."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.app import StartError
+from gateway.config.model import Address
+from tests.cli.process import Listening, Process, weir
+from tests.support.client import Client, get, post
+from tests.support.deadline import until, within
+from tests.support.gateway import Running, configuration, running
+from tests.support.upstream import OK, Upstream, closed_port, echo
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def opened() -> tuple[int, list[str]]:
+    """What this process holds open: descriptors, and the threads of request logs."""
+    threads = [thread.name for thread in threading.enumerate() if thread.name == "request-log"]
+    return len(os.listdir("/proc/self/fd")), threads
+
+
+async def asked(address: Address | None, page: str) -> tuple[int, str]:
+    """Status and text of a page of the admin listener."""
+    assert address is not None
+    async with aiohttp.ClientSession() as session, session.get(f"http://{address}{page}") as response:
+        return response.status, await response.text()
+
+
+async def refuses(port: int) -> bool:
+    """Whether nothing accepts connections at `port`."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    await writer.wait_closed()
+    return False
+
+
+# ---- start
+
+
+async def test_listens_where_it_says() -> None:
+    async with running(configuration(NOWHERE, admin="127.0.0.1:0")) as gateway:
+        assert gateway.gateway.admin_address is not None
+        ports = [gateway.address.port, gateway.gateway.admin_address.port]
+        assert 0 not in ports
+        assert [await refuses(port) for port in ports] == [False, False]
+        client = await gateway.connect()
+        assert (await client.ask(get("/"))).status == 503
+
+
+async def test_a_port_in_use_stops_the_start_and_leaves_nothing_open(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        before = opened()
+        for options in (
+            {"listen": address},
+            {"listen": ["127.0.0.1:0", address]},
+            {"admin": address},
+        ):
+            text = configuration(NOWHERE, log={"path": str(tmp_path / "requests.log")}, **options)
+            with pytest.raises(StartError) as caught:
+                async with running(text):
+                    pass
+            admin = " (admin)" if "admin" in options else ""
+            assert str(caught.value) == f"cannot listen on {address}{admin}: the address is in use"
+            assert opened() == before
+
+
+async def test_a_start_that_failed_gives_back_the_port_that_it_had(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = closed_port()
+        text = configuration(NOWHERE, listen=f"127.0.0.1:{free}", admin=f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(StartError):
+            async with running(text):
+                pass
+    assert await refuses(free)
+
+
+@pytest.mark.parametrize("path", ["absent/requests.log", "."])
+async def test_a_log_that_cannot_be_written_stops_the_start(tmp_path: Path, path: str) -> None:
+    before = opened()
+    text = configuration(NOWHERE, log={"path": str(tmp_path / path)})
+    with pytest.raises(StartError, match=r"the request log .*cannot be written"):
+        async with running(text):
+            pass
+    assert opened() == before
+
+
+async def test_a_stop_closes_everything(tmp_path: Path) -> None:
+    before = opened()
+    text = configuration(NOWHERE, admin="127.0.0.1:0", log={"path": str(tmp_path / "requests.log")})
+    async with running(text) as gateway:
+        ports = [gateway.address.port, gateway.gateway.admin_address.port]  # type: ignore[union-attr]
+        assert await gateway.gateway.stop()
+        assert [await refuses(port) for port in ports] == [True, True]
+        assert opened() == before
+        assert await gateway.gateway.stop()  # once more is harmless
+
+
+# ---- readiness and drain
+
+
+@asynccontextmanager
+async def uploading(gateway: Running) -> AsyncIterator[Client]:
+    """A client in the middle of an upload."""
+    client = await gateway.connect()
+    await client.send(post(b"x" * 10)[:-5])
+    await until(lambda: gateway.listener.active_count == 1, "the exchange is in progress")
+    yield client
+
+
+async def test_is_ready_until_it_drains_and_live_until_it_ends() -> None:
+    async with (
+        Upstream(echo) as upstream,
+        running(configuration(upstream.url, admin="127.0.0.1:0")) as gateway,
+    ):
+        admin = gateway.gateway.admin_address
+        assert await asked(admin, "/readyz") == (200, "ok\n")
+        async with uploading(gateway) as client:
+            stopping = asyncio.create_task(gateway.gateway.stop())
+            await until(lambda: gateway.listener.draining, "the gateway drains")
+            assert await asked(admin, "/readyz") == (503, "not ready: accepting requests\n")
+            assert await asked(admin, "/livez") == (200, "ok\n")
+            assert not stopping.done()
+            await client.send(b"x" * 5)
+            assert (await client.answer("POST")).body == b'{"bytes": 10}'
+            assert await within(stopping, "the drain ends with the exchange")
+
+
+async def test_a_drain_refuses_new_connections_and_ends_idle_ones_and_answers_the_rest() -> None:
+    async with Upstream(echo) as upstream, running(configuration(upstream.url)) as gateway:
+        idle = await gateway.connect()
+        assert (await idle.ask(get("/"))).status == 200
+        async with uploading(gateway) as client:
+            stopping = asyncio.create_task(gateway.gateway.stop())
+            assert not await idle.fill()
+            assert await refuses(gateway.address.port)
+            await client.send(b"x" * 5)
+            answer = await client.answer("POST")
+            assert (answer.status, answer.body) == (200, b'{"bytes": 10}')
+            assert answer.get("Connection") == "close"
+            assert not await client.fill()
+            assert await within(stopping, "the drain ends with the exchange")
+
+
+async def test_an_exchange_that_outlasts_the_drain_is_cut_off_and_recorded() -> None:
+    async with (
+        Upstream(echo) as upstream,
+        running(configuration(upstream.url)) as gateway,
+        uploading(gateway) as client,
+    ):
+        assert not await gateway.gateway.stop(0.05)
+        assert not await client.fill()
+        assert (await gateway.record())["gateway.decision"] == "abort"
+
+
+# ---- signals
+
+
+async def the_log(process: Process) -> list[dict[str, Any]]:
+    """The records that a gateway has written to its standard output, and nothing else."""
+    lines = [json.loads(line) for line in process.stdout.splitlines()]
+    return [line for line in lines if "http.request.method" in line]
+
+
+@asynccontextmanager
+async def uploading_to_a_process(directory: Path) -> AsyncIterator[tuple[Process, Listening, Client]]:
+    """`weir run` as a process, with an upload in progress whose first half the upstream has."""
+    async with Upstream() as upstream:
+        path = directory / "gateway.yaml"
+        path.write_text(
+            configuration(upstream.url, admin="127.0.0.1:0", drain_timeout="60s", log={"path": "-"})
+        )
+        async with weir("run", path, directory=directory) as process:
+            address = await process.listens()
+            async with await Client.connect(Address("127.0.0.1", address.port)) as client:
+                await client.send(post(b"x" * 10)[:-5])
+                conversation = await upstream.accepted()
+                await conversation.request_head()
+                assert await conversation.take(5) == b"x" * 5
+                process.signal(signal.SIGTERM)
+                await process.prints('"draining"', to="stderr")
+                yield process, address, client
+                if client.eof:
+                    return
+                assert await conversation.take(5) == b"x" * 5
+                await conversation.send(OK)
+                answer = await client.answer("POST")
+                assert (answer.status, answer.body, answer.get("Connection")) == (200, b"ok", "close")
+                assert not await client.fill()
+
+
+async def test_sigterm_lets_an_upload_end_and_leaves_with_status_0(tmp_path: Path) -> None:
+    async with uploading_to_a_process(tmp_path) as (process, address, client):
+        assert await refuses(address.port)
+        assert process.popen.poll() is None
+        await client.send(b"x" * 5)
+    # The context has seen the answer; the process is gone by now, or will be at once.
+    assert process.popen.returncode == 0
+    assert json.loads(process.stderr.splitlines()[-1])["clean"] is True
