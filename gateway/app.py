@@ -14,11 +14,13 @@ from gateway.admin.server import Admin
 from gateway.api.exchange import Exchange
 from gateway.config.load import Loaded
 from gateway.config.model import Address
-from gateway.listener.listener import Listener
+from gateway.listener.listener import Listener, why
 from gateway.metrics import Metrics
 from gateway.plan import Plan, build_plan, secret_key
-from gateway.record import Record, RequestLog, Serializer
+from gateway.record import Record
 from gateway.registry import Registry
+from gateway.request_log import RequestLog
+from gateway.serializer import Serializer
 from gateway.state import StateStore
 from gateway.upstream.pool import Pool
 
@@ -62,7 +64,10 @@ class Gateway:
         try:
             self.request_log.start()
         except OSError as error:
-            raise StartError(f"the request log cannot be written: {error}") from error
+            cause = (error.strerror or str(error)).lower()
+            raise StartError(
+                f"the request log {configuration.log.path} cannot be written: {cause}"
+            ) from error
         await self.plan.start()
         self._pools = {name: Pool(name, upstream) for name, upstream in configuration.upstreams.items()}
         self._listener = listener = Listener(
@@ -91,7 +96,7 @@ class Gateway:
             return await self._admin.start(host, port)
         except OSError as error:
             raise OSError(
-                error.errno, f"cannot listen on {Address(host, port)} (admin): {error.strerror}"
+                error.errno, f"cannot listen on {Address(host, port)} (admin): {why(error)}"
             ) from error
 
     async def stop(self, timeout: float | None = None) -> bool:

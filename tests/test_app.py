@@ -16,11 +16,11 @@ import pytest
 
 from gateway.app import StartError
 from gateway.config.model import Address
-from tests.cli.process import Listening, Process, weir
+from tests.cli.process import Process, weir
 from tests.support.client import Client, get, post
-from tests.support.deadline import until, within
+from tests.support.deadline import DEADLINE, until, within
 from tests.support.gateway import Running, configuration, running
-from tests.support.upstream import OK, Upstream, closed_port, echo
+from tests.support.upstream import OK, Conversation, Upstream, closed_port, echo
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -171,20 +171,13 @@ async def test_an_exchange_that_outlasts_the_drain_is_cut_off_and_recorded() -> 
 # ---- signals
 
 
-async def the_log(process: Process) -> list[dict[str, Any]]:
-    """The records that a gateway has written to its standard output, and nothing else."""
-    lines = [json.loads(line) for line in process.stdout.splitlines()]
-    return [line for line in lines if "http.request.method" in line]
-
-
 @asynccontextmanager
-async def uploading_to_a_process(directory: Path) -> AsyncIterator[tuple[Process, Listening, Client]]:
-    """`weir run` as a process, with an upload in progress whose first half the upstream has."""
+async def draining(directory: Path) -> AsyncIterator[tuple[Process, Client, Conversation]]:
+    """`weir run` as a process that was sent SIGTERM in the middle of an upload, the first half of which is forwarded."""
     async with Upstream() as upstream:
         path = directory / "gateway.yaml"
-        path.write_text(
-            configuration(upstream.url, admin="127.0.0.1:0", drain_timeout="60s", log={"path": "-"})
-        )
+        options: dict[str, Any] = {"admin": "127.0.0.1:0", "drain_timeout": "60s", "log": {"path": "-"}}
+        path.write_text(configuration(upstream.url, **options))
         async with weir("run", path, directory=directory) as process:
             address = await process.listens()
             async with await Client.connect(Address("127.0.0.1", address.port)) as client:
@@ -194,21 +187,41 @@ async def uploading_to_a_process(directory: Path) -> AsyncIterator[tuple[Process
                 assert await conversation.take(5) == b"x" * 5
                 process.signal(signal.SIGTERM)
                 await process.prints('"draining"', to="stderr")
-                yield process, address, client
-                if client.eof:
-                    return
-                assert await conversation.take(5) == b"x" * 5
-                await conversation.send(OK)
-                answer = await client.answer("POST")
-                assert (answer.status, answer.body, answer.get("Connection")) == (200, b"ok", "close")
-                assert not await client.fill()
+                async with asyncio.timeout(DEADLINE):
+                    while not await refuses(address.port):  # the log tells it before it is done
+                        pass
+                yield process, client, conversation
+
+
+def outcome(process: Process) -> tuple[bool, list[tuple[int | None, str]]]:
+    """Whether the drain was clean, and for each record its status, None where nothing was sent, and decision."""
+    told = json.loads(process.stderr.splitlines()[-1])
+    assert told["event"] == "stopped"
+    lines = [json.loads(line) for line in process.stdout.splitlines()]
+    return told["clean"], [
+        (line.get("http.response.status_code"), line["gateway.decision"])
+        for line in lines
+        if "gateway.request_id" in line
+    ]
 
 
 async def test_sigterm_lets_an_upload_end_and_leaves_with_status_0(tmp_path: Path) -> None:
-    async with uploading_to_a_process(tmp_path) as (process, address, client):
-        assert await refuses(address.port)
+    async with draining(tmp_path) as (process, client, conversation):
         assert process.popen.poll() is None
         await client.send(b"x" * 5)
-    # The context has seen the answer; the process is gone by now, or will be at once.
-    assert process.popen.returncode == 0
-    assert json.loads(process.stderr.splitlines()[-1])["clean"] is True
+        assert await conversation.take(5) == b"x" * 5
+        await conversation.send(OK)
+        answer = await client.answer("POST")
+        assert (answer.status, answer.body, answer.get("Connection")) == (200, b"ok", "close")
+        assert await process.ends() == 0
+    assert outcome(process) == (True, [(200, "forward")])
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_cuts_the_drain_short(tmp_path: Path, second: signal.Signals) -> None:
+    async with draining(tmp_path) as (process, client, conversation):
+        process.signal(second)
+        assert await process.ends() == 0
+        assert not await client.fill()
+        assert not await conversation.fill()
+    assert outcome(process) == (False, [(None, "abort")])

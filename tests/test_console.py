@@ -5,7 +5,8 @@ import orjson
 import pytest
 
 from gateway import console
-from gateway.record import Record, Serializer
+from gateway.record import Record
+from gateway.serializer import Serializer
 from tests.support.records import Entry, attempt, record, refused, step
 
 

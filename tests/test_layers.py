@@ -12,7 +12,7 @@ LAYERS = (
     ("cli", "app", "supervisor"),
     ("listener", "admin", "inspect", "demo"),
     (
-        "plan chain router upstream faults record redaction registry config metrics condition state task wheel "
+        "plan chain router upstream faults record redaction registry request_log serializer config metrics condition state task wheel "
         "console"
     ).split(),
     ("api",),

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 UPSTREAM = "compute"
 """The upstream that the bundled API stands for, in the default configuration."""
+DATABASE = "metadata.sqlite"
 
 
 @click.command("demo")
 @click.argument("config", required=False)
-@click.option("--listen", help="Listen here instead of where the configuration says; port 0 takes a free one.")
+@click.option(
+    "--listen", help="Listen here instead of where the configuration says; port 0 takes a free one."
+)
 @click.option("--admin", help="The same for the admin listener.")
 @click.option(
     "--directory",
@@ -41,13 +44,14 @@ def command(config: str | None, listen: str | None, admin: str | None, directory
     loaded, registry = load_or_exit(path)
     upstream = loaded.configuration.upstreams.get(UPSTREAM)
     if upstream is None:
-        raise click.UsageError(f"{path} has no upstream named {UPSTREAM!r} for the bundled API to stand in for")
+        raise click.UsageError(
+            f"{path} has no upstream named {UPSTREAM!r} for the bundled API to stand in for"
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        api, port = _start_api(directory, upstream.endpoints[0].port)
     except OSError as error:
         raise click.ClickException(f"{directory}: {error.strerror}") from None
-    database = directory / "metadata.sqlite"
-    api, port = _start_api(database, upstream.endpoints[0].port)
     try:
         log = directory / "requests.log"
         loaded = adjusted(
@@ -61,34 +65,40 @@ def command(config: str | None, listen: str | None, admin: str | None, directory
         serve_or_exit(
             loaded,
             registry,
-            on_start=lambda gateway: _introduce(gateway, path, port, database, log),
+            on_start=lambda gateway: _introduce(gateway, path, port, directory / DATABASE, log),
             on_record=lambda fields: _show(fields, colour=colour),
         )
     finally:
         _stop_api(api)
 
 
-def _start_api(database: Path, port: int) -> "tuple[subprocess.Popen[str], int]":
+def _start_api(directory: Path, port: int) -> "tuple[subprocess.Popen[str], int]":
     """The API in a process of its own, at `port` or, where that is taken, at a free one."""
+    arguments = (
+        "-m",
+        "gateway.demo.metadata_api",
+        "--database",
+        str(directory / DATABASE),
+        "--stop-with-stdin",
+    )
     for wanted in (port, 0):
-        api = subprocess.Popen(
-            [
-                sys.executable,
-                *("-m", "gateway.demo.metadata_api", "--database", str(database)),
-                *("--port", str(wanted), "--stop-with-stdin"),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C is the gateway's, which drains before the API goes
-        )
-        assert api.stdout is not None
-        told = api.stdout.readline()
-        if told.startswith("listening on "):
-            return api, int(told.rsplit(":", 1)[1])
-        _, error = api.communicate()
-        failure = error.strip() or "it did not start"
+        # Its log is a file: a pipe that nobody reads would fill up and stop it.
+        with (directory / "metadata-api.log").open("w+") as log:
+            api = subprocess.Popen(  # noqa: S603 - our own module, under the interpreter that runs us
+                [sys.executable, *arguments, "--port", str(wanted)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # Ctrl-C is the gateway's, which drains before the API goes
+            )
+            assert api.stdout is not None
+            told = api.stdout.readline()
+            if told.startswith("listening on "):
+                return api, int(told.rsplit(":", 1)[1])
+            api.communicate()
+            log.seek(0)
+            failure = log.read().strip().removeprefix("Error: ") or "it did not start"
     raise click.ClickException(f"the bundled API: {failure}")
 
 
@@ -107,7 +117,9 @@ def _introduce(gateway: "Gateway", config: Path, port: int, database: Path, log:
     image = f"{base}/v2/{sample.SAMPLE_PROJECT}/images/{sample.SAMPLE_IMAGE}/metadata"
     bad = f"{base}/v2/{sample.SAMPLE_PROJECT}/images/not-a-uuid/metadata"
     token = f"-H 'X-Auth-Token: {sample.MEMBER_TOKEN}'"
-    post = f"-X POST {token} -H 'Content-Type: application/json' -d '{{\"metadata\": {{\"Label\": \"Updated\"}}}}'"
+    post = (
+        f'-X POST {token} -H \'Content-Type: application/json\' -d \'{{"metadata": {{"Label": "Updated"}}}}\''
+    )
     requests = (
         ("200, the image's metadata", f"curl -i {token} {image}"),
         ("200, metadata set", f"curl -i {post} {image}"),

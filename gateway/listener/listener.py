@@ -60,7 +60,7 @@ class Listener:
                 bound.append(Address(address.host, port))
         except OSError as error:
             self.stop_accepting()
-            raise OSError(error.errno, f"cannot listen on {address}: {_why(error)}") from error
+            raise OSError(error.errno, f"cannot listen on {address}: {why(error)}") from error
         return bound
 
     def opened(self, connection: Connection) -> None:
@@ -108,7 +108,8 @@ class Listener:
         return True
 
 
-def _why(error: OSError) -> str:
+def why(error: OSError) -> str:
+    """Why an address could not be bound, in a few words."""
     if error.errno == errno.EADDRINUSE:
         return "the address is in use"
     if error.errno == errno.EACCES:

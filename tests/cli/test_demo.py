@@ -51,10 +51,11 @@ class Demo:
     def __init__(self, process: Process, introduction: str) -> None:
         self.process = process
         self.introduction = introduction
-        self.url = self._value("gateway")
-        self.upstream = self._value("upstream")
+        self.url = self.value("gateway")
+        self.upstream = self.value("upstream")
 
-    def _value(self, name: str) -> str:
+    def value(self, name: str) -> str:
+        """What the introduction says of `name`."""
         found = re.search(rf"^{name} +(\S+)", self.introduction, re.MULTILINE)
         assert found is not None, self.introduction
         return found[1]
@@ -140,17 +141,22 @@ async def test_every_request_to_paste_gets_what_it_promises_and_is_shown(tmp_pat
     assert [f"http://{line.upstream}" == running.upstream for line in shown] == [
         line.status == 200 for line in shown
     ]
-    # The id that the client has is the one that is shown.
+    # A client has the id that the upstream gave, or the gateway's where it answered: each finds the record.
+    log = running.value("log")
     for (_, answer), line in zip(single, shown, strict=False):
-        assert f"\r\nX-Compute-Request-Id: {line.request_id}\r\n".lower() in answer.lower()
+        found = re.search(r"^X-Compute-Request-Id: (\S+)\r$", answer, re.MULTILINE)
+        assert found is not None
+        assert (found[1] == line.request_id) == (line.status != 200)
+        status, stdout, stderr = await told("logs", "show", found[1], "--log", log, directory=tmp_path)
+        assert (status, line.request_id in stdout, line.reason in stdout) == (0, True, True), stderr
 
 
 async def test_says_where_everything_is(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
-        admin = running._value("admin")
+        admin = running.value("admin")
         assert fetch(f"{admin}/readyz") == (200, "ok\n")
-        assert running._value("config") == str(tmp_path / "gateway.yaml")
-        log = Path(running._value("log"))
+        assert running.value("config") == str(tmp_path / "gateway.yaml")
+        log = Path(running.value("log"))
         for entry in token_list():
             assert re.search(rf"^  {entry['token']} +{entry['user']}, ", running.introduction, re.MULTILINE)
         fetch(running.url + METADATA)

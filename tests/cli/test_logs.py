@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from gateway.api import Note
 from gateway.cli.logs import command
-from gateway.record import Serializer
+from gateway.serializer import Serializer
 from tests.support.records import ALICE, REQUEST_ID, Entry, Facts, attempt, record, step
 
 UPSTREAM_ID = "req-11111111-0000-4000-8000-000000000001"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from gateway import __version__
@@ -53,7 +54,7 @@ def passed_on(
     if body is not None:
         wanted |= {"Content-Type": content_type, "Vary": "Accept", "Content-Length": str(len(body.encode()))}
     fields = _checked(answer, status)
-    assert parsedate_to_datetime(fields.pop("Date"))
+    assert parsedate_to_datetime(fields.pop("Date")).tzinfo is UTC
     assert fields == wanted
     assert answer.body.decode() == (body or "")
 

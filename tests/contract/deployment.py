@@ -7,7 +7,7 @@ a position in a record is a position in the shipped file. A variant says which t
 import importlib.metadata
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -220,14 +220,27 @@ def deploying(directory: Path, database: bytes) -> Deploy:
         told = log.read_text()
         assert told.count('"kind":"request"') == made._asked
         assert leaked(made.secrets, told) == []
-        assert leaked(made.secrets, json.dumps(records, ensure_ascii=False)) == []
+        assert leaked(made.secrets, "\n".join(map(json.dumps, records))) == []
 
     return deploy
 
 
 def leaked(secrets: set[str], text: str) -> list[str]:
     """The secrets that stand in the lines of a log, escaped as JSON or not."""
-    plain = "\n".join(
-        json.dumps(json.loads(line), ensure_ascii=False) for line in text.splitlines() if line.startswith("{")
+    plain = "\0".join(
+        word for line in text.splitlines() if line.startswith("{") for word in _texts(json.loads(line))
     )
     return sorted(secret for secret in secrets if secret in text or secret in plain)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            yield key
+            yield from _texts(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _texts(member)

@@ -242,7 +242,7 @@ async def test_an_upstream_never_takes_a_body_that_was_cut_for_a_whole_one(deplo
         client = await site.connect()
         await client.send(head + chunked(b" " * 8192, end=False))
         conversation = await upstream.accepted()
-        await client.send(chunked(b" " * LARGEST))
+        await client.send(chunked(b" " * LARGEST, end=False))
         received = await conversation.request()
         assert not received.whole
         made_here(await client.answer("POST"), 413, TOO_LARGE, closes=True)
@@ -259,6 +259,25 @@ async def test_a_413_by_size_in_xml(site: Deployment) -> None:
         "<details>At most 114688 bytes are accepted.</details></overLimit>"
     )
     made_here(answer, 413, told, content_type=XML, closes=True)
+
+
+async def test_a_limit_of_the_core_comes_before_every_filter(deploy: Deploy) -> None:
+    """A length beyond the limit for all is refused unread, and without asking who it is."""
+    async with deploy({"  body: null ": "  body: 1KiB "}) as site:
+        data = request("POST", METADATA, padded(1025), token=None)
+        client = await site.connect()
+        site.counted(data)
+        await client.send(data[:-1])
+        answer = await client.answer("POST")
+        made_here(
+            answer,
+            413,
+            '{"overLimit": {"code": 413, "message": "The request body is too large."}}',
+            closes=True,
+        )
+        record = await site.decided(answer, "request_too_large")
+        assert record["gateway.filters"] == []
+        passed_on(await site.ask("POST", METADATA, padded(1024)), 200, WHOLE)
 
 
 # ---- over quota, by the upstream

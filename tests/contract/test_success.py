@@ -6,7 +6,7 @@ import pytest
 
 from gateway.demo.sample import PUBLIC_IMAGE, READER_TOKEN, SAMPLE_METADATA, SAMPLE_PROJECT
 from tests.contract.answer import XMLNS, passed_on
-from tests.contract.deployment import LABEL, METADATA, Deploy, Deployment, request
+from tests.contract.deployment import LABEL, METADATA, NOW_DATE, Deploy, Deployment, request
 from tests.support.upstream import Upstream, answers
 
 WHOLE_XML = f"""<?xml version='1.0' encoding='UTF-8'?>
@@ -51,10 +51,10 @@ async def test_lists_the_metadata_in_xml(site: Deployment, accept: str) -> None:
 
 
 async def test_a_post_adds_and_overwrites_and_answers_the_whole_set(site: Deployment) -> None:
-    answer = await site.write(
-        {"metadata": {"label": "Updated", "owner": "John, Doe", "žluť".encode().hex(): "ž"}}
-    )
-    whole = SAMPLE_METADATA | {"label": "Updated", "owner": "John, Doe", "c5be6c75c5a5": "ž"}
+    """The page's own request. Keys keep their case: to lower it is an upstream's habit, not the gateway's."""
+    update = {"Category": "Webserver Retail Outlet project", "Owner": "John, Doe", "label": "Updated"}
+    answer = await site.write({"metadata": update | {"os_distro": "žluťoučký"}})
+    whole = SAMPLE_METADATA | update | {"os_distro": "žluťoučký"}
     passed_on(answer, 200, json.dumps({"metadata": whole}))
     passed_on(await site.ask("GET"), 200, json.dumps({"metadata": whole}))
 
@@ -154,3 +154,37 @@ async def test_a_203_of_the_upstream_passes_unchanged(deploy: Deploy, method: st
         ]
         assert ours.startswith("1.1 weir-")
         await site.decided(answer, "passed")
+
+
+DOUBLED = (
+    b"HTTP/1.1 200 OK\r\n"
+    b"Date: Fri, 13 Mar 2015 06:49:56 GMT\r\n"
+    b"X-Openstack-Request-Id: req-6b2e12e2-4f3a-4c1c-8b7a-3d2f0a9c1e55\r\n"
+    b"Date: Fri, 13 Mar 2015 06:49:57 GMT\r\n"
+    b"Server: Jetty(9.2.z-SNAPSHOT)\r\n"
+    b"X-Openstack-Request-Id: req-00000000-4f3a-4c1c-8b7a-3d2f0a9c1e55\r\n"
+    b"Content-Length: 2\r\n"
+    b"\r\n{}"
+)
+
+
+async def test_a_doubled_date_and_a_doubled_id_of_the_upstream_become_one(deploy: Deploy) -> None:
+    """The page shows two dates in one answer: the field is a singleton (RFC 9110 section 6.6.1)."""
+    async with Upstream(answers(DOUBLED)) as upstream, deploy(upstream=upstream.url) as site:
+        answer = await site.ask("GET")
+        assert answer.all("Date") == ["Fri, 13 Mar 2015 06:49:56 GMT"]
+        for name in ("X-Openstack-Request-Id", "X-Compute-Request-Id"):
+            assert answer.all(name) == ["req-6b2e12e2-4f3a-4c1c-8b7a-3d2f0a9c1e55"]
+        assert answer.all("Server") == ["Jetty(9.2.z-SNAPSHOT)"]
+        await site.decided(answer, "passed")
+
+
+async def test_an_upstream_without_date_and_ids_gets_the_gateways(deploy: Deploy) -> None:
+    bare = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    async with Upstream(answers(bare)) as upstream, deploy(upstream=upstream.url) as site:
+        answer = await site.ask("GET")
+        assert answer.all("Date") == [NOW_DATE]
+        own = (await site.record(answer))["gateway.request_id"]
+        for name in ("X-Openstack-Request-Id", "X-Compute-Request-Id"):
+            assert answer.all(name) == [own]
+        assert answer.all("Server") == []

@@ -153,7 +153,7 @@ async def test_an_answer_that_stops_in_the_middle_is_never_taken_for_a_whole_one
         answer = await client.answer()
         assert (answer.status, answer.whole) == (200, False)
         (record,) = await site.gateway.records(1)
-        assert (record["gateway.decision"], record["gateway.reason"]) == ("fail", "upstream_closed")
+        assert (record["gateway.decision"], record["gateway.reason"]) == ("abort", "upstream_closed")
 
 
 async def test_statuses_that_nobody_knows_pass(deploy: Deploy) -> None:

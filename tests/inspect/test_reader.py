@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.inspect import reader
-from gateway.record import LogFile, Serializer
+from gateway.request_log import LogFile
+from gateway.serializer import Serializer
 from tests.support.records import record
 
 GLOBAL = "req-99999999-0000-4000-8000-000000000009"

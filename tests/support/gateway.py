@@ -12,7 +12,7 @@ from unittest import mock
 
 import yaml
 
-from gateway import record as record_module
+from gateway import request_log as request_log_module
 from gateway.api.exchange import Exchange
 from gateway.app import Gateway
 from gateway.config.load import Loaded, loads
@@ -176,7 +176,7 @@ async def running(
     made = Running(gateway)
     try:
         # Records wait for a batch to fill; a test has no others to wait for.
-        with mock.patch.object(record_module, "_INTERVAL", 0.005):
+        with mock.patch.object(request_log_module, "_INTERVAL", 0.005):
             await gateway.start()
             try:
                 yield made

@@ -1,0 +1,306 @@
+"""The request log's writer: takes records at once, appends their lines in whole batches from a thread of its own."""
+
+import fcntl
+import os
+import stat
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import orjson
+
+from gateway.record import Record
+from gateway.serializer import Serializer
+
+Listener: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+STANDARD_OUTPUT: Final = "-"
+
+_INTERVAL = 0.1  # seconds that a batch is given to fill; a record is in the file twice that later at most
+_BATCH = 128  # records per write: between two batches the event loop's thread gets its turn
+_CLOSE = 5.0  # seconds that close() waits for a reader of standard output that has stopped reading
+
+
+class LogFile:
+    """A file of whole lines, appended to and rotated by size: PATH, then PATH.1 (newest) to PATH.N.
+
+    Several processes may append to one file: a line is never torn by another's, and a file that somebody else
+    has moved away is opened anew. Raises OSError; what could not be written is kept and goes first next time.
+    """
+
+    def __init__(self, path: str, max_size: int, max_files: int) -> None:
+        self._path = path
+        self._max_size = max_size
+        self._max_files = max_files
+        self._rest = b""
+        self.preamble = b""
+        """Lines that every new file begins with."""
+        self._standard = path == STANDARD_OUTPUT
+        self._fd = 1 if self._standard else self._open()
+
+    @property
+    def pending(self) -> int:
+        """Lines that wait for the file to be written again."""
+        return self._rest.count(b"\n")
+
+    def append(self, lines: bytes) -> None:
+        self._rest += lines
+        self.flush()
+
+    def flush(self) -> None:
+        if not self._rest:
+            return
+        if not self._standard:
+            self._turn(len(self._rest))
+        data, written = self._rest, 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:] if written else data)
+        except OSError:
+            self._rest = data[written:]
+            if not self._standard:
+                # The disk filled up inside a line. Others may append after the torn piece: end it, and say
+                # the whole line again.
+                start = data.rfind(b"\n", 0, written) + 1
+                if start < written:
+                    self._rest = b"\n" + data[start:]
+            raise
+        self._rest = b""
+
+    def close(self) -> None:
+        if not self._standard and self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self) -> int:
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        if self.preamble and os.fstat(fd).st_size == 0:
+            self._rest = self.preamble + self._rest
+        return fd
+
+    def _turn(self, size: int) -> None:
+        """Sees to it that the file is the one at the path, and that `size` more bytes fit."""
+        if not self._current():
+            self._reopen()
+        if not self._max_size:
+            return
+        state = os.fstat(self._fd)
+        if not stat.S_ISREG(state.st_mode) or not state.st_size or state.st_size + size <= self._max_size:
+            return
+        # One process rotates, the others find the file moved. The lock goes with the descriptor.
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        if self._current():
+            self._shift()
+        self._reopen()
+
+    def _current(self) -> bool:
+        try:
+            there, ours = os.stat(self._path), os.fstat(self._fd)
+        except FileNotFoundError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _reopen(self) -> None:
+        fd = self._open()
+        os.close(self._fd)
+        self._fd = fd
+
+    def _shift(self) -> None:
+        for suffix in ("", ".gz"):  # an operator may have compressed what was rotated
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self._path}.{self._max_files}{suffix}")
+            for number in range(self._max_files - 1, 0, -1):
+                with suppress(FileNotFoundError):
+                    os.replace(f"{self._path}.{number}{suffix}", f"{self._path}.{number + 1}{suffix}")
+        if self._max_files:
+            os.replace(self._path, f"{self._path}.1")
+        else:
+            os.unlink(self._path)
+
+
+class _Plan(NamedTuple):
+    revision: str
+    description: Mapping[str, object]
+    wall: float
+
+
+class RequestLog:
+    """The request log of one worker: takes records at once, writes them in a thread of its own.
+
+    path       of the file; "-" is standard output, None writes nothing
+    max_size   bytes after which the file is rotated, 0 for never
+    max_files  how many rotated files are kept
+    queue      how many records may wait; one more is dropped and counted
+    on_drop    called in the writer's thread with the number of records dropped since the last call
+
+    Sequence numbers are given out at `put`, so that a dropped record leaves a gap. A disk that is full or a
+    directory that cannot be written is warned of once and tried again; requests never wait for it.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        *,
+        serializer: Serializer,
+        max_size: int,
+        max_files: int,
+        queue: int,
+        on_drop: Callable[[int], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._serializer = serializer
+        self._max_size = max_size
+        self._max_files = max_files
+        self._limit = queue
+        self._on_drop = on_drop
+        self._clock = clock
+        self._queue: deque[tuple[int, Record] | _Plan] = deque()
+        self._sequence = 0
+        self._off = path is None
+        self._awake = False
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._file: LogFile | None = None
+        self._listeners: tuple[Listener, ...] = ()
+        self._announced: set[str] = set()
+        self._told = 0
+        self._failing = False
+        self.dropped = 0
+        """Records that were not written."""
+        self.write_errors = 0
+        """Attempts to write that failed."""
+
+    @property
+    def depth(self) -> int:
+        """Records that wait to be written."""
+        return len(self._queue)
+
+    def start(self) -> None:
+        """Opens the file and starts the writer. Raises OSError when the file cannot be opened."""
+        if self._path is not None:
+            self._file = LogFile(self._path, self._max_size, self._max_files)
+        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
+        self._thread.start()
+
+    def put(self, record: Record) -> None:
+        """Hands over a record. Never waits, never raises."""
+        if self._off:
+            return
+        self._sequence = sequence = self._sequence + 1
+        queue = self._queue
+        if len(queue) >= self._limit:
+            self.dropped += 1
+        else:
+            queue.append((sequence, record))
+        if not self._awake:
+            self._awake = True
+            self._wake.set()
+
+    def announce(self, revision: str, description: Mapping[str, object]) -> None:
+        """Writes the line that describes a configuration, once per revision; every new file repeats the last."""
+        if self._path is None or revision in self._announced:
+            return
+        self._announced.add(revision)
+        self._queue.append(_Plan(revision, description, self._clock()))
+        self._awake = True
+        self._wake.set()
+
+    def subscribe(self, listener: Listener) -> None:
+        """Calls `listener` with the fields of every record from now on, in the writer's thread."""
+        self._listeners = (*self._listeners, listener)
+        self._off = False
+
+    def close(self) -> None:
+        """Writes what waits and stops. Records put from now on are counted as dropped."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._limit = 0
+        self._stop.set()
+        self._wake.set()
+        thread.join(_CLOSE)  # longer only if standard output is a pipe that nobody reads any more
+
+    # ---- in the writer's thread
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            self._wake.wait(_INTERVAL if self._failing else None)
+            self._stop.wait(_INTERVAL)
+            stopping = self._stop.is_set()
+            self._wake.clear()
+            self._awake = False
+            self._drain()
+            self._tell_drops()
+        file = self._file
+        self.dropped += len(self._queue)
+        if file is not None:
+            self.dropped += file.pending
+            file.close()
+        self._tell_drops()
+
+    def _drain(self) -> None:
+        if self._file is not None and self._file.pending and not self._written(b""):
+            return
+        queue, line = self._queue, self._serializer.line
+        while queue:
+            lines: list[bytes] = []
+            plan: bytes | None = None
+            while queue and len(lines) < _BATCH and plan is None:
+                item = queue.popleft()
+                if isinstance(item, _Plan):
+                    plan = self._serializer.plan(*item)
+                else:
+                    lines.append(line(item[1], item[0]))
+            written = self._written(b"".join(lines))
+            if plan is not None:
+                written = self._written(plan)
+                if self._file is not None:
+                    self._file.preamble = plan
+            if self._listeners:
+                self._tell(lines)
+            if not written:
+                return
+
+    def _written(self, lines: bytes) -> bool:
+        if self._file is None:
+            return True
+        try:
+            self._file.append(lines)
+        except OSError as error:
+            self.write_errors += 1
+            if not self._failing:
+                _warn("request_log_failing", path=self._path, error=error.strerror)
+            self._failing = True
+            return False
+        if self._failing:
+            _warn("request_log_recovered", path=self._path, write_errors=self.write_errors)
+            self._failing = False
+        return True
+
+    def _tell(self, lines: Sequence[bytes]) -> None:
+        for text in lines:
+            fields = orjson.loads(text)
+            for listener in self._listeners:
+                try:
+                    listener(fields)
+                except Exception as error:  # noqa: BLE001 - a view that fails must not stop the log
+                    self._listeners = tuple(other for other in self._listeners if other is not listener)
+                    _warn("request_log_listener_failed", error=repr(error))
+
+    def _tell_drops(self) -> None:
+        new = self.dropped - self._told
+        if new and self._on_drop is not None:
+            self._told += new
+            self._on_drop(new)
+
+
+def _warn(event: str, **facts: object) -> None:
+    import structlog
+
+    structlog.get_logger("gateway.record").warning(event, **facts)

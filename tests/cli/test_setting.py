@@ -1,0 +1,166 @@
+"""What the commands that run a gateway share."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import structlog
+
+from gateway.app import StartError
+from gateway.cli import setting
+from gateway.cli.setting import adjusted, load_or_exit, serve_or_exit
+from gateway.config.load import Loaded, load
+from gateway.config.locate import bundled
+from gateway.config.model import Address, Endpoint
+from gateway.config.problem import ConfigurationError, Problem
+from gateway.listener.parser import UnsupportedAiohttp
+from gateway.registry import Registry
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry(entry_points=lambda: ())
+
+
+@pytest.fixture
+def loaded(registry: Registry) -> Loaded:
+    return load(bundled(), registry=registry, environment={})
+
+
+def test_loads_what_is_right() -> None:
+    loaded, registry = load_or_exit(bundled())
+    assert loaded.configuration.listen == (Address("127.0.0.1", 8080),)
+    assert "methods" in registry.names()
+
+
+def test_tells_all_that_is_wrong_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(
+        bundled().read_text().replace("listen:", "lisen:").replace("faults: compute", "faults: xml")
+    )
+    with pytest.raises(SystemExit) as ended:
+        load_or_exit(path)
+    assert ended.value.code == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert [line.split(": ")[0].rpartition(":")[0] for line in told.err.splitlines()] == [
+        f"{path}:{number}"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if line.startswith(("lisen", "faults"))
+    ]
+
+
+def test_the_command_line_changes_nothing_that_it_does_not_name(loaded: Loaded) -> None:
+    assert adjusted(loaded).configuration == loaded.configuration
+    changed = adjusted(loaded, listen="[::1]:0").configuration
+    assert changed.listen == (Address("::1", 0),)
+    assert changed.model_copy(update={"listen": loaded.configuration.listen}) == loaded.configuration
+
+
+def test_the_command_line_sets_addresses_the_log_and_an_upstream(loaded: Loaded) -> None:
+    changed = adjusted(
+        loaded,
+        admin="127.0.0.1:1",
+        log_path=None,
+        endpoint=("compute", Endpoint("127.0.0.1", 2)),
+    ).configuration
+    assert changed.admin == Address("127.0.0.1", 1)
+    assert changed.log.path is None
+    assert changed.log.max_files == loaded.configuration.log.max_files
+    assert changed.upstreams["compute"].endpoints == (Endpoint("127.0.0.1", 2),)
+    assert changed.upstreams["compute"].timeouts == loaded.configuration.upstreams["compute"].timeouts
+    # What was loaded is as it was: a plan may stand on it.
+    assert loaded.configuration.admin == Address("127.0.0.1", 9901)
+    assert loaded.configuration.upstreams["compute"].endpoints == (Endpoint("127.0.0.1", 8774),)
+
+
+@pytest.mark.parametrize(
+    "address", ["", "8080", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "http://127.0.0.1:80"]
+)
+def test_a_bad_address_is_an_error_of_usage(loaded: Loaded, address: str) -> None:
+    with pytest.raises(click.UsageError):
+        adjusted(loaded, listen=address)
+    with pytest.raises(click.UsageError):
+        adjusted(loaded, admin=address)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (StartError("the address is in use"), "weir: the address is in use\n"),
+        (UnsupportedAiohttp("aiohttp 3.13.0 is installed"), "weir: aiohttp 3.13.0 is installed\n"),
+        (
+            ConfigurationError([Problem("a.yaml", 3, 5, "x", "no", "routes[0]")]),
+            "a.yaml:3:5: routes[0]: no\n",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_gateway_that_cannot_start_says_why(
+    loaded: Loaded,
+    registry: Registry,
+    error: Exception,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def serve(*arguments: object, **options: object) -> bool:
+        raise error
+
+    monkeypatch.setattr("gateway.app.serve", serve)
+    monkeypatch.setattr(setting, "_application_log", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        serve_or_exit(loaded, registry)
+    assert ended.value.code == 1
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_bug_is_not_hidden(loaded: Loaded, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def serve(*arguments: object, **options: object) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.app.serve", serve)
+    monkeypatch.setattr(setting, "_application_log", lambda: None)
+    with pytest.raises(ZeroDivisionError):
+        serve_or_exit(loaded, registry)
+
+
+def test_the_application_log_is_json_lines_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = structlog.get_config()
+    try:
+        setting._application_log()
+        log = structlog.get_logger("gateway")
+        log.debug("too little to tell")
+        log.info("started", listen=["127.0.0.1:1"])
+        try:
+            raise ValueError("a bug")
+        except ValueError as error:
+            log.error("bug", exc_info=error)
+    finally:
+        structlog.configure(**kept)
+    out, err = capsys.readouterr()
+    assert out == ""
+    started, bug = map(json.loads, err.splitlines())
+    assert (started["event"], started["level"], started["listen"]) == ("started", "info", ["127.0.0.1:1"])
+    assert started["timestamp"].endswith("Z")
+    assert bug["exception"].endswith("ValueError: a bug")
+
+
+def test_the_application_log_is_readable_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = structlog.get_config()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    try:
+        setting._application_log()
+        structlog.get_logger("gateway").info("started", worker=3)
+    finally:
+        structlog.configure(**kept)
+    err = capsys.readouterr().err
+    assert "started" in err
+    assert "worker" in err
+    assert "{" not in err

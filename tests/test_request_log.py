@@ -1,0 +1,329 @@
+"""The request log: nothing waits, nothing is lost unseen."""
+
+import errno
+import gzip
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from gateway.request_log import LogFile, RequestLog
+from gateway.serializer import Serializer
+from tests.support.records import record, refused
+
+KEY = b"k" * 32
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        threading.Event().wait(0.005)
+
+
+@contextmanager
+def log(path: Path | str | None, **options: Any) -> Iterator[RequestLog]:
+    settings = {
+        "max_size": 1 << 20,
+        "max_files": 3,
+        "queue": 1000,
+        "clock": lambda: 1_700_000_000.0,
+        **options,
+    }
+    request_log = RequestLog(None if path is None else str(path), serializer=Serializer(KEY, 0), **settings)
+    request_log.start()
+    try:
+        yield request_log
+    finally:
+        request_log.close()
+
+
+def sequences(*paths: Path) -> list[int]:
+    return [
+        fields["gateway.sequence"]
+        for path in paths
+        for fields in map(orjson.loads, path.read_bytes().splitlines())
+        if fields["kind"] == "request"
+    ]
+
+
+def test_close_writes_everything_that_was_put(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        for _ in range(500):
+            request_log.put(record())
+    assert sequences(path) == list(range(1, 501))
+    assert (request_log.depth, request_log.dropped) == (0, 0)
+    assert path.stat().st_mode & 0o007 == 0
+
+
+def test_records_appear_without_closing(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        request_log.put(record())
+        until(lambda: path.stat().st_size > 0)
+        request_log.put(record())
+        until(lambda: len(path.read_bytes().splitlines()) == 2)
+    assert sequences(path) == [1, 2]
+
+
+def test_a_full_queue_drops_counts_and_leaves_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    drops: list[int] = []
+    held, release = threading.Event(), threading.Event()
+
+    def hold(fields: Mapping[str, Any]) -> None:
+        held.set()
+        release.wait(10)
+
+    with log(path, queue=2, on_drop=drops.append) as request_log:
+        request_log.subscribe(hold)
+        request_log.put(record())
+        assert held.wait(10)
+        for _ in range(5):
+            request_log.put(record())
+        assert request_log.depth == 2
+        assert request_log.dropped == 3
+        release.set()
+        until(lambda: request_log.depth == 0)
+        request_log.put(record())
+    assert sequences(path) == [1, 2, 3, 7]
+    assert sum(drops) == 3
+
+
+def test_put_after_close_is_a_drop(tmp_path: Path) -> None:
+    with log(tmp_path / "requests.log") as request_log:
+        pass
+    request_log.put(record())
+    assert (request_log.dropped, request_log.depth) == (1, 0)
+    request_log.close()
+
+
+def test_rotation_loses_nothing_and_keeps_lines_whole(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path, max_size=5000, max_files=50) as request_log:
+        for count in range(1, 101):
+            request_log.put(record())
+            if count % 10 == 0:
+                until(lambda: request_log.depth == 0)
+    rotated = sorted(tmp_path.glob("requests.log.*"), key=lambda file: -int(file.suffix[1:]))
+    assert len(rotated) >= 5
+    assert sequences(*rotated, path) == list(range(1, 101))
+
+
+def test_rotation_keeps_no_more_files_than_asked(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    (tmp_path / "requests.log.1.gz").write_bytes(gzip.compress(b"old"))
+    file = LogFile(str(path), 10, 2)
+    for number in range(5):
+        file.append(b"line of file %d\n" % number)
+    file.close()
+    assert sorted(other.name for other in tmp_path.iterdir()) == [
+        "requests.log",
+        "requests.log.1",
+        "requests.log.2",
+    ]
+    assert path.read_bytes() == b"line of file 4\n"
+    assert (tmp_path / "requests.log.2").read_bytes() == b"line of file 2\n"
+
+
+def test_a_rotated_file_that_was_compressed_moves_along(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    (tmp_path / "requests.log.1.gz").write_bytes(b"packed")
+    file = LogFile(str(path), 10, 3)
+    file.append(b"one two three\n")
+    file.append(b"four five six\n")
+    file.close()
+    assert (tmp_path / "requests.log.2.gz").read_bytes() == b"packed"
+    assert (tmp_path / "requests.log.1").read_bytes() == b"one two three\n"
+
+
+def test_size_zero_never_rotates_and_no_files_keeps_none(tmp_path: Path) -> None:
+    never = LogFile(str(tmp_path / "never"), 0, 3)
+    none = LogFile(str(tmp_path / "none"), 10, 0)
+    for _ in range(3):
+        never.append(b"one two three\n")
+        none.append(b"one two three\n")
+    never.close()
+    none.close()
+    assert (tmp_path / "never").read_bytes() == b"one two three\n" * 3
+    assert (tmp_path / "none").read_bytes() == b"one two three\n"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_two_processes_share_a_file_across_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    first, second = LogFile(str(path), 200, 99), LogFile(str(path), 200, 99)
+    for number in range(20):
+        (first if number % 2 else second).append(b"%050d\n" % number)
+    first.close()
+    second.close()
+    lines = b"".join(file.read_bytes() for file in tmp_path.iterdir()).splitlines()
+    assert sorted(map(int, lines)) == list(range(20))
+
+
+def test_a_file_moved_away_by_somebody_else_is_opened_anew(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    file = LogFile(str(path), 1 << 20, 3)
+    file.append(b"one\n")
+    path.rename(tmp_path / "moved")
+    file.append(b"two\n")
+    file.close()
+    assert path.read_bytes() == b"two\n"
+    assert (tmp_path / "moved").read_bytes() == b"one\n"
+
+
+def test_a_line_cut_by_a_full_disk_is_said_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "requests.log"
+    file = LogFile(str(path), 1 << 20, 3)
+    write, room = os.write, [5, 0]
+
+    def scarce(fd: int, data: bytes) -> int:
+        if not room:
+            return write(fd, data)
+        if size := room.pop(0):
+            return write(fd, data[:size])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", scarce)
+    with pytest.raises(OSError, match="No space"):
+        file.append(b"one\ntwo\nthree\n")
+    file.append(b"four\n")
+    file.close()
+    assert path.read_bytes() == b"one\nt\ntwo\nthree\nfour\n"
+
+
+def test_a_disk_that_is_full_for_a_while_loses_nothing_and_warns_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "requests.log"
+    write, full = os.write, threading.Event()
+
+    def scarce(fd: int, data: bytes) -> int:
+        if full.is_set() and data.startswith((b"{", b"\n")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", scarce)
+    structlog.reset_defaults()
+    with capture_logs() as events, log(path) as request_log:
+        full.set()
+        for _ in range(3):
+            request_log.put(record())
+        until(lambda: request_log.write_errors >= 2)
+        request_log.put(record())
+        full.clear()
+        until(lambda: path.stat().st_size > 0 and request_log.depth == 0)
+    assert sequences(path) == [1, 2, 3, 4]
+    assert request_log.dropped == 0
+    assert [event["event"] for event in events] == ["request_log_failing", "request_log_recovered"]
+
+
+def test_what_cannot_be_written_at_the_end_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drops: list[int] = []
+
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with capture_logs(), log(tmp_path / "requests.log", on_drop=drops.append) as request_log:
+        monkeypatch.setattr(os, "write", full)
+        for _ in range(300):
+            request_log.put(record())
+        request_log.close()
+    assert request_log.dropped == 300
+    assert sum(drops) == 300
+
+
+def test_a_file_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> None:
+    request_log = RequestLog(
+        str(tmp_path / "absent" / "requests.log"),
+        serializer=Serializer(KEY, 0),
+        max_size=1,
+        max_files=1,
+        queue=1,
+    )
+    with pytest.raises(FileNotFoundError):
+        request_log.start()
+    request_log.close()
+
+
+def test_a_log_that_is_off_takes_nothing() -> None:
+    with log(None) as request_log:
+        request_log.put(record())
+        assert request_log.depth == 0
+    assert request_log.dropped == 0
+
+
+def test_a_dash_is_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    with log("-") as request_log:
+        request_log.put(refused())
+    (text,) = capfdbinary.readouterr().out.splitlines()
+    assert orjson.loads(text)["gateway.reason"] == "method_not_allowed"
+
+
+def test_a_listener_gets_the_fields_of_each_record_even_when_the_log_is_off() -> None:
+    seen: list[Mapping[str, Any]] = []
+    with log(None) as request_log:
+        request_log.subscribe(seen.append)
+        request_log.put(refused())
+        request_log.put(record(target=b"/x?token=abc"))
+    assert [fields["gateway.sequence"] for fields in seen] == [1, 2]
+    assert seen[0]["gateway.filter"] == "methods"
+    assert seen[1]["url.query"] == "token=[redacted]"
+
+
+def test_a_listener_that_raises_is_left_out_and_the_log_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    seen: list[Mapping[str, Any]] = []
+
+    def broken(fields: Mapping[str, Any]) -> None:
+        raise RuntimeError("gone")
+
+    structlog.reset_defaults()
+    with capture_logs() as events, log(path) as request_log:
+        request_log.subscribe(broken)
+        request_log.subscribe(seen.append)
+        request_log.put(record())
+        request_log.put(record())
+    assert sequences(path) == [1, 2]
+    assert len(seen) == 2
+    assert [event["event"] for event in events] == ["request_log_listener_failed"]
+
+
+def test_a_plan_is_told_once_per_revision_before_its_records(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        for _ in range(2):
+            request_log.announce("abc", {"filters": [{"name": "methods", "source": "gateway.yaml:12:7"}]})
+            request_log.put(record())
+        request_log.announce("def", {})
+    kinds = [orjson.loads(text) for text in path.read_bytes().splitlines()]
+    assert [fields["kind"] for fields in kinds] == ["plan", "request", "request", "plan"]
+    assert kinds[0]["gateway.revision"] == "abc"
+    assert kinds[0]["record_version"] == 1
+    assert kinds[0]["timestamp"] == "2023-11-14T22:13:20.000Z"
+    assert kinds[0]["gateway.plan"]["filters"][0]["name"] == "methods"
+
+
+def test_every_new_file_begins_with_the_plan_in_force(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path, max_size=2000, max_files=9) as request_log:
+        request_log.announce("abc", {})
+        for _ in range(5):
+            request_log.put(record())
+            until(lambda: request_log.depth == 0)
+    files = list(tmp_path.iterdir())
+    assert len(files) > 1
+    for file in files:
+        first = orjson.loads(file.read_bytes().splitlines()[0])
+        assert (first["kind"], first["gateway.revision"]) == ("plan", "abc")

@@ -1,0 +1,457 @@
+"""Records as lines of the request log."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.api import Note, Principal
+from gateway.record import Record
+from gateway.serializer import Serializer, rule_text
+from tests.support.records import ALICE, REQUEST_ID, Entry, Facts, attempt, record, step
+
+KEY = b"k" * 32
+TOKEN = b"gAAAAABl-secret_token.of-the-day"
+
+
+def line(told: Record, sequence: int = 1) -> dict[str, Any]:
+    text = Serializer(KEY, 3).line(told, sequence)
+    assert text.endswith(b"}\n")
+    assert text.count(b"\n") == 1
+    fields = orjson.loads(text)
+    assert isinstance(fields, dict)
+    return fields
+
+
+def keyed(value: bytes) -> str:
+    return hmac.new(KEY, value, hashlib.sha256).hexdigest()[:32]
+
+
+# ---- the line
+
+
+def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
+    fields = line(
+        record(
+            target=b"/v2/p-1/images?limit=5",
+            principal=ALICE,
+            request_lines=((b"User-Agent", b"novaclient/1"), (b"Content-Length", b"12")),
+            attempts=[
+                attempt(error="upstream_connect_failed", status=0, first_byte=None),
+                attempt(reused=True),
+            ],
+            global_id="req-11111111-31e7-49b7-b260-868f441e862b",
+            upstream_request_id="req-22222222-31e7-49b7-b260-868f441e862b",
+            bytes_in=12,
+        ),
+        7,
+    )
+    steps = fields.pop("gateway.filters")
+    facts = fields.pop("gateway.facts")
+    assert fields == {
+        "timestamp": "2023-11-14T22:13:20.250Z",
+        "kind": "request",
+        "record_version": 1,
+        "http.request.method": "GET",
+        "http.route": "/v2/{project_id}/images",
+        "http.response.status_code": 200,
+        "http.request.body.size": 12,
+        "http.response.body.size": 870,
+        "url.scheme": "http",
+        "url.path": "/v2/p-1/images",
+        "url.query": "limit=5",
+        "client.address": "198.51.100.9",
+        "network.peer.address": "192.0.2.7",
+        "network.peer.port": 54321,
+        "network.protocol.version": "1.1",
+        "server.address": "api.example",
+        "user_agent.original": "novaclient/1",
+        "user.id": "u-1",
+        "user.name": "alice",
+        "user.roles": ["member", "reader"],
+        "gateway.project.id": "p-1",
+        "gateway.project.name": "demo",
+        "gateway.route": "images",
+        "gateway.request_id": REQUEST_ID,
+        "gateway.global_request_id": "req-11111111-31e7-49b7-b260-868f441e862b",
+        "gateway.upstream.request_id": "req-22222222-31e7-49b7-b260-868f441e862b",
+        "gateway.upstream.name": "compute",
+        "gateway.upstream.address": "127.0.0.1:8774",
+        "gateway.upstream.attempts": [
+            {
+                "upstream": "compute",
+                "address": "127.0.0.1:8774",
+                "reused": False,
+                "connect_ms": 1.0,
+                "total_ms": 3.0,
+                "error": "upstream_connect_failed",
+            },
+            {
+                "upstream": "compute",
+                "address": "127.0.0.1:8774",
+                "reused": True,
+                "connect_ms": 1.0,
+                "first_byte_ms": 2.0,
+                "total_ms": 3.0,
+                "status": 200,
+            },
+        ],
+        "gateway.decision": "forward",
+        "gateway.reason": "passed",
+        "gateway.duration_ms": 12.5,
+        "gateway.chain.in_ms": 1.0,
+        "gateway.chain.out_ms": 0.5,
+        "gateway.revision": "abc123",
+        "gateway.worker": 3,
+        "gateway.sequence": 7,
+    }
+    assert steps == []
+    assert facts == {
+        "method": "GET",
+        "target": "/v2/p-1/images?limit=5",
+        "scheme": "http",
+        "host": "api.example:8080",
+        "client": "198.51.100.9",
+        "peer": "192.0.2.7",
+        "clock": 1_700_000_000.25,
+        "content_length": 12,
+        "headers": {},
+        "principal": {
+            "user_id": "u-1",
+            "user_name": "alice",
+            "project_id": "p-1",
+            "project_name": "demo",
+            "roles": ["member", "reader"],
+            "provider": "",
+        },
+    }
+
+
+def test_a_refusal_names_the_filter_and_the_line_of_the_rule_that_decided() -> None:
+    limiter = Entry("project-limit", "rate_limit", line=20)
+    facts = {"limit": "per-project", "cost": 1}
+    decider = step(
+        limiter, "refuse", "rate_limited", rule=("limits", 2), seconds=0.00025, status=413, facts=facts
+    )
+    passed = step("methods", seconds=0.000_001)
+    fields = line(
+        record(status=413, decision="refuse", reason="rate_limited", decider=decider, steps=[passed, decider])
+    )
+    assert fields["gateway.filter"] == "project-limit"
+    assert fields["gateway.source"] == "gateway.yaml:20:11"
+    assert fields["error.type"] == "rate_limited"
+    assert fields["gateway.filters"] == [
+        {
+            "name": "methods",
+            "type": "methods",
+            "mode": "enforce",
+            "phase": "request",
+            "verdict": "pass",
+            "source": "gateway.yaml:12:7",
+            "ms": 0.001,
+        },
+        {
+            "name": "project-limit",
+            "type": "rate_limit",
+            "mode": "enforce",
+            "phase": "request",
+            "verdict": "refuse",
+            "reason": "rate_limited",
+            "status": 413,
+            "rule": "limits[2]",
+            "source": "gateway.yaml:20:11",
+            "ms": 0.25,
+            "facts": facts,
+        },
+    ]
+
+
+def test_a_pass_says_why_with_its_notes() -> None:
+    notes = [
+        Note("token_accepted", ("providers", 0), {"provider": "static"}),
+        Note("token_optional", (), {}),
+    ]
+    (told,) = line(record(steps=[step("token_auth", note=notes)]))["gateway.filters"]
+    assert told["reason"] == "token_accepted"
+    assert told["rule"] == "providers[0]"
+    assert told["facts"] == {"provider": "static"}
+    assert told["notes"] == [{"reason": "token_optional", "source": "gateway.yaml:12:7"}]
+
+
+def test_a_refusal_keeps_its_own_reason_beside_notes() -> None:
+    notes = [Note("token_optional", (), {"seen": True})]
+    (told,) = line(record(steps=[step("x", "refuse", "token_missing", status=401, note=notes)]))[
+        "gateway.filters"
+    ]
+    assert told["reason"] == "token_missing"
+    assert told["notes"] == [
+        {"reason": "token_optional", "source": "gateway.yaml:12:7", "facts": {"seen": True}}
+    ]
+
+
+def test_a_shadow_filter_is_marked() -> None:
+    shadow = step(Entry("try", "methods", "shadow"), "refuse", "method_not_allowed", status=405)
+    (told,) = line(record(steps=[shadow]))["gateway.filters"]
+    assert told["shadow"] is True
+    (told,) = line(record(steps=[step("methods")]))["gateway.filters"]
+    assert "shadow" not in told
+
+
+def test_one_entry_with_two_outcomes_is_told_twice() -> None:
+    entry = Entry("headers")
+    serializer = Serializer(KEY, 0)
+    for verdict, phase in (("pass", "request"), ("error", "response"), ("pass", "request")):
+        fields = orjson.loads(serializer.line(record(steps=[step(entry, verdict, phase=phase)]), 1))
+        assert (fields["gateway.filters"][0]["verdict"], fields["gateway.filters"][0]["phase"]) == (
+            verdict,
+            phase,
+        )
+
+
+def test_an_exchange_without_an_answer_has_no_status() -> None:
+    fields = line(record(status=0, decision="abort", reason="client_disconnected", route_template=None))
+    assert "http.response.status_code" not in fields
+    assert "http.route" not in fields
+    assert fields["error.type"] == "client_disconnected"
+
+
+def test_an_unknown_method_is_other_and_keeps_its_name() -> None:
+    fields = line(record(method="BREW"))
+    assert fields["http.request.method"] == "_OTHER"
+    assert fields["http.request.method_original"] == "BREW"
+    assert fields["gateway.facts"]["method"] == "BREW"
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("a.example:80", "a.example"),
+        ("[2001:db8::1]:80", "2001:db8::1"),
+        ("u:pw@a.example", "a.example"),
+        ("", ""),
+    ],
+)
+def test_the_server_address_is_the_host_alone(host: str, name: str) -> None:
+    fields = line(record(host=host))
+    assert fields["server.address"] == name
+    assert "pw" not in json.dumps(fields)
+
+
+def test_facts_hold_the_declared_headers_and_no_others() -> None:
+    lines = (
+        (b"X-Trace", b"on"),
+        (b"x-tag", b"one"),
+        (b"X-Tag", b"tw\xf6"),
+        (b"Content-Type", b"application/json"),
+        (b"X-Auth-Token", TOKEN),
+    )
+    facts = line(record(request_lines=lines, plan_facts=Facts((b"x-tag", b"x-auth-token", b"absent"))))[
+        "gateway.facts"
+    ]
+    assert facts["headers"] == {"x-tag": ["one", "tw\xf6"], "x-auth-token": {"hash": keyed(TOKEN)}}
+    assert facts["content_type"] == "application/json"
+
+
+def test_each_record_is_told_by_the_declarations_of_its_own_plan() -> None:
+    serializer = Serializer(KEY, 0)
+    lines = ((b"X-Tag", b"one"),)
+    told = [
+        orjson.loads(serializer.line(record(request_lines=lines, plan_facts=Facts(names)), 1))[
+            "gateway.facts"
+        ]["headers"]
+        for names in ((), (b"x-tag",), ())
+    ]
+    assert told == [{}, {"x-tag": "one"}, {}]
+
+
+def test_a_content_length_that_is_no_number_is_told_as_text() -> None:
+    for value in (b"12a", b"9" * 5000, b"-1"):
+        facts = line(record(request_lines=((b"Content-Length", value),)))["gateway.facts"]
+        assert facts["content_length"] == value.decode()
+
+
+# ---- secrets
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target": b"/v2/" + TOKEN + b"/images"},
+        {"target": b"/v2/x?q=" + TOKEN},
+        {"target": b"/v2/" + TOKEN.replace(b"s", b"%73")},
+        {"host": TOKEN.decode()},
+        {"method": TOKEN.decode()},
+        {"request_lines": ((b"X-Auth-Token", TOKEN), (b"User-Agent", b"curl " + TOKEN))},
+        {"request_lines": ((b"X-Auth-Token", TOKEN), (b"X-Tag", TOKEN))},
+        {"principal": Principal(TOKEN.decode(), TOKEN.decode(), roles=(TOKEN.decode(),))},
+        {"steps": [step("x", "refuse", "token_invalid", facts={"said": TOKEN.decode(), TOKEN.decode(): 1})]},
+        {"steps": [step("x", "refuse", "a", note=[Note("b", (), {"said": ["-" + TOKEN.decode()]})])]},
+        {"upstream_request_id": TOKEN.decode()},
+    ],
+)
+def test_a_token_is_nowhere_in_the_line(changes: Mapping[str, Any]) -> None:
+    told = record(
+        **{"request_lines": ((b"x-auth-token", TOKEN),), "plan_facts": Facts((b"x-tag",)), **changes}
+    )
+    text = Serializer(KEY, 0).line(told, 1)
+    assert TOKEN not in text
+    assert orjson.loads(text)["gateway.request_id"] == REQUEST_ID
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        (b"Authorization", b"Bearer abcdef0123456789", b"abcdef0123456789"),
+        (b"Cookie", b"a=1; session=abcdef0123456789", b"abcdef0123456789"),
+        (b"Api-Key", b"abcdef0123456789", b"abcdef0123456789"),
+    ],
+)
+def test_a_credential_inside_a_field_is_found_again_in_the_path(
+    name: bytes, value: bytes, secret: bytes
+) -> None:
+    fields = line(record(target=b"/x/" + secret, request_lines=((name, value),)))
+    assert fields["url.path"] == "/x/[redacted]"
+    assert fields["gateway.facts"]["redacted"] is True
+
+
+def test_a_token_that_reads_like_a_field_leaves_the_record_whole() -> None:
+    for token in (
+        b"2023-11-14T22",
+        b"request_id",
+        b"gateway.",
+        b'"kind":"request"',
+        b"passed,...",
+        b"record_version",
+    ):
+        fields = line(record(target=b"/x/" + token, request_lines=((b"X-Auth-Token", token),)))
+        assert fields["timestamp"] == "2023-11-14T22:13:20.250Z"
+        assert fields["gateway.request_id"] == REQUEST_ID
+        assert fields["url.path"] == "/x/[redacted]"
+
+
+def test_secret_query_keys_are_redacted_in_the_facts_too() -> None:
+    fields = line(record(target=b"/x?token=abc&limit=1"))
+    assert fields["url.query"] == "token=[redacted]&limit=1"
+    assert fields["gateway.facts"]["target"] == "/x?token=[redacted]&limit=1"
+    assert fields["gateway.facts"]["redacted"] is True
+
+
+HEADERS = st.sampled_from(
+    [b"X-Auth-Token", b"authorization", b"Cookie", b"X-Service-Token", b"X-Api-Key", b"X-Subject-Token"]
+)
+# No vocabulary of ours is among these, so that a hit in the line can only be a leak.
+SECRETS = st.binary(min_size=6, max_size=24).map(lambda tail: b"\xa7Q7" + tail.strip() + b"zQ!7")
+
+
+@settings(max_examples=300)
+@given(
+    target=st.binary(max_size=60),
+    headers=st.lists(
+        st.tuples(st.one_of(HEADERS, st.binary(max_size=12)), st.binary(max_size=30)), max_size=5
+    ),
+    name=HEADERS,
+    secret=SECRETS,
+    where=st.integers(0, 3),
+    text=st.text(max_size=20),
+)
+def test_any_bytes_give_one_valid_line_without_any_secret(
+    target: bytes,
+    headers: list[tuple[bytes, bytes]],
+    name: bytes,
+    secret: bytes,
+    where: int,
+    text: str,
+) -> None:
+    if where & 1:
+        target += secret
+    lines = [*headers, (name, secret)]
+    if where & 2:
+        lines.append((b"User-Agent", b"x " + secret))
+    told = record(
+        target=target,
+        method=text,
+        host=text,
+        client=text,
+        request_lines=tuple(lines),
+        plan_facts=Facts((b"user-agent", name.lower(), *(field.lower() for field, _ in headers))),
+        steps=[step("x", note=[Note("passed", (), {text: text})])],
+    )
+    written = Serializer(KEY, 0).line(told, 1)
+    assert written.endswith(b"\n")
+    assert len(written.splitlines()) == 1
+    assert len(written.decode("utf-8").splitlines()) == 1
+    fields = json.loads(written)
+    assert fields["gateway.sequence"] == 1
+    assert "gateway.record_error" not in fields
+    everything = json.dumps(fields, ensure_ascii=False)
+    for form in (secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace")):
+        assert form not in everything
+        assert json.dumps(form, ensure_ascii=False)[1:-1] not in everything
+    assert b"Q!7" not in written
+
+
+# ---- text that could do harm
+
+
+def test_bytes_that_do_not_print_are_escaped() -> None:
+    fields = line(
+        record(target=b"/\xff\x1b[31m/\xc3\xa9\xe2\x80\xa8", request_lines=((b"User-Agent", b"a\tb\x9b"),))
+    )
+    assert fields["url.path"] == "/\\xff\\x1b[31m/\xe9\\u2028"
+    assert fields["user_agent.original"] == "a\\tb\\x9b"
+    assert fields["gateway.facts"]["target"].encode("latin-1") == b"/\xff\x1b[31m/\xc3\xa9\xe2\x80\xa8"
+
+
+def test_no_control_character_stands_in_the_line_as_it_is() -> None:
+    risky = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)))
+    text = Serializer(KEY, 0).line(record(host=risky), 1)
+    assert text.decode().rstrip("\n").isprintable()
+    assert orjson.loads(text)["gateway.facts"]["host"] == risky
+
+
+class Odd:
+    def __str__(self) -> str:
+        return "odd"
+
+
+def test_whatever_a_filter_tells_becomes_json() -> None:
+    cycle: list[object] = []
+    cycle.append(cycle)
+    told: dict[Any, object] = {
+        "surrogate": "\ud800",
+        "huge": 2**70,
+        "object": Odd(),
+        5: {"a"},
+        "cycle": cycle,
+        "nan": float("nan"),
+    }
+    (step_told,) = line(record(steps=[step("x", note=[Note("passed", (), told)])]))["gateway.filters"]
+    assert step_told["facts"]["surrogate"] == "\\ud800"
+    assert step_told["facts"]["huge"] == str(2**70)
+    assert step_told["facts"]["object"] == "odd"
+    assert step_told["facts"]["5"] == ["a"]
+
+
+def test_a_record_that_cannot_be_told_says_so() -> None:
+    class Broken(Entry):
+        def source(self, rule: Any) -> str:
+            raise RuntimeError("no")
+
+    fields = line(record(steps=[step(Broken("x"))]), 9)
+    assert fields["gateway.record_error"] == "RuntimeError"
+    assert fields["gateway.request_id"] == REQUEST_ID
+    assert fields["gateway.sequence"] == 9
+
+
+def test_rules_are_written_as_people_write_them() -> None:
+    assert rule_text(()) == ""
+    assert rule_text(("limits", 2, "rate")) == "limits[2].rate"
+
+
+# ---- the writer
