@@ -165,7 +165,8 @@ async def test_an_exchange_that_outlasts_the_drain_is_cut_off_and_recorded() -> 
     ):
         assert not await gateway.gateway.stop(0.05)
         assert not await client.fill()
-        assert (await gateway.record())["gateway.decision"] == "abort"
+        record = await gateway.record()
+        assert (record["gateway.decision"], record["gateway.reason"]) == ("abort", "gateway_stopped")
 
 
 # ---- signals
@@ -193,13 +194,13 @@ async def draining(directory: Path) -> AsyncIterator[tuple[Process, Client, Conv
                 yield process, client, conversation
 
 
-def outcome(process: Process) -> tuple[bool, list[tuple[int | None, str]]]:
-    """Whether the drain was clean, and for each record its status, None where nothing was sent, and decision."""
+def outcome(process: Process) -> tuple[bool, list[tuple[int | None, str, str]]]:
+    """Whether the drain was clean, and for each record its status, None where nothing was sent, decision and reason."""
     told = json.loads(process.stderr.splitlines()[-1])
     assert told["event"] == "stopped"
     lines = [json.loads(line) for line in process.stdout.splitlines()]
     return told["clean"], [
-        (line.get("http.response.status_code"), line["gateway.decision"])
+        (line.get("http.response.status_code"), line["gateway.decision"], line["gateway.reason"])
         for line in lines
         if "gateway.request_id" in line
     ]
@@ -214,7 +215,7 @@ async def test_sigterm_lets_an_upload_end_and_leaves_with_status_0(tmp_path: Pat
         answer = await client.answer("POST")
         assert (answer.status, answer.body, answer.get("Connection")) == (200, b"ok", "close")
         assert await process.ends() == 0
-    assert outcome(process) == (True, [(200, "forward")])
+    assert outcome(process) == (True, [(200, "forward", "passed")])
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
@@ -224,4 +225,4 @@ async def test_a_second_signal_cuts_the_drain_short(tmp_path: Path, second: sign
         assert await process.ends() == 0
         assert not await client.fill()
         assert not await conversation.fill()
-    assert outcome(process) == (False, [(None, "abort")])
+    assert outcome(process) == (False, [(None, "abort", "gateway_stopped")])

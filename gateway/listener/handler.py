@@ -908,6 +908,9 @@ class Handler:
         if run is not None:
             run.finish()
         self._publish()
+        if leg is not None:
+            leg.forget_owner()
+            self._leg = None
         if not aborted:
             self._connection.exchange_over(keep_alive=not self._close, linger=linger)
         else:

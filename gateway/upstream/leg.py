@@ -35,6 +35,18 @@ class LegOwner(Protocol):
         """The exchange with the upstream is over; `reason` is a reason code."""
 
 
+class _Nobody:
+    """The owner of a leg that is over."""
+
+    def on_leg_ready(self) -> None: ...
+    def on_leg_progress(self) -> None: ...
+    def on_leg_writable(self) -> None: ...
+    def on_leg_failure(self, reason: str) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Leg:
     """Sends one request to a pool and hands its answer to `owner`."""
 
@@ -221,6 +233,10 @@ class Leg:
             self._pool.give_back(self._endpoint, connection)
         else:
             connection.abort()
+
+    def forget_owner(self) -> None:
+        """Breaks the circle with the owner, so that both go when their exchange does and not at a collection."""
+        self._owner = _NOBODY
 
     def _record(self, error: str | None) -> None:
         connection = self.connection

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 from typing import Any, Protocol
 from unittest import mock
+from urllib.parse import unquote
 
 from gateway.demo.metadata_api import serve
 from gateway.demo.sample import MEMBER_TOKEN, SAMPLE_IMAGE, SAMPLE_PROJECT
@@ -226,11 +227,11 @@ def deploying(directory: Path, database: bytes) -> Deploy:
 
 
 def leaked(secrets: set[str], text: str) -> list[str]:
-    """The secrets that stand in the lines of a log, escaped as JSON or not."""
-    plain = "\0".join(
-        word for line in text.splitlines() if line.startswith("{") for word in _texts(json.loads(line))
-    )
-    return sorted(secret for secret in secrets if secret in text or secret in plain)
+    """The secrets that stand in the lines of a log: as they are, escaped as JSON, or percent-encoded."""
+    words = [word for line in text.splitlines() if line.startswith("{") for word in _texts(json.loads(line))]
+    plain = "\0".join(words)
+    forms = (text, plain, unquote(plain))
+    return sorted(secret for secret in secrets if any(secret in form for form in forms))
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -35,6 +35,8 @@ def test_an_edit_that_finds_nothing_is_an_error() -> None:
 def test_a_leak_is_seen_in_whatever_spelling(secret: str) -> None:
     line = json.dumps({"facts": {"headers": [f"x {secret} y"]}})
     assert leaked({secret, "another-token"}, f"{line}\n") == [secret]
+    encoded = json.dumps({"url.path": "/" + "".join(f"%{byte:02X}" for byte in secret.encode())})
+    assert leaked({secret}, encoded) == [secret]
     assert leaked({secret}, json.dumps({"facts": {"hash": "0f"}})) == []
 
 

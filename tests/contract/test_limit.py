@@ -272,7 +272,7 @@ async def test_a_limit_of_the_core_comes_before_every_filter(deploy: Deploy) -> 
         made_here(
             answer,
             413,
-            '{"overLimit": {"code": 413, "message": "The request body is too large."}}',
+            '{"overLimit": {"code": 413, "message": "Request body is too large."}}',
             closes=True,
         )
         record = await site.decided(answer, "request_too_large")
