@@ -100,18 +100,12 @@ class Run:
     called at most once.
     """
 
-    __slots__ = (
-        "_chain",
-        "_exchange",
-        "_not_outward",
-        "_passed",
-        "_render",
-        "_report",
-        "_shadow",
-        "_shadow_tasks",
-        "decider",
-        "steps",
-    )
+    # Most runs leave these as they are.
+    _passed = 0
+    _not_outward: set[int] | None = None
+    _shadow: ShadowExchange | None = None
+    _shadow_tasks: list[asyncio.Task[None]] | None = None
+    decider: Step | None = None
 
     def __init__(
         self,
@@ -124,12 +118,12 @@ class Run:
         self._exchange = exchange
         self._render = render
         self._report = report
-        self._passed = 0
-        self._not_outward: set[int] | None = None
-        self._shadow: ShadowExchange | None = None
-        self._shadow_tasks: list[asyncio.Task[None]] | None = None
         self.steps: list[Step] = []
-        self.decider: Step | None = None
+
+    @property
+    def sees_answers(self) -> bool:
+        """Whether any filter looks at answers."""
+        return self._chain.outward
 
     # ---- inward
 

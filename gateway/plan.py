@@ -37,11 +37,17 @@ T = TypeVar("T")
 
 
 class PlannedRoute(NamedTuple):
-    """A route ready for use: what filters see of it, its chain, and how its target is judged."""
+    """A route ready for use.
+
+    info     what filters see of it
+    lenient  whether a target that could be read in two ways is forwarded
+    host     the Host that its upstream sees: None is the client's, b"" the endpoint's own
+    """
 
     info: Route
     chain: Chain
     lenient: bool
+    host: bytes | None
 
 
 class Plan:
@@ -49,6 +55,7 @@ class Plan:
 
     __slots__ = (
         "_release",
+        "body_limit",
         "chain",
         "configuration",
         "entries",
@@ -63,6 +70,7 @@ class Plan:
         "router",
         "trusted",
         "via",
+        "via_line",
     )
 
     def __init__(
@@ -89,6 +97,7 @@ class Plan:
         )
         self._release = release
         self.renderer = Renderer(configuration.faults)
+        self.body_limit = configuration.limits.body
         self.trusted = Trust([str(network) for network in configuration.trusted_proxies])
         self.forwarding = Forwarding(configuration.forwarded, self.trusted)
         # What never crosses, and what is written anew for the upstream.
@@ -99,6 +108,10 @@ class Plan:
         comment = f"Weir/{__version__}" if configuration.via.comment else None
         self.via: Mapping[str, bytes] = {
             version: member(version, self.pseudonym.decode("latin-1"), comment) for version in ("1.0", "1.1")
+        }
+
+        self.via_line: Mapping[str, bytes] = {
+            version: b"Via: " + value for version, value in self.via.items()
         }
 
     def render(self, fault: Fault, exchange: Exchange) -> Response:
@@ -208,8 +221,12 @@ class _Builder:
         specs: list[RouteSpec] = []
         for route in configuration.routes:
             chain = Chain((*common, *self._chain(route.filters)))
+            host = configuration.upstreams[route.upstream].host
             planned = PlannedRoute(
-                Route(route.name, route.path, route.upstream), chain, route.target == "lenient"
+                Route(route.name, route.path, route.upstream),
+                chain,
+                route.target == "lenient",
+                None if host == "keep" else b"" if host == "upstream" else host.encode("latin-1"),
             )
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))

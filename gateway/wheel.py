@@ -12,10 +12,14 @@ FAR = float("inf")
 
 
 class Timed(Protocol):
-    """What the wheel turns: `deadline` in the loop's seconds, `filed` the wheel's own mark."""
+    """What the wheel turns.
+
+    deadline  on the loop's clock, FAR for none
+    filed     the wheel's own: when it will look at the item next; `file` does nothing for a later deadline
+    """
 
     deadline: float
-    filed: int
+    filed: float
 
     def on_deadline(self, now: float) -> None:
         """Called once `deadline` has passed; sets a later one, or FAR, or ends the item."""
@@ -23,8 +27,6 @@ class Timed(Protocol):
 
 class Wheel:
     """Turns every `resolution` seconds while anything is filed."""
-
-    NOT_FILED = 1 << 62
 
     __slots__ = ("_closed", "_handle", "_loop", "_resolution", "_slots")
 
@@ -40,9 +42,10 @@ class Wheel:
         if item.deadline == FAR or self._closed:
             return
         slot = int(item.deadline / self._resolution) + 1
-        if slot >= item.filed:
+        at = slot * self._resolution
+        if at >= item.filed:
             return
-        item.filed = slot
+        item.filed = at
         self._slots.setdefault(slot, []).append(item)
         if self._handle is None:
             self._handle = self._loop.call_later(self._resolution, self._turn)
@@ -52,10 +55,11 @@ class Wheel:
         now = self._loop.time()
         current = int(now / self._resolution)
         for slot in sorted(slot for slot in self._slots if slot <= current):
+            at = slot * self._resolution
             for item in self._slots.pop(slot):
-                if item.filed != slot:
+                if item.filed != at:
                     continue  # filed again, in an earlier slot
-                item.filed = self.NOT_FILED
+                item.filed = FAR
                 if item.deadline <= now:
                     item.on_deadline(now)
                 self.file(item)

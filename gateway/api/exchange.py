@@ -88,7 +88,6 @@ class Exchange:
 
     def __init__(
         self,
-        *,
         method: str,
         target: bytes,
         path: str,

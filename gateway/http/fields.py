@@ -46,23 +46,21 @@ class Fields:
         )
         self._index: dict[bytes, bytes | list[bytes]] | None = None
 
+    @classmethod
+    def over(cls, lines: list[RawField]) -> "Fields":
+        """Fields over a list that nobody else changes from now on; it is not copied."""
+        fields = cls(())
+        fields._lines = lines
+        return fields
+
     def index(self) -> dict[bytes, bytes | list[bytes]]:
         """Lower-case name -> value, or the list of values where the name is repeated."""
         index = self._index
         if index is None:
-            index = {}
             fold = folded
-            for name, value in self._lines:
-                key = fold[name]
-                if key in index:
-                    seen = index[key]
-                    if isinstance(seen, list):
-                        seen.append(value)
-                    else:
-                        index[key] = [seen, value]
-                else:
-                    index[key] = value
-            self._index = index
+            lines = self._lines
+            once: dict[bytes, bytes | list[bytes]] = {fold[name]: value for name, value in lines}
+            self._index = index = once if len(once) == len(lines) else _with_repeats(lines)
         return index
 
     def get(self, name: str | bytes, default: str | None = None) -> str | None:
@@ -178,6 +176,21 @@ class Fields:
     def __repr__(self) -> str:
         # Values may be credentials: a repr that ends in a log shows names only.
         return f"Fields({[name.decode('latin-1') for name, _ in self._lines]})"
+
+
+def _with_repeats(lines: Iterable[RawField]) -> dict[bytes, bytes | list[bytes]]:
+    index: dict[bytes, bytes | list[bytes]] = {}
+    for name, value in lines:
+        key = folded[name]
+        if key in index:
+            seen = index[key]
+            if isinstance(seen, list):
+                seen.append(value)
+            else:
+                index[key] = [seen, value]
+        else:
+            index[key] = value
+    return index
 
 
 class Overlay(Fields):

@@ -15,9 +15,31 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
+class _StatusLines(dict[tuple[int, bytes], bytes]):
+    """A bounded memo: upstreams use a few statuses, and the usual phrases."""
+
+    def __missing__(self, key: tuple[int, bytes]) -> bytes:
+        status, phrase = key
+        line = b"HTTP/1.1 %d %b\r\n" % (status, phrase or _PHRASES.get(status, b""))
+        if len(self) < 256:
+            self[key] = line
+        return line
+
+
+_status_lines: Final = _StatusLines()
+
+
 def status_line(status: int, phrase: bytes = b"") -> bytes:
     """The status line, in our own version whatever the upstream's was (RFC 9112 section 2.3)."""
-    return b"HTTP/1.1 %d %b\r\n" % (status, phrase or _PHRASES.get(status, b""))
+    return _status_lines[status, phrase]
+
+
+def field_section(lines: Iterable[RawField], drop: Collection[bytes], ours: Iterable[bytes]) -> bytes:
+    """The lines not named in `drop` (lower case), then ours without their ends, at least one; and the empty line."""
+    fold = folded
+    kept = [b": ".join(line) for line in lines if fold[line[0]] not in drop]
+    kept += ours
+    return b"\r\n".join(kept) + b"\r\n\r\n"
 
 
 def field_lines(lines: Iterable[RawField], drop: Collection[bytes]) -> bytes:

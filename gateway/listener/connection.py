@@ -28,7 +28,8 @@ from gateway.listener.parser import (
     classify,
     make_parser,
 )
-from gateway.wheel import FAR, Wheel
+from gateway.plan import Plan
+from gateway.wheel import FAR
 
 if TYPE_CHECKING:
     from gateway.listener.listener import Listener
@@ -64,6 +65,7 @@ class Connection(asyncio.Protocol):
         "_unread",
         "deadline",
         "filed",
+        "forwarded",
         "handler",
         "lingering",
         "listener",
@@ -84,7 +86,9 @@ class Connection(asyncio.Protocol):
         self.peer = Peer("", 0, "http")
         self.handler: Handler | None = None
         self.deadline = FAR
-        self.filed = Wheel.NOT_FILED
+        self.filed = FAR
+        # What the upstream is told of this client, for the plan and the host it was worked out for.
+        self.forwarded: tuple[Plan | None, str, list[bytes]] = (None, "", [])
         self.write_paused = False
         self.lingering = False
         self._queue: deque[Queued] = deque()
@@ -343,7 +347,9 @@ class Connection(asyncio.Protocol):
         if transport is None:
             return
         if keep_alive and not self._eof:
-            self._wait(self.listener.plan.configuration.timeouts.idle)
+            self.deadline = self.loop.time() + self.listener.idle_timeout
+            if self.deadline < self.filed:
+                self.listener.wheel.file(self)
             if not self._advancing:
                 self._advance()
             return

@@ -9,7 +9,8 @@ before the request has ended.
 
 import asyncio
 from collections.abc import Awaitable
-from time import perf_counter, time
+from collections.abc import Set as AbstractSet
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from gateway.api.body import Body, too_large
@@ -21,7 +22,7 @@ from gateway.http import request_id as request_ids
 from gateway.http.date import http_date
 from gateway.http.fields import Fields, RawField
 from gateway.http.framing import Problem, content_length, dropped
-from gateway.listener.head import HTTP_11, VERSIONS, Opened, open_exchange
+from gateway.listener.head import HTTP_11, VERSIONS, open_exchange
 from gateway.listener.parser import EMPTY_PAYLOAD, RawRequestMessage, StreamReader
 from gateway.plan import PlannedRoute
 from gateway.record import Record
@@ -55,6 +56,8 @@ ANSWER_TOO_LARGE: Final = Fault(
 )
 
 _BODILESS: Final = (204, 304)
+_SPECIAL: Final = frozenset((b"content-length", b"expect", b"max-forwards", b"x-openstack-request-id"))
+"""Request fields that take more than to be passed on."""
 _SINGLETONS: Final = (b"date", b"x-compute-request-id", b"x-openstack-request-id")
 
 
@@ -95,111 +98,73 @@ class AnswerBody(Body):
 class Handler:
     """One exchange on one connection. Ends with `_finish`, whatever happens, exactly once."""
 
-    __slots__ = (
-        "_bytes_in",
-        "_bytes_out",
-        "_chain_in",
-        "_chain_out",
-        "_chunked_out",
-        "_clock",
-        "_close",
-        "_collector",
-        "_connection",
-        "_continue_at",
-        "_decision",
-        "_done",
-        "_exchange",
-        "_expects",
-        "_global_id",
-        "_last_body_at",
-        "_leg",
-        "_loop",
-        "_message",
-        "_method",
-        "_outward_begun",
-        "_plan",
-        "_planned",
-        "_prefix",
-        "_read_ahead",
-        "_reason",
-        "_request_id",
-        "_run",
-        "_sent_head",
-        "_started",
-        "_status",
-        "_task",
-        "_total_at",
-        "_trusted",
-        "_upstream_body",
-        "_upstream_id",
-        "_version",
-        "_write_blocked_at",
-        "payload",
-    )
+    # What most exchanges leave as it is belongs to the class: an exchange begins with a few stores.
+    _message: RawRequestMessage | None = None
+    _method = ""
+    _version: tuple[int, int] = HTTP_11
+    _exchange: Exchange | None = None
+    _planned: PlannedRoute | None = None
+    _run: Run | None = None
+    _leg: Leg | None = None
+    _task: asyncio.Task[None] | None = None
+    _collector: asyncio.Future[None] | None = None
+    _prefix: list[bytes] | None = None
+    _read_ahead: list[bytes] | None = None
+    _expects = False
+    _trusted = False
+    _global_id: str | None = None
+    _upstream_id: str | None = None
+    _close = True
+    _outward_begun = False
+    _sent_head = False
+    _chunked_out = False
+    _upstream_body: Body | None = None
+    _done = False
+    _status = 0
+    _decision = "refuse"
+    _reason = "passed"
+    _bytes_in = 0
+    _bytes_out = 0
+    _chain_in = 0.0
+    _chain_out = 0.0
+    _total_at = FAR
+    _continue_at = FAR
+    _last_body_at = 0.0
+    _write_blocked_at = FAR
+    payload: StreamReader = EMPTY_PAYLOAD
 
     def __init__(self, connection: "Connection", clock: Instant) -> None:
         self._connection = connection
+        self._listener = listener = connection.listener
         self._loop = connection.loop
-        listener = connection.listener
         self._plan = listener.plan
         self._clock = clock
-        self._started = perf_counter()
         self._request_id = listener.request_ids.next()
-        self._message: RawRequestMessage | None = None
-        self.payload: StreamReader = EMPTY_PAYLOAD
-        self._method = ""
-        self._version = HTTP_11
-        self._exchange: Exchange | None = None
-        self._planned: PlannedRoute | None = None
-        self._run: Run | None = None
-        self._leg: Leg | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._collector: asyncio.Future[None] | None = None
-        self._prefix: list[bytes] = []
-        self._read_ahead: list[bytes] = []
-        self._expects = False
-        self._trusted = False
-        self._global_id: str | None = None
-        self._upstream_id: str | None = None
-        self._close = True
-        self._outward_begun = False
-        self._sent_head = False
-        self._chunked_out = False
-        self._upstream_body: Body | None = None
-        self._done = False
-        self._status = 0
-        self._decision = "refuse"
-        self._reason = "passed"
-        self._bytes_in = 0
-        self._bytes_out = 0
-        self._chain_in = 0.0
-        self._chain_out = 0.0
-        self._total_at = FAR
-        self._continue_at = FAR
-        self._last_body_at = 0.0
-        self._write_blocked_at = FAR
 
     # ---- the head
 
     def begin(self, message: RawRequestMessage, payload: StreamReader) -> None:
         """Judges the head, runs the chain inward, and goes on by its verdict."""
         self._message = message
-        self.payload = payload
         self._method = message.method
-        self._version = version = (message.version.major, message.version.minor)
-        if payload.is_eof():
+        self._version = message.version
+        if payload is EMPTY_PAYLOAD:
+            body = Body()
+        elif payload.is_eof():
             data = payload.read_nowait()
             self._bytes_in = len(data)
+            self.payload = payload
             body = Body(data)
         else:
             self._last_body_at = self._loop.time()
+            self.payload = payload
             body = StreamedBody(self, content_length(message.raw_headers))
         opened = open_exchange(
             self._plan,
             self._connection.peer,
             method=message.method,
             raw_target=message.path.encode("utf-8", "surrogateescape"),
-            version=version,
+            version=message.version,
             lines=message.raw_headers,
             body=body,
             request_id=self._request_id,
@@ -207,37 +172,45 @@ class Handler:
         )
         if isinstance(opened, Problem):
             self.refuse_head(opened)
-            return
-        self._enter(opened)
+        else:
+            self._enter(message, *opened)
 
-    def _enter(self, opened: Opened) -> None:
-        message = self._message
-        assert message is not None
-        exchange, planned = opened.exchange, opened.planned
+    def _enter(
+        self,
+        message: RawRequestMessage,
+        exchange: Exchange,
+        planned: PlannedRoute | None,
+        allow: tuple[str, ...] | None,
+        trusted: bool,
+        expects: bool,
+    ) -> None:
+        listener = self._listener
         self._exchange = exchange
-        self._planned = planned
-        self._trusted = opened.trusted
-        self._expects = opened.expects and exchange.request.body.complete is None
-        self._close = (
-            message.should_close
-            or message.upgrade
-            or self._version != HTTP_11
-            or self._connection.listener.draining
-        )
-        chain = planned.chain if planned is not None else self._plan.chain
-        self._run = run = Run(chain, exchange, self._plan.render, self._connection.listener.report_bug)
+        self._trusted = trusted
+        if expects and exchange.request.body.complete is None:
+            self._expects = True
+        if planned is not None:
+            self._planned = planned
+            chain = planned.chain
+        else:
+            chain = self._plan.chain
+        self._close = message.should_close or message.upgrade or self._version != HTTP_11 or listener.draining
+        self._run = run = Run(chain, exchange, self._plan.render, listener.report_bug)
+        if not chain.entries:
+            self._judged(None, allow)
+            return
         verdict = run.inward()
         if verdict is None or isinstance(verdict, (Fault, Response)):
-            self._chain_in = perf_counter() - self._started
-            self._judged(verdict, opened.allow)
+            self._chain_in = monotonic() - self._clock.monotonic
+            self._judged(verdict, allow)
         else:
             self._set_deadline()
-            self._task = spawn(self._await_inward(verdict, opened.allow), name="filters inward")
+            self._task = spawn(self._await_inward(verdict, allow), name="filters inward")
 
     async def _await_inward(self, pending: Awaitable[Verdict], allow: tuple[str, ...] | None) -> None:
         verdict = await pending
         self._task = None
-        self._chain_in = perf_counter() - self._started
+        self._chain_in = monotonic() - self._clock.monotonic
         if not self._done:
             self._judged(verdict, allow)
 
@@ -304,7 +277,8 @@ class Handler:
 
     async def collect(self, limit: int) -> bytes:
         """The whole request body for a filter that asks; the client is told to send it, if it waits."""
-        size = sum(map(len, self._prefix))
+        prefix = self._prefix = self._prefix or []
+        size = sum(map(len, prefix))
         if self._expects:
             self._send_continue()
         while True:
@@ -312,13 +286,12 @@ class Handler:
             if chunk:
                 self._bytes_in += len(chunk)
                 size += len(chunk)
-                self._prefix.append(chunk)
+                prefix.append(chunk)
             if size > limit:
                 raise too_large(limit)
             if self.payload.at_eof():
-                whole = b"".join(self._prefix)
-                self._prefix.clear()
-                return whole
+                self._prefix = None
+                return b"".join(prefix)
             if not chunk:
                 self._collector = self._loop.create_future()
                 try:
@@ -344,7 +317,7 @@ class Handler:
             while True:
                 if self._prefix:
                     chunk = b"".join(self._prefix)
-                    self._prefix.clear()
+                    self._prefix = None
                 else:
                     chunk = payload.read_nowait()
                     self._bytes_in += len(chunk)
@@ -386,8 +359,7 @@ class Handler:
         exchange, planned = self._exchange, self._planned
         assert exchange is not None and planned is not None
         body = exchange.request.body
-        upstream = self._plan.configuration.upstreams[planned.info.upstream]
-        pool = self._connection.listener.pools[planned.info.upstream]
+        pool = self._listener.pools[planned.info.upstream]
         whole = body.complete
         if whole is not None and body.wrappers:
             try:
@@ -396,27 +368,31 @@ class Handler:
                 self._refuse_late(refused.fault)
                 return
             body.wrappers = ()
-        self._total_at = self._loop.time() + upstream.timeouts.total
-        own_host = upstream.host != "keep" or not exchange.host
+        host = planned.host
+        if host is None and not exchange.host:
+            host = b""
         chunked = whole is None and body.length is None
-        line, rest = self._request_head(exchange, whole, chunked=chunked, own_host=own_host)
+        line, rest = self._request_head(exchange, whole, chunked=chunked, own_host=host is not None)
         self._leg = leg = Leg(pool, self, self._loop)
-        if whole is not None and len(whole) <= ONE_WRITE:
-            rest += whole
-        elif whole is not None:
-            self._prefix.append(whole)
-            self.payload = EMPTY_PAYLOAD
-        if whole is None and self._expects:
-            self._continue_at = self._loop.time() + CONTINUE_AFTER
-        host = upstream.host if upstream.host not in ("keep", "upstream") else None
-        leg.start(
-            line,
-            rest,
-            host=(host or "") if own_host else None,
-            method=self._method,
-            whole=whole is not None and len(whole) <= ONE_WRITE,
-            chunked=chunked,
-        )
+        in_one = whole is not None and len(whole) <= ONE_WRITE
+        if whole:
+            if in_one:
+                rest += whole
+            else:
+                self._prefix = [whole]
+                self.payload = EMPTY_PAYLOAD
+        leg.start(line, rest, host=host, method=self._method, whole=in_one, chunked=chunked)
+        now = self._loop.time()
+        self._total_at = now + pool.total
+        if in_one:
+            # Nothing but the upstream is waited for.
+            connection = self._connection
+            connection.deadline = now + pool.soonest
+            if connection.deadline < connection.filed:
+                self._listener.wheel.file(connection)
+            return
+        if self._expects:
+            self._continue_at = now + CONTINUE_AFTER
         if leg.connection is not None:
             self._pump()
         self._set_deadline()
@@ -428,44 +404,56 @@ class Handler:
         plan = self._plan
         fields = exchange.request.headers
         index = fields.index()
-        drop: set[bytes] | frozenset[bytes] = plan.request_drop
-        extra: list[RawField] = plan.forwarding.lines(
-            exchange.peer, exchange.scheme, exchange.host, fields, self._trusted
-        )
-        extra.append((b"Via", plan.via[exchange.http_version]))
-        global_id = index.get(b"x-openstack-request-id")
-        if (
-            global_id is not None
-            and not isinstance(global_id, list)
-            and request_ids.valid(global_id.decode("latin-1"))
-        ):
-            self._global_id = global_id.decode("latin-1")
-            extra.append((b"X-Openstack-Request-Id", global_id))
+        drop: AbstractSet[bytes] = plan.request_drop
+        kept: list[bytes] = []
+        request_id = self._request_id.encode("ascii")
+        if own_host or chunked or whole or not _SPECIAL.isdisjoint(index):
+            dropping: set[bytes] = set()
+            global_id = index.get(b"x-openstack-request-id")
+            if (
+                global_id is not None
+                and not isinstance(global_id, list)
+                and request_ids.valid(global_id.decode("latin-1"))
+            ):
+                self._global_id = global_id.decode("latin-1")
+                request_id = global_id
+            if own_host:
+                dropping.add(b"host")
+            if not self._expects:
+                dropping.add(b"expect")
+            if chunked:
+                dropping.add(b"content-length")
+                kept.append(b"Transfer-Encoding: chunked")
+            elif whole is not None:
+                length = b"%d" % len(whole)
+                if index.get(b"content-length") != length and (
+                    whole or b"content-length" in index or b"transfer-encoding" in index
+                ):
+                    dropping.add(b"content-length")
+                    kept.append(b"Content-Length: " + length)
+            if self._method == "OPTIONS":
+                hops = self._max_forwards()
+                if hops is not None:
+                    dropping.add(b"max-forwards")
+                    kept.append(b"Max-Forwards: %d" % (hops - 1))
+            drop = drop | dropping
+        connection = self._connection
+        if self._trusted:
+            kept += map(
+                b": ".join,
+                plan.forwarding.lines(exchange.peer, exchange.scheme, exchange.host, fields, True),
+            )
         else:
-            extra.append((b"X-Openstack-Request-Id", self._request_id.encode("ascii")))
-        dropping: list[bytes] = []
-        if own_host:
-            dropping.append(b"host")
-        if not self._expects and b"expect" in index:
-            dropping.append(b"expect")
-        if chunked:
-            extra.append((b"Transfer-Encoding", b"chunked"))
-            if b"content-length" in index:
-                dropping.append(b"content-length")
-        elif whole is not None and (whole or b"content-length" in index or self.payload is not EMPTY_PAYLOAD):
-            length = b"%d" % len(whole)
-            if index.get(b"content-length") != length:
-                dropping.append(b"content-length")
-                extra.append((b"Content-Length", length))
-        if self._method == "OPTIONS":
-            hops = self._max_forwards()
-            if hops is not None:
-                dropping.append(b"max-forwards")
-                extra.append((b"Max-Forwards", b"%d" % (hops - 1)))
-        if dropping:
-            drop = drop.union(dropping)
+            # The same for every request of a connection, as long as it keeps to one host.
+            memo = connection.forwarded
+            if memo[0] is not plan or memo[1] != exchange.host:
+                lines = plan.forwarding.lines(exchange.peer, exchange.scheme, exchange.host, fields, False)
+                connection.forwarded = memo = (plan, exchange.host, [*map(b": ".join, lines)])
+            kept += memo[2]
+        kept.append(plan.via_line[exchange.http_version])
+        kept.append(b"X-Openstack-Request-Id: " + request_id)
         line = b"%b %b HTTP/1.1\r\n" % (self._method.encode("ascii"), exchange.target)
-        return line, wire.field_lines(fields.raw, drop) + wire.field_lines(extra, ()) + b"\r\n"
+        return line, wire.field_section(fields.raw, drop, kept)
 
     def on_leg_ready(self) -> None:
         self._pump()
@@ -530,9 +518,12 @@ class Handler:
     def _answered(self, leg: Leg) -> None:
         """The upstream's head is here: it goes outward through the chain."""
         connection = leg.connection
-        exchange = self._exchange
-        assert connection is not None and exchange is not None and self._run is not None
+        exchange, run = self._exchange, self._run
+        assert connection is not None and exchange is not None and run is not None
         fields = connection.fields
+        index = fields.index()
+        if b"x-compute-request-id" in index or b"x-openstack-request-id" in index:
+            self._upstream_id = fields.get(b"x-compute-request-id") or fields.get(b"x-openstack-request-id")
         if connection.complete:
             body = Body(connection.take())
             if self._method == "HEAD" or connection.status in _BODILESS:
@@ -540,26 +531,28 @@ class Handler:
         else:
             body = AnswerBody(self, _number(fields.get(b"content-length")))
         self._upstream_body = body
-        exchange.response = Response(connection.status, fields, body, phrase=connection.phrase)
-        upstream_id = fields.get(b"x-compute-request-id") or fields.get(b"x-openstack-request-id")
-        self._upstream_id = upstream_id
-        self._go_outward()
+        exchange.response = response = Response(connection.status, fields, body, phrase=connection.phrase)
+        if run.sees_answers:
+            self._go_outward()
+        else:
+            self._outward_begun = True
+            self._send_upstream(response)
 
     async def collect_answer(self, limit: int) -> bytes:
         """The whole body of the upstream's answer for a filter that asks; what it has read stays to be sent."""
-        size = sum(map(len, self._read_ahead))
+        ahead = self._read_ahead = self._read_ahead or []
+        size = sum(map(len, ahead))
         while self._leg is not None and (connection := self._leg.connection) is not None:
             connection.resume()
             chunk = connection.take()
             if chunk:
                 size += len(chunk)
-                self._read_ahead.append(chunk)
+                ahead.append(chunk)
             if size > limit:
                 raise Refused(ANSWER_TOO_LARGE)
             if connection.complete:
-                whole = b"".join(self._read_ahead)
-                self._read_ahead.clear()
-                return whole
+                self._read_ahead = None
+                return b"".join(ahead)
             self._collector = self._loop.create_future()
             try:
                 await self._collector
@@ -580,7 +573,7 @@ class Handler:
         try:
             return self._plan.render(fault, exchange)
         except Exception as error:  # noqa: BLE001 - a renderer's bug must not cost the client its answer
-            self._connection.listener.report_bug("render", exchange, error)
+            self._listener.report_bug("render", exchange, error)
             return Response(
                 500, [("Content-Type", "text/plain")], INTERNAL_ERROR.encode(), reason="filter_failed"
             )
@@ -588,10 +581,10 @@ class Handler:
     def _go_outward(self) -> None:
         assert self._run is not None
         self._outward_begun = True
-        before = perf_counter()
+        before = monotonic()
         waiting = self._run.outward()
         if waiting is None:
-            self._chain_out = perf_counter() - before
+            self._chain_out = monotonic() - before
             self._send()
         else:
             self._set_deadline()
@@ -600,7 +593,7 @@ class Handler:
     async def _await_outward(self, waiting: Awaitable[None], before: float) -> None:
         await waiting
         self._task = None
-        self._chain_out = perf_counter() - before
+        self._chain_out = monotonic() - before
         if not self._done:
             self._send()
 
@@ -634,10 +627,10 @@ class Handler:
                 exchange.response = response = self._render(refused.fault)
                 data = response.body.complete or b""
         unread = self.receiving
-        if unread or self._connection.listener.draining:
+        if unread or self._listener.draining:
             self._close = True
         no_body = self._method == "HEAD" or response.status in _BODILESS
-        framing = b"" if response.status in _BODILESS else b"Content-Length: %d\r\n" % len(data)
+        framing = b"" if response.status in _BODILESS else b"Content-Length: %d" % len(data)
         head = self._response_head(response, framing, drop_length=True)
         self._sent_head = True
         self._status = response.status
@@ -661,7 +654,7 @@ class Handler:
         elif body.complete is not None:
             data = body.complete
         else:
-            data = b"".join(self._read_ahead) + connection.take()
+            data = b"".join(self._read_ahead or ()) + connection.take()
         complete = connection.complete
         if body.wrappers and not bodiless:
             try:
@@ -676,7 +669,7 @@ class Handler:
                 self._exchange.response = self._render(refused.fault)
                 self._send_own()
                 return
-        if self.receiving or self._connection.listener.draining:
+        if self.receiving or self._listener.draining:
             self._close = True
         index = response.headers.index()
         drop_length = False
@@ -688,10 +681,10 @@ class Handler:
             if b"transfer-encoding" in connection.fields.index() or length is None or body.resized:
                 drop_length = True
                 if body.resized and complete:
-                    framing = b"Content-Length: %d\r\n" % len(data)
+                    framing = b"Content-Length: %d" % len(data)
                 elif self._version == HTTP_11:
                     self._chunked_out = True
-                    framing = b"Transfer-Encoding: chunked\r\n"
+                    framing = b"Transfer-Encoding: chunked"
                 else:
                     self._close = True  # the end of the connection is the end of the body
         head = self._response_head(response, framing, drop_length=drop_length)
@@ -722,41 +715,36 @@ class Handler:
             self._set_deadline()
 
     def _response_head(self, response: Response, framing: bytes, *, drop_length: bool) -> bytes:
+        """The status line and the field section with its end; `framing` is a line of it, or empty."""
         plan = self._plan
         fields = response.headers
         index = fields.index()
-        drop = dropped(index)
+        drop: AbstractSet[bytes] = dropped(index)
+        lines = fields.raw
         if drop_length:
             drop = drop | _LENGTH
-        lines = fields.raw
-        if any(isinstance(index.get(name), list) for name in _SINGLETONS):
+        if len(index) != len(lines):
             lines = wire.first_lines_only(lines, _SINGLETONS)
-        own = self._request_id.encode("ascii")
-        compute, openstack = index.get(b"x-compute-request-id"), index.get(b"x-openstack-request-id")
-        parts = [
-            wire.status_line(response.status, response.phrase),
-            wire.field_lines(lines, drop),
-            b"Via: ",
-            plan.via[self._upstream_version(response)],
-            b"\r\n",
-        ]
-        if compute is None:
-            parts.append(b"X-Compute-Request-Id: %b\r\n" % _first(openstack, own))
-        if openstack is None:
-            parts.append(b"X-Openstack-Request-Id: %b\r\n" % _first(compute, own))
-        if b"date" not in index:
-            parts.append(b"Date: %b\r\n" % http_date(time()))
-        parts.append(framing)
-        if self._close:
-            parts.append(b"Connection: close\r\n")
-        parts.append(b"\r\n")
-        return b"".join(parts)
-
-    def _upstream_version(self, response: Response) -> str:
+        version = "1.1"
         leg = self._leg
-        if leg is not None and leg.connection is not None and response.body is self._upstream_body:
-            return leg.connection.version
-        return "1.1"
+        if leg is not None and leg.connection is not None:
+            version = leg.connection.version
+        kept = [plan.via_line[version]]
+        compute, openstack = index.get(b"x-compute-request-id"), index.get(b"x-openstack-request-id")
+        if compute is None or openstack is None:
+            # Exactly one value each: the upstream's where it gave one, else ours.
+            request_id = _first(compute or openstack, self._request_id.encode("ascii"))
+            if compute is None:
+                kept.append(b"X-Compute-Request-Id: " + request_id)
+            if openstack is None:
+                kept.append(b"X-Openstack-Request-Id: " + request_id)
+        if b"date" not in index:
+            kept.append(b"Date: " + http_date(time()))
+        if framing:
+            kept.append(framing)
+        if self._close:
+            kept.append(b"Connection: close")
+        return wire.status_line(response.status, response.phrase) + wire.field_section(lines, drop, kept)
 
     def _relay_body(self) -> None:
         """Answer body bytes to the client, as far as it takes them."""
@@ -831,7 +819,7 @@ class Handler:
             at = min(at, self._leg.deadline()[0])
         connection = self._connection
         connection.deadline = at
-        connection.listener.wheel.file(connection)
+        self._listener.wheel.file(connection)
 
     def _waits_for_body(self) -> bool:
         """Whether it is the client that the request body waits for."""
@@ -908,9 +896,7 @@ class Handler:
         if run is not None:
             run.finish()
         self._publish()
-        if leg is not None:
-            leg.forget_owner()
-            self._leg = None
+        self._leg = None  # no circle: both go with the exchange, and not at a collection
         if not aborted:
             self._connection.exchange_over(keep_alive=not self._close, linger=linger)
         else:
@@ -938,7 +924,7 @@ class Handler:
                 self._global_id,
                 self._upstream_id,
                 self._clock.wall,
-                perf_counter() - self._started,
+                monotonic() - self._clock.monotonic,
                 self._chain_in,
                 self._chain_out,
                 route.name if route is not None else None,

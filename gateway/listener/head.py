@@ -31,20 +31,10 @@ class Peer(NamedTuple):
     scheme: str
 
 
-class Opened(NamedTuple):
-    """An exchange that may enter its chain.
-
-    planned    its route, None for a 404 or 405
-    allow      the methods of the template, when the template has routes but none for this method
-    trusted    whether the peer is a trusted proxy
-    expects    whether the client waits for a 100 before it sends its body
-    """
-
-    exchange: Exchange
-    planned: PlannedRoute | None
-    allow: tuple[str, ...] | None
-    trusted: bool
-    expects: bool
+Opened = tuple[Exchange, PlannedRoute | None, tuple[str, ...] | None, bool, bool]
+"""An exchange that may enter its chain: the exchange; its route, None for a 404 or 405; the methods of the template,
+when it has routes but none for this method; whether the peer is a trusted proxy; whether the client waits for a 100
+before it sends its body."""
 
 
 def open_exchange(
@@ -66,34 +56,38 @@ def open_exchange(
     fields = Fields(lines)
     index = fields.index()
 
-    problem = check_framing(version, index)
-    if problem is not None:
-        return problem
+    if b"content-length" in index or b"transfer-encoding" in index:
+        problem = check_framing(version, index)
+        if problem is not None:
+            return problem
     if method == "CONNECT" or method == "TRACE":
         return Problem(501, "method_unsupported", "The method is not supported.")
-
-    try:
-        target = target_rules.split(raw_target)
-    except ValueError as error:
-        return Problem(400, "target_ambiguous", str(error))
 
     host_value = index.get(b"host", b"")
     if isinstance(host_value, list) or (host_value and not host_rules.valid(host_value)):
         return _HOST_INVALID
     host = host_value.decode("latin-1")
-    if target.authority is not None:
-        if not host_rules.valid(target.authority.encode("latin-1")):
-            return _HOST_INVALID
-        host = target.authority  # RFC 9112 section 3.2.2: it replaces the Host field
-    elif not host and version == HTTP_11:
+    authority = sentence = None
+    plain = target_rules.plain(raw_target)
+    if plain is not None:
+        path, query = plain
+    else:
+        try:
+            target = target_rules.split(raw_target)
+        except ValueError as error:
+            return Problem(400, "target_ambiguous", str(error))
+        raw_target, path, query, authority = target
+        sentence = target_rules.ambiguity(target)
+        if authority is not None:
+            if not host_rules.valid(authority.encode("latin-1")):
+                return _HOST_INVALID
+            host = authority  # RFC 9112 section 3.2.2: it replaces the Host field
+    if not host and version == HTTP_11:
         return _HOST_INVALID
 
-    found = plan.router.match(host, target.path, method)
-    planned: PlannedRoute | None = found.payload
-    if planned is None or not planned.lenient:
-        sentence = target_rules.ambiguity(target)
-        if sentence is not None:
-            return Problem(400, "target_ambiguous", sentence)
+    planned, params, _, allow = plan.router.match(host, path, method)
+    if sentence is not None and (planned is None or not planned.lenient):
+        return Problem(400, "target_ambiguous", sentence)
 
     via = index.get(b"via")
     if via is not None:
@@ -108,8 +102,7 @@ def open_exchange(
             return Problem(417, "expectation_unknown", "The expectation cannot be met.")
         expects = True
 
-    limit = plan.configuration.limits.body
-    if limit is not None and body.length is not None and body.length > limit:
+    if plan.body_limit is not None and body.length is not None and body.length > plan.body_limit:
         return Problem(413, "request_too_large", "Request body is too large.")
 
     unwanted: AbstractSet[bytes] = plan.owned
@@ -119,27 +112,27 @@ def open_exchange(
         unwanted = unwanted | (connection_options(connection) - PROTECTED)
     if not unwanted.isdisjoint(index):
         fields = Fields([line for line in lines if folded[line[0]] not in unwanted])
-    if target.authority is not None:
+    if authority is not None:
         fields.set("Host", host)
 
     client, scheme, trusted = plan.forwarding.origin(peer.address, peer.scheme, host, fields)
     exchange = Exchange(
-        method=method,
-        target=target.raw,
-        path=target.path,
-        query=target.query,
-        scheme=scheme,
-        host=host,
-        peer=peer.address,
-        client=client,
-        http_version=http_version,
-        request_id=request_id,
-        clock=clock,
-        request=Request(fields, body),
-        route=planned.info if planned is not None else None,
-        params=found.params,
+        method,
+        raw_target,
+        path,
+        query,
+        scheme,
+        host,
+        peer.address,
+        client,
+        http_version,
+        request_id,
+        clock,
+        Request(fields, body),
+        planned.info if planned is not None else None,
+        params,
     )
-    return Opened(exchange, planned, found.allow, trusted, expects)
+    return exchange, planned, allow, trusted, expects
 
 
 _HOST_INVALID: Final = Problem(400, "host_invalid", "The Host field is not one valid host.")

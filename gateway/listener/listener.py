@@ -41,6 +41,7 @@ class Listener:
         self.report_bug = report_bug
         self.request_ids = RequestIds()
         self.wheel = Wheel(self.loop)
+        self.idle_timeout = plan.configuration.timeouts.idle
         self.draining = False
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []

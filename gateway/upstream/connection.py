@@ -81,19 +81,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._reading_paused = False
         self._owner: Owner | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._reset(no_body=False)
-        self.complete = True
-
-    def _reset(self, *, no_body: bool) -> None:
         self._lines: list[RawField] = []
         self._chunks: list[bytes] = []
         self._head_bytes = 0
         self._interim_count = 0
-        self._no_body = no_body
+        self._no_body = False
         self._until_close = False
         self.interim: list[Interim] = []
         self.head_done = False
-        self.complete = False
+        self.complete = True
         self.error: str | None = None
         self.got_bytes = False
         self.keep_alive = False
@@ -106,9 +102,16 @@ class UpstreamConnection(asyncio.Protocol):
 
     def begin(self, owner: Owner, data: bytes, *, no_body: bool) -> None:
         """Sends the first bytes of a request; `no_body` for HEAD, whose answer has none."""
-        self._reset(no_body=no_body)
         self._owner = owner
+        self._no_body = no_body
+        if self.requests:
+            # What a reusable connection can still hold of its last exchange.
+            self._chunks = []
+            self._head_bytes = self._interim_count = self.status = 0
+            self.phrase = b""
+            self.head_done = self.got_bytes = False
         self.requests += 1
+        self.complete = False
         self.transport.write(data)
 
     def write(self, data: bytes) -> None:
@@ -142,23 +145,19 @@ class UpstreamConnection(asyncio.Protocol):
     def release(self) -> bool:
         """Lets go of a finished exchange; True when another request may be sent on the connection."""
         self._owner = None
-        if self.reusable:
-            self.resume()
-            return True
-        self.abort()
-        return False
-
-    @property
-    def reusable(self) -> bool:
-        return (
-            self.complete
-            and self.keep_alive
+        if (
+            self.keep_alive
+            and self.complete
             and not self.dirty
             and not self.closed
             and self.error is None
             and not self.writing_paused
-            and not self.transport.is_closing()
-        )
+        ):
+            if self._reading_paused:
+                self.resume()
+            return True
+        self.abort()
+        return False
 
     # ---- asyncio.Protocol
 
@@ -173,16 +172,14 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.abort()
             return
         self.got_bytes = True
-        if not self.head_done:
-            self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
             self._fail()
-        except httptools.HttpParserError:
-            self._fail()
-        if not self.head_done and self._head_bytes > MAX_HEAD:
-            self._fail()
+        if not self.head_done:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                self._fail()
         owner.on_progress()
 
     def eof_received(self) -> bool:
@@ -238,49 +235,60 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self.complete:
             return
-        status = self._parser.get_status_code()
-        version = self._parser.get_http_version()
-        fields = Fields(self._lines)
+        parser = self._parser
+        status = parser.get_status_code()
+        version = parser.get_http_version()
+        fields = Fields.over(self._lines)
         self._lines = []
         index = fields.index()
-        if version not in ("1.1", "1.0") or not 100 <= status <= 999 or _control(self.phrase):
+        phrase = self.phrase
+        if version not in _VERSIONS or not 100 <= status <= 999 or phrase.translate(None, _CONTROL) != phrase:
             self._fail()
             return
-        coding = index.get(b"transfer-encoding")
-        length = index.get(b"content-length")
         if status < 200:
             # A 101 answers an Upgrade that was never sent; a 1xx has no body (RFC 9110 section 15.2).
             self._interim_count += 1
-            if status == 101 or coding or length or self._interim_count > MAX_INTERIM:
+            if (
+                status == 101
+                or self._interim_count > MAX_INTERIM
+                or b"transfer-encoding" in index
+                or b"content-length" in index
+            ):
                 self._fail()
                 return
-            self.interim.append(Interim(status, self.phrase, fields))
+            self.interim.append(Interim(status, phrase, fields))
             self.phrase = b""
             return
-        if coding is not None and (
-            isinstance(coding, list)
-            or coding.lower() != b"chunked"
-            or version == "1.0"
-            or length is not None
-            or status == 204
-        ):
+        length = index.get(b"content-length")
+        if b"transfer-encoding" in index:
+            coding = index[b"transfer-encoding"]
+            if (
+                isinstance(coding, list)
+                or coding.lower() != b"chunked"
+                or version == "1.0"
+                or length is not None
+                or status == 204
+            ):
+                self._fail()
+                return
+            self._until_close = False
+        elif length is None:
+            self._until_close = True
+        elif isinstance(length, list) or not length.isdigit() or len(length) > 18:
             self._fail()
             return
-        if length is not None and (isinstance(length, list) or not length.isdigit() or len(length) > 18):
-            self._fail()
-            return
+        else:
+            self._until_close = False
         self.status = status
         self.version = version
         self.fields = fields
-        self.keep_alive = self._parser.should_keep_alive()
+        self.keep_alive = parser.should_keep_alive()
         self.head_done = True
         if self._no_body or status in BODILESS:
             # llhttp would wait for the body that Content-Length announces.
             self.complete = True
             self.keep_alive = self.keep_alive or _says_keep_alive(version, index)
             self._parser = httptools.HttpResponseParser(self)
-        else:
-            self._until_close = coding is None and length is None
 
     def on_body(self, chunk: bytes) -> None:
         if self.complete:
@@ -294,10 +302,8 @@ class UpstreamConnection(asyncio.Protocol):
 
 
 _NO_FIELDS: Final = Fields()
-
-
-def _control(phrase: bytes) -> bool:
-    return any(byte < 32 and byte != 9 for byte in phrase)
+_VERSIONS: Final = ("1.1", "1.0")
+_CONTROL: Final = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 
 
 def _says_keep_alive(version: str, index: dict[bytes, bytes | list[bytes]]) -> bool:

@@ -9,7 +9,6 @@ import asyncio
 from time import perf_counter
 from typing import Final, Protocol
 
-from gateway.config.model import Endpoint
 from gateway.record import Attempt
 from gateway.task import spawn
 from gateway.upstream.connection import UpstreamConnection
@@ -35,79 +34,43 @@ class LegOwner(Protocol):
         """The exchange with the upstream is over; `reason` is a reason code."""
 
 
-class _Nobody:
-    """The owner of a leg that is over."""
-
-    def on_leg_ready(self) -> None: ...
-    def on_leg_progress(self) -> None: ...
-    def on_leg_writable(self) -> None: ...
-    def on_leg_failure(self, reason: str) -> None: ...
-
-
-_NOBODY: Final = _Nobody()
-
-
 class Leg:
     """Sends one request to a pool and hands its answer to `owner`."""
 
-    __slots__ = (
-        "_attempted_at",
-        "_chunked",
-        "_connect_seconds",
-        "_endpoint",
-        "_first_byte_at",
-        "_host",
-        "_line",
-        "_loop",
-        "_no_body",
-        "_owner",
-        "_pool",
-        "_progress_at",
-        "_repeatable",
-        "_rest",
-        "_reused",
-        "_sent_at",
-        "_task",
-        "attempts",
-        "connection",
-        "streamed",
-    )
+    # Most of these keep their first value in most exchanges, so they are the class's.
+    _task: asyncio.Task[None] | None = None
+    _sent_at = FAR
+    _progress_at = FAR
+    _first_byte_at: float | None = None
+    _connect_seconds: float | None = None
+    _reused = False
+    connection: UpstreamConnection | None = None
+    streamed = False
 
     def __init__(self, pool: Pool, owner: LegOwner, loop: asyncio.AbstractEventLoop) -> None:
         self._pool = pool
-        self._owner: LegOwner = owner
+        self._owner = owner
         self._loop = loop
-        self._task: asyncio.Task[None] | None = None
         self.attempts: list[Attempt] = []
-        self.connection: UpstreamConnection | None = None
-        self.streamed = False
-        self._sent_at = FAR
-        self._progress_at = FAR
-        self._first_byte_at: float | None = None
-        self._connect_seconds: float | None = None
-        self._reused = False
 
     def start(
-        self, line: bytes, rest: bytes, *, host: str | None, method: str, whole: bool, chunked: bool
+        self, line: bytes, rest: bytes, *, host: bytes | None, method: str, whole: bool, chunked: bool
     ) -> None:
         """Sends the request line, a Host field, and the rest: fields, and the body too when `whole`.
 
-        `host` None leaves Host to `rest`; "" is the endpoint's own. `chunked` frames what `write` sends.
+        `host` None leaves Host to `rest`; b"" is the endpoint's own. `chunked` frames what `write` sends.
         """
         self._line = line
         self._rest = rest
         self._host = host
-        self._no_body = method == "HEAD"
-        self._repeatable = method in IDEMPOTENT
+        self._method = method
         self._chunked = chunked
         if whole:
             self._sent_at = 0.0
-        self._attempt(self._pool.next_endpoint())
-
-    def _attempt(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+        pool = self._pool
+        self._endpoint = endpoint = pool.next_endpoint()
         self._attempted_at = perf_counter()
-        connection = self._pool.take(endpoint)
+        connection = pool.take(endpoint)
         if connection is None:
             self._connect()
         else:
@@ -146,9 +109,8 @@ class Leg:
         if self._host is None:
             data = self._line + self._rest
         else:
-            host = (self._host or self._endpoint.authority).encode("latin-1")
-            data = b"%bHost: %b\r\n%b" % (self._line, host, self._rest)
-        connection.begin(self, data, no_body=self._no_body)
+            data = b"%bHost: %b\r\n%b" % (self._line, self._host or self._endpoint.authority, self._rest)
+        connection.begin(self, data, no_body=self._method == "HEAD")
 
     # ---- the body, outward from the client
 
@@ -185,22 +147,24 @@ class Leg:
     def on_progress(self) -> None:
         connection = self.connection
         assert connection is not None
-        if connection.got_bytes:
-            if self._first_byte_at is None:
-                self._first_byte_at = perf_counter()
-        elif connection.error is not None and self._reused and self._repeatable and not self.streamed:
-            self._record(connection.error)
+        if connection.error is not None:
+            self._failed(connection, connection.error)
+            return
+        if self._first_byte_at is None:
+            self._first_byte_at = perf_counter()
+        if not connection.complete:
+            self._progress_at = self._loop.time()
+        self._owner.on_leg_progress()
+
+    def _failed(self, connection: UpstreamConnection, error: str) -> None:
+        if self._reused and not connection.got_bytes and not self.streamed and self._method in IDEMPOTENT:
+            self._record(error)
             connection.abort()
             self.connection = None
             self._attempted_at = perf_counter()
             self._connect()
-            return
-        if connection.error is not None:
-            self.fail(connection.error)
-            return
-        if not connection.complete:
-            self._progress_at = self._loop.time()
-        self._owner.on_leg_progress()
+        else:
+            self.fail(error)
 
     def on_writable(self) -> None:
         self._owner.on_leg_writable()
@@ -234,10 +198,6 @@ class Leg:
         else:
             connection.abort()
 
-    def forget_owner(self) -> None:
-        """Breaks the circle with the owner, so that both go when their exchange does and not at a collection."""
-        self._owner = _NOBODY
-
     def _record(self, error: str | None) -> None:
         connection = self.connection
         begun = self._attempted_at
@@ -245,7 +205,7 @@ class Leg:
         self.attempts.append(
             Attempt(
                 self._pool.name,
-                f"{self._endpoint.host}:{self._endpoint.port}",
+                self._endpoint.address,
                 self._reused,
                 self._connect_seconds,
                 None if first is None else first - begun,
@@ -262,11 +222,11 @@ class Leg:
         connection = self.connection
         if connection is None:
             return FAR, ""  # `connect` has its own timeout
-        timeouts = self._pool.timeouts
+        pool = self._pool
         if self._sent_at == FAR:
             if connection.writing_paused:
-                return self._progress_at + timeouts.idle, "upstream_idle_timeout"
+                return self._progress_at + pool.idle, "upstream_idle_timeout"
             return FAR, ""  # it is the client that is waited for
         if not connection.head_done:
-            return self._sent_at + timeouts.first_byte, "upstream_first_byte_timeout"
-        return self._progress_at + timeouts.idle, "upstream_idle_timeout"
+            return self._sent_at + pool.first_byte, "upstream_first_byte_timeout"
+        return self._progress_at + pool.idle, "upstream_idle_timeout"

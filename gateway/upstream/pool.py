@@ -5,11 +5,24 @@ import socket
 from collections import deque
 from typing import Final
 
-from gateway.config.model import Endpoint, Upstream
+from gateway.config.model import Endpoint as Address
+from gateway.config.model import Upstream
 from gateway.upstream.connection import UpstreamConnection
 
 SWEEP: Final = 1.0
 """Seconds between two looks for connections that have idled too long."""
+
+
+class Endpoint:
+    """One server of an upstream, and its idle connections, the freshest last."""
+
+    __slots__ = ("address", "authority", "host", "idle", "port")
+
+    def __init__(self, address: Address) -> None:
+        self.host, self.port = address
+        self.address = f"{address.host}:{address.port}"
+        self.authority = address.authority.encode("latin-1")
+        self.idle: deque[UpstreamConnection] = deque()
 
 
 class Pool:
@@ -17,27 +30,30 @@ class Pool:
 
     def __init__(self, name: str, upstream: Upstream) -> None:
         self.name = name
-        self.endpoints = upstream.endpoints
+        self.endpoints = tuple(Endpoint(address) for address in upstream.endpoints)
         self.timeouts = upstream.timeouts
+        self.first_byte = upstream.timeouts.first_byte
+        self.idle = upstream.timeouts.idle
+        self.total = upstream.timeouts.total
+        self.soonest = min(self.first_byte, self.total)
+        """The earliest that a request which is wholly sent can run into a timeout, in seconds."""
         self._keepalive = upstream.keepalive
         self._max_idle = upstream.max_idle
-        self._idle: dict[Endpoint, deque[UpstreamConnection]] = {
-            endpoint: deque() for endpoint in self.endpoints
-        }
+        self._loop = asyncio.get_running_loop()
+        self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._turn = 0
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
     def next_endpoint(self) -> Endpoint:
-        endpoints = self.endpoints
-        if len(endpoints) == 1:
-            return endpoints[0]
-        self._turn = (self._turn + 1) % len(endpoints)
-        return endpoints[self._turn]
+        if self._only is not None:
+            return self._only
+        self._turn = (self._turn + 1) % len(self.endpoints)
+        return self.endpoints[self._turn]
 
     def take(self, endpoint: Endpoint) -> UpstreamConnection | None:
         """An idle connection that is fit for a request, or None."""
-        idle = self._idle[endpoint]
+        idle = endpoint.idle
         while idle:
             connection = idle.pop()
             if not connection.closed and not connection.transport.is_closing():
@@ -46,9 +62,10 @@ class Pool:
 
     async def connect(self, endpoint: Endpoint) -> UpstreamConnection:
         """A new connection. Raises OSError, or TimeoutError after `timeouts.connect` seconds."""
-        loop = asyncio.get_running_loop()
         async with asyncio.timeout(self.timeouts.connect):
-            _, connection = await loop.create_connection(UpstreamConnection, endpoint.host, endpoint.port)
+            _, connection = await self._loop.create_connection(
+                UpstreamConnection, endpoint.host, endpoint.port
+            )
         sock = connection.transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -58,30 +75,30 @@ class Pool:
         """Takes a connection whose exchange is over; keeps it when it is fit for another."""
         if not connection.release():
             return
-        idle = self._idle[endpoint]
+        idle = endpoint.idle
         if self._closed or len(idle) >= self._max_idle:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = self._loop.time()
         idle.append(connection)
         if self._sweep is None:
-            self._sweep = loop.call_later(SWEEP, self._drop_stale, loop)
+            self._sweep = self._loop.call_later(SWEEP, self._drop_stale)
 
-    def _drop_stale(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _drop_stale(self) -> None:
         self._sweep = None
-        oldest = loop.time() - self._keepalive
+        oldest = self._loop.time() - self._keepalive
         left = False
-        for idle in self._idle.values():
+        for endpoint in self.endpoints:
+            idle = endpoint.idle
             while idle and (idle[0].closed or idle[0].idle_since <= oldest):
                 idle.popleft().abort()
             left = left or bool(idle)
         if left and not self._closed:
-            self._sweep = loop.call_later(SWEEP, self._drop_stale, loop)
+            self._sweep = self._loop.call_later(SWEEP, self._drop_stale)
 
     @property
     def idle_count(self) -> int:
-        return sum(len(idle) for idle in self._idle.values())
+        return sum(len(endpoint.idle) for endpoint in self.endpoints)
 
     def close(self) -> None:
         """Closes the idle connections; those in use end with their exchange."""
@@ -89,6 +106,6 @@ class Pool:
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
-        for idle in self._idle.values():
-            while idle:
-                idle.pop().abort()
+        for endpoint in self.endpoints:
+            while endpoint.idle:
+                endpoint.idle.pop().abort()

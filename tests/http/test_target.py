@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.target import Target, ambiguity, decode, matchable, split
+from gateway.http.target import Target, ambiguity, decode, matchable, plain, split
 
 # Pieces that make paths on which servers disagree, more often than plain characters would.
 PIECES = st.sampled_from(
@@ -207,3 +207,25 @@ def test_matchable_equals_the_path_with_every_unreserved_byte_encoded(text: str)
 )
 def test_decode_decodes_once_as_utf_8(segment: str, text: str) -> None:
     assert decode(segment) == text
+
+
+@given(st.one_of(st.binary(max_size=30), st.text("/.%2fF?#a\\ ;~", max_size=20).map(lambda text: ("/" + text).encode())))
+def test_the_fast_path_agrees_with_the_two_that_it_stands_for(raw: bytes) -> None:
+    found = plain(raw)
+    try:
+        target = split(raw)
+    except ValueError:
+        assert found is None
+        return
+    if found is not None:
+        assert ambiguity(target) is None
+        assert found == (target.path, target.query)
+        assert target.raw == raw
+    elif target.authority is None and raw != b"*":
+        assert ambiguity(target) is not None
+
+
+@pytest.mark.parametrize("raw", [b"/a?b=c", b"/a/%7Eb?x=%20", b"/a?", b"/", b"/a/", b"/a?b?c", b"/a?b=\xff"])
+def test_the_fast_path_takes_path_and_query_apart(raw: bytes) -> None:
+    target = split(raw)
+    assert plain(raw) == (target.path, target.query)
