@@ -20,7 +20,8 @@ Listener: TypeAlias = Callable[[Mapping[str, Any]], None]
 STANDARD_OUTPUT: Final = "-"
 
 _INTERVAL = 0.1  # seconds that a batch is given to fill; a record is in the file twice that later at most
-_BATCH = 128  # records per write: between two batches the event loop's thread gets its turn
+_SLICE = 32  # records whose lines are made together
+_BATCH = 1024  # lines per write
 _CLOSE = 5.0  # seconds that close() waits for a reader of standard output that has stopped reading
 
 
@@ -127,8 +128,16 @@ class _Plan(NamedTuple):
     wall: float
 
 
+class _PlanLine(bytes):
+    """A line that every new file begins with from now on."""
+
+
 class RequestLog:
     """The request log of one worker: takes records at once, writes them in a thread of its own.
+
+    Lines are made a slice at a time by whoever put the last record of the slice, after its exchange is over;
+    the thread makes only what is left when it writes. A thread that made them all would have the interpreter
+    for milliseconds at a time, and cost more than the lines.
 
     path       of the file; "-" is standard output, None writes nothing
     max_size   bytes after which the file is rotated, 0 for never
@@ -159,6 +168,8 @@ class RequestLog:
         self._on_drop = on_drop
         self._clock = clock
         self._queue: deque[tuple[int, Record] | _Plan] = deque()
+        self._made: deque[bytes] = deque()
+        self._making = threading.Lock()
         self._sequence = 0
         self._off = path is None
         self._awake = False
@@ -178,7 +189,7 @@ class RequestLog:
     @property
     def depth(self) -> int:
         """Records that wait to be written."""
-        return len(self._queue)
+        return len(self._queue) + len(self._made)
 
     def start(self) -> None:
         """Opens the file and starts the writer. Raises OSError when the file cannot be opened."""
@@ -193,10 +204,15 @@ class RequestLog:
             return
         self._sequence = sequence = self._sequence + 1
         queue = self._queue
-        if len(queue) >= self._limit:
+        if len(queue) + len(self._made) >= self._limit:
             self.dropped += 1
         else:
             queue.append((sequence, record))
+            if len(queue) >= _SLICE and self._making.acquire(blocking=False):
+                try:
+                    self._make()
+                finally:
+                    self._making.release()
         if not self._awake:
             self._awake = True
             self._wake.set()
@@ -225,6 +241,16 @@ class RequestLog:
         self._wake.set()
         thread.join(_CLOSE)  # longer only if standard output is a pipe that nobody reads any more
 
+    def _make(self) -> None:
+        """Makes the lines of what has been put; for whoever holds the lock."""
+        queue, made, line = self._queue, self._made, self._serializer.line
+        while queue:
+            item = queue.popleft()
+            if isinstance(item, _Plan):
+                made.append(_PlanLine(self._serializer.plan(*item)))
+            else:
+                made.append(line(item[1], item[0]))
+
     # ---- in the writer's thread
 
     def _run(self) -> None:
@@ -238,7 +264,7 @@ class RequestLog:
             self._drain()
             self._tell_drops()
         file = self._file
-        self.dropped += len(self._queue)
+        self.dropped += self.depth
         if file is not None:
             self.dropped += file.pending
             file.close()
@@ -247,16 +273,18 @@ class RequestLog:
     def _drain(self) -> None:
         if self._file is not None and self._file.pending and not self._written(b""):
             return
-        queue, line = self._queue, self._serializer.line
-        while queue:
+        made = self._made
+        while self._queue or made:
+            with self._making:
+                self._make()
             lines: list[bytes] = []
             plan: bytes | None = None
-            while queue and len(lines) < _BATCH and plan is None:
-                item = queue.popleft()
-                if isinstance(item, _Plan):
-                    plan = self._serializer.plan(*item)
+            while made and len(lines) < _BATCH and plan is None:
+                line = made.popleft()
+                if isinstance(line, _PlanLine):
+                    plan = line
                 else:
-                    lines.append(line(item[1], item[0]))
+                    lines.append(line)
             written = self._written(b"".join(lines))
             if plan is not None:
                 written = self._written(plan)
