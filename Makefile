@@ -1,9 +1,10 @@
 # Everything happens in .venv, made with Python 3.11 or newer: PYTHON=python3.12 make test
+# Options of the benchmark: make bench BENCH="--workload W2 --rounds 5"
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint types unit fuzz bench bench-setup reference clean
+.PHONY: run test lint types unit bench bench-setup reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
@@ -23,8 +24,8 @@ unit: $(VENV)/.dev
 bench-setup: $(VENV)/.dev
 	$(BIN)/python -m tests.bench --setup
 
-bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench
+bench: bench-setup
+	$(BIN)/python -m tests.bench $(BENCH)
 
 reference: $(VENV)/.dev
 	$(BIN)/weir reference > config/REFERENCE.md
@@ -32,15 +33,17 @@ reference: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) weir-demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(VENV)/bin/python:
+$(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: PYTHON=python3.12 make ..." >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
 
-$(VENV)/.runtime: $(VENV)/bin/python pyproject.toml
+$(VENV)/.runtime: $(VENV)/.python pyproject.toml
 	@echo "installing into $(VENV) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/.dev: $(VENV)/.python pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.runtime

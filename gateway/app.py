@@ -24,7 +24,7 @@ from gateway.serializer import Serializer
 from gateway.state import StateStore
 from gateway.upstream.pool import Pool
 
-GC_THRESHOLD: Final = 10_000
+GC_THRESHOLD: Final = 100_000
 """Allocations between two collections: an exchange makes no cycles, so the collector rarely has work."""
 
 

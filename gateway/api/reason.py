@@ -25,6 +25,7 @@ REASONS: Final[dict[str, str]] = {
     "client_disconnected": "The client went away before the answer was complete.",
     "client_stalled": "The client stopped reading the answer.",
     "max_forwards_reached": "Max-Forwards was 0 and the gateway answered for itself.",
+    "gateway_stopped": "The gateway stopped before the exchange was over.",
     # The router and the chain.
     "route_not_found": "No route has this host and path.",
     "method_not_routed": "The path has routes, but none for this method.",

@@ -346,7 +346,7 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             return
-        if keep_alive and not self._eof:
+        if keep_alive and (not self._eof or self._queue or self._unread):
             self.deadline = self.loop.time() + self.listener.idle_timeout
             if self.deadline < self.filed:
                 self.listener.wheel.file(self)
@@ -397,6 +397,12 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.close()
             self._wait(self.listener.plan.configuration.timeouts.body)
+
+    def cut(self) -> None:
+        """The time to drain is over: what is in progress ends here."""
+        if self.handler is not None:
+            self.handler.on_stopped()
+        self.abort()
 
     def drain(self) -> None:
         """Closes the connection if nothing is in progress on it."""

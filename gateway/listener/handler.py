@@ -79,7 +79,7 @@ class StreamedBody(Body):
 
 
 class AnswerBody(Body):
-    """The body of an upstream's answer that still arrives."""
+    """The body of an upstream's answer."""
 
     __slots__ = ("_handler",)
 
@@ -524,12 +524,12 @@ class Handler:
         index = fields.index()
         if b"x-compute-request-id" in index or b"x-openstack-request-id" in index:
             self._upstream_id = fields.get(b"x-compute-request-id") or fields.get(b"x-openstack-request-id")
+        body = AnswerBody(self, None)
         if connection.complete:
-            body = Body(connection.take())
-            if self._method == "HEAD" or connection.status in _BODILESS:
-                body.length = _number(fields.get(b"content-length"))
-        else:
-            body = AnswerBody(self, _number(fields.get(b"content-length")))
+            body.complete = data = connection.take()
+            body.length = len(data)
+        if not connection.complete or self._method == "HEAD" or connection.status in _BODILESS:
+            body.length = _number(fields.get(b"content-length"))
         self._upstream_body = body
         exchange.response = response = Response(connection.status, fields, body, phrase=connection.phrase)
         if run.sees_answers:
@@ -802,6 +802,11 @@ class Handler:
             return
         self._reason = "client_disconnected"
         self._break_off("client_disconnected")
+
+    def on_stopped(self) -> None:
+        """The gateway stops and waits no longer: nothing is answered, and the record says why."""
+        if not self._done:
+            self._break_off("gateway_stopped")
 
     # ---- timeouts
 

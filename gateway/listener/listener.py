@@ -101,7 +101,7 @@ class Listener:
                 await self._empty.wait()
         except TimeoutError:
             for connection in list(self._connections):
-                connection.abort()
+                connection.cut()
             await asyncio.sleep(0)
             return False
         finally:
