@@ -31,6 +31,7 @@ def rule_text(rule: Rule) -> str:
 
 
 _MEMO_MAX = 4096
+_MEMO_TEXT = 512  # characters of a text that is kept
 _MAX_DEPTH = 12
 _UNSEEN: Any = object()
 
@@ -56,9 +57,6 @@ _FOREIGN = (
 )
 
 
-# Text of 0 to 999, three digits: putting a number together costs more than looking it up.
-_THOUSANDTHS = tuple(f"{number:03d}" for number in range(1000))
-
 # What stands in a JSON string as it is.
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 
@@ -71,6 +69,27 @@ class _Milliseconds(dict[int, bytes]):
         if micro < _MEMO_MAX:
             self[micro] = text
         return text
+
+
+class _Text(dict[str, bytes]):
+    """Text -> its JSON; a bounded memo for what most lines have in common."""
+
+    def __missing__(self, text: str) -> bytes:
+        known = _json(text)
+        if len(self) >= _MEMO_MAX:
+            self.clear()
+        if len(text) <= _MEMO_TEXT:
+            self[text] = known
+        return known
+
+
+_BEGIN = (
+    b'{"timestamp":"%b","kind":"request","record_version":1,"gateway.request_id":"%b","http.request.method":%b,'
+    b'"url.scheme":%b,"url.path":%b,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":%b,'
+    b'"gateway.chain.in_ms":%b,"gateway.chain.out_ms":%b,"http.request.body.size":%d,"http.response.body.size":%d,'
+    b'"client.address":%b,"network.peer.address":%b,"network.peer.port":%d,"network.protocol.version":%b,'
+    b'"server.address":%b'
+)
 
 
 class _Field(NamedTuple):
@@ -92,14 +111,16 @@ class Serializer:
         self._hmac = hmac.new(hash_key, b"", "sha256")
         self._worker = worker
         self._second = -1
-        self._second_text = ""
+        self._second_text = b""
         self._plan_facts: PlanFacts | None = None
         self._fields: dict[bytes, _Field | None] = {}
         self._declared: frozenset[bytes] = frozenset()
         # Each value holds on to the object whose id is its key, so that no other object can have that id.
         self._prefixes: dict[tuple[Any, ...], tuple[EntryInfo, bytes]] = {}
         self._milliseconds = _Milliseconds()
-        self._principals: dict[int, tuple[Principal, orjson.Fragment]] = {}
+        self._principals: dict[int, tuple[Principal, bytes, bytes]] = {}
+        self._text = _Text()
+        self._hashes: dict[bytes, dict[str, str]] = {}
 
     def line(self, record: Record, sequence: int) -> bytes:
         """One JSON object and a line feed. Never raises: a record that cannot be told says so itself."""
@@ -108,7 +129,7 @@ class Serializer:
         except Exception as error:  # noqa: BLE001 - a plugin's odd facts must not silence the log
             return _dumps(
                 {
-                    "timestamp": self._timestamp(record.wall),
+                    "timestamp": self._timestamp(record.wall).decode(),
                     "kind": "request",
                     "record_version": RECORD_VERSION,
                     "gateway.request_id": record.request_id,
@@ -128,7 +149,7 @@ class Serializer:
         return _safe(
             _dumps(
                 {
-                    "timestamp": self._timestamp(wall),
+                    "timestamp": self._timestamp(wall).decode(),
                     "kind": "plan",
                     "record_version": RECORD_VERSION,
                     "gateway.revision": revision,
@@ -160,7 +181,7 @@ class Serializer:
                 if found and len(found[-1]) < SHORTEST:
                     short = True
             if declared:
-                told = {"hash": self._hash(value)} if secret else value.decode("latin-1")
+                told = self._hashed(value) if secret else value.decode("latin-1")
                 if name in headers:
                     earlier = headers[name]
                     headers[name] = [*earlier, told] if isinstance(earlier, list) else [earlier, told]
@@ -178,110 +199,143 @@ class Serializer:
         if b"?" in target or b"%" in target or b"@" in target or short or not target.isascii():
             target = redact_target(target, secrets or ())
         path, mark, query = target.partition(b"?")
-        method = record.method
         host = record.host
         if "@" in host:
             host = _readable(redact_target(host.encode("utf-8", "backslashreplace"), secrets or ()))
+        # The line is put together by hand: most of its text is that of the last line, and kept as JSON.
+        text = self._text
+        milliseconds = self._milliseconds
+        method = record.method
         status = record.status
-        reason = record.reason
-        fields: dict[str, object] = {
-            "timestamp": self._timestamp(record.wall),
-            "kind": "request",
-            "record_version": RECORD_VERSION,
-            "gateway.request_id": record.request_id,
-            "http.request.method": method if method in METHODS else "_OTHER",
-            "url.scheme": record.scheme,
-            "url.path": _readable(path),
-            "gateway.decision": record.decision,
-            "gateway.reason": reason,
-            "gateway.duration_ms": int(record.duration * 1e6) / 1e3,
-            "gateway.chain.in_ms": int(record.chain_in * 1e6) / 1e3,
-            "gateway.chain.out_ms": int(record.chain_out * 1e6) / 1e3,
-            "http.request.body.size": record.bytes_in,
-            "http.response.body.size": record.bytes_out,
-            "client.address": record.client,
-            "network.peer.address": record.peer,
-            "network.peer.port": record.peer_port,
-            "network.protocol.version": record.http_version,
-            "server.address": _host_name(host.rpartition("@")[2]),
-        }
+        scheme, client, peer = text[record.scheme], text[record.client], text[record.peer]
+        parts = [
+            _BEGIN
+            % (
+                self._timestamp(record.wall),
+                record.request_id.encode("ascii"),
+                text[method if method in METHODS else "_OTHER"],
+                scheme,
+                _json(_readable(path)),
+                text[record.decision],
+                text[record.reason],
+                milliseconds[int(record.duration * 1e6)],
+                milliseconds[int(record.chain_in * 1e6)],
+                milliseconds[int(record.chain_out * 1e6)],
+                record.bytes_in,
+                record.bytes_out,
+                client,
+                peer,
+                record.peer_port,
+                text[record.http_version],
+                text[_host_name(host.rpartition("@")[2])],
+            )
+        ]
+        add = parts.append
         if method not in METHODS:
-            fields["http.request.method_original"] = method
+            add(b',"http.request.method_original":' + _json(method))
         if mark:
-            fields["url.query"] = _readable(query)
+            add(b',"url.query":' + _json(_readable(query)))
         if status:
-            fields["http.response.status_code"] = status
+            add(b',"http.response.status_code":%d' % status)
         if status >= 400 or not status:
-            fields["error.type"] = reason
+            add(b',"error.type":' + text[record.reason])
         if record.route_template is not None:
-            fields["http.route"] = record.route_template
-            fields["gateway.route"] = record.route_name
+            add(
+                b',"http.route":%b,"gateway.route":%b'
+                % (text[record.route_template], _json(record.route_name))
+            )
         if user_agent is not None:
             if secrets is not None and not user_agent.isascii():
                 user_agent = redact_value(user_agent, secrets)  # decoded, its edges could melt into others
-            fields["user_agent.original"] = _readable(user_agent)
+            add(b',"user_agent.original":' + text[_readable(user_agent)])
         if record.global_id is not None:
-            fields["gateway.global_request_id"] = record.global_id
+            add(b',"gateway.global_request_id":' + _json(record.global_id))
         decider = record.decider
         if decider is not None:
-            fields["gateway.filter"] = decider.entry.name
-            fields["gateway.source"] = decider.entry.source(decider.rule)
+            source = decider.entry.source(decider.rule)
+            add(b',"gateway.filter":%b,"gateway.source":%b' % (text[decider.entry.name], text[source]))
         if record.upstream_request_id is not None:
-            fields["gateway.upstream.request_id"] = record.upstream_request_id
+            add(b',"gateway.upstream.request_id":' + _json(record.upstream_request_id))
         attempts = record.attempts
         if attempts:
             last = attempts[-1]
-            fields["gateway.upstream.name"] = last.upstream
-            fields["gateway.upstream.address"] = last.address
-            fields["gateway.upstream.attempts"] = [_attempt(attempt) for attempt in attempts]
-        facts: dict[str, object] = {
-            "method": method,
-            "target": target.decode("latin-1"),
-            "scheme": record.scheme,
-            "host": host,
-            "client": record.client,
-            "peer": record.peer,
-            "clock": record.wall,
-            "headers": headers,
-        }
-        if content_type is not None:
-            facts["content_type"] = content_type.decode("latin-1")
-        if content_length is not None:
-            facts["content_length"] = (
-                int(content_length)
-                if len(content_length) < 19 and content_length.isdigit()
-                else content_length.decode("latin-1")
+            add(
+                b',"gateway.upstream.name":%b,"gateway.upstream.address":%b,"gateway.upstream.attempts":[%b]'
+                % (
+                    text[last.upstream],
+                    text[last.address],
+                    b",".join([self._attempt(attempt) for attempt in attempts]),
+                )
             )
         principal = record.principal
+        told_principal = b""
         if principal is not None:
-            if principal.user_id is not None:
-                fields["user.id"] = principal.user_id
-            if principal.user_name is not None:
-                fields["user.name"] = principal.user_name
-            fields["user.roles"] = principal.roles
-            if principal.project_id is not None:
-                fields["gateway.project.id"] = principal.project_id
-            if principal.project_name is not None:
-                fields["gateway.project.name"] = principal.project_name
-            facts["principal"] = self._principal(principal)
+            named, told_principal = self._principal(principal)
+            add(named)
+        add(b',"gateway.filters":')
+        add(self._steps(record.steps))
+        add(
+            b',"gateway.facts":{"method":%b,"target":%b,"scheme":%b,"host":%b,"client":%b,"peer":%b,"clock":%b,"headers":%b'
+            % (
+                _json(method),
+                _json(target.decode("latin-1")),
+                scheme,
+                text[host],
+                client,
+                peer,
+                repr(record.wall).encode("ascii"),
+                _dumps(headers) if headers else b"{}",
+            )
+        )
+        if content_type is not None:
+            add(b',"content_type":' + text[content_type.decode("latin-1")])
+        if content_length is not None:
+            add(
+                b',"content_length":'
+                + (
+                    b"%d" % int(content_length)
+                    if len(content_length) < 19 and content_length.isdigit()
+                    else _json(content_length.decode("latin-1"))
+                )
+            )
+        if told_principal:
+            add(told_principal)
         if target is not raw_target and target != raw_target:
-            facts["redacted"] = True
-        fields["gateway.filters"] = self._steps(record.steps)
-        fields["gateway.facts"] = facts
-        fields["gateway.revision"] = record.revision
-        fields["gateway.worker"] = self._worker
-        fields["gateway.sequence"] = sequence
-        line = _dumps(fields, orjson.OPT_APPEND_NEWLINE)
+            add(b',"redacted":true')
+        add(
+            b'},"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":%d}\n'
+            % (text[record.revision], self._worker, sequence)
+        )
+        line = b"".join(parts)
         if secrets is not None:
             line = _without(line, secrets)
         return _safe(line)
 
-    def _timestamp(self, wall: float) -> str:
+    def _attempt(self, attempt: Attempt) -> bytes:
+        upstream, address, reused, connect, first_byte, total, status, error = attempt
+        text, milliseconds = self._text, self._milliseconds
+        told = b'{"upstream":%b,"address":%b,"reused":%b,"total_ms":%b' % (
+            text[upstream],
+            text[address],
+            b"true" if reused else b"false",
+            milliseconds[int(total * 1e6)],
+        )
+        if connect is not None:
+            told += b',"connect_ms":' + milliseconds[int(connect * 1e6)]
+        if first_byte is not None:
+            told += b',"first_byte_ms":' + milliseconds[int(first_byte * 1e6)]
+        if status:
+            told += b',"status":%d' % status
+        if error is not None:
+            told += b',"error":' + text[error]
+        return told + b"}"
+
+    def _timestamp(self, wall: float) -> bytes:
         second = int(wall)
         if second != self._second:
-            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.").encode()
             self._second = second
-        return self._second_text + _THOUSANDTHS[int((wall - second) * 1000)] + "Z"
+        return b"%b%03dZ" % (self._second_text, int((wall - second) * 1000))
 
     def _learn(self, plan_facts: PlanFacts) -> None:
         self._declared = frozenset(plan_facts.header_names)
@@ -299,12 +353,19 @@ class Serializer:
         field = self._fields[raw_name] = _Field(name, secret, declared) if interesting else None
         return field
 
-    def _hash(self, value: bytes) -> str:
-        keyed = self._hmac.copy()
-        keyed.update(value)
-        return keyed.hexdigest()[:32]
+    def _hashed(self, value: bytes) -> dict[str, str]:
+        """What stands for a secret value: the same value gives the same under one key."""
+        known = self._hashes.get(value)
+        if known is None:
+            if len(self._hashes) >= _MEMO_MAX:
+                self._hashes.clear()
+            keyed = self._hmac.copy()
+            keyed.update(value)
+            known = self._hashes[value] = {"hash": keyed.hexdigest()[:32]}
+        return known
 
-    def _principal(self, principal: Principal) -> orjson.Fragment:
+    def _principal(self, principal: Principal) -> tuple[bytes, bytes]:
+        """The fields that name the principal, and the member of the facts that holds all of it."""
         known = self._principals.get(id(principal))
         if known is None:
             if len(self._principals) >= _MEMO_MAX:
@@ -314,10 +375,21 @@ class Serializer:
                 for name in Principal.__slots__
                 if (value := getattr(principal, name)) not in (None, ())
             }
-            known = self._principals[id(principal)] = (principal, orjson.Fragment(_dumps(told)))
-        return known[1]
+            fields: dict[str, object] = {"user.roles": principal.roles}
+            for name, value in (
+                ("user.id", principal.user_id),
+                ("user.name", principal.user_name),
+                ("gateway.project.id", principal.project_id),
+                ("gateway.project.name", principal.project_name),
+            ):
+                if value is not None:
+                    fields[name] = value
+            named = b"," + _dumps(fields)[1:-1]
+            known = (principal, named, b',"principal":' + _dumps(told))
+            self._principals[id(principal)] = known
+        return known[1], known[2]
 
-    def _steps(self, steps: Sequence[Step]) -> orjson.Fragment:
+    def _steps(self, steps: Sequence[Step]) -> bytes:
         parts: list[bytes] = []
         add = parts.append
         prefixes = self._prefixes
@@ -349,9 +421,9 @@ class Serializer:
                 add(_dumps([_note(entry, note) for note in rest]))
             add(b"}")
         if not parts:
-            return orjson.Fragment(b"[]")
+            return b"[]"
         add(b"]")
-        return orjson.Fragment(b"".join(parts))
+        return b"".join(parts)
 
     def _prefix(self, key: tuple[Any, ...], entry: EntryInfo) -> tuple[EntryInfo, bytes]:
         """The part of a step's object that is the same every time, up to the number of milliseconds."""
@@ -378,25 +450,6 @@ class Serializer:
         return known
 
 
-def _attempt(attempt: Attempt) -> dict[str, object]:
-    upstream, address, reused, connect, first_byte, total, status, error = attempt
-    told: dict[str, object] = {
-        "upstream": upstream,
-        "address": address,
-        "reused": reused,
-        "total_ms": int(total * 1e6) / 1e3,
-    }
-    if connect is not None:
-        told["connect_ms"] = int(connect * 1e6) / 1e3
-    if first_byte is not None:
-        told["first_byte_ms"] = int(first_byte * 1e6) / 1e3
-    if status:
-        told["status"] = status
-    if error is not None:
-        told["error"] = error
-    return told
-
-
 def _note(entry: EntryInfo, note: Note) -> dict[str, object]:
     told: dict[str, object] = {"reason": note.reason, "source": entry.source(note.rule)}
     if note.rule:
@@ -421,6 +474,14 @@ def _host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
+
+
+def _json(text: str | None) -> bytes:
+    """A text as JSON; what UTF-8 cannot hold is escaped as in a Python literal."""
+    try:
+        return orjson.dumps(text)
+    except TypeError:
+        return _dumps(text)
 
 
 def _dumps(value: object, option: int = 0) -> bytes:

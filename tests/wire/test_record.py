@@ -1,0 +1,155 @@
+"""What the record says of an exchange: who decided, by which rule, why; also where nothing else could."""
+
+from typing import Any
+
+import pytest
+
+from gateway.api.reason import REASONS
+from tests.support.client import get, post
+from tests.support.expect import REQUEST_ID, marked
+from tests.support.gateway import proxy, running, test_filters
+from tests.support.upstream import Upstream, echo
+
+
+async def test_a_forwarded_exchange() -> None:
+    filters = [{"methods": {"allow": ["POST"]}}, {"body_size": {"max": 100}}]
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters) as gateway:
+        client = await gateway.connect()
+        lines = ["User-Agent: test/1", "Content-Type: text/plain", "Cookie: session=very-secret"]
+        answer = await client.ask(post(b"hello", *lines, target="/a/b?c=d"))
+        record = await gateway.record()
+        expected: dict[str, Any] = {
+            "gateway.request_id": marked(answer),
+            "gateway.decision": "forward",
+            "gateway.reason": "passed",
+            "http.request.method": "POST",
+            "url.path": "/a/b",
+            "url.query": "c=d",
+            "url.scheme": "http",
+            "server.address": "api.test",
+            "network.protocol.version": "1.1",
+            "http.response.status_code": 200,
+            "http.request.body.size": 5,
+            "http.response.body.size": len(answer.body),
+            "http.route": "/{rest*}",
+            "gateway.route": "any",
+            "client.address": "127.0.0.1",
+            "network.peer.address": "127.0.0.1",
+            "user_agent.original": "test/1",
+            "gateway.upstream.name": "main",
+            "gateway.upstream.address": upstream.authority,
+            "gateway.worker": 0,
+            "gateway.sequence": 1,
+            "gateway.revision": gateway.gateway.plan.revision,
+            "record_version": 1,
+            "kind": "request",
+        }
+        assert {name: record.get(name) for name in expected} == expected
+        assert [(step["name"], step["verdict"]) for step in record["gateway.filters"]] == [
+            ("methods", "pass"),
+            ("body_size", "pass"),
+        ]
+        facts = record["gateway.facts"]
+        assert (facts["content_type"], facts["content_length"]) == ("text/plain", 5)
+        (attempt,) = record["gateway.upstream.attempts"]
+        assert attempt["status"] == 200
+        assert 0 < attempt["connect_ms"] <= attempt["first_byte_ms"] <= attempt["total_ms"]
+        assert attempt["total_ms"] <= record["gateway.duration_ms"]
+        assert "very-secret" not in str(record)
+
+
+async def test_a_refusal_names_the_filter_its_rule_and_the_line_of_the_file() -> None:
+    text = """\
+listen: 127.0.0.1:0
+admin: null
+log: {path: null}
+upstreams: {main: {endpoints: ["${UPSTREAM}"]}}
+filters:
+  - methods:
+      name: only-get
+      allow: [GET]
+routes:
+  - {name: any, path: "/{rest*}", upstream: main}
+"""
+    async with Upstream(echo) as upstream, running(text, environment={"UPSTREAM": upstream.url}) as gateway:
+        client = await gateway.connect()
+        answer = await client.ask(post(b"hello"))
+        assert answer.status == 405
+        record = await gateway.record()
+        assert (record["gateway.decision"], record["gateway.reason"]) == ("refuse", "method_not_allowed")
+        assert record["gateway.filter"] == "only-get"
+        assert record["gateway.source"].startswith("gateway.yaml:8:")
+        (step,) = record["gateway.filters"]
+        assert (step["verdict"], step["status"], step["rule"]) == ("refuse", 405, "allow")
+        assert record["error.type"] == "method_not_allowed"
+
+
+REFUSED: dict[str, tuple[bytes, int, str, str]] = {
+    "noise": (b"\x00\x01\r\n\r\n", 400, "malformed_request", ""),
+    "no host": (b"GET /a HTTP/1.1\r\n\r\n", 400, "host_invalid", ""),
+    "bad host": (get("/a", host="a,b"), 400, "host_invalid", "/a"),
+    "target": (get("/a/../b?c"), 400, "target_ambiguous", "/a/../b"),
+    "framing": (get("/a", "Content-Length: 5", "Transfer-Encoding: chunked"), 400, "framing_invalid", ""),
+    "version": (b"GET /a HTTP/2.0\r\nHost: a\r\n\r\n", 505, "version_unsupported", ""),
+    "trace": (get("/a", method="TRACE"), 501, "method_unsupported", "/a"),
+    "expectation": (get("/a", "Expect: more"), 417, "expectation_unknown", "/a"),
+    "fields": (get("/a", "X: " + "a" * 20_000), 431, "headers_too_large", ""),
+    "target length": (get("/" + "a" * 9000), 414, "target_too_long", ""),
+}
+
+
+@pytest.mark.parametrize(("data", "status", "reason", "path"), REFUSED.values(), ids=REFUSED)
+async def test_a_head_that_is_refused_before_the_chain_has_a_record(
+    data: bytes, status: int, reason: str, path: str
+) -> None:
+    async with Upstream() as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        answer = await client.ask(data, "GET")
+        assert answer.status == status
+        record = await gateway.record()
+        assert record["gateway.reason"] == reason and reason in REASONS
+        assert record["gateway.decision"] == "refuse"
+        assert record["http.response.status_code"] == status
+        assert record["gateway.request_id"] == marked(answer)
+        assert record["error.type"] == reason
+        assert record["gateway.filters"] == []
+        assert "gateway.filter" not in record
+        if path:
+            assert record["url.path"] == path
+        assert record["http.response.body.size"] == len(answer.body)
+
+
+async def test_ids_are_never_given_twice() -> None:
+    async with Upstream(echo) as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        seen = {marked(await client.ask(get("/a"))) for _ in range(50)}
+        assert len(seen) == 50
+        assert {record["gateway.request_id"] for record in await gateway.records(50)} == seen
+
+
+@pytest.mark.parametrize("secret", ["X-Auth-Token: s3cret-token", "Authorization: Bearer s3cret-token", "Cookie: a=s3cret-token"])
+async def test_no_secret_is_in_a_record_even_where_the_head_is_refused(secret: str) -> None:
+    async with Upstream(echo) as upstream, proxy(upstream) as gateway:
+        for target in ("/a?token=s3cret-token", "/s3cret-token", "/a/../s3cret-token"):
+            client = await gateway.connect()
+            await client.ask(get(target, secret))
+        assert "s3cret-token" not in str(await gateway.records(3))
+
+
+async def test_the_size_of_a_request_body_is_counted_as_it_travelled() -> None:
+    async with Upstream(echo) as upstream, proxy(upstream, registry=test_filters("upper")) as gateway:
+        client = await gateway.connect()
+        head = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert (await client.ask(head + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")).status == 200
+        assert (await gateway.record())["http.request.body.size"] == 11
+
+
+async def test_an_early_408_has_an_id_and_a_record() -> None:
+    async with Upstream() as upstream, proxy(upstream, timeouts={"header": "100ms"}) as gateway:
+        client = await gateway.connect()
+        await client.send(b"GET /a HTTP/1.1\r\nX-Auth-Token: s3cret")
+        answer = await client.answer()
+        assert answer.status == 408
+        record = await gateway.record()
+        assert REQUEST_ID.fullmatch(record["gateway.request_id"])
+        assert "s3cret" not in str(record)
