@@ -375,15 +375,14 @@ class Serializer:
                 for name in Principal.__slots__
                 if (value := getattr(principal, name)) not in (None, ())
             }
-            fields: dict[str, object] = {"user.roles": principal.roles}
-            for name, value in (
-                ("user.id", principal.user_id),
-                ("user.name", principal.user_name),
-                ("gateway.project.id", principal.project_id),
-                ("gateway.project.name", principal.project_name),
-            ):
-                if value is not None:
-                    fields[name] = value
+            names = {
+                "user.id": principal.user_id,
+                "user.name": principal.user_name,
+                "user.roles": principal.roles,
+                "gateway.project.id": principal.project_id,
+                "gateway.project.name": principal.project_name,
+            }
+            fields = {name: value for name, value in names.items() if value is not None}
             named = b"," + _dumps(fields)[1:-1]
             known = (principal, named, b',"principal":' + _dumps(told))
             self._principals[id(principal)] = known

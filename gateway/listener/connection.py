@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Final, cast
 from gateway.api.exchange import Instant
 from gateway.http.chunked import ChunkedEnd
 from gateway.http.framing import Problem, content_length
+from gateway.http.plain import plain_request
 from gateway.listener.handler import Handler
-from gateway.listener.head import Peer
+from gateway.listener.head import HTTP_11, Peer
 from gateway.listener.parser import (
     EMPTY_PAYLOAD,
     VERSION_UNSUPPORTED,
+    Head,
     HttpRequestParser,
     ParseError,
-    RawRequestMessage,
     StreamReader,
     classify,
+    head_of,
     make_parser,
 )
 from gateway.plan import Plan
@@ -39,7 +41,7 @@ BODY_BUFFER: Final = 64 * 1024
 WRITE_HIGH: Final = 64 * 1024
 LINGER_BYTES: Final = 1024 * 1024
 
-Queued = tuple[RawRequestMessage, StreamReader] | Problem
+Queued = tuple[Head, StreamReader] | Problem
 
 
 class Connection(asyncio.Protocol):
@@ -49,6 +51,7 @@ class Connection(asyncio.Protocol):
         "_advancing",
         "_body_paused",
         "_chunked",
+        "_count_limit",
         "_discarded",
         "_eof",
         "_fields_limit",
@@ -59,6 +62,7 @@ class Connection(asyncio.Protocol):
         "_left",
         "_parser",
         "_pipeline",
+        "_plain_limit",
         "_queue",
         "_queue_paused",
         "_reading",
@@ -80,6 +84,8 @@ class Connection(asyncio.Protocol):
         self.loop = listener.loop
         limits = listener.plan.configuration.limits
         self._fields_limit = limits.header_size + len(b"\r\n\r\n")
+        self._plain_limit = min(limits.header_size, limits.target_length, limits.field_size)
+        self._count_limit = limits.header_count
         self._pipeline = limits.pipeline
         self._parser = self._new_parser()
         self.transport: asyncio.Transport | None = None
@@ -228,8 +234,19 @@ class Connection(asyncio.Protocol):
             head, rest = data, b""
         else:
             self._head = b""
-            head, rest = (data, b"") if end == len(seen) else (data[: end - begun], data[end - begun :])
-            seen = seen if end == len(seen) else seen[:end]
+            if end == len(seen):
+                head, rest = data, b""
+            else:
+                head, rest = data[: end - begun], data[end - begun :]
+                seen = seen[:end]
+        if not begun and end > 3 and end <= self._plain_limit:
+            plain = plain_request(seen)
+            if plain is not None and len(plain.fields) <= self._count_limit:
+                method, target, fields = plain
+                self._in_head = False
+                self._queue.append((Head(method, target, HTTP_11, fields, False), EMPTY_PAYLOAD))
+                self._last_payload = EMPTY_PAYLOAD
+                return rest
         try:
             messages, upgraded, _ = self._parser.feed_data(head)
         except ParseError as error:
@@ -249,15 +266,15 @@ class Connection(asyncio.Protocol):
         if not seen.endswith(_VERSIONS, 0, line_end):
             self._refuse(VERSION_UNSUPPORTED)  # RTSP and ICE are parsed as well
             return b""
-        self._queue.append((message, payload))
+        parsed = head_of(message)
+        self._queue.append((parsed, payload))
         self._last_payload = payload
-        # An Upgrade that is not taken leaves the parser behind the bytes that follow it.
-        self._final = upgraded or message.upgrade or message.should_close
+        self._final = upgraded or parsed.closes
         if not payload.is_eof():
             if message.chunked:
                 self._chunked = ChunkedEnd()
             else:
-                self._left = content_length(message.raw_headers) or 0
+                self._left = content_length(parsed.fields.raw) or 0
         return rest
 
     def _feed_body(self, data: bytes, size: int, *, ended: bool) -> bytes:
@@ -346,7 +363,7 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             return
-        if keep_alive and (not self._eof or self._queue or self._unread):
+        if keep_alive and not self._ends():
             self.deadline = self.loop.time() + self.listener.idle_timeout
             if self.deadline < self.filed:
                 self.listener.wheel.file(self)
@@ -366,6 +383,12 @@ class Connection(asyncio.Protocol):
         else:
             transport.close()
             self._wait(timeouts.body)
+
+    def _ends(self) -> bool:
+        """Whether the connection ends although the answer did not say so."""
+        if self._queue or self._unread or (self._head and not self._eof):
+            return False
+        return self._eof or self.listener.draining
 
     def abort(self) -> None:
         """Ends the connection so that no client can take what it got for a whole answer."""

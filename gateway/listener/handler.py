@@ -8,7 +8,7 @@ before the request has ended.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from collections.abc import Set as AbstractSet
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,7 @@ from gateway.http.date import http_date
 from gateway.http.fields import Fields, RawField
 from gateway.http.framing import Problem, content_length, dropped
 from gateway.listener.head import HTTP_11, VERSIONS, open_exchange
-from gateway.listener.parser import EMPTY_PAYLOAD, RawRequestMessage, StreamReader
+from gateway.listener.parser import EMPTY_PAYLOAD, Head, StreamReader
 from gateway.plan import PlannedRoute
 from gateway.record import Record
 from gateway.task import spawn
@@ -99,7 +99,8 @@ class Handler:
     """One exchange on one connection. Ends with `_finish`, whatever happens, exactly once."""
 
     # What most exchanges leave as it is belongs to the class: an exchange begins with a few stores.
-    _message: RawRequestMessage | None = None
+    _head: Head | None = None
+    _received: Sequence[RawField] = ()
     _method = ""
     _version: tuple[int, int] = HTTP_11
     _exchange: Exchange | None = None
@@ -143,11 +144,11 @@ class Handler:
 
     # ---- the head
 
-    def begin(self, message: RawRequestMessage, payload: StreamReader) -> None:
+    def begin(self, head: Head, payload: StreamReader) -> None:
         """Judges the head, runs the chain inward, and goes on by its verdict."""
-        self._message = message
-        self._method = message.method
-        self._version = message.version
+        self._head = head
+        self._method, target, self._version, fields, _ = head
+        self._received = fields.raw
         if payload is EMPTY_PAYLOAD:
             body = Body()
         elif payload.is_eof():
@@ -158,26 +159,26 @@ class Handler:
         else:
             self._last_body_at = self._loop.time()
             self.payload = payload
-            body = StreamedBody(self, content_length(message.raw_headers))
+            body = StreamedBody(self, content_length(fields.raw))
         opened = open_exchange(
             self._plan,
             self._connection.peer,
-            method=message.method,
-            raw_target=message.path.encode("utf-8", "surrogateescape"),
-            version=message.version,
-            lines=message.raw_headers,
-            body=body,
-            request_id=self._request_id,
-            clock=self._clock,
+            self._method,
+            target,
+            self._version,
+            fields,
+            body,
+            self._request_id,
+            self._clock,
         )
         if isinstance(opened, Problem):
             self.refuse_head(opened)
         else:
-            self._enter(message, *opened)
+            self._enter(head, *opened)
 
     def _enter(
         self,
-        message: RawRequestMessage,
+        head: Head,
         exchange: Exchange,
         planned: PlannedRoute | None,
         allow: tuple[str, ...] | None,
@@ -194,7 +195,7 @@ class Handler:
             chain = planned.chain
         else:
             chain = self._plan.chain
-        self._close = message.should_close or message.upgrade or self._version != HTTP_11 or listener.draining
+        self._close = head.closes or self._version != HTTP_11 or listener.draining
         self._run = run = Run(chain, exchange, self._plan.render, listener.report_bug)
         if not chain.entries:
             self._judged(None, allow)
@@ -230,11 +231,9 @@ class Handler:
 
     def refuse_head(self, problem: Problem) -> None:
         """Answers a head that never became an exchange: at once, outside the chain, and the connection ends."""
-        message = self._message
-        lines: tuple[RawField, ...] = message.raw_headers if message is not None else ()
         self._close = True
         if self._exchange is None:
-            self._exchange = _placeholder(self._connection, message, self._request_id, self._clock, lines)
+            self._exchange = _placeholder(self._connection, self._head, self._request_id, self._clock)
         fault = Fault(problem.status, problem.reason, problem.message)
         self._reason = problem.reason
         self._exchange.response = self._render(fault)
@@ -293,11 +292,16 @@ class Handler:
                 self._prefix = None
                 return b"".join(prefix)
             if not chunk:
-                self._collector = self._loop.create_future()
-                try:
-                    await self._collector
-                finally:
-                    self._collector = None
+                await self._collected()
+
+    async def _collected(self) -> None:
+        """Waits for more of the body that is collected."""
+        self._collector = self._loop.create_future()
+        self._set_deadline()
+        try:
+            await self._collector
+        finally:
+            self._collector = None
 
     def _send_continue(self) -> None:
         self._expects = False
@@ -553,11 +557,7 @@ class Handler:
             if connection.complete:
                 self._read_ahead = None
                 return b"".join(ahead)
-            self._collector = self._loop.create_future()
-            try:
-                await self._collector
-            finally:
-                self._collector = None
+            await self._collected()
         raise asyncio.CancelledError
 
     def _answer(self, verdict: Fault | Response) -> None:
@@ -791,7 +791,7 @@ class Handler:
         self._write_blocked_at = FAR
         if self._done or self._leg is None or self._leg.connection is None or not self._sent_head:
             return
-        self._leg.connection.resume()
+        self._leg.resume()
         self._relay_body()
         if not self._done:
             self._set_deadline()
@@ -901,7 +901,8 @@ class Handler:
         if run is not None:
             run.finish()
         self._publish()
-        self._leg = None  # no circle: both go with the exchange, and not at a collection
+        # No circles: all of it goes now, and not at a collection.
+        self._leg = self._run = self._exchange = None
         if not aborted:
             self._connection.exchange_over(keep_alive=not self._close, linger=linger)
         else:
@@ -909,7 +910,6 @@ class Handler:
 
     def _publish(self) -> None:
         exchange = self._exchange
-        message = self._message
         assert exchange is not None
         run = self._run
         peer = self._connection.peer
@@ -935,7 +935,7 @@ class Handler:
                 route.name if route is not None else None,
                 route.template if route is not None else None,
                 exchange.principal,
-                message.raw_headers if message is not None else (),
+                self._received,
                 self._status,
                 self._decision,
                 self._reason,
@@ -971,30 +971,25 @@ def _unrouted(allow: tuple[str, ...] | None) -> Fault:
     )
 
 
-def _placeholder(
-    connection: "Connection",
-    message: RawRequestMessage | None,
-    request_id: str,
-    clock: Instant,
-    lines: tuple[RawField, ...],
-) -> Exchange:
+def _placeholder(connection: "Connection", head: Head | None, request_id: str, clock: Instant) -> Exchange:
     """What can be said of an exchange whose head was refused."""
-    target = message.path.encode("utf-8", "surrogateescape") if message is not None else b""
+    method, target, version, fields, _ = head if head is not None else _NO_HEAD
     path, mark, query = target.decode("latin-1").partition("?")
-    fields = Fields(lines)
-    version = (message.version.major, message.version.minor) if message is not None else HTTP_11
     peer = connection.peer
     return Exchange(
-        method=message.method if message is not None else "",
-        target=target,
-        path=path,
-        query=query if mark else None,
-        scheme=peer.scheme,
-        host=fields.get(b"host") or "",
-        peer=peer.address,
-        client=peer.address,
-        http_version=VERSIONS.get(version, f"{version[0]}.{version[1]}"),
-        request_id=request_id,
-        clock=clock,
-        request=Request(fields, Body()),
+        method,
+        target,
+        path,
+        query if mark else None,
+        peer.scheme,
+        fields.get(b"host") or "",
+        peer.address,
+        peer.address,
+        VERSIONS.get(version, f"{version[0]}.{version[1]}"),
+        request_id,
+        clock,
+        Request(fields, Body()),
     )
+
+
+_NO_HEAD: Final = Head("", b"", HTTP_11, Fields(), True)

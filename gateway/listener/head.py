@@ -12,7 +12,7 @@ from gateway.api.body import Body
 from gateway.api.exchange import Exchange, Instant, Request
 from gateway.http import host as host_rules
 from gateway.http import target as target_rules
-from gateway.http.fields import Fields, RawField, folded
+from gateway.http.fields import Fields, folded
 from gateway.http.framing import PROTECTED, Problem, check_framing, connection_options
 from gateway.http.via import hops
 from gateway.listener.parser import VERSION_UNSUPPORTED
@@ -40,20 +40,18 @@ before it sends its body."""
 def open_exchange(
     plan: Plan,
     peer: Peer,
-    *,
     method: str,
     raw_target: bytes,
     version: tuple[int, int],
-    lines: tuple[RawField, ...],
+    fields: Fields,
     body: Body,
     request_id: str,
     clock: Instant,
 ) -> Opened | Problem:
-    """Judges a head and makes its Exchange. `lines` are the raw header lines as received."""
+    """Judges a head and makes its Exchange; `fields` are its own from here on."""
     http_version = VERSIONS.get(version)
     if http_version is None:
         return VERSION_UNSUPPORTED
-    fields = Fields(lines)
     index = fields.index()
 
     if b"content-length" in index or b"transfer-encoding" in index:
@@ -111,7 +109,7 @@ def open_exchange(
         # What Connection names stops here, before a filter could judge by it or set it (RFC 9110 7.6.1).
         unwanted = unwanted | (connection_options(connection) - PROTECTED)
     if not unwanted.isdisjoint(index):
-        fields = Fields([line for line in lines if folded[line[0]] not in unwanted])
+        fields = Fields.over([line for line in fields.raw if folded[line[0]] not in unwanted])
     if authority is not None:
         fields.set("Host", host)
 

@@ -7,13 +7,14 @@ read in its source and is pinned by the wire tests, so another minor version is 
 
 import asyncio
 import re
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import aiohttp
 from aiohttp import http_exceptions
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from gateway.http.fields import Fields
 from gateway.http.framing import Problem
 
 MINIMUM: Final = (3, 14, 4)
@@ -44,6 +45,31 @@ class FlowControl(Protocol):
 
     def pause_reading(self) -> None: ...
     def resume_reading(self, resume_parser: bool = True) -> None: ...
+
+
+class Head(NamedTuple):
+    """What a parser found of a request.
+
+    closes  whether no request may follow on the connection
+    """
+
+    method: str
+    target: bytes
+    version: tuple[int, int]
+    fields: Fields
+    closes: bool
+
+
+def head_of(message: RawRequestMessage) -> Head:
+    """The parser's message in our terms: the target as the bytes that it was, the fields as they came."""
+    return Head(
+        message.method,
+        message.path.encode("utf-8", "surrogateescape"),
+        message.version,
+        Fields(message.raw_headers),
+        # An Upgrade that is not taken leaves the parser behind the bytes that follow it.
+        message.should_close or message.upgrade,
+    )
 
 
 class PayloadError(Exception):
@@ -119,13 +145,14 @@ _BY_TEXT: Final = (
 __all__ = [
     "EMPTY_PAYLOAD",
     "VERSION_UNSUPPORTED",
+    "Head",
     "HttpRequestParser",
     "ParseError",
     "PayloadError",
-    "RawRequestMessage",
     "StreamReader",
     "UnsupportedAiohttp",
     "classify",
+    "head_of",
     "make_parser",
     "require_parser",
 ]

@@ -142,6 +142,12 @@ class Leg:
         """Whether the whole request has been handed to the socket."""
         return self._sent_at != FAR and self.connection is not None
 
+    def resume(self) -> None:
+        """The answer is read on; the time that nobody read it was not the upstream's."""
+        if self.connection is not None:
+            self._progress_at = self._loop.time()
+            self.connection.resume()
+
     # ---- Owner of the connection
 
     def on_progress(self) -> None:

@@ -67,7 +67,9 @@ def get(target: str = "/", *lines: str, method: str = "GET", host: str = "api.te
     return f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n".encode("latin-1")
 
 
-def post(body: bytes = b"", *lines: str, target: str = "/", method: str = "POST", host: str = "api.test") -> bytes:
+def post(
+    body: bytes = b"", *lines: str, target: str = "/", method: str = "POST", host: str = "api.test"
+) -> bytes:
     """A request with a body of known length."""
     fields = "".join(f"{line}\r\n" for line in lines)
     head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"

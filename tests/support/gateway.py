@@ -131,9 +131,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def configuration(
-    *endpoints: str, upstream: Mapping[str, Any] | None = None, **options: Any
-) -> str:
+def configuration(*endpoints: str, upstream: Mapping[str, Any] | None = None, **options: Any) -> str:
     """The YAML text of a gateway in front of one upstream, `main`, with `options` over what is usual."""
     made = merged(_BASE, {"upstreams": {"main": {"endpoints": list(endpoints), **(upstream or {})}}})
     return yaml.safe_dump(merged(made, options), sort_keys=False)
@@ -184,7 +182,9 @@ async def running(
                 await made.drop_clients()
                 await gateway.stop(0.0)
                 listener = made.listener
-                await until(lambda: listener.connection_count == 0, "every client connection is closed", DEADLINE)
+                await until(
+                    lambda: listener.connection_count == 0, "every client connection is closed", DEADLINE
+                )
     finally:
         loop.set_exception_handler(previous)
     assert not unseen, "\n".join(unseen)
@@ -212,5 +212,3 @@ async def proxy(
     text = configuration(*endpoints, upstream=upstream_options, **options)
     async with running(text, registry=registry) as made:
         yield made
-
-

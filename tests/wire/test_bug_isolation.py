@@ -104,7 +104,9 @@ async def test_a_bug_in_a_request_body_wrapper_is_a_500_and_cuts_the_upstream_of
 
 
 @pytest.mark.parametrize("after", [0, 5])
-async def test_a_bug_in_an_answers_body_is_a_500_before_the_head_has_left_and_aborts_after(after: int) -> None:
+async def test_a_bug_in_an_answers_body_is_a_500_before_the_head_has_left_and_aborts_after(
+    after: int,
+) -> None:
     registry = test_filters("raise_in_answer")
     filters = [{"test.raise_in_answer": {"name": "broken", "after": after}}]
     async with Upstream() as upstream, proxy(upstream, registry=registry, filters=filters) as gateway:
@@ -168,7 +170,9 @@ async def test_a_bug_in_the_renderer_is_a_plain_500(monkeypatch: pytest.MonkeyPa
 async def test_an_answer_of_a_filter_itself_leaves_through_those_that_passed_the_request() -> None:
     registry = test_filters("seen", "answers")
     async with Upstream() as upstream:
-        async with proxy(upstream, registry=registry, filters=[{"test.seen": {}}, {"test.answers": {}}]) as gateway:
+        async with proxy(
+            upstream, registry=registry, filters=[{"test.seen": {}}, {"test.answers": {}}]
+        ) as gateway:
             client = await gateway.connect()
             answer = await client.ask(get("/a"))
             assert (answer.status, answer.body, answer.get("x-seen")) == (299, b"mine", "yes")
@@ -179,7 +183,9 @@ async def test_an_answer_of_a_filter_itself_leaves_through_those_that_passed_the
 
 
 @pytest.mark.parametrize(
-    ("data", "status"), [(b"", 502), (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", 502)], ids=["closed", "garbage"]
+    ("data", "status"),
+    [(b"", 502), (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", 502)],
+    ids=["closed", "garbage"],
 )
 async def test_a_failure_of_the_upstream_leaves_through_the_filters_too(data: bytes, status: int) -> None:
     async with Upstream() as upstream:

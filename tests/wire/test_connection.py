@@ -23,7 +23,13 @@ async def test_a_connection_is_kept_and_so_is_the_upstreams() -> None:
             assert (answer.json(), answer.closes) == ({"bytes": number}, False)
         assert len(upstream.conversations) == 1
         records = await gateway.records(5)
-        assert [r["gateway.upstream.attempts"][0]["reused"] for r in records] == [False, True, True, True, True]
+        assert [r["gateway.upstream.attempts"][0]["reused"] for r in records] == [
+            False,
+            True,
+            True,
+            True,
+            True,
+        ]
         assert [r["gateway.sequence"] for r in records] == [1, 2, 3, 4, 5]
 
 
@@ -254,7 +260,9 @@ def upload(size: int, *lines: str) -> bytes:
 
 
 @pytest.mark.parametrize(("status", "size"), [(405, 500_000), (413, 500_000), (401, 500_000)])
-async def test_an_early_refusal_is_readable_for_a_client_that_is_still_uploading(status: int, size: int) -> None:
+async def test_an_early_refusal_is_readable_for_a_client_that_is_still_uploading(
+    status: int, size: int
+) -> None:
     """P40: a naive server closes, and the reset overtakes the answer."""
     filters = {
         405: ONLY_GET,
@@ -276,7 +284,10 @@ async def test_an_early_refusal_is_readable_for_a_client_that_is_still_uploading
 
 
 async def test_lingering_ends_after_its_time() -> None:
-    async with Upstream() as upstream, proxy(upstream, filters=ONLY_GET, timeouts={"linger": "150ms"}) as gateway:
+    async with (
+        Upstream() as upstream,
+        proxy(upstream, filters=ONLY_GET, timeouts={"linger": "150ms"}) as gateway,
+    ):
         client = await gateway.connect()
         await client.send(upload(500_000))
         assert (await client.answer("PUT")).status == 405
@@ -284,7 +295,10 @@ async def test_lingering_ends_after_its_time() -> None:
 
 
 async def test_lingering_ends_after_a_mebibyte() -> None:
-    async with Upstream() as upstream, proxy(upstream, filters=ONLY_GET, timeouts={"linger": "60s"}) as gateway:
+    async with (
+        Upstream() as upstream,
+        proxy(upstream, filters=ONLY_GET, timeouts={"linger": "60s"}) as gateway,
+    ):
         client = await gateway.connect()
         await client.send(upload(50_000_000))
         assert (await client.answer("PUT")).status == 405

@@ -80,7 +80,10 @@ async def test_via_members_are_kept_in_front_of_ours() -> None:
 
 async def test_via_of_the_answer_names_the_version_that_the_upstream_spoke() -> None:
     for version in ("1.0", "1.1"):
-        async with Upstream(answers(reply("Via: 1.1 origin", version=version))) as upstream, proxy(upstream) as gateway:
+        async with (
+            Upstream(answers(reply("Via: 1.1 origin", version=version))) as upstream,
+            proxy(upstream) as gateway,
+        ):
             client = await gateway.connect()
             answer = await client.ask(get("/a"))
             assert answer.head.first == b"HTTP/1.1 200 OK\r\n"
@@ -158,7 +161,14 @@ async def test_connection_cannot_take_away_what_a_message_stands_on() -> None:
 
 
 async def test_connection_cannot_take_away_the_identity_that_a_filter_sets() -> None:
-    token = {"token": "good", "user": "u", "user_id": "u-1", "project_id": "p", "project_name": "p", "roles": ["r"]}
+    token = {
+        "token": "good",
+        "user": "u",
+        "user_id": "u-1",
+        "project_id": "p",
+        "project_name": "p",
+        "roles": ["r"],
+    }
     filters = [{"token_auth": {"providers": [{"static": {"tokens": [token]}}]}}]
     async with Upstream(echo) as upstream, proxy(upstream, filters=filters) as gateway:
         client = await gateway.connect()
@@ -182,7 +192,9 @@ async def test_an_upstream_cannot_take_away_our_fields_by_naming_them() -> None:
 # ---- Host
 
 
-@pytest.mark.parametrize(("host", "seen"), [("keep", "api.test"), ("upstream", None), ("img.test", "img.test")])
+@pytest.mark.parametrize(
+    ("host", "seen"), [("keep", "api.test"), ("upstream", None), ("img.test", "img.test")]
+)
 async def test_host_is_kept_or_rewritten_by_configuration(host: str, seen: str | None) -> None:
     async with Upstream(echo) as upstream, proxy(upstream, upstream_options={"host": host}) as gateway:
         client = await gateway.connect()
@@ -300,7 +312,10 @@ async def test_an_id_that_is_not_a_global_one_has_no_effect(lines: list[str]) ->
 
 async def test_the_upstreams_own_id_is_kept_and_both_ids_are_recorded() -> None:
     own = "req-11111111-2222-4333-8444-555555555555"
-    async with Upstream(answers(reply(f"x-compute-request-id: {own}"))) as upstream, proxy(upstream) as gateway:
+    async with (
+        Upstream(answers(reply(f"x-compute-request-id: {own}"))) as upstream,
+        proxy(upstream) as gateway,
+    ):
         client = await gateway.connect()
         answer = await client.ask(get("/a"))
         assert marked(answer) == own == answer.get("x-openstack-request-id")

@@ -127,7 +127,9 @@ async def test_ids_are_never_given_twice() -> None:
         assert {record["gateway.request_id"] for record in await gateway.records(50)} == seen
 
 
-@pytest.mark.parametrize("secret", ["X-Auth-Token: s3cret-token", "Authorization: Bearer s3cret-token", "Cookie: a=s3cret-token"])
+@pytest.mark.parametrize(
+    "secret", ["X-Auth-Token: s3cret-token", "Authorization: Bearer s3cret-token", "Cookie: a=s3cret-token"]
+)
 async def test_no_secret_is_in_a_record_even_where_the_head_is_refused(secret: str) -> None:
     async with Upstream(echo) as upstream, proxy(upstream) as gateway:
         for target in ("/a?token=s3cret-token", "/s3cret-token", "/a/../s3cret-token"):

@@ -135,7 +135,10 @@ GOOD: dict[str, tuple[bytes, bytes]] = {
     "chunked in capitals": (head("Transfer-Encoding: CHUNKED") + chunked(b"hello"), b"hello"),
     "chunk sizes with zeros": (head(TE) + b"0005\r\nhello\r\n000\r\n\r\n", b"hello"),
     "chunk extensions": (head(TE) + b'5;a=b;c="d"\r\nhello\r\n0;e\r\n\r\n', b"hello"),
-    "trailers": (head(TE, "Trailer: X-Sum") + b"5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-Auth-Token: t\r\n\r\n", b"hello"),
+    "trailers": (
+        head(TE, "Trailer: X-Sum") + b"5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-Auth-Token: t\r\n\r\n",
+        b"hello",
+    ),
 }
 
 

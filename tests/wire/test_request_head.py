@@ -54,9 +54,27 @@ BAD: dict[str, Bad] = {
     "connect": (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501, "method_unsupported"),
     "trace": (b"TRACE / HTTP/1.1\r\nHost: a\r\nX-Auth-Token: t\r\n\r\n", 501, "method_unsupported"),
     # RFC 9110 section 10.1.1.
-    "unknown expectation": (b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n", 417, "expectation_unknown"),
+    "unknown expectation": (
+        b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n",
+        417,
+        "expectation_unknown",
+    ),
 }
-for _host in ("a/b", "a@b", "a,b", "a b", "[::1", "a:99999", "a:b", "a\\b", "a?b", "a#b", "\xe4", "a, a", "<a>"):
+for _host in (
+    "a/b",
+    "a@b",
+    "a,b",
+    "a b",
+    "[::1",
+    "a:99999",
+    "a:b",
+    "a\\b",
+    "a?b",
+    "a#b",
+    "\xe4",
+    "a, a",
+    "<a>",
+):
     BAD[f"host {_host}"] = (
         f"GET / HTTP/1.1\r\nHost: {_host}\r\n\r\n".encode("latin-1"),
         400,
@@ -132,7 +150,18 @@ async def test_a_method_that_a_filter_forbids_is_405_with_allow_and_not_400(meth
 
 
 @pytest.mark.parametrize(
-    "host", ["a", "api.test:8080", "[::1]", "[2001:db8::1]:80", "127.0.0.1:0", "a_b.c", "a-b.", "xn--nxa.test:", "A.B"]
+    "host",
+    [
+        "a",
+        "api.test:8080",
+        "[::1]",
+        "[2001:db8::1]:80",
+        "127.0.0.1:0",
+        "a_b.c",
+        "a-b.",
+        "xn--nxa.test:",
+        "A.B",
+    ],
 )
 async def test_a_valid_host_reaches_the_upstream_as_it_came(host: str) -> None:
     async with Upstream(echo) as upstream, proxy(upstream) as gateway:
@@ -247,7 +276,11 @@ async def test_a_head_that_never_ends_is_431_before_it_fills_the_memory() -> Non
 @pytest.mark.parametrize("what", ["target", "fields", "noise"])
 async def test_a_refusal_can_be_read_by_a_client_that_is_still_sending(what: str) -> None:
     """The connection is not reset under the answer: what the client still sends is read and dropped for a while."""
-    begin = {"target": b"GET /" + b"a" * 9000, "fields": b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 17000, "noise": b"(((("}
+    begin = {
+        "target": b"GET /" + b"a" * 9000,
+        "fields": b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 17000,
+        "noise": b"((((",
+    }
     async with Upstream() as upstream, proxy(upstream) as gateway:
         client = await gateway.connect()
         await client.send(begin[what])
@@ -268,7 +301,14 @@ async def test_a_non_ascii_byte_in_a_credential_is_no_500(field: str, value: byt
         client = await gateway.connect()
         assert (await client.ask(data)).status == 200
         assert upstream.requests[0].get(field) == value.decode("latin-1")
-    token = {"token": "good", "user": "u", "user_id": "u", "project_id": "p", "project_name": "p", "roles": ["r"]}
+    token = {
+        "token": "good",
+        "user": "u",
+        "user_id": "u",
+        "project_id": "p",
+        "project_name": "p",
+        "roles": ["r"],
+    }
     filters = [{"token_auth": {"providers": [{"static": {"tokens": [token]}}]}}]
     async with Upstream(echo) as upstream, proxy(upstream, filters=filters) as gateway:
         client = await gateway.connect()
@@ -322,9 +362,7 @@ async def test_an_upgrade_that_is_not_taken_is_an_ordinary_request() -> None:
 async def test_a_body_beside_an_upgrade_that_is_not_taken_is_forwarded_whole(upgrade: str) -> None:
     async with Upstream(echo) as upstream, proxy(upstream) as gateway:
         client = await gateway.connect()
-        head = (
-            f"POST /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\nContent-Length: 10\r\n\r\n"
-        )
+        head = f"POST /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\nContent-Length: 10\r\n\r\n"
         await client.send(head.encode() + b"01234")
         await client.send(b"56789")
         assert (await client.answer()).status == 200

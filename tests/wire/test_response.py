@@ -9,7 +9,9 @@ from tests.support.gateway import proxy
 from tests.support.upstream import OK, Upstream, answers, answers_and_closes
 
 
-@pytest.mark.parametrize("status", [200, 201, 203, 206, 299, 301, 404, 418, 421, 499, 500, 503, 599, 799, 999])
+@pytest.mark.parametrize(
+    "status", [200, 201, 203, 206, 299, 301, 404, 418, 421, 499, 500, 503, 599, 799, 999]
+)
 async def test_every_status_is_forwarded_with_its_phrase(status: int) -> None:
     """P23, P49: also one that nobody knows."""
     data = b"HTTP/1.1 %d Odd Phrase\r\nContent-Length: 2\r\n\r\nok" % status
@@ -22,7 +24,10 @@ async def test_every_status_is_forwarded_with_its_phrase(status: int) -> None:
 
 
 async def test_a_status_line_without_a_phrase_is_forwarded() -> None:
-    async with Upstream(answers(b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok")) as upstream, proxy(upstream) as gateway:
+    async with (
+        Upstream(answers(b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok")) as upstream,
+        proxy(upstream) as gateway,
+    ):
         client = await gateway.connect()
         answer = await client.ask(get("/a"))
         assert (answer.status, answer.body) == (200, b"ok")
@@ -76,7 +81,10 @@ async def test_304_keeps_its_length_and_has_no_body() -> None:
 
 
 async def test_an_empty_answer_keeps_its_length_of_zero() -> None:
-    async with Upstream(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as upstream, proxy(upstream) as gateway:
+    async with (
+        Upstream(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as upstream,
+        proxy(upstream) as gateway,
+    ):
         client = await gateway.connect()
         answer = await client.ask(get("/a"))
         assert (answer.get("content-length"), answer.body, answer.closes) == ("0", b"", False)
@@ -159,7 +167,9 @@ async def test_interim_responses_reach_a_client_of_http_1_1() -> None:
         await client.send(get("/a"))
         conversation = await upstream.accepted()
         await conversation.request()
-        await conversation.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: X-Foo\r\nX-Foo: b\r\n\r\n")
+        await conversation.send(
+            b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: X-Foo\r\nX-Foo: b\r\n\r\n"
+        )
         head = await client.head()
         assert head.first == b"HTTP/1.1 103 Early Hints\r\n"
         assert head.get("link") == "</a>"
@@ -179,7 +189,10 @@ async def test_interim_responses_do_not_reach_a_client_of_http_1_0() -> None:
 
 
 async def test_a_100_that_nobody_waits_for_is_dropped() -> None:
-    async with Upstream(answers(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)) as upstream, proxy(upstream) as gateway:
+    async with (
+        Upstream(answers(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)) as upstream,
+        proxy(upstream) as gateway,
+    ):
         client = await gateway.connect()
         assert (await client.ask(get("/a"))).status == 200
 
@@ -195,7 +208,10 @@ async def test_101_without_a_tunnel_is_502() -> None:
 
 
 async def test_interim_responses_without_end_are_502() -> None:
-    async with Upstream(answers(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)) as upstream, proxy(upstream) as gateway:
+    async with (
+        Upstream(answers(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)) as upstream,
+        proxy(upstream) as gateway,
+    ):
         client = await gateway.connect()
         await client.send(get("/a"))
         while (head := await client.head()).first == b"HTTP/1.1 103 Early Hints\r\n":
@@ -364,9 +380,7 @@ async def test_a_whole_answer_to_a_client_of_http_1_0_ends_in_order() -> None:
         assert not answer.all("transfer-encoding")
 
 
-@pytest.mark.parametrize(
-    "extra", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nevil!", b"x", b"HTTP/1.1 1"]
-)
+@pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nevil!", b"x", b"HTTP/1.1 1"])
 @pytest.mark.parametrize("late", [False, True], ids=["with the answer", "behind the answer"])
 async def test_bytes_behind_an_answer_are_never_used_as_another(extra: bytes, late: bool) -> None:
     """P42."""
@@ -393,7 +407,9 @@ async def test_a_body_behind_an_answer_to_head_is_never_used_as_another_answer()
         await client.send(get("/a", method="HEAD"))
         conversation = await upstream.accepted()
         await conversation.request()
-        await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await conversation.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        )
         assert (await client.answer("HEAD")).get("content-length") == "38"
         await conversation.gone()
         await client.send(get("/b"))

@@ -216,7 +216,10 @@ async def test_an_expectation_is_refused_at_once_where_the_head_decides(status: 
         401: {"filters": [{"token_auth": {"providers": [{"static": {"tokens": []}}]}}]},
         404: {"routes": [{"name": "b", "path": "/b", "upstream": "main"}]},
     }
-    async with Upstream() as upstream, proxy(upstream, timeouts={"linger": "60s"}, **options[status]) as gateway:
+    async with (
+        Upstream() as upstream,
+        proxy(upstream, timeouts={"linger": "60s"}, **options[status]) as gateway,
+    ):
         client = await gateway.connect()
         await client.send(expecting())
         answer = await client.answer("PUT")
@@ -262,7 +265,9 @@ async def test_an_upstream_refuses_the_expectation_and_the_body_is_never_sent() 
         await conversation.gone()
 
 
-async def test_after_a_while_without_a_100_the_client_is_told_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_while_without_a_100_the_client_is_told_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The upstream may not know expectations: after a second the body is sent all the same."""
     assert handler_module.CONTINUE_AFTER == 1.0
     monkeypatch.setattr(handler_module, "CONTINUE_AFTER", 0.1)
@@ -356,11 +361,15 @@ async def test_another_interim_response_reaches_a_client_that_waits_for_100() ->
 async def test_a_collected_body_of_any_framing_is_sent_with_its_length() -> None:
     registry = test_filters("collect")
     async with Upstream(echo) as upstream:
-        async with proxy(upstream, registry=registry, filters=[{"test.collect": {"limit": 200_000}}]) as gateway:
+        async with proxy(
+            upstream, registry=registry, filters=[{"test.collect": {"limit": 200_000}}]
+        ) as gateway:
             client = await gateway.connect()
             head = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
             for size in (0, 5, 100_000):
-                await client.send_split(head + chunked(*([b"a" * size] if size else [])), 20, len(head), len(head) + 4)
+                await client.send_split(
+                    head + chunked(*([b"a" * size] if size else [])), 20, len(head), len(head) + 4
+                )
                 answer = await client.answer("POST")
                 assert (answer.json(), answer.closes) == ({"bytes": size}, False)
                 request = upstream.requests[-1]
@@ -400,7 +409,9 @@ async def test_a_filter_may_change_both_bodies_and_their_length(split: bool) -> 
                     await client.send(b"hello")
                 received = await read_request_body(conversation, parts.method, parts.target, parts.head)
                 assert received.body == b"HHEELLLLOO"
-                await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + (b"" if split else b"abc"))
+                await conversation.send(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + (b"" if split else b"abc")
+                )
                 answer_head = await client.head()
                 if split:
                     await conversation.send(b"abc")
@@ -416,7 +427,9 @@ async def test_a_filter_may_read_the_whole_answer() -> None:
             client = await gateway.connect()
             for _ in range(2):
                 await client.send(get("/a"))
-                conversation = upstream.conversations[0] if upstream.conversations else await upstream.accepted()
+                conversation = (
+                    upstream.conversations[0] if upstream.conversations else await upstream.accepted()
+                )
                 await conversation.request()
                 await conversation.send_split(data, 20, 50, 60, len(data) - 3)
                 answer = await client.answer()
@@ -432,7 +445,10 @@ async def test_an_answer_that_is_too_large_to_be_examined_is_502() -> None:
             answer = await client.ask(get("/a"))
             assert (answer.status, answer.closes) == (502, False)
             record = await gateway.record()
-            assert (record["gateway.reason"], record["gateway.filter"]) == ("response_too_large", "test.collect_answer")
+            assert (record["gateway.reason"], record["gateway.filter"]) == (
+                "response_too_large",
+                "test.collect_answer",
+            )
 
 
 @pytest.mark.parametrize(("after", "seen"), [(0, False), (5, True)])

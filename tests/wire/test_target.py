@@ -168,7 +168,14 @@ async def test_no_route_is_404_and_the_connection_stays() -> None:
 
 
 async def test_without_a_token_nobody_learns_which_routes_there_are() -> None:
-    token = {"token": "good", "user": "u", "user_id": "u", "project_id": "p", "project_name": "p", "roles": ["r"]}
+    token = {
+        "token": "good",
+        "user": "u",
+        "user_id": "u",
+        "project_id": "p",
+        "project_name": "p",
+        "roles": ["r"],
+    }
     filters = [{"token_auth": {"providers": [{"static": {"tokens": [token]}}]}}]
     routes = [{"name": "one", "path": "/one", "methods": ["GET"], "upstream": "main"}]
     async with Upstream(echo) as upstream, proxy(upstream, routes=routes, filters=filters) as gateway:

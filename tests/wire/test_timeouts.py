@@ -145,7 +145,10 @@ async def test_a_client_that_does_not_read_a_large_answer_of_ours_does_not_stay_
         except ConnectionError:
             pass
 
-    async with Upstream(script) as upstream, proxy(upstream, timeouts={"body": SHORT, "idle": SHORT}) as gateway:
+    async with (
+        Upstream(script) as upstream,
+        proxy(upstream, timeouts={"body": SHORT, "idle": SHORT}) as gateway,
+    ):
         client = await gateway.connect(receive_buffer=4096)
         await client.send(get("/a", "Connection: close"))
         await until(lambda: gateway.listener.connection_count == 1, "the connection is made")
@@ -172,7 +175,10 @@ async def test_a_connection_that_is_not_made_in_time_is_504() -> None:
             answer = await client.ask(get("/a"))
             assert (answer.status, answer.fault, answer.closes) == (504, "computeFault", False)
             record = await gateway.record()
-            assert (record["gateway.decision"], record["gateway.reason"]) == ("fail", "upstream_connect_timeout")
+            assert (record["gateway.decision"], record["gateway.reason"]) == (
+                "fail",
+                "upstream_connect_timeout",
+            )
             (attempt,) = record["gateway.upstream.attempts"]
             assert attempt["error"] == "upstream_connect_timeout"
             assert "connect_ms" not in attempt
@@ -230,7 +236,10 @@ async def test_a_stall_in_the_middle_of_an_answer_aborts_the_connection(coding: 
             answer = await client.answer()
             assert (answer.status, answer.whole) == (200, False)
             record = await gateway.record()
-            assert (record["gateway.decision"], record["gateway.reason"]) == ("abort", "upstream_idle_timeout")
+            assert (record["gateway.decision"], record["gateway.reason"]) == (
+                "abort",
+                "upstream_idle_timeout",
+            )
             assert record["http.response.status_code"] == 200
             await conversation.gone()
 

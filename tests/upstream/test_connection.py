@@ -1,0 +1,235 @@
+"""Answers of an upstream, fed to the connection without a socket. The hostile ones are in tests/wire/test_response.py."""
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.upstream.connection import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, UpstreamConnection
+from tests.support.transport import FakeTransport
+
+PLAIN = b"HTTP/1.1 200 OK\r\nX-Foo: a\r\nx-foo: b\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKED = b"HTTP/1.1 201 Made It\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n"
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + PLAIN
+EMPTY = b"HTTP/1.1 204 No Content\r\nX-Foo: a\r\n\r\n"
+HEAD_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 870\r\n\r\n"
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.progress = 0
+        self.writable = 0
+
+    def on_progress(self) -> None:
+        self.progress += 1
+
+    def on_writable(self) -> None:
+        self.writable += 1
+
+
+class Outcome(NamedTuple):
+    status: int
+    phrase: bytes
+    fields: list[tuple[bytes, bytes]]
+    body: bytes
+    interim: list[int]
+    complete: bool
+    error: str | None
+    reusable: bool
+
+
+def opened(*, no_body: bool = False) -> tuple[UpstreamConnection, FakeTransport, Owner]:
+    connection, transport, owner = UpstreamConnection(), FakeTransport(), Owner()
+    connection.connection_made(transport)
+    connection.begin(owner, b"GET / HTTP/1.1\r\n\r\n", no_body=no_body)
+    return connection, transport, owner
+
+
+def fed(*segments: bytes, no_body: bool = False, eof: bool = False) -> Outcome:
+    connection, _, _ = opened(no_body=no_body)
+    body = b""
+    for segment in segments:
+        connection.data_received(segment)
+        body += connection.take()
+        if connection.error is not None:
+            break
+    if eof:
+        connection.eof_received()
+    return Outcome(
+        connection.status,
+        connection.phrase,
+        list(connection.fields),
+        body,
+        [interim.status for interim in connection.interim],
+        connection.complete,
+        connection.error,
+        connection.release(),
+    )
+
+
+def split(data: bytes, points: list[int]) -> list[bytes]:
+    cuts = sorted({0, len(data), *(point % len(data) for point in points)})
+    return [data[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("data", "no_body"),
+    [(PLAIN, False), (CHUNKED, False), (INTERIM, False), (EMPTY, False), (HEAD_ANSWER, True)],
+    ids=["length", "chunked", "interim", "204", "head"],
+)
+@given(points=st.lists(st.integers(0, 1000), max_size=30))
+def test_an_answer_reads_the_same_however_its_segments_fall(
+    data: bytes, no_body: bool, points: list[int]
+) -> None:
+    at_once = fed(data, no_body=no_body)
+    assert (at_once.complete, at_once.error, at_once.reusable) == (True, None, True)
+    assert fed(*split(data, points), no_body=no_body) == at_once
+    assert fed(*(data[at : at + 1] for at in range(len(data))), no_body=no_body) == at_once
+
+
+@given(data=st.binary(max_size=300), points=st.lists(st.integers(0, 300), max_size=10))
+def test_any_bytes_end_in_an_answer_or_an_error_and_never_in_an_exception(
+    data: bytes, points: list[int]
+) -> None:
+    outcome = fed(*(split(data, points) if data else []), eof=True)
+    assert outcome.complete or outcome.error in ("upstream_closed", "upstream_response_invalid")
+    assert not outcome.reusable
+
+
+@given(data=st.binary(max_size=100), at=st.integers(0, len(CHUNKED)))
+def test_an_answer_with_bytes_put_into_it_is_never_fit_for_another_by_chance(data: bytes, at: int) -> None:
+    """Where it still is, the bytes were part of one whole message."""
+    outcome = fed(CHUNKED[:at] + data + CHUNKED[at:])
+    if outcome.reusable:
+        assert outcome.complete and outcome.error is None
+
+
+def test_the_parts_of_an_answer_are_as_they_came() -> None:
+    outcome = fed(PLAIN)
+    assert (outcome.status, outcome.phrase, outcome.body) == (200, b"OK", b"hello")
+    assert outcome.fields == [(b"X-Foo", b"a"), (b"x-foo", b"b"), (b"Content-Length", b"5")]
+    assert fed(CHUNKED).phrase == b"Made It"
+    assert fed(CHUNKED).body == b"hello world"
+    assert fed(INTERIM).interim == [103, 100]
+
+
+def test_trailers_are_not_among_the_fields() -> None:
+    assert fed(CHUNKED).fields == [(b"Transfer-Encoding", b"chunked")]
+
+
+def test_an_answer_without_a_length_ends_with_the_connection() -> None:
+    data = b"HTTP/1.1 200 OK\r\n\r\nhello"
+    assert fed(data).complete is False
+    outcome = fed(data, eof=True)
+    assert (outcome.complete, outcome.body, outcome.reusable) == (True, b"hello", False)
+
+
+def test_a_connection_that_breaks_is_no_end_of_an_answer() -> None:
+    """P35: only an orderly end is one."""
+    connection, _, owner = opened()
+    connection.data_received(b"HTTP/1.1 200 OK\r\n\r\nhello")
+    connection.connection_lost(ConnectionResetError())
+    assert (connection.complete, connection.error) == (False, "upstream_closed")
+    assert owner.progress == 2
+
+
+@pytest.mark.parametrize("data", [b"", PLAIN[:10], PLAIN[:-1], CHUNKED[:-1], INTERIM[:45]])
+def test_an_end_before_the_end_is_an_error(data: bytes) -> None:
+    outcome = fed(*([data] if data else []), eof=True)
+    assert (outcome.complete, outcome.error, outcome.reusable) == (False, "upstream_closed", False)
+
+
+def test_a_connection_is_used_again_and_nothing_of_the_last_answer_is_left() -> None:
+    connection, transport, owner = opened()
+    connection.data_received(CHUNKED)
+    assert connection.take() == b"hello world"
+    assert connection.release()
+    connection.begin(owner, b"HEAD /b HTTP/1.1\r\n\r\n", no_body=True)
+    assert (connection.head_done, connection.complete, connection.take(), connection.phrase) == (
+        False,
+        False,
+        b"",
+        b"",
+    )
+    connection.data_received(HEAD_ANSWER)
+    assert (connection.status, connection.complete) == (200, True)
+    assert connection.release()
+    connection.begin(owner, b"GET /c HTTP/1.1\r\n\r\n", no_body=False)
+    connection.data_received(PLAIN)
+    assert (connection.take(), connection.complete, connection.error) == (b"hello", True, None)
+    assert connection.requests == 3
+    assert bytes(transport.written).count(b"HTTP/1.1\r\n\r\n") == 3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN.replace(b"X-Foo", b"Connection: close\r\nX-Foo"),
+        PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        PLAIN + b"x",
+        PLAIN + PLAIN,
+        EMPTY.replace(b"X-Foo: a", b"Connection: close"),
+        EMPTY + b"hello",
+    ],
+)
+def test_a_connection_is_not_used_again_when_the_upstream_closes_or_says_too_much(data: bytes) -> None:
+    """P42."""
+    outcome = fed(data)
+    assert (outcome.complete, outcome.error, outcome.reusable) == (True, None, False)
+
+
+def test_http_1_0_is_used_again_when_it_says_so() -> None:
+    assert fed(
+        PLAIN.replace(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n")
+    ).reusable
+
+
+def test_bytes_on_an_idle_connection_end_it() -> None:
+    connection, transport, _ = opened()
+    connection.data_received(PLAIN)
+    assert connection.release()
+    connection.data_received(b"HTTP/1.1 200 OK\r\n")
+    assert transport.aborted
+
+
+def test_an_aborted_connection_tells_its_owner_nothing_more() -> None:
+    connection, transport, owner = opened()
+    connection.abort()
+    assert transport.aborted
+    connection.connection_lost(None)
+    assert owner.progress == 0
+
+
+def test_limits_of_a_head() -> None:
+    field = b"X: " + b"a" * (MAX_HEAD - 100) + b"\r\n"
+    assert fed(b"HTTP/1.1 200 OK\r\n" + field, b"Content-Length: 0\r\n\r\n").error is None
+    assert fed(b"HTTP/1.1 200 OK\r\n" + field, field).error == "upstream_response_invalid"
+    many = b"X: a\r\n" * (MAX_FIELDS - 1)
+    assert fed(b"HTTP/1.1 200 OK\r\n" + many + b"Content-Length: 0\r\n\r\n").error is None
+    assert fed(b"HTTP/1.1 200 OK\r\n" + many + b"X: b\r\nContent-Length: 0\r\n\r\n").error is not None
+    hint = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    assert fed(hint * MAX_INTERIM + PLAIN).error is None
+    assert fed(hint * (MAX_INTERIM + 1) + PLAIN).error == "upstream_response_invalid"
+
+
+def test_reading_is_paused_and_resumed_once() -> None:
+    connection, transport, _ = opened()
+    connection.pause()
+    connection.pause()
+    assert transport.paused
+    connection.resume()
+    connection.resume()
+    assert not transport.paused
+    connection.data_received(PLAIN)
+    connection.pause()
+    assert connection.release()
+    assert not transport.paused, "an idle connection reads, or it would never see its end"
+
+
+def test_the_owner_hears_when_the_socket_takes_more() -> None:
+    connection, _, owner = opened()
+    connection.pause_writing()
+    assert connection.writing_paused
+    connection.resume_writing()
+    assert (connection.writing_paused, owner.writable) == (False, 1)
