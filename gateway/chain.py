@@ -74,7 +74,7 @@ def _overrides(filter: Filter[Any], hook: str) -> bool:
 class Chain:
     """The entries that an exchange runs through, in order; entries that are off are left out."""
 
-    __slots__ = ("entries", "outward")
+    __slots__ = ("entries", "inward", "outward")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(
@@ -82,6 +82,8 @@ class Chain:
             for entry in entries
             if entry.mode != "off" and (entry.on_request is not None or entry.on_response is not None)
         )
+        # The hooks that only have to be called; the other entries take a second look.
+        self.inward = tuple((entry, entry.on_request if entry.plain else None) for entry in self.entries)
         self.outward = any(entry.on_response is not None for entry in self.entries)
 
 
@@ -134,17 +136,19 @@ class Run:
         exchange = self._exchange
         steps = self.steps
         body = exchange.request.body
-        entries = self._chain.entries
+        wrappers = body.wrappers
+        place = start
         before = perf_counter()
-        for place in range(start, len(entries)):
-            entry = entries[place]
-            if not entry.plain and not self._enforced(entry, place):
-                before = perf_counter()
-                continue
-            hook = entry.on_request
+        for entry, hook in self._chain.inward[start:] if start else self._chain.inward:
             if hook is None:
-                continue
-            wrappers = body.wrappers
+                # Not a plain guard: it has a condition, or judges in shadow, or looks at answers only.
+                taken = entry.plain or self._enforced(entry, place)
+                hook = entry.on_request if taken else None
+                if hook is None:
+                    place += 1
+                    wrappers = body.wrappers
+                    before = perf_counter()
+                    continue
             try:
                 verdict = hook(exchange)
             except Refused as refused:
@@ -159,13 +163,15 @@ class Run:
                 )
                 if body.wrappers is not wrappers:
                     self._own_wrappers(entry, body, wrappers, "request")
+                    wrappers = body.wrappers
+                place += 1
                 before = after
             elif isinstance(verdict, (Fault, Response)):
                 self._passed = place
                 return self._decided(entry, verdict, after - before, "request")
             else:
                 return self._wait(place, verdict, before, wrappers)
-        self._passed = len(entries)
+        self._passed = place
         return None
 
     async def _wait(

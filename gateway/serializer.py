@@ -115,8 +115,9 @@ class Serializer:
         self._plan_facts: PlanFacts | None = None
         self._fields: dict[bytes, _Field | None] = {}
         self._declared: frozenset[bytes] = frozenset()
-        # Each value holds on to the object whose id is its key, so that no other object can have that id.
+        # Each value holds on to the object whose id is in its key, so that no other object can have that id.
         self._prefixes: dict[tuple[Any, ...], tuple[EntryInfo, bytes]] = {}
+        self._plain: dict[tuple[int, str], tuple[EntryInfo, bytes]] = {}
         self._milliseconds = _Milliseconds()
         self._principals: dict[int, tuple[Principal, bytes, bytes]] = {}
         self._text = _Text()
@@ -341,6 +342,8 @@ class Serializer:
         self._declared = frozenset(plan_facts.header_names)
         self._plan_facts = plan_facts
         self._fields.clear()
+        self._plain.clear()
+        self._prefixes.clear()
 
     def _field(self, raw_name: bytes) -> _Field | None:
         lower = raw_name.lower()
@@ -389,44 +392,43 @@ class Serializer:
         return known[1], known[2]
 
     def _steps(self, steps: Sequence[Step]) -> bytes:
+        if not steps:
+            return b"[]"
         parts: list[bytes] = []
-        add = parts.append
-        prefixes = self._prefixes
-        milliseconds = self._milliseconds
-        begin = b"["
+        plain, prefixes, milliseconds = self._plain, self._prefixes, self._milliseconds
         for step in steps:
             entry, verdict, reason, rule, seconds, status, notes, facts, phase = step
+            if notes is None and verdict == "pass":
+                key = (id(entry), phase)
+                known = plain.get(key)
+                if known is None:
+                    known = plain[key] = self._prefix(entry, verdict, reason, rule, status, phase)
+                parts.append(known[1] + milliseconds[int(seconds * 1e6)])
+                continue
             rest: Sequence[Note] = ()
-            if notes is not None:
+            if notes:
                 rest = notes
-                if reason is None and notes:
+                if reason is None:
                     reason, noted, told = notes[0]
                     rule = rule or noted
                     facts = facts or told
                     rest = notes[1:]
-            key = (id(entry), verdict, reason, rule, status, phase)
-            known = prefixes.get(key)
+            long_key = (id(entry), verdict, reason, rule, status, phase)
+            known = prefixes.get(long_key)
             if known is None:
-                known = self._prefix(key, entry)
-            add(begin)
-            begin = b","
-            add(known[1])
-            add(milliseconds[int(seconds * 1e6)])
+                known = prefixes[long_key] = self._prefix(entry, verdict, reason, rule, status, phase)
+            part = known[1] + milliseconds[int(seconds * 1e6)]
             if facts:
-                add(b',"facts":')
-                add(_dumps(facts))
+                part += b',"facts":' + _dumps(facts)
             if rest:
-                add(b',"notes":')
-                add(_dumps([_note(entry, note) for note in rest]))
-            add(b"}")
-        if not parts:
-            return b"[]"
-        add(b"]")
-        return b"".join(parts)
+                part += b',"notes":' + _dumps([_note(entry, note) for note in rest])
+            parts.append(part)
+        return b"[%b}]" % b"},".join(parts)
 
-    def _prefix(self, key: tuple[Any, ...], entry: EntryInfo) -> tuple[EntryInfo, bytes]:
+    def _prefix(
+        self, entry: EntryInfo, verdict: str, reason: str | None, rule: Rule, status: int, phase: str
+    ) -> tuple[EntryInfo, bytes]:
         """The part of a step's object that is the same every time, up to the number of milliseconds."""
-        _, verdict, reason, rule, status, phase = key
         told: dict[str, object] = {
             "name": entry.name,
             "type": entry.type,
@@ -445,8 +447,7 @@ class Serializer:
             told["shadow"] = True
         if len(self._prefixes) >= _MEMO_MAX:
             self._prefixes.clear()
-        known = self._prefixes[key] = (entry, _dumps(told)[:-1] + b',"ms":')
-        return known
+        return entry, _dumps(told)[:-1] + b',"ms":'
 
 
 def _note(entry: EntryInfo, note: Note) -> dict[str, object]:

@@ -15,7 +15,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.timers: list[tuple[float, "Handle"]] = []
+        self.timers: list[tuple[float, Handle]] = []
 
     def time(self) -> float:
         return self.now

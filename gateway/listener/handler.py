@@ -27,6 +27,7 @@ from gateway.listener.parser import EMPTY_PAYLOAD, Head, StreamReader
 from gateway.plan import PlannedRoute
 from gateway.record import Record
 from gateway.task import spawn
+from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.leg import Leg
 from gateway.wheel import FAR
 
@@ -528,6 +529,14 @@ class Handler:
         index = fields.index()
         if b"x-compute-request-id" in index or b"x-openstack-request-id" in index:
             self._upstream_id = fields.get(b"x-compute-request-id") or fields.get(b"x-openstack-request-id")
+        if (
+            connection.complete
+            and not run.sees_answers
+            and b"content-length" in index
+            and connection.status not in _BODILESS
+        ):
+            self._relay_whole(connection, fields)
+            return
         body = AnswerBody(self, None)
         if connection.complete:
             body.complete = data = connection.take()
@@ -541,6 +550,22 @@ class Handler:
         else:
             self._outward_begun = True
             self._send_upstream(response)
+
+    def _relay_whole(self, connection: UpstreamConnection, fields: Fields) -> None:
+        """The answer is whole, of a length that its head says, and no filter looks at it: on with it as it is."""
+        if self.receiving or self._listener.draining:
+            self._close = True
+        data = connection.take()
+        head = self._response_head(connection.status, connection.phrase, fields)
+        self._outward_begun = self._sent_head = True
+        self._status = connection.status
+        self._bytes_out = len(data)
+        if len(data) <= ONE_WRITE:
+            self._connection.write(head + data)
+        else:
+            self._connection.write(head)
+            self._connection.write(data)
+        self._finish(linger=self.receiving and not self._expects)
 
     async def collect_answer(self, limit: int) -> bytes:
         """The whole body of the upstream's answer for a filter that asks; what it has read stays to be sent."""
@@ -631,7 +656,9 @@ class Handler:
             self._close = True
         no_body = self._method == "HEAD" or response.status in _BODILESS
         framing = b"" if response.status in _BODILESS else b"Content-Length: %d" % len(data)
-        head = self._response_head(response, framing, drop_length=True)
+        head = self._response_head(
+            response.status, response.phrase, response.headers, framing, drop_length=True
+        )
         self._sent_head = True
         self._status = response.status
         if not no_body:
@@ -687,7 +714,9 @@ class Handler:
                     framing = b"Transfer-Encoding: chunked"
                 else:
                     self._close = True  # the end of the connection is the end of the body
-        head = self._response_head(response, framing, drop_length=drop_length)
+        head = self._response_head(
+            response.status, response.phrase, response.headers, framing, drop_length=drop_length
+        )
         self._sent_head = True
         self._status = response.status
         self._reason = "passed"
@@ -714,10 +743,11 @@ class Handler:
         if not self._done:
             self._set_deadline()
 
-    def _response_head(self, response: Response, framing: bytes, *, drop_length: bool) -> bytes:
+    def _response_head(
+        self, status: int, phrase: bytes, fields: Fields, framing: bytes = b"", *, drop_length: bool = False
+    ) -> bytes:
         """The status line and the field section with its end; `framing` is a line of it, or empty."""
         plan = self._plan
-        fields = response.headers
         index = fields.index()
         drop: AbstractSet[bytes] = dropped(index)
         lines = fields.raw
@@ -744,7 +774,7 @@ class Handler:
             kept.append(framing)
         if self._close:
             kept.append(b"Connection: close")
-        return wire.status_line(response.status, response.phrase) + wire.field_section(lines, drop, kept)
+        return wire.status_line(status, phrase) + wire.field_section(lines, drop, kept)
 
     def _relay_body(self) -> None:
         """Answer body bytes to the client, as far as it takes them."""
@@ -902,7 +932,7 @@ class Handler:
             run.finish()
         self._publish()
         # No circles: all of it goes now, and not at a collection.
-        self._leg = self._run = self._exchange = None
+        self._leg = self._run = self._exchange = self._upstream_body = None
         if not aborted:
             self._connection.exchange_over(keep_alive=not self._close, linger=linger)
         else:

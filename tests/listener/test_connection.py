@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from itertools import pairwise
 from typing import Any, cast
 
 from hypothesis import given, settings
@@ -89,7 +90,7 @@ def talked(*segments: bytes) -> Talk:
 
 def split(data: bytes, points: list[int]) -> list[bytes]:
     cuts = sorted({0, len(data), *(point % len(data) for point in points)})
-    return [data[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)]
+    return [data[begin:end] for begin, end in pairwise(cuts)]
 
 
 AT_ONCE = talked(PIPELINED)

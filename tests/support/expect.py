@@ -15,7 +15,8 @@ def marked(answer: Answer) -> str:
     """Checks what every answer carries (Via last, both ids, one Date) and gives the request id."""
     assert answer.all("via")[-1].split(",")[-1].strip() in (f"1.1 {PSEUDONYM}", f"1.0 {PSEUDONYM}")
     date = answer.get("date")
-    assert date is not None and _DATE.fullmatch(date) and parsedate_to_datetime(date)
+    assert date is not None and _DATE.fullmatch(date), date
+    parsedate_to_datetime(date)  # raises for a day that does not exist
     compute, openstack = answer.get("x-compute-request-id"), answer.get("x-openstack-request-id")
     assert compute is not None and REQUEST_ID.fullmatch(compute), compute
     assert openstack is not None and REQUEST_ID.fullmatch(openstack), openstack

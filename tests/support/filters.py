@@ -48,7 +48,7 @@ class RaiseInDefer(Filter[Nothing]):
 
     name = "test.raise_in_defer"
     Config = Nothing
-    ran: list[str] = []  # noqa: RUF012 - the test reads it
+    ran: list[str] = []
 
     def on_request(self, exchange: Exchange) -> Verdict:
         exchange.defer(lambda: self.ran.append("first"))
@@ -117,7 +117,7 @@ class Seen(Filter[Nothing]):
 
     name = "test.seen"
     Config = Nothing
-    events: list[str] = []  # noqa: RUF012 - the test reads it
+    events: list[str] = []
 
     def on_request(self, exchange: Exchange) -> Verdict:
         self.events.append(f"request {exchange.method}")
@@ -209,7 +209,7 @@ class Hold(Filter[Nothing]):
 
     name = "test.hold"
     Config = Nothing
-    events: list[str] = []  # noqa: RUF012 - the test reads it
+    events: list[str] = []
     gate: "asyncio.Event"
 
     async def on_request(self, exchange: Exchange) -> Verdict:
@@ -228,7 +228,7 @@ class HoldAnswer(Filter[Nothing]):
 
     name = "test.hold_answer"
     Config = Nothing
-    events: list[str] = []  # noqa: RUF012 - the test reads it
+    events: list[str] = []
     gate: "asyncio.Event"
 
     async def on_response(self, exchange: Exchange) -> Verdict:

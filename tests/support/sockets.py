@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from itertools import pairwise
 
 from tests.support.deadline import DEADLINE, within
 
@@ -53,7 +54,7 @@ class Wire:
         Between two segments the event loop turns, so that the other side, which shares it, reads them apart.
         """
         cuts = [0, *(points or range(1, len(data))), len(data)]
-        for begin, end in zip(cuts, cuts[1:], strict=False):
+        for begin, end in pairwise(cuts):
             await self.send(data[begin:end])
             for _ in range(4):
                 await asyncio.sleep(0)

@@ -1,5 +1,6 @@
 """Answers of an upstream, fed to the connection without a socket. The hostile ones are in tests/wire/test_response.py."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -70,7 +71,7 @@ def fed(*segments: bytes, no_body: bool = False, eof: bool = False) -> Outcome:
 
 def split(data: bytes, points: list[int]) -> list[bytes]:
     cuts = sorted({0, len(data), *(point % len(data) for point in points)})
-    return [data[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)]
+    return [data[begin:end] for begin, end in pairwise(cuts)]
 
 
 @pytest.mark.parametrize(

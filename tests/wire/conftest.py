@@ -1,7 +1,7 @@
 """Wire tests run on the event loop that the gateway runs on."""
 
-from collections.abc import Callable, Mapping
 from asyncio import AbstractEventLoop
+from collections.abc import Callable, Mapping
 
 import uvloop
 

@@ -66,15 +66,17 @@ async def test_a_bug_on_the_way_outward_is_a_500_and_the_others_still_unwind() -
 
 async def test_a_bug_in_a_deferred_callback_keeps_no_other_from_running() -> None:
     registry = test_filters("raise_in_defer")
-    async with Upstream(echo) as upstream:
-        async with proxy(upstream, registry=registry, filters=[{"test.raise_in_defer": {}}]) as gateway:
-            client = await gateway.connect()
-            assert (await client.ask(get("/a"))).status == 200
-            assert RaiseInDefer.ran == ["last", "first"]
-            assert gateway.bugs == ["defer"]
-            assert (await gateway.record())["gateway.reason"] == "passed"
-            assert (await client.ask(get("/a"))).status == 200
-            assert gateway.bugs == ["defer"]
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, registry=registry, filters=[{"test.raise_in_defer": {}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        assert (await client.ask(get("/a"))).status == 200
+        assert RaiseInDefer.ran == ["last", "first"]
+        assert gateway.bugs == ["defer"]
+        assert (await gateway.record())["gateway.reason"] == "passed"
+        assert (await client.ask(get("/a"))).status == 200
+        assert gateway.bugs == ["defer"]
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "streamed"])
@@ -150,7 +152,7 @@ async def test_a_bug_in_the_renderer_is_a_plain_500(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Renderer, "render", broken)
     registry = test_filters("seen", "forbid")
-    filters = [{"test.seen": {}}, {"test.forbid": {}}]
+    filters: list[dict[str, object]] = [{"test.seen": {}}, {"test.forbid": {}}]
     async with Upstream() as upstream, proxy(upstream, registry=registry, filters=filters) as gateway:
         client = await gateway.connect()
         answer = await client.ask(get("/a"))
@@ -169,17 +171,17 @@ async def test_a_bug_in_the_renderer_is_a_plain_500(monkeypatch: pytest.MonkeyPa
 
 async def test_an_answer_of_a_filter_itself_leaves_through_those_that_passed_the_request() -> None:
     registry = test_filters("seen", "answers")
-    async with Upstream() as upstream:
-        async with proxy(
-            upstream, registry=registry, filters=[{"test.seen": {}}, {"test.answers": {}}]
-        ) as gateway:
-            client = await gateway.connect()
-            answer = await client.ask(get("/a"))
-            assert (answer.status, answer.body, answer.get("x-seen")) == (299, b"mine", "yes")
-            assert (await client.ask(get("/a", method="HEAD"))).get("content-length") == "4"
-            record = (await gateway.records(2))[0]
-            assert (record["gateway.decision"], record["gateway.reason"]) == ("answer", "answered")
-            assert upstream.conversations == []
+    async with (
+        Upstream() as upstream,
+        proxy(upstream, registry=registry, filters=[{"test.seen": {}}, {"test.answers": {}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        answer = await client.ask(get("/a"))
+        assert (answer.status, answer.body, answer.get("x-seen")) == (299, b"mine", "yes")
+        assert (await client.ask(get("/a", method="HEAD"))).get("content-length") == "4"
+        record = (await gateway.records(2))[0]
+        assert (record["gateway.decision"], record["gateway.reason"]) == ("answer", "answered")
+        assert upstream.conversations == []
 
 
 @pytest.mark.parametrize(
@@ -188,19 +190,21 @@ async def test_an_answer_of_a_filter_itself_leaves_through_those_that_passed_the
     ids=["closed", "garbage"],
 )
 async def test_a_failure_of_the_upstream_leaves_through_the_filters_too(data: bytes, status: int) -> None:
-    async with Upstream() as upstream:
-        async with proxy(upstream, registry=test_filters("seen"), filters=[{"test.seen": {}}]) as gateway:
-            client = await gateway.connect()
-            await client.send(get("/a"))
-            conversation = await upstream.accepted()
-            await conversation.request()
-            if data:
-                await conversation.send(data)
-            else:
-                conversation.half_close()
-            answer = await client.answer()
-            assert (answer.status, answer.get("x-seen")) == (status, "yes")
-            assert Seen.events == ["request GET", f"response {status}", "over"]
+    async with (
+        Upstream() as upstream,
+        proxy(upstream, registry=test_filters("seen"), filters=[{"test.seen": {}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        await client.send(get("/a"))
+        conversation = await upstream.accepted()
+        await conversation.request()
+        if data:
+            await conversation.send(data)
+        else:
+            conversation.half_close()
+        answer = await client.answer()
+        assert (answer.status, answer.get("x-seen")) == (status, "yes")
+        assert Seen.events == ["request GET", f"response {status}", "over"]
 
 
 async def test_404_and_405_of_the_router_leave_through_the_global_filters() -> None:
@@ -217,14 +221,16 @@ async def test_404_and_405_of_the_router_leave_through_the_global_filters() -> N
 async def test_what_was_deferred_runs_once_however_the_exchange_ends() -> None:
     Hold.gate = asyncio.Event()
     registry = test_filters("hold")
-    async with Upstream(answers(b"")) as upstream:
-        async with proxy(upstream, registry=registry, filters=[{"test.hold": {}}]) as gateway:
-            clients = [await gateway.connect() for _ in range(3)]
-            for client in clients:
-                await client.send(get("/a"))
-            await until(lambda: Hold.events.count("waits") == 3, "all wait")
-            for client in clients:
-                client.reset()
-            await until(lambda: Hold.events.count("over") == 3, "each is over")
-            await gateway.records(3)
-            assert Hold.events.count("over") == 3
+    async with (
+        Upstream(answers(b"")) as upstream,
+        proxy(upstream, registry=registry, filters=[{"test.hold": {}}]) as gateway,
+    ):
+        clients = [await gateway.connect() for _ in range(3)]
+        for client in clients:
+            await client.send(get("/a"))
+        await until(lambda: Hold.events.count("waits") == 3, "all wait")
+        for client in clients:
+            client.reset()
+        await until(lambda: Hold.events.count("over") == 3, "each is over")
+        await gateway.records(3)
+        assert Hold.events.count("over") == 3

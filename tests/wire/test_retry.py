@@ -205,20 +205,21 @@ async def test_a_refused_connection_is_503_with_retry_after() -> None:
 @pytest.mark.parametrize("request_bytes", [get("/a"), post(b"hello")], ids=["get", "post"])
 async def test_the_next_endpoint_is_tried_when_a_connection_is_refused(request_bytes: bytes) -> None:
     """Nothing has been sent, so even a POST may go elsewhere."""
-    async with Upstream(echo) as upstream:
-        async with proxy([f"http://127.0.0.1:{closed_port()}", upstream.url]) as gateway:
-            client = await gateway.connect()
-            for _ in range(4):
-                assert (await client.ask(request_bytes)).status == 200
-            attempts = [len(r["gateway.upstream.attempts"]) for r in await gateway.records(4)]
-            assert max(attempts) == 2
-            assert len(upstream.requests) == 4
+    async with (
+        Upstream(echo) as upstream,
+        proxy([f"http://127.0.0.1:{closed_port()}", upstream.url]) as gateway,
+    ):
+        client = await gateway.connect()
+        for _ in range(4):
+            assert (await client.ask(request_bytes)).status == 200
+        attempts = [len(r["gateway.upstream.attempts"]) for r in await gateway.records(4)]
+        assert max(attempts) == 2
+        assert len(upstream.requests) == 4
 
 
 async def test_endpoints_are_asked_in_turn() -> None:
-    async with Upstream(echo) as one, Upstream(echo) as two:
-        async with proxy([one.url, two.url]) as gateway:
-            client = await gateway.connect()
-            for _ in range(6):
-                assert (await client.ask(get("/a"))).status == 200
-            assert (len(one.requests), len(two.requests)) == (3, 3)
+    async with Upstream(echo) as one, Upstream(echo) as two, proxy([one.url, two.url]) as gateway:
+        client = await gateway.connect()
+        for _ in range(6):
+            assert (await client.ask(get("/a"))).status == 200
+        assert (len(one.requests), len(two.requests)) == (3, 3)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -210,7 +211,7 @@ def expecting(*lines: str, version: str = "1.1", length: int = 5) -> bytes:
 @pytest.mark.parametrize("status", [401, 405, 413, 404])
 async def test_an_expectation_is_refused_at_once_where_the_head_decides(status: int) -> None:
     """P16: no 100, no body read, and no lingering for a body that was never begun."""
-    options: dict[int, dict[str, object]] = {
+    options: dict[int, dict[str, Any]] = {
         405: {"filters": [{"methods": {"allow": ["GET"]}}]},
         413: {"filters": [{"body_size": {"max": 2}}]},
         401: {"filters": [{"token_auth": {"providers": [{"static": {"tokens": []}}]}}]},
@@ -310,26 +311,28 @@ async def test_an_expectation_whose_body_is_here_already_needs_no_100() -> None:
 
 
 async def test_a_filter_that_reads_the_body_answers_the_expectation_itself() -> None:
-    filters = [{"test.collect": {}}]
-    async with Upstream(echo) as upstream:
-        async with proxy(upstream, registry=test_filters("collect"), filters=filters) as gateway:
-            client = await gateway.connect()
-            await client.send(expecting())
-            assert await client.status() == 100
-            assert upstream.conversations == []
-            await client.send(b"hello")
-            answer = await client.answer("PUT")
-            assert (answer.status, answer.json()) == (200, {"bytes": 5})
-            (request,) = upstream.requests
-            assert request.get("x-collected") == "5"
-            assert "expect" not in request.names
-            assert request.get("content-length") == "5"
+    filters: list[dict[str, Any]] = [{"test.collect": {}}]
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, registry=test_filters("collect"), filters=filters) as gateway,
+    ):
+        client = await gateway.connect()
+        await client.send(expecting())
+        assert await client.status() == 100
+        assert upstream.conversations == []
+        await client.send(b"hello")
+        answer = await client.answer("PUT")
+        assert (answer.status, answer.json()) == (200, {"bytes": 5})
+        (request,) = upstream.requests
+        assert request.get("x-collected") == "5"
+        assert "expect" not in request.names
+        assert request.get("content-length") == "5"
 
 
 async def test_a_client_of_http_1_0_never_gets_a_100() -> None:
     async with Upstream(echo) as upstream:
         registry = test_filters("collect")
-        for filters in ([], [{"test.collect": {}}]):
+        for filters in _WITH_AND_WITHOUT:
             async with proxy(upstream, registry=registry, filters=filters) as gateway:
                 client = await gateway.connect()
                 await client.send(expecting(version="1.0"))
@@ -360,95 +363,101 @@ async def test_another_interim_response_reaches_a_client_that_waits_for_100() ->
 
 async def test_a_collected_body_of_any_framing_is_sent_with_its_length() -> None:
     registry = test_filters("collect")
-    async with Upstream(echo) as upstream:
-        async with proxy(
-            upstream, registry=registry, filters=[{"test.collect": {"limit": 200_000}}]
-        ) as gateway:
-            client = await gateway.connect()
-            head = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-            for size in (0, 5, 100_000):
-                await client.send_split(
-                    head + chunked(*([b"a" * size] if size else [])), 20, len(head), len(head) + 4
-                )
-                answer = await client.answer("POST")
-                assert (answer.json(), answer.closes) == ({"bytes": size}, False)
-                request = upstream.requests[-1]
-                assert request.get("transfer-encoding") is None
-                assert request.get("content-length") in ((str(size),) if size else ("0", None))
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, registry=registry, filters=[{"test.collect": {"limit": 200_000}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        head = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for size in (0, 5, 100_000):
+            await client.send_split(
+                head + chunked(*([b"a" * size] if size else [])), 20, len(head), len(head) + 4
+            )
+            answer = await client.answer("POST")
+            assert (answer.json(), answer.closes) == ({"bytes": size}, False)
+            request = upstream.requests[-1]
+            assert request.get("transfer-encoding") is None
+            assert request.get("content-length") in ((str(size),) if size else ("0", None))
 
 
 async def test_a_collected_body_over_its_limit_is_413() -> None:
     registry = test_filters("collect")
-    async with Upstream() as upstream:
-        async with proxy(upstream, registry=registry, filters=[{"test.collect": {"limit": 10}}]) as gateway:
-            client = await gateway.connect()
-            await client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
-            await client.send(b"a" * 11)
-            answer = await client.answer("POST")
-            assert (answer.status, answer.closes) == (413, True)
-            await client.send(b"a" * 989)
-            await client.rest()
-            assert not client.was_reset
-            record = await gateway.record()
-            assert (record["gateway.reason"], record["gateway.filter"]) == ("body_too_large", "test.collect")
-            assert upstream.conversations == []
+    async with (
+        Upstream() as upstream,
+        proxy(upstream, registry=registry, filters=[{"test.collect": {"limit": 10}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        await client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
+        await client.send(b"a" * 11)
+        answer = await client.answer("POST")
+        assert (answer.status, answer.closes) == (413, True)
+        await client.send(b"a" * 989)
+        await client.rest()
+        assert not client.was_reset
+        record = await gateway.record()
+        assert (record["gateway.reason"], record["gateway.filter"]) == ("body_too_large", "test.collect")
+        assert upstream.conversations == []
 
 
 @pytest.mark.parametrize("split", [False, True])
 async def test_a_filter_may_change_both_bodies_and_their_length(split: bool) -> None:
     """P13: no length is forwarded that the body no longer has."""
-    async with Upstream() as upstream:
-        async with proxy(upstream, registry=test_filters("upper"), filters=[{"test.upper": {}}]) as gateway:
-            client = await gateway.connect()
-            for number in range(2):
-                head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
-                await client.send(head if split else head + b"hello")
-                conversation = await upstream.accepted() if number == 0 else upstream.conversations[0]
-                parts = await conversation.request_head()
-                if split:
-                    await client.send(b"hello")
-                received = await read_request_body(conversation, parts.method, parts.target, parts.head)
-                assert received.body == b"HHEELLLLOO"
-                await conversation.send(
-                    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + (b"" if split else b"abc")
-                )
-                answer_head = await client.head()
-                if split:
-                    await conversation.send(b"abc")
-                answer = await read_answer_body(client, answer_head, "POST")
-                assert (answer.body, answer.whole, answer.closes) == (b"AABBCC", True, False)
+    async with (
+        Upstream() as upstream,
+        proxy(upstream, registry=test_filters("upper"), filters=[{"test.upper": {}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        for number in range(2):
+            head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+            await client.send(head if split else head + b"hello")
+            conversation = await upstream.accepted() if number == 0 else upstream.conversations[0]
+            parts = await conversation.request_head()
+            if split:
+                await client.send(b"hello")
+            received = await read_request_body(conversation, parts.method, parts.target, parts.head)
+            assert received.body == b"HHEELLLLOO"
+            await conversation.send(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + (b"" if split else b"abc")
+            )
+            answer_head = await client.head()
+            if split:
+                await conversation.send(b"abc")
+            answer = await read_answer_body(client, answer_head, "POST")
+            assert (answer.body, answer.whole, answer.closes) == (b"AABBCC", True, False)
 
 
 async def test_a_filter_may_read_the_whole_answer() -> None:
     registry = test_filters("collect_answer")
     data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"hello", b"world")
-    async with Upstream() as upstream:
-        async with proxy(upstream, registry=registry, filters=[{"test.collect_answer": {}}]) as gateway:
-            client = await gateway.connect()
-            for _ in range(2):
-                await client.send(get("/a"))
-                conversation = (
-                    upstream.conversations[0] if upstream.conversations else await upstream.accepted()
-                )
-                await conversation.request()
-                await conversation.send_split(data, 20, 50, 60, len(data) - 3)
-                answer = await client.answer()
-                assert (answer.body, answer.get("x-collected"), answer.closes) == (b"helloworld", "10", False)
+    async with (
+        Upstream() as upstream,
+        proxy(upstream, registry=registry, filters=[{"test.collect_answer": {}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        for _ in range(2):
+            await client.send(get("/a"))
+            conversation = upstream.conversations[0] if upstream.conversations else await upstream.accepted()
+            await conversation.request()
+            await conversation.send_split(data, 20, 50, 60, len(data) - 3)
+            answer = await client.answer()
+            assert (answer.body, answer.get("x-collected"), answer.closes) == (b"helloworld", "10", False)
 
 
 async def test_an_answer_that_is_too_large_to_be_examined_is_502() -> None:
     registry = test_filters("collect_answer")
     data = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"a" * 2000
-    async with Upstream(answers(data)) as upstream:
-        async with proxy(upstream, registry=registry, filters=[{"test.collect_answer": {}}]) as gateway:
-            client = await gateway.connect()
-            answer = await client.ask(get("/a"))
-            assert (answer.status, answer.closes) == (502, False)
-            record = await gateway.record()
-            assert (record["gateway.reason"], record["gateway.filter"]) == (
-                "response_too_large",
-                "test.collect_answer",
-            )
+    async with (
+        Upstream(answers(data)) as upstream,
+        proxy(upstream, registry=registry, filters=[{"test.collect_answer": {}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        answer = await client.ask(get("/a"))
+        assert (answer.status, answer.closes) == (502, False)
+        record = await gateway.record()
+        assert (record["gateway.reason"], record["gateway.filter"]) == (
+            "response_too_large",
+            "test.collect_answer",
+        )
 
 
 @pytest.mark.parametrize(("after", "seen"), [(0, False), (5, True)])
@@ -471,6 +480,8 @@ async def test_a_refusal_in_the_answers_body_is_502_or_aborts(after: int, seen: 
         await conversation.gone()
         assert (await gateway.record())["gateway.reason"] == "response_too_large"
 
+
+_WITH_AND_WITHOUT: list[list[dict[str, Any]]] = [[], [{"test.collect": {}}]]
 
 # ---- measures
 
