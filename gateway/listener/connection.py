@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Final, cast
 from gateway.api.exchange import Instant
 from gateway.http.chunked import ChunkedEnd
 from gateway.http.framing import Problem, content_length
-from gateway.http.plain import plain_request
 from gateway.listener.handler import Handler
-from gateway.listener.head import HTTP_11, Peer
+from gateway.listener.head import Peer
 from gateway.listener.parser import (
     EMPTY_PAYLOAD,
     VERSION_UNSUPPORTED,
@@ -51,7 +50,6 @@ class Connection(asyncio.Protocol):
         "_advancing",
         "_body_paused",
         "_chunked",
-        "_count_limit",
         "_discarded",
         "_eof",
         "_fields_limit",
@@ -62,7 +60,6 @@ class Connection(asyncio.Protocol):
         "_left",
         "_parser",
         "_pipeline",
-        "_plain_limit",
         "_queue",
         "_queue_paused",
         "_reading",
@@ -84,8 +81,6 @@ class Connection(asyncio.Protocol):
         self.loop = listener.loop
         limits = listener.plan.configuration.limits
         self._fields_limit = limits.header_size + len(b"\r\n\r\n")
-        self._plain_limit = min(limits.header_size, limits.target_length, limits.field_size)
-        self._count_limit = limits.header_count
         self._pipeline = limits.pipeline
         self._parser = self._new_parser()
         self.transport: asyncio.Transport | None = None
@@ -239,14 +234,6 @@ class Connection(asyncio.Protocol):
             else:
                 head, rest = data[: end - begun], data[end - begun :]
                 seen = seen[:end]
-        if not begun and end > 3 and end <= self._plain_limit:
-            plain = plain_request(seen)
-            if plain is not None and len(plain.fields) <= self._count_limit:
-                method, target, fields = plain
-                self._in_head = False
-                self._queue.append((Head(method, target, HTTP_11, fields, False), EMPTY_PAYLOAD))
-                self._last_payload = EMPTY_PAYLOAD
-                return rest
         try:
             messages, upgraded, _ = self._parser.feed_data(head)
         except ParseError as error:

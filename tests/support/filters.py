@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from pydantic import Field
 
 from gateway.api import Exchange, Fault, Filter, Options, Refused, Response, Verdict
+from gateway.http.fields import Fields
 
 
 class Nothing(Options):
@@ -255,3 +256,30 @@ class Forbid(Filter[Nothing]):
 
     def on_request(self, exchange: Exchange) -> Verdict:
         return Fault(403, "address_denied", "Not you.", rule=("allow", 0))
+
+
+class LengthOptions(Options):
+    value: str | None = Field(None, description="What Content-Length says; the field is removed where null.")
+
+
+class WrongLength(Filter[LengthOptions]):
+    """Tampers with the length of both messages, as a filter must not."""
+
+    name = "test.wrong_length"
+    Config = LengthOptions
+
+    def on_request(self, exchange: Exchange) -> Verdict:
+        self._tamper(exchange.request.headers)
+        return None
+
+    def on_response(self, exchange: Exchange) -> Verdict:
+        assert exchange.response is not None
+        self._tamper(exchange.response.headers)
+        return None
+
+    def _tamper(self, fields: Fields) -> None:
+        fields.remove("Transfer-Encoding")
+        if self.config.value is None:
+            fields.remove("Content-Length")
+        else:
+            fields.set("Content-Length", self.config.value)

@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from gateway.faults import Renderer
-from tests.support.client import get, post
+from tests.support.client import chunked, get, post
 from tests.support.deadline import until
 from tests.support.expect import marked
 from tests.support.filters import Hold, RaiseInDefer, Seen
 from tests.support.gateway import proxy, test_filters
+from tests.support.message import read_answer_body, read_request_body
 from tests.support.upstream import Upstream, answers, echo
 
 
@@ -234,3 +235,35 @@ async def test_what_was_deferred_runs_once_however_the_exchange_ends() -> None:
         await until(lambda: Hold.events.count("over") == 3, "each is over")
         await gateway.records(3)
         assert Hold.events.count("over") == 3
+
+
+@pytest.mark.parametrize("value", [None, "3", "999"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("coding", ["length", "chunked"])
+async def test_a_filter_cannot_falsify_the_length_of_a_message(value: str | None, streamed: bool, coding: str) -> None:
+    """P13: what frames a message is the core's own business, whatever a filter leaves among the fields."""
+    registry = test_filters("wrong_length")
+    filters: list[dict[str, object]] = [{"test.wrong_length": {"value": value}}]
+    async with Upstream() as upstream, proxy(upstream, registry=registry, filters=filters) as gateway:
+        client = await gateway.connect()
+        field = "Content-Length: 5" if coding == "length" else "Transfer-Encoding: chunked"
+        body = b"hello" if coding == "length" else chunked(b"hello")
+        head = f"POST /a HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n".encode()
+        await client.send(head if streamed else head + body)
+        conversation = await upstream.accepted()
+        parts = await conversation.request_head()
+        if streamed:
+            await client.send(body)
+        received = await read_request_body(conversation, parts.method, parts.target, parts.head)
+        assert (received.body, received.whole) == (b"hello", True)
+        head = f"HTTP/1.1 200 OK\r\n{field}\r\n\r\n".encode()
+        await conversation.send(head if streamed else head + body)
+        answer_head = await client.head()
+        if streamed:
+            await conversation.send(body)
+        answer = await read_answer_body(client, answer_head, "POST")
+        assert (answer.body, answer.whole) == (b"hello", True)
+        # Both connections are where they should be.
+        await client.send(get("/b"))
+        await conversation.answer()
+        assert (await client.answer()).body == b"ok"

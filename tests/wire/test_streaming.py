@@ -153,7 +153,40 @@ async def test_the_body_is_held_back_while_the_upstream_connection_is_being_made
             filler.close()
 
 
+@pytest.mark.parametrize("size", [2000, 60_000], ids=["small answers", "larger answers"])
+async def test_a_client_that_pipelines_and_never_reads_is_not_read_from_either(size: int) -> None:
+    """Otherwise each answer would wait in our memory."""
+    data = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"a" * size
+    async with Upstream(answers(data)) as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect(receive_buffer=4096)
+        request = get("/a", "X-Filler: " + "a" * 1000) * 100
+
+        async def flood() -> None:
+            for _ in range(400):
+                await client.send(request, seconds=60)
+
+        flooding = asyncio.ensure_future(flood())
+        sent = await settled(lambda: client.sent, seconds=30)
+        assert _buffered(gateway) < 2 * MIB
+        assert sent < HELD, f"{sent} bytes were taken from a client that takes no answer"
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
+
+
 # ---- early answers
+
+
+async def test_an_upstream_that_answers_early_and_closes_is_heard() -> None:
+    """Many servers refuse an upload in that way: 413, and a reset for the bytes that they never read."""
+    async with Upstream() as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        await client.send(b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"a" * 100_000)
+        conversation = await upstream.accepted()
+        await conversation.request_head()
+        await conversation.send(b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+        conversation.close()
+        answer = await client.answer("PUT")
+        assert (answer.status, answer.body, answer.closes) == (413, b"no", True)
 
 
 @pytest.mark.parametrize("coding", ["length", "chunked"])
@@ -424,6 +457,18 @@ async def test_a_filter_may_change_both_bodies_and_their_length(split: bool) -> 
                 await conversation.send(b"abc")
             answer = await read_answer_body(client, answer_head, "POST")
             assert (answer.body, answer.whole, answer.closes) == (b"AABBCC", True, False)
+
+
+async def test_head_has_no_length_where_a_filter_would_change_it() -> None:
+    """P13."""
+    data = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+    async with (
+        Upstream(answers(data)) as upstream,
+        proxy(upstream, registry=test_filters("upper"), filters=[{"test.upper": {}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        answer = await client.ask(get("/a", method="HEAD"))
+        assert (answer.status, answer.get("content-length"), answer.closes) == (200, None, False)
 
 
 async def test_a_filter_may_read_the_whole_answer() -> None:
