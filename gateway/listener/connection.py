@@ -167,6 +167,8 @@ class Connection(asyncio.Protocol):
         self.write_paused = False
         if self.handler is not None:
             self.handler.on_client_writable()
+        elif self._queue:
+            self._advance()
 
     # ---- flow control
 
@@ -313,16 +315,20 @@ class Connection(asyncio.Protocol):
             handler = self.handler
             if handler is not None:
                 handler.on_body_data()
-            while self.handler is None and self._queue and self.transport is not None and not self.lingering:
+            # Nothing new begins for a client that does not take what it has been answered.
+            while self.handler is None and self._queue and self._serving() and not self.write_paused:
                 self._start(self._queue.popleft())
         finally:
             self._advancing = False
-        if self.handler is None and self.transport is not None and not self.lingering:
-            if self._eof:
+        if self.handler is None and not self._queue and self._serving():
+            if self._eof and self.transport is not None:
                 self.transport.close()
             elif self._head and not self._in_head:
                 self._in_head = True
                 self._wait(self.listener.plan.configuration.timeouts.header)
+
+    def _serving(self) -> bool:
+        return self.transport is not None and not self.lingering
 
     def _start(self, queued: Queued) -> None:
         now = Instant(time(), monotonic())

@@ -412,7 +412,7 @@ class Handler:
         drop: AbstractSet[bytes] = plan.request_drop
         kept: list[bytes] = []
         request_id = self._request_id.encode("ascii")
-        if own_host or chunked or whole or not _SPECIAL.isdisjoint(index):
+        if own_host or whole is None or whole or not _SPECIAL.isdisjoint(index):
             dropping: set[bytes] = set()
             global_id = index.get(b"x-openstack-request-id")
             if (
@@ -429,10 +429,12 @@ class Handler:
             if chunked:
                 dropping.add(b"content-length")
                 kept.append(b"Transfer-Encoding: chunked")
-            elif whole is not None:
-                length = b"%d" % len(whole)
-                if index.get(b"content-length") != length and (
-                    whole or b"content-length" in index or b"transfer-encoding" in index
+            else:
+                # By what there is of a body, not by what filters have made of the fields.
+                length = b"%d" % (len(whole) if whole is not None else exchange.request.body.length or 0)
+                given = index.get(b"content-length")
+                if given != length and (
+                    given is not None or length != b"0" or self.payload is not EMPTY_PAYLOAD
                 ):
                     dropping.add(b"content-length")
                     kept.append(b"Content-Length: " + length)
@@ -701,19 +703,25 @@ class Handler:
         index = response.headers.index()
         drop_length = False
         framing = b""
+        # By what the connection knows of the body, not by what filters have made of the fields.
+        length = None if body.resized else connection.length
         if response.status == 204:
             drop_length = True  # RFC 9110 section 8.6
-        elif not bodiless:
-            length = index.get(b"content-length")
-            if b"transfer-encoding" in connection.fields.index() or length is None or body.resized:
+        elif length is not None:
+            if index.get(b"content-length") != b"%d" % length:
                 drop_length = True
-                if body.resized and complete:
-                    framing = b"Content-Length: %d" % len(data)
-                elif self._version == HTTP_11:
-                    self._chunked_out = True
-                    framing = b"Transfer-Encoding: chunked"
-                else:
-                    self._close = True  # the end of the connection is the end of the body
+                framing = b"Content-Length: %d" % length
+        else:
+            drop_length = True
+            if bodiless:
+                pass
+            elif body.resized and complete:
+                framing = b"Content-Length: %d" % len(data)
+            elif self._version == HTTP_11:
+                self._chunked_out = True
+                framing = b"Transfer-Encoding: chunked"
+            else:
+                self._close = True  # the end of the connection is the end of the body
         head = self._response_head(
             response.status, response.phrase, response.headers, framing, drop_length=drop_length
         )

@@ -62,6 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         "idle_since",
         "interim",
         "keep_alive",
+        "length",
         "phrase",
         "requests",
         "status",
@@ -93,6 +94,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.error: str | None = None
         self.got_bytes = False
         self.keep_alive = False
+        self.length: int | None = None  # of the body, where Content-Length says it
         self.phrase = b""
         self.status = 0
         self.version = "1.1"
@@ -272,13 +274,16 @@ class UpstreamConnection(asyncio.Protocol):
                 self._fail()
                 return
             self._until_close = False
+            self.length = None
         elif length is None:
             self._until_close = True
+            self.length = None
         elif isinstance(length, list) or not length.isdigit() or len(length) > 18:
             self._fail()
             return
         else:
             self._until_close = False
+            self.length = int(length)
         self.status = status
         self.version = version
         self.fields = fields

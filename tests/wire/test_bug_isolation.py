@@ -240,7 +240,9 @@ async def test_what_was_deferred_runs_once_however_the_exchange_ends() -> None:
 @pytest.mark.parametrize("value", [None, "3", "999"])
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("coding", ["length", "chunked"])
-async def test_a_filter_cannot_falsify_the_length_of_a_message(value: str | None, streamed: bool, coding: str) -> None:
+async def test_a_filter_cannot_falsify_the_length_of_a_message(
+    value: str | None, streamed: bool, coding: str
+) -> None:
     """P13: what frames a message is the core's own business, whatever a filter leaves among the fields."""
     registry = test_filters("wrong_length")
     filters: list[dict[str, object]] = [{"test.wrong_length": {"value": value}}]
