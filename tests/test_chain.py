@@ -123,7 +123,11 @@ def test_a_refusal_leaves_through_the_filters_that_passed_and_no_other() -> None
     assert subject.response is not None
     assert subject.response.status == 403
     assert run.decider is not None
-    assert (run.decider.entry.name, run.decider.verdict, run.decider.reason) == ("b", "refuse", "address_denied")
+    assert (run.decider.entry.name, run.decider.verdict, run.decider.reason) == (
+        "b",
+        "refuse",
+        "address_denied",
+    )
 
 
 def test_an_answer_of_a_filter_counts_as_answer() -> None:
@@ -136,7 +140,9 @@ def test_an_answer_of_a_filter_counts_as_answer() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["pass", "later", "refuse", "answer", "bug"]), st.booleans()), max_size=7)
+    st.lists(
+        st.tuples(st.sampled_from(["pass", "later", "refuse", "answer", "bug"]), st.booleans()), max_size=7
+    )
 )
 def test_balance_holds_for_every_chain(script: list[tuple[str, bool]]) -> None:
     """A filter sees the response once if it let the request pass, and never otherwise."""

@@ -12,9 +12,9 @@ LAYERS = (
     ("cli", "app", "supervisor"),
     ("listener", "admin", "inspect", "demo"),
     (
-        "plan chain router upstream faults record redaction registry request_log serializer config metrics condition state task wheel "
-        "console"
-    ).split(),
+        *("plan", "chain", "router", "upstream", "faults", "config", "registry", "condition", "state"),
+        *("record", "redaction", "serializer", "request_log", "metrics", "console", "task", "wheel"),
+    ),
     ("api",),
     ("http",),
 )

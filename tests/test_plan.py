@@ -72,12 +72,15 @@ def test_every_entry_and_every_rule_knows_its_place_in_the_file() -> None:
 
 
 def test_a_route_that_can_never_be_told_from_another_is_an_error_with_both_places() -> None:
-    text = BASE + """
+    text = (
+        BASE
+        + """
   - name: again
     path: /v2/{a}/images/{b}
     upstream: compute
     methods: [GET, PUT]
 """
+    )
     with pytest.raises(ConfigurationError) as raised:
         plan(text)
     (problem,) = raised.value.problems
@@ -88,7 +91,8 @@ def test_a_route_that_can_never_be_told_from_another_is_an_error_with_both_place
 
 def test_a_filter_that_cannot_be_built_is_an_error_with_its_place() -> None:
     text = BASE.replace(
-        "ip_allow: { allow: [127.0.0.0/8] }", "token_auth: { providers: [{ static: { file: missing.yaml } }] }"
+        "ip_allow: { allow: [127.0.0.0/8] }",
+        "token_auth: { providers: [{ static: { file: missing.yaml } }] }",
     )
     with pytest.raises(ConfigurationError) as raised:
         plan(text)
@@ -99,7 +103,9 @@ def test_a_filter_that_cannot_be_built_is_an_error_with_its_place() -> None:
 
 def test_all_entries_that_cannot_be_built_are_reported_at_once() -> None:
     broken = "token_auth: { providers: [{ static: { file: missing.yaml } }] }"
-    text = BASE.replace("ip_allow: { allow: [127.0.0.0/8] }", broken).replace("methods: { allow: [GET] }", broken)
+    text = BASE.replace("ip_allow: { allow: [127.0.0.0/8] }", broken).replace(
+        "methods: { allow: [GET] }", broken
+    )
     with pytest.raises(ConfigurationError) as raised:
         plan(text)
     assert len(raised.value.problems) == 2

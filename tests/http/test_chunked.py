@@ -1,5 +1,7 @@
 """The end of a chunked body is found wherever the segments are cut."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def test_finds_the_last_byte_however_the_segments_are_cut(
     wire = body + NEXT
     cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=6)))
     edges = [0, *cuts, len(wire)]
-    segments = [wire[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    segments = [wire[start:stop] for start, stop in pairwise(edges)]
     end, consumed = follow(segments)
     assert end.done
     assert not end.broken

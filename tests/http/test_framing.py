@@ -33,7 +33,8 @@ def test_refuses_a_length_that_is_not_certain(version: tuple[int, int], lines: l
 
 
 @pytest.mark.parametrize(
-    "lines", [[], [(b"Content-Length", b"0")], [(b"Content-Length", b"42")], [(b"Transfer-Encoding", b"Chunked")]]
+    "lines",
+    [[], [(b"Content-Length", b"0")], [(b"Content-Length", b"42")], [(b"Transfer-Encoding", b"Chunked")]],
 )
 def test_passes_one_certain_length(lines: list[RawField]) -> None:
     assert check_framing((1, 1), index(*lines)) is None
@@ -49,7 +50,9 @@ def test_drops_the_fixed_names_and_those_that_connection_names() -> None:
     assert dropped(index((b"Connection", b"close, X-Foo"))) == HOP_BY_HOP | {b"close", b"x-foo"}
 
 
-@pytest.mark.parametrize("name", [b"Content-Length", b"Host", b"X-Auth-Token", b"Authorization", b"Via", b"Date"])
+@pytest.mark.parametrize(
+    "name", [b"Content-Length", b"Host", b"X-Auth-Token", b"Authorization", b"Via", b"Date"]
+)
 def test_connection_cannot_take_away_what_gives_the_message_its_meaning(name: bytes) -> None:
     assert name.lower() not in dropped(index((b"Connection", name)))
 

@@ -15,7 +15,9 @@ from gateway.http.message import chunk, field_lines, first_lines_only, status_li
         (299, b"", b"HTTP/1.1 299 \r\n"),
     ],
 )
-def test_a_status_line_keeps_the_phrase_or_gives_the_usual_one(status: int, phrase: bytes, line: bytes) -> None:
+def test_a_status_line_keeps_the_phrase_or_gives_the_usual_one(
+    status: int, phrase: bytes, line: bytes
+) -> None:
     assert status_line(status, phrase) == line
 
 

@@ -209,7 +209,11 @@ def test_decode_decodes_once_as_utf_8(segment: str, text: str) -> None:
     assert decode(segment) == text
 
 
-@given(st.one_of(st.binary(max_size=30), st.text("/.%2fF?#a\\ ;~", max_size=20).map(lambda text: ("/" + text).encode())))
+@given(
+    st.one_of(
+        st.binary(max_size=30), st.text("/.%2fF?#a\\ ;~", max_size=20).map(lambda text: ("/" + text).encode())
+    )
+)
 def test_the_fast_path_agrees_with_the_two_that_it_stands_for(raw: bytes) -> None:
     found = plain(raw)
     try:

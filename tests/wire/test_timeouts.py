@@ -105,6 +105,7 @@ async def test_a_slow_body_is_408_and_the_upstream_is_cut_off(coding: str, colle
         client.half_close()
         await client.ended()
         for conversation in upstream.conversations:
+            await conversation.request_head()
             assert b"0\r\n\r\n" not in await conversation.rest()
             await conversation.gone()
         assert len(upstream.conversations) == (0 if collected else 1)
