@@ -68,6 +68,7 @@ class Plan:
         "request_drop",
         "revision",
         "router",
+        "secret_names",
         "trusted",
         "via",
         "via_line",
@@ -95,6 +96,8 @@ class Plan:
         self.owned: frozenset[bytes] = frozenset().union(
             *(entry.filter.owns for entry in entries if entry.mode == "enforce")
         )
+        # Credentials by these filters' word, also where an entry only judges in shadow.
+        self.secret_names: frozenset[bytes] = frozenset().union(*(entry.filter.secrets for entry in entries))
         self._release = release
         self.renderer = Renderer(configuration.faults)
         self.body_limit = configuration.limits.body

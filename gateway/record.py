@@ -38,6 +38,10 @@ class PlanFacts(Protocol):
     def header_names(self) -> tuple[bytes, ...]:
         """Names of request header fields, lower case."""
 
+    @property
+    def secret_names(self) -> frozenset[bytes]:
+        """Names of those whose values are credentials, lower case, beside the ones known by their names."""
+
 
 class Step(NamedTuple):
     """One filter's part in an exchange.

@@ -274,9 +274,9 @@ class RequestLog:
         if self._file is not None and self._file.pending and not self._written(b""):
             return
         made = self._made
-        while self._queue or made:
-            with self._making:
-                self._make()
+        with self._making:
+            self._make()  # what has not become a slice since the last time
+        while made:
             lines: list[bytes] = []
             plan: bytes | None = None
             while made and len(lines) < _BATCH and plan is None:

@@ -115,6 +115,7 @@ class Serializer:
         self._plan_facts: PlanFacts | None = None
         self._fields: dict[bytes, _Field | None] = {}
         self._declared: frozenset[bytes] = frozenset()
+        self._secret: frozenset[bytes] = frozenset()
         # Each value holds on to the object whose id is in its key, so that no other object can have that id.
         self._prefixes: dict[tuple[Any, ...], tuple[EntryInfo, bytes]] = {}
         self._plain: dict[tuple[int, str], tuple[EntryInfo, bytes]] = {}
@@ -340,6 +341,7 @@ class Serializer:
 
     def _learn(self, plan_facts: PlanFacts) -> None:
         self._declared = frozenset(plan_facts.header_names)
+        self._secret = plan_facts.secret_names
         self._plan_facts = plan_facts
         self._fields.clear()
         self._plain.clear()
@@ -348,7 +350,7 @@ class Serializer:
     def _field(self, raw_name: bytes) -> _Field | None:
         lower = raw_name.lower()
         name = lower.decode("latin-1")
-        secret = is_secret_header(name)
+        secret = lower in self._secret or is_secret_header(name)
         declared = lower in self._declared
         interesting = secret or declared or name in ("user-agent", "content-type", "content-length")
         if len(self._fields) >= _MEMO_MAX:

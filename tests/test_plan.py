@@ -183,3 +183,12 @@ def test_a_description_names_every_entry_once() -> None:
     described = plan().describe()["entries"]
     assert [entry["name"] for entry in described] == ["ip_allow", "methods", "uuid"]
     assert [entry["index"] for entry in described] == [0, 1, 2]
+
+
+def test_a_token_field_of_any_name_is_a_secret_of_the_records() -> None:
+    auth = (
+        "token_auth: { header: X-Session, mode: shadow, providers: [{ static: { tokens: [{ token: t-1, user: u, "
+        "user_id: i, project_id: p }] } }] }"
+    )
+    built = plan(BASE.replace("ip_allow: { allow: [127.0.0.0/8] }", auth))
+    assert built.secret_names == {b"x-session"}

@@ -455,3 +455,17 @@ def test_rules_are_written_as_people_write_them() -> None:
 
 
 # ---- the writer
+
+
+def test_a_field_that_a_filter_calls_a_credential_is_one_whatever_its_name() -> None:
+    facts = Facts(header_names=(b"x-session",), secret_names=frozenset((b"x-session",)))
+    told = record(
+        request_lines=((b"X-Session", b"supersecretvalue123"),),
+        target=b"/a/supersecretvalue123",
+        plan_facts=facts,
+    )
+    text = Serializer(KEY, 0).line(told, 1)
+    assert b"supersecretvalue123" not in text
+    assert json.loads(text)["gateway.facts"]["headers"] == {
+        "x-session": {"hash": keyed(b"supersecretvalue123")}
+    }

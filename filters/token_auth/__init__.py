@@ -35,6 +35,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         super().__init__(config, services)
         self._header = config.header.lower().encode("ascii")
         # An upstream that folds `_` into `-` would see another token than the one judged here.
+        self.secrets = frozenset((self._header,))
         self.owns = STRIPPED | (spellings(config.header) - {self._header})
         self._providers = tuple(
             _provider(options, f"providers[{place}]", services)

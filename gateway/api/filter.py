@@ -82,6 +82,10 @@ class Filter(Generic[C]):
     the gateway takes them from every client's request, also where the entry's condition or route leaves the
     filter out."""
 
+    secrets: frozenset[bytes] = frozenset()
+    """Lower-case names of request header fields whose values are credentials, beside those that every gateway
+    knows (Authorization, Cookie, X-Auth-Token and their kin): records hold only their hashes."""
+
     def __init__(self, config: C, services: Services) -> None:
         self.config = config
         self.services = services

@@ -32,6 +32,7 @@ class Entry:
 @dataclass
 class Facts:
     header_names: tuple[bytes, ...] = field(default=())
+    secret_names: frozenset[bytes] = frozenset()
 
 
 def step(
