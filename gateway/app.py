@@ -13,7 +13,7 @@ import structlog
 from gateway.admin.server import Admin
 from gateway.api.exchange import Exchange
 from gateway.config.load import Loaded
-from gateway.config.model import Address
+from gateway.config.model import Address, Configuration
 from gateway.listener.listener import Listener, why
 from gateway.metrics import Metrics
 from gateway.plan import Plan, build_plan, secret_key
@@ -68,19 +68,14 @@ class Gateway:
             raise StartError(
                 f"the request log {configuration.log.path} cannot be written: {cause}"
             ) from error
-        await self.plan.start()
-        self._pools = {name: Pool(name, upstream) for name, upstream in configuration.upstreams.items()}
-        self._listener = listener = Listener(
-            self.plan, self._pools, publish=self._publish, report_bug=self._report_bug
-        )
         try:
-            self.addresses = await listener.start(configuration.listen)
-            if configuration.admin is not None:
-                host, port = configuration.admin
-                self.admin_address = Address(host, await self._start_admin(host, port))
+            listener = await self._open(configuration)
         except OSError as error:
             await self.stop(0.0)
             raise StartError(error.strerror or str(error)) from error
+        except BaseException:
+            await self.stop(0.0)
+            raise
         self._observe(listener)
         self.request_log.announce(self.plan.revision, self.plan.describe())
         self._settle_memory()
@@ -90,6 +85,18 @@ class Gateway:
             admin=str(self.admin_address) if self.admin_address else None,
             revision=self.plan.revision[:12],
         )
+
+    async def _open(self, configuration: Configuration) -> Listener:
+        await self.plan.start()
+        self._pools = {name: Pool(name, upstream) for name, upstream in configuration.upstreams.items()}
+        self._listener = listener = Listener(
+            self.plan, self._pools, publish=self._publish, report_bug=self._report_bug
+        )
+        self.addresses = await listener.start(configuration.listen)
+        if configuration.admin is not None:
+            host, port = configuration.admin
+            self.admin_address = Address(host, await self._start_admin(host, port))
+        return listener
 
     async def _start_admin(self, host: str, port: int) -> int:
         try:
