@@ -198,7 +198,7 @@ class Run:
             verdict = await pending
         except Refused as refused:
             return refused.fault
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, _TooLate):
             raise
         except Exception as error:  # noqa: BLE001 - see _inward
             return self._bug(entry, hook, error)
@@ -425,6 +425,10 @@ class Run:
         place: int | None,
         before: float,
     ) -> None:
+        taps = (overlay.request.body, None if overlay.response is None else overlay.response.body)
+        tap = taps[phase == "response"]
+        if isinstance(tap, _Tap):
+            tap.record()
         slot = len(self.steps)
         self.steps.append(Step(entry, "undecided", "undecided", (), 0.0, 0, None, None, phase))
 
@@ -432,7 +436,7 @@ class Run:
             try:
                 async with asyncio.timeout(SHADOW_BUDGET):
                     verdict = await self._settled(entry, pending, f"shadow {phase}")
-            except TimeoutError:
+            except (TimeoutError, _TooLate):
                 return
             elapsed = perf_counter() - before
             self.steps[slot] = self._shadow_step(entry, verdict, elapsed, overlay, phase, place)
@@ -485,16 +489,21 @@ def _sampled(entry: Entry, exchange: Exchange) -> bool:
     return entry.shadow_share >= 10_000 or int(exchange.request_id[-8:], 16) % 10_000 < entry.shadow_share
 
 
+TEE_LIMIT = 1024 * 1024
+"""Bytes of a streamed body that are kept for a shadow filter which waits, and may yet ask for them."""
+
+
 class _Tap(Body):
     """What a shadow filter sees of a body: every chunk, and no way to hold or change one."""
 
-    __slots__ = ("_base", "owner")
+    __slots__ = ("_base", "_tee", "owner")
 
     owner: Callable[[Fault | BaseException], None]
 
     def __init__(self, base: Body) -> None:
         super().__init__(base.complete, base.length)
         self._base = base
+        self._tee: _Tee | None = None
 
     def wrap(self, fn: Wrapper, *, resizes: bool = False) -> None:
         owner = self.owner
@@ -515,31 +524,48 @@ class _Tap(Body):
 
         self._base.wrap(tap)
 
+    def record(self) -> None:
+        """Keeps what comes from now on: the hook waits, and the stream will not wait for it."""
+        if self._base.complete is None and self._tee is None:
+            self._tee = _Tee()
+            self._base.wrap(self._tee)
+
     async def _collected(self, limit: int) -> bytes:
         whole = self._base.complete
         if whole is None:
-            whole = await self._teed(limit)
+            self.record()
+            assert self._tee is not None
+            whole = await self._tee.whole()
         if len(whole) > limit:
             raise too_large(limit)
         return whole
 
-    async def _teed(self, limit: int) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def tee(chunk: bytes) -> bytes:
-            nonlocal size
-            if not done.done():
-                size += len(chunk)
-                if size <= limit:
-                    chunks.append(chunk)
-                if not chunk or size > limit:
-                    done.set_result(None)
-            return chunk
+class _TooLate(Exception):  # noqa: N818 - no error: the hook stays undecided
+    """A shadow hook asked for more of a body than was kept."""
 
-        self._base.wrap(tee)
-        await done
-        if size > limit:
-            raise too_large(limit)
-        return b"".join(chunks)
+
+class _Tee:
+    """A body wrapper that keeps the first bytes of what passes, for those who ask for the whole."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def __call__(self, chunk: bytes) -> bytes:
+        if not self._ended.done():
+            self._size += len(chunk)
+            self._chunks.append(chunk)
+            if self._size > TEE_LIMIT:
+                self._chunks.clear()
+            if not chunk or self._size > TEE_LIMIT:
+                self._ended.set_result(None)
+        return chunk
+
+    async def whole(self) -> bytes:
+        """The body once it has passed. Raises _TooLate when it was not all kept."""
+        await asyncio.shield(self._ended)
+        if self._size > TEE_LIMIT:
+            raise _TooLate
+        return b"".join(self._chunks)

@@ -519,3 +519,42 @@ def test_shadow_percent_takes_whole_exchanges_by_their_id() -> None:
     assert not share(50, f"{9_999:08x}")
     taken = sum(share(25, f"{number * 7919:08x}") for number in range(400))
     assert 60 < taken < 140
+
+
+async def test_a_shadow_that_collects_misses_nothing_that_passes_before_its_task_runs() -> None:
+    collected: list[bytes] = []
+
+    async def collect(exchange: Exchange) -> Verdict:
+        collected.append(await exchange.request.body.collect(100))
+        return None
+
+    subject = exchange("POST", body=Body(None))
+    run = Bench().add("a", collect, mode="shadow").run(subject)
+    assert run.inward() is None
+    body = subject.request.body
+    for chunk in (b"ab", b"cd", b""):  # all of it before the event loop turns
+        assert body.through(chunk) == chunk
+    for _ in range(6):
+        await asyncio.sleep(0)
+    assert collected == [b"abcd"]
+    assert shadow_step(run).verdict == "pass"
+    run.finish()
+
+
+async def test_a_shadow_that_asks_for_more_than_is_kept_is_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.chain.TEE_LIMIT", 3)
+
+    async def collect(exchange: Exchange) -> Verdict:
+        await exchange.request.body.collect(100)
+        return REFUSAL
+
+    subject = exchange("POST", body=Body(None))
+    bench = Bench().add("a", collect, mode="shadow")
+    run = bench.run(subject)
+    run.inward()
+    assert subject.request.body.through(b"abcd") == b"abcd"
+    for _ in range(6):
+        await asyncio.sleep(0)
+    assert shadow_step(run).verdict == "undecided"
+    assert not bench.bugs
+    run.finish()

@@ -117,6 +117,7 @@ class Handler:
     _global_id: str | None = None
     _upstream_id: str | None = None
     _close = True
+    _lingers = False
     _outward_begun = False
     _sent_head = False
     _chunked_out = False
@@ -232,7 +233,7 @@ class Handler:
 
     def refuse_head(self, problem: Problem) -> None:
         """Answers a head that never became an exchange: at once, outside the chain, and the connection ends."""
-        self._close = True
+        self._close = self._lingers = True
         if self._exchange is None:
             self._exchange = _placeholder(self._connection, self._head, self._request_id, self._clock)
         fault = Fault(problem.status, problem.reason, problem.message)
@@ -270,10 +271,12 @@ class Handler:
         self._reason = "framing_invalid"
         if self._sent_head:
             self._break_off("framing_invalid")
-        else:
-            self._drop_leg("framing_invalid")
-            self._cancel_task()
-            self.refuse_head(Problem(400, "framing_invalid", "The request body is malformed."))
+            return
+        self._drop_leg("framing_invalid")
+        self._cancel_task()
+        self._close = self._lingers = True
+        self._decision = "refuse"
+        self._answer_late(Fault(400, "framing_invalid", "The request body is malformed."))
 
     async def collect(self, limit: int) -> bytes:
         """The whole request body for a filter that asks; the client is told to send it, if it waits."""
@@ -499,14 +502,19 @@ class Handler:
             return
         status, message = UPSTREAM_FAULTS[reason]
         fault = Fault(status, reason, message, retry_after=RETRY_AFTER if status == 503 else None)
-        if self._outward_begun:
-            # The filters are looking at an answer that will never be whole; they see no second one.
-            self._cancel_task()
-            assert self._exchange is not None
-            self._exchange.response = self._render(fault)
-            self._send_own()
-        else:
+        self._answer_late(fault)
+
+    def _answer_late(self, fault: Fault) -> None:
+        """Answers in place of an upstream; the head has not left."""
+        if not self._outward_begun:
             self._answer(fault)
+            return
+        # The filters are looking at an answer that will never be whole; they see no second one.
+        self._cancel_task()
+        assert self._exchange is not None
+        self._reason = fault.reason
+        self._exchange.response = self._render(fault)
+        self._send_own()
 
     def _relay_interim(self) -> None:
         """1xx responses go to clients that know them (RFC 9110 section 15.2)."""
@@ -669,7 +677,7 @@ class Handler:
         self._connection.write(head)
         # A client that waits for a 100 has not begun its body: nothing is to be read on. Behind a head that
         # was refused anything may follow.
-        self._finish(linger=(unread and not self._expects) or self._run is None)
+        self._finish(linger=(unread and not self._expects) or self._lingers)
 
     def _send_upstream(self, response: Response) -> None:
         """The head of the upstream's answer, and what there is of its body."""

@@ -133,6 +133,7 @@ class Leg:
     def end(self) -> None:
         """The request body is complete."""
         assert self.connection is not None
+        self.streamed = True
         if self._chunked:
             self.connection.write(b"0\r\n\r\n")
         self._sent_at = self._loop.time()
