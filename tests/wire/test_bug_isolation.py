@@ -269,3 +269,17 @@ async def test_a_filter_cannot_falsify_the_length_of_a_message(
         await client.send(get("/b"))
         await conversation.answer()
         assert (await client.answer()).body == b"ok"
+
+
+async def test_a_malformed_body_is_answered_through_the_filters_that_passed_its_head() -> None:
+    """The balance rule: they let the request pass, so they see the answer."""
+    filters = [{"headers": {"response": {"set": {"X-Outer": "seen"}}}}]
+    async with Upstream() as upstream, proxy(upstream, filters=filters) as gateway:
+        client = await gateway.connect()
+        await client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await (await upstream.accepted()).request_head()
+        await client.send(b"zz\r\n")
+        answer = await client.answer("POST")
+        assert (answer.status, answer.get("x-outer"), answer.closes) == (400, "seen", True)
+        record = await gateway.record()
+        assert (record["gateway.decision"], record["gateway.reason"]) == ("refuse", "framing_invalid")

@@ -223,3 +223,16 @@ async def test_endpoints_are_asked_in_turn() -> None:
         for _ in range(6):
             assert (await client.ask(get("/a"))).status == 200
         assert (len(one.requests), len(two.requests)) == (3, 3)
+
+
+async def test_a_chunked_request_whose_end_has_been_sent_is_not_sent_again_without_it() -> None:
+    async with Upstream() as upstream, proxy(upstream) as gateway:
+        old = await stale(gateway, upstream)
+        client = await gateway.connect()
+        await client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await old.request_head()
+        await client.send(b"0\r\n\r\n")
+        assert await old.take(5) == b"0\r\n\r\n"
+        old.reset()
+        assert (await client.answer("PUT")).status == 502
+        assert len(upstream.conversations) == 1
