@@ -153,7 +153,9 @@ def _introduce(gateway: "Gateway", config: Path, port: int, database: Path, log:
         print(f"  {line}")
     print()
     print("Each request is shown below; why one was answered as it was:")
-    print(f"  weir logs show REQUEST_ID --log {log}")
+    # As it was called: a virtual environment's command is not on everybody's path.
+    weir = sys.argv[0] if Path(sys.argv[0]).name == "weir" else "weir"
+    print(f"  {weir} logs show REQUEST_ID --log {log}")
     print("Ctrl-C stops.")
     print(flush=True)
 
