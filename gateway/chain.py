@@ -356,8 +356,7 @@ class Run:
         if entry.on_request is None:
             return
         overlay = self._overlay()
-        tap = overlay.request.body
-        assert isinstance(tap, _Tap)
+        overlay.request.body = tap = _Tap(self._exchange.request.body)
         tap.owner = lambda fault: self._shadow_late(entry, place, fault)
         self._shadow_hook(entry, entry.on_request, overlay, "request", place)
 

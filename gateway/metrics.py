@@ -62,8 +62,6 @@ class Metrics:
         filters = self._filters
         for step in record.steps:
             verdict, notes = step.verdict, step.note
-            if notes is None and verdict == "pass":
-                continue
             entry = step.entry
             reason = step.reason
             if reason is None:
@@ -185,7 +183,7 @@ class Metrics:
         labels = ("filter", "verdict", "reason")
         yield _counters(
             "gateway_filter_decisions",
-            "Verdicts of filters, but for a pass without a word.",
+            "Verdicts of filters, and their reasons.",
             labels,
             enforced,
         )

@@ -32,10 +32,11 @@ _HEADERS = frozenset(
     }
 )
 _HEADER_LIKE = re.compile(
-    r"authorization|cookie|credential|passw|secret|token|signature|(?:api|access|auth|private)[-_]?key"
+    r"auth|cookie|credential|passw|secret|token|signature|session|ticket|jwt|(?:api|access|private)[-_]?key"
 )
 _QUERY_LIKE = re.compile(
-    rb"token|passw|key|secret|signature|credential|(?<![a-z])(?:sig|pwd)(?![a-z])", re.IGNORECASE
+    rb"token|passw|key|secret|signature|credential|auth|session|ticket|(?<![a-z])(?:sig|pwd|sid|code|jwt)(?![a-z])",
+    re.IGNORECASE,
 )
 _REDACTED = REDACTED.encode()
 _USERINFO = re.compile(rb"^((?:(?:[A-Za-z][A-Za-z0-9+.-]*:)?//)?)[^/?#]*@")

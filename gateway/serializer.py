@@ -240,7 +240,8 @@ class Serializer:
         if status:
             add(b',"http.response.status_code":%d' % status)
         if status >= 400 or not status:
-            add(b',"error.type":' + text[record.reason])
+            # The upstream's own refusal has no reason of ours; the conventions then want the status.
+            add(b',"error.type":' + text[record.reason if record.reason != "passed" else str(status)])
         if record.route_template is not None:
             add(
                 b',"http.route":%b,"gateway.route":%b'

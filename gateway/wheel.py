@@ -61,7 +61,13 @@ class Wheel:
                     continue  # filed again, in an earlier slot
                 item.filed = FAR
                 if item.deadline <= now:
-                    item.on_deadline(now)
+                    try:
+                        item.on_deadline(now)
+                    except Exception as error:  # noqa: BLE001 - the other items of the slot have their deadlines too
+                        item.deadline = FAR
+                        self._loop.call_exception_handler(
+                            {"message": "a deadline failed", "exception": error}
+                        )
                 self.file(item)
         if self._slots and not self._closed:
             self._handle = self._loop.call_later(self._resolution, self._turn)

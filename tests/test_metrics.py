@@ -89,7 +89,7 @@ def test_verdicts_by_filter_and_reason() -> None:
     assert value(told, name, filter="limit", verdict="pass", reason="rate_counted") == 1
     assert value(told, name, filter="body", verdict="skip", reason="condition_false") == 1
     assert value(told, name, filter="headers", verdict="error", reason="filter_failed") == 1
-    assert not [labels for (sample, labels) in scraped(told) if ("filter", "uuid") in labels]
+    assert value(told, name, filter="uuid", verdict="pass", reason="passed") == 1
 
 
 def test_shadow_verdicts_are_counted_apart() -> None:

@@ -469,3 +469,8 @@ def test_a_field_that_a_filter_calls_a_credential_is_one_whatever_its_name() -> 
     assert json.loads(text)["gateway.facts"]["headers"] == {
         "x-session": {"hash": keyed(b"supersecretvalue123")}
     }
+
+
+def test_an_upstreams_own_refusal_has_its_status_as_the_error_type() -> None:
+    assert line(record(status=500, reason="passed"))["error.type"] == "500"
+    assert line(record(status=413, reason="rate_limited", decision="refuse"))["error.type"] == "rate_limited"

@@ -344,7 +344,11 @@ class ClientTimeouts(Section):
     header: Duration = Field(
         default=10.0, description="From the first byte of a request to the end of its header; then 408."
     )
-    body: Duration = Field(default=30.0, description="Between two pieces of a request body; then 408.")
+    body: Duration = Field(
+        default=30.0,
+        description="Between two pieces of a request body; one that a filter reads whole has ten times as long "
+        "in all. Then 408.",
+    )
     idle: Duration = Field(default=75.0, description="A connection without a request; then it is closed.")
     linger: Duration = Field(
         default=2.0, description="Reading on after an answer that came before the end of the request body."

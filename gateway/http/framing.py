@@ -35,6 +35,8 @@ PROTECTED: Final = frozenset(
         b"date",
         b"via",
         b"expect",
+        b"x-compute-request-id",
+        b"x-openstack-request-id",
     )
 )
 """Fields that a `Connection` option cannot take away: the message means something else without them."""

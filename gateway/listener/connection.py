@@ -255,6 +255,9 @@ class Connection(asyncio.Protocol):
         if not seen.endswith(_VERSIONS, 0, line_end):
             self._refuse(VERSION_UNSUPPORTED)  # RTSP and ICE are parsed as well
             return b""
+        if seen.count(b" ", 0, line_end) != 2:
+            self._refuse(_MALFORMED)  # RFC 9112 section 3: one space before and one behind the target
+            return b""
         parsed = head_of(message)
         self._queue.append((parsed, payload))
         self._last_payload = payload

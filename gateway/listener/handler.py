@@ -38,6 +38,8 @@ CONTINUE_AFTER: Final = 1.0
 """Seconds an upstream may take to answer an expectation before the client is told to go on."""
 ONE_WRITE: Final = 64 * 1024
 """Bytes of a body that are joined with the head into one write."""
+COLLECT_FACTOR: Final = 10
+"""How many times `timeouts.body` a request body may take that a filter waits for."""
 RETRY_AFTER: Final = 5
 """Seconds that a client is asked to wait when an upstream cannot take requests."""
 
@@ -132,6 +134,7 @@ class Handler:
     _chain_out = 0.0
     _total_at = FAR
     _continue_at = FAR
+    _collect_until = FAR
     _last_body_at = 0.0
     _write_blocked_at = FAR
     payload: StreamReader = EMPTY_PAYLOAD
@@ -301,6 +304,9 @@ class Handler:
     async def _collected(self) -> None:
         """Waits for more of the body that is collected."""
         self._collector = self._loop.create_future()
+        if self._collect_until == FAR:
+            # A byte now and then keeps the clock of the pauses from running out, and must not hold us for ever.
+            self._collect_until = self._loop.time() + COLLECT_FACTOR * self._plan.configuration.timeouts.body
         self._set_deadline()
         try:
             await self._collector
@@ -359,7 +365,7 @@ class Handler:
             self._break_off(fault.reason)
             return
         self._drop_leg(fault.reason)
-        self._answer(fault)
+        self._answer_late(fault)
 
     # ---- the upstream leg
 
@@ -382,17 +388,12 @@ class Handler:
         chunked = whole is None and body.length is None
         line, rest = self._request_head(exchange, whole, chunked=chunked, own_host=host is not None)
         self._leg = leg = Leg(pool, self, self._loop)
-        in_one = whole is not None and len(whole) <= ONE_WRITE
         if whole:
-            if in_one:
-                rest += whole
-            else:
-                self._prefix = [whole]
-                self.payload = EMPTY_PAYLOAD
-        leg.start(line, rest, host=host, method=self._method, whole=in_one, chunked=chunked)
+            rest += whole
+        leg.start(line, rest, host=host, method=self._method, whole=whole is not None, chunked=chunked)
         now = self._loop.time()
         self._total_at = now + pool.total
-        if in_one:
+        if whole is not None:
             # Nothing but the upstream is waited for.
             connection = self._connection
             connection.deadline = now + pool.soonest
@@ -864,6 +865,8 @@ class Handler:
         timeouts = self._plan.configuration.timeouts
         if self.receiving and self._waits_for_body():
             at = min(at, self._last_body_at + timeouts.body)
+            if self._collector is not None:
+                at = min(at, self._collect_until)
         if self._write_blocked_at != FAR:
             at = min(at, self._write_blocked_at + timeouts.body)
         elif self._leg is not None:
@@ -886,7 +889,9 @@ class Handler:
             self._send_continue()
         elif now >= self._total_at:
             self._time_out("upstream_total_timeout")
-        elif self.receiving and self._waits_for_body() and now >= self._last_body_at + timeouts.body:
+        elif (self.receiving and self._waits_for_body() and now >= self._last_body_at + timeouts.body) or (
+            self.receiving and self._collector is not None and now >= self._collect_until
+        ):
             self._body_timeout()
         elif now >= self._write_blocked_at + timeouts.body:
             self._reason = "client_stalled"

@@ -225,7 +225,8 @@ class UpstreamConnection(asyncio.Protocol):
             self.dirty = True
 
     def on_status(self, phrase: bytes) -> None:
-        self.phrase += phrase
+        if not self.head_done:  # else it is that of a message nobody asked for
+            self.phrase += phrase
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head_done:

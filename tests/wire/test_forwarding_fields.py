@@ -402,3 +402,13 @@ async def test_max_forwards_of_options_counts_down_and_is_never_generated() -> N
 
 def test_the_pseudonym_of_these_tests_is_a_token() -> None:
     assert re.fullmatch(r"[a-z-]+", PSEUDONYM)
+
+
+async def test_an_upstream_cannot_take_the_request_ids_away_by_connection() -> None:
+    fields = b"X-Compute-Request-Id: req-a\r\nX-Openstack-Request-Id: req-a\r\n"
+    connection = b"Connection: X-Compute-Request-Id, X-Openstack-Request-Id\r\n"
+    data = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + fields + connection + b"\r\n"
+    async with Upstream(answers(data)) as upstream, proxy(upstream) as gateway:
+        answer = await (await gateway.connect()).ask(get("/a"))
+        assert answer.all("x-compute-request-id") == ["req-a"]
+        assert answer.all("x-openstack-request-id") == ["req-a"]

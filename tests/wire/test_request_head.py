@@ -381,3 +381,13 @@ async def test_a_request_behind_an_upgrade_is_answered_or_the_connection_says_cl
             await client.ended()
         else:
             assert (await client.answer()).status == 200
+
+
+@pytest.mark.parametrize("line", [b"GET  / HTTP/1.1", b"GET /  HTTP/1.1"])
+async def test_a_request_line_has_one_space_at_each_place(line: bytes) -> None:
+    """RFC 9112 section 3: who reads more leniently than the next finds another target."""
+    async with Upstream() as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        await client.send(line + b"\r\nHost: a\r\n\r\n")
+        assert (await client.answer()).status == 400
+        assert upstream.conversations == []

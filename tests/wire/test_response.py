@@ -452,3 +452,16 @@ async def test_the_upstreams_large_head_passes() -> None:
         client = await gateway.connect()
         answer = await client.ask(get("/a"))
         assert answer.get("x-catalog") == value.decode()
+
+
+async def test_a_second_answer_in_the_same_segment_changes_nothing_of_the_first() -> None:
+    second = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    async with Upstream() as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        await client.send(get("/a"))
+        conversation = await upstream.accepted()
+        await conversation.request()
+        await conversation.send(b"HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\nok" + second)
+        answer = await client.answer()
+        assert (answer.phrase, answer.body) == ("Fine", b"ok")
+        await conversation.gone()

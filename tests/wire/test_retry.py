@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.client import chunked, get, post
 from tests.support.deadline import until
-from tests.support.gateway import Running, proxy
+from tests.support.gateway import Running, proxy, test_filters
 from tests.support.upstream import OK, Conversation, Upstream, closed_port, echo
 
 
@@ -236,3 +236,20 @@ async def test_a_chunked_request_whose_end_has_been_sent_is_not_sent_again_witho
         old.reset()
         assert (await client.answer("PUT")).status == 502
         assert len(upstream.conversations) == 1
+
+
+async def test_a_large_body_that_a_filter_has_collected_is_sent_once_more() -> None:
+    body = b"a" * 300_000
+    registry = test_filters("collect")
+    async with Upstream() as upstream:
+        options = {"limit": 1_000_000}
+        async with proxy(upstream, registry=registry, filters=[{"test.collect": options}]) as gateway:
+            old = await stale(gateway, upstream)
+            client = await gateway.connect()
+            await client.send(post(body, method="PUT"))
+            assert (await old.request()).body == body
+            old.reset()
+            new = await upstream.accepted()
+            assert (await new.request()).body == body
+            await new.send(OK)
+            assert (await client.answer("PUT")).status == 200

@@ -374,3 +374,16 @@ async def test_the_end_of_time_while_a_filter_looks_at_the_answer_is_504() -> No
             assert answer.status == 504
             assert (await gateway.record())["gateway.reason"] == "upstream_total_timeout"
             await conversation.gone()
+
+
+async def test_a_body_that_trickles_under_a_collecting_filter_is_cut_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.listener.handler.COLLECT_FACTOR", 0.01)
+    registry = test_filters("collect")
+    filters = [{"test.collect": {"limit": 100}}]
+    async with Upstream() as upstream, proxy(upstream, registry=registry, filters=filters) as gateway:
+        client = await gateway.connect()
+        await client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
+        assert (await client.answer("POST")).status == 408
+        assert (await gateway.record())["gateway.reason"] == "body_timeout"
