@@ -21,7 +21,7 @@ STANDARD_OUTPUT: Final = "-"
 
 _INTERVAL = 0.1  # seconds that a batch is given to fill; a record is in the file twice that later at most
 _SLICE = 32  # records whose lines are made together
-_BATCH = 1024  # lines per write
+_BATCH = 256 * 1024  # bytes per write, or a quarter of a file that is smaller than that
 _CLOSE = 5.0  # seconds that close() waits for a reader of standard output that has stopped reading
 
 
@@ -89,8 +89,10 @@ class LogFile:
         if not self._max_size:
             return
         state = os.fstat(self._fd)
-        if not stat.S_ISREG(state.st_mode) or not state.st_size or state.st_size + size <= self._max_size:
+        if not stat.S_ISREG(state.st_mode) or state.st_size + size <= self._max_size:
             return
+        if state.st_size <= len(self.preamble):
+            return  # nothing is in it but what a new file would begin with too
         # One process rotates, the others find the file moved. The lock goes with the descriptor.
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         if self._current():
@@ -167,6 +169,7 @@ class RequestLog:
         self._limit = queue
         self._on_drop = on_drop
         self._clock = clock
+        self._batch = max(1, min(_BATCH, max_size // 4)) if max_size else _BATCH
         self._queue: deque[tuple[int, Record] | _Plan] = deque()
         self._made: deque[bytes] = deque()
         self._making = threading.Lock()
@@ -279,12 +282,14 @@ class RequestLog:
         while made:
             lines: list[bytes] = []
             plan: bytes | None = None
-            while made and len(lines) < _BATCH and plan is None:
+            room = self._batch
+            while made and room > 0 and plan is None:
                 line = made.popleft()
                 if isinstance(line, _PlanLine):
                     plan = line
                 else:
                     lines.append(line)
+                    room -= len(line)
             written = self._written(b"".join(lines))
             if plan is not None:
                 written = self._written(plan)

@@ -327,3 +327,15 @@ def test_every_new_file_begins_with_the_plan_in_force(tmp_path: Path) -> None:
     for file in files:
         first = orjson.loads(file.read_bytes().splitlines()[0])
         assert (first["kind"], first["gateway.revision"]) == ("plan", "abc")
+
+
+def test_a_batch_does_not_make_a_file_much_larger_than_it_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path, max_size=20_000, max_files=20) as request_log:
+        request_log.announce("a" * 64, {"entries": []})
+        for _ in range(200):
+            request_log.put(record())
+    sizes = [file.stat().st_size for file in tmp_path.iterdir()]
+    assert len(sizes) > 3
+    assert max(sizes) < 25_000
+    assert min(sizes) > 1_000, "no file holds only the line of the plan"
