@@ -60,10 +60,7 @@ class Metrics:
         if record.decision != "forward":
             _count(self._outcomes, (record.decision, record.reason))
         filters = self._filters
-        for step in record.steps:
-            verdict, notes = step.verdict, step.note
-            entry = step.entry
-            reason = step.reason
+        for entry, verdict, reason, _, _, _, notes, _, _ in record.steps:
             if reason is None:
                 reason = notes[0].reason if notes else "passed"
             seen = (entry.name, entry.mode, verdict, reason)
@@ -72,8 +69,8 @@ class Metrics:
             else:
                 _count(filters, seen)
         attempts = self._attempts
-        for attempt in record.attempts:
-            tried = (attempt.upstream, attempt.error or "ok")
+        for upstream, _, _, _, _, _, _, error in record.attempts:
+            tried = (upstream, error or "ok")
             if tried in attempts:
                 attempts[tried] += 1
             else:
