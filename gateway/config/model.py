@@ -435,7 +435,7 @@ class Configuration(Options):
     faults: Literal["compute", "keystone", "errors", "problem"] = Field(
         default="compute",
         description="Form of the gateway's own error answers: `compute` as OpenStack Compute, `keystone` as OpenStack "
-        "Identity, `errors` as the API-SIG guideline, `problem` as RFC 9457.",
+        "Identity, `errors` as the API-SIG guideline (which python-novaclient cannot read), `problem` as RFC 9457.",
     )
     log: Log = Field(default=Log(), description="The request log.")
 
