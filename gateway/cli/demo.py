@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ def command(config: str | None, listen: str | None, admin: str | None, directory
         api, port = _start_api(directory, upstream.endpoints[0].port)
     except OSError as error:
         raise click.ClickException(f"{directory}: {error.strerror}") from None
+    stopping = threading.Event()
+    _watch(api, stopping)
     try:
         log = directory / "requests.log"
         loaded = adjusted(
@@ -69,6 +72,7 @@ def command(config: str | None, listen: str | None, admin: str | None, directory
             on_record=lambda fields: _show(fields, colour=colour),
         )
     finally:
+        stopping.set()
         _stop_api(api)
 
 
@@ -100,6 +104,17 @@ def _start_api(directory: Path, port: int) -> "tuple[subprocess.Popen[str], int]
             log.seek(0)
             failure = log.read().strip().removeprefix("Error: ") or "it did not start"
     raise click.ClickException(f"the bundled API: {failure}")
+
+
+def _watch(api: "subprocess.Popen[str]", stopping: threading.Event) -> None:
+    """Says so when the API ends before the demo does."""
+
+    def wait() -> None:
+        status = api.wait()
+        if not stopping.is_set():
+            print(f"The bundled API has ended (status {status}): requests are answered 503.", flush=True)
+
+    threading.Thread(target=wait, name="bundled-api", daemon=True).start()
 
 
 def _stop_api(api: "subprocess.Popen[str]") -> None:

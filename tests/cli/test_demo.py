@@ -204,6 +204,20 @@ async def test_leaves_no_api_behind_however_it_ends(tmp_path: Path, number: int)
         await gone(running.upstream)
 
 
+async def test_says_when_the_api_ends_and_goes_on(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        pid = running.process.popen.pid
+        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        await running.process.prints(
+            r"^The bundled API has ended \(status -9\): requests are answered 503\.$"
+        )
+        line = dict(running.requests)["200, the image's metadata"]
+        assert "503" in pasted(line, tmp_path).splitlines()[0]
+        running.process.signal(signal.SIGTERM)
+        assert await running.process.ends() == 0
+
+
 async def test_leaves_no_api_behind_when_it_cannot_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
