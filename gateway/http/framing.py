@@ -25,6 +25,9 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Fields that never cross (RFC 9110 section 7.6.1), and those addressed to this hop."""
 
+BODILESS: Final = (204, 304)
+"""Statuses whose responses have no body, whatever their fields say (RFC 9112 section 6.3)."""
+
 PROTECTED: Final = frozenset(
     (
         b"content-length",
@@ -93,20 +96,3 @@ def dropped(index: dict[bytes, bytes | list[bytes]]) -> frozenset[bytes] | set[b
 
 
 _PLAIN_CONNECTION: Final = frozenset((b"keep-alive", b"close", b"upgrade", b""))
-
-
-def wants_close(version: tuple[int, int], index: dict[bytes, bytes | list[bytes]]) -> bool:
-    """Whether the connection ends after this message (RFC 9112 section 9.3); HTTP/1.0 always ends it."""
-    if version < (1, 1):
-        return True
-    connection = index.get(b"connection")
-    if connection is None:
-        return False
-    if not isinstance(connection, list) and connection == b"keep-alive":
-        return False
-    return b"close" in connection_options(connection)
-
-
-def name_is(name: bytes, lower: bytes) -> bool:
-    """Whether a raw field name is `lower`, without regard to case."""
-    return folded[name] == lower

@@ -85,7 +85,7 @@ def plain(raw: bytes) -> tuple[str, str | None] | None:
     The fast path of `split` and `ambiguity` in one.
     """
     clean = _PLAIN.fullmatch(raw) or _CLEAN.fullmatch(raw)
-    if clean is None or not raw:
+    if clean is None or not raw.startswith(b"/"):
         return None
     path, query = clean.groups()
     if query is None:

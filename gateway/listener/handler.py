@@ -21,7 +21,7 @@ from gateway.http import message as wire
 from gateway.http import request_id as request_ids
 from gateway.http.date import http_date
 from gateway.http.fields import Fields, RawField
-from gateway.http.framing import Problem, content_length, dropped
+from gateway.http.framing import BODILESS, Problem, content_length, dropped
 from gateway.listener.head import HTTP_11, VERSIONS, open_exchange
 from gateway.listener.parser import EMPTY_PAYLOAD, Head, StreamReader
 from gateway.plan import PlannedRoute
@@ -58,7 +58,6 @@ ANSWER_TOO_LARGE: Final = Fault(
     502, "response_too_large", "The service gave an answer that is too large to be examined."
 )
 
-_BODILESS: Final = (204, 304)
 _SPECIAL: Final = frozenset((b"content-length", b"expect", b"max-forwards", b"x-openstack-request-id"))
 """Request fields that take more than to be passed on."""
 _SINGLETONS: Final = (b"date", b"x-compute-request-id", b"x-openstack-request-id")
@@ -544,7 +543,7 @@ class Handler:
             connection.complete
             and not run.sees_answers
             and b"content-length" in index
-            and connection.status not in _BODILESS
+            and connection.status not in BODILESS
         ):
             self._relay_whole(connection, fields)
             return
@@ -552,7 +551,7 @@ class Handler:
         if connection.complete:
             body.complete = data = connection.take()
             body.length = len(data)
-        if not connection.complete or self._method == "HEAD" or connection.status in _BODILESS:
+        if not connection.complete or self._method == "HEAD" or connection.status in BODILESS:
             body.length = _number(fields.get(b"content-length"))
         self._upstream_body = body
         exchange.response = response = Response(connection.status, fields, body, phrase=connection.phrase)
@@ -665,8 +664,8 @@ class Handler:
         unread = self.receiving
         if unread or self._listener.draining:
             self._close = True
-        no_body = self._method == "HEAD" or response.status in _BODILESS
-        framing = b"" if response.status in _BODILESS else b"Content-Length: %d" % len(data)
+        no_body = self._method == "HEAD" or response.status in BODILESS
+        framing = b"" if response.status in BODILESS else b"Content-Length: %d" % len(data)
         head = self._response_head(
             response.status, response.phrase, response.headers, framing, drop_length=True
         )
@@ -686,7 +685,7 @@ class Handler:
         assert leg is not None and leg.connection is not None
         connection = leg.connection
         body = response.body
-        bodiless = self._method == "HEAD" or response.status in _BODILESS
+        bodiless = self._method == "HEAD" or response.status in BODILESS
         if bodiless:
             data = b""
         elif body.complete is not None:

@@ -10,13 +10,13 @@ from typing import Final, NamedTuple, Protocol, cast
 import httptools
 
 from gateway.http.fields import Fields, RawField
+from gateway.http.framing import BODILESS
 
 MAX_HEAD: Final = 256 * 1024
 """Bytes of a response head, 1xx heads included. Nova's catalog headers reach tens of kilobytes."""
 MAX_FIELDS: Final = 512
 MAX_INTERIM: Final = 16
 WRITE_HIGH: Final = 128 * 1024
-BODILESS: Final = (204, 304)
 
 
 class Interim(NamedTuple):

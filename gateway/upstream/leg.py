@@ -9,6 +9,7 @@ import asyncio
 from time import perf_counter
 from typing import Final, Protocol
 
+from gateway.http import message as wire
 from gateway.record import Attempt
 from gateway.task import spawn
 from gateway.upstream.connection import UpstreamConnection
@@ -124,7 +125,7 @@ class Leg:
         assert self.connection is not None
         self.streamed = True
         if self._chunked:
-            self.connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            self.connection.write(wire.chunk(chunk))
         else:
             self.connection.write(chunk)
         if self.connection.writing_paused:
@@ -135,7 +136,7 @@ class Leg:
         assert self.connection is not None
         self.streamed = True
         if self._chunked:
-            self.connection.write(b"0\r\n\r\n")
+            self.connection.write(wire.LAST_CHUNK)
         self._sent_at = self._loop.time()
 
     @property

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.http.fields import Fields, RawField
-from gateway.http.framing import HOP_BY_HOP, check_framing, connection_options, dropped, name_is, wants_close
+from gateway.http.framing import HOP_BY_HOP, check_framing, connection_options, dropped
 
 
 def index(*lines: RawField) -> dict[bytes, bytes | list[bytes]]:
@@ -55,22 +55,3 @@ def test_drops_the_fixed_names_and_those_that_connection_names() -> None:
 )
 def test_connection_cannot_take_away_what_gives_the_message_its_meaning(name: bytes) -> None:
     assert name.lower() not in dropped(index((b"Connection", name)))
-
-
-@pytest.mark.parametrize(
-    ("version", "lines", "close"),
-    [
-        ((1, 1), [], False),
-        ((1, 1), [(b"Connection", b"keep-alive")], False),
-        ((1, 1), [(b"Connection", b"Close")], True),
-        ((1, 1), [(b"Connection", b"x"), (b"Connection", b"close")], True),
-        ((1, 0), [(b"Connection", b"keep-alive")], True),
-    ],
-)
-def test_says_when_the_connection_ends(version: tuple[int, int], lines: list[RawField], close: bool) -> None:
-    assert wants_close(version, index(*lines)) is close
-
-
-def test_names_compare_without_case() -> None:
-    assert name_is(b"X-Auth-TOKEN", b"x-auth-token")
-    assert not name_is(b"X_Auth_Token", b"x-auth-token")

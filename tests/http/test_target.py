@@ -229,6 +229,11 @@ def test_the_fast_path_agrees_with_the_two_that_it_stands_for(raw: bytes) -> Non
         assert ambiguity(target) is not None
 
 
+@pytest.mark.parametrize("raw", [b"", b"?", b"?a", b"*", b"http://a/", b"/#", b"/a?b c", b"/../a", b"/a%2fb"])
+def test_the_fast_path_leaves_all_else_to_the_slow_one(raw: bytes) -> None:
+    assert plain(raw) is None
+
+
 @pytest.mark.parametrize("raw", [b"/a?b=c", b"/a/%7Eb?x=%20", b"/a?", b"/", b"/a/", b"/a?b?c", b"/a?b=\xff"])
 def test_the_fast_path_takes_path_and_query_apart(raw: bytes) -> None:
     target = split(raw)
