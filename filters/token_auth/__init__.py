@@ -68,7 +68,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             headers.drop(self.owns)
         if isinstance(value, list):
             return self._unauthorized("token_ambiguous", None)
-        token = value.strip() if value is not None else b""
+        token = value.strip(b" \t") if value is not None else b""
         if not token:
             return self._no_principal(exchange, "token_missing", None)
         if len(token) > _TOKEN_MAX or not token.isascii():
@@ -163,10 +163,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         _, _, exchange.principal, fields, note = accepted
         headers = exchange.request.headers
         headers.extend(fields)
-        if exchange.notes is None:  # what exchange.note() does, without building the note again
-            exchange.notes = [note]
-        else:
-            exchange.notes.append(note)
+        exchange.trail.append(note)  # what exchange.note() does, without building the note again
         if not self._forward:
             headers.remove(self._header)
         return None

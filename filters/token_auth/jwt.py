@@ -78,15 +78,15 @@ class Jwt(LocalProvider):
         return self._timely(claims, exchange.clock.wall) or self._principal(claims)
 
     def _signed(self, header: Mapping[str, Any], signed: bytes, signature: bytes) -> bool:
-        algorithm, kid = header.get("alg"), header.get("kid")
+        algorithm, kid = header.get("alg"), header.get("kid", _MISSING)
         if not isinstance(algorithm, str) or not signature or not signature.strip(b"\0"):
             return False
         # RFC 7515 section 4.1.11: an extension that is not understood and marked critical ends it. There is none
         # that we understand; b64 (RFC 7797) would change what was signed.
-        if "crit" in header or "b64" in header or not (kid is None or isinstance(kid, str)):
+        if "crit" in header or "b64" in header or not (kid is _MISSING or isinstance(kid, str)):
             return False
         keys = [key for key in self._keys if algorithm in key.algorithms]
-        if kid is not None:
+        if kid is not _MISSING:
             # A key without a kid (PEM has none) may be the one meant, but only where none has that very kid.
             keys = [key for key in keys if key.kid == kid] or [key for key in keys if key.kid is None]
         return any(key.verifies(algorithm, signed, signature) for key in keys)
@@ -100,8 +100,10 @@ class Jwt(LocalProvider):
             return not self._audience
         if isinstance(audience, str):
             audience = [audience]
-        return isinstance(audience, list) and any(
-            isinstance(name, str) and name in self._audience for name in audience
+        return (
+            isinstance(audience, list)
+            and all(isinstance(name, str) for name in audience)
+            and not self._audience.isdisjoint(audience)
         )
 
     def _timely(self, claims: Mapping[str, Any], now: float) -> Refusal | None:
@@ -123,17 +125,15 @@ class Jwt(LocalProvider):
             value = claim(claims)
             if isinstance(value, int) and not isinstance(value, bool):
                 value = str(value)
-            if value is not None and not isinstance(value, str):
+            if value is not None and not _is_text(value):
                 return self._unfit(field)
             told[field] = value or None
         if told["user_id"] is None:
             return self._unfit("user_id")
         roles = self._roles(claims) if self._roles is not None else None
         if isinstance(roles, str):
-            roles = roles.split()
-        if roles is not None and not (
-            isinstance(roles, list) and all(isinstance(role, str) for role in roles)
-        ):
+            roles = roles.split(" ")  # not at a tab or a no-break space, which could make two roles of one
+        if roles is not None and not (isinstance(roles, list) and all(map(_is_text, roles))):
             return self._unfit("roles")
         principal = Principal(
             **told,
@@ -172,6 +172,11 @@ def _object(segment: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a claim means the same here and upstream: outer white space is lost in a header field."""
+    return isinstance(value, str) and value == value.strip()
 
 
 def _is_time(value: Any) -> bool:

@@ -30,6 +30,8 @@ _PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("x", "y"), "OKP": ("x",), "oct": ("
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 _RSA_BITS = 2048  # RFC 7518 section 3.3
 _HASH_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518 section 3.2: a key at least as long
+# What the libraries raise for bytes that are no key, or no signature.
+_UNUSABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, PyJWTError)
 
 
 class Unsuitable(ValueError):  # noqa: N818 - it names what the key is
@@ -47,7 +49,7 @@ class Key:
     def verifies(self, algorithm: str, signed: bytes, signature: bytes) -> bool:
         try:
             return bool(_ALGORITHMS[algorithm].verify(signed, self.material, signature))
-        except (ValueError, TypeError, UnsupportedAlgorithm, PyJWTError):
+        except _UNUSABLE:
             return False
 
 
@@ -79,19 +81,25 @@ def _parse(form: str, text: bytes, algorithms: frozenset[str]) -> list[Key]:
     members = document.get("keys")
     if not isinstance(members, list):
         raise ValueError("a JSON Web Key Set has a list named keys")
-    keys = []
+    keys: list[Key] = []
     for member in members:
         if not isinstance(member, dict):
             raise ValueError("a member of keys is not an object")
         try:
-            keys.append(_jwk(member, algorithms))
-        except (
-            Unsuitable
-        ):  # a set holds encryption keys too, and those of algorithms to come: RFC 7517 section 5
-            continue
+            key = _jwk(member, algorithms)
+        except Unsuitable:
+            continue  # a set holds encryption keys too, and those of algorithms to come: RFC 7517 section 5
+        if any(_confusable(key, other) for other in keys):
+            raise ValueError(f"two keys of the set have the kid {key.kid!r}")
+        keys.append(key)
     if not keys:
         raise ValueError(f"no key in the set verifies with {', '.join(sorted(algorithms))}")
     return keys
+
+
+def _confusable(one: Key, other: Key) -> bool:
+    """Whether a kid leaves open which of two is meant; keys of two kinds may share one (RFC 7517 section 4.5)."""
+    return one.kid is not None and one.kid == other.kid and not one.algorithms.isdisjoint(other.algorithms)
 
 
 def _object(text: bytes) -> dict[str, Any]:
@@ -115,12 +123,16 @@ def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _pem(text: bytes, algorithms: frozenset[str]) -> Key:
     if b"PRIVATE KEY" in text:
         raise ValueError("a private key; verifying needs the public one only")
+    if (
+        text.count(b"PUBLIC KEY-----") > 2
+    ):  # PKCS1 says RSA PUBLIC KEY; each is named where it begins and ends
+        raise ValueError("more than one key; each needs an entry of its own")
     try:
         if b"BEGIN CERTIFICATE" in text:
             public: object = x509.load_pem_x509_certificate(text).public_key()
         else:
             public = load_pem_public_key(text)
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNUSABLE:
         raise ValueError("not a public key or certificate in PEM form") from None
     return _bound(None, public, algorithms, algorithms)
 
@@ -156,13 +168,23 @@ def _jwk(jwk: Mapping[str, Any], algorithms: frozenset[str]) -> Key:
 
 
 def _material(jwk: Mapping[str, Any]) -> object:
-    family = {"RSA": "RS256", "OKP": "EdDSA", "oct": "HS256"}.get(jwk["kty"], "ES256")
     if jwk["kty"] == "oct":
-        return from_base64url(jwk["k"].encode("ascii"))
+        return _secret(from_base64url(jwk["k"].encode("ascii")))
+    family = {"RSA": "RS256", "OKP": "EdDSA"}.get(jwk["kty"], "ES256")
     try:
         return _ALGORITHMS[family].from_jwk(dict(jwk))
-    except (ValueError, TypeError, PyJWTError):
+    except _UNUSABLE:
         raise ValueError("the key's members do not make a key") from None
+
+
+def _secret(secret: bytes) -> bytes:
+    """`secret`, unless it is a public key or certificate: everybody knows those, and could sign with them."""
+    try:
+        if secret:  # an empty one is told its length
+            _ALGORITHMS["HS256"].prepare_key(secret)
+    except _UNUSABLE:
+        raise ValueError("a public key or certificate is no shared secret") from None
+    return secret
 
 
 def _bound(kid: str | None, public: object, asked: frozenset[str], pinned: frozenset[str]) -> Key:

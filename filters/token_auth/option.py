@@ -43,6 +43,8 @@ def _header_name(value: str) -> str:
 
 def _instant(value: Any) -> Any:
     """Seconds since the epoch of a number, or of an ISO 8601 date and time with a zone."""
+    if isinstance(value, bool):
+        raise ValueError("expected a time, not true or false")
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         try:
             value = datetime.fromisoformat(value)
@@ -105,6 +107,7 @@ def _url(value: str) -> str:
 
 Instant = Annotated[
     float,
+    Field(ge=0, allow_inf_nan=False),  # no clock ever reaches NaN: the token would have no end
     BeforeValidator(_instant),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "format": "date-time"}]}),
 ]

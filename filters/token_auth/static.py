@@ -1,6 +1,7 @@
 """The provider `static`: tokens that are written down, in the configuration or in a file beside it."""
 
 import hashlib
+import re
 from typing import Any, ClassVar
 
 import yaml
@@ -9,6 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 from filters.token_auth.option import StaticOptions, StaticToken
 from filters.token_auth.provider import Answer, LocalProvider, Refusal
 from gateway.api import Exchange, Principal, Services
+
+# An alias, an anchor or a tag that a complaint names: it may be a token that begins with `*`, `&` or `!`.
+_NAMED = re.compile(r"'!?[\w-]{2,}!?'")
 
 _LIST: TypeAdapter[tuple[StaticToken, ...]] = TypeAdapter(tuple[StaticToken, ...])
 
@@ -81,8 +85,9 @@ def _read(path: str, services: Services) -> tuple[StaticToken, ...]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
-        raise ValueError(f"{path}{place}: {error.problem}") from None
-    except yaml.YAMLError:
+        problem = _NAMED.sub("'...'", error.problem or "not YAML")
+        raise ValueError(f"{path}{place}: {problem}") from None
+    except (yaml.YAMLError, RecursionError):
         raise ValueError(f"{path}: not YAML") from None
     except ValidationError as error:
         raise ValueError(
