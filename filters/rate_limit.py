@@ -112,11 +112,7 @@ class RateLimit(Filter[RateLimitConfig]):
             return None
         facts = {"instant": now, "cost": 1, "cells": cells}
         if refused < 0:
-            note = _note(Note, ("rate_counted", _LIMITS, facts))
-            if exchange.notes is None:
-                exchange.notes = [note]
-            else:
-                exchange.notes.append(note)
+            exchange.trail.append(_note(Note, ("rate_counted", _LIMITS, facts)))
             return None
         limit = matching[refused]
         return Fault(

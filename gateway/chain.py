@@ -9,20 +9,20 @@ chain still unwinds. Shadow filters run on an overlay of the exchange, and only 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import isawaitable
-from time import perf_counter
-from typing import Any, Protocol
+from time import perf_counter_ns
+from typing import Any, Protocol, TypeAlias
 
 from gateway.api.body import Body, Wrapper, too_large
 from gateway.api.exchange import Exchange, Note, ShadowExchange
 from gateway.api.filter import Filter
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
-from gateway.record import Step
+from gateway.record import Step, steps
 from gateway.task import spawn
+
+Hook: TypeAlias = Callable[[Exchange], Verdict | Awaitable[Verdict]]
 
 SHADOW_BUDGET = 2.0
 """Seconds that a shadow hook which has to wait may take before it counts as undecided."""
-
-_step = tuple.__new__  # a Step in a third of the time that its constructor takes
 
 
 class Entry:
@@ -72,9 +72,14 @@ def _overrides(filter: Filter[Any], hook: str) -> bool:
 
 
 class Chain:
-    """The entries that an exchange runs through, in order; entries that are off are left out."""
+    """The entries that an exchange runs through, in order; entries that are off are left out.
 
-    __slots__ = ("entries", "inward", "outward")
+    inward   place, entry and hook of each that is met inward; where the hook is None, the entry takes a second look
+    guards   the entries whose hooks run inward
+    outward  whether any looks at answers
+    """
+
+    __slots__ = ("entries", "guards", "inward", "outward")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(
@@ -82,8 +87,12 @@ class Chain:
             for entry in entries
             if entry.mode != "off" and (entry.on_request is not None or entry.on_response is not None)
         )
-        # The hooks that only have to be called; the other entries take a second look.
-        self.inward = tuple((entry, entry.on_request if entry.plain else None) for entry in self.entries)
+        self.inward = tuple(
+            (place, entry, entry.on_request if entry.plain else None)
+            for place, entry in enumerate(self.entries)
+            if entry.on_request is not None or not entry.plain
+        )
+        self.guards = tuple(entry for entry in self.entries if entry.on_request is not None)
         self.outward = any(entry.on_response is not None for entry in self.entries)
 
 
@@ -120,7 +129,15 @@ class Run:
         self._exchange = exchange
         self._render = render
         self._report = report
-        self.steps: list[Step] = []
+
+    @property
+    def guards(self) -> tuple[Entry, ...]:
+        return self._chain.guards
+
+    @property
+    def steps(self) -> list[Step]:
+        """What each filter has done so far."""
+        return steps(self.guards, self._exchange.trail)
 
     @property
     def sees_answers(self) -> bool:
@@ -129,25 +146,23 @@ class Run:
 
     # ---- inward
 
-    def inward(self) -> Verdict | Awaitable[Verdict]:
-        return self._inward(0)
-
-    def _inward(self, start: int) -> Verdict | Awaitable[Verdict]:
+    def inward(self, after: int = -1) -> Verdict | Awaitable[Verdict]:
+        """The verdict of the filters behind the place `after`."""
         exchange = self._exchange
-        steps = self.steps
+        stamp = exchange.trail.append
         body = exchange.request.body
         wrappers = body.wrappers
-        place = start
-        before = perf_counter()
-        for entry, hook in self._chain.inward[start:] if start else self._chain.inward:
+        ahead = self._chain.inward
+        if after < 0:
+            stamp(perf_counter_ns())
+        else:
+            ahead = tuple(item for item in ahead if item[0] > after)
+        for place, entry, hook in ahead:
             if hook is None:
                 # Not a plain guard: it has a condition, or judges in shadow, or looks at answers only.
-                taken = entry.plain or self._enforced(entry, place)
-                hook = entry.on_request if taken else None
+                hook = entry.on_request if self._enforced(entry, place) else None
                 if hook is None:
-                    place += 1
                     wrappers = body.wrappers
-                    before = perf_counter()
                     continue
             try:
                 verdict = hook(exchange)
@@ -155,40 +170,34 @@ class Run:
                 verdict = refused.fault
             except Exception as error:  # noqa: BLE001 - a bug of one filter must not take the gateway down
                 verdict = self._bug(entry, "on_request", error)
-            after = perf_counter()
-            if verdict is None:
-                notes = None if exchange.notes is None else self._notes()
-                steps.append(
-                    _step(Step, (entry, "pass", None, (), after - before, 0, notes, None, "request"))
-                )
-                if body.wrappers is not wrappers:
-                    self._own_wrappers(entry, body, wrappers, "request")
-                    wrappers = body.wrappers
-                place += 1
-                before = after
-            elif isinstance(verdict, (Fault, Response)):
+            if verdict is not None:
                 self._passed = place
-                return self._decided(entry, verdict, after - before, "request")
-            else:
-                return self._wait(place, verdict, before, wrappers)
-        self._passed = place
+                if isinstance(verdict, (Fault, Response)):
+                    return self._decided(entry, verdict, self._elapsed(), "request")
+                return self._wait(place, verdict, wrappers)
+            stamp(perf_counter_ns())
+            if body.wrappers is not wrappers:
+                self._own_wrappers(entry, body, wrappers, "request")
+                wrappers = body.wrappers
+        self._passed = len(self._chain.entries)
         return None
 
-    async def _wait(
-        self, place: int, pending: Awaitable[Verdict], before: float, wrappers: tuple[Wrapper, ...]
-    ) -> Verdict:
+    def _elapsed(self) -> float:
+        """Seconds since the last instant in the trail."""
+        trail = self._exchange.trail
+        return (perf_counter_ns() - next(item for item in reversed(trail) if type(item) is int)) * 1e-9
+
+    async def _wait(self, place: int, pending: Awaitable[Verdict], wrappers: tuple[Wrapper, ...]) -> Verdict:
         entry = self._chain.entries[place]
         exchange = self._exchange
-        self._passed = place
         verdict = await self._settled(entry, pending, "on_request")
-        elapsed = perf_counter() - before
         if verdict is not None:
-            return self._decided(entry, verdict, elapsed, "request")
-        self.steps.append(Step(entry, "pass", None, (), elapsed, 0, self._notes(), None, "request"))
+            return self._decided(entry, verdict, self._elapsed(), "request")
+        exchange.trail.append(perf_counter_ns())
         body = exchange.request.body
         if body.wrappers is not wrappers:
             self._own_wrappers(entry, body, wrappers, "request")
-        verdict_or_more = self._inward(place + 1)
+        verdict_or_more = self.inward(place)
         if verdict_or_more is None or isinstance(verdict_or_more, (Fault, Response)):
             return verdict_or_more
         return await verdict_or_more
@@ -200,7 +209,7 @@ class Run:
             return refused.fault
         except (asyncio.CancelledError, _TooLate):
             raise
-        except Exception as error:  # noqa: BLE001 - see _inward
+        except Exception as error:  # noqa: BLE001 - see inward
             return self._bug(entry, hook, error)
         if verdict is None or isinstance(verdict, (Fault, Response)):
             return verdict
@@ -212,18 +221,23 @@ class Run:
         if condition is not None:
             try:
                 holds = condition(self._exchange)
-            except Exception as error:  # noqa: BLE001 - see _inward
+            except Exception as error:  # noqa: BLE001 - see inward
                 self._report(f"{entry.name}.when", self._exchange, error)
                 holds = True  # a guard whose condition is broken guards
             if not holds:
                 self._leave_out(place)
-                self.steps.append(Step(entry, "skip", "condition_false", (), 0.0, 0, None, None, "request"))
+                self._exchange.trail += (
+                    Step(entry, "skip", "condition_false", (), 0.0, 0, None, None, "request"),
+                    perf_counter_ns(),
+                )
                 return False
         if entry.mode == "shadow":
             if not _sampled(entry, self._exchange):
                 self._leave_out(place)
-            else:
-                self._shadow_request(entry, place)
+                self._exchange.trail.append(None)
+            elif entry.on_request is not None:
+                self._shadow_request(entry, entry.on_request, place)
+                self._exchange.trail.append(perf_counter_ns())
             return False
         return True
 
@@ -231,13 +245,6 @@ class Run:
         if self._not_outward is None:
             self._not_outward = set()
         self._not_outward.add(place)
-
-    def _notes(self) -> tuple[Note, ...] | None:
-        notes = self._exchange.notes
-        if notes is None:
-            return None
-        self._exchange.notes = None
-        return tuple(notes)
 
     def _decided(self, entry: Entry, verdict: Fault | Response, elapsed: float, phase: str) -> Verdict:
         refusal = isinstance(verdict, Fault)
@@ -249,11 +256,11 @@ class Run:
             verdict.rule,
             elapsed,
             verdict.status,
-            self._notes(),
+            _taken(self._exchange),
             verdict.facts if isinstance(verdict, Fault) else None,
             phase,
         )
-        self.steps.append(step)
+        self._exchange.trail.append(step)
         return verdict
 
     def _bug(self, entry: Entry, hook: str, error: BaseException) -> Fault:
@@ -293,7 +300,7 @@ class Run:
         exchange = self._exchange
         entries = self._chain.entries
         left_out = self._not_outward
-        before = perf_counter()
+        before = perf_counter_ns()
         for place in range(start, -1, -1):
             entry = entries[place]
             hook = entry.on_response
@@ -309,12 +316,12 @@ class Run:
                 verdict = hook(exchange)
             except Refused as refused:
                 verdict = refused.fault
-            except Exception as error:  # noqa: BLE001 - see _inward
+            except Exception as error:  # noqa: BLE001 - see inward
                 verdict = self._bug(entry, "on_response", error)
-            after = perf_counter()
+            after = perf_counter_ns()
             if verdict is not None and not isinstance(verdict, (Fault, Response)):
                 return self._wait_outward(place, verdict, before, body, wrappers)
-            self._passed_outward(entry, verdict, after - before, body, wrappers)
+            self._passed_outward(entry, verdict, (after - before) * 1e-9, body, wrappers)
             before = after
         return None
 
@@ -322,13 +329,13 @@ class Run:
         self,
         place: int,
         pending: Awaitable[Verdict],
-        before: float,
+        before: int,
         body: Body,
         wrappers: tuple[Wrapper, ...],
     ) -> None:
         entry = self._chain.entries[place]
         verdict = await self._settled(entry, pending, "on_response")
-        self._passed_outward(entry, verdict, perf_counter() - before, body, wrappers)
+        self._passed_outward(entry, verdict, (perf_counter_ns() - before) * 1e-9, body, wrappers)
         rest = self._outward(place - 1)
         if rest is not None:
             await rest
@@ -337,7 +344,9 @@ class Run:
         self, entry: Entry, verdict: Verdict, elapsed: float, body: Body, wrappers: tuple[Wrapper, ...]
     ) -> None:
         if verdict is None:
-            self.steps.append(Step(entry, "pass", None, (), elapsed, 0, self._notes(), None, "response"))
+            self._exchange.trail.append(
+                Step(entry, "pass", None, (), elapsed, 0, _taken(self._exchange), None, "response")
+            )
             if body.wrappers is not wrappers:
                 self._own_wrappers(entry, body, wrappers, "response")
             return
@@ -352,13 +361,11 @@ class Run:
             self._shadow = ShadowExchange(self._exchange, _Tap(self._exchange.request.body))
         return self._shadow
 
-    def _shadow_request(self, entry: Entry, place: int) -> None:
-        if entry.on_request is None:
-            return
+    def _shadow_request(self, entry: Entry, hook: Hook, place: int) -> None:
         overlay = self._overlay()
         overlay.request.body = tap = _Tap(self._exchange.request.body)
         tap.owner = lambda fault: self._shadow_late(entry, place, fault)
-        self._shadow_hook(entry, entry.on_request, overlay, "request", place)
+        self._shadow_hook(entry, hook, overlay, "request", place)
 
     def _shadow_response(self, entry: Entry) -> None:
         overlay = self._overlay()
@@ -375,12 +382,12 @@ class Run:
     def _shadow_hook(
         self,
         entry: Entry,
-        hook: Callable[[Exchange], Verdict | Awaitable[Verdict]],
+        hook: Hook,
         overlay: ShadowExchange,
         phase: str,
         place: int | None,
     ) -> None:
-        before = perf_counter()
+        before = perf_counter_ns()
         verdict: Verdict
         try:
             outcome = hook(overlay)
@@ -392,7 +399,8 @@ class Run:
             verdict = refused.fault
         except Exception as error:  # noqa: BLE001 - a shadow never fails a request
             verdict = self._bug(entry, f"shadow {phase}", error)
-        self.steps.append(self._shadow_step(entry, verdict, perf_counter() - before, overlay, phase, place))
+        elapsed = (perf_counter_ns() - before) * 1e-9
+        self._exchange.trail.append(self._shadow_step(entry, verdict, elapsed, overlay, phase, place))
 
     def _shadow_step(
         self,
@@ -403,8 +411,7 @@ class Run:
         phase: str,
         place: int | None,
     ) -> Step:
-        notes = None if overlay.notes is None else tuple(overlay.notes)
-        overlay.notes = None
+        notes = _taken(overlay)
         if verdict is None:
             return Step(entry, "pass", None, (), elapsed, 0, notes, None, phase)
         if place is not None:
@@ -422,14 +429,15 @@ class Run:
         overlay: ShadowExchange,
         phase: str,
         place: int | None,
-        before: float,
+        before: int,
     ) -> None:
         taps = (overlay.request.body, None if overlay.response is None else overlay.response.body)
         tap = taps[phase == "response"]
         if isinstance(tap, _Tap):
             tap.record()
-        slot = len(self.steps)
-        self.steps.append(Step(entry, "undecided", "undecided", (), 0.0, 0, None, None, phase))
+        trail = self._exchange.trail
+        undecided = Step(entry, "undecided", "undecided", (), 0.0, 0, None, None, phase)
+        trail.append(undecided)
 
         async def settle() -> None:
             try:
@@ -437,8 +445,9 @@ class Run:
                     verdict = await self._settled(entry, pending, f"shadow {phase}")
             except (TimeoutError, _TooLate):
                 return
-            elapsed = perf_counter() - before
-            self.steps[slot] = self._shadow_step(entry, verdict, elapsed, overlay, phase, place)
+            elapsed = (perf_counter_ns() - before) * 1e-9
+            slot = next(place for place, item in enumerate(trail) if item is undecided)
+            trail[slot] = self._shadow_step(entry, verdict, elapsed, overlay, phase, place)
 
         if self._shadow_tasks is None:
             self._shadow_tasks = []
@@ -456,7 +465,7 @@ class Run:
             late = Step(entry, "error", "filter_failed", (), 0.0, 500, None, None, phase)
         if place is not None:
             self._leave_out(place)
-        self.steps.append(late)
+        self._exchange.trail.append(late)
 
     # ---- the end
 
@@ -473,6 +482,15 @@ class Run:
 
 INTERNAL_ERROR = "The server has either erred or is incapable of performing the requested operation."
 """Nova's words for a 500; nothing of the cause reaches the client."""
+
+
+def _taken(exchange: Exchange) -> tuple[Note, ...] | None:
+    """Takes the notes at the end of the trail off it."""
+    trail = exchange.trail
+    notes: list[Note] = []
+    while trail and type(trail[-1]) is Note:
+        notes.append(trail.pop())
+    return tuple(reversed(notes)) or None
 
 
 def _run_deferred(callbacks: Iterable[Callable[[], None]], exchange: Exchange, report: Reporter) -> None:

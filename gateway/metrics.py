@@ -10,25 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from gateway import __version__
+from gateway.flow import BUCKETS, BYTES_IN, BYTES_OUT, EMPTY_CELL, SECONDS, Flows
 from gateway.record import METHODS, Record
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Upper bounds in seconds, as the OpenTelemetry conventions advise for http.server.request.duration."""
-
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _MAX_SERIES = 4096
 _OTHER = "_OTHER"
-
-# A cell counts the requests of one method, route and status: one place per bucket and one beyond the last,
-# then the sum of seconds and the bytes of the bodies, in and out.
-_SECONDS = len(BUCKETS) + 1
-_BYTES_IN = _SECONDS + 1
-_BYTES_OUT = _BYTES_IN + 1
-_EMPTY = [0] * _SECONDS + [0.0, 0, 0]
 
 _Requests = dict[tuple[str, str | None, int], list[float]]
 _Counts = dict[tuple[str, ...], int]
@@ -38,6 +29,7 @@ class Metrics:
     """Counters of one worker. `observe` is called once per exchange, in the event loop's thread."""
 
     def __init__(self) -> None:
+        self._flows = Flows(self._fold)
         self._requests: _Requests = {}
         self._outcomes: _Counts = {}
         self._filters: _Counts = {}
@@ -47,34 +39,31 @@ class Metrics:
 
     def observe(self, record: Record) -> None:
         """Counts an exchange that is over."""
-        method = record.method
-        key = (method if method in METHODS else _OTHER, record.route_template, record.status)
-        cell = self._requests.get(key)
-        if cell is None:
-            cell = self._cell(key)
+        flow = record.flow = self._flows.of(record)
+        cell = flow.cell
         duration = record.duration
         cell[bisect_left(BUCKETS, duration)] += 1
-        cell[_SECONDS] += duration
-        cell[_BYTES_IN] += record.bytes_in
-        cell[_BYTES_OUT] += record.bytes_out
-        if record.decision != "forward":
-            _count(self._outcomes, (record.decision, record.reason))
-        filters = self._filters
-        for entry, verdict, reason, _, _, _, notes, _, _ in record.steps:
-            if reason is None:
-                reason = notes[0].reason if notes else "passed"
-            seen = (entry.name, entry.mode, verdict, reason)
-            if seen in filters:
-                filters[seen] += 1
-            else:
-                _count(filters, seen)
-        attempts = self._attempts
-        for upstream, _, _, _, _, _, _, error in record.attempts:
-            tried = (upstream, error or "ok")
-            if tried in attempts:
-                attempts[tried] += 1
-            else:
-                _count(attempts, tried)
+        cell[SECONDS] += duration
+        cell[BYTES_OUT] += record.bytes_out
+        if record.bytes_in:
+            cell[BYTES_IN] += record.bytes_in
+
+    def _fold(self) -> None:
+        """Adds what each flow has counted to the numbers that have labels, and empties its cell."""
+        for flow in self._flows:
+            counted, flow.cell = flow.cell, list(EMPTY_CELL)
+            number = int(sum(counted[:SECONDS]))
+            if not number:
+                continue
+            cell = self._cell((flow.method if flow.method in METHODS else _OTHER, flow.route, flow.status))
+            for place, value in enumerate(counted):
+                cell[place] += value
+            if flow.decision != "forward":
+                _count(self._outcomes, (flow.decision, flow.reason), number)
+            for told in flow.filters:
+                _count(self._filters, told, number)
+            for tried in flow.attempts:
+                _count(self._attempts, tried, number)
 
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """A number that `read` tells when it is scraped."""
@@ -118,6 +107,7 @@ class Metrics:
 
     def collect(self) -> Iterator["Metric"]:
         """The metric families as they stand."""
+        self._fold()
         yield from self._request_families()
         yield from self._filter_families()
         yield _counters(
@@ -136,9 +126,9 @@ class Metrics:
             yield read()
 
     def _cell(self, key: tuple[str, str | None, int]) -> list[float]:
-        if len(self._requests) >= _MAX_SERIES:
+        if key not in self._requests and len(self._requests) >= _MAX_SERIES:
             key = (_OTHER, _OTHER, 0)
-        return self._requests.setdefault(key, list(_EMPTY))
+        return self._requests.setdefault(key, list(EMPTY_CELL))
 
     def _request_families(self) -> Iterator["Metric"]:
         from prometheus_client.core import HistogramMetricFamily
@@ -147,10 +137,10 @@ class Metrics:
         counts: list[tuple[tuple[str, ...], float]] = []
         for (method, template, status), cell in self._requests.items():
             route = template or ""
-            total = by_route.setdefault(route, list(_EMPTY))
+            total = by_route.setdefault(route, list(EMPTY_CELL))
             for place, number in enumerate(cell):
                 total[place] += number
-            counts.append(((method, route, str(status)), sum(cell[:_SECONDS])))
+            counts.append(((method, route, str(status)), sum(cell[:SECONDS])))
         yield _counters("gateway_requests", "Exchanges that are over.", ("method", "route", "status"), counts)
         histogram = HistogramMetricFamily(
             "http_server_request_duration_seconds",
@@ -159,14 +149,14 @@ class Metrics:
         )
         for route, total in by_route.items():
             below, buckets = 0.0, []
-            for bound, number in zip((*map(str, BUCKETS), "+Inf"), total[:_SECONDS], strict=True):
+            for bound, number in zip((*map(str, BUCKETS), "+Inf"), total[:SECONDS], strict=True):
                 below += number
                 buckets.append((bound, below))
-            histogram.add_metric((route,), buckets, sum_value=total[_SECONDS])
+            histogram.add_metric((route,), buckets, sum_value=total[SECONDS])
         yield histogram
         for name, text, place in (
-            ("gateway_request_body_bytes", "Bytes of request bodies.", _BYTES_IN),
-            ("gateway_response_body_bytes", "Bytes of response bodies.", _BYTES_OUT),
+            ("gateway_request_body_bytes", "Bytes of request bodies.", BYTES_IN),
+            ("gateway_response_body_bytes", "Bytes of response bodies.", BYTES_OUT),
         ):
             yield _counters(
                 name, text, ("route",), [((route,), cell[place]) for route, cell in by_route.items()]
@@ -199,14 +189,10 @@ class _Collector:
         return self._metrics.collect()
 
 
-def _count(counts: _Counts, key: tuple[str, ...]) -> None:
-    number = counts.get(key)
-    if number is not None:
-        counts[key] = number + 1
-        return
-    if len(counts) >= _MAX_SERIES:
+def _count(counts: _Counts, key: tuple[str, ...], number: int) -> None:
+    if key not in counts and len(counts) >= _MAX_SERIES:
         key = (_OTHER,) * len(key)
-    counts[key] = counts.get(key, 0) + 1
+    counts[key] = counts.get(key, 0) + number
 
 
 def _counters(

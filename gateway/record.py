@@ -1,15 +1,18 @@
 """The decision record of an exchange: all that is known of it when it is over.
 
-The end of an exchange costs one `Record`: no dictionary is built and nothing is formatted there. The request log's
-thread makes lines of records later.
+A record is written as its exchange goes on, mostly by letting its class's values stand; no dictionary is built and
+nothing is formatted. The request log makes lines of records later.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from gateway.api.exchange import Note
-from gateway.api.principal import Principal
+from gateway.api.exchange import Exchange, Note
 from gateway.api.verdict import Rule
+from gateway.http.fields import RawField
+
+if TYPE_CHECKING:
+    from gateway.flow import Flow
 
 METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 """Methods with a name of their own in records and metrics; any other is `_OTHER`."""
@@ -32,7 +35,10 @@ class EntryInfo(Protocol):
 
 
 class PlanFacts(Protocol):
-    """What a plan's filters declare that they read."""
+    """What the record needs to know of the plan: its revision, and what its filters declare that they read."""
+
+    @property
+    def revision(self) -> str: ...
 
     @property
     def header_names(self) -> tuple[bytes, ...]:
@@ -68,123 +74,99 @@ class Attempt(NamedTuple):
     upstream: str
     address: str
     reused: bool
+    status: int
+    error: str | None
     connect: float | None
     first_byte: float | None
     total: float
-    status: int
-    error: str | None
+
+
+class Received:
+    """The header section of a request as it came, and what the request log has to say of it.
+
+    lines  raw (name, value) pairs
+    told   the request log's own: what it worked out of the lines, kept for the next record that has them
+    """
+
+    __slots__ = ("lines", "told")
+
+    def __init__(self, lines: Sequence[RawField] = ()) -> None:
+        self.lines = lines
+        self.told: Any = None
 
 
 class Record:
-    """All that is known of one exchange when it is over; never changed afterwards.
+    """All that is known of one exchange when it is over; never changed after it is published.
 
-    Give the arguments by position on the hot path: by keyword the call costs three times as much.
-
-    method               as received, "" when the head could not be read
+    exchange             with its principal, and the trail that the chain left on it
+    plan                 the one that the exchange ran under
+    peer_port            of the connection's other end
+    guards               the entries that passes in the trail belong to, in order
     global_id            the X-Openstack-Request-Id that the client sent, when it is a valid one
     upstream_request_id  the id in the upstream's answer
-    wall                 seconds since the epoch when the head arrived
     duration             seconds from the head to the end of the answer
     chain_in, chain_out  seconds spent in filters, inward and outward
-    route_template       None when no route was found
-    request_lines        the raw header lines as received
     status               0 when nothing was sent
     decision             "forward", "refuse", "answer", "fail" or "abort"
     decider              the step that decided, None when it was the core
     bytes_in, bytes_out  size of the bodies as they travelled
-    revision             of the configuration that the exchange ran under
+    flow                 what the record has in common with others, once it has been counted
     """
 
-    __slots__ = (
-        "attempts",
-        "bytes_in",
-        "bytes_out",
-        "chain_in",
-        "chain_out",
-        "client",
-        "decider",
-        "decision",
-        "duration",
-        "global_id",
-        "host",
-        "http_version",
-        "method",
-        "peer",
-        "peer_port",
-        "plan_facts",
-        "principal",
-        "reason",
-        "request_id",
-        "request_lines",
-        "revision",
-        "route_name",
-        "route_template",
-        "scheme",
-        "status",
-        "steps",
-        "target",
-        "upstream_request_id",
-        "wall",
-    )
+    # What most exchanges leave as it is belongs to the class.
+    exchange: Exchange
+    plan: PlanFacts
+    received: Received
+    peer_port = 0
+    guards: Sequence[EntryInfo] = ()
+    global_id: str | None = None
+    upstream_request_id: str | None = None
+    duration = 0.0
+    chain_in = 0.0
+    chain_out = 0.0
+    status = 0
+    decision = "refuse"
+    reason = "passed"
+    decider: Step | None = None
+    attempts: Sequence[Attempt] = ()
+    bytes_in = 0
+    bytes_out = 0
+    flow: "Flow | None" = None
 
-    def __init__(
-        self,
-        method: str,
-        target: bytes,
-        host: str,
-        scheme: str,
-        http_version: str,
-        peer: str,
-        peer_port: int,
-        client: str,
-        request_id: str,
-        global_id: str | None,
-        upstream_request_id: str | None,
-        wall: float,
-        duration: float,
-        chain_in: float,
-        chain_out: float,
-        route_name: str | None,
-        route_template: str | None,
-        principal: Principal | None,
-        request_lines: Sequence[tuple[bytes, bytes]],
-        status: int,
-        decision: str,
-        reason: str,
-        decider: Step | None,
-        steps: Sequence[Step],
-        attempts: Sequence[Attempt],
-        bytes_in: int,
-        bytes_out: int,
-        revision: str,
-        plan_facts: PlanFacts,
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.host = host
-        self.scheme = scheme
-        self.http_version = http_version
-        self.peer = peer
-        self.peer_port = peer_port
-        self.client = client
-        self.request_id = request_id
-        self.global_id = global_id
-        self.upstream_request_id = upstream_request_id
-        self.wall = wall
-        self.duration = duration
-        self.chain_in = chain_in
-        self.chain_out = chain_out
-        self.route_name = route_name
-        self.route_template = route_template
-        self.principal = principal
-        self.request_lines = request_lines
-        self.status = status
-        self.decision = decision
-        self.reason = reason
-        self.decider = decider
-        self.steps = steps
-        self.attempts = attempts
-        self.bytes_in = bytes_in
-        self.bytes_out = bytes_out
-        self.revision = revision
-        self.plan_facts = plan_facts
+    @property
+    def steps(self) -> list[Step]:
+        """What each filter did, in order."""
+        return steps(self.guards, self.exchange.trail)
+
+
+def steps(guards: Sequence[EntryInfo], trail: Sequence[object]) -> list[Step]:
+    """A trail read out.
+
+    It begins with the instant, in nanoseconds, at which the chain began. The chain then writes the instant at
+    which each guard passed the exchange, behind what that guard noted; None for a guard that is passed over
+    without a word. Whatever else befalls is a whole Step, with an instant behind it if the chain goes on.
+    """
+    told: list[Step] = []
+    notes: list[Note] = []
+    place = began = 0
+    begins = True  # the next instant is one from which time is counted, and not that of a pass
+    for item in trail:
+        if isinstance(item, Step):
+            told.append(item)
+            begins = True
+            if place < len(guards) and item.entry is guards[place]:
+                place += 1
+        elif isinstance(item, Note):
+            notes.append(item)
+        elif item is None:
+            place += 1
+        else:
+            assert isinstance(item, int)
+            if not begins:
+                seconds = (item - began) * 1e-9
+                noted = tuple(notes) or None
+                told.append(Step(guards[place], "pass", None, (), seconds, 0, noted, None, "request"))
+                notes = []
+                place += 1
+            began, begins = item, False
+    return told

@@ -9,6 +9,8 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import repeat
+from operator import floordiv, sub
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -16,6 +18,7 @@ import orjson
 from gateway.api.exchange import Note
 from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
+from gateway.flow import Flow, Flows
 from gateway.record import METHODS, Attempt, EntryInfo, PlanFacts, Record, Step
 from gateway.redaction import SHORTEST, credentials, is_secret_header, redact_target, redact_value, scrub
 
@@ -83,12 +86,17 @@ class _Text(dict[str, bytes]):
         return known
 
 
-_BEGIN = (
-    b'{"timestamp":"%b","kind":"request","record_version":1,"gateway.request_id":"%b","http.request.method":%b,'
-    b'"url.scheme":%b,"url.path":%b,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":%b,'
-    b'"gateway.chain.in_ms":%b,"gateway.chain.out_ms":%b,"http.request.body.size":%d,"http.response.body.size":%d,'
-    b'"client.address":%b,"network.peer.address":%b,"network.peer.port":%d,"network.protocol.version":%b,'
-    b'"server.address":%b'
+# What stands in a path of a record as it is: neither an escape, which may hide a secret, nor the end of the path.
+_PLAIN_PATH = bytes(byte for byte in _PLAIN if byte not in b"%?@")
+
+# The holes of a flow's line. `_template` fills in what all of its lines have in common.
+_LINE = (
+    b'{"timestamp":"%%b","kind":"request","record_version":1,"gateway.request_id":"%%b","http.request.method":%b,'
+    b'"url.scheme":%b,"url.path":%%b,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":%%d.%%03d,'
+    b'"gateway.chain.in_ms":%%d.%%03d,"gateway.chain.out_ms":%%d.%%03d,"http.request.body.size":%%d,'
+    b'"http.response.body.size":%%d,%%b"network.peer.port":%%d,"network.protocol.version":%b%b%%b%%b,'
+    b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":%%b,"scheme":%b,%%b,"clock":%%b%%b},'
+    b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":%%d}\n'
 )
 
 
@@ -98,6 +106,23 @@ class _Field(NamedTuple):
     name: str
     secret: bool
     declared: bool
+
+
+class _Told(NamedTuple):
+    """What a header section has to say in a line, with the addresses that go with it.
+
+    plan     whose declarations it was worked out by
+    who      fields that name the client and the server, each with a comma behind it
+    facts    members of the facts
+    secrets  values that must not be in the line, longest first; None when there are none
+    short    whether one of them is so short that it is looked for as a whole segment only
+    """
+
+    plan: PlanFacts
+    who: bytes
+    facts: bytes
+    secrets: list[bytes] | None
+    short: bool
 
 
 class Serializer:
@@ -112,14 +137,13 @@ class Serializer:
         self._worker = worker
         self._second = -1
         self._second_text = b""
-        self._plan_facts: PlanFacts | None = None
+        self._plan: PlanFacts | None = None
         self._fields: dict[bytes, _Field | None] = {}
         self._declared: frozenset[bytes] = frozenset()
         self._secret: frozenset[bytes] = frozenset()
-        # Each value holds on to the object whose id is in its key, so that no other object can have that id.
-        self._prefixes: dict[tuple[Any, ...], tuple[EntryInfo, bytes]] = {}
-        self._plain: dict[tuple[int, str], tuple[EntryInfo, bytes]] = {}
+        self._flows = Flows()  # of records that nobody has counted
         self._milliseconds = _Milliseconds()
+        # Each value holds on to the object whose id is its key, so that no other object can have that id.
         self._principals: dict[int, tuple[Principal, bytes, bytes]] = {}
         self._text = _Text()
         self._hashes: dict[bytes, dict[str, str]] = {}
@@ -131,15 +155,15 @@ class Serializer:
         except Exception as error:  # noqa: BLE001 - a plugin's odd facts must not silence the log
             return _dumps(
                 {
-                    "timestamp": self._timestamp(record.wall).decode(),
+                    "timestamp": self._timestamp(record.exchange.clock.wall).decode(),
                     "kind": "request",
                     "record_version": RECORD_VERSION,
-                    "gateway.request_id": record.request_id,
+                    "gateway.request_id": record.exchange.request_id,
                     "gateway.decision": record.decision,
                     "gateway.reason": record.reason,
                     "http.response.status_code": record.status,
                     "gateway.record_error": type(error).__name__,
-                    "gateway.revision": record.revision,
+                    "gateway.revision": record.plan.revision,
                     "gateway.worker": self._worker,
                     "gateway.sequence": sequence,
                 },
@@ -163,14 +187,118 @@ class Serializer:
         )
 
     def _line(self, record: Record, sequence: int) -> bytes:
-        if record.plan_facts is not self._plan_facts:
-            self._learn(record.plan_facts)
+        exchange = record.exchange
+        received = record.received
+        told: _Told | None = received.told
+        if told is None or told.plan is not record.plan:
+            told = received.told = self._tell(record)
+        _, who, facts, secrets, short = told
+
+        raw_target = target = exchange.target
+        extra = tail = b""
+        if short or target.translate(None, _PLAIN_PATH):
+            path, target_text, extra, tail = self._redacted(raw_target, secrets or (), short)
+        else:
+            path = target_text = b'"%b"' % target
+        if exchange.method not in METHODS:
+            extra += b',"http.request.method_original":' + _json(exchange.method)
+        if record.global_id is not None:
+            extra += b',"gateway.global_request_id":' + _json(record.global_id)
+        if record.upstream_request_id is not None:
+            extra += b',"gateway.upstream.request_id":' + _json(record.upstream_request_id)
+        named = b""
+        principal = exchange.principal
+        if principal is not None:
+            named, told_principal = self._principal(principal)
+            tail = told_principal + tail
+
+        flow = record.flow or self._flows.of(record)
+        template = flow.template
+        if template is None:
+            template = flow.template = self._template(record, flow)
+        wall = exchange.clock.wall
+        duration, chain_in, chain_out = (
+            int(record.duration * 1e6),
+            int(record.chain_in * 1e6),
+            int(record.chain_out * 1e6),
+        )
+        line: bytes = template % (
+            self._timestamp(wall),
+            exchange.request_id.encode("ascii"),
+            path,
+            duration // 1000,
+            duration % 1000,
+            chain_in // 1000,
+            chain_in % 1000,
+            chain_out // 1000,
+            chain_out % 1000,
+            record.bytes_in,
+            record.bytes_out,
+            who,
+            record.peer_port,
+            *[
+                number
+                for attempt in record.attempts
+                for seconds in attempt[5:]
+                if seconds is not None
+                for number in divmod(int(seconds * 1e6), 1000)
+            ],
+            extra,
+            named,
+            *self._holes(record, flow),
+            target_text,
+            facts,
+            repr(wall).encode("ascii"),
+            tail,
+            sequence,
+        )
+        if secrets is not None:
+            line = _without(line, secrets)
+        return _safe(line)
+
+    def _holes(self, record: Record, flow: Flow) -> list[bytes]:
+        """What differs between the steps of two records of one flow, in the order of the steps."""
+        layout = flow.layout
+        if layout is None:
+            return [hole for step in record.steps for hole in self._step_holes(step)]
+        if layout.stamps is None:
+            return []
+        trail = record.exchange.trail
+        stamps = layout.stamps(trail)
+        # Nanoseconds to milliseconds as text, without a step of Python for each.
+        micro = map(floordiv, map(sub, stamps[1:], stamps), repeat(1000))
+        holes = list(map(self._milliseconds.__getitem__, micro))
+        if layout.notes is not None:
+            notes = layout.notes(trail)
+            for place, first, last in reversed(layout.noted):
+                told = notes[first].facts
+                hole = b',"facts":' + _dumps(told) if told else b""
+                if last - first > 1:
+                    entry = record.guards[place]
+                    hole += b',"notes":' + _dumps([_note(entry, note) for note in notes[first + 1 : last]])
+                holes.insert(place + 1, hole)
+        return holes
+
+    def _step_holes(self, step: Step) -> tuple[bytes, bytes]:
+        facts, rest = step.facts, step.note or ()
+        if rest and step.reason is None:
+            facts = facts or rest[0].facts
+            rest = rest[1:]
+        hole = b',"facts":' + _dumps(facts) if facts else b""
+        if rest:
+            hole += b',"notes":' + _dumps([_note(step.entry, note) for note in rest])
+        return self._milliseconds[int(step.seconds * 1e6)], hole
+
+    def _tell(self, record: Record) -> _Told:
+        """What the request's header section has to say, by what the plan declares of its fields."""
+        if record.plan is not self._plan:
+            self._learn(record.plan)
         headers: dict[str, object] = {}
         secrets: list[bytes] | None = None
         short = False
         user_agent = content_type = content_length = None
         known = self._fields
-        for raw_name, value in record.request_lines:
+        for raw_name, value in record.received.lines:
             field = known.get(raw_name, _UNSEEN)
             if field is _UNSEEN:
                 field = self._field(raw_name)
@@ -196,142 +324,136 @@ class Serializer:
             elif name == "content-length":
                 content_length = value
 
-        raw_target = record.target
-        target = raw_target
-        if b"?" in target or b"%" in target or b"@" in target or short or not target.isascii():
-            target = redact_target(target, secrets or ())
-        path, mark, query = target.partition(b"?")
-        host = record.host
+        exchange = record.exchange
+        host = exchange.host
         if "@" in host:
             host = _readable(redact_target(host.encode("utf-8", "backslashreplace"), secrets or ()))
-        # The line is put together by hand: most of its text is that of the last line, and kept as JSON.
         text = self._text
-        milliseconds = self._milliseconds
-        method = record.method
-        status = record.status
-        scheme, client, peer = text[record.scheme], text[record.client], text[record.peer]
-        parts = [
-            _BEGIN
-            % (
-                self._timestamp(record.wall),
-                record.request_id.encode("ascii"),
-                text[method if method in METHODS else "_OTHER"],
-                scheme,
-                _json(_readable(path)),
-                text[record.decision],
-                text[record.reason],
-                milliseconds[int(record.duration * 1e6)],
-                milliseconds[int(record.chain_in * 1e6)],
-                milliseconds[int(record.chain_out * 1e6)],
-                record.bytes_in,
-                record.bytes_out,
-                client,
-                peer,
-                record.peer_port,
-                text[record.http_version],
-                text[_host_name(host.rpartition("@")[2])],
-            )
-        ]
-        add = parts.append
-        if method not in METHODS:
-            add(b',"http.request.method_original":' + _json(method))
-        if mark:
-            add(b',"url.query":' + _json(_readable(query)))
-        if status:
-            add(b',"http.response.status_code":%d' % status)
-        if status >= 400 or not status:
-            # The upstream's own refusal has no reason of ours; the conventions then want the status.
-            add(b',"error.type":' + text[record.reason if record.reason != "passed" else str(status)])
-        if record.route_template is not None:
-            add(
-                b',"http.route":%b,"gateway.route":%b'
-                % (text[record.route_template], _json(record.route_name))
-            )
+        client, peer = text[exchange.client], text[exchange.peer]
+        who = b'"client.address":%b,"network.peer.address":%b,"server.address":%b,' % (
+            client,
+            peer,
+            text[_host_name(host.rpartition("@")[2])],
+        )
         if user_agent is not None:
             if secrets is not None and not user_agent.isascii():
                 user_agent = redact_value(user_agent, secrets)  # decoded, its edges could melt into others
-            add(b',"user_agent.original":' + text[_readable(user_agent)])
-        if record.global_id is not None:
-            add(b',"gateway.global_request_id":' + _json(record.global_id))
+            who += b'"user_agent.original":%b,' % text[_readable(user_agent)]
+        facts = b'"host":%b,"client":%b,"peer":%b,"headers":%b' % (
+            text[host],
+            client,
+            peer,
+            _dumps(headers) if headers else b"{}",
+        )
+        if content_type is not None:
+            facts += b',"content_type":' + text[content_type.decode("latin-1")]
+        if content_length is not None:
+            if len(content_length) < 19 and content_length.isdigit():
+                facts += b',"content_length":%d' % int(content_length)
+            else:
+                facts += b',"content_length":' + _json(content_length.decode("latin-1"))
+        return _Told(record.plan, who, facts, secrets, short)
+
+    def _redacted(
+        self, raw_target: bytes, secrets: Sequence[bytes], short: bool
+    ) -> tuple[bytes, bytes, bytes, bytes]:
+        """The path, the target, the field of the query and the mark of a redaction, as JSON."""
+        target = raw_target
+        if b"?" in target or b"%" in target or b"@" in target or short or not target.isascii():
+            target = redact_target(target, secrets)
+        path, mark, query = target.partition(b"?")
+        return (
+            _json(_readable(path)),
+            _json(target.decode("latin-1")),
+            b',"url.query":' + _json(_readable(query)) if mark else b"",
+            b',"redacted":true' if target != raw_target else b"",
+        )
+
+    def _template(self, record: Record, flow: Flow) -> bytes:
+        """The line of the flow of `record`, with holes for what differs."""
+        text = self._text
+        exchange = record.exchange
+        method, status = exchange.method, record.status
+        common = b""
+        if status:
+            common += b',"http.response.status_code":%d' % status
+        if status >= 400 or not status:
+            # The upstream's own refusal has no reason of ours; the conventions then want the status.
+            common += b',"error.type":' + text[record.reason if record.reason != "passed" else str(status)]
+        route = exchange.route
+        if route is not None:
+            common += b',"http.route":%b,"gateway.route":%b' % (text[route.template], _json(route.name))
         decider = record.decider
         if decider is not None:
             source = decider.entry.source(decider.rule)
-            add(b',"gateway.filter":%b,"gateway.source":%b' % (text[decider.entry.name], text[source]))
-        if record.upstream_request_id is not None:
-            add(b',"gateway.upstream.request_id":' + _json(record.upstream_request_id))
-        attempts = record.attempts
-        if attempts:
-            last = attempts[-1]
-            add(
-                b',"gateway.upstream.name":%b,"gateway.upstream.address":%b,"gateway.upstream.attempts":[%b]'
-                % (
-                    text[last.upstream],
-                    text[last.address],
-                    b",".join([self._attempt(attempt) for attempt in attempts]),
-                )
+            common += b',"gateway.filter":%b,"gateway.source":%b' % (text[decider.entry.name], text[source])
+        if record.attempts:
+            last = record.attempts[-1]
+            common += b',"gateway.upstream.name":%b,"gateway.upstream.address":%b' % (
+                text[last.upstream],
+                text[last.address],
             )
-        principal = record.principal
-        told_principal = b""
-        if principal is not None:
-            named, told_principal = self._principal(principal)
-            add(named)
-        add(b',"gateway.filters":')
-        add(self._steps(record.steps))
-        add(
-            b',"gateway.facts":{"method":%b,"target":%b,"scheme":%b,"host":%b,"client":%b,"peer":%b,"clock":%b,"headers":%b'
-            % (
-                _json(method),
-                _json(target.decode("latin-1")),
-                scheme,
-                text[host],
-                client,
-                peer,
-                repr(record.wall).encode("ascii"),
-                _dumps(headers) if headers else b"{}",
-            )
+        common = common.replace(b"%", b"%%")
+        if record.attempts:
+            common += b',"gateway.upstream.attempts":[%b]' % b",".join(map(self._attempt, record.attempts))
+        noted = None if flow.layout is None else {place for place, _, _ in flow.layout.noted}
+        steps = [self._step(step, noted is None or place in noted) for place, step in enumerate(record.steps)]
+        known = text[method if method in METHODS else "_OTHER"]
+        return _LINE % (
+            known,
+            text[exchange.scheme],
+            text[record.decision].replace(b"%", b"%%"),
+            text[record.reason].replace(b"%", b"%%"),
+            text[exchange.http_version],
+            common,
+            b"[%b]" % b",".join(steps),
+            _json(method).replace(b"%", b"%%"),
+            text[exchange.scheme],
+            text[record.plan.revision],
+            self._worker,
         )
-        if content_type is not None:
-            add(b',"content_type":' + text[content_type.decode("latin-1")])
-        if content_length is not None:
-            add(
-                b',"content_length":'
-                + (
-                    b"%d" % int(content_length)
-                    if len(content_length) < 19 and content_length.isdigit()
-                    else _json(content_length.decode("latin-1"))
-                )
-            )
-        if told_principal:
-            add(told_principal)
-        if target is not raw_target and target != raw_target:
-            add(b',"redacted":true')
-        add(
-            b'},"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":%d}\n'
-            % (text[record.revision], self._worker, sequence)
-        )
-        line = b"".join(parts)
-        if secrets is not None:
-            line = _without(line, secrets)
-        return _safe(line)
 
     def _attempt(self, attempt: Attempt) -> bytes:
-        upstream, address, reused, connect, first_byte, total, status, error = attempt
-        text, milliseconds = self._text, self._milliseconds
-        told = b'{"upstream":%b,"address":%b,"reused":%b,"total_ms":%b' % (
-            text[upstream],
-            text[address],
+        upstream, address, reused, status, error, connect, first_byte, _ = attempt
+        told = b'{"upstream":%b,"address":%b,"reused":%b' % (
+            self._text[upstream],
+            self._text[address],
             b"true" if reused else b"false",
-            milliseconds[int(total * 1e6)],
         )
-        if connect is not None:
-            told += b',"connect_ms":' + milliseconds[int(connect * 1e6)]
-        if first_byte is not None:
-            told += b',"first_byte_ms":' + milliseconds[int(first_byte * 1e6)]
         if status:
             told += b',"status":%d' % status
         if error is not None:
-            told += b',"error":' + text[error]
-        return told + b"}"
+            told += b',"error":' + self._text[error]
+        told = told.replace(b"%", b"%%")
+        if connect is not None:
+            told += b',"connect_ms":%d.%03d'
+        if first_byte is not None:
+            told += b',"first_byte_ms":%d.%03d'
+        return told + b',"total_ms":%d.%03d}'
+
+    def _step(self, step: Step, noted: bool) -> bytes:
+        """A step's object; `noted` leaves a hole for facts and notes behind that for the milliseconds."""
+        entry, reason, rule = step.entry, step.reason, step.rule
+        if reason is None and step.note:
+            reason = step.note[0].reason
+            rule = rule or step.note[0].rule
+        told: dict[str, object] = {
+            "name": entry.name,
+            "type": entry.type,
+            "mode": entry.mode,
+            "phase": step.phase,
+            "verdict": step.verdict,
+            "source": entry.source(rule),
+        }
+        if reason is not None:
+            told["reason"] = reason
+        if rule:
+            told["rule"] = rule_text(rule)
+        if step.status:
+            told["status"] = step.status
+        if entry.mode == "shadow":
+            told["shadow"] = True
+        return _dumps(told)[:-1].replace(b"%", b"%%") + (b',"ms":%b%b}' if noted else b',"ms":%b}')
 
     def _timestamp(self, wall: float) -> bytes:
         second = int(wall)
@@ -340,13 +462,11 @@ class Serializer:
             self._second = second
         return b"%b%03dZ" % (self._second_text, int((wall - second) * 1000))
 
-    def _learn(self, plan_facts: PlanFacts) -> None:
-        self._declared = frozenset(plan_facts.header_names)
-        self._secret = plan_facts.secret_names
-        self._plan_facts = plan_facts
+    def _learn(self, plan: PlanFacts) -> None:
+        self._declared = frozenset(plan.header_names)
+        self._secret = plan.secret_names
+        self._plan = plan
         self._fields.clear()
-        self._plain.clear()
-        self._prefixes.clear()
 
     def _field(self, raw_name: bytes) -> _Field | None:
         lower = raw_name.lower()
@@ -393,64 +513,6 @@ class Serializer:
             known = (principal, named, b',"principal":' + _dumps(told))
             self._principals[id(principal)] = known
         return known[1], known[2]
-
-    def _steps(self, steps: Sequence[Step]) -> bytes:
-        if not steps:
-            return b"[]"
-        parts: list[bytes] = []
-        plain, prefixes, milliseconds = self._plain, self._prefixes, self._milliseconds
-        for step in steps:
-            entry, verdict, reason, rule, seconds, status, notes, facts, phase = step
-            if notes is None and verdict == "pass":
-                key = (id(entry), phase)
-                known = plain.get(key)
-                if known is None:
-                    known = plain[key] = self._prefix(entry, verdict, reason, rule, status, phase)
-                parts.append(known[1] + milliseconds[int(seconds * 1e6)])
-                continue
-            rest: Sequence[Note] = ()
-            if notes:
-                rest = notes
-                if reason is None:
-                    reason, noted, told = notes[0]
-                    rule = rule or noted
-                    facts = facts or told
-                    rest = notes[1:]
-            long_key = (id(entry), verdict, reason, rule, status, phase)
-            known = prefixes.get(long_key)
-            if known is None:
-                known = prefixes[long_key] = self._prefix(entry, verdict, reason, rule, status, phase)
-            part = known[1] + milliseconds[int(seconds * 1e6)]
-            if facts:
-                part += b',"facts":' + _dumps(facts)
-            if rest:
-                part += b',"notes":' + _dumps([_note(entry, note) for note in rest])
-            parts.append(part)
-        return b"[%b}]" % b"},".join(parts)
-
-    def _prefix(
-        self, entry: EntryInfo, verdict: str, reason: str | None, rule: Rule, status: int, phase: str
-    ) -> tuple[EntryInfo, bytes]:
-        """The part of a step's object that is the same every time, up to the number of milliseconds."""
-        told: dict[str, object] = {
-            "name": entry.name,
-            "type": entry.type,
-            "mode": entry.mode,
-            "phase": phase,
-            "verdict": verdict,
-            "source": entry.source(rule),
-        }
-        if reason is not None:
-            told["reason"] = reason
-        if rule:
-            told["rule"] = rule_text(rule)
-        if status:
-            told["status"] = status
-        if entry.mode == "shadow":
-            told["shadow"] = True
-        if len(self._prefixes) >= _MEMO_MAX:
-            self._prefixes.clear()
-        return entry, _dumps(told)[:-1] + b',"ms":'
 
 
 def _note(entry: EntryInfo, note: Note) -> dict[str, object]:

@@ -13,7 +13,7 @@ LAYERS = (
     ("listener", "admin", "inspect", "demo"),
     (
         *("plan", "chain", "router", "upstream", "faults", "config", "registry", "condition", "state"),
-        *("record", "redaction", "serializer", "request_log", "metrics", "console", "task", "wheel"),
+        *("record", "flow", "redaction", "serializer", "request_log", "metrics", "console", "task", "wheel"),
     ),
     ("api",),
     ("http",),

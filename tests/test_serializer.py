@@ -251,7 +251,7 @@ def test_facts_hold_the_declared_headers_and_no_others() -> None:
         (b"Content-Type", b"application/json"),
         (b"X-Auth-Token", TOKEN),
     )
-    facts = line(record(request_lines=lines, plan_facts=Facts((b"x-tag", b"x-auth-token", b"absent"))))[
+    facts = line(record(request_lines=lines, plan=Facts((b"x-tag", b"x-auth-token", b"absent"))))[
         "gateway.facts"
     ]
     assert facts["headers"] == {"x-tag": ["one", "tw\xf6"], "x-auth-token": {"hash": keyed(TOKEN)}}
@@ -262,9 +262,9 @@ def test_each_record_is_told_by_the_declarations_of_its_own_plan() -> None:
     serializer = Serializer(KEY, 0)
     lines = ((b"X-Tag", b"one"),)
     told = [
-        orjson.loads(serializer.line(record(request_lines=lines, plan_facts=Facts(names)), 1))[
-            "gateway.facts"
-        ]["headers"]
+        orjson.loads(serializer.line(record(request_lines=lines, plan=Facts(names)), 1))["gateway.facts"][
+            "headers"
+        ]
         for names in ((), (b"x-tag",), ())
     ]
     assert told == [{}, {"x-tag": "one"}, {}]
@@ -296,9 +296,7 @@ def test_a_content_length_that_is_no_number_is_told_as_text() -> None:
     ],
 )
 def test_a_token_is_nowhere_in_the_line(changes: Mapping[str, Any]) -> None:
-    told = record(
-        **{"request_lines": ((b"x-auth-token", TOKEN),), "plan_facts": Facts((b"x-tag",)), **changes}
-    )
+    told = record(**{"request_lines": ((b"x-auth-token", TOKEN),), "plan": Facts((b"x-tag",)), **changes})
     text = Serializer(KEY, 0).line(told, 1)
     assert TOKEN not in text
     assert orjson.loads(text)["gateway.request_id"] == REQUEST_ID
@@ -379,7 +377,7 @@ def test_any_bytes_give_one_valid_line_without_any_secret(
         host=text,
         client=text,
         request_lines=tuple(lines),
-        plan_facts=Facts((b"user-agent", name.lower(), *(field.lower() for field, _ in headers))),
+        plan=Facts((b"user-agent", name.lower(), *(field.lower() for field, _ in headers))),
         steps=[step("x", note=[Note("passed", (), {text: text})])],
     )
     written = Serializer(KEY, 0).line(told, 1)
@@ -462,7 +460,7 @@ def test_a_field_that_a_filter_calls_a_credential_is_one_whatever_its_name() -> 
     told = record(
         request_lines=((b"X-Session", b"supersecretvalue123"),),
         target=b"/a/supersecretvalue123",
-        plan_facts=facts,
+        plan=facts,
     )
     text = Serializer(KEY, 0).line(told, 1)
     assert b"supersecretvalue123" not in text

@@ -1,7 +1,8 @@
 """One request and its answer, as the filters of a chain see it."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from gateway.api.body import Body
 from gateway.api.principal import Principal
@@ -65,26 +66,11 @@ class Exchange:
     Every edit goes through a method, so that it can be recorded, shown and, in shadow mode, discarded.
     """
 
-    __slots__ = (
-        "_deferred",
-        "client",
-        "clock",
-        "host",
-        "http_version",
-        "method",
-        "notes",
-        "params",
-        "path",
-        "peer",
-        "principal",
-        "query",
-        "request",
-        "request_id",
-        "response",
-        "route",
-        "scheme",
-        "target",
-    )
+    # What most exchanges leave as it is belongs to the class: an exchange begins with a few stores.
+    params: Mapping[str, str] = MappingProxyType({})
+    principal: Principal | None = None
+    response: Response | None = None
+    _deferred: list[Callable[[], None]] | None = None
 
     def __init__(
         self,
@@ -116,17 +102,19 @@ class Exchange:
         self.clock = clock
         self.request = request
         self.route = route
-        self.params: Mapping[str, str] = params if params is not None else {}
-        self.principal: Principal | None = None
-        self.response: Response | None = None
-        self._deferred: list[Callable[[], None]] | None = None
-        self.notes: list[Note] | None = None
+        if params:
+            self.params = params
+        # The chain's and its filters': what was noted, and when each filter was done. See `gateway.record`.
+        self.trail: list[Any] = []
 
     def note(self, reason: str, *, rule: Rule = (), **facts: object) -> None:
         """Says in the record why the filter that now runs passes the exchange."""
-        if self.notes is None:
-            self.notes = []
-        self.notes.append(Note(reason, rule, facts))
+        self.trail.append(Note(reason, rule, facts))
+
+    @property
+    def notes(self) -> list[Note]:
+        """What filters have noted, in order, as far as no step of the record has taken it."""
+        return [item for item in self.trail if isinstance(item, Note)]
 
     def defer(self, callback: Callable[[], None]) -> None:
         """Runs `callback` once when the exchange is over, however it ends, cancellation included."""
@@ -146,12 +134,12 @@ class ShadowExchange(Exchange):
     `body` is what the shadow filters see of the request's body; the chain gives a tap.
     """
 
-    __slots__ = ("_base", "_own_principal", "_own_response", "_principal_set")
+    _own_principal: Principal | None = None
+    _own_response: Response | None = None
+    _principal_set = False
 
     def __init__(self, base: Exchange, body: Body) -> None:
         self._base = base
-        self._own_principal: Principal | None = None
-        self._own_response: Response | None = None
         super().__init__(
             method=base.method,
             target=base.target,
@@ -168,7 +156,6 @@ class ShadowExchange(Exchange):
             route=base.route,
             params=base.params,
         )
-        self._principal_set = False
 
     @property
     def principal(self) -> Principal | None:

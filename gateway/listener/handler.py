@@ -8,7 +8,7 @@ before the request has ended.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from collections.abc import Set as AbstractSet
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
@@ -20,12 +20,12 @@ from gateway.chain import INTERNAL_ERROR, Run
 from gateway.http import message as wire
 from gateway.http import request_id as request_ids
 from gateway.http.date import http_date
-from gateway.http.fields import Fields, RawField
+from gateway.http.fields import Fields
 from gateway.http.framing import BODILESS, Problem, content_length, dropped
 from gateway.listener.head import HTTP_11, VERSIONS, open_exchange
 from gateway.listener.parser import EMPTY_PAYLOAD, Head, StreamReader
 from gateway.plan import PlannedRoute
-from gateway.record import Record
+from gateway.record import Received, Record
 from gateway.task import spawn
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.leg import Leg
@@ -102,7 +102,6 @@ class Handler:
 
     # What most exchanges leave as it is belongs to the class: an exchange begins with a few stores.
     _head: Head | None = None
-    _received: Sequence[RawField] = ()
     _method = ""
     _version: tuple[int, int] = HTTP_11
     _exchange: Exchange | None = None
@@ -115,8 +114,6 @@ class Handler:
     _read_ahead: list[bytes] | None = None
     _expects = False
     _trusted = False
-    _global_id: str | None = None
-    _upstream_id: str | None = None
     _close = True
     _lingers = False
     _outward_begun = False
@@ -124,13 +121,6 @@ class Handler:
     _chunked_out = False
     _upstream_body: Body | None = None
     _done = False
-    _status = 0
-    _decision = "refuse"
-    _reason = "passed"
-    _bytes_in = 0
-    _bytes_out = 0
-    _chain_in = 0.0
-    _chain_out = 0.0
     _total_at = FAR
     _continue_at = FAR
     _collect_until = FAR
@@ -145,6 +135,7 @@ class Handler:
         self._plan = listener.plan
         self._clock = clock
         self._request_id = listener.request_ids.next()
+        self._record = Record()
 
     # ---- the head
 
@@ -152,12 +143,12 @@ class Handler:
         """Judges the head, runs the chain inward, and goes on by its verdict."""
         self._head = head
         self._method, target, self._version, fields, _ = head
-        self._received = fields.raw
+        self._record.received = Received(fields.raw)
         if payload is EMPTY_PAYLOAD:
             body = Body()
         elif payload.is_eof():
             data = payload.read_nowait()
-            self._bytes_in = len(data)
+            self._record.bytes_in = len(data)
             self.payload = payload
             body = Body(data)
         else:
@@ -206,7 +197,7 @@ class Handler:
             return
         verdict = run.inward()
         if verdict is None or isinstance(verdict, (Fault, Response)):
-            self._chain_in = monotonic() - self._clock.monotonic
+            self._record.chain_in = monotonic() - self._clock.monotonic
             self._judged(verdict, allow)
         else:
             self._set_deadline()
@@ -215,22 +206,22 @@ class Handler:
     async def _await_inward(self, pending: Awaitable[Verdict], allow: tuple[str, ...] | None) -> None:
         verdict = await pending
         self._task = None
-        self._chain_in = monotonic() - self._clock.monotonic
+        self._record.chain_in = monotonic() - self._clock.monotonic
         if not self._done:
             self._judged(verdict, allow)
 
     def _judged(self, verdict: Verdict, allow: tuple[str, ...] | None) -> None:
         if verdict is not None:
-            self._decision = "refuse" if isinstance(verdict, Fault) else "answer"
+            self._record.decision = "refuse" if isinstance(verdict, Fault) else "answer"
             self._answer(verdict)
         elif self._planned is None:
             self._answer(_unrouted(allow))
         elif self._method == "OPTIONS" and self._max_forwards() == 0:
             # The client asks this hop, and no further one (RFC 9110 section 7.6.2).
-            self._decision = "answer"
+            self._record.decision = "answer"
             self._answer(Response(200, reason="max_forwards_reached"))
         else:
-            self._decision = "forward"
+            self._record.decision = "forward"
             self._forward()
 
     def refuse_head(self, problem: Problem) -> None:
@@ -238,8 +229,10 @@ class Handler:
         self._close = self._lingers = True
         if self._exchange is None:
             self._exchange = _placeholder(self._connection, self._head, self._request_id, self._clock)
+        if self._head is None:
+            self._record.received = Received()
         fault = Fault(problem.status, problem.reason, problem.message)
-        self._reason = problem.reason
+        self._record.reason = problem.reason
         self._exchange.response = self._render(fault)
         self._outward_begun = True
         self._send_own()
@@ -270,14 +263,14 @@ class Handler:
     def on_body_malformed(self) -> None:
         """The rest of the request cannot be told from noise: nobody may take what came for all of it."""
         self.payload = EMPTY_PAYLOAD
-        self._reason = "framing_invalid"
+        self._record.reason = "framing_invalid"
         if self._sent_head:
             self._break_off("framing_invalid")
             return
         self._drop_leg("framing_invalid")
         self._cancel_task()
         self._close = self._lingers = True
-        self._decision = "refuse"
+        self._record.decision = "refuse"
         self._answer_late(Fault(400, "framing_invalid", "The request body is malformed."))
 
     async def collect(self, limit: int) -> bytes:
@@ -289,7 +282,7 @@ class Handler:
         while True:
             chunk = self.payload.read_nowait()
             if chunk:
-                self._bytes_in += len(chunk)
+                self._record.bytes_in += len(chunk)
                 size += len(chunk)
                 prefix.append(chunk)
             if size > limit:
@@ -333,7 +326,7 @@ class Handler:
                     self._prefix = None
                 else:
                     chunk = payload.read_nowait()
-                    self._bytes_in += len(chunk)
+                    self._record.bytes_in += len(chunk)
                     if self._done:
                         return  # what the parser had held back was malformed
                 if not chunk:
@@ -358,8 +351,8 @@ class Handler:
     def _refuse_late(self, fault: Fault) -> None:
         """A body wrapper refused: answered while that is possible, else the connection ends."""
         if self._run is not None and self._run.decider is not None:
-            self._decision = "refuse"
-        self._reason = fault.reason
+            self._record.decision = "refuse"
+        self._record.reason = fault.reason
         if self._sent_head:
             self._break_off(fault.reason)
             return
@@ -423,7 +416,7 @@ class Handler:
                 and not isinstance(global_id, list)
                 and request_ids.valid(global_id.decode("latin-1"))
             ):
-                self._global_id = global_id.decode("latin-1")
+                self._record.global_id = global_id.decode("latin-1")
                 request_id = global_id
             if own_host:
                 dropping.add(b"host")
@@ -495,8 +488,8 @@ class Handler:
     def on_leg_failure(self, reason: str) -> None:
         if self._done:
             return
-        self._reason = reason
-        self._decision = "fail"
+        self._record.reason = reason
+        self._record.decision = "fail"
         if self._sent_head:
             self._break_off(reason)
             return
@@ -512,7 +505,7 @@ class Handler:
         # The filters are looking at an answer that will never be whole; they see no second one.
         self._cancel_task()
         assert self._exchange is not None
-        self._reason = fault.reason
+        self._record.reason = fault.reason
         self._exchange.response = self._render(fault)
         self._send_own()
 
@@ -538,7 +531,9 @@ class Handler:
         fields = connection.fields
         index = fields.index()
         if b"x-compute-request-id" in index or b"x-openstack-request-id" in index:
-            self._upstream_id = fields.get(b"x-compute-request-id") or fields.get(b"x-openstack-request-id")
+            self._record.upstream_request_id = fields.get(b"x-compute-request-id") or fields.get(
+                b"x-openstack-request-id"
+            )
         if (
             connection.complete
             and not run.sees_answers
@@ -568,8 +563,8 @@ class Handler:
         data = connection.take()
         head = self._response_head(connection.status, connection.phrase, fields)
         self._outward_begun = self._sent_head = True
-        self._status = connection.status
-        self._bytes_out = len(data)
+        self._record.status = connection.status
+        self._record.bytes_out = len(data)
         if len(data) <= ONE_WRITE:
             self._connection.write(head + data)
         else:
@@ -598,7 +593,7 @@ class Handler:
     def _answer(self, verdict: Fault | Response) -> None:
         """A verdict of ours becomes the answer and goes outward."""
         assert self._exchange is not None and self._run is not None
-        self._reason = verdict.reason
+        self._record.reason = verdict.reason
         self._exchange.response = verdict if isinstance(verdict, Response) else self._render(verdict)
         self._go_outward()
 
@@ -619,7 +614,7 @@ class Handler:
         before = monotonic()
         waiting = self._run.outward()
         if waiting is None:
-            self._chain_out = monotonic() - before
+            self._record.chain_out = monotonic() - before
             self._send()
         else:
             self._set_deadline()
@@ -628,7 +623,7 @@ class Handler:
     async def _await_outward(self, waiting: Awaitable[None], before: float) -> None:
         await waiting
         self._task = None
-        self._chain_out = monotonic() - before
+        self._record.chain_out = monotonic() - before
         if not self._done:
             self._send()
 
@@ -641,9 +636,9 @@ class Handler:
             return
         decider = self._run.decider
         if decider is not None and decider.phase == "response":
-            self._reason = response.reason
-            self._decision = "answer" if decider.verdict == "answer" else "refuse"
-        self._drop_leg(self._reason)
+            self._record.reason = response.reason
+            self._record.decision = "answer" if decider.verdict == "answer" else "refuse"
+        self._drop_leg(self._record.reason)
         self._send_own()
 
     def _send_own(self) -> None:
@@ -658,7 +653,7 @@ class Handler:
                 data = (body.through(data) if data else b"") + body.through(b"")
             except Refused as refused:
                 body.wrappers = ()
-                self._reason = refused.fault.reason
+                self._record.reason = refused.fault.reason
                 exchange.response = response = self._render(refused.fault)
                 data = response.body.complete or b""
         unread = self.receiving
@@ -670,9 +665,9 @@ class Handler:
             response.status, response.phrase, response.headers, framing, drop_length=True
         )
         self._sent_head = True
-        self._status = response.status
+        self._record.status = response.status
         if not no_body:
-            self._bytes_out = len(data)
+            self._record.bytes_out = len(data)
             head += data
         self._connection.write(head)
         # A client that waits for a 100 has not begun its body: nothing is to be read on. Behind a head that
@@ -699,8 +694,8 @@ class Handler:
                 if complete:
                     data += body.through(b"")
             except Refused as refused:
-                self._reason = refused.fault.reason
-                self._decision = "refuse"
+                self._record.reason = refused.fault.reason
+                self._record.decision = "refuse"
                 self._drop_leg(refused.fault.reason)
                 assert self._exchange is not None
                 self._exchange.response = self._render(refused.fault)
@@ -734,8 +729,8 @@ class Handler:
             response.status, response.phrase, response.headers, framing, drop_length=drop_length
         )
         self._sent_head = True
-        self._status = response.status
-        self._reason = "passed"
+        self._record.status = response.status
+        self._record.reason = "passed"
         if self._chunked_out:
             if data:
                 head += wire.chunk(data)
@@ -747,7 +742,7 @@ class Handler:
         else:
             self._connection.write(head)
             self._connection.write(data)
-        self._bytes_out += len(data)
+        self._record.bytes_out += len(data)
         if complete:
             self._finish(linger=self.receiving and not self._expects)
             return
@@ -808,11 +803,11 @@ class Handler:
                 if complete:
                     data += body.through(b"")
             except Refused as refused:
-                self._reason = refused.fault.reason
-                self._decision = "refuse"
+                self._record.reason = refused.fault.reason
+                self._record.decision = "refuse"
                 self._break_off(refused.fault.reason)
                 return
-        self._bytes_out += len(data)
+        self._record.bytes_out += len(data)
         if self._chunked_out:
             data = wire.chunk(data) if data else b""
             if complete:
@@ -846,7 +841,7 @@ class Handler:
         """The client has closed or reset the connection: the upstream attempt ends at once."""
         if self._done:
             return
-        self._reason = "client_disconnected"
+        self._record.reason = "client_disconnected"
         self._break_off("client_disconnected")
 
     def on_stopped(self) -> None:
@@ -893,7 +888,7 @@ class Handler:
         ):
             self._body_timeout()
         elif now >= self._write_blocked_at + timeouts.body:
-            self._reason = "client_stalled"
+            self._record.reason = "client_stalled"
             self._break_off("client_stalled")
         elif self._write_blocked_at == FAR and self._leg is not None:
             at, reason = self._leg.deadline()
@@ -912,12 +907,12 @@ class Handler:
     def _body_timeout(self) -> None:
         self._cancel_task()
         self._drop_leg("body_timeout")
-        self._reason = "body_timeout"
+        self._record.reason = "body_timeout"
         if self._sent_head or self._outward_begun:
             self._break_off("body_timeout")
         else:
             self._close = True
-            self._decision = "refuse"
+            self._record.decision = "refuse"
             self._answer(Fault(408, "body_timeout", "The request body did not arrive in time."))
 
     # ---- ends
@@ -933,8 +928,8 @@ class Handler:
 
     def _break_off(self, reason: str) -> None:
         """Nothing more can be said to the client: both sides end, and the record says why."""
-        self._decision = "abort"
-        self._reason = reason
+        self._record.decision = "abort"
+        self._record.reason = reason
         self._cancel_task()
         self._drop_leg(reason)
         self._connection.abort()
@@ -947,9 +942,8 @@ class Handler:
         leg = self._leg
         if leg is not None and leg.connection is not None:
             leg.done()
-        run = self._run
-        if run is not None:
-            run.finish()
+        if self._run is not None:
+            self._run.finish()
         self._publish()
         # No circles: all of it goes now, and not at a collection.
         self._leg = self._run = self._exchange = self._upstream_body = None
@@ -959,45 +953,23 @@ class Handler:
             self._connection.exchange_over(keep_alive=False, linger=False)
 
     def _publish(self) -> None:
-        exchange = self._exchange
+        """Completes the record and hands it over."""
+        record, exchange, run = self._record, self._exchange, self._run
         assert exchange is not None
-        run = self._run
-        peer = self._connection.peer
-        route = exchange.route
-        listener = self._connection.listener
-        listener.publish(
-            Record(
-                self._method,
-                exchange.target,
-                exchange.host,
-                exchange.scheme,
-                exchange.http_version,
-                peer.address,
-                peer.port,
-                exchange.client,
-                self._request_id,
-                self._global_id,
-                self._upstream_id,
-                self._clock.wall,
-                monotonic() - self._clock.monotonic,
-                self._chain_in,
-                self._chain_out,
-                route.name if route is not None else None,
-                route.template if route is not None else None,
-                exchange.principal,
-                self._received,
-                self._status,
-                self._decision,
-                self._reason,
-                run.decider if run is not None else None,
-                run.steps if run is not None else (),
-                self._leg.attempts if self._leg is not None else (),
-                self._bytes_in,
-                self._bytes_out,
-                self._plan.revision,
-                self._plan,
-            )
-        )
+        # The record keeps the exchange, and has no use for its bodies.
+        exchange.response = None
+        if self.payload is not EMPTY_PAYLOAD:
+            exchange.request.body = Body()
+        record.exchange = exchange
+        record.plan = self._plan
+        record.peer_port = self._connection.peer.port
+        record.duration = monotonic() - self._clock.monotonic
+        if run is not None:
+            record.guards = run.guards
+            record.decider = run.decider
+        if self._leg is not None:
+            record.attempts = self._leg.attempts
+        self._listener.publish(record)
 
 
 _LENGTH: Final = frozenset((b"content-length",))

@@ -215,11 +215,11 @@ class Leg:
                 self._pool.name,
                 self._endpoint.address,
                 self._reused,
+                connection.status if connection is not None else 0,
+                error,
                 self._connect_seconds,
                 None if first is None else first - begun,
                 perf_counter() - begun,
-                connection.status if connection is not None else 0,
-                error,
             )
         )
 

@@ -30,7 +30,7 @@ def log(tmp_path: Path) -> Path:
         steps=[accepted, shadow, decider],
         principal=ALICE,
         request_lines=((b"X-Auth-Token", TOKEN), (b"X-Tag", b"\x1b[2J[bold]")),
-        plan_facts=Facts((b"x-auth-token", b"x-tag")),
+        plan=Facts((b"x-auth-token", b"x-tag")),
     )
     forwarded = record(
         request_id="req-00000000-0000-4000-8000-000000000002",

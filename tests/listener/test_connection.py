@@ -73,7 +73,13 @@ class Talk:
     def told(self) -> list[tuple[str, bytes, str, int, list[bytes]]]:
         """What the records say, without what differs each time."""
         return [
-            (r.method, r.target, r.reason, r.bytes_in, [name for name, _ in r.request_lines])
+            (
+                r.exchange.method,
+                r.exchange.target,
+                r.reason,
+                r.bytes_in,
+                [name for name, _ in r.received.lines],
+            )
             for r in self.records
         ]
 

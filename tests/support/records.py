@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.api import Note, Principal, Rule
-from gateway.record import Attempt, Record, Step
+from gateway.api.body import Body
+from gateway.api.exchange import Exchange, Instant, Request, Route
+from gateway.http.fields import Fields
+from gateway.record import Attempt, Received, Record, Step
 
 REQUEST_ID = "req-70a599e0-31e7-49b7-b260-868f441e862b"
 WALL = 1_700_000_000.25  # 2023-11-14T22:13:20.250Z
 ALICE = Principal("u-1", "alice", project_id="p-1", project_name="demo", roles=("member", "reader"))
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """An entry of a chain as the record sees it."""
 
@@ -29,10 +32,11 @@ class Entry:
         return f"gateway.yaml:{self.line}:{7 + 2 * len(rule)}"
 
 
-@dataclass
+@dataclass(eq=False)
 class Facts:
     header_names: tuple[bytes, ...] = field(default=())
     secret_names: frozenset[bytes] = frozenset()
+    revision: str = "abc123"
 
 
 def step(
@@ -61,46 +65,66 @@ def step(
 
 
 def attempt(**changes: Any) -> Attempt:
-    return Attempt("compute", "127.0.0.1:8774", False, 0.001, 0.002, 0.003, 200, None)._replace(**changes)
+    return Attempt("compute", "127.0.0.1:8774", False, 200, None, 0.001, 0.002, 0.003)._replace(**changes)
+
+
+FACTS = Facts()
 
 
 def record(**changes: Any) -> Record:
     """A forwarded GET, but for `changes`; a `decider` is also the last of the steps."""
-    fields: dict[str, Any] = {
+    given: dict[str, Any] = {
         "method": "GET",
         "target": b"/v2/p-1/images",
         "host": "api.example:8080",
         "scheme": "http",
         "http_version": "1.1",
         "peer": "192.0.2.7",
-        "peer_port": 54321,
         "client": "198.51.100.9",
         "request_id": REQUEST_ID,
-        "global_id": None,
-        "upstream_request_id": None,
         "wall": WALL,
-        "duration": 0.0125,
-        "chain_in": 0.001,
-        "chain_out": 0.0005,
         "route_name": "images",
         "route_template": "/v2/{project_id}/images",
         "principal": None,
         "request_lines": (),
-        "status": 200,
-        "decision": "forward",
-        "reason": "passed",
-        "decider": None,
-        "steps": [],
-        "attempts": [],
-        "bytes_in": 0,
-        "bytes_out": 870,
-        "revision": "abc123",
-        "plan_facts": Facts(),
+        "steps": None,
+        **changes,
     }
-    fields.update(changes)
-    if fields["decider"] is not None and "steps" not in changes:
-        fields["steps"] = [fields["decider"]]
-    return Record(**fields)
+    told = Record()
+    told.plan = FACTS
+    told.peer_port = 54321
+    told.duration, told.chain_in, told.chain_out = 0.0125, 0.001, 0.0005
+    told.status = 200
+    told.decision = "forward"
+    told.bytes_out = 870
+    template = given.pop("route_template")
+    name = given.pop("route_name")
+    lines, steps = given.pop("request_lines"), given.pop("steps")
+    exchange = Exchange(
+        given.pop("method"),
+        given.pop("target"),
+        "",
+        None,
+        given.pop("scheme"),
+        given.pop("host"),
+        given.pop("peer"),
+        given.pop("client"),
+        given.pop("http_version"),
+        given.pop("request_id"),
+        Instant(given.pop("wall"), 1000.0),
+        Request(Fields(), Body()),
+        Route(name, template, "compute") if template is not None else None,
+    )
+    exchange.principal = given.pop("principal")
+    told.exchange = exchange
+    told.received = Received(lines)
+    for field_name, value in given.items():
+        assert hasattr(told, field_name), field_name
+        setattr(told, field_name, value)
+    if steps is None:
+        steps = [] if told.decider is None else [told.decider]
+    exchange.trail.extend(steps)
+    return told
 
 
 def refused(

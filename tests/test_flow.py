@@ -1,0 +1,90 @@
+"""Records of one flow differ in nothing that is counted or that its lines have in common."""
+
+from typing import Any
+
+import pytest
+
+from gateway import flow
+from gateway.api import Note
+from gateway.flow import Flows
+from gateway.record import Record
+from tests.support.records import ALICE, Entry, attempt, record, step
+
+GUARDS = (Entry("token_auth"), Entry("methods"))
+
+
+def passed(*trail: Any) -> Record:
+    told = record(guards=GUARDS)
+    told.exchange.trail.extend(trail)
+    return told
+
+
+def noted(reason: str, rule: tuple[str, ...] = ("limits",), **facts: object) -> Note:
+    return Note(reason, rule, facts)
+
+
+SAME: list[tuple[Record, Record]] = [
+    (record(), record(target=b"/other", duration=9.0, principal=ALICE, client="192.0.2.1", bytes_in=3)),
+    (passed(1, 2, 3), passed(1_000, 5_000, 9_000)),
+    (passed(1, noted("rate_counted", cost=1), 2, 3), passed(1, noted("rate_counted", cost=2), 2, 3)),
+    (record(attempts=[attempt(total=1.0)]), record(attempts=[attempt(total=2.0, first_byte=0.5)])),
+]
+
+OTHER: list[tuple[Record, Record]] = [
+    (record(), record(status=404)),
+    (record(), record(method="PUT")),
+    (record(), record(scheme="https")),
+    (record(), record(http_version="1.0")),
+    (record(), record(route_name="other")),
+    (record(decision="fail"), record(decision="abort")),
+    (record(reason="upstream_closed"), record(reason="upstream_connect_failed")),
+    (passed(1, 2, 3), passed(1, 2)),
+    (passed(1, noted("rate_counted"), 2, 3), passed(1, 2, noted("rate_counted"), 3)),
+    (passed(1, noted("rate_counted"), 2, 3), passed(1, noted("token_accepted"), 2, 3)),
+    (passed(1, noted("rate_counted", ("limits",)), 2), passed(1, noted("rate_counted", ("other",)), 2)),
+    (passed(1, 2, 3), passed(1, None, 3)),
+    (record(steps=[step(GUARDS[0], "skip")]), record(steps=[step(GUARDS[1], "skip")])),
+    (
+        record(steps=[step(GUARDS[0], "refuse", status=403)]),
+        record(steps=[step(GUARDS[0], "refuse", status=401)]),
+    ),
+    (record(attempts=[attempt()]), record(attempts=[attempt(), attempt()])),
+    (record(attempts=[attempt()]), record(attempts=[attempt(reused=True)])),
+    (record(attempts=[attempt()]), record(attempts=[attempt(first_byte=None)])),
+    (record(attempts=[attempt()]), record(attempts=[attempt(status=500)])),
+]
+
+
+@pytest.mark.parametrize(("one", "two"), SAME)
+def test_who_what_and_how_long_make_no_other_flow(one: Record, two: Record) -> None:
+    flows = Flows()
+    assert flows.of(one) is flows.of(two)
+
+
+@pytest.mark.parametrize(("one", "two"), OTHER)
+def test_what_was_decided_and_why_makes_another_flow(one: Record, two: Record) -> None:
+    flows = Flows()
+    assert flows.of(one) is not flows.of(two)
+
+
+def test_too_many_flows_are_told_before_they_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "MAX_FLOWS", 3)
+    kept: list[int] = []
+    flows = Flows(lambda: kept.append(len(list(flows))))
+    for status in range(200, 205):
+        flows.of(record(status=status))
+    assert kept == [3]
+    assert len(list(flows)) == 2
+
+
+def test_a_layout_tells_where_the_notes_are() -> None:
+    why, how = noted("rate_counted"), noted("token_accepted")
+    found = Flows().of(passed(1, why, how, 2, 3)).layout
+    assert found is not None and found.notes is not None and found.stamps is not None
+    assert found.noted == ((0, 0, 2),)
+    assert found.notes([1, why, how, 2, 3]) == (why, how)
+    assert found.stamps([1, why, how, 2, 3]) == (1, 2, 3)
+
+
+def test_a_trail_with_steps_has_no_layout() -> None:
+    assert Flows().of(record(steps=[step("methods")])).layout is None
