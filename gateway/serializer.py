@@ -92,8 +92,8 @@ _PLAIN_PATH = bytes(byte for byte in _PLAIN if byte not in b"%?@")
 # The holes of a flow's line. `_template` fills in what all of its lines have in common.
 _LINE = (
     b'{"timestamp":"%%b","kind":"request","record_version":1,"gateway.request_id":"%%b","http.request.method":%b,'
-    b'"url.scheme":%b,"url.path":%%b,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":%%d.%%03d,'
-    b'"gateway.chain.in_ms":%%d.%%03d,"gateway.chain.out_ms":%%d.%%03d,"http.request.body.size":%%d,'
+    b'"url.scheme":%b,"url.path":%%b,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":%%.3f,'
+    b'"gateway.chain.in_ms":%%.3f,"gateway.chain.out_ms":%%.3f,"http.request.body.size":%%d,'
     b'"http.response.body.size":%%d,%%b"network.peer.port":%%d,"network.protocol.version":%b%b%%b%%b,'
     b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":%%b,"scheme":%b,%%b,"clock":%%b%%b},'
     b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":%%d}\n'
@@ -217,32 +217,18 @@ class Serializer:
         if template is None:
             template = flow.template = self._template(record, flow)
         wall = exchange.clock.wall
-        duration, chain_in, chain_out = (
-            int(record.duration * 1e6),
-            int(record.chain_in * 1e6),
-            int(record.chain_out * 1e6),
-        )
         line: bytes = template % (
             self._timestamp(wall),
             exchange.request_id.encode("ascii"),
             path,
-            duration // 1000,
-            duration % 1000,
-            chain_in // 1000,
-            chain_in % 1000,
-            chain_out // 1000,
-            chain_out % 1000,
+            record.duration * 1e3,
+            record.chain_in * 1e3,
+            record.chain_out * 1e3,
             record.bytes_in,
             record.bytes_out,
             who,
             record.peer_port,
-            *[
-                number
-                for attempt in record.attempts
-                for seconds in attempt[5:]
-                if seconds is not None
-                for number in divmod(int(seconds * 1e6), 1000)
-            ],
+            *[seconds * 1e3 for attempt in record.attempts for seconds in attempt[5:] if seconds is not None],
             extra,
             named,
             *self._holes(record, flow),
@@ -426,10 +412,10 @@ class Serializer:
             told += b',"error":' + self._text[error]
         told = told.replace(b"%", b"%%")
         if connect is not None:
-            told += b',"connect_ms":%d.%03d'
+            told += b',"connect_ms":%.3f'
         if first_byte is not None:
-            told += b',"first_byte_ms":%d.%03d'
-        return told + b',"total_ms":%d.%03d}'
+            told += b',"first_byte_ms":%.3f'
+        return told + b',"total_ms":%.3f}'
 
     def _step(self, step: Step, noted: bool) -> bytes:
         """A step's object; `noted` leaves a hole for facts and notes behind that for the milliseconds."""

@@ -20,13 +20,19 @@ class Body:
     `Refused` with a 413. A collected body is `complete` from then on.
     """
 
-    __slots__ = ("complete", "length", "resized", "wrappers")
+    # Most messages of an API have no body: theirs is the class's.
+    complete: bytes | None = b""
+    length: int | None = 0
+    wrappers: tuple[Wrapper, ...] = ()
+    resized = False
 
     def __init__(self, complete: bytes | None = b"", length: int | None = None) -> None:
-        self.complete = complete
-        self.length = len(complete) if complete is not None else length
-        self.wrappers: tuple[Wrapper, ...] = ()
-        self.resized = False
+        if complete is None:
+            self.complete = None
+            self.length = length
+        elif complete:
+            self.complete = complete
+            self.length = len(complete)
 
     def wrap(self, fn: Wrapper, *, resizes: bool = False) -> None:
         self.wrappers = (*self.wrappers, fn)

@@ -29,6 +29,7 @@ class _Folded(dict[bytes | str, bytes]):
 
 
 folded = _Folded()
+_bare = object.__new__
 
 
 class Fields:
@@ -38,13 +39,15 @@ class Fields:
     `remove` edit. Iteration gives the raw (name, value) pairs in order.
     """
 
-    __slots__ = ("_index", "_lines")
+    __slots__ = ("_appended", "_index", "_lines", "_wire")
 
     def __init__(self, lines: Iterable[RawField] = ()) -> None:
         self._lines: list[RawField] | tuple[RawField, ...] = (
             lines if isinstance(lines, tuple) else list(lines)
         )
         self._index: dict[bytes, bytes | list[bytes]] | None = None
+        self._appended: Fields | None = None  # a block that has not been copied to the lines yet
+        self._wire: bytes | None = None
 
     @classmethod
     def over(cls, lines: list[RawField]) -> "Fields":
@@ -53,8 +56,20 @@ class Fields:
         fields._lines = lines
         return fields
 
+    def copy(self) -> "Fields":
+        """Fields that begin as these are, and share what was worked out of them until they are edited."""
+        fields: Fields = _bare(Fields)
+        fields._lines = lines = self._lines if self._appended is None else self.raw
+        if isinstance(lines, list):
+            fields._lines = self._lines = tuple(lines)
+        fields._index = self._index or self.index()
+        fields._appended = fields._wire = None
+        return fields
+
     def index(self) -> dict[bytes, bytes | list[bytes]]:
-        """Lower-case name -> value, or the list of values where the name is repeated."""
+        """Lower-case name -> value, or the list of values where the name is repeated. Not to be changed."""
+        if self._appended is not None:
+            self._settle()
         index = self._index
         if index is None:
             fold = folded
@@ -65,7 +80,7 @@ class Fields:
 
     def get(self, name: str | bytes, default: str | None = None) -> str | None:
         """The first value of `name` as latin-1 text, or `default`."""
-        value = (self._index or self.index()).get(folded[name])
+        value = self.index().get(folded[name])
         if value is None:
             return default
         if isinstance(value, list):
@@ -120,26 +135,42 @@ class Fields:
     def replace(self, lines: Iterable[RawField]) -> None:
         """Puts other raw lines in place of all; the caller vouches for their syntax."""
         self._lines = list(lines)
-        self._index = None
+        self._appended = self._index = None
 
     def extend(self, block: "Fields") -> None:
-        """Appends the lines of `block`, which stays as it is and may be appended to many; no value is checked.
+        """Appends the lines of `block`, which is not changed any more and may be appended to many; nothing is checked.
 
-        The index is kept where no name of `block` was here before: a block that is built once costs little
-        to append.
+        A block that is built once costs nothing to append until somebody reads these fields again.
         """
         if type(self) is not Fields:  # a view keeps its edits elsewhere
             for name, value in block:
                 self.add(name, value)
             return
-        self._editable().extend(block._lines)
+        if self._appended is not None:
+            self._settle()
+        self._appended = block
+
+    def _settle(self) -> None:
+        """Copies the appended block to the lines."""
+        block, self._appended = self._appended, None
+        assert block is not None
+        self._lines = [*self._lines, *block.raw]
         mine = self._index
         if mine is not None:
-            theirs = block._index or block.index()
-            names = len(mine) + len(theirs)
-            mine.update(theirs)
-            if len(mine) != names:  # a name was here before, and the index has lost its values
-                self._index = None
+            theirs = block.index()
+            both = {**mine, **theirs}
+            # Where a name was here before, the index would lose values.
+            self._index = both if len(both) == len(mine) + len(theirs) else None
+
+    def wire(self) -> bytes:
+        """The lines as they go on the wire; kept, for a block that is appended to many."""
+        if self._wire is None:
+            self._wire = b"".join([b"%b: %b\r\n" % line for line in self.raw])
+        return self._wire
+
+    def appended_to(self, lines: "list[RawField] | tuple[RawField, ...]") -> "Fields | None":
+        """The block that is all that was done to Fields over just these `lines`; None when it was more, or less."""
+        return self._appended if self._lines is lines else None
 
     def drop(self, names: AbstractSet[bytes]) -> None:
         """Removes every line whose lower-case name is among `names`."""
@@ -158,6 +189,8 @@ class Fields:
         return Overlay(self)
 
     def _editable(self) -> list[RawField]:
+        if self._appended is not None:
+            self._settle()
         if isinstance(self._lines, tuple):
             self._lines = list(self._lines)
         return self._lines
@@ -165,17 +198,19 @@ class Fields:
     @property
     def raw(self) -> "list[RawField] | tuple[RawField, ...]":
         """The (name, value) pairs in order, not to be changed through this view."""
+        if self._appended is not None:
+            self._settle()
         return self._lines
 
     def __iter__(self) -> Iterator[RawField]:
-        return iter(self._lines)
+        return iter(self.raw)
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self.raw)
 
     def __repr__(self) -> str:
         # Values may be credentials: a repr that ends in a log shows names only.
-        return f"Fields({[name.decode('latin-1') for name, _ in self._lines]})"
+        return f"Fields({[name.decode('latin-1') for name, _ in self.raw]})"
 
 
 def _with_repeats(lines: Iterable[RawField]) -> dict[bytes, bytes | list[bytes]]:

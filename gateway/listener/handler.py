@@ -21,9 +21,10 @@ from gateway.http import message as wire
 from gateway.http import request_id as request_ids
 from gateway.http.date import http_date
 from gateway.http.fields import Fields
-from gateway.http.framing import BODILESS, Problem, content_length, dropped
+from gateway.http.framing import BODILESS, HOP_BY_HOP, Problem, content_length, dropped
 from gateway.listener.head import HTTP_11, VERSIONS, open_exchange
 from gateway.listener.parser import EMPTY_PAYLOAD, Head, StreamReader
+from gateway.listener.section import Line, Section
 from gateway.plan import PlannedRoute
 from gateway.record import Received, Record
 from gateway.task import spawn
@@ -102,6 +103,7 @@ class Handler:
 
     # What most exchanges leave as it is belongs to the class: an exchange begins with a few stores.
     _head: Head | None = None
+    _section: Section | None = None
     _method = ""
     _version: tuple[int, int] = HTTP_11
     _exchange: Exchange | None = None
@@ -168,29 +170,52 @@ class Handler:
         )
         if isinstance(opened, Problem):
             self.refuse_head(opened)
-        else:
-            self._enter(head, *opened)
+            return
+        exchange, planned, allow, self._trusted, expects = opened
+        connection = self._connection
+        if expects and body.complete is None:
+            self._expects = True
+        self._close = head.closes or self._version != HTTP_11 or self._listener.draining
+        text = connection.section
+        if text is not None and payload is EMPTY_PAYLOAD and not head.closes and target[:1] == b"/":
+            origin = connection.peer.address
+            self._listener.sections.learn(origin, text, fields.raw, exchange, self._trusted)
+        self._enter(exchange, planned, allow)
 
-    def _enter(
-        self,
-        head: Head,
-        exchange: Exchange,
-        planned: PlannedRoute | None,
-        allow: tuple[str, ...] | None,
-        trusted: bool,
-        expects: bool,
-    ) -> None:
+    def begin_again(self, section: Section, line: Line) -> None:
+        """Begins an exchange whose header section has been judged before."""
+        method, target, path, query = line
+        self._method = method
+        self._section = self._record.received = section
+        self._trusted = section.trusted
+        self._close = self._listener.draining
+        planned, params, _, allow = self._plan.router.match(section.host, path, method)
+        exchange = Exchange(
+            method,
+            target,
+            path,
+            query,
+            section.scheme,
+            section.host,
+            self._connection.peer.address,
+            section.client,
+            "1.1",
+            self._request_id,
+            self._clock,
+            Request(section.fields.copy(), Body()),
+            planned.info if planned is not None else None,
+            params,
+        )
+        self._enter(exchange, planned, allow)
+
+    def _enter(self, exchange: Exchange, planned: PlannedRoute | None, allow: tuple[str, ...] | None) -> None:
         listener = self._listener
         self._exchange = exchange
-        self._trusted = trusted
-        if expects and exchange.request.body.complete is None:
-            self._expects = True
         if planned is not None:
             self._planned = planned
             chain = planned.chain
         else:
             chain = self._plan.chain
-        self._close = head.closes or self._version != HTTP_11 or listener.draining
         self._run = run = Run(chain, exchange, self._plan.render, listener.report_bug)
         if not chain.entries:
             self._judged(None, allow)
@@ -404,6 +429,24 @@ class Handler:
         """The request line, and the field section with its end; a Host of ours goes between."""
         plan = self._plan
         fields = exchange.request.headers
+        line = b"%b %b HTTP/1.1\r\n" % (self._method.encode("ascii"), exchange.target)
+        section = self._section
+        if section is not None and not own_host and whole == b"":
+            crossing = section.crossing
+            if crossing is None:
+                crossing = section.crossing = self._crossing(exchange, section)
+            block = fields.appended_to(section.fields.raw)
+            if block is not None and plan.request_drop.isdisjoint(block.index()):
+                return line, b"%b%bX-Openstack-Request-Id: %b\r\n\r\n" % (
+                    crossing,
+                    block.wire(),
+                    self._request_id.encode("ascii"),
+                )
+            if fields.raw is section.fields.raw:
+                return line, b"%bX-Openstack-Request-Id: %b\r\n\r\n" % (
+                    crossing,
+                    self._request_id.encode("ascii"),
+                )
         index = fields.index()
         drop: AbstractSet[bytes] = plan.request_drop
         kept: list[bytes] = []
@@ -440,23 +483,25 @@ class Handler:
                     dropping.add(b"max-forwards")
                     kept.append(b"Max-Forwards: %d" % (hops - 1))
             drop = drop | dropping
-        connection = self._connection
-        if self._trusted:
-            kept += map(
-                b": ".join,
-                plan.forwarding.lines(exchange.peer, exchange.scheme, exchange.host, fields, True),
-            )
-        else:
-            # The same for every request of a connection, as long as it keeps to one host.
-            memo = connection.forwarded
-            if memo[0] is not plan or memo[1] != exchange.host:
-                lines = plan.forwarding.lines(exchange.peer, exchange.scheme, exchange.host, fields, False)
-                connection.forwarded = memo = (plan, exchange.host, [*map(b": ".join, lines)])
-            kept += memo[2]
-        kept.append(plan.via_line[exchange.http_version])
+        kept += self._of_ours(exchange, fields)
         kept.append(b"X-Openstack-Request-Id: " + request_id)
-        line = b"%b %b HTTP/1.1\r\n" % (self._method.encode("ascii"), exchange.target)
         return line, wire.field_section(fields.raw, drop, kept)
+
+    def _of_ours(self, exchange: Exchange, fields: Fields) -> list[bytes]:
+        """What the upstream is told of the way that the request came: lines without their ends."""
+        plan = self._plan
+        forwarded = plan.forwarding.lines(
+            exchange.peer, exchange.scheme, exchange.host, fields, self._trusted
+        )
+        return [*map(b": ".join, forwarded), plan.via_line[exchange.http_version]]
+
+    def _crossing(self, exchange: Exchange, section: Section) -> bytes:
+        """What of a section goes upstream each time, and what goes with it: whole lines."""
+        fields = section.fields
+        ours = self._of_ours(exchange, fields)
+        return wire.field_lines(fields.raw, self._plan.request_drop) + b"".join(
+            [line + b"\r\n" for line in ours]
+        )
 
     def on_leg_ready(self) -> None:
         self._pump()
@@ -528,6 +573,9 @@ class Handler:
         connection = leg.connection
         exchange, run = self._exchange, self._run
         assert connection is not None and exchange is not None and run is not None
+        if connection.section and not run.sees_answers:
+            self._relay_plain(connection)
+            return
         fields = connection.fields
         index = fields.index()
         if b"x-compute-request-id" in index or b"x-openstack-request-id" in index:
@@ -555,6 +603,46 @@ class Handler:
         else:
             self._outward_begun = True
             self._send_upstream(response)
+
+    def _relay_plain(self, connection: UpstreamConnection) -> None:
+        """As `_relay_whole`, for an answer whose header section travels as the bytes that it came in."""
+        if self._listener.draining or self.receiving:
+            self._close = True
+        names = connection.names
+        section = connection.section
+        if not HOP_BY_HOP.isdisjoint(names):
+            section = wire.without_hops(section)
+        plan = self._plan
+        record = self._record
+        ours = plan.via_line["1.1"]
+        compute, openstack = b"x-compute-request-id" in names, b"x-openstack-request-id" in names
+        if not (compute or openstack):
+            request_id = self._request_id.encode("ascii")
+            ours = b"%b\r\nX-Compute-Request-Id: %b\r\nX-Openstack-Request-Id: %b" % (
+                ours,
+                request_id,
+                request_id,
+            )
+        else:
+            fields = connection.fields
+            given = fields.get(b"x-compute-request-id") or fields.get(b"x-openstack-request-id") or ""
+            record.upstream_request_id = given or None
+            if not compute:
+                ours += b"\r\nX-Compute-Request-Id: " + given.encode("latin-1")
+            if not openstack:
+                ours += b"\r\nX-Openstack-Request-Id: " + given.encode("latin-1")
+        if b"date" not in names:
+            ours += b"\r\nDate: " + http_date(time())
+        if self._close:
+            ours += b"\r\nConnection: close"
+        data = connection.take()
+        self._outward_begun = self._sent_head = True
+        record.status = status = connection.status
+        record.bytes_out = len(data)
+        self._connection.write(
+            b"%b%b%b\r\n\r\n%b" % (wire.status_line(status, connection.phrase), section, ours, data)
+        )
+        self._finish(linger=self.receiving and not self._expects)
 
     def _relay_whole(self, connection: UpstreamConnection, fields: Fields) -> None:
         """The answer is whole, of a length that its head says, and no filter looks at it: on with it as it is."""

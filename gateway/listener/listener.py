@@ -10,6 +10,7 @@ from gateway.config.model import Address
 from gateway.http.request_id import RequestIds
 from gateway.listener.connection import Connection
 from gateway.listener.parser import require_parser
+from gateway.listener.section import Sections
 from gateway.plan import Plan
 from gateway.record import Record
 from gateway.upstream.pool import Pool
@@ -41,6 +42,7 @@ class Listener:
         self.report_bug = report_bug
         self.request_ids = RequestIds()
         self.wheel = Wheel(self.loop)
+        self.sections = Sections()
         self.idle_timeout = plan.configuration.timeouts.idle
         self.draining = False
         self._connections: set[Connection] = set()

@@ -5,6 +5,7 @@ the connection that brought it is never used again (RFC 9112 sections 6.3 and 9.
 """
 
 import asyncio
+import re
 from typing import Final, NamedTuple, Protocol, cast
 
 import httptools
@@ -44,6 +45,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_chunks",
+        "_fields",
         "_head_bytes",
         "_interim_count",
         "_lines",
@@ -56,15 +58,16 @@ class UpstreamConnection(asyncio.Protocol):
         "complete",
         "dirty",
         "error",
-        "fields",
         "got_bytes",
         "head_done",
         "idle_since",
         "interim",
         "keep_alive",
         "length",
+        "names",
         "phrase",
         "requests",
+        "section",
         "status",
         "transport",
         "version",
@@ -98,7 +101,10 @@ class UpstreamConnection(asyncio.Protocol):
         self.phrase = b""
         self.status = 0
         self.version = "1.1"
-        self.fields = _NO_FIELDS
+        self._fields: Fields | None = _NO_FIELDS
+        # Of a response that came whole and plain: its header section, and its fields in lower case.
+        self.section = b""
+        self.names: dict[bytes, bytes] = {}
 
     # ---- for the owner
 
@@ -110,7 +116,7 @@ class UpstreamConnection(asyncio.Protocol):
             # What a reusable connection can still hold of its last exchange.
             self._chunks = []
             self._head_bytes = self._interim_count = self.status = 0
-            self.phrase = b""
+            self.phrase = self.section = b""
             self.head_done = self.got_bytes = False
         self.requests += 1
         self.complete = False
@@ -173,6 +179,9 @@ class UpstreamConnection(asyncio.Protocol):
             self.dirty = True  # bytes on an idle connection belong to no request
             self.transport.abort()
             return
+        if not self.got_bytes and self._take_whole(data):
+            owner.on_progress()
+            return
         self.got_bytes = True
         try:
             self._parser.feed_data(data)
@@ -183,6 +192,49 @@ class UpstreamConnection(asyncio.Protocol):
             if self._head_bytes > MAX_HEAD:
                 self._fail()
         owner.on_progress()
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Takes a response that is here from its first byte to its last, and beyond doubt; most are.
+
+        What this grammar does not know, the parser judges.
+        """
+        head = _PLAIN_HEAD.match(data)
+        if head is None or self._no_body:
+            return False
+        code, phrase, section = head.groups()
+        status = int(code)
+        names = dict(_FIELDS.findall(section.lower()))
+        length = names.get(b"content-length", b"")
+        if (
+            status in BODILESS
+            or not length.isdigit()
+            or len(length) > 18
+            or int(length) != len(data) - head.end()
+            or len(names) != section.count(b"\n")
+            or len(names) > MAX_FIELDS
+            or not _NEEDS_PARSER.isdisjoint(names)
+            or names.get(b"connection", b"keep-alive") != b"keep-alive"
+        ):
+            return False
+        self.got_bytes = self.head_done = self.complete = self.keep_alive = True
+        self.status = status
+        self.phrase = phrase
+        self.version = "1.1"
+        self.length = int(length)
+        self.section = section
+        self.names = names
+        self._fields = None
+        self._chunks.append(data[head.end() :])
+        return True
+
+    @property
+    def fields(self) -> Fields:
+        """The header fields of the response."""
+        fields = self._fields
+        if fields is None:
+            lines = [(name, value.rstrip(b" \t")) for name, value in _FIELDS.findall(self.section)]
+            fields = self._fields = Fields.over(lines)
+        return fields
 
     def eof_received(self) -> bool:
         self._end(clean=True)
@@ -287,7 +339,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.length = int(length)
         self.status = status
         self.version = version
-        self.fields = fields
+        self._fields = fields
         self.keep_alive = parser.should_keep_alive()
         self.head_done = True
         if self._no_body or status in BODILESS:
@@ -308,6 +360,13 @@ class UpstreamConnection(asyncio.Protocol):
 
 
 _NO_FIELDS: Final = Fields()
+# RFC 9112 sections 4 and 5 without what a sender ought not to send: other versions, folded or bare lines.
+_PLAIN_HEAD: Final = re.compile(
+    rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*+)\r\n"
+    rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++)\r\n"
+)
+_FIELDS: Final = re.compile(rb"([^:\r\n]++):[ \t]*+([^\r\n]*+)\r\n")
+_NEEDS_PARSER: Final = frozenset((b"transfer-encoding", b"upgrade"))
 _VERSIONS: Final = ("1.1", "1.0")
 _CONTROL: Final = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 

@@ -45,6 +45,7 @@ class Leg:
     _first_byte_at: float | None = None
     _connect_seconds: float | None = None
     _reused = False
+    _chunked = False
     connection: UpstreamConnection | None = None
     streamed = False
 
@@ -65,7 +66,8 @@ class Leg:
         self._rest = rest
         self._host = host
         self._method = method
-        self._chunked = chunked
+        if chunked:
+            self._chunked = True
         if whole:
             self._sent_at = 0.0
         pool = self._pool

@@ -8,8 +8,8 @@ from tests.bench.opcodes import BARE, POLICY, ROUNDS, count
 
 def test_an_exchange_is_counted_by_function() -> None:
     counts = asyncio.run(count(BARE, None))
-    assert counts["gateway.listener.handler.Handler.begin"] > 0
-    assert counts["gateway.upstream.connection.UpstreamConnection.on_headers_complete"] > 0
+    assert counts["gateway.listener.handler.Handler.begin_again"] > 0
+    assert counts["gateway.upstream.connection.UpstreamConnection.data_received"] > 0
     assert not any(name.startswith("filters.") for name in counts)
 
 

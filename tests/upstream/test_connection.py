@@ -234,3 +234,63 @@ def test_the_owner_hears_when_the_socket_takes_more() -> None:
     assert connection.writing_paused
     connection.resume_writing()
     assert (connection.writing_paused, owner.writable) == (False, 1)
+
+
+NAMES = (
+    b"Server",
+    b"date",
+    b"Connection",
+    b"Keep-Alive",
+    b"X-Compute-Request-Id",
+    b"Upgrade",
+    b"Content-Length",
+    b"Via",
+)
+VALUES = (
+    b"a",
+    b"keep-alive",
+    b"close",
+    b"upgrade, x",
+    b"  padded\t ",
+    b"",
+    b"5",
+    b"caf\xe9",
+    b"a\x00b",
+    b"a\rb",
+    b"a\n b",
+)
+
+
+@given(
+    st.sampled_from((b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2")),
+    st.sampled_from(
+        (b"200 OK", b"404", b"404 ", b"204 No Content", b"304 Not", b"101 Up", b"600 Odd", b"200 a\x01b")
+    ),
+    st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=4),
+    st.sampled_from((b"5", b"4", b"6", b" 5", b"5 ", b"+5", b"05", b"5, 5")),
+    st.sampled_from((b"\r\n", b"\n")),
+    st.booleans(),
+)
+def test_a_response_in_one_segment_is_what_it_is_in_many(
+    version: bytes, status: bytes, lines: list[tuple[bytes, bytes]], length: bytes, end: bytes, no_body: bool
+) -> None:
+    fields = [b"%b: %b" % line for line in lines] + [b"Content-Length:" + length]
+    message = b"".join([version, b" ", status, end, *(line + end for line in fields), end, b"hello"])
+    whole = fed(message, no_body=no_body)
+    parts = fed(message[:3], message[3:], no_body=no_body)
+    # What is refused may have been understood up to different places.
+    assert (whole.error, whole.reusable) == (parts.error, parts.reusable)
+    if whole.error is None:
+        assert whole == parts
+
+
+def test_a_plain_response_keeps_its_section_as_it_came() -> None:
+    connection, _, _ = opened()
+    section = b"X-a:1\r\nCONTENT-length: 5 \r\n".replace(b" \r", b"\r")
+    connection.data_received(b"HTTP/1.1 200 OK\r\n" + section + b"\r\nhello")
+    assert connection.section == section
+    assert connection.names == {b"x-a": b"1", b"content-length": b"5"}
+    assert list(connection.fields) == [(b"X-a", b"1"), (b"CONTENT-length", b"5")]
+    assert connection.release()
+    connection.begin(Owner(), b"GET / HTTP/1.1\r\n\r\n", no_body=False)
+    assert connection.section == b""
