@@ -34,6 +34,9 @@ def rule_text(rule: Rule) -> str:
 
 
 _MEMO_MAX = 4096
+_SECRET_END = (
+    24  # bytes of a secret that are looked for first: a long text is found at several times the cost
+)
 _MEMO_TEXT = 512  # characters of a text that is kept
 _MAX_DEPTH = 12
 _UNSEEN: Any = object()
@@ -95,7 +98,7 @@ _LINE = (
     b'"url.scheme":%b,"url.path":%%b,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":%%.3f,'
     b'"gateway.chain.in_ms":%%.3f,"gateway.chain.out_ms":%%.3f,"http.request.body.size":%%d,'
     b'"http.response.body.size":%%d,%%b"network.peer.port":%%d,"network.protocol.version":%b%b%%b%%b,'
-    b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":%%b,"scheme":%b,%%b,"clock":%%b%%b},'
+    b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":%%b,"scheme":%b,%%b,"clock":%%.6f%%b},'
     b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":%%d}\n'
 )
 
@@ -234,7 +237,7 @@ class Serializer:
             *self._holes(record, flow),
             target_text,
             facts,
-            repr(wall).encode("ascii"),
+            wall,
             tail,
             sequence,
         )
@@ -567,8 +570,8 @@ def _without(line: bytes, secrets: Sequence[bytes]) -> bytes:
     for secret in secrets:
         if len(secret) < SHORTEST:
             continue
-        if not secret.translate(None, _PLAIN):  # the common case: one search
-            if secret in line:
+        if not secret.translate(None, _PLAIN):  # the common case: one search, for a short end of it
+            if secret[-_SECRET_END:] in line and secret in line:
                 texts.append(secret.decode("ascii"))
             continue
         forms = {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), _readable(secret)}

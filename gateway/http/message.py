@@ -3,13 +3,11 @@
 Lines travel as they arrived, in order and case; the caller names what stops at this hop.
 """
 
-import re
 from collections.abc import Collection, Iterable
 from http import HTTPStatus
 from typing import Final
 
 from gateway.http.fields import RawField, folded
-from gateway.http.framing import HOP_BY_HOP
 
 _PHRASES: Final = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 
@@ -42,16 +40,6 @@ def field_section(lines: Iterable[RawField], drop: Collection[bytes], ours: Iter
     kept = [b": ".join(line) for line in lines if fold[line[0]] not in drop]
     kept += ours
     return b"\r\n".join(kept) + b"\r\n\r\n"
-
-
-_HOPS: Final = re.compile(
-    rb"^(?:%b):[^\n]*+\n" % b"|".join(map(re.escape, sorted(HOP_BY_HOP))), re.IGNORECASE | re.MULTILINE
-)
-
-
-def without_hops(section: bytes) -> bytes:
-    """A well-formed field section, as it goes on the wire, without the fields that stop at every hop."""
-    return _HOPS.sub(b"", section)
 
 
 def field_lines(lines: Iterable[RawField], drop: Collection[bytes]) -> bytes:

@@ -382,7 +382,7 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             return
-        if keep_alive and not self._ends():
+        if keep_alive and not (self.listener.draining if self._clean else self._ends()):
             self.deadline = self.loop.time() + self.listener.idle_timeout
             if self.deadline < self.filed:
                 self.listener.wheel.file(self)

@@ -21,7 +21,7 @@ from gateway.http import message as wire
 from gateway.http import request_id as request_ids
 from gateway.http.date import http_date
 from gateway.http.fields import Fields
-from gateway.http.framing import BODILESS, HOP_BY_HOP, Problem, content_length, dropped
+from gateway.http.framing import BODILESS, Problem, content_length, dropped
 from gateway.listener.head import HTTP_11, VERSIONS, open_exchange
 from gateway.listener.parser import EMPTY_PAYLOAD, Head, StreamReader
 from gateway.listener.section import Line, Section
@@ -606,16 +606,14 @@ class Handler:
 
     def _relay_plain(self, connection: UpstreamConnection) -> None:
         """As `_relay_whole`, for an answer whose header section travels as the bytes that it came in."""
-        if self._listener.draining or self.receiving:
+        unread = self.payload is not EMPTY_PAYLOAD and self.receiving
+        if unread or self._listener.draining:
             self._close = True
-        names = connection.names
-        section = connection.section
-        if not HOP_BY_HOP.isdisjoint(names):
-            section = wire.without_hops(section)
+        section, lower = connection.section, connection.lower
         plan = self._plan
         record = self._record
         ours = plan.via_line["1.1"]
-        compute, openstack = b"x-compute-request-id" in names, b"x-openstack-request-id" in names
+        compute, openstack = b"\nx-compute-request-id:" in lower, b"\nx-openstack-request-id:" in lower
         if not (compute or openstack):
             request_id = self._request_id.encode("ascii")
             ours = b"%b\r\nX-Compute-Request-Id: %b\r\nX-Openstack-Request-Id: %b" % (
@@ -631,7 +629,7 @@ class Handler:
                 ours += b"\r\nX-Compute-Request-Id: " + given.encode("latin-1")
             if not openstack:
                 ours += b"\r\nX-Openstack-Request-Id: " + given.encode("latin-1")
-        if b"date" not in names:
+        if b"\ndate:" not in lower:
             ours += b"\r\nDate: " + http_date(time())
         if self._close:
             ours += b"\r\nConnection: close"
@@ -642,7 +640,7 @@ class Handler:
         self._connection.write(
             b"%b%b%b\r\n\r\n%b" % (wire.status_line(status, connection.phrase), section, ours, data)
         )
-        self._finish(linger=self.receiving and not self._expects)
+        self._finish(linger=unread and not self._expects)
 
     def _relay_whole(self, connection: UpstreamConnection, fields: Fields) -> None:
         """The answer is whole, of a length that its head says, and no filter looks at it: on with it as it is."""

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol, cast
 import httptools
 
 from gateway.http.fields import Fields, RawField
-from gateway.http.framing import BODILESS
+from gateway.http.framing import BODILESS, HOP_BY_HOP
 
 MAX_HEAD: Final = 256 * 1024
 """Bytes of a response head, 1xx heads included. Nova's catalog headers reach tens of kilobytes."""
@@ -53,6 +53,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_owner",
         "_parser",
         "_reading_paused",
+        "_section",
         "_until_close",
         "closed",
         "complete",
@@ -64,7 +65,7 @@ class UpstreamConnection(asyncio.Protocol):
         "interim",
         "keep_alive",
         "length",
-        "names",
+        "lower",
         "phrase",
         "requests",
         "section",
@@ -102,9 +103,10 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = 0
         self.version = "1.1"
         self._fields: Fields | None = _NO_FIELDS
-        # Of a response that came whole and plain: its header section, and its fields in lower case.
-        self.section = b""
-        self.names: dict[bytes, bytes] = {}
+        # Of a response that came whole and plain: its header section without Connection, and the whole of it, as
+        # it came and in lower case, with a line feed before each line.
+        self.section = self._section = b""
+        self.lower = b""
 
     # ---- for the owner
 
@@ -201,30 +203,32 @@ class UpstreamConnection(asyncio.Protocol):
         head = _PLAIN_HEAD.match(data)
         if head is None or self._no_body:
             return False
-        code, phrase, section = head.groups()
-        status = int(code)
-        names = dict(_FIELDS.findall(section.lower()))
-        length = names.get(b"content-length", b"")
+        status, self.phrase, section = head.groups()
+        body = data[head.end() :]
+        lower = (b"\n" + section).lower()
+        kept = lower.find(b"\nconnection: keep-alive\r\n")
         if (
-            status in BODILESS
-            or not length.isdigit()
-            or len(length) > 18
-            or int(length) != len(data) - head.end()
-            or len(names) != section.count(b"\n")
-            or len(names) > MAX_FIELDS
-            or not _NEEDS_PARSER.isdisjoint(names)
-            or names.get(b"connection", b"keep-alive") != b"keep-alive"
+            b"\ncontent-length: %d\r\n" % len(body) not in lower
+            or lower.count(b"\ncontent-length:") != 1
+            or lower.count(b"\nconnection:") != (kept >= 0)
+            or lower.count(b"\ndate:") > 1
+            or lower.count(b"\nx-compute-request-id:") > 1
+            or lower.count(b"\nx-openstack-request-id:") > 1
+            or _NEEDS_PARSER.search(lower) is not None
         ):
+            self.phrase = b""
             return False
+        self._section = section
+        if kept >= 0:
+            section = section[:kept] + section[kept + len(b"connection: keep-alive\r\n") :]
         self.got_bytes = self.head_done = self.complete = self.keep_alive = True
-        self.status = status
-        self.phrase = phrase
+        self.status = int(status)
         self.version = "1.1"
-        self.length = int(length)
+        self.length = len(body)
         self.section = section
-        self.names = names
+        self.lower = lower
         self._fields = None
-        self._chunks.append(data[head.end() :])
+        self._chunks.append(body)
         return True
 
     @property
@@ -232,7 +236,7 @@ class UpstreamConnection(asyncio.Protocol):
         """The header fields of the response."""
         fields = self._fields
         if fields is None:
-            lines = [(name, value.rstrip(b" \t")) for name, value in _FIELDS.findall(self.section)]
+            lines = [(name, value.rstrip(b" \t")) for name, value in _FIELDS.findall(self._section)]
             fields = self._fields = Fields.over(lines)
         return fields
 
@@ -360,13 +364,16 @@ class UpstreamConnection(asyncio.Protocol):
 
 
 _NO_FIELDS: Final = Fields()
-# RFC 9112 sections 4 and 5 without what a sender ought not to send: other versions, folded or bare lines.
+# RFC 9112 sections 4 and 5, of final responses with a body, without what a sender ought not to send: other versions,
+# folded or bare lines.
 _PLAIN_HEAD: Final = re.compile(
-    rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*+)\r\n"
-    rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++)\r\n"
+    rb"HTTP/1\.1 (?!204|304)([2-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*+)\r\n"
+    rb"((?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){1,%d}+)\r\n" % MAX_FIELDS
 )
 _FIELDS: Final = re.compile(rb"([^:\r\n]++):[ \t]*+([^\r\n]*+)\r\n")
-_NEEDS_PARSER: Final = frozenset((b"transfer-encoding", b"upgrade"))
+_NEEDS_PARSER: Final = re.compile(
+    rb"\n(?:%b):" % b"|".join(sorted((HOP_BY_HOP | {b"transfer-encoding", b"upgrade"}) - {b"connection"}))
+)
 _VERSIONS: Final = ("1.1", "1.0")
 _CONTROL: Final = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 
