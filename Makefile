@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint types unit bench bench-setup reference clean
+.PHONY: run test lint types unit bench bench-report bench-setup reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
@@ -26,6 +26,9 @@ bench-setup: $(VENV)/.dev
 
 bench: bench-setup
 	$(BIN)/python -m tests.bench $(BENCH)
+
+bench-report: bench-setup
+	$(BIN)/python -m tests.bench --workload all --report docs/bench.md $(BENCH)
 
 reference: $(VENV)/.dev
 	$(BIN)/weir reference > config/REFERENCE.md

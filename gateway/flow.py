@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from gateway.api.exchange import Note
-from gateway.record import Record, Step
+from gateway.record import Attempt, Record, Step
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Upper bounds in seconds, as the OpenTelemetry conventions advise for http.server.request.duration."""
@@ -25,6 +25,11 @@ EMPTY_CELL: Final = (*([0] * SECONDS), 0.0, 0, 0)
 MAX_FLOWS: Final = 4096
 
 _REASON_AND_RULE: Final = itemgetter(0, 1)
+
+
+def _attempt(attempt: Attempt) -> tuple[Any, ...]:
+    """What an attempt has in common with others: all but how long it took, and whether it got so far."""
+    return attempt[:5], attempt[5] is None, attempt[6] is None
 
 
 class Layout(NamedTuple):
@@ -146,7 +151,7 @@ class Flows:
             record.decision,
             record.reason,
             said,
-            *[(attempt[:5], attempt[5] is None, attempt[6] is None) for attempt in record.attempts],
+            *map(_attempt, record.attempts),
         )
         flow = self._flows.get(key)
         if flow is None:

@@ -1,7 +1,7 @@
 """Where a chunked body ends (RFC 9112 section 7.1).
 
-The parser judges whether the coding is well-formed; this reader only finds the last byte of it, so that the
-parser is never shown two messages at once. Where the two disagree, the message is refused.
+The parser judges whether the coding is well-formed, but for extensions, which it skips; this reader finds the last
+byte of it, so that the parser is never shown two messages at once. Where the two disagree, the message is refused.
 """
 
 import re
@@ -10,7 +10,19 @@ from typing import Final
 MAX_LINE: Final = 16 * 1024
 """Bytes of a chunk's size line with its extensions, or of a trailer line."""
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e\x80-\xff])*+"'
+# Extensions are ignored, but one that is malformed may be read otherwise by others: section 7.1.1.
+_SIZE = re.compile(
+    rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[ \t]*+"
+    + _TOKEN
+    + rb"(?:[ \t]*+=[ \t]*+(?:"
+    + _TOKEN
+    + rb"|"
+    + _QUOTED
+    + rb"))?+)*+"
+    rb"[ \t]*+\r\n"
+)
 
 
 class ChunkedEnd:

@@ -27,7 +27,7 @@ class Target(NamedTuple):
 
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*+)(.*+)", re.DOTALL)
 
-_ASTERISK = Target(b"*", "*", None, None)
+ASTERISK = Target(b"*", "*", None, None)
 
 
 def split(raw: bytes) -> Target:
@@ -44,7 +44,7 @@ def split(raw: bytes) -> Target:
         path, mark, query = text.partition("?")
         return Target(raw, path, query if mark else None, None)
     if text == "*":
-        return _ASTERISK
+        return ASTERISK
     absolute = _ABSOLUTE.fullmatch(raw)
     if absolute is None:
         raise ValueError(

@@ -6,6 +6,7 @@ the first byte of a head, half-close, and lingering after an answer that came be
 """
 
 import asyncio
+import re
 import socket
 import struct
 from collections import deque
@@ -151,7 +152,9 @@ class Connection(asyncio.Protocol):
                     handler.begin_again(section, parts)
                     return
             again = hash(text)
-            self.section = text if again == self._last_section else None
+            # Behind anything but a plain line, an empty one say, it would be more than a section.
+            known = again == self._last_section and request_line(line) is not None
+            self.section = text if known else None
             self._last_section = again
         else:
             self.section = None
@@ -241,9 +244,19 @@ class Connection(asyncio.Protocol):
 
     def _feed_head(self, data: bytes) -> bytes:
         """Parses up to the end of a head; the bytes behind it."""
-        if not self._head and data[0] in b"\r\n":
-            data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request line
+        if (data[0] in b"\r\n" and not self._head) or self._head == b"\r":
+            # RFC 9112 section 2.2: empty lines before a request line, and nothing that only looks like them.
+            data = self._head + data
+            self._head = b""
+            empty = _EMPTY_LINES.match(data)
+            data = data[empty.end() :] if empty is not None else data
             if not data:
+                return b""
+            if data == b"\r":
+                self._head = data
+                return b""
+            if data[0] in b"\r\n":
+                self._refuse(_MALFORMED)
                 return b""
         begun = len(self._head)
         seen = self._head + data if begun else data
@@ -357,6 +370,14 @@ class Connection(asyncio.Protocol):
         return self.transport is not None and not self.lingering
 
     def _start(self, queued: Queued) -> None:
+        if self._eof and not isinstance(queued, Problem) and not queued[1].is_eof():
+            # The client has ended its side inside this request: it can never be complete.
+            self._end_of_requests()
+            self._queue.clear()
+            if self.transport is not None:
+                self.transport.close()
+                self._wait(self.listener.plan.configuration.timeouts.body)
+            return
         now = Instant(time(), monotonic())
         self.deadline = FAR
         self.handler = handler = Handler(self, now)
@@ -462,6 +483,7 @@ _instant: Final = tuple.__new__  # an Instant in a third of the time that its co
 _RESET: Final = struct.pack("ii", 1, 0)
 _VERSIONS: Final = (b" HTTP/1.1", b" HTTP/1.0")
 _MALFORMED: Final = Problem(400, "malformed_request", "The request is malformed.")
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*+")
 _MALFORMED_BODY: Final = Problem(400, "framing_invalid", "The request body is malformed.")
 _HEAD_TOO_LARGE: Final = Problem(431, "headers_too_large", "The header fields of the request are too large.")
 _HEADER_TIMEOUT: Final = Problem(408, "header_timeout", "The request did not arrive in time.")

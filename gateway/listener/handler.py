@@ -171,6 +171,9 @@ class Handler:
         if isinstance(opened, Problem):
             self.refuse_head(opened)
             return
+        if payload is EMPTY_PAYLOAD and fields.has(b"transfer-encoding"):
+            self.refuse_head(_NO_BODY_SEEN)
+            return
         exchange, planned, allow, self._trusted, expects = opened
         connection = self._connection
         if expects and body.complete is None:
@@ -1058,6 +1061,8 @@ class Handler:
         self._listener.publish(record)
 
 
+# To the parser there is none, to others there may be: it takes `chunked` with a tab behind it for another coding.
+_NO_BODY_SEEN: Final = Problem(400, "framing_invalid", "The length of the request body is not certain.")
 _LENGTH: Final = frozenset((b"content-length",))
 
 

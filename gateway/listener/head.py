@@ -74,6 +74,8 @@ def open_exchange(
             target = target_rules.split(raw_target)
         except ValueError as error:
             return Problem(400, "target_ambiguous", str(error))
+        if method == "OPTIONS" and target.authority is not None and _no_path(raw_target, target.authority):
+            target = target_rules.ASTERISK._replace(authority=target.authority)
         raw_target, path, query, authority = target
         sentence = target_rules.ambiguity(target)
         if authority is not None:
@@ -131,6 +133,11 @@ def open_exchange(
         params,
     )
     return exchange, planned, allow, trusted, expects
+
+
+def _no_path(raw_target: bytes, authority: str) -> bool:
+    """Whether an absolute form ends with its authority; to OPTIONS that means the server as a whole (RFC 9112 3.2.4)."""
+    return raw_target.endswith(b"//" + authority.encode("latin-1"))
 
 
 _HOST_INVALID: Final = Problem(400, "host_invalid", "The Host field is not one valid host.")

@@ -45,7 +45,7 @@ class Line(NamedTuple):
 
 def request_line(line: bytes) -> Line | None:
     """The parts of a request line that can be read in one way only (RFC 9112 section 3); None for any other."""
-    if line[-9:] != _VERSION:
+    if line[-9:] != _VERSION or not line.isascii():
         return None
     name, _, target = line[:-9].partition(b" ")
     method = _METHODS.get(name)

@@ -19,6 +19,9 @@ from gateway.wheel import FAR
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 
 
+_attempt = tuple.__new__  # an Attempt in a third of the time that its constructor takes
+
+
 class LegOwner(Protocol):
     """The exchange that a leg serves."""
 
@@ -109,10 +112,11 @@ class Leg:
         self.connection = connection
         if self._sent_at != FAR:
             self._sent_at = self._loop.time()
-        if self._host is None:
-            data = self._line + self._rest
+        host = self._host
+        if host is not None:
+            data = b"%bHost: %b\r\n%b" % (self._line, host or self._endpoint.authority, self._rest)
         else:
-            data = b"%bHost: %b\r\n%b" % (self._line, self._host or self._endpoint.authority, self._rest)
+            data = self._line + self._rest
         connection.begin(self, data, no_body=self._method == "HEAD")
 
     # ---- the body, outward from the client
@@ -213,15 +217,18 @@ class Leg:
         begun = self._attempted_at
         first = self._first_byte_at
         self.attempts.append(
-            Attempt(
-                self._pool.name,
-                self._endpoint.address,
-                self._reused,
-                connection.status if connection is not None else 0,
-                error,
-                self._connect_seconds,
-                None if first is None else first - begun,
-                perf_counter() - begun,
+            _attempt(
+                Attempt,
+                (
+                    self._pool.name,
+                    self._endpoint.address,
+                    self._reused,
+                    connection.status if connection is not None else 0,
+                    error,
+                    self._connect_seconds,
+                    None if first is None else first - begun,
+                    perf_counter() - begun,
+                ),
             )
         )
 

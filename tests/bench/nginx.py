@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.bench.install import Tools
 from tests.bench.setting import Setting
-from tests.bench.workload import ALLOWED, BODY_MAX, answer
+from tests.bench.workload import ALLOWED, BODY_MAX, FILE, UPLOAD_SIZE, answer, download
 
 _VIA: Final = "1.1 nginx"
 _UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -52,24 +52,41 @@ def configuration(setting: Setting, *, policy: bool) -> str:
         'proxy_set_header Connection "";',
         "proxy_set_header Host $host;",
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        # A body passes through as it arrives and none of it waits on a disk. Answers go through nginx's own buffers,
+        # as by default: without them a download costs it more.
         "proxy_request_buffering off;",
+        "proxy_max_temp_file_size 0;",
         f'add_header Via "{_VIA}" always;',
         'add_header X-Compute-Request-Id "req-$request_id" always;',
         *locations,
     ]
-    return _document(setting.directory, setting.port, http, server)
+    return _document(setting.directory, setting.port, http, server, setting.connections)
 
 
 def upstream(directory: Path, port: int, token: str) -> str:
-    """The service behind every proxy: one answer, and the check of the token that nginx has to ask for."""
+    """The service behind every proxy: one answer, and the check of the token that nginx has to ask for.
+
+    An upload is answered when all of it has been read, and not as soon as its head has: nginx does so for a request
+    that it passes on, here to itself and without the body.
+    """
+    image = directory / "image"
+    image.write_bytes(download())
     server = [
+        "client_max_body_size 0;",
         f"location /v2/ {{ return 200 '{answer().decode('ascii')}'; }}",
         f'location = /auth {{ if ($http_x_auth_token != "{token}") {{ return 401; }} return 204; }}',
+        f"location ~ /{FILE}$ {{ if ($request_method = PUT) {{ rewrite ^ /upload last; }} rewrite ^ /download last; }}",
+        f"location = /download {{ internal; alias {image}; }}",
+        f"location = /upload {{ internal; client_body_buffer_size {UPLOAD_SIZE}; proxy_pass_request_body off; "
+        'proxy_set_header Content-Length ""; proxy_set_header X-Size $content_length; '
+        f"proxy_pass http://127.0.0.1:{port}/received; }}",
+        "location = /received { return 200 '{\"received\": $http_x_size}'; }",
     ]
-    return _document(directory, port, ["access_log off;", "default_type application/json;"], server)
+    http = ["access_log off;", "default_type application/json;", "sendfile on;"]
+    return _document(directory, port, http, server)
 
 
-def _document(directory: Path, port: int, http: list[str], server: list[str]) -> str:
+def _document(directory: Path, port: int, http: list[str], server: list[str], connections: int = 4096) -> str:
     # Started as root, nginx would hand its workers to another user, who cannot enter the work directory.
     user = ["user root;"] if os.geteuid() == 0 else []
     temporary = [
@@ -82,7 +99,7 @@ def _document(directory: Path, port: int, http: list[str], server: list[str]) ->
         "daemon off;",
         f"pid {directory / 'nginx.pid'};",
         "error_log stderr warn;",
-        "events { worker_connections 4096; }",
+        f"events {{ worker_connections {connections}; }}",
         "http {",
         *(f"  {line}" for line in temporary),
         "  keepalive_requests 1000000000;",

@@ -6,7 +6,7 @@ A proxy that forwards without checking anything would win every comparison.
 import http.client
 from typing import NamedTuple
 
-from tests.bench.workload import IMAGE_ID, PATH, Workload, answer
+from tests.bench.workload import IMAGE_ID, METADATA, Workload, path
 
 _TIMEOUT = 10.0
 
@@ -26,11 +26,11 @@ class Probe(NamedTuple):
 
 def probes(workload: Workload, token: str, *, policy: bool) -> list[Probe]:
     """The workload's own request, and what a policy must refuse."""
-    expected = None if workload.refused else answer()
+    expected = None if workload.refused else workload.answer()
     own = Probe(
         "the workload's request",
         workload.method,
-        PATH,
+        workload.path,
         token,
         workload.status,
         workload.headers,
@@ -42,11 +42,13 @@ def probes(workload: Workload, token: str, *, policy: bool) -> list[Probe]:
     head, _, signature = token.rpartition(".")
     # The first character: the last may differ in bits that stand for nothing.
     forged = f"{head}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+    metadata = path(METADATA)
+    other = metadata.replace(IMAGE_ID, IMAGE_ID[:-1] + "g")
     return [
         own,
-        Probe("a forged token", "GET", PATH, forged, 401, {}),
-        Probe("a method that is not allowed", "DELETE", PATH, token, 405, {}),
-        Probe("a path without a UUID", "GET", PATH.replace(IMAGE_ID, IMAGE_ID[:-1] + "g"), token, 400, {}),
+        Probe("a forged token", "GET", metadata, forged, 401, {}),
+        Probe("a method that is not allowed", "DELETE", metadata, token, 405, {}),
+        Probe("a path without a UUID", "GET", other, token, 400, {}),
     ]
 
 

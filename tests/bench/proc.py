@@ -118,6 +118,14 @@ def usage(pid: int, root: Path = PROC) -> Usage:
     return Usage(threads, user, system, rss)
 
 
+def resident(pid: int, root: Path = PROC) -> int:
+    """Bytes of resident memory of the process and its descendants. Raises ProcError when it is gone."""
+    try:
+        return sum(parse_rss((root / str(process) / "status").read_text()) for process in tree(pid, root))
+    except OSError as error:
+        raise ProcError(f"process {pid} cannot be read: {error}") from None
+
+
 def cpu_seconds(before: Usage, after: Usage) -> float:
     """CPU time between two instants. Raises ProcError when a thread ended, for its time is lost."""
     if ended := before.threads.keys() - after.threads.keys():

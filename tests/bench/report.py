@@ -1,187 +1,36 @@
-"""From samples to what is printed: medians, ratios, and whether the run may be believed."""
+"""A session as text for a terminal."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from statistics import median
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from tests.bench.sample import Sample
+from tests.bench import latency
+from tests.bench.bound import Finding, Promise
+from tests.bench.memory import IDLE, MemorySample
+from tests.bench.result import YARDSTICK_US, Result, Row, rows
+from tests.bench.session import Session, unmeasured
 from tests.bench.subject import YARDSTICK
 
-YARDSTICK_US: Final = 24.0
-"""What the yardstick cost on the machine where the project's design was measured; normalised figures refer to it."""
 
-_QUIET: Final = 0.10  # share of the subject's core that others may use before figures are doubtful
-
-
-class Comparison(NamedTuple):
-    """Two rows to divide. `bound` is what the ratio must not exceed, on workload W1."""
-
-    title: str
-    row: str
-    by: str
-    bound: float | None = None
-
-
-COMPARISONS: Final = (
-    Comparison("full policy / Envoy, JWT not cached", "weir+policy", "envoy+policy", bound=1.0),
-    Comparison("full policy / Envoy, JWT cached", "weir+policy", "envoy+policy+cache"),
-    Comparison("full policy / nginx, auth_request", "weir+policy", "nginx+policy"),
-    Comparison("bare / Envoy bare", "weir", "envoy"),
-    Comparison("bare / nginx bare", "weir", "nginx"),
-)
-
-
-class Ratio(NamedTuple):
-    """Median CPU per request of one row by that of another.
-
-    low, high  least and greatest ratio within one round: what noise does to it
-    held       whether it is within its bound, None where there is none
-    """
-
-    title: str
-    value: float
-    low: float
-    high: float
-    bound: float | None
-    held: bool | None
-
-
-class Row(NamedTuple):
-    """Medians of a row's samples, with the range of its CPU figure and the sum of what went wrong."""
-
-    name: str
-    cpu_us: float
-    cpu_low: float
-    cpu_high: float
-    normalised: float | None
-    user_us: float
-    system_us: float
-    rps: float
-    p50_ms: float
-    p99_ms: float
-    rss_mib: float
-    errors: int
-    unexpected: int
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A whole run.
-
-    yardstick  the row that figures are normalised by
-    problems   why the run is not valid, from what was seen beside the samples
-    """
-
-    workload: str
-    title: str
-    seconds: int
-    rounds: int
-    connections: int
-    machine: dict[str, str]
-    versions: dict[str, str]
-    yardstick: str
-    samples: list[Sample] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def all_problems(self) -> list[str]:
-        return self.problems + [problem for sample in self.samples for problem in sample.problems()]
-
-    def doubts(self) -> list[str]:
-        """What does not make the run invalid, and its figures unfit for publishing."""
-        found = []
-        for title, share in (
-            (
-                "others used up to {:.0%} of the core under test",
-                max((s.foreign for s in self.samples), default=0),
-            ),
-            ("the hypervisor kept up to {:.0%} of it", max((s.steal for s in self.samples), default=0)),
-        ):
-            if share > _QUIET:
-                found.append(title.format(share))
-        return found
-
-
-def rows(result: Result) -> list[Row]:
-    """Medians, in the order in which the rows were first measured."""
-    by_name: dict[str, list[Sample]] = {}
-    for sample in result.samples:
-        by_name.setdefault(sample.row, []).append(sample)
-    measure = by_name.get(result.yardstick)
-    unit = None if measure is None else median(sample.cpu_us for sample in measure)
-    return [_row(name, samples, unit) for name, samples in by_name.items()]
-
-
-def _row(name: str, samples: Sequence[Sample], unit: float | None) -> Row:
-    cpu = [sample.cpu_us for sample in samples]
-    return Row(
-        name=name,
-        cpu_us=median(cpu),
-        cpu_low=min(cpu),
-        cpu_high=max(cpu),
-        normalised=None if not unit else median(cpu) / unit * YARDSTICK_US,
-        user_us=median(sample.user_us for sample in samples),
-        system_us=median(sample.system_us for sample in samples),
-        rps=median(sample.rps for sample in samples),
-        p50_ms=median(sample.p50_ms for sample in samples),
-        p99_ms=median(sample.p99_ms for sample in samples),
-        rss_mib=max(sample.rss_mib for sample in samples),
-        errors=sum(sample.errors for sample in samples),
-        unexpected=sum(sample.unexpected for sample in samples),
-    )
-
-
-def ratios(result: Result, comparisons: Iterable[Comparison] = COMPARISONS) -> list[Ratio]:
-    """Those of the comparisons for which both rows were measured."""
-    cpu: dict[str, dict[int, float]] = {}
-    for sample in result.samples:
-        cpu.setdefault(sample.row, {})[sample.round] = sample.cpu_us
-    found = []
-    for title, row, by, bound in comparisons:
-        above, below = cpu.get(row, {}), cpu.get(by, {})
-        shared = above.keys() & below.keys()
-        if not shared or not all(below.values()):
-            continue
-        value = median(above.values()) / median(below.values())
-        each = [above[number] / below[number] for number in shared]
-        own_bound = bound if result.workload == "W1" else None
-        held = None if own_bound is None else value <= own_bound
-        found.append(Ratio(title, value, min(each), max(each), own_bound, held))
-    return found
-
-
-def passed(result: Result) -> bool:
-    """Whether the run is valid and every bound holds."""
-    return not result.all_problems() and all(ratio.held is not False for ratio in ratios(result))
-
-
-def as_json(result: Result) -> dict[str, Any]:
-    """All of it, samples included."""
-    return {
-        **asdict(result),
-        "problems": result.all_problems(),
-        "doubts": result.doubts(),
-        "rows": [row._asdict() for row in rows(result)],
-        "ratios": [ratio._asdict() for ratio in ratios(result)],
-        "passed": passed(result),
-    }
-
-
-def text(result: Result) -> str:
+def text(session: Session) -> str:
     """The report for a reader."""
-    machine, versions = result.machine, result.versions
+    machine = session.machine
     parts = [
-        f"{result.workload}: {result.title}; {result.connections} connections, "
-        f"median of {result.rounds} rounds of {result.seconds} s",
         f"{machine['cpu']}, {machine['cores']} cores; {machine['kernel']}; load at start {machine['load']}",
-        ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "",
-        *_table(_ROW_HEAD, [_cells(row) for row in rows(result)]),
-        f"norm: in units in which {YARDSTICK} bare on W1, in this run, costs {YARDSTICK_US:.0f}",
+        ", ".join(f"{name} {version}" for name, version in session.versions.items()),
+        f"{session.date}; medians of {session.rounds} rounds of {session.seconds} s",
     ]
-    if found := ratios(result):
-        parts += ["", *_table(_RATIO_HEAD, [_ratio_cells(ratio) for ratio in found])]
-    problems, doubts = result.all_problems(), result.doubts()
+    for result in session.results:
+        parts += ["", *_workload(result)]
+    if session.latencies:
+        parts += ["", *_latency(session)]
+    if session.memories:
+        parts += ["", *_memory(session.memories)]
+    if findings := session.findings():
+        parts += ["", *table(FINDING_HEAD, [finding_cells(each) for each in findings], words=2)]
+    if left := unmeasured(session.bounded()):
+        parts += ["", "Not measured, and bounded (`--workload all` measures everything):"]
+        parts += [f"{each.workload}: {each.title}" for each in left]
+    problems, doubts = session.problems(), session.doubts()
     if doubts:
         parts += ["", *(f"Not for publishing: {doubt}." for doubt in doubts)]
     if problems:
@@ -189,23 +38,39 @@ def text(result: Result) -> str:
     return "\n".join(parts) + "\n"
 
 
-_ROW_HEAD: Final = (
-    "subject",
-    "CPU us/request",
-    "norm",
-    "user",
-    "system",
-    "req/s",
-    "p50 ms",
-    "p99 ms",
-    "RSS MiB",
-    "errors",
-    "unexpected",
-)
-_RATIO_HEAD: Final = ("CPU per request", "ratio", "by round", "must be", "")
+def _workload(result: Result) -> Iterator[str]:
+    yield f"{result.workload}: {result.title}; {result.connections} connections"
+    yield from table(row_head(result), [row_cells(row) for row in rows(result)])
+    yield f"norm: in units in which {YARDSTICK} bare on W1, in this run, costs {YARDSTICK_US:.0f}"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _latency(session: Session) -> Iterator[str]:
+    yield "latency: W1 at a fixed rate, counted from the instant at which each request was due"
+    yield from table(LATENCY_HEAD, [latency_cells(row) for row in latency.rows(session.latencies)])
+
+
+def _memory(samples: Sequence[MemorySample]) -> Iterator[str]:
+    yield "memory: resident, of all processes of the subject"
+    yield from table(MEMORY_HEAD, [memory_cells(sample) for sample in samples], words=2)
+
+
+def row_head(result: Result) -> tuple[str, ...]:
+    return (
+        "subject",
+        f"CPU us/{result.unit}",
+        "norm",
+        "user",
+        "system",
+        f"{result.unit}s/s",
+        "p50 ms",
+        "p99 ms",
+        "RSS MiB",
+        "errors",
+        "unexpected",
+    )
+
+
+def row_cells(row: Row) -> tuple[str, ...]:
     return (
         row.name,
         f"{row.cpu_us:.1f} [{row.cpu_low:.1f}..{row.cpu_high:.1f}]",
@@ -221,18 +86,80 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _ratio_cells(ratio: Ratio) -> tuple[str, ...]:
-    bound = "" if ratio.bound is None else f"<= {ratio.bound:.2f}"
-    verdict = "" if ratio.held is None else "held" if ratio.held else "MISSED"
-    return ratio.title, f"{ratio.value:.2f}", f"{ratio.low:.2f}..{ratio.high:.2f}", bound, verdict
+LATENCY_HEAD: Final = ("subject", "req/s", "p50 ms", "p99 ms", "worst ms", "of the core", "late p99 ms")
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as they need; the first to the left, the others to the right."""
+def latency_cells(row: latency.LatencyRow) -> tuple[str, ...]:
+    return (
+        row.name,
+        str(row.rate),
+        f"{row.p50_ms:.2f}",
+        f"{row.p99_ms:.2f}",
+        f"{row.worst_ms:.1f}",
+        f"{row.share:.0%}",
+        f"{row.lag_p99_ms:.2f}",
+    )
+
+
+MEMORY_HEAD: Final = (
+    "subject",
+    "what",
+    "before MiB",
+    "after MiB",
+    "growth MiB",
+    "amount",
+    "held MiB",
+    "each KiB",
+)
+
+
+def memory_cells(sample: MemorySample) -> tuple[str, ...]:
+    idle = sample.kind == IDLE
+    return (
+        sample.row,
+        sample.kind,
+        f"{sample.before / (1 << 20):.1f}",
+        f"{sample.after / (1 << 20):.1f}",
+        f"{sample.growth / (1 << 20):+.1f}",
+        f"{sample.amount} connections" if idle else f"{sample.amount / 1e6:.0f} MB",
+        "-" if idle else f"{sample.held / (1 << 20):.1f}",
+        f"{sample.each / 1024:.1f}" if idle else "-",
+    )
+
+
+FINDING_HEAD: Final = ("on", "what", "figure", "by round", "must", "aim", "")
+
+
+def finding_cells(finding: Finding) -> tuple[str, ...]:
+    unit = f" {finding.unit}" if finding.unit else ""
+    span = "" if finding.low == finding.high == finding.value else f"{finding.low:.2f}..{finding.high:.2f}"
+    return (
+        finding.workload,
+        finding.title,
+        f"{finding.value:.2f}{unit}",
+        span,
+        limit(finding.bound.must),
+        limit(finding.bound.aim),
+        finding.verdict,
+    )
+
+
+def promise_cells(promise: Promise) -> tuple[str, ...]:
+    """A bound that was not measured, in the columns of a finding."""
+    must, aim = limit(promise.bound.must), limit(promise.bound.aim)
+    return promise.workload, promise.title, "not measured", "", must, aim, ""
+
+
+def limit(most: float | None) -> str:
+    return "" if most is None else f"<= {most:.2f}"
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[str]], *, words: int = 1) -> list[str]:
+    """Columns as wide as they need; the first ones, which are words, to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     return [
         "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
+            cell.ljust(width) if place < words else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in (head, *lines)

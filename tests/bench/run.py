@@ -4,18 +4,29 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-from tests.bench import nginx, wrk
+from tests.bench import latency, memory, wrk
 from tests.bench.install import Tools
 from tests.bench.machine import machine, versions
-from tests.bench.probe import check, probes
-from tests.bench.report import Result
+from tests.bench.pace import PaceError
+from tests.bench.proc import ProcError
+from tests.bench.result import Result
 from tests.bench.sample import Bench, take
-from tests.bench.server import Ports, Server
-from tests.bench.setting import Setting
+from tests.bench.server import StartError
+from tests.bench.session import Session
+from tests.bench.stage import Running, Stage, probed
+from tests.bench.stall import Halt
 from tests.bench.subject import SUBJECTS, YARDSTICK, Subject
-from tests.bench.workload import WORKLOADS, SigningKey, Workload
+from tests.bench.workload import WORKLOADS, Workload
+from tests.bench.wrk import LoadError
+
+LATENCY: Final = "latency"
+MEMORY: Final = "memory"
+STUDIES: Final = (*WORKLOADS, LATENCY, MEMORY)
+"""What can be measured: the workloads, latency at a fixed rate, and memory."""
 
 _WARM_UP = 1  # seconds
 
@@ -28,17 +39,33 @@ class RunError(Exception):
 class Options:
     """What to measure, and how.
 
+    studies    names of STUDIES
+    subjects   names of those to measure, as far as a study has them; None for all
     core       the core of the subject under test
     load_core  that of the load and the upstream
+    command    what was typed
     """
 
-    workload: Workload
-    subjects: Sequence[Subject]
+    studies: Sequence[str]
+    subjects: Sequence[str] | None
     seconds: int
     rounds: int
     connections: int
     core: int
     load_core: int
+    command: str = ""
+
+    def chosen(self, study: str) -> list[Subject]:
+        """The subjects of a study, in the order of the study."""
+        names = WORKLOADS[study].subjects if study in WORKLOADS else _STUDIED[study]
+        return [SUBJECTS[name] for name in names if self.subjects is None or name in self.subjects]
+
+    def planned(self) -> list[str]:
+        """The studies that have any of the subjects."""
+        return [study for study in self.studies if self.chosen(study)]
+
+
+_STUDIED: Final = {LATENCY: WORKLOADS["W1"].subjects, MEMORY: memory.BARE}
 
 
 @dataclass(slots=True)
@@ -48,115 +75,152 @@ class _Contestant:
     answered  requests so far, each of which its log, if it has one, must hold
     """
 
-    name: str
+    running: Running
     workload: Workload
     bench: Bench
-    server: Server
-    port: int
-    log: Path | None
     answered: int = 0
 
 
 def needs(options: Options) -> set[str]:
     """The programs that must be installed for this run."""
-    return {"nginx", "wrk", "taskset"} | {subject.needs for subject in options.subjects if subject.needs}
+    subjects = [subject for study in options.planned() for subject in options.chosen(study)]
+    return {"nginx", "wrk", "taskset"} | {subject.needs for subject in subjects if subject.needs}
 
 
-def run(options: Options, tools: Tools, directory: Path, tell: Callable[[str], None]) -> Result:
-    """Makes the run in `directory`. Raises RunError, StartError, LoadError or ProcError."""
+def run(options: Options, tools: Tools, directory: Path, tell: Callable[[str], None]) -> Session:
+    """Makes the run in `directory`.
+
+    Raises RunError; StartError, LoadError, PaceError or ProcError as well where nothing else is to be measured.
+    """
+    if not options.planned():
+        raise RunError(f"{', '.join(options.studies)}: none of these subjects is measured there")
     if missing := tools.missing(needs(options)):
         raise RunError(f"not installed: {', '.join(missing)}")
     available = os.sched_getaffinity(0)
     if options.core == options.load_core or not {options.core, options.load_core} <= available:
         raise RunError(f"two cores are needed, of {sorted(available)}")
-    result = Result(
-        workload=options.workload.name,
-        title=options.workload.title,
-        seconds=options.seconds,
-        rounds=options.rounds,
-        connections=options.connections,
+    session = Session(
+        command=options.command,
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         machine=machine(),
         versions=versions(tools),
-        yardstick=_yardstick(options),
+        seconds=options.seconds,
+        rounds=options.rounds,
     )
-    with ExitStack() as stack:
-        contestants = list(_start(options, tools, directory, stack))
+    planned = options.planned()
+    for study in planned:
+        try:
+            with ExitStack() as stack:
+                stage = Stage(stack, tools, directory / study, options.core, options.load_core)
+                _study(options, study, stage, session, tell)
+        except (StartError, LoadError, PaceError, ProcError) as error:
+            if len(planned) == 1:
+                raise
+            # What the others found in many minutes is not thrown away for it.
+            session.failures.append(f"{study}: {error}")
+            tell(session.failures[-1])
+    return session
+
+
+def _study(options: Options, study: str, stage: Stage, session: Session, tell: Callable[[str], None]) -> None:
+    subjects = options.chosen(study)
+    if study == LATENCY:
+        session.latencies += latency.measure(
+            stage,
+            subjects,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            connections=options.connections,
+            tell=tell,
+        )
+    elif study == MEMORY:
+        session.memories += memory.measure(stage, subjects, tell, halt=Halt(), connections=memory.CONNECTIONS)
+    else:
+        session.results.append(_measure(options, stage, WORKLOADS[study], subjects, tell))
+
+
+def _measure(
+    options: Options, stage: Stage, workload: Workload, subjects: list[Subject], tell: Callable[[str], None]
+) -> Result:
+    """One workload. Its stage is left with all servers stopped, so that their logs are complete."""
+    result = Result(
+        workload=workload.name,
+        title=workload.title,
+        unit=workload.unit,
+        connections=workload.connections or options.connections,
+        yardstick=_yardstick(workload, subjects),
+    )
+    with stage.stack:
+        contestants = list(_start(options, stage, workload, subjects))
         for contestant in contestants:
-            tell(f"warming up {contestant.name}")
-            contestant.answered += contestant.bench.load(contestant.port, _WARM_UP).requests
+            tell(f"{workload.name}: warming up {contestant.running.name}")
+            contestant.answered += contestant.bench.load(contestant.running.port, _WARM_UP).requests
         for number in range(options.rounds):
             # Each round begins with another, so that nobody always follows the same neighbour's heat.
             first = number % len(contestants)
             for contestant in contestants[first:] + contestants[:first]:
                 sample = take(
                     contestant.bench,
-                    contestant.server,
-                    contestant.port,
+                    contestant.running.server,
+                    contestant.running.port,
                     contestant.workload,
-                    row=contestant.name,
+                    row=contestant.running.name,
                     number=number,
                     seconds=options.seconds,
                 )
                 contestant.answered += sample.requests
                 result.samples.append(sample)
-                tell(f"round {number + 1} of {options.rounds}: {sample.row} {sample.cpu_us:.1f} us/request")
-    # Now that all have stopped, their logs are complete.
+                tell(
+                    f"{workload.name}, round {number + 1} of {options.rounds}: "
+                    f"{sample.row} {sample.cpu_us:.1f} us/{contestant.workload.unit}"
+                )
     result.problems.extend(problem for contestant in contestants for problem in _unlogged(contestant))
     return result
 
 
-def _yardstick(options: Options) -> str:
+def _yardstick(workload: Workload, subjects: Sequence[Subject]) -> str:
     """The name of the yardstick's row: its own, where it is measured on W1 anyway."""
-    measured = options.workload.name == "W1" and SUBJECTS[YARDSTICK] in options.subjects
+    measured = workload.name == "W1" and SUBJECTS[YARDSTICK] in subjects
     return YARDSTICK if measured else f"{YARDSTICK} (W1)"
 
 
-def _rows(options: Options) -> Iterator[tuple[str, Subject, Workload]]:
+def _rows(workload: Workload, subjects: Sequence[Subject]) -> Iterator[tuple[str, Subject, Workload]]:
     """Name, subject and workload of each row; the yardstick is always among them."""
-    if _yardstick(options) != YARDSTICK:
-        yield _yardstick(options), SUBJECTS[YARDSTICK], WORKLOADS["W1"]
-    for subject in options.subjects:
-        yield subject.name, subject, options.workload
+    yardstick = _yardstick(workload, subjects)
+    if yardstick != YARDSTICK:
+        yield yardstick, SUBJECTS[YARDSTICK], WORKLOADS["W1"]
+    for subject in subjects:
+        yield subject.name, subject, workload
 
 
-def _start(options: Options, tools: Tools, directory: Path, stack: ExitStack) -> Iterator[_Contestant]:
-    ports = stack.enter_context(Ports())
-    key = SigningKey()
-    token = key.token()
-    on_load_core = [str(tools.taskset), "-c", str(options.load_core)]
-    home = _made(directory / "upstream")
-    upstream_port = ports.take()
-    configuration = home / "nginx.conf"
-    configuration.write_text(nginx.upstream(home, upstream_port, token), encoding="utf-8")
-    command = [*on_load_core, *nginx.command(tools, configuration)]
-    stack.enter_context(Server(command, upstream_port, home / "output"))
-    for name, subject, workload in _rows(options):
-        home = _made(directory / name.replace(" ", "-"))
-        script = home / "load.lua"
+def _start(
+    options: Options, stage: Stage, of: Workload, subjects: Sequence[Subject]
+) -> Iterator[_Contestant]:
+    token = stage.key.token()
+    upstream_port = stage.upstream(token)
+    for name, subject, workload in _rows(of, subjects):
+        running = stage.start(subject, upstream_port, name=name, workload=workload)
+        probed(running, workload, token)
+        script = running.home / "load.lua"
         script.write_text(wrk.script(workload, token), encoding="utf-8")
-        setting = Setting(home, ports.take(), ports.take(), upstream_port, key, methods=workload.refused)
-        launch = subject.launch(setting, tools)
-        command = [str(tools.taskset), "-c", str(options.core), *launch.command]
-        server = stack.enter_context(Server(command, setting.port, home / "output"))
-        for probe in probes(workload, token, policy=subject.policy):
-            if problem := check(setting.port, probe):
-                raise RunError(f"{name}: {problem}")
-        bench = Bench([*on_load_core, str(tools.wrk)], script, options.core, options.connections)
-        yield _Contestant(name, workload, bench, server, setting.port, launch.log)
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir()
-    return directory
+        bench = Bench(
+            stage.pinned([str(stage.tools.wrk)], stage.load_core),
+            script,
+            workload.path,
+            stage.core,
+            workload.connections or options.connections,
+        )
+        yield _Contestant(running, workload, bench)
 
 
 def _unlogged(contestant: _Contestant) -> Iterator[str]:
     """A log that dropped requests was not paid for: the figure of its row is too good."""
-    if contestant.log is None:
+    running = contestant.running
+    if running.log is None:
         return
     lines = 0
-    with contestant.log.open("rb") as stream:
+    with running.log.open("rb") as stream:
         while chunk := stream.read(1 << 20):
             lines += chunk.count(b"\n")
     if lines < contestant.answered:
-        yield f"{contestant.name}: {contestant.answered} requests answered, {lines} of them logged"
+        yield f"{running.name}: {contestant.answered} requests answered, {lines} of them logged"

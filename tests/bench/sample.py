@@ -1,15 +1,56 @@
 """One measurement: a load on one subject for a few seconds, and what the subject used meanwhile."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from tests.bench import proc
 from tests.bench.server import Server
-from tests.bench.workload import PATH, Workload
+from tests.bench.workload import Workload
 from tests.bench.wrk import Load, run
 
 MIB = 1 << 20
+
+T = TypeVar("T")
+
+
+class Spent(NamedTuple):
+    """What a subject used while something was asked of it.
+
+    cpu, user, system  seconds, the latter two from clock ticks and so coarser
+    rss                bytes at the end
+    share              of its core that the subject had
+    foreign            share of that core that went to others
+    steal              share of it that the hypervisor kept
+    """
+
+    cpu: float
+    user: float
+    system: float
+    rss: int
+    share: float
+    foreign: float
+    steal: float
+
+
+def watch(server: Server, core: int, ask: Callable[[], T]) -> tuple[T, Spent]:
+    """What `ask` returns, and what the server, which has `core`, used meanwhile. Raises ProcError."""
+    began, core_before, before = time.monotonic(), proc.core_time(core), proc.usage(server.pid)
+    asked = ask()
+    after, core_after, ended = proc.usage(server.pid), proc.core_time(core), time.monotonic()
+    cpu = proc.cpu_seconds(before, after)
+    span = ended - began
+    return asked, Spent(
+        cpu=cpu,
+        user=after.user - before.user,
+        system=after.system - before.system,
+        rss=after.rss,
+        share=cpu / span,
+        foreign=max(0.0, core_after.busy - core_before.busy - cpu) / span,
+        steal=(core_after.steal - core_before.steal) / span,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +99,7 @@ class Bench:
 
     wrk: list[str]
     script: Path
+    path: str
     core: int
     connections: int
 
@@ -66,7 +108,7 @@ class Bench:
         return run(
             self.wrk,
             self.script,
-            f"http://127.0.0.1:{port}{PATH}",
+            f"http://127.0.0.1:{port}{self.path}",
             seconds=seconds,
             connections=self.connections,
         )
@@ -76,25 +118,21 @@ def take(
     bench: Bench, server: Server, port: int, workload: Workload, *, row: str, number: int, seconds: int
 ) -> Sample:
     """Measures one subject. Raises LoadError or ProcError."""
-    began, core_before, before = time.monotonic(), proc.core_time(bench.core), proc.usage(server.pid)
-    load = bench.load(port, seconds)
-    after, core_after, ended = proc.usage(server.pid), proc.core_time(bench.core), time.monotonic()
-    spent = proc.cpu_seconds(before, after)
+    load, spent = watch(server, bench.core, lambda: bench.load(port, seconds))
     requests = max(load.requests, 1)
-    span = ended - began
     return Sample(
         row=row,
         round=number,
         requests=load.requests,
         rps=load.requests / load.seconds,
-        cpu_us=spent / requests * 1e6,
-        user_us=(after.user - before.user) / requests * 1e6,
-        system_us=(after.system - before.system) / requests * 1e6,
+        cpu_us=spent.cpu / requests * 1e6,
+        user_us=spent.user / requests * 1e6,
+        system_us=spent.system / requests * 1e6,
         p50_ms=load.p50_ms,
         p99_ms=load.p99_ms,
-        rss_mib=after.rss / MIB,
+        rss_mib=spent.rss / MIB,
         errors=load.errors,
         unexpected=load.requests - load.refused if workload.refused else load.refused,
-        foreign=max(0.0, core_after.busy - core_before.busy - spent) / span,
-        steal=(core_after.steal - core_before.steal) / span,
+        foreign=spent.foreign,
+        steal=spent.steal,
     )

@@ -3,14 +3,16 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench.workload import SigningKey
+from tests.bench.workload import METADATA, SigningKey
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """Where a subject lives and listens, and whom it forwards to.
 
-    methods  whether a bare subject, too, refuses methods beyond those allowed: for the workload that is refused
+    methods      whether a bare subject, too, refuses methods beyond those allowed: for the workload that is refused
+    leaf         what of the image is asked for
+    connections  how many clients and upstream connections together it must be able to hold
     """
 
     directory: Path
@@ -19,6 +21,8 @@ class Setting:
     upstream_port: int
     key: SigningKey = field(default_factory=SigningKey)
     methods: bool = False
+    leaf: str = METADATA
+    connections: int = 4096
 
     @property
     def log(self) -> Path:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from tests.bench import envoy, nginx, weir
 from tests.bench.install import Tools
 from tests.bench.setting import Setting
+from tests.bench.workload import CHAINS
 
 
 class Launch(NamedTuple):
@@ -38,9 +39,9 @@ class Subject:
     launch: Callable[[Setting, Tools], Launch]
 
 
-def _weir(policy: bool) -> Callable[[Setting, Tools], Launch]:
+def _weir(policy: bool, *, chain: int = 0) -> Callable[[Setting, Tools], Launch]:
     def launch(setting: Setting, tools: Tools) -> Launch:
-        path = setting.write("weir.yaml", weir.configuration(setting, policy=policy))
+        path = setting.write("weir.yaml", weir.configuration(setting, policy=policy, chain=chain))
         start = "from gateway.cli.main import main; main()"  # `weir`, wherever its script was installed
         command = [sys.executable, "-c", start, "run", str(path)]
         return Launch(command, setting.log if policy else None)
@@ -91,6 +92,12 @@ SUBJECTS: Final = {
             "",
             True,
             _weir(True),
+        ),
+        *(
+            Subject(
+                f"weir+{number}", f"`methods`, {number} times over", "", False, _weir(False, chain=number)
+            )
+            for number in CHAINS
         ),
     )
 }

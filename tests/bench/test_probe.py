@@ -60,8 +60,9 @@ def test_a_policy_is_probed_for_each_refusal() -> None:
     assert [probe.token == token for probe in asked] == [True, False, True, True]
 
 
-@pytest.mark.parametrize(("workload", "status"), [("W1", 200), ("W2", 200), ("W3", 405)])
-def test_a_bare_proxy_is_probed_with_the_workload_only(workload: str, status: int) -> None:
-    (own,) = probes(WORKLOADS[workload], "a.b.c", policy=False)
-    assert own.status == status
-    assert (own.body is None) is WORKLOADS[workload].refused
+@pytest.mark.parametrize(("name", "status"), [("W1", 200), ("W2", 200), ("W3", 405), ("W4-up", 200)])
+def test_a_bare_proxy_is_probed_with_the_workload_only(name: str, status: int) -> None:
+    workload = WORKLOADS[name]
+    (own,) = probes(workload, "a.b.c", policy=False)
+    assert (own.status, own.path, own.sent) == (status, workload.path, workload.body)
+    assert own.body == (None if workload.refused else workload.answer())

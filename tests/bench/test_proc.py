@@ -66,6 +66,14 @@ def test_usage_of_a_process_that_is_gone_is_an_error(tmp_path: Path) -> None:
         proc.usage(10, tmp_path)
 
 
+def test_resident_memory_is_that_of_all_descendants(tmp_path: Path) -> None:
+    _process(tmp_path, 10, {10: 1}, children="20")
+    _process(tmp_path, 20, {20: 1})
+    assert proc.resident(10, tmp_path) == 2 * 2048 * 1024
+    with pytest.raises(ProcError, match="process 30 cannot be read"):
+        proc.resident(30, tmp_path)
+
+
 def test_usage_of_this_process_grows() -> None:
     before = proc.usage(os.getpid())
     while not proc.cpu_seconds(before, after := proc.usage(os.getpid())):

@@ -1,19 +1,21 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from tests.bench import latency, memory
 from tests.bench.install import Tools
-from tests.bench.run import Options, RunError, needs, run
-from tests.bench.subject import SUBJECTS
-from tests.bench.workload import WORKLOADS
+from tests.bench.memory import MemorySample
+from tests.bench.run import STUDIES, Options, RunError, needs, run
+from tests.bench.server import StartError
 
 _NOTHING = Tools(None, None, None, None)
 _ALL = Tools(Path("/nginx"), Path("/wrk"), Path("/taskset"), Path("/envoy"))
 _OPTIONS = Options(
-    workload=WORKLOADS["W1"],
-    subjects=list(SUBJECTS.values()),
+    studies=["W1"],
+    subjects=None,
     seconds=1,
     rounds=1,
     connections=1,
@@ -24,12 +26,55 @@ _OPTIONS = Options(
 
 def test_envoy_is_needed_only_where_it_is_measured() -> None:
     assert needs(_OPTIONS) == {"nginx", "wrk", "taskset", "envoy"}
-    assert needs(replace(_OPTIONS, subjects=[SUBJECTS["weir"]])) == {"nginx", "wrk", "taskset"}
+    assert needs(replace(_OPTIONS, subjects=["weir"])) == {"nginx", "wrk", "taskset"}
+
+
+def test_a_study_has_subjects_of_its_own() -> None:
+    options = replace(_OPTIONS, studies=STUDIES)
+    assert options.planned() == list(STUDIES)
+    assert [subject.name for subject in options.chosen("W4-up")] == ["nginx", "envoy", "weir"]
+    assert [subject.name for subject in options.chosen("filters")] == ["weir", "weir+1", "weir+8", "weir+30"]
+    assert [subject.name for subject in options.chosen("memory")] == ["nginx", "envoy", "weir"]
+    assert [len(options.chosen(study)) for study in ("W1", "W3", "latency")] == [7, 7, 7]
+    assert not {"nginx", "envoy", "weir"} & {subject.name for subject in options.chosen("W1v")}
+
+
+def test_studies_without_any_of_the_subjects_are_left_out(tmp_path: Path) -> None:
+    options = replace(_OPTIONS, studies=STUDIES, subjects=["weir+policy"])
+    assert options.planned() == ["W1", "W1v", "W2", "W3", "latency"]
+    with pytest.raises(RunError, match="W4-up, memory: none of these subjects is measured there"):
+        run(replace(options, studies=["W4-up", "memory"]), _ALL, tmp_path, print)
 
 
 def test_says_what_is_not_installed(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not installed: envoy, nginx, taskset, wrk"):
         run(_OPTIONS, _NOTHING, tmp_path, print)
+
+
+def _broken(*arguments: object, **options: object) -> NoReturn:
+    raise StartError("it does not listen")
+
+
+def test_a_study_that_breaks_off_takes_no_other_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = MemorySample("weir", "stalled client", before=0, after=1, amount=1)
+    monkeypatch.setattr(latency, "measure", _broken)
+    monkeypatch.setattr(memory, "measure", lambda *arguments, **options: [sample])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    session = run(replace(_OPTIONS, studies=["latency", "memory"]), _ALL, tmp_path, print)
+    assert session.memories == [sample]
+    assert session.problems() == ["latency: it does not listen"]
+    assert not session.passed()
+
+
+def test_a_run_of_one_study_that_breaks_off_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "measure", _broken)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    with pytest.raises(StartError, match="it does not listen"):
+        run(replace(_OPTIONS, studies=["latency"]), _ALL, tmp_path, print)
 
 
 @pytest.mark.parametrize("cores", [(0, 0), (0, 1_000_000)])

@@ -1,6 +1,10 @@
+import socket
+import sys
 from dataclasses import replace
+from pathlib import Path
 
-from tests.bench.sample import Sample
+from tests.bench.sample import Sample, watch
+from tests.bench.server import Ports, Server
 
 GOOD = Sample(
     row="weir",
@@ -31,3 +35,32 @@ def test_every_kind_of_failure_is_named_with_row_and_round() -> None:
         "weir, round 2: 3 errors of connection",
         "weir, round 2: 7 answers with an unexpected status",
     ]
+
+
+_BUSY = """\
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    client = listener.accept()[0]
+    if client.recv(1):
+        sum(range(2_000_000))
+        client.sendall(b"x")
+    client.close()
+"""
+
+
+def test_a_server_is_watched_while_something_is_asked_of_it(tmp_path: Path) -> None:
+    with Ports() as ports:
+        port = ports.take()
+
+        def ask() -> bytes:
+            with socket.create_connection(("127.0.0.1", port), 10.0) as client:
+                client.sendall(b"x")
+                return client.recv(1)
+
+        with Server([sys.executable, "-c", _BUSY, str(port)], port, tmp_path / "output") as server:
+            answer, spent = watch(server, 0, ask)
+    assert answer == b"x"
+    assert spent.cpu > 0.001
+    assert 0 < spent.share <= 1.1
+    assert spent.rss > 1 << 20

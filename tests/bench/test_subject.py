@@ -45,6 +45,25 @@ def test_weir_takes_its_configuration(
     assert (route.methods is not None) is methods
 
 
+@pytest.mark.parametrize("number", [1, 30])
+def test_a_chain_has_that_many_filters_that_let_everything_pass(tmp_path: Path, number: int) -> None:
+    text = weir.configuration(_setting(tmp_path), policy=False, chain=number)
+    registry = Registry()
+    loaded = loads(text, "weir.yaml", registry=registry)
+    build_plan(loaded, registry, state=StateStore(), hash_key=b"0" * 32)
+    (route,) = loaded.configuration.routes
+    assert [entry.type for entry in route.filters] == ["methods"] * number
+    assert loaded.configuration.log.path is None
+
+
+def test_weir_routes_what_the_workload_asks_for(tmp_path: Path) -> None:
+    setting = Setting(tmp_path, 5001, 5002, 5003, leaf="file")
+    (route,) = loads(
+        weir.configuration(setting, policy=False), "weir.yaml", registry=Registry()
+    ).configuration.routes
+    assert route.path == "/v2/{project_id}/images/{image_id}/file"
+
+
 def _manager(text: str) -> dict[str, Any]:
     (listener,) = json.loads(text)["static_resources"]["listeners"]
     manager: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
@@ -92,6 +111,19 @@ def test_bare_nginx_only_passes(tmp_path: Path, methods: bool) -> None:
     assert "limit_req" not in text
     assert "access_log off;" in text
     assert ("return 405" in text) is methods
+
+
+def test_nginx_passes_bodies_on_and_holds_as_many_connections_as_it_is_told(tmp_path: Path) -> None:
+    text = nginx.configuration(Setting(tmp_path, 5001, 5002, 5003, connections=11_000), policy=False)
+    for part in ("proxy_request_buffering off;", "proxy_max_temp_file_size 0;", "worker_connections 11000;"):
+        assert part in text
+
+
+def test_the_upstream_answers_an_upload_with_what_it_received(tmp_path: Path) -> None:
+    text = nginx.upstream(tmp_path, 5003, "a.b.c")
+    assert "location ~ /file$ { if ($request_method = PUT) { rewrite ^ /upload last; }" in text
+    assert "client_body_buffer_size 1048576;" in text
+    assert (tmp_path / "image").stat().st_size == 10 << 20
 
 
 def test_the_upstream_judges_the_token_for_nginx(tmp_path: Path) -> None:

@@ -50,6 +50,13 @@ def test_the_script_of_a_get_has_no_body() -> None:
     assert "wrk.body" not in script(WORKLOADS["W1"], "token")
 
 
+def test_a_field_that_varies_does_so_in_every_request() -> None:
+    text = script(WORKLOADS["W1v"], "a.b.c")
+    assert 'wrk.headers["X-Openstack-Request-Id"] = "@"' in text
+    assert "number = number + 1" in text
+    assert "function request()" not in script(WORKLOADS["W1"], "a.b.c")
+
+
 @pytest.mark.parametrize("token", ["a\nwrk.method = 'PUT'", "\u00e9"])
 def test_refuses_what_is_not_a_string_of_both_lua_and_json(token: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):

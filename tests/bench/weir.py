@@ -8,11 +8,14 @@ from tests.bench.setting import Setting
 from tests.bench.workload import ALLOWED, AUDIENCE, BODY_MAX, ISSUER
 
 
-def configuration(setting: Setting, *, policy: bool) -> str:
-    """The YAML of a Weir: bare, or with the whole policy, a record of every request and metrics to scrape."""
+def configuration(setting: Setting, *, policy: bool, chain: int = 0) -> str:
+    """The YAML of a Weir: bare, or with the whole policy, a record of every request and metrics to scrape.
+
+    `chain` is how many filters that let everything pass a bare one is given.
+    """
     route: dict[str, Any] = {
-        "name": "image-metadata",
-        "path": "/v2/{project_id}/images/{image_id}/metadata",
+        "name": f"image-{setting.leaf}",
+        "path": f"/v2/{{project_id}}/images/{{image_id}}/{setting.leaf}",
         "upstream": "compute",
     }
     document: dict[str, Any] = {
@@ -30,6 +33,8 @@ def configuration(setting: Setting, *, policy: bool) -> str:
             {"uuid": {"params": ["image_id"]}},
             {"body_size": {"max": BODY_MAX}},
         ]
+    elif chain:
+        route["filters"] = [{"methods": {"allow": list(ALLOWED)}} for _ in range(chain)]
     elif setting.methods:
         route["methods"] = list(ALLOWED)
     return yaml.safe_dump(document, sort_keys=False)

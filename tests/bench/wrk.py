@@ -34,6 +34,24 @@ end
 """
 
 
+# The request is put together once and cut where the value stands. A number that only grows is never sent twice, and
+# the second of the start tells one load from the next.
+_VARYING: Final = """\
+local before, after, start, number
+function init(arguments)
+  wrk.headers[{name}] = "@"
+  local whole = wrk.format()
+  local place = whole:find(": @", 1, true)
+  before, after = whole:sub(1, place + 1), whole:sub(place + 3)
+  start, number = os.time(), 0
+end
+function request()
+  number = number + 1
+  return before .. string.format("req-%08x-0000-4000-8000-%012x", start, number) .. after
+end
+"""
+
+
 class LoadError(Exception):
     """wrk did not run to its end, or its report cannot be read."""
 
@@ -60,7 +78,8 @@ def script(workload: Workload, token: str) -> str:
     lines += [f"wrk.headers[{_quoted(name)}] = {_quoted(value)}" for name, value in headers.items()]
     if workload.body:
         lines.append(f"wrk.body = {_quoted(workload.body.decode('ascii'))}")
-    return "\n".join(lines) + "\n" + _DONE
+    varying = _VARYING.format(name=_quoted(workload.varying)) if workload.varying else ""
+    return "\n".join(lines) + "\n" + varying + _DONE
 
 
 def parse(output: str) -> Load:

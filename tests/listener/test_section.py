@@ -54,6 +54,7 @@ def written(*lines: RawField) -> bytes:
             b"GET\t/a HTTP/1.1",
             b"GET //a HTTP/1.1",
             b"GET /a\x7f HTTP/1.1",
+            b"GET /a?\xe4 HTTP/1.1",
         ),
     ],
 )

@@ -85,3 +85,23 @@ async def test_a_section_that_came_before_does_not_vouch_for_the_line_before_it(
         answer = await client.ask(get("/a").replace(b"HTTP/1.1", b"HTTP/1.0"))
         assert (answer.status, answer.closes) == (200, True)
     assert len(upstream.requests) == 5
+
+
+async def test_an_empty_line_before_a_request_makes_no_section_of_its_line() -> None:
+    """What was taken for a section would let a second request line pass as a field."""
+    async with Upstream(echo) as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        for _ in range(3):
+            assert (await client.ask(b"\r\n" + get("/a"), "GET")).status == 200
+        assert (await client.ask(b"GET /smuggled HTTP/1.1\r\n" + get("/a"))).status == 400
+    assert [request.target for request in upstream.requests] == [b"/a"] * 3
+
+
+async def test_a_client_that_ends_inside_a_pipelined_request_is_let_go() -> None:
+    async with Upstream(echo) as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        await client.send(get("/a") + get("/b", "Content-Length: 9", method="POST") + b"only")
+        client.half_close()
+        assert (await client.answer("GET")).status == 200
+        await client.ended()
+    assert [request.target for request in upstream.requests] == [b"/a"]
