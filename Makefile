@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint types unit bench bench-report bench-setup reference clean
+.PHONY: run test lint types unit bench bench-report bench-setup smuggle reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
@@ -29,6 +29,10 @@ bench: bench-setup
 
 bench-report: bench-setup
 	$(BIN)/python -m tests.bench --workload all --report docs/bench.md $(BENCH)
+
+# Options: make smuggle SMUGGLE="--seed 7 --minutes 60"
+smuggle: $(VENV)/.dev
+	$(BIN)/python -m tests.smuggling $(SMUGGLE)
 
 reference: $(VENV)/.dev
 	$(BIN)/weir reference > config/REFERENCE.md
