@@ -136,8 +136,8 @@ def open_exchange(
 
 
 def _no_path(raw_target: bytes, authority: str) -> bool:
-    """Whether an absolute form ends with its authority; to OPTIONS that means the server as a whole (RFC 9112 3.2.4)."""
-    return raw_target.endswith(b"//" + authority.encode("latin-1"))
+    """Whether an absolute form has an authority alone; to OPTIONS that means the server as a whole (RFC 9112 3.2.4)."""
+    return raw_target.partition(b"//")[2] == authority.encode("latin-1")
 
 
 _HOST_INVALID: Final = Problem(400, "host_invalid", "The Host field is not one valid host.")

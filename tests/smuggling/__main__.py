@@ -38,20 +38,21 @@ async def play(seed: int, seconds: float, first: int) -> bool:
         cases = list(islice(seeded(seed, begin), PORTION))
         numbers = {case: begin + index for index, case in enumerate(cases)}
         setting = SETTINGS[portion % len(SETTINGS)]
-        right = await _portion(cases, setting, f"seed {seed}", numbers) and right
+        name = f"seed {seed}, from case {begin}"
+        right = await _portion(cases, setting, name, numbers) and right
     return right
 
 
 async def _portion(cases: Sequence[Case], setting: Setting, name: str, numbers: dict[Case, int]) -> bool:
     tally = await run(cases, setting)
-    span = f"{min(numbers.values())}-{max(numbers.values())}: " if numbers else ""
     print(
-        f"{name}: {span}{tally.played} cases, {tally.forwarded} requests forwarded, "
+        f"{name}: {tally.played} cases, {tally.forwarded} requests forwarded, "
         f"{len(tally.failures)} failures, {_told(setting)}",
         flush=True,
     )
     for index, failure in enumerate(tally.failures):
-        _print(failure, f"{name}, case {numbers[failure.case]}" if failure.case in numbers else name)
+        number = numbers.get(failure.case)
+        _print(failure, name if number is None else f"{name}: case {number}")
         if index < _SHORTENED:
             _print(await shortest(failure), "the same, shorter")
     return not tally.failures

@@ -585,6 +585,8 @@ TARGET: Final[tuple[bytes, ...]] = (
     b"http://127.1/a",
     b"http://api.test/../a",
     b"http://api.test//a",
+    b"http://api.test//api.test",
+    b"http://api.test?b//api.test",
     b"http://api.test/a#b",
     b"http://api.test#b",
     b"http://user@api.test/a",

@@ -27,6 +27,6 @@ def test_the_exit_status_says_whether_a_case_failed(
     monkeypatch.setattr("structlog.configure", lambda **_: None)
     assert command.main(["--seed", "4", "--first", "100", "--minutes", "0.1"]) == (1 if fails else 0)
     said = capsys.readouterr().out
-    assert "seed 4: 100-2099: 2000 cases, 1000 requests forwarded, 0 failures, plain" in said
-    assert ("seed 4, case 4117: a reason" in said) is fails
+    assert "seed 4, from case 100: 2000 cases, 1000 requests forwarded, 0 failures, plain" in said
+    assert (": case 4117: a reason" in said) is fails
     assert ("b'GET\\x00'\n  cut at (1,)\n  collect, patient" in said) is fails
