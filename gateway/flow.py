@@ -115,7 +115,7 @@ class Flow:
 
 
 def _reason(step: Step) -> str:
-    return step.reason or (step.note[0].reason if step.note else "passed")
+    return str(step.reason or (step.note[0].reason if step.note else "passed"))
 
 
 class Flows:
@@ -141,7 +141,7 @@ class Flows:
             said = kinds
         else:
             said = (kinds, *map(_REASON_AND_RULE, layout.notes(trail)))
-        key = (
+        key: tuple[Any, ...] = (
             record.plan,
             exchange.route,
             exchange.method,
@@ -153,7 +153,11 @@ class Flows:
             said,
             *map(_attempt, record.attempts),
         )
-        flow = self._flows.get(key)
+        try:
+            flow = self._flows.get(key)
+        except TypeError:  # a plugin's rule or reason that cannot be a key must cost no exchange its end
+            key = (repr(key),)
+            flow = self._flows.get(key)
         if flow is None:
             if len(self._flows) >= MAX_FLOWS:
                 self._on_full()

@@ -88,3 +88,11 @@ def test_a_layout_tells_where_the_notes_are() -> None:
 
 def test_a_trail_with_steps_has_no_layout() -> None:
     assert Flows().of(record(steps=[step("methods")])).layout is None
+
+
+def test_a_rule_that_cannot_be_a_key_costs_no_record() -> None:
+    odd: Any = ["limits", 0]
+    flows = Flows()
+    one, two = (passed(1, Note("rate_counted", odd, {}), 2) for _ in range(2))
+    assert flows.of(one) is flows.of(two)
+    assert flows.of(one) is not flows.of(passed(1, noted("rate_counted"), 2))

@@ -169,8 +169,8 @@ class Fields:
         return self._wire
 
     def appended_to(self, lines: "list[RawField] | tuple[RawField, ...]") -> "Fields | None":
-        """The block that is all that was done to Fields over just these `lines`; None when it was more, or less."""
-        return self._appended if self._lines is lines else None
+        """The block that was appended to just these `lines`, empty when nothing was; None when more was done to them."""
+        return (self._appended or _NOTHING) if self._lines is lines else None
 
     def drop(self, names: AbstractSet[bytes]) -> None:
         """Removes every line whose lower-case name is among `names`."""
@@ -211,6 +211,9 @@ class Fields:
     def __repr__(self) -> str:
         # Values may be credentials: a repr that ends in a log shows names only.
         return f"Fields({[name.decode('latin-1') for name, _ in self.raw]})"
+
+
+_NOTHING = Fields()
 
 
 def _with_repeats(lines: Iterable[RawField]) -> dict[bytes, bytes | list[bytes]]:

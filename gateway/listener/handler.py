@@ -445,11 +445,6 @@ class Handler:
                     block.wire(),
                     self._request_id.encode("ascii"),
                 )
-            if fields.raw is section.fields.raw:
-                return line, b"%bX-Openstack-Request-Id: %b\r\n\r\n" % (
-                    crossing,
-                    self._request_id.encode("ascii"),
-                )
         index = fields.index()
         drop: AbstractSet[bytes] = plan.request_drop
         kept: list[bytes] = []
@@ -585,14 +580,6 @@ class Handler:
             self._record.upstream_request_id = fields.get(b"x-compute-request-id") or fields.get(
                 b"x-openstack-request-id"
             )
-        if (
-            connection.complete
-            and not run.sees_answers
-            and b"content-length" in index
-            and connection.status not in BODILESS
-        ):
-            self._relay_whole(connection, fields)
-            return
         body = AnswerBody(self, None)
         if connection.complete:
             body.complete = data = connection.take()
@@ -608,7 +595,7 @@ class Handler:
             self._send_upstream(response)
 
     def _relay_plain(self, connection: UpstreamConnection) -> None:
-        """As `_relay_whole`, for an answer whose header section travels as the bytes that it came in."""
+        """The answer is whole and plain, and no filter looks at it: its section travels as the bytes that it came in."""
         unread = self.payload is not EMPTY_PAYLOAD and self.receiving
         if unread or self._listener.draining:
             self._close = True
@@ -644,22 +631,6 @@ class Handler:
             b"%b%b%b\r\n\r\n%b" % (wire.status_line(status, connection.phrase), section, ours, data)
         )
         self._finish(linger=unread and not self._expects)
-
-    def _relay_whole(self, connection: UpstreamConnection, fields: Fields) -> None:
-        """The answer is whole, of a length that its head says, and no filter looks at it: on with it as it is."""
-        if self.receiving or self._listener.draining:
-            self._close = True
-        data = connection.take()
-        head = self._response_head(connection.status, connection.phrase, fields)
-        self._outward_begun = self._sent_head = True
-        self._record.status = connection.status
-        self._record.bytes_out = len(data)
-        if len(data) <= ONE_WRITE:
-            self._connection.write(head + data)
-        else:
-            self._connection.write(head)
-            self._connection.write(data)
-        self._finish(linger=self.receiving and not self._expects)
 
     async def collect_answer(self, limit: int) -> bytes:
         """The whole body of the upstream's answer for a filter that asks; what it has read stays to be sent."""
