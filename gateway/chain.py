@@ -184,8 +184,10 @@ class Run:
 
     def _elapsed(self) -> float:
         """Seconds since the last instant in the trail."""
-        trail = self._exchange.trail
-        return (perf_counter_ns() - next(item for item in reversed(trail) if type(item) is int)) * 1e-9
+        for item in reversed(self._exchange.trail):
+            if type(item) is int:
+                return (perf_counter_ns() - item) * 1e-9
+        return 0.0
 
     async def _wait(self, place: int, pending: Awaitable[Verdict], wrappers: tuple[Wrapper, ...]) -> Verdict:
         entry = self._chain.entries[place]
@@ -387,6 +389,7 @@ class Run:
         phase: str,
         place: int | None,
     ) -> None:
+        overlay.follow()
         before = perf_counter_ns()
         verdict: Verdict
         try:
@@ -446,8 +449,10 @@ class Run:
             except (TimeoutError, _TooLate):
                 return
             elapsed = (perf_counter_ns() - before) * 1e-9
-            slot = next(place for place, item in enumerate(trail) if item is undecided)
-            trail[slot] = self._shadow_step(entry, verdict, elapsed, overlay, phase, place)
+            for slot, item in enumerate(trail):
+                if item is undecided:
+                    trail[slot] = self._shadow_step(entry, verdict, elapsed, overlay, phase, place)
+                    return
 
         if self._shadow_tasks is None:
             self._shadow_tasks = []

@@ -12,7 +12,22 @@ from typing import Any, Final, NamedTuple
 from gateway.api.exchange import Note
 from gateway.record import Attempt, Record, Step
 
-BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+BUCKETS: Final[tuple[float, ...]] = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+    2.5,
+    5.0,
+    7.5,
+    10.0,
+)
 """Upper bounds in seconds, as the OpenTelemetry conventions advise for http.server.request.duration."""
 
 # A cell counts exchanges: one place per bucket and one beyond the last, then the sum of their seconds and the bytes

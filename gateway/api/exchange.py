@@ -134,12 +134,7 @@ class ShadowExchange(Exchange):
     `body` is what the shadow filters see of the request's body; the chain gives a tap.
     """
 
-    _own_principal: Principal | None = None
-    _own_response: Response | None = None
-    _principal_set = False
-
     def __init__(self, base: Exchange, body: Body) -> None:
-        self._base = base
         super().__init__(
             method=base.method,
             target=base.target,
@@ -156,20 +151,10 @@ class ShadowExchange(Exchange):
             route=base.route,
             params=base.params,
         )
+        self._base = base
+        self._followed: Principal | None = None
 
-    @property
-    def principal(self) -> Principal | None:
-        return self._own_principal if self._principal_set else self._base.principal
-
-    @principal.setter
-    def principal(self, principal: Principal | None) -> None:
-        self._principal_set = True
-        self._own_principal = principal
-
-    @property
-    def response(self) -> Response | None:
-        return self._own_response
-
-    @response.setter
-    def response(self, response: Response | None) -> None:
-        self._own_response = response
+    def follow(self) -> None:
+        """Takes the principal over from the exchange, unless a shadow filter has found another."""
+        if self.principal is self._followed:
+            self.principal = self._followed = self._base.principal

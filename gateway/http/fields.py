@@ -29,7 +29,6 @@ class _Folded(dict[bytes | str, bytes]):
 
 
 folded = _Folded()
-_bare = object.__new__
 
 
 class Fields:
@@ -58,12 +57,11 @@ class Fields:
 
     def copy(self) -> "Fields":
         """Fields that begin as these are, and share what was worked out of them until they are edited."""
-        fields: Fields = _bare(Fields)
-        fields._lines = lines = self._lines if self._appended is None else self.raw
+        lines = self._lines if self._appended is None else self.raw
         if isinstance(lines, list):
-            fields._lines = self._lines = tuple(lines)
+            self._lines = lines = tuple(lines)
+        fields = Fields(lines)
         fields._index = self._index or self.index()
-        fields._appended = fields._wire = None
         return fields
 
     def index(self) -> dict[bytes, bytes | list[bytes]]:

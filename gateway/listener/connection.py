@@ -23,8 +23,8 @@ from gateway.listener.parser import (
     EMPTY_PAYLOAD,
     VERSION_UNSUPPORTED,
     Head,
-    HttpRequestParser,
     ParseError,
+    Parser,
     StreamReader,
     classify,
     head_of,
@@ -44,8 +44,8 @@ LINGER_BYTES: Final = 1024 * 1024
 Queued = tuple[Head, StreamReader] | Problem
 
 
-class Connection(asyncio.Protocol):
-    """The server side of one connection. `handler` is the exchange in progress, if any."""
+class Connection:
+    """The server side of one connection, what asyncio calls a protocol. `handler` is the exchange in progress, if any."""
 
     __slots__ = (
         "_advancing",
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._last_section = 0  # hash of the section that came last
         self.section: bytes | None = None  # of the request in progress, when it is that one again
 
-    def _new_parser(self) -> HttpRequestParser:
+    def _new_parser(self) -> Parser:
         limits = self.listener.plan.configuration.limits
         return make_parser(
             self,

@@ -29,7 +29,7 @@ from gateway.plan import PlannedRoute
 from gateway.record import Received, Record
 from gateway.task import spawn
 from gateway.upstream.connection import UpstreamConnection
-from gateway.upstream.leg import Leg
+from gateway.upstream.leg import Leg, LegOwner
 from gateway.wheel import FAR
 
 if TYPE_CHECKING:
@@ -98,14 +98,13 @@ class AnswerBody(Body):
         return self.complete
 
 
-class Handler:
+class Handler(LegOwner):
     """One exchange on one connection. Ends with `_finish`, whatever happens, exactly once."""
 
     # What most exchanges leave as it is belongs to the class: an exchange begins with a few stores.
     _head: Head | None = None
     _section: Section | None = None
     _method = ""
-    _version: tuple[int, int] = HTTP_11
     _exchange: Exchange | None = None
     _planned: PlannedRoute | None = None
     _run: Run | None = None
@@ -123,12 +122,7 @@ class Handler:
     _chunked_out = False
     _upstream_body: Body | None = None
     _done = False
-    _total_at = FAR
-    _continue_at = FAR
-    _collect_until = FAR
     _last_body_at = 0.0
-    _write_blocked_at = FAR
-    payload: StreamReader = EMPTY_PAYLOAD
 
     def __init__(self, connection: "Connection", clock: Instant) -> None:
         self._connection = connection
@@ -138,6 +132,9 @@ class Handler:
         self._clock = clock
         self._request_id = listener.request_ids.next()
         self._record = Record()
+        self._version: tuple[int, int] = HTTP_11
+        self.payload: StreamReader = EMPTY_PAYLOAD
+        self._total_at = self._continue_at = self._collect_until = self._write_blocked_at = FAR
 
     # ---- the head
 

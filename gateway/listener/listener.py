@@ -3,7 +3,7 @@
 import asyncio
 import errno
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.chain import Reporter
 from gateway.config.model import Address
@@ -56,7 +56,7 @@ class Listener:
         try:
             for address in addresses:
                 server = await self.loop.create_server(
-                    lambda: Connection(self), address.host, address.port, backlog=BACKLOG
+                    self._connection, address.host, address.port, backlog=BACKLOG
                 )
                 self._servers.append(server)
                 port = server.sockets[0].getsockname()[1]
@@ -65,6 +65,9 @@ class Listener:
             self.stop_accepting()
             raise OSError(error.errno, f"cannot listen on {address}: {why(error)}") from error
         return bound
+
+    def _connection(self) -> Any:
+        return Connection(self)
 
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)

@@ -7,14 +7,15 @@ read in its source and is pinned by the wire tests, so another minor version is 
 
 import asyncio
 import re
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import aiohttp
 from aiohttp import http_exceptions
-from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy, RawRequestMessage
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from gateway.http.fields import Fields
+from gateway.http.fields import Fields, RawField
 from gateway.http.framing import Problem
 
 MINIMUM: Final = (3, 14, 4)
@@ -60,7 +61,26 @@ class Head(NamedTuple):
     closes: bool
 
 
-def head_of(message: RawRequestMessage) -> Head:
+class Message(Protocol):
+    """The parser's own form of a request, as far as it is used."""
+
+    method: str
+    path: str
+    version: tuple[int, int]
+    raw_headers: tuple[RawField, ...]
+    should_close: bool
+    upgrade: bool
+    chunked: bool
+
+
+class Parser(Protocol):
+    """What is used of aiohttp's parser."""
+
+    def feed_data(self, data: bytes) -> tuple[Sequence[tuple[Message, StreamReader]], bool, bytes]:
+        """The requests that begin in `data`, whether the last asks for an upgrade, and what is left behind it."""
+
+
+def head_of(message: Message) -> Head:
     """The parser's message in our terms: the target as the bytes that it was, the fields as they came."""
     return Head(
         message.method,
@@ -84,9 +104,9 @@ def make_parser(
     target_length: int,
     field_size: int,
     header_count: int,
-) -> HttpRequestParser:
+) -> Parser:
     """A parser for one connection; sizes in bytes."""
-    return HttpRequestParser(
+    parser: Any = HttpRequestParser(
         protocol,  # type: ignore[arg-type] # of BaseProtocol it uses the two methods of FlowControl
         loop,
         buffer,
@@ -96,6 +116,7 @@ def make_parser(
         payload_exception=PayloadError,
         auto_decompress=False,
     )
+    return cast(Parser, parser)
 
 
 VERSION_UNSUPPORTED: Final = Problem(
@@ -146,8 +167,8 @@ __all__ = [
     "EMPTY_PAYLOAD",
     "VERSION_UNSUPPORTED",
     "Head",
-    "HttpRequestParser",
     "ParseError",
+    "Parser",
     "PayloadError",
     "StreamReader",
     "UnsupportedAiohttp",

@@ -6,7 +6,7 @@ the connection that brought it is never used again (RFC 9112 sections 6.3 and 9.
 
 import asyncio
 import re
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, cast
 
 import httptools
 
@@ -28,15 +28,18 @@ class Interim(NamedTuple):
     fields: Fields
 
 
-class Owner(Protocol):
+class Owner:
     """Who sent the request: told once for each segment of the answer, and when the socket takes more."""
 
-    def on_progress(self) -> None: ...
-    def on_writable(self) -> None: ...
+    def on_progress(self) -> None:
+        raise NotImplementedError
+
+    def on_writable(self) -> None:
+        raise NotImplementedError
 
 
-class UpstreamConnection(asyncio.Protocol):
-    """One connection, one request at a time.
+class UpstreamConnection:
+    """One connection, one request at a time; what asyncio calls a protocol.
 
     After `begin` the owner is told of progress and reads: `interim`, then `head_done` with `status`,
     `phrase` and `fields`, then `take()` for the body until `complete`. `error` is a reason code that ends

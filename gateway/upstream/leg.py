@@ -7,12 +7,12 @@ idempotent (RFC 9110 section 9.2.2), and no byte of a streamed body has been use
 
 import asyncio
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.http import message as wire
 from gateway.record import Attempt
 from gateway.task import spawn
-from gateway.upstream.connection import UpstreamConnection
+from gateway.upstream.connection import Owner, UpstreamConnection
 from gateway.upstream.pool import Pool
 from gateway.wheel import FAR
 
@@ -22,29 +22,31 @@ IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 _attempt = tuple.__new__  # an Attempt in a third of the time that its constructor takes
 
 
-class LegOwner(Protocol):
+class LegOwner:
     """The exchange that a leg serves."""
 
     def on_leg_ready(self) -> None:
         """A connection stands and the head has been sent: the body may follow."""
+        raise NotImplementedError
 
     def on_leg_progress(self) -> None:
         """A segment of the answer has arrived: see `leg.connection`."""
+        raise NotImplementedError
 
     def on_leg_writable(self) -> None:
         """The connection takes body bytes again."""
+        raise NotImplementedError
 
     def on_leg_failure(self, reason: str) -> None:
         """The exchange with the upstream is over; `reason` is a reason code."""
+        raise NotImplementedError
 
 
-class Leg:
+class Leg(Owner):
     """Sends one request to a pool and hands its answer to `owner`."""
 
     # Most of these keep their first value in most exchanges, so they are the class's.
     _task: asyncio.Task[None] | None = None
-    _sent_at = FAR
-    _progress_at = FAR
     _first_byte_at: float | None = None
     _connect_seconds: float | None = None
     _reused = False
@@ -57,6 +59,7 @@ class Leg:
         self._owner = owner
         self._loop = loop
         self.attempts: list[Attempt] = []
+        self._sent_at = self._progress_at = FAR
 
     def start(
         self, line: bytes, rest: bytes, *, host: bytes | None, method: str, whole: bool, chunked: bool

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 from gateway.config.model import Endpoint as Address
 from gateway.config.model import Upstream
@@ -62,10 +62,10 @@ class Pool:
 
     async def connect(self, endpoint: Endpoint) -> UpstreamConnection:
         """A new connection. Raises OSError, or TimeoutError after `timeouts.connect` seconds."""
+        connection = UpstreamConnection()
+        protocol: Any = connection
         async with asyncio.timeout(self.timeouts.connect):
-            _, connection = await self._loop.create_connection(
-                UpstreamConnection, endpoint.host, endpoint.port
-            )
+            await self._loop.create_connection(lambda: protocol, endpoint.host, endpoint.port)
         sock = connection.transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

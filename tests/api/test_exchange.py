@@ -26,8 +26,10 @@ def test_an_overlay_reads_through_until_it_is_edited() -> None:
     base = exchange(headers={"X-One": "1"})
     shadow = ShadowExchange(base, Body())
     base.principal = Principal(user_id="real")
+    shadow.follow()
     assert shadow.principal == base.principal
     shadow.principal = None
+    shadow.follow()
     assert shadow.principal is None
     assert base.principal is not None
     shadow.request.headers.set("X-One", "2")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.upstream import connection as upstream
 from gateway.upstream.connection import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, UpstreamConnection
 from tests.support.transport import FakeTransport
 
@@ -17,7 +18,7 @@ EMPTY = b"HTTP/1.1 204 No Content\r\nX-Foo: a\r\n\r\n"
 HEAD_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 870\r\n\r\n"
 
 
-class Owner:
+class Owner(upstream.Owner):
     def __init__(self) -> None:
         self.progress = 0
         self.writable = 0

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config.model import Upstream as Options
 from gateway.upstream.connection import UpstreamConnection
-from gateway.upstream.leg import IDEMPOTENT, Leg
+from gateway.upstream.leg import IDEMPOTENT, Leg, LegOwner
 from gateway.upstream.pool import Endpoint, Pool
 from tests.support.deadline import until
 from tests.support.transport import FakeTransport
@@ -15,7 +15,7 @@ from tests.support.transport import FakeTransport
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
-class Owner:
+class Owner(LegOwner):
     def __init__(self) -> None:
         self.events: list[str] = []
 

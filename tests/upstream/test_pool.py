@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.config.model import Upstream as Options
+from gateway.upstream import connection as upstream
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.pool import Pool
 from tests.support.transport import FakeTransport
@@ -13,7 +14,7 @@ from tests.support.upstream import Upstream, closed_port
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
-class Owner:
+class Owner(upstream.Owner):
     def on_progress(self) -> None: ...
     def on_writable(self) -> None: ...
 
