@@ -184,10 +184,11 @@ class Run:
 
     def _elapsed(self) -> float:
         """Seconds since the last instant in the trail."""
-        for item in reversed(self._exchange.trail):
-            if type(item) is int:
-                return (perf_counter_ns() - item) * 1e-9
-        return 0.0
+        trail = self._exchange.trail
+        last = len(trail) - 1
+        while type(trail[last]) is not int:
+            last -= 1
+        return float((perf_counter_ns() - trail[last]) * 1e-9)
 
     async def _wait(self, place: int, pending: Awaitable[Verdict], wrappers: tuple[Wrapper, ...]) -> Verdict:
         entry = self._chain.entries[place]

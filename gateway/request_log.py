@@ -130,8 +130,10 @@ class _Plan(NamedTuple):
     wall: float
 
 
-class _PlanLine(bytes):
+class _PlanLine(NamedTuple):
     """A line that every new file begins with from now on."""
+
+    text: bytes
 
 
 class RequestLog:
@@ -171,14 +173,14 @@ class RequestLog:
         self._clock = clock
         self._batch = max(1, min(_BATCH, max_size // 4)) if max_size else _BATCH
         self._queue: deque[tuple[int, Record] | _Plan] = deque()
-        self._made: deque[bytes] = deque()
+        self._made: deque[bytes | _PlanLine] = deque()
         self._making = threading.Lock()
         self._sequence = 0
         self._off = path is None
         self._awake = False
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._writer: threading.Thread | None = None
         self._file: LogFile | None = None
         self._listeners: tuple[Listener, ...] = ()
         self._announced: set[str] = set()
@@ -198,8 +200,8 @@ class RequestLog:
         """Opens the file and starts the writer. Raises OSError when the file cannot be opened."""
         if self._path is not None:
             self._file = LogFile(self._path, self._max_size, self._max_files)
-        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
-        self._thread.start()
+        self._writer = threading.Thread(target=self._run, name="request-log", daemon=True)
+        self._writer.start()
 
     def put(self, record: Record) -> None:
         """Hands over a record. Never waits, never raises."""
@@ -236,7 +238,7 @@ class RequestLog:
 
     def close(self) -> None:
         """Writes what waits and stops. Records put from now on are counted as dropped."""
-        thread, self._thread = self._thread, None
+        thread, self._writer = self._writer, None
         if thread is None:
             return
         self._limit = 0
@@ -286,7 +288,7 @@ class RequestLog:
             while made and room > 0 and plan is None:
                 line = made.popleft()
                 if isinstance(line, _PlanLine):
-                    plan = line
+                    plan = line.text
                 else:
                     lines.append(line)
                     room -= len(line)

@@ -43,6 +43,9 @@ class Note(NamedTuple):
     facts: Mapping[str, object]
 
 
+_NO_PARAMS: Mapping[str, str] = MappingProxyType({})
+
+
 class Exchange:
     """One request and its answer.
 
@@ -67,7 +70,6 @@ class Exchange:
     """
 
     # What most exchanges leave as it is belongs to the class: an exchange begins with a few stores.
-    params: Mapping[str, str] = MappingProxyType({})
     principal: Principal | None = None
     response: Response | None = None
     _deferred: list[Callable[[], None]] | None = None
@@ -102,8 +104,7 @@ class Exchange:
         self.clock = clock
         self.request = request
         self.route = route
-        if params:
-            self.params = params
+        self.params = params or _NO_PARAMS
         # The chain's and its filters': what was noted, and when each filter was done. See `gateway.record`.
         self.trail: list[Any] = []
 

@@ -115,12 +115,11 @@ class Forwarding:
              returns goes in their place
     """
 
-    strips: frozenset[bytes] = _STRIPS
-
     def __init__(self, mode: str, trust: Trust) -> None:
         if mode not in ("off", "x", "rfc7239", "both"):
             raise ValueError(f"expected off, x, rfc7239 or both, got {mode!r}")
         self.mode = mode
+        self.strips = _STRIPS
         self._trust = trust
         self._trusts = bool(trust)
         self._reads_forwarded = mode == "rfc7239"

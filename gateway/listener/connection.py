@@ -411,10 +411,7 @@ class Connection:
                 return  # nothing waits
             if not self._advancing:
                 self._advance()
-            if self.handler is None:
-                self._clean = self._chunked is None and not (
-                    self._queue or self._head or self._left or self._unread or self._final or self._eof
-                )
+            self._clean = self._is_clean()
             return
         self._end_of_requests()
         self._queue.clear()
@@ -429,6 +426,14 @@ class Connection:
         else:
             transport.close()
             self._wait(timeouts.body)
+
+    def _is_clean(self) -> bool:
+        """Whether nothing of a request is here, and another may come."""
+        return (
+            self.handler is None
+            and self._chunked is None
+            and not (self._queue or self._head or self._left or self._unread or self._final or self._eof)
+        )
 
     def _ends(self) -> bool:
         """Whether the connection ends although the answer did not say so."""

@@ -39,7 +39,7 @@ CONTINUE_AFTER: Final = 1.0
 """Seconds an upstream may take to answer an expectation before the client is told to go on."""
 ONE_WRITE: Final = 64 * 1024
 """Bytes of a body that are joined with the head into one write."""
-COLLECT_FACTOR: Final = 10
+COLLECT_FACTOR = 10
 """How many times `timeouts.body` a request body may take that a filter waits for."""
 RETRY_AFTER: Final = 5
 """Seconds that a client is asked to wait when an upstream cannot take requests."""

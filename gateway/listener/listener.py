@@ -59,7 +59,8 @@ class Listener:
                     self._connection, address.host, address.port, backlog=BACKLOG
                 )
                 self._servers.append(server)
-                port = server.sockets[0].getsockname()[1]
+                bare: Any = server  # whose sockets are a tuple, or uvloop's list
+                port = bare.sockets[0].getsockname()[1]
                 bound.append(Address(address.host, port))
         except OSError as error:
             self.stop_accepting()

@@ -23,7 +23,7 @@ MINIMUM: Final = (3, 14, 4)
 BEFORE: Final = (3, 15)
 
 
-class UnsupportedAiohttp(RuntimeError):  # noqa: N818 - it names what is wrong
+class UnsupportedAiohttp(Exception):  # noqa: N818 - it names what is wrong
     """The installed aiohttp is not the one that the listener was tested with."""
 
 
