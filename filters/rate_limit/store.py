@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Protocol, TypeAlias
 
-from filters._limit_algorithm import Algorithm, Cell
+from filters.rate_limit.algorithm import Algorithm, Cell
 
 Place: TypeAlias = tuple[int, Algorithm, Hashable]
 """Which limit, how it counts, and whose cell."""

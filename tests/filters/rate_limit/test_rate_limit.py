@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from filters.rate_limit import RateLimit, RateLimitConfig
+from filters.rate_limit import RateLimit
+from filters.rate_limit.option import RateLimitConfig
 from gateway.api import Exchange, Fault, Instant, Principal, facts_of
 from gateway.api.fact import CLIENT, CLOCK, METHOD, PRINCIPAL, TARGET, header
 from gateway.api.testing import FrozenServices, build, exchange, judge

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters._limit_algorithm import Algorithm, FixedWindow, Gcra
-from filters._limit_store import MemoryStore, Place
+from filters.rate_limit.algorithm import Algorithm, FixedWindow, Gcra
+from filters.rate_limit.store import MemoryStore, Place
 
 LIMITS: tuple[Algorithm, ...] = (Gcra(3, 60.0, 3), FixedWindow(5, 60.0), Gcra(1, 1.0, 2))
 

@@ -1,4 +1,4 @@
-"""The options of one rate limit, as people write them."""
+"""The options of a rate limit, as people write them."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from gateway.api import Options
+from filters.rate_limit.key import key_facts
+from gateway.api import Fact, Options
+from gateway.api.fact import CLOCK, METHOD, TARGET
 
 UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _ALIASES = {
@@ -113,3 +115,26 @@ class LimitOptions(Options):
         if self.burst is not None and self.algorithm == "fixed_window":
             raise ValueError("burst has no meaning for fixed_window, whose burst is the rate's value")
         return self
+
+
+class RateLimitConfig(Options):
+    limits: tuple[LimitOptions, ...] = Field(
+        min_length=1, description="The limits; a request must fit every one that matches it."
+    )
+    status: Literal[413, 429] = Field(
+        default=413, description="413 is what the compute API documents; 429 is what RFC 6585 names for it."
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "RateLimitConfig":
+        names = [limit.name for limit in self.limits if limit.name is not None]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two limits are named {name!r}")
+        return self
+
+    def reads(self) -> frozenset[Fact]:
+        facts = {CLOCK, METHOD}.union(*(key_facts(limit.key) for limit in self.limits))
+        if any(limit.path is not None for limit in self.limits):
+            facts.add(TARGET)
+        return frozenset(facts)

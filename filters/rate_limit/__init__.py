@@ -7,17 +7,14 @@ request costs its sender nothing. Each worker counts for itself.
 import re
 from collections.abc import Callable, Hashable
 from math import ceil
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from pydantic import Field, model_validator
-
-from filters._limit_algorithm import TOLERANCE, Algorithm, FixedWindow, Gcra
-from filters._limit_key import KeyFunction, key_facts, key_function
-from filters._limit_option import UNITS, LimitOptions
-from filters._limit_store import MemoryStore, Place, Store
-from gateway.api import Exchange, Fact, Fault, Filter, Note, Options, Rule, Services, Verdict
-from gateway.api.fact import CLOCK, METHOD, TARGET
+from filters.rate_limit.algorithm import TOLERANCE, Algorithm, FixedWindow, Gcra
+from filters.rate_limit.key import KeyFunction, key_function
+from filters.rate_limit.option import UNITS, LimitOptions, RateLimitConfig
+from filters.rate_limit.store import MemoryStore, Place, Store
+from gateway.api import Exchange, Fault, Filter, Note, Rule, Services, Verdict
 
 _HASHES_MAX = 16_384
 _LIMITS: Rule = ("limits",)
@@ -26,29 +23,6 @@ _CellFact: TypeAlias = tuple[str, str, tuple[float, int] | None]
 """For the record: the limit, the hash of the key, and the cell as it was (seconds that it had to live, count)."""
 
 _note = tuple.__new__  # a Note in a third of the time that its constructor takes
-
-
-class RateLimitConfig(Options):
-    limits: tuple[LimitOptions, ...] = Field(
-        min_length=1, description="The limits; a request must fit every one that matches it."
-    )
-    status: Literal[413, 429] = Field(
-        default=413, description="413 is what the compute API documents; 429 is what RFC 6585 names for it."
-    )
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> "RateLimitConfig":
-        names = [limit.name for limit in self.limits if limit.name is not None]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two limits are named {name!r}")
-        return self
-
-    def reads(self) -> frozenset[Fact]:
-        facts = {CLOCK, METHOD}.union(*(key_facts(limit.key) for limit in self.limits))
-        if any(limit.path is not None for limit in self.limits):
-            facts.add(TARGET)
-        return frozenset(facts)
 
 
 class _Limit:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from filters._limit_option import LimitOptions, Rate
+from filters.rate_limit.option import LimitOptions, Rate
 
 
 def limit(**options: Any) -> LimitOptions:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from filters._limit_key import key_facts, key_function
+from filters.rate_limit.key import key_facts, key_function
 from gateway.api import Exchange, Principal, Route
 from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
 from gateway.api.testing import exchange
@@ -65,7 +65,7 @@ def test_a_long_value_is_kept_as_its_digest() -> None:
 
 
 def test_many_addresses_do_not_use_up_the_memory() -> None:
-    from filters._limit_key import _networks
+    from filters.rate_limit.key import _networks
 
     for number in range(5000):
         key(["client_ip"], exchange(client=f"10.0.{number >> 8}.{number & 255}"))

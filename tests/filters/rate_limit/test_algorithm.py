@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters._limit_algorithm import TOLERANCE, Algorithm, Cell, FixedWindow, Gcra
+from filters.rate_limit.algorithm import TOLERANCE, Algorithm, Cell, FixedWindow, Gcra
 
 VALUES = st.integers(1, 20)
 UNITS = st.sampled_from([1.0, 60.0, 3600.0, 86400.0])
