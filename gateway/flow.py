@@ -5,9 +5,8 @@ the rest (the plan, the route, the status, what each filter said and why) makes 
 by one look-up and a few additions, and its line in the request log is that of its flow with the differences put in.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from gateway.api.exchange import Note
 from gateway.record import Attempt, Record, Step
@@ -39,56 +38,6 @@ EMPTY_CELL: Final = (*([0] * SECONDS), 0.0, 0, 0)
 
 MAX_FLOWS: Final = 4096
 
-_REASON_AND_RULE: Final = itemgetter(0, 1)
-
-
-def _attempt(attempt: Attempt) -> tuple[Any, ...]:
-    """What an attempt has in common with others: all but how long it took, and whether it got so far."""
-    return attempt[:5], attempt[5] is None, attempt[6] is None
-
-
-class Layout(NamedTuple):
-    """Where in a trail what stands, for trails of passes only.
-
-    notes   gives the notes in order; None when there are none
-    stamps  gives the instants, the first of which is that of the beginning; None for a trail that is empty
-    noted   of each pass that was noted: its place among the passes, its first note's place and that behind its last
-    """
-
-    notes: Callable[[Sequence[Any]], tuple[Note, ...]] | None
-    stamps: Callable[[Sequence[Any]], tuple[int, ...]] | None
-    noted: tuple[tuple[int, int, int], ...]
-
-
-def _layout(kinds: Sequence[type]) -> Layout | None:
-    """The layout of a trail whose items have these types; None when there are steps among them."""
-    notes: list[int] = []
-    stamps: list[int] = []
-    noted: list[tuple[int, int, int]] = []
-    taken = 0
-    for place, kind in enumerate(kinds):
-        if kind is int:
-            if len(notes) > taken:
-                noted.append((len(stamps) - 1, taken, len(notes)))
-                taken = len(notes)
-            stamps.append(place)
-        elif kind is Note:
-            notes.append(place)
-        else:
-            return None
-    if taken < len(notes):  # a filter that never finished
-        return None
-    return Layout(_getter(notes), _getter(stamps), tuple(noted))
-
-
-def _getter(places: Sequence[int]) -> Callable[[Sequence[Any]], Any] | None:
-    if not places:
-        return None
-    if len(places) == 1:  # for one place, itemgetter gives the item and no tuple
-        (place,) = places
-        return lambda items: (items[place],)
-    return itemgetter(*places)
-
 
 class Flow:
     """The exchanges of one flow, and what they have in common.
@@ -96,6 +45,7 @@ class Flow:
     cell      how many they were, how long they took, and what they carried
     filters   name, mode, verdict and reason of each step
     attempts  upstream, and reason of the failure or "ok"
+    plain     whether their trails hold nothing but passes, and what these noted
     template  of their lines, the serializer's own; None until there is one
     """
 
@@ -104,16 +54,16 @@ class Flow:
         "cell",
         "decision",
         "filters",
-        "layout",
         "method",
+        "plain",
         "reason",
         "route",
         "status",
         "template",
     )
 
-    def __init__(self, record: Record, layout: Layout | None) -> None:
-        """The flow of `record`; `layout` is that of its trail."""
+    def __init__(self, record: Record) -> None:
+        """The flow of `record`."""
         route = record.exchange.route
         self.method = record.exchange.method
         self.route = route.template if route is not None else None
@@ -124,7 +74,7 @@ class Flow:
             (step.entry.name, step.entry.mode, step.verdict, _reason(step)) for step in record.steps
         )
         self.attempts = tuple((attempt.upstream, attempt.error or "ok") for attempt in record.attempts)
-        self.layout = layout
+        self.plain = all(type(item) is int or type(item) is Note for item in record.exchange.trail)
         self.cell: list[float] = list(EMPTY_CELL)
         self.template: Any = None
 
@@ -138,25 +88,12 @@ class Flows:
 
     def __init__(self, on_full: Callable[[], None] = lambda: None) -> None:
         self._flows: dict[tuple[Any, ...], Flow] = {}
-        self._layouts: dict[tuple[type, ...], Layout | None] = {}
         self._on_full = on_full
 
     def of(self, record: Record) -> Flow:
         exchange = record.exchange
-        trail = exchange.trail
-        kinds = tuple(map(type, trail))
-        try:
-            layout = self._layouts[kinds]
-        except KeyError:
-            layout = self._learn(kinds)
-        said: tuple[Any, ...]
-        if layout is None:
-            said = _said(record)
-        elif layout.notes is None:
-            said = kinds
-        else:
-            said = (kinds, *map(_REASON_AND_RULE, layout.notes(trail)))
-        key: tuple[Any, ...] = (
+        decider = record.decider
+        said: list[Any] = [
             record.plan,
             exchange.route,
             exchange.method,
@@ -165,9 +102,18 @@ class Flows:
             record.status,
             record.decision,
             record.reason,
-            said,
-            *map(_attempt, record.attempts),
-        )
+            None if decider is None else (decider.entry, decider.rule),
+        ]
+        for item in exchange.trail:
+            if type(item) is int:
+                said.append(_PASS)
+            elif type(item) is Note:
+                said.append((item.reason, item.rule))
+            else:
+                said.append(None if item is None else _step(item))
+        for attempt in record.attempts:
+            said.append(_attempt(attempt))  # noqa: PERF401 - most exchanges have one
+        key = tuple(said)
         try:
             flow = self._flows.get(key)
         except TypeError:  # a plugin's rule or reason that cannot be a key must cost no exchange its end
@@ -177,34 +123,23 @@ class Flows:
             if len(self._flows) >= MAX_FLOWS:
                 self._on_full()
                 self._flows.clear()
-            flow = self._flows[key] = Flow(record, layout)
+            flow = self._flows[key] = Flow(record)
         return flow
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(self._flows.values())
 
-    def _learn(self, kinds: tuple[type, ...]) -> Layout | None:
-        if len(self._layouts) >= MAX_FLOWS:
-            self._layouts.clear()
-        layout = self._layouts[kinds] = _layout(kinds)
-        return layout
+
+_PASS: Final = True
+"""Stands for an instant in the key of a flow."""
 
 
-def _said(record: Record) -> tuple[Any, ...]:
-    """What tells apart the flows of trails with whole steps in them."""
-    decider = record.decider
-    return (
-        None if decider is None else (decider.entry, decider.rule),
-        *[
-            (
-                step.entry,
-                step.verdict,
-                step.reason,
-                step.rule,
-                step.status,
-                step.phase,
-                None if step.note is None else tuple(map(_REASON_AND_RULE, step.note)),
-            )
-            for step in record.steps
-        ],
-    )
+def _attempt(attempt: Attempt) -> tuple[Any, ...]:
+    """What an attempt has in common with others: all but how long it took, and whether it got so far."""
+    return attempt[:5], attempt.connect is None, attempt.first_byte is None
+
+
+def _step(step: Step) -> tuple[Any, ...]:
+    """What tells apart two steps, beside how long they took."""
+    notes = None if step.note is None else tuple([(note.reason, note.rule) for note in step.note])
+    return step.entry, step.verdict, step.reason, step.rule, step.status, step.phase, notes

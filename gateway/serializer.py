@@ -9,8 +9,6 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import repeat
-from operator import floordiv, sub
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -67,14 +65,20 @@ _FOREIGN = (
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 
 
-class _Milliseconds(dict[int, bytes]):
-    """Whole microseconds -> milliseconds as JSON; filters take few enough of them for a memo."""
+_WHOLE: Final = [b"%d." % number for number in range(1000)]
+_FRACTION: Final = [b"%03d" % number for number in range(1000)]
 
-    def __missing__(self, micro: int) -> bytes:
-        text = b"%d.%03d" % (micro // 1000, micro % 1000)
-        if micro < _MEMO_MAX:
-            self[micro] = text
-        return text
+
+def _milliseconds(micro: int) -> bytes:
+    """Whole microseconds as milliseconds in JSON."""
+    if 0 <= micro < 1_000_000:
+        return _WHOLE[micro // 1000] + _FRACTION[micro % 1000]
+    return b"%.3f" % (micro / 1000)
+
+
+def _ms(seconds: float) -> bytes:
+    """Seconds as milliseconds in JSON."""
+    return _milliseconds(int(seconds * 1e6 + 0.5))
 
 
 class _Text(dict[str, bytes]):
@@ -95,8 +99,8 @@ _PLAIN_PATH = bytes(byte for byte in _PLAIN if byte not in b"%?@")
 # The holes of a flow's line. `_template` fills in what all of its lines have in common.
 _LINE = (
     b'{"timestamp":"%%b","kind":"request","record_version":1,"gateway.request_id":"%%b","http.request.method":%b,'
-    b'"url.scheme":%b,"url.path":%%b,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":%%.3f,'
-    b'"gateway.chain.in_ms":%%.3f,"gateway.chain.out_ms":%%.3f,"http.request.body.size":%%d,'
+    b'"url.scheme":%b,"url.path":%%b,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":%%b,'
+    b'"gateway.chain.in_ms":%%b,"gateway.chain.out_ms":%%b,"http.request.body.size":%%d,'
     b'"http.response.body.size":%%d,%%b"network.peer.port":%%d,"network.protocol.version":%b%b%%b%%b,'
     b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":%%b,"scheme":%b,%%b,"clock":%%.6f%%b},'
     b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":%%d}\n'
@@ -145,7 +149,6 @@ class Serializer:
         self._declared: frozenset[bytes] = frozenset()
         self._secret: frozenset[bytes] = frozenset()
         self._flows = Flows()  # of records that nobody has counted
-        self._milliseconds = _Milliseconds()
         # Each value holds on to the object whose id is its key, so that no other object can have that id.
         self._principals: dict[int, tuple[Principal, bytes, bytes]] = {}
         self._text = _Text()
@@ -219,19 +222,26 @@ class Serializer:
         template = flow.template
         if template is None:
             template = flow.template = self._template(record, flow)
+        times: list[bytes] = []
+        for attempt in record.attempts:
+            if attempt.connect is not None:
+                times.append(_ms(attempt.connect))
+            if attempt.first_byte is not None:
+                times.append(_ms(attempt.first_byte))
+            times.append(_ms(attempt.total))
         wall = exchange.clock.wall
         line: bytes = template % (
             self._timestamp(wall),
             exchange.request_id.encode("ascii"),
             path,
-            record.duration * 1e3,
-            record.chain_in * 1e3,
-            record.chain_out * 1e3,
+            _ms(record.duration),
+            _ms(record.chain_in),
+            _ms(record.chain_out),
             record.bytes_in,
             record.bytes_out,
             who,
             record.peer_port,
-            *[seconds * 1e3 for attempt in record.attempts for seconds in attempt[5:] if seconds is not None],
+            *times,
             extra,
             named,
             *self._holes(record, flow),
@@ -247,36 +257,30 @@ class Serializer:
 
     def _holes(self, record: Record, flow: Flow) -> list[bytes]:
         """What differs between the steps of two records of one flow, in the order of the steps."""
-        layout = flow.layout
-        if layout is None:
-            return [hole for step in record.steps for hole in self._step_holes(step)]
-        if layout.stamps is None:
-            return []
-        trail = record.exchange.trail
-        stamps = layout.stamps(trail)
-        # Nanoseconds to milliseconds as text, without a step of Python for each.
-        micro = map(floordiv, map(sub, stamps[1:], stamps), repeat(1000))
-        holes = list(map(self._milliseconds.__getitem__, micro))
-        if layout.notes is not None:
-            notes = layout.notes(trail)
-            for place, first, last in reversed(layout.noted):
-                told = notes[first].facts
-                hole = b',"facts":' + _dumps(told) if told else b""
-                if last - first > 1:
-                    entry = record.guards[place]
-                    hole += b',"notes":' + _dumps([_note(entry, note) for note in notes[first + 1 : last]])
-                holes.insert(place + 1, hole)
+        holes: list[bytes] = []
+        if not flow.plain:
+            for step in record.steps:
+                facts, notes = step.facts, list(step.note or ())
+                if notes and step.reason is None:
+                    facts = facts or notes.pop(0).facts
+                holes.append(_milliseconds(int(step.seconds * 1e6)))
+                holes.append(_told(step.entry, facts, notes))
+            return holes
+        place = before = 0
+        noted: list[Note] = []
+        for item in record.exchange.trail:
+            if type(item) is not int:
+                noted.append(item)
+                continue
+            if before:
+                holes.append(_milliseconds((item - before) // 1000))
+                if noted:
+                    facts = noted.pop(0).facts
+                    holes.append(_told(record.guards[place], facts, noted))
+                    noted = []
+                place += 1
+            before = item
         return holes
-
-    def _step_holes(self, step: Step) -> tuple[bytes, bytes]:
-        facts, rest = step.facts, step.note or ()
-        if rest and step.reason is None:
-            facts = facts or rest[0].facts
-            rest = rest[1:]
-        hole = b',"facts":' + _dumps(facts) if facts else b""
-        if rest:
-            hole += b',"notes":' + _dumps([_note(step.entry, note) for note in rest])
-        return self._milliseconds[int(step.seconds * 1e6)], hole
 
     def _tell(self, record: Record) -> _Told:
         """What the request's header section has to say, by what the plan declares of its fields."""
@@ -385,8 +389,7 @@ class Serializer:
         common = common.replace(b"%", b"%%")
         if record.attempts:
             common += b',"gateway.upstream.attempts":[%b]' % b",".join(map(self._attempt, record.attempts))
-        noted = None if flow.layout is None else {place for place, _, _ in flow.layout.noted}
-        steps = [self._step(step, noted is None or place in noted) for place, step in enumerate(record.steps)]
+        steps = [self._step(step, step.note is not None or not flow.plain) for step in record.steps]
         known = text[method if method in METHODS else "_OTHER"]
         return _LINE % (
             known,
@@ -415,10 +418,10 @@ class Serializer:
             told += b',"error":' + self._text[error]
         told = told.replace(b"%", b"%%")
         if connect is not None:
-            told += b',"connect_ms":%.3f'
+            told += b',"connect_ms":%b'
         if first_byte is not None:
-            told += b',"first_byte_ms":%.3f'
-        return told + b',"total_ms":%.3f}'
+            told += b',"first_byte_ms":%b'
+        return told + b',"total_ms":%b}'
 
     def _step(self, step: Step, noted: bool) -> bytes:
         """A step's object; `noted` leaves a hole for facts and notes behind that for the milliseconds."""
@@ -504,6 +507,14 @@ class Serializer:
         return known[1], known[2]
 
 
+def _told(entry: EntryInfo, facts: Mapping[str, object] | None, notes: Sequence[Note]) -> bytes:
+    """The members of a step's object that hold its facts and its further notes."""
+    told = b',"facts":' + _dumps(facts) if facts else b""
+    if notes:
+        told += b',"notes":' + _dumps([_note(entry, note) for note in notes])
+    return told
+
+
 def _note(entry: EntryInfo, note: Note) -> dict[str, object]:
     told: dict[str, object] = {"reason": note.reason, "source": entry.source(note.rule)}
     if note.rule:
@@ -571,7 +582,7 @@ def _without(line: bytes, secrets: Sequence[bytes]) -> bytes:
         if len(secret) < SHORTEST:
             continue
         if not secret.translate(None, _PLAIN):  # the common case: one search, for a short end of it
-            if secret[-_SECRET_END:] in line and secret in line:
+            if line.find(secret[-_SECRET_END:]) >= 0 and line.find(secret) >= 0:
                 texts.append(secret.decode("ascii"))
             continue
         forms = {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), _readable(secret)}

@@ -77,17 +77,18 @@ def test_too_many_flows_are_told_before_they_are_forgotten(monkeypatch: pytest.M
     assert len(list(flows)) == 2
 
 
-def test_a_layout_tells_where_the_notes_are() -> None:
+def test_a_flow_is_plain_while_its_trails_hold_passes_only() -> None:
+    assert Flows().of(passed(1, noted("rate_counted"), 2, 3)).plain
+    assert not Flows().of(passed(1, None, 3)).plain
+    assert not Flows().of(record(steps=[step("methods")])).plain
+
+
+def test_the_order_of_what_was_noted_tells_flows_apart() -> None:
     why, how = noted("rate_counted"), noted("token_accepted")
-    found = Flows().of(passed(1, why, how, 2, 3)).layout
-    assert found is not None and found.notes is not None and found.stamps is not None
-    assert found.noted == ((0, 0, 2),)
-    assert found.notes([1, why, how, 2, 3]) == (why, how)
-    assert found.stamps([1, why, how, 2, 3]) == (1, 2, 3)
-
-
-def test_a_trail_with_steps_has_no_layout() -> None:
-    assert Flows().of(record(steps=[step("methods")])).layout is None
+    flows = Flows()
+    kinds = {flows.of(passed(*trail)) for trail in ([1, why, how, 2], [1, how, why, 2], [1, why, 2, how, 3])}
+    assert len(kinds) == 3
+    assert flows.of(passed(7, why, how, 9)) in kinds
 
 
 def test_a_rule_that_cannot_be_a_key_costs_no_record() -> None:

@@ -39,7 +39,7 @@ CONTINUE_AFTER: Final = 1.0
 """Seconds an upstream may take to answer an expectation before the client is told to go on."""
 ONE_WRITE: Final = 64 * 1024
 """Bytes of a body that are joined with the head into one write."""
-COLLECT_FACTOR = 10
+COLLECT_FACTOR: float = 10.0
 """How many times `timeouts.body` a request body may take that a filter waits for."""
 RETRY_AFTER: Final = 5
 """Seconds that a client is asked to wait when an upstream cannot take requests."""
@@ -600,7 +600,9 @@ class Handler(LegOwner):
         plan = self._plan
         record = self._record
         ours = plan.via_line["1.1"]
-        compute, openstack = b"\nx-compute-request-id:" in lower, b"\nx-openstack-request-id:" in lower
+        # bytes.find, since `in` first takes the needle for a number, and raises an error inside.
+        compute = lower.find(b"\nx-compute-request-id:") >= 0
+        openstack = lower.find(b"\nx-openstack-request-id:") >= 0
         if not (compute or openstack):
             request_id = self._request_id.encode("ascii")
             ours = b"%b\r\nX-Compute-Request-Id: %b\r\nX-Openstack-Request-Id: %b" % (
@@ -616,7 +618,7 @@ class Handler(LegOwner):
                 ours += b"\r\nX-Compute-Request-Id: " + given.encode("latin-1")
             if not openstack:
                 ours += b"\r\nX-Openstack-Request-Id: " + given.encode("latin-1")
-        if b"\ndate:" not in lower:
+        if lower.find(b"\ndate:") < 0:
             ours += b"\r\nDate: " + http_date(time())
         if self._close:
             ours += b"\r\nConnection: close"

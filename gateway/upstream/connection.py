@@ -211,7 +211,7 @@ class UpstreamConnection:
         lower = (b"\n" + section).lower()
         kept = lower.find(b"\nconnection: keep-alive\r\n")
         if (
-            b"\ncontent-length: %d\r\n" % len(body) not in lower
+            lower.find(b"\ncontent-length: %d\r\n" % len(body)) < 0
             or lower.count(b"\ncontent-length:") != 1
             or lower.count(b"\nconnection:") != (kept >= 0)
             or lower.count(b"\ndate:") > 1
