@@ -46,7 +46,7 @@ class Flow:
     filters   name, mode, verdict and reason of each step
     attempts  upstream, and reason of the failure or "ok"
     plain     whether their trails hold nothing but passes, and what these noted
-    template  of their lines, the serializer's own; None until there is one
+    template  the pieces of their lines, the serializer's own; None until there is one
     """
 
     __slots__ = (
@@ -76,7 +76,7 @@ class Flow:
         self.attempts = tuple((attempt.upstream, attempt.error or "ok") for attempt in record.attempts)
         self.plain = all(type(item) is int or type(item) is Note for item in record.exchange.trail)
         self.cell: list[float] = list(EMPTY_CELL)
-        self.template: Any = None
+        self.template: list[bytes] | None = None
 
 
 def _reason(step: Step) -> str:

@@ -234,6 +234,9 @@ def _host(index: int, host: str) -> str:
     return name_of(host)
 
 
+_match = tuple.__new__  # a Match in a third of the time that its constructor takes
+
+
 def _chosen(group: _Group, found: re.Match[str], path: str, method: str) -> Match:
     assert found.lastindex is not None, "every template ends in a group"
     leaf = group.leaf_of[found.lastindex]
@@ -245,4 +248,4 @@ def _chosen(group: _Group, found: re.Match[str], path: str, method: str) -> Matc
         params[name] = found[group_number]
     if params and ("%" in path or not path.isascii()):
         params = {name: decode(value) for name, value in params.items()}
-    return Match(choice.payload, params, choice.template, None)
+    return _match(Match, (choice.payload, params, choice.template, None))

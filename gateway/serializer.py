@@ -96,14 +96,15 @@ class _Text(dict[str, bytes]):
 # What stands in a path of a record as it is: neither an escape, which may hide a secret, nor the end of the path.
 _PLAIN_PATH = bytes(byte for byte in _PLAIN if byte not in b"%?@")
 
-# The holes of a flow's line. `_template` fills in what all of its lines have in common.
+# A line, with a NUL for each hole: a raw NUL is never part of JSON. `_template` fills in what the lines of a flow have
+# in common.
 _LINE = (
-    b'{"timestamp":"%%b","kind":"request","record_version":1,"gateway.request_id":"%%b","http.request.method":%b,'
-    b'"url.scheme":%b,"url.path":%%b,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":%%b,'
-    b'"gateway.chain.in_ms":%%b,"gateway.chain.out_ms":%%b,"http.request.body.size":%%d,'
-    b'"http.response.body.size":%%d,%%b"network.peer.port":%%d,"network.protocol.version":%b%b%%b%%b,'
-    b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":%%b,"scheme":%b,%%b,"clock":%%.6f%%b},'
-    b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":%%d}\n'
+    b'{"timestamp":"\0","kind":"request","record_version":1,"gateway.request_id":"\0","http.request.method":%b,'
+    b'"url.scheme":%b,"url.path":\0,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":\0,'
+    b'"gateway.chain.in_ms":\0,"gateway.chain.out_ms":\0,"http.request.body.size":\0,'
+    b'"http.response.body.size":\0,\0"network.peer.port":\0,"network.protocol.version":%b%b\0\0,'
+    b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":\0,"scheme":%b,\0,"clock":\0\0},'
+    b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":\0}\n'
 )
 
 
@@ -222,42 +223,42 @@ class Serializer:
         template = flow.template
         if template is None:
             template = flow.template = self._template(record, flow)
-        times: list[bytes] = []
-        for attempt in record.attempts:
-            if attempt.connect is not None:
-                times.append(_ms(attempt.connect))
-            if attempt.first_byte is not None:
-                times.append(_ms(attempt.first_byte))
-            times.append(_ms(attempt.total))
-        wall = exchange.clock.wall
-        line: bytes = template % (
-            self._timestamp(wall),
+        clock = exchange.clock.wall
+        values = [
+            self._timestamp(clock),
             exchange.request_id.encode("ascii"),
             path,
             _ms(record.duration),
             _ms(record.chain_in),
             _ms(record.chain_out),
-            record.bytes_in,
-            record.bytes_out,
+            b"%d" % record.bytes_in,
+            b"%d" % record.bytes_out,
             who,
-            record.peer_port,
-            *times,
-            extra,
-            named,
-            *self._holes(record, flow),
-            target_text,
-            facts,
-            wall,
-            tail,
-            sequence,
-        )
+            b"%d" % record.peer_port,
+        ]
+        for attempt in record.attempts:
+            if attempt.connect is not None:
+                values.append(_ms(attempt.connect))
+            if attempt.first_byte is not None:
+                values.append(_ms(attempt.first_byte))
+            values.append(_ms(attempt.total))
+        values += (extra, named)
+        self._fill_steps(values, record, flow)
+        values += (target_text, facts, b"%.6f" % clock, tail, b"%d" % sequence)
+        parts: list[bytes] = []
+        place = 0
+        for value in values:
+            parts.append(template[place])
+            parts.append(value)
+            place += 1
+        parts.append(template[place])
+        line = b"".join(parts)
         if secrets is not None:
             line = _without(line, secrets)
         return _safe(line)
 
-    def _holes(self, record: Record, flow: Flow) -> list[bytes]:
-        """What differs between the steps of two records of one flow, in the order of the steps."""
-        holes: list[bytes] = []
+    def _fill_steps(self, holes: list[bytes], record: Record, flow: Flow) -> None:
+        """Appends what differs between the steps of two records of one flow, in the order of the steps."""
         if not flow.plain:
             for step in record.steps:
                 facts, notes = step.facts, list(step.note or ())
@@ -265,8 +266,9 @@ class Serializer:
                     facts = facts or notes.pop(0).facts
                 holes.append(_milliseconds(int(step.seconds * 1e6)))
                 holes.append(_told(step.entry, facts, notes))
-            return holes
-        place = before = 0
+            return
+        place = 0
+        before = 0
         noted: list[Note] = []
         for item in record.exchange.trail:
             if type(item) is not int:
@@ -280,7 +282,6 @@ class Serializer:
                     noted = []
                 place += 1
             before = item
-        return holes
 
     def _tell(self, record: Record) -> _Told:
         """What the request's header section has to say, by what the plan declares of its fields."""
@@ -362,8 +363,8 @@ class Serializer:
             b',"redacted":true' if target != raw_target else b"",
         )
 
-    def _template(self, record: Record, flow: Flow) -> bytes:
-        """The line of the flow of `record`, with holes for what differs."""
+    def _template(self, record: Record, flow: Flow) -> list[bytes]:
+        """The pieces of the line of the flow of `record`, between which goes what differs."""
         text = self._text
         exchange = record.exchange
         method, status = exchange.method, record.status
@@ -386,24 +387,24 @@ class Serializer:
                 text[last.upstream],
                 text[last.address],
             )
-        common = common.replace(b"%", b"%%")
         if record.attempts:
             common += b',"gateway.upstream.attempts":[%b]' % b",".join(map(self._attempt, record.attempts))
         steps = [self._step(step, step.note is not None or not flow.plain) for step in record.steps]
         known = text[method if method in METHODS else "_OTHER"]
-        return _LINE % (
+        line = _LINE % (
             known,
             text[exchange.scheme],
-            text[record.decision].replace(b"%", b"%%"),
-            text[record.reason].replace(b"%", b"%%"),
+            text[record.decision],
+            text[record.reason],
             text[exchange.http_version],
             common,
             b"[%b]" % b",".join(steps),
-            _json(method).replace(b"%", b"%%"),
+            _json(method),
             text[exchange.scheme],
             text[record.plan.revision],
             self._worker,
         )
+        return line.split(b"\0")
 
     def _attempt(self, attempt: Attempt) -> bytes:
         upstream, address, reused, status, error, connect, first_byte, _ = attempt
@@ -416,12 +417,11 @@ class Serializer:
             told += b',"status":%d' % status
         if error is not None:
             told += b',"error":' + self._text[error]
-        told = told.replace(b"%", b"%%")
         if connect is not None:
-            told += b',"connect_ms":%b'
+            told += b',"connect_ms":\0'
         if first_byte is not None:
-            told += b',"first_byte_ms":%b'
-        return told + b',"total_ms":%b}'
+            told += b',"first_byte_ms":\0'
+        return told + b',"total_ms":\0}'
 
     def _step(self, step: Step, noted: bool) -> bytes:
         """A step's object; `noted` leaves a hole for facts and notes behind that for the milliseconds."""
@@ -445,7 +445,7 @@ class Serializer:
             told["status"] = step.status
         if entry.mode == "shadow":
             told["shadow"] = True
-        return _dumps(told)[:-1].replace(b"%", b"%%") + (b',"ms":%b%b}' if noted else b',"ms":%b}')
+        return _dumps(told)[:-1] + (b',"ms":\0\0}' if noted else b',"ms":\0}')
 
     def _timestamp(self, wall: float) -> bytes:
         second = int(wall)

@@ -596,13 +596,11 @@ class Handler(LegOwner):
         unread = self.payload is not EMPTY_PAYLOAD and self.receiving
         if unread or self._listener.draining:
             self._close = True
-        section, lower = connection.section, connection.lower
+        section, told = connection.section, connection.told
         plan = self._plan
         record = self._record
         ours = plan.via_line["1.1"]
-        # bytes.find, since `in` first takes the needle for a number, and raises an error inside.
-        compute = lower.find(b"\nx-compute-request-id:") >= 0
-        openstack = lower.find(b"\nx-openstack-request-id:") >= 0
+        compute, openstack = b"x-compute-request-id" in told, b"x-openstack-request-id" in told
         if not (compute or openstack):
             request_id = self._request_id.encode("ascii")
             ours = b"%b\r\nX-Compute-Request-Id: %b\r\nX-Openstack-Request-Id: %b" % (
@@ -618,7 +616,7 @@ class Handler(LegOwner):
                 ours += b"\r\nX-Compute-Request-Id: " + given.encode("latin-1")
             if not openstack:
                 ours += b"\r\nX-Openstack-Request-Id: " + given.encode("latin-1")
-        if lower.find(b"\ndate:") < 0:
+        if b"date" not in told:
             ours += b"\r\nDate: " + http_date(time())
         if self._close:
             ours += b"\r\nConnection: close"

@@ -8,7 +8,7 @@ target in origin form and beyond doubt. All others are parsed as if nothing had 
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from gateway.api.exchange import Exchange
 from gateway.http.fields import Fields, RawField
@@ -34,13 +34,8 @@ _VERSION: Final = b" HTTP/1.1"
 _KEEP_ALIVE: Final = (b"keep-alive", b"Keep-Alive")
 
 
-class Line(NamedTuple):
-    """A plain request line."""
-
-    method: str
-    target: bytes
-    path: str
-    query: str | None
+Line: TypeAlias = tuple[str, bytes, str, str | None]
+"""Method, target, path and query of a request line."""
 
 
 def request_line(line: bytes) -> Line | None:
@@ -52,7 +47,7 @@ def request_line(line: bytes) -> Line | None:
     parts = plain(target)
     if method is None or parts is None:
         return None
-    return Line(method, target, *parts)
+    return method, target, parts[0], parts[1]
 
 
 class Section(Received):

@@ -117,4 +117,4 @@ def test_the_sections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_whatever_the_line_its_parts_make_it_again(line: bytes) -> None:
     parts = request_line(line)
     if parts is not None:
-        assert b"%b %b HTTP/1.1" % (parts.method.encode(), parts.target) == line
+        assert b"%b %b HTTP/1.1" % (parts[0].encode(), parts[1]) == line
