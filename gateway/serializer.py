@@ -76,6 +76,16 @@ def _milliseconds(micro: int) -> bytes:
     return b"%.3f" % (micro / 1000)
 
 
+def _seconds(seconds: float) -> bytes:
+    """Seconds as JSON, to the microsecond."""
+    micro = int(seconds * 1e6 + 0.5)
+    return b"%b%b%b" % (
+        b"%d." % (micro // 1_000_000),
+        _FRACTION[micro // 1000 % 1000],
+        _FRACTION[micro % 1000],
+    )
+
+
 def _ms(seconds: float) -> bytes:
     """Seconds as milliseconds in JSON."""
     return _milliseconds(int(seconds * 1e6 + 0.5))
@@ -244,7 +254,7 @@ class Serializer:
             values.append(_ms(attempt.total))
         values += (extra, named)
         self._fill_steps(values, record, flow)
-        values += (target_text, facts, b"%.6f" % clock, tail, b"%d" % sequence)
+        values += (target_text, facts, _seconds(clock), tail, b"%d" % sequence)
         parts: list[bytes] = []
         place = 0
         for value in values:
