@@ -19,9 +19,10 @@ from gateway.api.verdict import Fault, Refused, Response, Verdict
 from gateway.chain import INTERNAL_ERROR, Run
 from gateway.http import message as wire
 from gateway.http import request_id as request_ids
+from gateway.http import trailer
 from gateway.http.date import http_date
 from gateway.http.fields import Fields
-from gateway.http.framing import BODILESS, Problem, content_length, dropped
+from gateway.http.framing import BODILESS, Problem, connection_options, content_length, dropped
 from gateway.listener.head import HTTP_11, VERSIONS, open_exchange
 from gateway.listener.parser import EMPTY_PAYLOAD, Head, StreamReader
 from gateway.listener.section import Line, Section
@@ -120,6 +121,8 @@ class Handler(LegOwner):
     _outward_begun = False
     _sent_head = False
     _chunked_out = False
+    _takes_trailers = False
+    _asks = b""
     _upstream_body: Body | None = None
     _done = False
     _last_body_at = 0.0
@@ -142,6 +145,7 @@ class Handler(LegOwner):
         """Judges the head, runs the chain inward, and goes on by its verdict."""
         self._head = head
         self._method, target, self._version, fields, _ = head
+        index = fields.index()
         self._record.received = Received(fields.raw)
         if payload is EMPTY_PAYLOAD:
             body = Body()
@@ -168,7 +172,7 @@ class Handler(LegOwner):
         if isinstance(opened, Problem):
             self.refuse_head(opened)
             return
-        if payload is EMPTY_PAYLOAD and fields.has(b"transfer-encoding"):
+        if payload is EMPTY_PAYLOAD and b"transfer-encoding" in index:
             self.refuse_head(_NO_BODY_SEEN)
             return
         exchange, planned, allow, self._trusted, expects = opened
@@ -176,6 +180,10 @@ class Handler(LegOwner):
         if expects and body.complete is None:
             self._expects = True
         self._close = head.closes or self._version != HTTP_11 or self._listener.draining
+        if b"te" in index and self._version == HTTP_11 and self._method != "HEAD":
+            self._takes_trailers = trailer.wanted(index[b"te"])
+            if self._takes_trailers and b"te" in _nominated(index):
+                self._asks = b"TE: trailers\r\nConnection: TE"
         text = connection.section
         if text is not None and payload is EMPTY_PAYLOAD and not head.closes and target[:1] == b"/":
             origin = connection.peer.address
@@ -479,6 +487,8 @@ class Handler(LegOwner):
                     kept.append(b"Max-Forwards: %d" % (hops - 1))
             drop = drop | dropping
         kept += self._of_ours(exchange, fields)
+        if self._asks:
+            kept.append(self._asks)
         kept.append(b"X-Openstack-Request-Id: " + request_id)
         return line, wire.field_section(fields.raw, drop, kept)
 
@@ -781,6 +791,8 @@ class Handler(LegOwner):
                 framing = b"Content-Length: %d" % len(data)
             elif self._version == HTTP_11:
                 self._chunked_out = True
+                # Of a body that a filter has changed, what the upstream says behind it is not true.
+                self._takes_trailers = self._takes_trailers and not body.resized
                 framing = b"Transfer-Encoding: chunked"
             else:
                 self._close = True  # the end of the connection is the end of the body
@@ -794,7 +806,7 @@ class Handler(LegOwner):
             if data:
                 head += wire.chunk(data)
             if complete:
-                head += wire.LAST_CHUNK
+                head += self._last_chunk(connection)
             self._connection.write(head)
         elif len(data) <= ONE_WRITE:
             self._connection.write(head + data)
@@ -823,6 +835,8 @@ class Handler(LegOwner):
         lines = fields.raw
         if drop_length:
             drop = drop | _LENGTH
+        if self._takes_trailers and self._chunked_out and b"trailer" not in _nominated(index):
+            drop = drop - _TRAILER
         if len(index) != len(lines):
             lines = wire.first_lines_only(lines, _SINGLETONS)
         version = "1.1"
@@ -845,6 +859,13 @@ class Handler(LegOwner):
         if self._close:
             kept.append(b"Connection: close")
         return wire.status_line(status, phrase) + wire.field_section(lines, drop, kept)
+
+    def _last_chunk(self, connection: UpstreamConnection) -> bytes:
+        """The end of a chunked answer, with the upstream's trailers for a client that takes them."""
+        if not self._takes_trailers or not connection.trailers:
+            return wire.LAST_CHUNK
+        nominated = _nominated(connection.fields.index())
+        return wire.last_chunk(trailer.trailer_section(connection.trailers, nominated))
 
     def _relay_body(self) -> None:
         """Answer body bytes to the client, as far as it takes them."""
@@ -870,7 +891,7 @@ class Handler(LegOwner):
         if self._chunked_out:
             data = wire.chunk(data) if data else b""
             if complete:
-                data += wire.LAST_CHUNK
+                data += self._last_chunk(connection)
         if data:
             self._connection.write(data)
         if complete:
@@ -1034,6 +1055,12 @@ class Handler(LegOwner):
 # To the parser there is none, to others there may be: it takes `chunked` with a tab behind it for another coding.
 _NO_BODY_SEEN: Final = Problem(400, "framing_invalid", "The length of the request body is not certain.")
 _LENGTH: Final = frozenset((b"content-length",))
+_TRAILER: Final = frozenset((b"trailer",))
+
+
+def _nominated(index: dict[bytes, bytes | list[bytes]]) -> set[bytes]:
+    """The names that the Connection field takes away."""
+    return connection_options(index.get(b"connection", b""))
 
 
 def _first(value: bytes | list[bytes] | None, otherwise: bytes) -> bytes:

@@ -14,8 +14,11 @@ from gateway.http.fields import Fields, RawField
 from gateway.http.framing import BODILESS, HOP_BY_HOP
 
 MAX_HEAD: Final = 256 * 1024
-"""Bytes of a response head, 1xx heads included. Nova's catalog headers reach tens of kilobytes."""
+"""Bytes of a response head, 1xx heads included, and of all that may come between two pieces of a body. Nova's catalog
+headers reach tens of kilobytes."""
 MAX_FIELDS: Final = 512
+MAX_TRAILERS: Final = 16 * 1024
+"""Bytes of all trailer fields."""
 MAX_INTERIM: Final = 16
 WRITE_HIGH: Final = 128 * 1024
 
@@ -42,21 +45,22 @@ class UpstreamConnection:
     """One connection, one request at a time; what asyncio calls a protocol.
 
     After `begin` the owner is told of progress and reads: `interim`, then `head_done` with `status`,
-    `phrase` and `fields`, then `take()` for the body until `complete`. `error` is a reason code that ends
-    the exchange. A connection is fit for another request while `reusable` holds.
+    `phrase` and `fields`, then `take()` for the body until `complete`, then `trailers`. `error` is a reason code
+    that ends the exchange. A connection is fit for another request while `reusable` holds.
     """
 
     __slots__ = (
         "_chunks",
         "_fields",
-        "_head_bytes",
         "_interim_count",
         "_lines",
         "_no_body",
+        "_overhead",
         "_owner",
         "_parser",
         "_reading_paused",
         "_section",
+        "_trailer_size",
         "_until_close",
         "closed",
         "complete",
@@ -73,6 +77,7 @@ class UpstreamConnection:
         "requests",
         "section",
         "status",
+        "trailers",
         "transport",
         "version",
         "writing_paused",
@@ -91,8 +96,9 @@ class UpstreamConnection:
         self._parser = httptools.HttpResponseParser(self)
         self._lines: list[RawField] = []
         self._chunks: list[bytes] = []
-        self._head_bytes = 0
+        self._overhead = 0  # bytes since the beginning, or the last piece of the body
         self._interim_count = 0
+        self._trailer_size = 0
         self._no_body = False
         self._until_close = False
         self.interim: list[Interim] = []
@@ -110,6 +116,7 @@ class UpstreamConnection:
         # it came and in lower case, with a line feed before each line.
         self.section = self._section = b""
         self.lower = b""
+        self.trailers: list[RawField] = []
 
     # ---- for the owner
 
@@ -120,9 +127,12 @@ class UpstreamConnection:
         if self.requests:
             # What a reusable connection can still hold of its last exchange.
             self._chunks = []
-            self._head_bytes = self._interim_count = self.status = 0
+            self._overhead = self._interim_count = self.status = 0
             self.phrase = self.section = b""
             self.head_done = self.got_bytes = False
+            if self.trailers:
+                self.trailers = []
+                self._trailer_size = 0
         self.requests += 1
         self.complete = False
         self.transport.write(data)
@@ -188,14 +198,13 @@ class UpstreamConnection:
             owner.on_progress()
             return
         self.got_bytes = True
+        self._overhead += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserUpgrade, httptools.HttpParserError):
             self._fail()
-        if not self.head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD:
-                self._fail()
+        if self._overhead > MAX_HEAD and not self.complete:
+            self._fail()
         owner.on_progress()
 
     def _take_whole(self, data: bytes) -> bool:
@@ -289,7 +298,16 @@ class UpstreamConnection:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head_done:
-            return  # a trailer: never merged into the header section (RFC 9110 section 6.5.1)
+            if self.complete:
+                return  # a field of a message that nobody asked for
+            # Never merged into the header section (RFC 9110 section 6.5.1).
+            self.trailers.append((name, value))
+            self._trailer_size += len(name) + len(value)
+            if name.lower() == b"connection":
+                self.keep_alive = False  # llhttp obeys it, and takes no further message
+            if self._trailer_size > MAX_TRAILERS or len(self.trailers) > MAX_FIELDS:
+                self._fail()
+            return
         self._lines.append((name, value))
         if len(self._lines) > MAX_FIELDS:
             self._fail()
@@ -359,6 +377,7 @@ class UpstreamConnection:
         if self.complete:
             self.dirty = True
         elif self.error is None:
+            self._overhead = 0
             self._chunks.append(chunk)
 
     def on_message_complete(self) -> None:

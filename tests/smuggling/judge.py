@@ -209,12 +209,28 @@ def _fields_differ(sent: Message, got: Message, speaker: Speaker) -> str | None:
         return f"fields {kept!r} for {wanted!r}"
     for name, value in got.fields:
         key = name.lower()
-        if key in named - _REWRITTEN - _FRAMES and (key not in _NEEDED or (name, value) not in sent.fields):
+        if key in named - _REWRITTEN - _HOP_BY_HOP and (
+            key not in _NEEDED or (name, value) not in sent.fields
+        ):
             return f"field {name!r}, which Connection names"
+    return _hop_differs(sent, got) or _spoken_differ(sent, got, speaker)
+
+
+def _hop_differs(sent: Message, got: Message) -> str | None:
+    """Fields of one hop: those that the gateway asks of the upstream are what the client has asked of it."""
     crossed = _HOP_BY_HOP & {name.lower() for name, _ in got.fields} - _FRAMES
-    if crossed:
-        return f"fields of one hop: {crossed!r}"
-    return _spoken_differ(sent, got, speaker)
+    asked: set[bytes] = set()
+    if got.all(b"te") == [b"trailers"] and _takes_trailers(sent):
+        asked.add(b"te")
+    if asked and options(got.all(b"connection")) == asked:
+        crossed -= asked | {b"connection"}
+    return f"fields of one hop: {crossed!r}" if crossed else None
+
+
+def _takes_trailers(sent: Message) -> bool:
+    """RFC 9110 section 10.1.4."""
+    said = [member.lower() for member in members(sent.all(b"te")) or ()]
+    return sent.version >= (1, 1) and b"trailers" in said and b"te" in options(sent.all(b"connection"))
 
 
 def _spoken_differ(sent: Message, got: Message, speaker: Speaker) -> str | None:

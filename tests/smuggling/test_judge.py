@@ -180,6 +180,26 @@ def test_a_field_that_connection_names_may_stay_where_the_message_stands_on_it()
     assert verdict(sent, entries(kept.replace(b": t", b": u")), (200, 0)) is not None
 
 
+@pytest.mark.parametrize(
+    ("said", "asked", "right"),
+    [
+        (b"TE: gzip, Trailers\r\nConnection: te\r\n", b"TE: trailers\r\nConnection: TE\r\n", True),
+        (b"TE: trailers\r\nConnection: TE\r\n", b"", True),
+        (b"TE: trailers\r\n", b"TE: trailers\r\nConnection: TE\r\n", False),
+        (b"TE: trailers\r\nConnection: TE\r\n", b"TE: trailers\r\n", False),
+        (b"TE: trailers\r\nConnection: TE\r\n", b"TE: trailers\r\nConnection: TE, X\r\n", False),
+        (b"TE: gzip\r\nConnection: TE\r\n", b"TE: trailers\r\nConnection: TE\r\n", False),
+        (b"TE: a, trailers\r\nConnection: TE\r\n", b"TE: a, trailers\r\nConnection: TE\r\n", False),
+    ],
+)
+def test_the_upstream_is_asked_for_trailers_where_the_client_takes_them(
+    said: bytes, asked: bytes, right: bool
+) -> None:
+    sent = SENT.replace(b"X-A: b\r\n", b"X-A: b\r\n" + said)
+    got = GOT.replace(b"X-A: b\r\n", b"X-A: b\r\n" + asked)
+    assert (verdict(sent, entries(got), (200, 0)) is None) == right
+
+
 def test_max_forwards_counts_down_for_options_only() -> None:
     """RFC 9110 section 7.6.2."""
     for method, right in ((b"OPTIONS", True), (b"GET", False)):
