@@ -12,6 +12,7 @@ import httptools
 
 from gateway.http.fields import Fields, RawField
 from gateway.http.framing import BODILESS, HOP_BY_HOP
+from gateway.http.upgrade import taken
 
 MAX_HEAD: Final = 256 * 1024
 """Bytes of a response head, 1xx heads included, and of all that may come between two pieces of a body. Nova's catalog
@@ -47,6 +48,9 @@ class UpstreamConnection:
     After `begin` the owner is told of progress and reads: `interim`, then `head_done` with `status`,
     `phrase` and `fields`, then `take()` for the body until `complete`, then `trailers`. `error` is a reason code
     that ends the exchange. A connection is fit for another request while `reusable` holds.
+
+    Where protocols were `offered`, the head may be a 101: then `protocol` says which, the message is never complete,
+    and all that follows is for `hand_over`.
     """
 
     __slots__ = (
@@ -73,7 +77,9 @@ class UpstreamConnection:
         "keep_alive",
         "length",
         "lower",
+        "offered",
         "phrase",
+        "protocol",
         "requests",
         "section",
         "status",
@@ -117,6 +123,8 @@ class UpstreamConnection:
         self.section = self._section = b""
         self.lower = b""
         self.trailers: list[RawField] = []
+        self.offered = _NO_PROTOCOLS  # by the request: names in lower case
+        self.protocol = b""  # that a 101 has switched to, as it came
 
     # ---- for the owner
 
@@ -133,6 +141,8 @@ class UpstreamConnection:
             if self.trailers:
                 self.trailers = []
                 self._trailer_size = 0
+            if self.offered:
+                self.offered = _NO_PROTOCOLS
         self.requests += 1
         self.complete = False
         self.transport.write(data)
@@ -158,6 +168,20 @@ class UpstreamConnection:
         if self._reading_paused and not self.closed:
             self._reading_paused = False
             self.transport.resume_reading()
+
+    def hand_over(self) -> bytes:
+        """Leaves the transport to a tunnel: what has come behind the 101. The owner hears nothing more."""
+        self._owner = None
+        self.resume()
+        return self.take()
+
+    def close(self, within: float) -> None:
+        """Ends the connection in order: what has been written still arrives, if it does `within` seconds."""
+        if self.closed:
+            return
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(within, self.transport.abort)
 
     def abort(self) -> None:
         """Ends the connection at once; the owner hears nothing more."""
@@ -198,12 +222,21 @@ class UpstreamConnection:
             owner.on_progress()
             return
         self.got_bytes = True
+        if self.protocol:
+            self._chunks.append(data)
+            owner.on_progress()
+            return
         self._overhead += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.protocol:
+                self._chunks.append(data[upgrade.args[0] :])
+            else:
+                self._fail()
+        except httptools.HttpParserError:
             self._fail()
-        if self._overhead > MAX_HEAD and not self.complete:
+        if self._overhead > MAX_HEAD and not (self.complete or self.protocol):
             self._fail()
         owner.on_progress()
 
@@ -326,15 +359,17 @@ class UpstreamConnection:
             self._fail()
             return
         if status < 200:
-            # A 101 answers an Upgrade that was never sent; a 1xx has no body (RFC 9110 section 15.2).
+            # A 1xx has no body (RFC 9110 section 15.2).
             self._interim_count += 1
             if (
-                status == 101
-                or self._interim_count > MAX_INTERIM
+                self._interim_count > MAX_INTERIM
                 or b"transfer-encoding" in index
                 or b"content-length" in index
             ):
                 self._fail()
+                return
+            if status == 101:
+                self._switch(version, fields)
                 return
             self.interim.append(Interim(status, phrase, fields))
             self.phrase = b""
@@ -373,6 +408,20 @@ class UpstreamConnection:
             self.keep_alive = self.keep_alive or _says_keep_alive(version, index)
             self._parser = httptools.HttpResponseParser(self)
 
+    def _switch(self, version: str, fields: Fields) -> None:
+        """A 101, which has to answer what was offered (RFC 9110 section 7.8)."""
+        protocol = taken(fields.index(), self.offered) if self.offered and version == "1.1" else b""
+        if not protocol:
+            self._fail()
+            return
+        self.protocol = protocol
+        self.status = 101
+        self.version = version
+        self._fields = fields
+        self.length = None
+        self.keep_alive = False
+        self.head_done = True
+
     def on_body(self, chunk: bytes) -> None:
         if self.complete:
             self.dirty = True
@@ -381,11 +430,12 @@ class UpstreamConnection:
             self._chunks.append(chunk)
 
     def on_message_complete(self) -> None:
-        if self.head_done and self.error is None:
+        if self.head_done and self.error is None and not self.protocol:
             self.complete = True
 
 
 _NO_FIELDS: Final = Fields()
+_NO_PROTOCOLS: Final[frozenset[bytes]] = frozenset()
 # RFC 9112 sections 4 and 5, of final responses with a body, without what a sender ought not to send: other versions,
 # folded or bare lines.
 _PLAIN_HEAD: Final = re.compile(
