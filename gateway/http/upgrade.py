@@ -10,8 +10,9 @@ _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 PROTOCOL: Final = re.compile(rf"{_WORD}(?:/{_WORD})?")
 """A protocol's name, and its version if it has one."""
 
-NEVER: Final = frozenset(("h2", "h2c", "h3", "http"))
-"""Names of protocols that carry requests, lower case: through a tunnel they would pass every filter by."""
+NEVER: Final = frozenset(("h2", "h2c", "h3", "http", "tls"))
+"""Names of protocols that carry requests, lower case: through a tunnel they would pass every filter by. Behind an upgrade
+to TLS comes HTTP (RFC 2817)."""
 
 
 def offered(

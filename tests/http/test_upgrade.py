@@ -74,7 +74,7 @@ def test_only_what_was_offered_may_be_taken(lines: list[RawField], expected: byt
 
 
 def test_protocols_that_carry_requests_are_known_by_name() -> None:
-    assert {"h2c", "h2", "http"} <= NEVER
+    assert {"h2c", "h2", "http", "tls"} <= NEVER
     assert PROTOCOL.fullmatch("HTTP/2.0") and PROTOCOL.fullmatch("websocket")
     assert (
         not PROTOCOL.fullmatch("web socket")
