@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.http.fields import RawField
 from gateway.http.framing import HOP_BY_HOP, PROTECTED
+from gateway.http.listing import members
 from gateway.http.message import field_lines
 
 FORBIDDEN: Final = (
@@ -43,8 +44,8 @@ or that belong to one hop: in a trailer section they mean nothing good (RFC 9110
 
 def wanted(te: bytes | list[bytes]) -> bool:
     """Whether the lines of a TE field say that trailer fields will not be thrown away."""
-    lines = te if isinstance(te, list) else [te]
-    return any(member.strip(b" \t").lower() == b"trailers" for line in lines for member in line.split(b","))
+    value = b",".join(te if isinstance(te, list) else [te]).decode("latin-1")
+    return any(member.lower() == "trailers" for member in members(value) or ())
 
 
 def trailer_section(lines: Iterable[RawField], drop: AbstractSet[bytes]) -> bytes:

@@ -23,6 +23,8 @@ def offered(
     Empty where it is a request like any other, since a recipient may ignore an Upgrade.
     """
     options = connection_options(index.get(b"connection", b""))
+    if any(b'"' in option for option in options):  # see _members
+        return ()
     if method != "GET" or b"upgrade" not in options or b"close" in options:
         return ()
     names = _members(index.get(b"upgrade", b""))
@@ -40,5 +42,7 @@ def taken(index: dict[bytes, bytes | list[bytes]], offered: AbstractSet[bytes]) 
 
 
 def _members(value: bytes | list[bytes]) -> list[bytes]:
+    """The members of an Upgrade field; none where quotes, which no protocol's name holds, could hide a comma."""
     lines = value if isinstance(value, list) else [value]
-    return [name for line in lines for part in line.split(b",") if (name := part.strip(b" \t"))]
+    names = [name for line in lines for part in line.split(b",") if (name := part.strip(b" \t"))]
+    return names if not any(b'"' in name for name in names) else []

@@ -21,7 +21,17 @@ def test_trailers_are_wanted_where_a_member_says_so(te: bytes | list[bytes]) -> 
 
 
 @pytest.mark.parametrize(
-    "te", [b"", b"gzip", b"trailers;q=0", b"x-trailers", b"trailers2", [b"gzip", b"deflate"]]
+    "te",
+    [
+        b"",
+        b"gzip",
+        b"trailers;q=0",
+        b"x-trailers",
+        b"trailers2",
+        b'x;a=", trailers, "',
+        b'trailers, x;a="',
+        [b"gzip", b"deflate"],
+    ],
 )
 def test_trailers_are_not_wanted_otherwise(te: bytes | list[bytes]) -> None:
     assert not wanted(te)

@@ -39,6 +39,8 @@ def test_what_the_route_allows_is_offered_as_the_client_spells_it(
         ("GET", [(b"Connection", b"upgrade"), (b"Upgrade", b"websocket/13")]),
         ("GET", [(b"Connection", b"upgrade"), (b"Upgrade", b"websockets")]),
         ("GET", [(b"Connection", b"upgrade"), (b"Upgrade", b"x")]),
+        ("GET", [(b"Connection", b"upgrade"), (b"Upgrade", b'"h2c, websocket, x"')]),
+        ("GET", [(b"Connection", b'"close, upgrade, x"'), (b"Upgrade", b"websocket")]),
     ],
 )
 def test_any_other_request_offers_nothing(method: str, lines: list[RawField]) -> None:
