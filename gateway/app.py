@@ -138,6 +138,7 @@ class Gateway:
         metrics, log = self.metrics, self.request_log
         metrics.gauge("gateway_connections", "Client connections open.", lambda: listener.connection_count)
         metrics.gauge("http_server_active_requests", "Exchanges in progress.", lambda: listener.active_count)
+        metrics.gauge("gateway_tunnels", "Tunnels open.", lambda: listener.tunnels)
         metrics.counter("gateway_log_dropped", "Records that were not written.", lambda: log.dropped)
         metrics.gauge("gateway_log_queue", "Records that wait to be written.", lambda: log.depth)
         metrics.info(

@@ -42,12 +42,14 @@ class PlannedRoute(NamedTuple):
     info     what filters see of it
     lenient  whether a target that could be read in two ways is forwarded
     host     the Host that its upstream sees: None is the client's, b"" the endpoint's own
+    upgrade  protocols that a client may switch to, lower case
     """
 
     info: Route
     chain: Chain
     lenient: bool
     host: bytes | None
+    upgrade: frozenset[bytes]
 
 
 class Plan:
@@ -70,6 +72,7 @@ class Plan:
         "router",
         "secret_names",
         "trusted",
+        "upgrades",
         "via",
         "via_line",
     )
@@ -101,6 +104,8 @@ class Plan:
         self._release = release
         self.renderer = Renderer(configuration.faults)
         self.body_limit = configuration.limits.body
+        # Whether any route lets a client switch to another protocol.
+        self.upgrades = any(route.upgrade for route in configuration.routes)
         self.trusted = Trust([str(network) for network in configuration.trusted_proxies])
         self.forwarding = Forwarding(configuration.forwarded, self.trusted)
         # What never crosses, and what is written anew for the upstream.
@@ -230,6 +235,7 @@ class _Builder:
                 chain,
                 route.target == "lenient",
                 None if host == "keep" else b"" if host == "upstream" else host.encode("latin-1"),
+                frozenset(protocol.encode("ascii") for protocol in route.upgrade),
             )
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))

@@ -63,6 +63,14 @@ def test_leniency_belongs_to_the_route() -> None:
     assert not built.router.match("api", "/v2/p/images/i", "GET").payload.lenient
 
 
+def test_what_a_client_may_switch_to_belongs_to_the_route() -> None:
+    assert not plan().upgrades, "so that no connection keeps what comes behind an upgrade"
+    built = plan(BASE + "    upgrade: [WebSocket]\n")
+    assert built.upgrades
+    assert built.router.match("api", "/x", "GET").payload.upgrade == {b"websocket"}
+    assert built.router.match("api", "/v2/p/images/i", "GET").payload.upgrade == frozenset()
+
+
 def test_every_entry_and_every_rule_knows_its_place_in_the_file() -> None:
     entries = {entry.name: entry for entry in plan().entries}
     assert entries["methods"].source(()) == "gateway.yaml:11:9"

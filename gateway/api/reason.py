@@ -26,6 +26,10 @@ REASONS: Final[dict[str, str]] = {
     "client_stalled": "The client stopped reading the answer.",
     "max_forwards_reached": "Max-Forwards was 0 and the gateway answered for itself.",
     "gateway_stopped": "The gateway stopped before the exchange was over.",
+    # Tunnels.
+    "tunnel_client_closed": "The client ended the tunnel, or was the first to say that it sends no more.",
+    "tunnel_upstream_closed": "The upstream ended the tunnel, or was the first to say that it sends no more.",
+    "tunnel_idle_timeout": "Nothing moved in the tunnel, either way, for too long.",
     # The router and the chain.
     "route_not_found": "No route has this host and path.",
     "method_not_routed": "The path has routes, but none for this method.",

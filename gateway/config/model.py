@@ -25,6 +25,7 @@ from gateway.api.filter import Options
 from gateway.api.option import Duration, Secret, Size
 from gateway.condition import When
 from gateway.http.template import parse
+from gateway.http.upgrade import NEVER, PROTOCOL
 
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -184,6 +185,15 @@ def _pseudonym(value: str) -> str:
     return value
 
 
+def _protocol(value: str) -> str:
+    if not PROTOCOL.fullmatch(value):
+        raise ValueError(f"expected the name of a protocol such as websocket, got {value!r}")
+    name = value.lower()
+    if name.partition("/")[0] in NEVER:
+        raise ValueError(f"{value} carries requests, which would pass the filters by: it is never passed")
+    return name
+
+
 def _template(value: str) -> str:
     parse(value)
     return value
@@ -206,6 +216,7 @@ Network: TypeAlias = Annotated[
 ]
 Name: TypeAlias = Annotated[str, AfterValidator(_name)]
 Method: TypeAlias = Annotated[str, AfterValidator(_method)]
+UpgradeProtocol: TypeAlias = Annotated[str, AfterValidator(_protocol)]
 
 
 class Section(Options):
@@ -315,6 +326,12 @@ class Route(Options):
         default="strict",
         description="`strict` refuses a request target that two readers could read as two paths; `lenient` forwards it.",
     )
+    upgrade: tuple[UpgradeProtocol, ...] = Field(
+        default=(),
+        description="Protocols that a client may switch its connection to, such as `websocket`; then all bytes pass both "
+        "ways, and filters see none of them. An Upgrade to another is dropped, and the request is one like any other. "
+        "Never `h2c`: it carries requests.",
+    )
 
 
 class Limits(Section):
@@ -350,6 +367,10 @@ class ClientTimeouts(Section):
         "in all. Then 408.",
     )
     idle: Duration = Field(default=75.0, description="A connection without a request; then it is closed.")
+    tunnel: Duration = Field(
+        default=300.0,
+        description="A tunnel (see `routes.upgrade`) in which nothing moves, either way; then it is cut.",
+    )
     linger: Duration = Field(
         default=2.0, description="Reading on after an answer that came before the end of the request body."
     )

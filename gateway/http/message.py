@@ -65,3 +65,8 @@ def first_lines_only(lines: Iterable[RawField], singletons: Collection[bytes]) -
 def chunk(data: bytes) -> bytes:
     """One chunk of the chunked coding (RFC 9112 section 7.1); `data` is not empty."""
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: bytes) -> bytes:
+    """The last chunk with whole trailer lines behind it (RFC 9112 section 7.1.2)."""
+    return b"0\r\n%b\r\n" % trailers

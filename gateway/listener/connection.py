@@ -7,10 +7,7 @@ the first byte of a head, half-close, and lingering after an answer that came be
 
 import asyncio
 import re
-import socket
-import struct
 from collections import deque
-from contextlib import suppress
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, cast
 
@@ -31,6 +28,7 @@ from gateway.listener.parser import (
     make_parser,
 )
 from gateway.listener.section import request_line
+from gateway.listener.transport import reset
 from gateway.wheel import FAR
 
 if TYPE_CHECKING:
@@ -53,6 +51,8 @@ class Connection:
         "_chunked",
         "_clean",
         "_discarded",
+        "_early",
+        "_early_paused",
         "_eof",
         "_fields_limit",
         "_final",
@@ -102,6 +102,8 @@ class Connection:
         self._left = 0  # bytes to come of a body by Content-Length
         self._chunked: ChunkedEnd | None = None
         self._unread = b""  # what waits for a place in the queue
+        self._early: bytes | None = None  # what came behind a request that offers an upgrade
+        self._early_paused = False
         self._final = False  # no request may follow
         self._eof = False
         self._advancing = False
@@ -207,7 +209,7 @@ class Connection:
         self._set_reading()
 
     def _set_reading(self) -> None:
-        reading = not (self._body_paused or self._queue_paused)
+        reading = not (self._body_paused or self._queue_paused or self._early_paused)
         if reading == self._reading or self.transport is None:
             return
         self._reading = reading
@@ -233,7 +235,10 @@ class Connection:
                 size = self._chunked.consume(data)
                 data = self._feed_body(data, size, ended=self._chunked.done)
             elif self._final:
-                return  # bytes behind the last request of this connection are nobody's
+                # Bytes behind the last request of this connection are nobody's, or a tunnel's.
+                if self._early is not None:
+                    self._keep(self._early + data)
+                return
             elif len(self._queue) >= self._pipeline:
                 self._unread = data
                 self._queue_paused = True
@@ -297,6 +302,8 @@ class Connection:
         self._queue.append((parsed, payload))
         self._last_payload = payload
         self._final = upgraded or parsed.closes
+        if message.upgrade and payload is EMPTY_PAYLOAD and self.listener.plan.upgrades:
+            self._early = b""
         if not payload.is_eof():
             if message.chunked:
                 self._chunked = ChunkedEnd()
@@ -321,6 +328,13 @@ class Connection:
             self._chunked = None
         return data[size:]
 
+    def _keep(self, early: bytes) -> None:
+        """What a client sends before it knows whether its upgrade is taken; it is not read further than need be."""
+        self._early = early
+        if len(early) >= BODY_BUFFER:
+            self._early_paused = True
+            self._set_reading()
+
     def _refuse(self, problem: Problem) -> None:
         """The head that came is answered in its turn, and is the last of this connection."""
         self._queue.append(problem)
@@ -343,6 +357,8 @@ class Connection:
         self._left = 0
         self._chunked = None
         self._head = b""
+        self._early = None
+        self._early_paused = False
         self._clean = False
 
     def _advance(self) -> None:
@@ -397,6 +413,19 @@ class Connection:
         if self.transport is not None:
             self.transport.write(data)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the client has sent all."""
+        return self._eof
+
+    def hand_over(self) -> bytes:
+        """Leaves the transport to a tunnel: what the client has sent behind its request."""
+        early = self._early or b""
+        self._early = None
+        self._early_paused = self._body_paused = self._queue_paused = False
+        self._set_reading()
+        return early
+
     def exchange_over(self, *, keep_alive: bool, linger: bool) -> None:
         """The exchange is done and its answer written; goes on, or ends the connection."""
         self.handler = None
@@ -443,14 +472,8 @@ class Connection:
 
     def abort(self) -> None:
         """Ends the connection so that no client can take what it got for a whole answer."""
-        transport = self.transport
-        if transport is not None:
-            sock = transport.get_extra_info("socket")
-            if sock is not None:
-                # A reset, not an end: to a body without a length the end would mean that it is whole.
-                with suppress(OSError):
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            transport.abort()
+        if self.transport is not None:
+            reset(self.transport)
 
     def _wait(self, seconds: float) -> None:
         self.deadline = self.loop.time() + seconds
@@ -485,7 +508,6 @@ class Connection:
 
 
 _instant: Final = tuple.__new__  # an Instant in a third of the time that its constructor takes
-_RESET: Final = struct.pack("ii", 1, 0)
 _VERSIONS: Final = (b" HTTP/1.1", b" HTTP/1.0")
 _MALFORMED: Final = Problem(400, "malformed_request", "The request is malformed.")
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*+")

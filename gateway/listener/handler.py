@@ -19,12 +19,15 @@ from gateway.api.verdict import Fault, Refused, Response, Verdict
 from gateway.chain import INTERNAL_ERROR, Run
 from gateway.http import message as wire
 from gateway.http import request_id as request_ids
+from gateway.http import trailer, upgrade
 from gateway.http.date import http_date
 from gateway.http.fields import Fields
-from gateway.http.framing import BODILESS, Problem, content_length, dropped
+from gateway.http.framing import BODILESS, Problem, connection_options, content_length, dropped
 from gateway.listener.head import HTTP_11, VERSIONS, open_exchange
 from gateway.listener.parser import EMPTY_PAYLOAD, Head, StreamReader
 from gateway.listener.section import Line, Section
+from gateway.listener.transport import reset
+from gateway.listener.tunnel import Tunnel
 from gateway.plan import PlannedRoute
 from gateway.record import Received, Record
 from gateway.task import spawn
@@ -120,6 +123,10 @@ class Handler(LegOwner):
     _outward_begun = False
     _sent_head = False
     _chunked_out = False
+    _takes_trailers = False
+    _asks = b""
+    _offered: frozenset[bytes] | None = None
+    _tunnel: Tunnel | None = None
     _upstream_body: Body | None = None
     _done = False
     _last_body_at = 0.0
@@ -142,6 +149,7 @@ class Handler(LegOwner):
         """Judges the head, runs the chain inward, and goes on by its verdict."""
         self._head = head
         self._method, target, self._version, fields, _ = head
+        index = fields.index()
         self._record.received = Received(fields.raw)
         if payload is EMPTY_PAYLOAD:
             body = Body()
@@ -168,7 +176,7 @@ class Handler(LegOwner):
         if isinstance(opened, Problem):
             self.refuse_head(opened)
             return
-        if payload is EMPTY_PAYLOAD and fields.has(b"transfer-encoding"):
+        if payload is EMPTY_PAYLOAD and b"transfer-encoding" in index:
             self.refuse_head(_NO_BODY_SEEN)
             return
         exchange, planned, allow, self._trusted, expects = opened
@@ -176,11 +184,27 @@ class Handler(LegOwner):
         if expects and body.complete is None:
             self._expects = True
         self._close = head.closes or self._version != HTTP_11 or self._listener.draining
+        if b"te" in index and self._version == HTTP_11 and self._method != "HEAD":
+            self._takes_trailers = trailer.wanted(index[b"te"])
+            if self._takes_trailers and b"te" in _nominated(index):
+                self._asks = b"TE: trailers\r\nConnection: TE"
+        if head.closes and b"upgrade" in index and planned is not None and planned.upgrade:
+            self._offer(upgrade.offered(self._method, index, planned.upgrade))
         text = connection.section
         if text is not None and payload is EMPTY_PAYLOAD and not head.closes and target[:1] == b"/":
             origin = connection.peer.address
             self._listener.sections.learn(origin, text, fields.raw, exchange, self._trusted)
         self._enter(exchange, planned, allow)
+
+    def _offer(self, protocols: tuple[bytes, ...]) -> None:
+        """The upstream is asked to switch to one of the protocols that the client offers and the route allows."""
+        if not protocols or self._version != HTTP_11 or self.payload is not EMPTY_PAYLOAD:
+            return
+        self._offered = frozenset(protocol.lower() for protocol in protocols)
+        self._takes_trailers = False
+        self._asks = b"Connection: Upgrade\r\nUpgrade: " + b", ".join(protocols)
+        # Before it knows of a refusal, the client may have begun to speak the other protocol.
+        self._lingers = True
 
     def begin_again(self, section: Section, line: Line) -> None:
         """Begins an exchange whose header section has been judged before."""
@@ -405,6 +429,8 @@ class Handler(LegOwner):
         chunked = whole is None and body.length is None
         line, rest = self._request_head(exchange, whole, chunked=chunked, own_host=host is not None)
         self._leg = leg = Leg(pool, self, self._loop)
+        if self._offered is not None:
+            leg.offered = self._offered
         if whole:
             rest += whole
         leg.start(line, rest, host=host, method=self._method, whole=whole is not None, chunked=chunked)
@@ -479,6 +505,8 @@ class Handler(LegOwner):
                     kept.append(b"Max-Forwards: %d" % (hops - 1))
             drop = drop | dropping
         kept += self._of_ours(exchange, fields)
+        if self._asks:
+            kept.append(self._asks)
         kept.append(b"X-Openstack-Request-Id: " + request_id)
         return line, wire.field_section(fields.raw, drop, kept)
 
@@ -578,7 +606,9 @@ class Handler(LegOwner):
                 b"x-openstack-request-id"
             )
         body = AnswerBody(self, None)
-        if connection.complete:
+        if connection.protocol:
+            body.complete = b""  # what follows is the tunnel's
+        elif connection.complete:
             body.complete = data = connection.take()
             body.length = len(data)
         if not connection.complete or self._method == "HEAD" or connection.status in BODILESS:
@@ -729,13 +759,16 @@ class Handler(LegOwner):
         self._connection.write(head)
         # A client that waits for a 100 has not begun its body: nothing is to be read on. Behind a head that
         # was refused anything may follow.
-        self._finish(linger=(unread and not self._expects) or self._lingers)
+        self._finish(linger=unread and not self._expects)
 
     def _send_upstream(self, response: Response) -> None:
         """The head of the upstream's answer, and what there is of its body."""
         leg = self._leg
         assert leg is not None and leg.connection is not None
         connection = leg.connection
+        if connection.protocol:
+            self._switch(response, connection)
+            return
         body = response.body
         bodiless = self._method == "HEAD" or response.status in BODILESS
         if bodiless:
@@ -779,6 +812,8 @@ class Handler(LegOwner):
                 framing = b"Content-Length: %d" % len(data)
             elif self._version == HTTP_11:
                 self._chunked_out = True
+                # Of a body that a filter has changed, what the upstream says behind it is not true.
+                self._takes_trailers = self._takes_trailers and not body.resized
                 framing = b"Transfer-Encoding: chunked"
             else:
                 self._close = True  # the end of the connection is the end of the body
@@ -792,7 +827,7 @@ class Handler(LegOwner):
             if data:
                 head += wire.chunk(data)
             if complete:
-                head += wire.LAST_CHUNK
+                head += self._last_chunk(connection)
             self._connection.write(head)
         elif len(data) <= ONE_WRITE:
             self._connection.write(head + data)
@@ -811,6 +846,63 @@ class Handler(LegOwner):
         if not self._done:
             self._set_deadline()
 
+    def _switch(self, response: Response, upstream: UpstreamConnection) -> None:
+        """The upstream has taken the upgrade: its head goes to the client, and a tunnel begins."""
+        if response.status != 101:  # a filter has made something else of it
+            self._record.decision = "answer"
+            self._record.reason = response.reason
+            self._drop_leg(response.reason)
+            self._send_own()
+            return
+        client = self._connection
+        self._close = self._lingers = False
+        head = self._response_head(
+            101,
+            response.phrase,
+            response.headers,
+            b"Connection: Upgrade\r\nUpgrade: " + upstream.protocol,
+            drop_length=True,
+        )
+        self._close = self._sent_head = True
+        self._record.status = 101
+        self._total_at = FAR
+        self._listener.tunnels += 1
+        self._tunnel = tunnel = Tunnel(
+            self._loop,
+            client,
+            client.transport,
+            upstream,
+            upstream.transport,
+            idle=self._plan.configuration.timeouts.tunnel,
+            on_over=self._tunnel_over,
+        )
+        tunnel.open(
+            head,
+            from_client=client.hand_over(),
+            from_upstream=upstream.hand_over(),
+            client_blocked=client.write_paused,
+            client_ended=client.ended,
+        )
+        if not self._done:
+            client.deadline = tunnel.idle_at
+            self._listener.wheel.file(client)
+
+    def _tunnel_over(self, reason: str, in_order: bool) -> None:
+        leg, tunnel, record = self._leg, self._tunnel, self._record
+        assert leg is not None and tunnel is not None
+        self._tunnel = None
+        self._listener.tunnels -= 1
+        record.bytes_in, record.bytes_out = tunnel.bytes_in, tunnel.bytes_out
+        record.reason = reason
+        upstream = leg.let_go(None if in_order else reason)
+        if in_order:
+            upstream.close(self._plan.configuration.timeouts.body)
+        else:
+            record.decision = "abort"
+            reset(upstream.transport)
+            self._connection.abort()
+        self._finish(linger=False, aborted=not in_order)
+
     def _response_head(
         self, status: int, phrase: bytes, fields: Fields, framing: bytes = b"", *, drop_length: bool = False
     ) -> bytes:
@@ -821,6 +913,8 @@ class Handler(LegOwner):
         lines = fields.raw
         if drop_length:
             drop = drop | _LENGTH
+        if self._takes_trailers and self._chunked_out and b"trailer" not in _nominated(index):
+            drop = drop - _TRAILER
         if len(index) != len(lines):
             lines = wire.first_lines_only(lines, _SINGLETONS)
         version = "1.1"
@@ -843,6 +937,13 @@ class Handler(LegOwner):
         if self._close:
             kept.append(b"Connection: close")
         return wire.status_line(status, phrase) + wire.field_section(lines, drop, kept)
+
+    def _last_chunk(self, connection: UpstreamConnection) -> bytes:
+        """The end of a chunked answer, with the upstream's trailers for a client that takes them."""
+        if not self._takes_trailers or not connection.trailers:
+            return wire.LAST_CHUNK
+        nominated = _nominated(connection.fields.index())
+        return wire.last_chunk(trailer.trailer_section(connection.trailers, nominated))
 
     def _relay_body(self) -> None:
         """Answer body bytes to the client, as far as it takes them."""
@@ -868,7 +969,7 @@ class Handler(LegOwner):
         if self._chunked_out:
             data = wire.chunk(data) if data else b""
             if complete:
-                data += wire.LAST_CHUNK
+                data += self._last_chunk(connection)
         if data:
             self._connection.write(data)
         if complete:
@@ -903,7 +1004,9 @@ class Handler(LegOwner):
 
     def on_stopped(self) -> None:
         """The gateway stops and waits no longer: nothing is answered, and the record says why."""
-        if not self._done:
+        if self._tunnel is not None:
+            self._tunnel.end("gateway_stopped", in_order=False)
+        elif not self._done:
             self._break_off("gateway_stopped")
 
     # ---- timeouts
@@ -935,6 +1038,13 @@ class Handler(LegOwner):
         return self._leg.writable
 
     def on_deadline(self, now: float) -> None:
+        tunnel = self._tunnel
+        if tunnel is not None:
+            if now >= tunnel.idle_at:
+                tunnel.end("tunnel_idle_timeout", in_order=False)
+            else:
+                self._connection.deadline = tunnel.idle_at
+            return
         timeouts = self._plan.configuration.timeouts
         if now >= self._continue_at:
             self._send_continue()
@@ -1005,7 +1115,7 @@ class Handler(LegOwner):
         # No circles: all of it goes now, and not at a collection.
         self._leg = self._run = self._exchange = self._upstream_body = None
         if not aborted:
-            self._connection.exchange_over(keep_alive=not self._close, linger=linger)
+            self._connection.exchange_over(keep_alive=not self._close, linger=linger or self._lingers)
         else:
             self._connection.exchange_over(keep_alive=False, linger=False)
 
@@ -1032,6 +1142,12 @@ class Handler(LegOwner):
 # To the parser there is none, to others there may be: it takes `chunked` with a tab behind it for another coding.
 _NO_BODY_SEEN: Final = Problem(400, "framing_invalid", "The length of the request body is not certain.")
 _LENGTH: Final = frozenset((b"content-length",))
+_TRAILER: Final = frozenset((b"trailer",))
+
+
+def _nominated(index: dict[bytes, bytes | list[bytes]]) -> set[bytes]:
+    """The names that the Connection field takes away."""
+    return connection_options(index.get(b"connection", b""))
 
 
 def _first(value: bytes | list[bytes] | None, otherwise: bytes) -> bytes:

@@ -45,6 +45,8 @@ class Listener:
         self.sections = Sections()
         self.idle_timeout = plan.configuration.timeouts.idle
         self.draining = False
+        self.tunnels = 0
+        """Tunnels that are open."""
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._empty: asyncio.Event = asyncio.Event()

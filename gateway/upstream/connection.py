@@ -12,10 +12,14 @@ import httptools
 
 from gateway.http.fields import Fields, RawField
 from gateway.http.framing import BODILESS, HOP_BY_HOP
+from gateway.http.upgrade import taken
 
 MAX_HEAD: Final = 256 * 1024
-"""Bytes of a response head, 1xx heads included. Nova's catalog headers reach tens of kilobytes."""
+"""Bytes of a response head, 1xx heads included, and of all that may come between two pieces of a body. Nova's catalog
+headers reach tens of kilobytes."""
 MAX_FIELDS: Final = 512
+MAX_TRAILERS: Final = 16 * 1024
+"""Bytes of all trailer fields."""
 MAX_INTERIM: Final = 16
 WRITE_HIGH: Final = 128 * 1024
 
@@ -42,21 +46,25 @@ class UpstreamConnection:
     """One connection, one request at a time; what asyncio calls a protocol.
 
     After `begin` the owner is told of progress and reads: `interim`, then `head_done` with `status`,
-    `phrase` and `fields`, then `take()` for the body until `complete`. `error` is a reason code that ends
-    the exchange. A connection is fit for another request while `reusable` holds.
+    `phrase` and `fields`, then `take()` for the body until `complete`, then `trailers`. `error` is a reason code
+    that ends the exchange. A connection is fit for another request while `reusable` holds.
+
+    Where protocols were `offered`, the head may be a 101: then `protocol` says which, the message is never complete,
+    and all that follows is for `hand_over`.
     """
 
     __slots__ = (
         "_chunks",
         "_fields",
-        "_head_bytes",
         "_interim_count",
         "_lines",
         "_no_body",
+        "_overhead",
         "_owner",
         "_parser",
         "_reading_paused",
         "_section",
+        "_trailer_size",
         "_until_close",
         "closed",
         "complete",
@@ -68,11 +76,14 @@ class UpstreamConnection:
         "interim",
         "keep_alive",
         "length",
+        "offered",
         "phrase",
+        "protocol",
         "requests",
         "section",
         "status",
         "told",
+        "trailers",
         "transport",
         "version",
         "writing_paused",
@@ -91,8 +102,9 @@ class UpstreamConnection:
         self._parser = httptools.HttpResponseParser(self)
         self._lines: list[RawField] = []
         self._chunks: list[bytes] = []
-        self._head_bytes = 0
+        self._overhead = 0  # bytes since the beginning, or the last piece of the body
         self._interim_count = 0
+        self._trailer_size = 0
         self._no_body = False
         self._until_close = False
         self.interim: list[Interim] = []
@@ -110,6 +122,9 @@ class UpstreamConnection:
         # which of the fields that say something to a gateway are in it, in lower case.
         self.section = self._section = b""
         self.told: list[bytes] = []
+        self.trailers: list[RawField] = []
+        self.offered = _NO_PROTOCOLS  # by the request: names in lower case
+        self.protocol = b""  # that a 101 has switched to, as it came
 
     # ---- for the owner
 
@@ -120,9 +135,14 @@ class UpstreamConnection:
         if self.requests:
             # What a reusable connection can still hold of its last exchange.
             self._chunks = []
-            self._head_bytes = self._interim_count = self.status = 0
+            self._overhead = self._interim_count = self.status = 0
             self.phrase = self.section = b""
             self.head_done = self.got_bytes = False
+            if self.trailers:
+                self.trailers = []
+                self._trailer_size = 0
+            if self.offered:
+                self.offered = _NO_PROTOCOLS
         self.requests += 1
         self.complete = False
         self.transport.write(data)
@@ -148,6 +168,20 @@ class UpstreamConnection:
         if self._reading_paused and not self.closed:
             self._reading_paused = False
             self.transport.resume_reading()
+
+    def hand_over(self) -> bytes:
+        """Leaves the transport to a tunnel: what has come behind the 101. The owner hears nothing more."""
+        self._owner = None
+        self.resume()
+        return self.take()
+
+    def close(self, within: float) -> None:
+        """Ends the connection in order: what has been written still arrives, if it does `within` seconds."""
+        if self.closed:
+            return
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(within, self.transport.abort)
 
     def abort(self) -> None:
         """Ends the connection at once; the owner hears nothing more."""
@@ -188,14 +222,22 @@ class UpstreamConnection:
             owner.on_progress()
             return
         self.got_bytes = True
+        if self.protocol:
+            self._chunks.append(data)
+            owner.on_progress()
+            return
+        self._overhead += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
-            self._fail()
-        if not self.head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD:
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.protocol:
+                self._chunks.append(data[upgrade.args[0] :])
+            else:
                 self._fail()
+        except httptools.HttpParserError:
+            self._fail()
+        if self._overhead > MAX_HEAD and not (self.complete or self.protocol):
+            self._fail()
         owner.on_progress()
 
     def _take_whole(self, data: bytes) -> bool:
@@ -287,7 +329,16 @@ class UpstreamConnection:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head_done:
-            return  # a trailer: never merged into the header section (RFC 9110 section 6.5.1)
+            if self.complete:
+                return  # a field of a message that nobody asked for
+            # Never merged into the header section (RFC 9110 section 6.5.1).
+            self.trailers.append((name, value))
+            self._trailer_size += len(name) + len(value)
+            if name.lower() == b"connection":
+                self.keep_alive = False  # llhttp obeys it, and takes no further message
+            if self._trailer_size > MAX_TRAILERS or len(self.trailers) > MAX_FIELDS:
+                self._fail()
+            return
         self._lines.append((name, value))
         if len(self._lines) > MAX_FIELDS:
             self._fail()
@@ -306,15 +357,17 @@ class UpstreamConnection:
             self._fail()
             return
         if status < 200:
-            # A 101 answers an Upgrade that was never sent; a 1xx has no body (RFC 9110 section 15.2).
+            # A 1xx has no body (RFC 9110 section 15.2).
             self._interim_count += 1
             if (
-                status == 101
-                or self._interim_count > MAX_INTERIM
+                self._interim_count > MAX_INTERIM
                 or b"transfer-encoding" in index
                 or b"content-length" in index
             ):
                 self._fail()
+                return
+            if status == 101:
+                self._switch(version, fields)
                 return
             self.interim.append(Interim(status, phrase, fields))
             self.phrase = b""
@@ -353,18 +406,34 @@ class UpstreamConnection:
             self.keep_alive = self.keep_alive or _says_keep_alive(version, index)
             self._parser = httptools.HttpResponseParser(self)
 
+    def _switch(self, version: str, fields: Fields) -> None:
+        """A 101, which has to answer what was offered (RFC 9110 section 7.8)."""
+        protocol = taken(fields.index(), self.offered) if self.offered and version == "1.1" else b""
+        if not protocol:
+            self._fail()
+            return
+        self.protocol = protocol
+        self.status = 101
+        self.version = version
+        self._fields = fields
+        self.length = None
+        self.keep_alive = False
+        self.head_done = True
+
     def on_body(self, chunk: bytes) -> None:
         if self.complete:
             self.dirty = True
         elif self.error is None:
+            self._overhead = 0
             self._chunks.append(chunk)
 
     def on_message_complete(self) -> None:
-        if self.head_done and self.error is None:
+        if self.head_done and self.error is None and not self.protocol:
             self.complete = True
 
 
 _NO_FIELDS: Final = Fields()
+_NO_PROTOCOLS: Final[frozenset[bytes]] = frozenset()
 # RFC 9112 sections 4 and 5, of final responses with a body, without what a sender ought not to send: other versions,
 # folded or bare lines.
 _PLAIN_HEAD: Final = re.compile(

@@ -52,6 +52,8 @@ class Leg(Owner):
     _reused = False
     _chunked = False
     connection: UpstreamConnection | None = None
+    offered: frozenset[bytes] | None = None
+    """Protocols that the request offers to switch to, lower case; to be set before `start`."""
     streamed = False
 
     def __init__(self, pool: Pool, owner: LegOwner, loop: asyncio.AbstractEventLoop) -> None:
@@ -121,6 +123,8 @@ class Leg(Owner):
         else:
             data = self._line + self._rest
         connection.begin(self, data, no_body=self._method == "HEAD")
+        if self.offered is not None:
+            connection.offered = self.offered
 
     # ---- the body, outward from the client
 
@@ -214,6 +218,14 @@ class Leg(Owner):
             self._pool.give_back(self._endpoint, connection)
         else:
             connection.abort()
+
+    def let_go(self, error: str | None) -> UpstreamConnection:
+        """The tunnel that the connection became is over, because of `error` unless it ended in order."""
+        connection = self.connection
+        assert connection is not None
+        self._record(error)
+        self.connection = None
+        return connection
 
     def _record(self, error: str | None) -> None:
         connection = self.connection

@@ -56,6 +56,7 @@ def _two_framings() -> Iterator[tuple[str, bytes]]:
         yield f"TE in HTTP/1.0: {name}", request(line, body=hidden, version=b"HTTP/1.0")
         yield f"TE and an upgrade: {name}", request(UPGRADE, line, body=shown + NEXT)
         yield f"TE before an upgrade: {name}", request(line, UPGRADE, body=shown + NEXT)
+        yield f"TE and an upgrade of a GET: {name}", request(UPGRADE, line, body=shown + NEXT, method=b"GET")
         yield f"TE last: {name}", request(b"X-A: b\r\n", line, body=hidden, host=b"X-B: c\r\n" + HOST)
     for name, line in spelling.CONTENT_LENGTH.items():
         spelt = length_line(line, 5)
@@ -66,6 +67,14 @@ def _lengths() -> Iterator[tuple[str, bytes]]:
     for name, line in spelling.CONTENT_LENGTH.items():
         yield f"length: {name}", request(length_line(line, 5), body=b"hello" + NEXT)
         yield f"length and an upgrade: {name}", request(length_line(line, 5), UPGRADE, body=b"hello" + NEXT)
+        yield (
+            f"length and an upgrade of a GET: {name}",
+            request(length_line(line, 5), UPGRADE, body=b"hello" + NEXT, method=b"GET"),
+        )
+        yield (
+            f"length 0 and an upgrade of a GET: {name}",
+            request(UPGRADE, length_line(line, 0), body=b"hello" + NEXT, method=b"GET"),
+        )
         yield f"length of a GET: {name}", request(length_line(line, 5), body=b"hello" + NEXT, method=b"GET")
         yield (
             f"length of a request: {name}",
@@ -251,7 +260,16 @@ def _streams() -> Iterator[tuple[str, bytes]]:
     yield "an expectation of HTTP/1.0", request(expect, length(5), body=b"hello", version=b"HTTP/1.0")
     yield "an expectation, 0.CL", request(expect, length(len(SMUGGLED)), method=b"GET", body=SMUGGLED)
     yield "an expectation that is refused", request(b"Expect: x\r\n", length(5), body=b"hello" + SMUGGLED)
-    for name in (b"h2c", b"websocket", b"TLS/1.0", b"x"):
+    names = (
+        b"h2c",
+        b"websocket",
+        b"TLS/1.0",
+        b"x",
+        b"h2c, WebSocket",
+        b"websocket/13",
+        b'"h2c, websocket, x"',
+    )
+    for name in names:
         upgrade = b"Connection: Upgrade\r\nUpgrade: " + name + b"\r\n"
         yield f"behind an upgrade to {name.decode()}", request(upgrade, method=b"GET") + NEXT
         yield (

@@ -71,21 +71,24 @@ class Outcome(NamedTuple):
     """What came of a case.
 
     stream    what the client said, by the reference
-    answers   what it was answered
+    answers   what it was answered; behind a 101 there are none
     entries   what reached the upstream of it, in the order of their heads
+    data      what the client said, as it was
     """
 
     stream: Stream
     answers: Sequence[Answer]
     entries: Sequence[Entry]
+    data: bytes
 
 
 class Speaker(NamedTuple):
-    """What the gateway says of the client and of itself."""
+    """What the gateway says of the client and of itself; `tunnels` is whether it lets a client switch to WebSocket."""
 
     address: bytes
     pseudonym: bytes
     endpoint: bytes
+    tunnels: bool = False
 
 
 def judge(outcome: Outcome, speaker: Speaker) -> str | None:
@@ -116,6 +119,9 @@ def judge(outcome: Outcome, speaker: Speaker) -> str | None:
         if isinstance(found, str):
             return found
         place = found
+        problem = _tunnel_differs(outcome, entry, found)
+        if problem is not None:
+            return problem
     last = answers[-1] if len(answers) > len(messages) else None
     # An upstream that answers before the body is whole may have been passed on.
     if (
@@ -151,6 +157,19 @@ def _place(
         if known is None and index not in refused:
             break
     return problem
+
+
+def _tunnel_differs(outcome: Outcome, entry: Entry, place: int) -> str | None:
+    """Behind a 101 all is the tunnel's, and none of it a request (RFC 9110 section 7.8)."""
+    switched = [answer for answer in outcome.answers if answer.seen == entry.number and answer.status == 101]
+    if entry.tunnel is None:
+        return "answer 101 to a request that offers nothing" if switched else None
+    behind = outcome.data[outcome.stream.messages[place].end :]
+    if not behind.startswith(entry.tunnel):
+        return f"the tunnel has brought {bytes(entry.tunnel)!r} for {behind!r}"
+    if entry is not outcome.entries[-1]:
+        return f"a request behind a tunnel: {_told(outcome.entries[-1].message)}"
+    return None
 
 
 def _own(status: int, message: Message | None) -> bool:
@@ -209,12 +228,41 @@ def _fields_differ(sent: Message, got: Message, speaker: Speaker) -> str | None:
         return f"fields {kept!r} for {wanted!r}"
     for name, value in got.fields:
         key = name.lower()
-        if key in named - _REWRITTEN - _FRAMES and (key not in _NEEDED or (name, value) not in sent.fields):
+        if key in named - _REWRITTEN - _HOP_BY_HOP and (
+            key not in _NEEDED or (name, value) not in sent.fields
+        ):
             return f"field {name!r}, which Connection names"
+    return _hop_differs(sent, got, speaker) or _spoken_differ(sent, got, speaker)
+
+
+def _hop_differs(sent: Message, got: Message, speaker: Speaker) -> str | None:
+    """Fields of one hop: those that the gateway asks of the upstream are what the client has asked of it."""
     crossed = _HOP_BY_HOP & {name.lower() for name, _ in got.fields} - _FRAMES
-    if crossed:
-        return f"fields of one hop: {crossed!r}"
-    return _spoken_differ(sent, got, speaker)
+    asked: set[bytes] = set()
+    if got.all(b"te") == [b"trailers"] and _takes_trailers(sent):
+        asked.add(b"te")
+    offers = _offers(sent) if speaker.tunnels else []
+    if offers and members(got.all(b"upgrade")) == offers:
+        asked.add(b"upgrade")
+    if asked and options(got.all(b"connection")) == asked:
+        crossed -= asked | {b"connection"}
+    return f"fields of one hop: {crossed!r}" if crossed else None
+
+
+def _offers(sent: Message) -> list[bytes]:
+    """What the upstream may be offered of the protocols that the client offers (RFC 9110 section 7.8)."""
+    said = options(sent.all(b"connection"))
+    plain = sent.method == b"GET" and sent.version == (1, 1) and not sent.body and not sent.codings
+    if not plain or b"upgrade" not in said or b"close" in said:
+        return []
+    names = members(sent.all(b"upgrade")) or ()
+    return list(dict.fromkeys(name for name in names if name.lower() == b"websocket"))
+
+
+def _takes_trailers(sent: Message) -> bool:
+    """RFC 9110 section 10.1.4."""
+    said = [member.lower() for member in members(sent.all(b"te")) or ()]
+    return sent.version >= (1, 1) and b"trailers" in said and b"te" in options(sent.all(b"connection"))
 
 
 def _spoken_differ(sent: Message, got: Message, speaker: Speaker) -> str | None:

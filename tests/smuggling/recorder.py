@@ -18,11 +18,13 @@ class Entry(NamedTuple):
 
     number    counts heads, over all connections
     whole     False where the connection ended inside the body
+    tunnel    what came behind it, where the recorder has switched protocols; it still grows
     """
 
     number: int
     message: Message
     whole: bool
+    tunnel: bytearray | None = None
 
 
 class Stray(NamedTuple):
@@ -39,17 +41,27 @@ def answer(number: int, method: bytes) -> bytes:
     return head if method == b"HEAD" else head + BODY
 
 
+def switch(number: int, protocol: bytes) -> bytes:
+    """The answer to a request that offers another protocol."""
+    return b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %b\r\n%b: %d\r\n\r\n" % (
+        protocol,
+        MARK,
+        number,
+    )
+
+
 class Recorder:
     """Listens on a port of its own.
 
     entries   requests that are over, whole or not, in the order of their ends
     strays    what came and is no request
 
-    `eager` answers at the end of a head and reads the body afterwards.
+    `eager` answers at the end of a head and reads the body afterwards; `switches` takes every upgrade that is offered.
     """
 
-    def __init__(self, *, eager: bool = False) -> None:
+    def __init__(self, *, eager: bool = False, switches: bool = False) -> None:
         self.eager = eager
+        self.switches = switches
         self.entries: list[Entry] = []
         self.strays: list[Stray] = []
         self.connections: set[_Connection] = set()
@@ -97,6 +109,7 @@ class _Connection(asyncio.Protocol):
         self._last: Message | None = None
         self._number: int | None = None  # of the request that has begun and is not whole
         self._answered = False
+        self._tunnel: bytearray | None = None
         self.data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -104,6 +117,9 @@ class _Connection(asyncio.Protocol):
         self._recorder.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel += data
+            return
         self.data += data
         recorder = self._recorder
         while self.data:
@@ -139,6 +155,13 @@ class _Connection(asyncio.Protocol):
         if message.begin:
             # The gateway sends no empty lines; a client's may not be seen here.
             recorder.strays.append(Stray(self._last, self.data[: message.begin], "empty lines"))
+        offered = message.all(b"upgrade")
+        if recorder.switches and offered:
+            self._tunnel = bytearray(self.data[message.end :])
+            recorder.entries.append(Entry(self._number, message, True, self._tunnel))
+            self.transport.write(switch(self._number, offered[0]))
+            self.data = b""
+            return
         recorder.entries.append(Entry(self._number, message, True))
         if not self._answered:
             self.transport.write(answer(self._number, message.method))

@@ -43,12 +43,14 @@ class Setting(NamedTuple):
     collect   a filter reads the whole body before anything goes on
     eager     the upstream answers at the end of a head
     patient   a client ends its side when it has its answers, not when it has sent what it has to send
+    tunnel    the route lets a client switch to WebSocket, and the upstream takes what it is offered
     """
 
     lenient: bool = False
     collect: bool = False
     eager: bool = False
     patient: bool = False
+    tunnel: bool = False
 
 
 SETTINGS: Final = (
@@ -56,6 +58,7 @@ SETTINGS: Final = (
     Setting(lenient=True, patient=True),
     Setting(collect=True, patient=True),
     Setting(lenient=True, eager=True),
+    Setting(tunnel=True),
 )
 
 
@@ -101,7 +104,8 @@ class Rig:
             reason = f"the upstream has got what nobody sent: {stray}"
             self.suspects += [Failure(each, self._setting, reason) for each in self._speaking.values()]
         del self._speaking[address]
-        return unread or judge(Outcome(stream, answers, entries), self._speaker(address)) or problem
+        outcome = Outcome(stream, answers, entries, case.data)
+        return unread or judge(outcome, self._speaker(address)) or problem
 
     async def play_alone(self, case: Case) -> str | None:
         """The same with nobody else there: whatever the upstream has got is of this case."""
@@ -144,7 +148,8 @@ class Rig:
         return b"127.%d.%d.%d" % (1 + (number >> 16) % 250, number >> 8 & 255, number & 255)
 
     def _speaker(self, address: bytes) -> Speaker:
-        return Speaker(address, PSEUDONYM.encode(), self._recorder.authority.encode())
+        authority = self._recorder.authority.encode()
+        return Speaker(address, PSEUDONYM.encode(), authority, self._setting.tunnel)
 
     async def _plain(self) -> str | None:
         """A plain exchange on a fresh connection; what is not as it has to be."""
@@ -159,7 +164,7 @@ class Rig:
         finally:
             entries = self._taken(address)
             del self._speaking[address]
-        problem = judge(Outcome(stream, answers, entries), self._speaker(address))
+        problem = judge(Outcome(stream, answers, entries, case.data), self._speaker(address))
         if problem is None and (len(answers), len(entries)) != (1, 1):
             problem = f"{len(answers)} answers, {len(entries)} requests"
         if problem is None and answers[0].seen is None:
@@ -201,11 +206,13 @@ async def _ask(client: Client, case: Case) -> None:
 
 
 async def _until_answered(client: Client, count: int) -> None:
-    while len(_STATUS_LINE.findall(client.buffer)) < count and await client.fill():
-        pass
+    while len(_STATUS_LINE.findall(client.buffer)) < count and _SWITCHED not in client.buffer:
+        if not await client.fill():
+            break
 
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 [2-5][0-9][0-9] ")
+_SWITCHED: Final = b"HTTP/1.1 101 "
 
 
 async def _answers(client: Client, methods: list[str]) -> list[Answer]:
@@ -217,6 +224,10 @@ async def _answers(client: Client, methods: list[str]) -> list[Answer]:
         head = await read_head(client)
         assert head is not None
         status, _ = status_of(head)
+        if status == 101:
+            answers.append(Answer(status, int(head.get("X-Seen") or -1)))
+            assert not client.buffer, client.buffer
+            break
         if status < 200:
             continue
         known = len(answers) < len(methods)
@@ -240,13 +251,17 @@ def _speaker_of(entry: Entry) -> bytes:
 async def rig(setting: Setting = SETTINGS[0]) -> AsyncIterator[Rig]:
     """A gateway and an upstream of the setting."""
     options: dict[str, Any] = {}
-    if setting.lenient:
-        route = {"name": "any", "path": "/{rest*}", "upstream": "main", "target": "lenient"}
+    if setting.lenient or setting.tunnel:
+        route: dict[str, Any] = {"name": "any", "path": "/{rest*}", "upstream": "main"}
+        if setting.lenient:
+            route["target"] = "lenient"
+        if setting.tunnel:
+            route["upgrade"] = ["websocket"]
         options["routes"] = [route]
     if setting.collect:
         options["filters"] = [{"test.collect": {"limit": 1 << 20}}]
     async with (
-        Recorder(eager=setting.eager) as recorder,
+        Recorder(eager=setting.eager, switches=setting.tunnel) as recorder,
         proxy([f"http://{recorder.authority}"], registry=test_filters("collect"), **options) as gateway,
     ):
         yield Rig(setting, (gateway.address.host, gateway.address.port), recorder)

@@ -35,7 +35,7 @@ def entries(*data: bytes) -> list[Entry]:
 
 
 def verdict(sent: bytes, got: list[Entry], *answers: tuple[int, int | None]) -> str | None:
-    return judge(Outcome(parse(sent), [Answer(*answer) for answer in answers], got), SPEAKER)
+    return judge(Outcome(parse(sent), [Answer(*answer) for answer in answers], got, sent), SPEAKER)
 
 
 def test_what_was_sent_reached_the_upstream() -> None:
@@ -178,6 +178,87 @@ def test_a_field_that_connection_names_may_stay_where_the_message_stands_on_it()
     kept = GOT_GET.replace(b"Host: a\r\n", b"Host: a\r\nX-Auth-Token: t\r\n", 1)
     assert verdict(sent, entries(kept), (200, 0)) is None
     assert verdict(sent, entries(kept.replace(b": t", b": u")), (200, 0)) is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "right"),
+    [
+        (b"TE: gzip, Trailers\r\nConnection: te\r\n", b"TE: trailers\r\nConnection: TE\r\n", True),
+        (b"TE: trailers\r\nConnection: TE\r\n", b"", True),
+        (b"TE: trailers\r\n", b"TE: trailers\r\nConnection: TE\r\n", False),
+        (b"TE: trailers\r\nConnection: TE\r\n", b"TE: trailers\r\n", False),
+        (b"TE: trailers\r\nConnection: TE\r\n", b"TE: trailers\r\nConnection: TE, X\r\n", False),
+        (b"TE: gzip\r\nConnection: TE\r\n", b"TE: trailers\r\nConnection: TE\r\n", False),
+        (b"TE: a, trailers\r\nConnection: TE\r\n", b"TE: a, trailers\r\nConnection: TE\r\n", False),
+    ],
+)
+def test_the_upstream_is_asked_for_trailers_where_the_client_takes_them(
+    said: bytes, asked: bytes, right: bool
+) -> None:
+    sent = SENT.replace(b"X-A: b\r\n", b"X-A: b\r\n" + said)
+    got = GOT.replace(b"X-A: b\r\n", b"X-A: b\r\n" + asked)
+    assert (verdict(sent, entries(got), (200, 0)) is None) == right
+
+
+ASKS = b"GET /c HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, x\r\nUpgrade: h2c, WebSocket\r\n\r\n"
+ASKED = b"GET /c HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n" + OURS + b"\r\n"
+
+
+def switched(sent: bytes, got: bytes, brought: bytes, *more: bytes, tunnels: bool = True) -> str | None:
+    first, *others = entries(got, *more)
+    found = [first._replace(tunnel=bytearray(brought)), *others]
+    speaker = SPEAKER._replace(tunnels=tunnels)
+    return judge(Outcome(parse(sent), [Answer(101, 0)], found, sent), speaker)
+
+
+def test_behind_a_101_all_that_the_client_sends_is_the_tunnels() -> None:
+    for behind in (b"", b"\x81\x05hello", GET, GET + GET, b"GET / HTTP/1.1\r\n\r\n"):
+        assert switched(ASKS + behind, ASKED, behind) is None
+        assert switched(ASKS + behind, ASKED, behind[:5]) is None, "the client may be gone before"
+    assert switched(ASKS + GET, ASKED, b"", GOT_GET) is not None
+    assert switched(ASKS + b"hello", ASKED, b"jello") is not None
+    assert switched(ASKS, ASKED, b"hello") is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"Upgrade: WebSocket", b"Upgrade: websocket"),
+        (b"Upgrade: WebSocket", b"Upgrade: h2c"),
+        (b"Upgrade: WebSocket", b"Upgrade: h2c, WebSocket"),
+        (b"Connection: Upgrade\r\n", b""),
+        (b"Connection: Upgrade", b"Connection: Upgrade, x"),
+    ],
+)
+def test_nothing_is_offered_but_what_the_client_offers(old: bytes, new: bytes) -> None:
+    assert old in ASKED
+    assert switched(ASKS, ASKED.replace(old, new), b"") is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"GET", b"POST"),
+        (b"Connection: Upgrade, x\r\n", b""),
+        (b"Connection: Upgrade", b"Connection: Upgrade, close"),
+        (b"Upgrade: h2c, WebSocket", b"Upgrade: h2c"),
+        (b"HTTP/1.1\r\n", b"HTTP/1.0\r\n"),
+    ],
+)
+def test_nothing_is_offered_for_a_client_that_offers_nothing(old: bytes, new: bytes) -> None:
+    assert old in ASKS
+    assert (
+        switched(ASKS.replace(old, new), ASKED.replace(b"GET", new if old == b"GET" else b"GET"), b"")
+        is not None
+    )
+
+
+def test_nothing_is_offered_on_a_route_without_tunnels() -> None:
+    assert switched(ASKS, ASKED, b"", tunnels=False) is not None
+
+
+def test_a_101_answers_an_offer() -> None:
+    assert verdict(GET, entries(GOT_GET), (101, 0)) is not None
 
 
 def test_max_forwards_counts_down_for_options_only() -> None:

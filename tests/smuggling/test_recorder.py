@@ -72,3 +72,17 @@ async def test_an_eager_one_answers_before_the_body() -> None:
         await client.send(b"llo" + HEAD + b"\r\nhello")
         assert (await client.answer("POST")).get("x-seen") == "1"
         assert [entry.message.body for entry in recorder.entries] == [b"hello", b"hello"]
+
+
+async def test_an_upgrade_is_taken_where_the_recorder_switches() -> None:
+    async with Recorder(switches=True) as recorder, await connect(recorder) as client:
+        await client.send(b"GET /a HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\nGET /b")
+        head = await client.head()
+        assert (head.first[:12], head.get("upgrade"), head.get("x-seen")) == (b"HTTP/1.1 101", "x", "0")
+        (entry,) = recorder.entries
+        assert entry.tunnel is not None
+        assert (entry.message.target, bytes(entry.tunnel)) == (b"/a", b"GET /b")
+        await client.send(b" HTTP/1.1\r\n\r\n")
+        brought = entry.tunnel
+        await until(lambda: bytes(brought) == b"GET /b HTTP/1.1\r\n\r\n", "the tunnel brings the rest")
+        assert (len(recorder.entries), recorder.strays) == (1, [])

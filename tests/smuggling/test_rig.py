@@ -103,5 +103,18 @@ async def test_a_client_that_waits_for_its_answers_gets_them() -> None:
         assert made.forwarded == 4
 
 
+async def test_a_tunnel_is_judged_by_what_it_brings() -> None:
+    upgrade = b"GET /a HTTP/1.1\r\nHost: api.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    async with rig(Setting(tunnel=True)) as made:
+        for behind in (b"", b"hello", NEXT + b"\x00"):
+            assert await made.play_alone(Case(upgrade + behind)) is None
+            assert (
+                await made.play_alone(Case(NEXT + upgrade + behind, (len(NEXT + upgrade),), asks=True))
+                is None
+            )
+        assert made.forwarded == 9
+        assert await made.play_alone(Case(upgrade.replace(b"websocket", b"h2c") + NEXT)) is None
+
+
 async def test_nothing_to_confirm_is_nothing() -> None:
     assert await confirmed([]) == []

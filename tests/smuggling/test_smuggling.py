@@ -29,7 +29,7 @@ async def nothing_fails(played: Iterable[Case], setting: Setting, *, forwarded: 
     assert tally.forwarded >= forwarded, tally.forwarded
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=["plain", "lenient", "collect", "eager"])
+@pytest.mark.parametrize("setting", SETTINGS, ids=["plain", "lenient", "collect", "eager", "tunnel"])
 async def test_the_catalogue(setting: Setting) -> None:
     await nothing_fails([Case(data) for data in CATALOGUE.values()], setting, forwarded=1000)
 
@@ -93,7 +93,7 @@ async def test_a_request_split_at_every_byte() -> None:
     await nothing_fails(played, SETTINGS[0], forwarded=4000)
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=["plain", "lenient", "collect", "eager"])
+@pytest.mark.parametrize("setting", SETTINGS, ids=["plain", "lenient", "collect", "eager", "tunnel"])
 async def test_generated_cases(setting: Setting) -> None:
     seed = 2000 + SETTINGS.index(setting)
     await nothing_fails(islice(seeded(seed), 1000), setting, forwarded=300)

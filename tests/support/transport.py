@@ -23,6 +23,9 @@ class FakeTransport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self.high = high
 
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
     def get_write_buffer_size(self) -> int:
         return self.buffered
 

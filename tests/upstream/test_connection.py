@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.upstream import connection as upstream
-from gateway.upstream.connection import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, UpstreamConnection
+from gateway.upstream.connection import (
+    MAX_FIELDS,
+    MAX_HEAD,
+    MAX_INTERIM,
+    MAX_TRAILERS,
+    UpstreamConnection,
+)
+from tests.support.deadline import until
 from tests.support.transport import FakeTransport
 
 PLAIN = b"HTTP/1.1 200 OK\r\nX-Foo: a\r\nx-foo: b\r\nContent-Length: 5\r\n\r\nhello"
@@ -295,3 +302,117 @@ def test_a_plain_response_keeps_its_section_as_it_came() -> None:
     assert connection.release()
     connection.begin(Owner(), b"GET / HTTP/1.1\r\n\r\n", no_body=False)
     assert connection.section == b""
+
+
+# ---- trailers
+
+
+def test_trailers_stand_apart_and_are_those_of_one_answer() -> None:
+    connection, _, owner = opened()
+    connection.data_received(CHUNKED)
+    assert connection.trailers == [(b"X-Sum", b"1")]
+    assert connection.release()
+    connection.begin(owner, b"GET / HTTP/1.1\r\n\r\n", no_body=False)
+    assert connection.trailers == []
+    connection.data_received(CHUNKED.replace(b"X-Sum: 1\r\n", b""))
+    assert (connection.complete, connection.trailers) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [
+        b"X: " + b"a" * MAX_TRAILERS + b"\r\n",
+        b"X: y\r\n" * (MAX_FIELDS + 1),
+        b"X : y\r\n",
+        b"X: y\r\n z\r\n",
+        b"X: \x00\r\n",
+    ],
+    ids=["too large", "too many", "a space", "folded", "NUL"],
+)
+def test_an_answer_whose_trailers_are_broken_is_never_complete(trailers: bytes) -> None:
+    outcome = fed(CHUNKED.replace(b"X-Sum: 1\r\n", trailers))
+    assert (outcome.complete, outcome.error, outcome.reusable) == (
+        False,
+        "upstream_response_invalid",
+        False,
+    )
+
+
+def test_a_trailer_section_without_end_is_an_error_in_the_end() -> None:
+    head = CHUNKED[: CHUNKED.index(b"X-Sum")]
+    outcome = fed(head + b"X-Sum: ", *[b"a" * 65536] * 5)
+    assert (outcome.complete, outcome.error) == (False, "upstream_response_invalid")
+
+
+def test_a_long_body_is_no_overhead() -> None:
+    body = b"1000\r\n" + b"a" * 4096 + b"\r\n"
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    outcome = fed(head, *[body] * 200, b"0\r\n\r\n")
+    assert (len(outcome.body), outcome.error, outcome.complete) == (200 * 4096, None, True)
+
+
+def test_trailers_that_speak_of_the_connection_end_it() -> None:
+    outcome = fed(CHUNKED.replace(b"X-Sum: 1", b"connection: close"))
+    assert (outcome.complete, outcome.error, outcome.reusable) == (True, None, False)
+
+
+# ---- switching protocols
+
+SWITCH = b"HTTP/1.1 101 Up\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\r\n"
+
+
+def offering(*protocols: bytes) -> tuple[UpstreamConnection, FakeTransport, Owner]:
+    made = opened()
+    made[0].offered = frozenset(protocols)
+    return made
+
+
+@given(points=st.lists(st.integers(0, 1000), max_size=30))
+def test_a_101_leaves_what_follows_to_the_tunnel_however_its_segments_fall(points: list[int]) -> None:
+    behind = b"\x81\x05helloHTTP/1.1 200 OK\r\n\r\n"
+    hint = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    connection, transport, _ = offering(b"websocket")
+    for segment in split(hint + SWITCH + behind, points):
+        connection.data_received(segment)
+    assert (connection.status, connection.protocol, connection.error) == (101, b"WebSocket", None)
+    assert (connection.complete, connection.head_done) == (False, True)
+    assert [interim.status for interim in connection.interim] == [103]
+    connection.pause()
+    assert connection.hand_over() == behind
+    assert not transport.paused, "the tunnel reads on"
+    assert not connection.release(), "never to the pool"
+
+
+@pytest.mark.parametrize("offered", [(), (b"x",), (b"web",)])
+def test_a_101_that_takes_what_was_not_offered_is_an_error(offered: tuple[bytes, ...]) -> None:
+    connection, _, _ = offering(*offered)
+    connection.data_received(SWITCH + b"hello")
+    assert (connection.error, connection.protocol) == ("upstream_response_invalid", b"")
+    assert connection.take() == b""
+
+
+def test_what_one_request_offered_the_next_does_not() -> None:
+    connection, _, owner = offering(b"websocket")
+    connection.data_received(PLAIN)
+    assert connection.release()
+    connection.begin(owner, b"GET / HTTP/1.1\r\n\r\n", no_body=False)
+    connection.data_received(SWITCH)
+    assert connection.error == "upstream_response_invalid"
+
+
+def test_an_end_behind_a_101_before_the_tunnel_is_an_error() -> None:
+    connection, _, _ = offering(b"websocket")
+    connection.data_received(SWITCH)
+    connection.eof_received()
+    assert connection.error == "upstream_closed"
+
+
+async def test_a_connection_that_ends_in_order_has_a_time_to_say_its_last() -> None:
+    connection, transport, _ = opened()
+    connection.close(0.001)
+    assert (transport.closing, transport.aborted) == (True, False)
+    connection, transport, _ = opened()
+    transport.buffered = 1
+    connection.close(0.001)
+    assert (transport.closing, transport.aborted) == (True, False)
+    await until(lambda: transport.aborted, "the time is over")

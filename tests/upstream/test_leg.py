@@ -256,3 +256,33 @@ async def test_the_socket_holds_the_body_back() -> None:
     assert (leg.writable, owner.events) == (True, ["writable"])
     leg.abort("client_disconnected")
     pool.close()
+
+
+async def test_a_connection_that_became_a_tunnel_is_let_go_when_the_tunnel_is_over() -> None:
+    pool = ScriptedPool()
+    connection = pool.pooled()
+    leg = Leg(pool, Owner(), asyncio.get_running_loop())
+    leg.offered = frozenset((b"websocket",))
+    leg.start(b"GET / HTTP/1.1\r\n", b"\r\n", host=None, method="GET", whole=True, chunked=False)
+    connection.data_received(b"HTTP/1.1 101 Up\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+    assert leg.let_go("tunnel_idle_timeout") is connection
+    assert (leg.connection, pool.idle_count) == (None, 0)
+    (attempt,) = leg.attempts
+    assert (attempt.status, attempt.error) == (101, "tunnel_idle_timeout")
+    assert not cast(FakeTransport, connection.transport).closing, "whoever has it now ends it"
+    pool.close()
+
+
+async def test_a_second_attempt_offers_what_the_first_did() -> None:
+    pool = ScriptedPool(None)
+    stale = pool.pooled()
+    owner = Owner()
+    leg = Leg(pool, owner, asyncio.get_running_loop())
+    leg.offered = frozenset((b"websocket",))
+    leg.start(b"GET / HTTP/1.1\r\n", b"\r\n", host=None, method="GET", whole=True, chunked=False)
+    stale.connection_lost(None)
+    await ready(owner)
+    assert leg.connection is not stale and leg.connection is not None
+    assert leg.connection.offered == {b"websocket"}
+    leg.abort("client_disconnected")
+    pool.close()
