@@ -6,14 +6,15 @@
 
 FROM python:3.11-slim AS base
 
-# Compilers, should a dependency have no wheel for this platform, and pip's caches stay in this stage.
+# The compiler, for the hot modules, and pip's caches stay in this stage.
 FROM base AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY hatch_build.py pyproject.toml README.md LICENSE ./
 COPY config config
 COPY filters filters
 COPY gateway gateway
-RUN python -m pip wheel --wheel-dir /wheels .
+RUN WEIR_COMPILE=1 python -m pip wheel --wheel-dir /wheels .
 
 FROM base
 LABEL org.opencontainers.image.title="weir" \

@@ -3,13 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+COMPILED := build/compiled
 
-.PHONY: run test lint types unit bench bench-report bench-setup smuggle reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
 
-test: $(VENV)/.dev lint types unit
+test: $(VENV)/.dev lint types unit unit-compiled
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -21,7 +22,21 @@ types: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/pytest -n auto
 
-bench-setup: $(VENV)/.dev
+# The gateway with its hot modules compiled, and the tests that run against it from outside.
+compiled: $(COMPILED)/.made
+
+$(COMPILED)/.made: $(VENV)/.dev hatch_build.py $(shell find gateway filters -name '*.py')
+	@command -v cc >/dev/null || { echo "a C compiler is needed; on Debian and Ubuntu: apt-get install gcc python3-dev" >&2; exit 1; }
+	@echo "compiling into $(COMPILED) ..."
+	@rm -rf $(COMPILED)
+	@WEIR_COMPILE=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) .
+	@ln -s $(CURDIR)/tests $(CURDIR)/config $(CURDIR)/pyproject.toml $(COMPILED)/
+	@touch $@
+
+unit-compiled: $(COMPILED)/.made
+	cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/wire
+
+bench-setup: $(COMPILED)/.made
 	$(BIN)/python -m tests.bench --setup
 
 bench: bench-setup
@@ -38,7 +53,7 @@ reference: $(VENV)/.dev
 	$(BIN)/weir reference > config/REFERENCE.md
 
 clean:
-	rm -rf $(VENV) weir-demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) weir-demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: PYTHON=python3.12 make ..." >&2; exit 1; }

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from gateway import __version__
+from gateway import __version__, form
 from gateway.flow import BUCKETS, BYTES_IN, BYTES_OUT, EMPTY_CELL, SECONDS, Flows
 from gateway.record import METHODS, Record
 
@@ -35,7 +35,7 @@ class Metrics:
         self._filters: _Counts = {}
         self._attempts: _Counts = {}
         self._reads: list[Callable[[], Metric]] = []
-        self.info("gateway_build", "The running version.", lambda: {"version": __version__})
+        self.info("gateway_build", "The running version.", lambda: {"version": __version__, "form": form()})
 
     def observe(self, record: Record) -> None:
         """Counts an exchange that is over."""

@@ -238,6 +238,9 @@ class Build:
             assert options["type"] == "bind"
             mount = self.path(key, options["target"])
             mount.symlink_to(self.path(options["from"], options["source"]))
+        if instruction.text.startswith("apt-get update && apt-get install "):
+            assert shutil.which("gcc"), "the base image has no compiler, and the file installs it"
+            return
         command = ["/bin/sh", "-c", self.placed(key, instruction.text)]
         self._run(command, self.path(key, "."), self.environments[key])
         if mount is not None:
@@ -276,6 +279,7 @@ def _base_python(directory: Path) -> tuple[Path, dict[str, str]]:
     shutil.copy(prefix / "bin" / version, copy / "bin" / version)
     omitted = shutil.ignore_patterns("site-packages", "test", "idlelib", "tkinter", "config-*")
     shutil.copytree(prefix / "lib" / version, copy / "lib" / version, ignore=omitted)
+    shutil.copytree(prefix / "include", copy / "include")
     for library in (prefix / "lib").glob("libpython*.so*"):
         shutil.copy(library, copy / "lib" / library.name)
     return copy / "bin" / version, {"LD_LIBRARY_PATH": str(copy / "lib")}
@@ -290,7 +294,7 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_its_steps_make_a_gateway_that_runs_as_another_user(directory: Path, tmp_path: Path) -> None:
     build = Build(directory)
     for number in range(len(STAGES)):
@@ -358,9 +362,9 @@ async def test_its_steps_make_a_gateway_that_runs_as_another_user(directory: Pat
 
 def _the_wheel_is_whole(directory: Path, source: Path) -> None:
     (wheel,) = directory.glob("stage-*/**/weir_gateway-*.whl")
-    assert wheel.name == f"weir_gateway-{__version__}-py3-none-any.whl"
+    assert not wheel.name.endswith("-none-any.whl"), "a compiled wheel is for one platform"
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names} == {
+    assert {name.split("/")[0] for name in names if not name.startswith("weir__mypyc.")} == {
         "filters",
         "gateway",
         f"weir_gateway-{__version__}.dist-info",
@@ -391,4 +395,4 @@ def _checks_its_own_configuration(program: str, empty: Path, environment: dict[s
     version = subprocess.run(
         [program, "--version"], cwd=empty, env=environment, capture_output=True, text=True, check=True
     )
-    assert version.stdout == f"weir, version {__version__}\n"
+    assert version.stdout == f"weir, version {__version__}, compiled\n"

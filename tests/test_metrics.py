@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway import __version__, metrics
+from gateway import __version__, form, metrics
 from gateway.api import Note
 from gateway.flow import BUCKETS
 from gateway.metrics import Metrics
@@ -136,7 +136,7 @@ def test_numbers_kept_elsewhere_are_read_when_scraped() -> None:
     assert value(told, "gateway_connections_open") == 5
     assert value(told, "gateway_log_dropped_total") == 7
     assert value(told, "gateway_config_revision_info", revision="def") == 1
-    assert value(told, "gateway_build_info", version=__version__) == 1
+    assert value(told, "gateway_build_info", version=__version__, form=form()) == 1
 
 
 def test_sets_of_labels_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

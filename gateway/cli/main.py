@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from gateway import __version__
+from gateway import __version__, form
 
 # name -> what `weir --help` says of it: told here, so that help imports no command.
 COMMANDS: Final[Mapping[str, str]] = {
@@ -38,6 +38,6 @@ class Lazy(click.Group):
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="weir")
+@click.version_option(__version__, prog_name="weir", message=f"%(prog)s, version %(version)s, {form()}")
 def main() -> None:
     """Weir: an API gateway that says why."""

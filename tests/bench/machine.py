@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from gateway import __version__
+from gateway import __version__, form
 from tests.bench.install import Tools
 
 _LIBRARIES: Final = ("aiohttp", "httptools", "uvloop", "orjson", "pyjwt", "cachetools")
@@ -34,7 +34,7 @@ def processor(cpuinfo: str) -> str:
 
 def versions(tools: Tools) -> dict[str, str]:
     """Of the peers that are installed, of Weir and of the libraries on its request path."""
-    found = {"weir": __version__, "python": platform.python_version()}
+    found = {"weir": f"{__version__} {form()}", "python": platform.python_version()}
     found |= {name: importlib.metadata.version(name) for name in _LIBRARIES if _installed(name)}
     asked = (("nginx", tools.nginx, "-v"), ("envoy", tools.envoy, "--version"), ("wrk", tools.wrk, "-v"))
     for name, program, option in asked:

@@ -39,10 +39,15 @@ class Subject:
     launch: Callable[[Setting, Tools], Launch]
 
 
-def _weir(policy: bool, *, chain: int = 0) -> Callable[[Setting, Tools], Launch]:
+_SOURCES: Final = str(Path(__file__).resolve().parents[2])
+
+
+def _weir(policy: bool, *, chain: int = 0, interpreted: bool = False) -> Callable[[Setting, Tools], Launch]:
     def launch(setting: Setting, tools: Tools) -> Launch:
         path = setting.write("weir.yaml", weir.configuration(setting, policy=policy, chain=chain))
         start = "from gateway.cli.main import main; main()"  # `weir`, wherever its script was installed
+        if interpreted:
+            start = f"import sys; sys.path.insert(0, {_SOURCES!r}); {start}"
         command = [sys.executable, "-c", start, "run", str(path)]
         return Launch(command, setting.log if policy else None)
 
@@ -93,6 +98,8 @@ SUBJECTS: Final = {
             True,
             _weir(True),
         ),
+        Subject("weir-py", "weir, not compiled", "", False, _weir(False, interpreted=True)),
+        Subject("weir-py+policy", "weir+policy, not compiled", "", True, _weir(True, interpreted=True)),
         *(
             Subject(
                 f"weir+{number}", f"`methods`, {number} times over", "", False, _weir(False, chain=number)

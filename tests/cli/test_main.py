@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway import __version__
+from gateway import __version__, form
 from gateway.cli.main import COMMANDS, main
 
 HEAVY = ("aiohttp", "pydantic", "yaml", "structlog", "cryptography", "orjson")
@@ -40,7 +40,7 @@ def test_version_and_help_import_nothing_heavy(arguments: list[str]) -> None:
 
 def test_says_its_version() -> None:
     done = CliRunner().invoke(main, ["--version"])
-    assert (done.exit_code, done.output) == (0, f"weir, version {__version__}\n")
+    assert (done.exit_code, done.output) == (0, f"weir, version {__version__}, {form()}\n")
 
 
 def test_help_names_every_command_without_importing_it() -> None:

@@ -1,0 +1,64 @@
+"""Compiles the hot modules when a wheel is built with WEIR_COMPILE=1 in the environment; without it nothing happens.
+
+mypyc makes C of the modules named in pyproject.toml, by their type annotations. They stay ordinary Python as well: the
+wheel holds both, an import takes the compiled one, and a machine without a compiler builds a wheel that is slower and
+otherwise the same.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+_SETUP = """
+import sys
+from mypyc.build import mypycify
+from setuptools import setup
+
+options = ["--config-file=", "--strict", "--no-warn-unused-ignores", "--ignore-missing-imports"]
+setup(
+    name="weir-compiled",
+    packages=[],
+    ext_modules=mypycify([*options, *sys.argv.pop().split(",")], opt_level="2", debug_level="0", group_name="weir"),
+)
+"""
+
+
+class CompileHook(BuildHookInterface[Any]):
+    """Adds the compiled modules to the wheel."""
+
+    def _compiles(self) -> bool:
+        return self.target_name == "wheel" and os.environ.get("WEIR_COMPILE") == "1"
+
+    def dependencies(self) -> list[str]:
+        if not self._compiles():
+            return []
+        # mypyc reads the types of what is imported.
+        return [*self.config["requires"], *self.metadata.core.dependencies]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if version == "editable" or not self._compiles():
+            return
+        root = Path(self.root)
+        made = root / "build" / f"compiled-{sys.implementation.cache_tag}"
+        modules = [path for pattern in self.config["modules"] for path in sorted(root.glob(pattern))]
+        names = ",".join(str(path.relative_to(root)) for path in modules)
+        command = [
+            sys.executable,
+            "-c",
+            _SETUP,
+            "build_ext",
+            f"--build-lib={made}",
+            f"--build-temp={made}/temp",
+        ]
+        if subprocess.run([*command, names], cwd=root, check=False).returncode:  # noqa: S603 - all of it is ours
+            raise SystemExit(
+                "WEIR_COMPILE=1 needs a C compiler and Python's headers: gcc and python3-dev, say."
+            )
+        for library in sorted(made.rglob("*.so")):
+            build_data["force_include"][str(library)] = str(library.relative_to(made))
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
