@@ -100,6 +100,7 @@ async def count(text: str, log_path: str | None) -> Counter[str]:
     transport: Any = _Transport()
     upstream = UpstreamConnection()
     upstream.connection_made(transport)
+    upstream.keep_alive = True
     pool.endpoints[0].idle.append(upstream)
     client = Connection(listener)
     client.connection_made(transport)

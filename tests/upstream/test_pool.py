@@ -75,9 +75,9 @@ async def test_beyond_the_limit_a_connection_is_ended() -> None:
     (first, kept), (second, ended) = served(), served()
     made.give_back(endpoint, first)
     made.give_back(endpoint, second)
-    assert (made.idle_count, kept.aborted, ended.aborted) == (1, False, True)
+    assert (made.idle_count, kept.closing, ended.closing) == (1, False, True)
     made.close()
-    assert kept.aborted
+    assert kept.closing
 
 
 async def test_a_closed_pool_keeps_nothing() -> None:
@@ -86,7 +86,7 @@ async def test_a_closed_pool_keeps_nothing() -> None:
     made.close()
     connection, transport = served()
     made.give_back(endpoint, connection)
-    assert (made.idle_count, transport.aborted) == (0, True)
+    assert (made.idle_count, transport.closing) == (0, True)
 
 
 async def test_endpoints_come_in_turn_and_each_has_its_own_connections() -> None:
