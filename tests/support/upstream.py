@@ -119,6 +119,7 @@ class Upstream:
     context  speaks TLS
     path     listens on a socket there, and not on a port
     host     listens on this address
+    port     listens on this port, which the test has from another upstream
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class Upstream:
         context: ssl.SSLContext | None = None,
         path: Path | None = None,
         host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self._script = script
         self._receive_buffer = receive_buffer
@@ -142,7 +144,7 @@ class Upstream:
         self._waiting: asyncio.Queue[Conversation] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self.conversations: list[Conversation] = []
-        self.port = 0
+        self.port = port
 
     async def __aenter__(self) -> Self:
         family = socket.AF_UNIX if self._path else socket.AF_INET6 if ":" in self._host else socket.AF_INET
@@ -153,7 +155,7 @@ class Upstream:
         if self._path is not None:
             sock.bind(str(self._path))
         else:
-            sock.bind((self._host, 0))
+            sock.bind((self._host, self.port))
             self.port = sock.getsockname()[1]
         sock.listen(128)
         self._accepting = asyncio.create_task(self._accept(sock))
