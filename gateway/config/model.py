@@ -368,7 +368,9 @@ class Upstream(Options):
         "(without the scheme's own port; `localhost` for a socket), or a name.",
     )
     tls: UpstreamTls | None = Field(
-        default=None, description="How https endpoints are spoken to; files are relative to this one."
+        default=None,
+        description="How https endpoints are spoken to. Files are relative to the configuration's "
+        "directory, and read when it is loaded.",
     )
     resolve: Duration = Field(
         default=30.0,

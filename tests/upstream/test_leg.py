@@ -1,6 +1,7 @@
 """The attempts of one request, by a script: when a second is made, what each is told."""
 
 import asyncio
+import ssl
 from typing import Any, cast
 
 import pytest
@@ -112,6 +113,26 @@ async def test_a_request_goes_over_a_new_connection_and_back_to_the_pool() -> No
         200,
     )
     assert attempt.error is None and attempt.connect is not None and attempt.first_byte is not None
+    pool.close()
+
+
+async def test_an_attempt_names_the_address_that_a_name_stood_for_and_what_more_is_known_of_an_error() -> (
+    None
+):
+    pool = ScriptedPool(None)
+    pool.remote = "192.0.2.1"
+    leg, owner = begun(pool, method="POST")
+    await ready(owner)
+    error = ssl.SSLError(1, "x")
+    error.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    pool.made[0].connection_lost(error)
+    assert owner.events == ["ready", "upstream_tls_failed"]
+    (attempt,) = leg.attempts
+    assert (attempt.error, attempt.peer, attempt.detail) == (
+        "upstream_tls_failed",
+        "192.0.2.1",
+        "tlsv13 alert certificate required",
+    )
     pool.close()
 
 
