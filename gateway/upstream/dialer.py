@@ -81,10 +81,14 @@ class Dialer:
         try:
             async with asyncio.timeout(self._timeout):
                 if self._endpoint.scheme == "unix":
-                    return await self._connect_to_socket(progress)
-                return await self._connect(progress)
+                    connection = await self._connect_to_socket(progress)
+                else:
+                    connection = await self._connect(progress)
         except TimeoutError:
             raise ConnectError(progress.reason, progress.detail) from None
+        if connection.closed:  # and its owner, who is none yet, would never hear of it
+            raise ConnectError("upstream_connect_failed", "the connection was closed at once")
+        return connection
 
     async def _connect_to_socket(self, progress: _Progress) -> UpstreamConnection:
         progress.detail = "nobody accepts the connection"
@@ -181,6 +185,8 @@ class Dialer:
         progress.detail = self._told(address, "the handshake does not come to its end")
         secured = False
         try:
+            if connection.transport.is_closing():
+                raise ConnectionResetError
             transport = await self._loop.start_tls(
                 connection.transport, connection, context, server_hostname=self._server_name
             )

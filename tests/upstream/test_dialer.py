@@ -217,6 +217,27 @@ async def test_a_lookup_takes_of_the_time_for_connecting() -> None:
     )
 
 
+async def test_a_connection_that_ends_before_it_can_be_used_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(
+        factory: Callable[[], UpstreamConnection], host: str, port: int
+    ) -> tuple[FakeTransport, UpstreamConnection]:
+        connection, transport = factory(), FakeTransport()
+        connection.connection_made(transport)
+        connection.connection_lost(ConnectionResetError())
+        transport.closing = True
+        return transport, connection
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", connect)
+    assert await failure(dialer("http://192.0.2.1")) == (
+        "upstream_connect_failed",
+        "the connection was closed at once",
+    )
+    assert await failure(dialer("https://192.0.2.1", context=client_context())) == (
+        "upstream_tls_failed",
+        "the connection was closed during the handshake",
+    )
+
+
 # ---- sockets of this host
 
 

@@ -253,6 +253,22 @@ async def test_a_server_that_closes_in_the_handshake_is_502(tmp_path: Path) -> N
             assert made["detail"] == "the connection was closed during the handshake"
 
 
+async def test_a_server_that_resets_every_connection_is_a_failure_each_time(tmp_path: Path) -> None:
+    """However far the handshake has come by then, if it has begun."""
+
+    async def reset(conversation: Conversation) -> None:
+        conversation.reset()
+
+    async with Upstream(reset) as upstream:
+        url = upstream.url.replace("http:", "https:")
+        async with proxy([url], upstream_options=trusting(tmp_path)) as gateway:
+            client = await gateway.connect()
+            for _ in range(20):
+                assert (await client.ask(get("/a"))).status in (502, 503)
+            errors = {attempt(record)["error"] for record in await gateway.records(20)}
+            assert errors <= {"upstream_tls_failed", "upstream_connect_failed"}
+
+
 async def test_a_handshake_that_does_not_end_is_504(tmp_path: Path) -> None:
     options = {**trusting(tmp_path), "timeouts": {"connect": "100ms"}}
     async with Upstream() as upstream:
