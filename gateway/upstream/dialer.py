@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.config.model import Endpoint
 from gateway.task import spawn
@@ -92,8 +92,10 @@ class Dialer:
 
     async def _connect_to_socket(self, progress: _Progress) -> UpstreamConnection:
         progress.detail = "nobody accepts the connection"
+        connection = UpstreamConnection()
+        protocol: Any = connection
         try:
-            _, connection = await self._loop.create_unix_connection(UpstreamConnection, self._endpoint.path)
+            await self._loop.create_unix_connection(lambda: protocol, self._endpoint.path)
         except OSError as error:
             raise ConnectError("upstream_connect_failed", _why(error)) from None
         return connection
@@ -161,10 +163,10 @@ class Dialer:
         return reached
 
     async def _try(self, address: str) -> UpstreamConnection | ConnectError:
+        connection = UpstreamConnection()
+        protocol: Any = connection
         try:
-            _, connection = await self._loop.create_connection(
-                UpstreamConnection, address, self._endpoint.port
-            )
+            await self._loop.create_connection(lambda: protocol, address, self._endpoint.port)
         except TimeoutError as error:  # the system's own, which comes before ours is up
             return ConnectError("upstream_connect_timeout", self._told(address, _why(error)))
         except OSError as error:
@@ -183,12 +185,13 @@ class Dialer:
         address = connection.remote or self._endpoint.host
         progress.reason = "upstream_tls_timeout"
         progress.detail = self._told(address, "the handshake does not come to its end")
+        protocol: Any = connection
         secured = False
         try:
             if connection.transport.is_closing():
                 raise ConnectionResetError
             transport = await self._loop.start_tls(
-                connection.transport, connection, context, server_hostname=self._server_name
+                connection.transport, protocol, context, server_hostname=self._server_name
             )
             if transport is None or transport.is_closing():
                 raise ConnectionResetError

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.model import parse_endpoint
 from gateway.upstream import dialer as dialer_module
-from gateway.upstream.connection import UpstreamConnection
+from gateway.upstream.connection import Owner, UpstreamConnection
 from gateway.upstream.dialer import ConnectError, Dialer
 from gateway.upstream.resolver import Resolver, system_lookup
 from tests.support.certificates import Authority, authority, server_context
@@ -304,7 +304,7 @@ async def test_a_dot_at_the_end_of_a_name_is_no_part_of_it(tmp_path: Path) -> No
         (await made.connect()).abort()
 
 
-class Reader:
+class Reader(Owner):
     def __init__(self, connection: UpstreamConnection) -> None:
         self.connection = connection
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.model import Upstream as Options
 from gateway.upstream import pool as pool_module
-from gateway.upstream.connection import UpstreamConnection
+from gateway.upstream.connection import Owner, UpstreamConnection
 from gateway.upstream.pool import Pool
 from gateway.upstream.tls import client_context
 from tests.support.certificates import Authority, authority, server_context, written
@@ -475,7 +475,7 @@ async def test_a_stalled_client_holds_the_upstream_back_and_gets_all_of_it_in_th
         assert (await gateway.record())["gateway.reason"] == "passed"
 
 
-class Reader:
+class Reader(Owner):
     """Reads an answer as far as it is let."""
 
     def __init__(self, connection: UpstreamConnection) -> None:
