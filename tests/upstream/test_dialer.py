@@ -14,7 +14,7 @@ from gateway.upstream.connection import Owner, UpstreamConnection
 from gateway.upstream.dialer import ConnectError, Dialer
 from gateway.upstream.resolver import Resolver, system_lookup
 from tests.support.certificates import Authority, authority, server_context
-from tests.support.deadline import until, within
+from tests.support.deadline import settled, until, within
 from tests.support.transport import FakeTransport
 from tests.support.upstream import Conversation, SecureConversation, Upstream, closed_port
 
@@ -305,10 +305,15 @@ async def test_a_dot_at_the_end_of_a_name_is_no_part_of_it(tmp_path: Path) -> No
 
 
 class Reader(Owner):
-    def __init__(self, connection: UpstreamConnection) -> None:
-        self.connection = connection
+    """Reads an answer as far as it is let."""
 
-    def on_progress(self) -> None: ...
+    def __init__(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        self.body = b""
+
+    def on_progress(self) -> None:
+        self.body += self._connection.take()
+
     def on_writable(self) -> None: ...
 
 
@@ -330,8 +335,8 @@ ENDS: Mapping[str, tuple[Ending, Any]] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_only_a_close_notify_ends_an_answer_on_every_event_loop(end: str, tmp_path: Path) -> None:
-    """asyncio's own tells of both ends in one way; tests/wire has the same on uvloop."""
+async def test_only_a_close_notify_ends_an_answer(end: str, tmp_path: Path) -> None:
+    """RFC 9112 section 9.8. The event loops tell of the two in ways of their own."""
     ending, outcome = ENDS[end]
 
     async def script(conversation: Conversation) -> None:
@@ -342,7 +347,40 @@ async def test_only_a_close_notify_ends_an_answer_on_every_event_loop(end: str, 
     context = server_context(authority().sign("127.0.0.1"), tmp_path)
     async with Upstream(script, context=context) as upstream:
         connection = await dialer(upstream.url, context=client_context()).connect()
-        connection.begin(Reader(connection), b"GET / HTTP/1.1\r\n\r\n", no_body=False)
+        reader = Reader(connection)
+        connection.begin(reader, b"GET / HTTP/1.1\r\n\r\n", no_body=False)
         await until(lambda: connection.closed, "the connection ends")
         assert (connection.complete, connection.error, connection.detail) == outcome
-        assert connection.take() == b"hello"
+        assert reader.body + connection.take() == b"hello"
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("size", [1000, 100_000, 1_000_000])
+async def test_nothing_is_lost_of_an_answer_whose_end_comes_while_nobody_reads(
+    size: int, end: str, tmp_path: Path
+) -> None:
+    """The upstream is done, and gone, before the rest of its answer is looked at."""
+    ending, _ = ENDS[end]
+
+    async def script(conversation: Conversation) -> None:
+        assert isinstance(conversation, SecureConversation)
+        await conversation.request()
+        await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        await conversation.fill()
+        await conversation.send(b"a" * size)
+        await ending(conversation)
+
+    context = server_context(authority().sign("127.0.0.1"), tmp_path)
+    async with Upstream(script, context=context) as upstream:
+        connection = await dialer(upstream.url, context=client_context()).connect()
+        reader = Reader(connection)
+        connection.begin(reader, b"GET / HTTP/1.1\r\n\r\n", no_body=False)
+        await until(lambda: connection.head_done, "the head arrives")
+        connection.pause()
+        connection.write(b"go on")
+        served = upstream.conversations[0]
+        await settled(lambda: served.sent)
+        connection.resume()
+        await until(lambda: connection.complete or connection.error is not None, "the answer ends")
+        assert (connection.error, len(reader.body)) == (None, size)
+        connection.abort()

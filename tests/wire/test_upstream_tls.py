@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.config.model import Upstream as Options
 from gateway.upstream import pool as pool_module
-from gateway.upstream.connection import Owner, UpstreamConnection
-from gateway.upstream.pool import Pool
-from gateway.upstream.tls import client_context
 from tests.support.certificates import Authority, authority, server_context, written
 from tests.support.client import get
-from tests.support.deadline import settled, until, within
+from tests.support.deadline import settled, within
 from tests.support.gateway import Running, proxy
 from tests.support.upstream import (
     OK,
@@ -473,52 +469,6 @@ async def test_a_stalled_client_holds_the_upstream_back_and_gets_all_of_it_in_th
         assert body == PIECE * (size // len(PIECE))
         await within(sending, "everything is sent")
         assert (await gateway.record())["gateway.reason"] == "passed"
-
-
-class Reader(Owner):
-    """Reads an answer as far as it is let."""
-
-    def __init__(self, connection: UpstreamConnection) -> None:
-        self._connection = connection
-        self.body = b""
-
-    def on_progress(self) -> None:
-        self.body += self._connection.take()
-
-    def on_writable(self) -> None: ...
-
-
-@pytest.mark.parametrize("closing", ["notify", "fin"])
-@pytest.mark.parametrize("size", [1000, 100_000, 1_000_000])
-async def test_nothing_is_lost_of_an_answer_whose_end_comes_while_nobody_reads(
-    size: int, closing: str, tmp_path: Path
-) -> None:
-    """The upstream is done, and gone, before the rest of its answer is looked at."""
-
-    async def script(conversation: Conversation) -> None:
-        assert isinstance(conversation, SecureConversation)
-        await conversation.request()
-        await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-        await conversation.fill()
-        await conversation.send(b"a" * size)
-        if closing == "notify":
-            await conversation.goodbye()
-
-    async with Upstream(script, context=server_context(LOOPBACK, tmp_path)) as upstream:
-        options = Options.model_validate({"endpoints": [upstream.url], **trusting(tmp_path)})
-        pool = Pool("main", options, context=client_context(options, tmp_path))
-        connection = await pool.connect(pool.next_endpoint())
-        reader = Reader(connection)
-        connection.begin(reader, get("/a"), no_body=False)
-        await until(lambda: connection.head_done, "the head arrives")
-        connection.pause()
-        connection.write(b"go on")
-        served = upstream.conversations[0]
-        await settled(lambda: served.sent)
-        connection.resume()
-        await until(lambda: connection.complete or connection.error is not None, "the answer ends")
-        assert (connection.error, len(reader.body)) == (None, size)
-        pool.close()
 
 
 async def test_an_upstream_that_answers_early_and_closes_is_heard(tmp_path: Path) -> None:
