@@ -879,6 +879,7 @@ class Handler(LegOwner):
             upstream.transport,
             idle=self._plan.configuration.timeouts.tunnel,
             on_over=self._tunnel_over,
+            upstream_source=upstream.raw,
         )
         tunnel.open(
             head,

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.upstream import pool as pool_module
 from tests.support.certificates import Authority, authority, server_context, written
-from tests.support.client import get
+from tests.support.client import Client, get
 from tests.support.deadline import settled, within
 from tests.support.gateway import Running, proxy
 from tests.support.upstream import (
@@ -485,3 +485,79 @@ async def test_an_upstream_that_answers_early_and_closes_is_heard(tmp_path: Path
         conversation.close()
         answer = await client.answer("PUT")
         assert (answer.status, answer.body, answer.closes) == (413, b"no", True)
+
+
+# ---- tunnels
+
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+UPGRADES = [{"name": "ws", "path": "/ws", "upstream": "main", "upgrade": ["websocket"]}]
+
+
+async def tunnel(
+    gateway: Running, upstream: Upstream, *, receive_buffer: int | None = None
+) -> tuple[Client, SecureConversation]:
+    client = await gateway.connect(receive_buffer=receive_buffer)
+    await client.send(get("/ws", "Connection: Upgrade", "Upgrade: websocket"))
+    conversation = await taken(upstream)
+    await conversation.answer(SWITCH)
+    assert await client.status() == 101
+    return client, conversation
+
+
+@pytest.mark.parametrize("closing", ["notify", "fin"])
+async def test_a_tunnel_ends_in_order_with_a_close_notify_and_is_reset_without(
+    closing: str, tmp_path: Path
+) -> None:
+    async with (
+        Upstream(context=server_context(LOOPBACK, tmp_path)) as upstream,
+        proxy(upstream, upstream_options=trusting(tmp_path), routes=UPGRADES) as gateway,
+    ):
+        client, conversation = await tunnel(gateway, upstream)
+        await client.send(b"hello")
+        assert await conversation.take(5) == b"hello"
+        await conversation.send(b"world")
+        assert await client.take(5) == b"world"
+        if closing == "notify":
+            await conversation.goodbye()
+        else:
+            conversation.close()
+        await client.ended()
+        assert client.was_reset == (closing == "fin")
+        record = await gateway.record()
+        assert record["gateway.reason"] == "tunnel_upstream_closed"
+        assert record["gateway.decision"] == ("forward" if closing == "notify" else "abort")
+
+
+async def test_a_client_that_ends_a_tunnel_ends_it_with_a_close_notify(tmp_path: Path) -> None:
+    async with (
+        Upstream(context=server_context(LOOPBACK, tmp_path)) as upstream,
+        proxy(upstream, upstream_options=trusting(tmp_path), routes=UPGRADES) as gateway,
+    ):
+        client, conversation = await tunnel(gateway, upstream)
+        await client.send(b"hello")
+        client.half_close()
+        assert await conversation.rest() == b"hello"
+        assert (conversation.ragged, conversation.was_reset) == (False, False)
+        await client.ended()
+        assert (await gateway.record())["gateway.reason"] == "tunnel_client_closed"
+
+
+async def test_a_stalled_client_of_a_tunnel_gets_all_that_the_upstream_sent_before_it_went(
+    tmp_path: Path,
+) -> None:
+    size = 32 * MIB
+    async with (
+        Upstream(context=server_context(LOOPBACK, tmp_path)) as upstream,
+        proxy(upstream, upstream_options=trusting(tmp_path), routes=UPGRADES) as gateway,
+    ):
+        client, conversation = await tunnel(gateway, upstream, receive_buffer=4096)
+
+        async def send() -> None:
+            await conversation.send(PIECE * (size // len(PIECE)), seconds=30)
+            await conversation.goodbye()
+
+        sending = asyncio.ensure_future(send())
+        assert await settled(lambda: conversation.sent) < 24 * MIB
+        assert await within(client.take(size), "everything arrives", 30) == PIECE * (size // len(PIECE))
+        await within(sending, "everything is sent")
+        await client.ended()
