@@ -72,6 +72,9 @@ class _Transport:
     def can_write_eof(self) -> bool:
         return True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def set_write_buffer_limits(self, high: int) -> None: ...
     def write(self, data: bytes) -> None: ...
     def pause_reading(self) -> None: ...
