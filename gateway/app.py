@@ -23,6 +23,7 @@ from gateway.request_log import RequestLog
 from gateway.serializer import Serializer
 from gateway.state import StateStore
 from gateway.upstream.pool import Pool
+from gateway.upstream.resolver import Resolver
 
 GC_THRESHOLD: Final = 100_000
 """Allocations between two collections: an exchange makes no cycles, so the collector rarely has work."""
@@ -88,7 +89,11 @@ class Gateway:
 
     async def _open(self, configuration: Configuration) -> Listener:
         await self.plan.start()
-        self._pools = {name: Pool(name, upstream) for name, upstream in configuration.upstreams.items()}
+        resolver = Resolver()
+        self._pools = {
+            name: Pool(name, upstream, context=self.plan.contexts.get(name), resolver=resolver)
+            for name, upstream in configuration.upstreams.items()
+        }
         self._listener = listener = Listener(
             self.plan, self._pools, publish=self._publish, report_bug=self._report_bug
         )

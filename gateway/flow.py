@@ -136,7 +136,7 @@ _PASS: Final = True
 
 def _attempt(attempt: Attempt) -> tuple[Any, ...]:
     """What an attempt has in common with others: all but how long it took, and whether it got so far."""
-    return attempt[:5], attempt.connect is None, attempt.first_byte is None
+    return attempt[:7], attempt.connect is None, attempt.first_byte is None
 
 
 def _step(step: Step) -> tuple[Any, ...]:

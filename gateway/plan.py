@@ -7,6 +7,7 @@ worked out once per configuration is worked out here, so that an exchange only r
 import hashlib
 import hmac
 import os
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, time
@@ -32,6 +33,8 @@ from gateway.http.via import default_pseudonym, member
 from gateway.registry import Registry
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
 from gateway.state import StateStore
+from gateway.tls import TlsError
+from gateway.upstream.tls import client_context
 
 T = TypeVar("T")
 
@@ -60,6 +63,7 @@ class Plan:
         "body_limit",
         "chain",
         "configuration",
+        "contexts",
         "entries",
         "forwarding",
         "header_names",
@@ -85,6 +89,7 @@ class Plan:
         chain: Chain,
         entries: Sequence[Entry],
         facts: frozenset[Fact],
+        contexts: Mapping[str, ssl.SSLContext],
         release: Callable[[], None],
     ) -> None:
         configuration = loaded.configuration
@@ -94,6 +99,8 @@ class Plan:
         self.router = router
         self.chain = chain
         self.entries = tuple(entries)
+        self.contexts = contexts
+        """TLS of the upstreams that speak it, by name."""
         self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in header_names(facts))
         # What a client may not say of itself, on any route.
         self.owned: frozenset[bytes] = frozenset().union(
@@ -240,6 +247,7 @@ class _Builder:
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))
         router = self._router(specs)
+        contexts = self._contexts()
         if self.problems or router is None:
             return None
         return Plan(
@@ -248,8 +256,21 @@ class _Builder:
             chain=Chain(common),
             entries=self._entries,
             facts=frozenset(self._facts),
+            contexts=contexts,
             release=lambda: self._store.release(self._holder),
         )
+
+    def _contexts(self) -> dict[str, ssl.SSLContext]:
+        contexts: dict[str, ssl.SSLContext] = {}
+        for name, upstream in self._loaded.configuration.upstreams.items():
+            try:
+                context = client_context(upstream, self._loaded.directory)
+            except TlsError as error:
+                self._problem(("upstreams", name, "tls", error.option), "file", str(error))
+                continue
+            if context is not None:
+                contexts[name] = context
+        return contexts
 
     def _router(self, specs: Sequence[RouteSpec]) -> Router | None:
         try:

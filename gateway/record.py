@@ -69,13 +69,22 @@ class Step(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One attempt to forward an exchange to an upstream; seconds, None where it was not reached."""
+    """One attempt to forward an exchange to an upstream.
+
+    address  the endpoint: host and port, or a socket
+    error    a reason code
+    detail   what more is known of the error
+    peer     the IP address that was reached, where the endpoint is a name
+    connect, first_byte, total  seconds, None where it was not reached
+    """
 
     upstream: str
     address: str
     reused: bool
     status: int
     error: str | None
+    detail: str | None
+    peer: str | None
     connect: float | None
     first_byte: float | None
     total: float

@@ -417,7 +417,7 @@ class Serializer:
         return line.split(b"\0")
 
     def _attempt(self, attempt: Attempt) -> bytes:
-        upstream, address, reused, status, error, connect, first_byte, _ = attempt
+        upstream, address, reused, status, error, detail, peer, connect, first_byte, _ = attempt
         told = b'{"upstream":%b,"address":%b,"reused":%b' % (
             self._text[upstream],
             self._text[address],
@@ -427,6 +427,10 @@ class Serializer:
             told += b',"status":%d' % status
         if error is not None:
             told += b',"error":' + self._text[error]
+        if detail is not None:
+            told += b',"detail":' + _json(detail)
+        if peer is not None:
+            told += b',"peer":' + self._text[peer]
         if connect is not None:
             told += b',"connect_ms":\0'
         if first_byte is not None:

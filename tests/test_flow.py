@@ -52,6 +52,8 @@ OTHER: list[tuple[Record, Record]] = [
     (record(attempts=[attempt()]), record(attempts=[attempt(reused=True)])),
     (record(attempts=[attempt()]), record(attempts=[attempt(first_byte=None)])),
     (record(attempts=[attempt()]), record(attempts=[attempt(status=500)])),
+    (record(attempts=[attempt()]), record(attempts=[attempt(peer="192.0.2.1")])),
+    (record(attempts=[attempt(error="a", detail="b")]), record(attempts=[attempt(error="a", detail="c")])),
 ]
 
 

@@ -11,6 +11,7 @@ from gateway.config.problem import ConfigurationError
 from gateway.plan import build_plan, host_id, secret_key
 from gateway.registry import Registry
 from gateway.state import StateStore
+from tests.support.certificates import authority, written
 
 BASE = """
 upstreams: { compute: { endpoints: ["http://127.0.0.1:8774"] } }
@@ -200,3 +201,40 @@ def test_a_token_field_of_any_name_is_a_secret_of_the_records() -> None:
     )
     built = plan(BASE.replace("ip_allow: { allow: [127.0.0.0/8] }", auth))
     assert built.secret_names == {b"x-session"}
+
+
+SECURE = """
+upstreams:
+  compute:
+    endpoints: ["https://api.test"]
+    tls:
+      ca: ca.pem
+      certificate: gateway.pem
+      key: key.pem
+  image: { endpoints: ["https://image.test"] }
+  plain: { endpoints: ["http://plain.test"] }
+  other:
+    endpoints: ["https://other.test"]
+    tls: { ca: other.pem }
+routes: [{ name: all, path: "/{rest*}", upstream: compute }]
+"""
+
+
+def test_upstreams_over_tls_have_a_context_each(tmp_path: Path) -> None:
+    ours = authority().sign("gateway.test")
+    certificate = authority().certificate
+    written(tmp_path, ca=certificate, other=certificate, gateway=ours.certificate, key=ours.key)
+    built = build_plan(loaded(SECURE, tmp_path), Registry())
+    assert built.contexts.keys() == {"compute", "image", "other"}
+    assert len({id(context) for context in built.contexts.values()}) == 3
+
+
+def test_every_file_of_tls_that_cannot_be_used_is_an_error_with_its_place(tmp_path: Path) -> None:
+    written(tmp_path, ca=authority().certificate, gateway=authority().sign("gateway.test").certificate)
+    (tmp_path / "key.pem").write_text("none")
+    with pytest.raises(ConfigurationError) as raised:
+        build_plan(loaded(SECURE, tmp_path), Registry())
+    assert [str(problem) for problem in raised.value.problems] == [
+        "gateway.yaml:8:7: upstreams.compute.tls.key: the file 'key.pem' holds no private key in PEM form",
+        "gateway.yaml:13:12: upstreams.other.tls.ca: the file 'other.pem' cannot be read: no such file or directory",
+    ]

@@ -43,8 +43,8 @@ def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
             principal=ALICE,
             request_lines=((b"User-Agent", b"novaclient/1"), (b"Content-Length", b"12")),
             attempts=[
-                attempt(error="upstream_connect_failed", status=0, first_byte=None),
-                attempt(reused=True),
+                attempt(error="upstream_connect_failed", detail='50% of "it"', status=0, first_byte=None),
+                attempt(reused=True, peer="192.0.2.1"),
             ],
             global_id="req-11111111-31e7-49b7-b260-868f441e862b",
             upstream_request_id="req-22222222-31e7-49b7-b260-868f441e862b",
@@ -91,10 +91,12 @@ def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
                 "connect_ms": 1.0,
                 "total_ms": 3.0,
                 "error": "upstream_connect_failed",
+                "detail": '50% of "it"',
             },
             {
                 "upstream": "compute",
                 "address": "127.0.0.1:8774",
+                "peer": "192.0.2.1",
                 "reused": True,
                 "connect_ms": 1.0,
                 "first_byte_ms": 2.0,

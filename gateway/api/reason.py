@@ -41,6 +41,10 @@ REASONS: Final[dict[str, str]] = {
     # The upstream leg.
     "upstream_connect_failed": "No connection to the upstream could be made.",
     "upstream_connect_timeout": "The connection to the upstream was not made in time.",
+    "upstream_resolve_failed": "No address of the upstream's name is known.",
+    "upstream_tls_unverified": "The upstream's certificate is not one that is trusted for its name.",
+    "upstream_tls_failed": "The upstream and the gateway could not agree to speak TLS.",
+    "upstream_tls_timeout": "The TLS handshake with the upstream was not over in time.",
     "upstream_first_byte_timeout": "The upstream did not begin to answer in time.",
     "upstream_idle_timeout": "The upstream stopped in the middle of its answer.",
     "upstream_total_timeout": "The exchange took longer than its total time.",

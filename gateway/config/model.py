@@ -31,6 +31,12 @@ _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
+_PORTS = {"http": 80, "https": 443}
+_SOCKET_PATH = 107  # bytes that the kernel has room for, sun_path in unix(7)
+# How others write a socket: unix:/path and http://unix:/path: (nginx), unix//path (Caddy), unix@/path (HAProxy), a
+# bare path.
+_SOCKET_ELSEWHERE = re.compile(r"(?:(?:https?://)?unix:/+|unix:|unix//|unix@/*|/+)([^@%].*?)?:?$")
+
 _ADDRESS_SCHEMA = {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"}
 
 
@@ -45,20 +51,38 @@ class Address(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """One server of an upstream."""
+    """One server of an upstream.
+
+    host, port  of a server that is spoken to over TCP; "" and 0 for a socket of this host
+    scheme      "http", "https" or "unix"
+    path        of the socket
+    """
 
     host: str
     port: int
+    scheme: str = "http"
+    path: str = ""
 
     @property
     def authority(self) -> str:
-        """Host and port as a Host field carries them: without the port when it is the scheme's own."""
+        """Host and port as a Host field carries them: without the port when it is the scheme's own.
+
+        A socket has no name; `localhost` is what nginx sends for one.
+        """
+        if self.scheme == "unix":
+            return "localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == 80 else f"{host}:{self.port}"
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """Host and port, or the socket, as records name it."""
+        if self.scheme == "unix":
+            return str(self)
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{self.scheme}://{self.path or self.address}"
 
 
 def parse_address(value: object) -> Address:
@@ -77,19 +101,21 @@ def parse_address(value: object) -> Address:
 
 
 def parse_endpoint(value: object) -> Endpoint:
-    """`http://host:port`, or `http://host` for port 80. Raises ValueError."""
+    """`http://host`, `https://host:port` or `unix:///path`; the port is that of the scheme. Raises ValueError."""
     if isinstance(value, Endpoint):
         return value
-    expected = "expected http://host:port"
+    expected = "expected http://host:port, https://host:port or unix:///path"
     if not isinstance(value, str):
         raise ValueError(expected)
+    if value.startswith("unix:///"):
+        return _socket(value.removeprefix("unix://"))
+    if found := _SOCKET_ELSEWHERE.match(value):
+        raise ValueError(f"a socket is written unix:///{found[1] or 'path'}, not {value!r}")
     try:
         parts = urlsplit(value)
     except ValueError:
         raise ValueError(f"{expected}, got {value!r}") from None
-    if parts.scheme == "https":
-        raise ValueError("an endpoint speaks plain HTTP: https is not supported towards an upstream")
-    if parts.scheme != "http":
+    if parts.scheme not in _PORTS or not value.lower().startswith(f"{parts.scheme}://"):
         raise ValueError(f"{expected}, got {value!r}")
     if "@" in parts.netloc:
         raise ValueError("an endpoint carries no user or password")
@@ -97,10 +123,20 @@ def parse_endpoint(value: object) -> Endpoint:
         raise ValueError("an endpoint has no path and no query: the request's target is never rewritten")
     host, colon, port = parts.netloc.rpartition(":")
     if not colon or parts.netloc.endswith("]"):
-        host, port = parts.netloc, "80"
+        host, port = parts.netloc, str(_PORTS[parts.scheme])
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError("the port of an endpoint is 1 to 65535")
-    return Endpoint(_host(host, f"{expected}, got {value!r}"), int(port))
+    return Endpoint(_host(host, f"{expected}, got {value!r}"), int(port), parts.scheme)
+
+
+def _socket(path: str) -> Endpoint:
+    if path.endswith("/"):
+        raise ValueError(f"expected the path of a socket, and {path!r} is that of a directory")
+    if len(path.encode("utf-8", "surrogatepass")) > _SOCKET_PATH:
+        raise ValueError(f"the path of a socket has at most {_SOCKET_PATH} bytes")
+    if "\0" in path:
+        raise ValueError("the path of a socket holds no NUL")
+    return Endpoint("", 0, "unix", path)
 
 
 def _host(text: str, complaint: str) -> str:
@@ -170,6 +206,10 @@ def _upstream_host(value: str) -> str:
     return value
 
 
+def _server_name(value: str) -> str:
+    return _host(value, f"expected the name in the upstream's certificate, got {value!r}").removesuffix(".")
+
+
 def _route_host(value: str) -> str:
     complaint = f"expected a host name without a port, or *.example.com for those below it, got {value!r}"
     star = value.startswith("*.")
@@ -206,7 +246,7 @@ EndpointURL: TypeAlias = Annotated[
     Endpoint,
     PlainValidator(parse_endpoint),
     PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": r"^http://[^/?#@\s]+$"}),
+    WithJsonSchema({"type": "string", "pattern": r"^(https?://[^/?#@\s]+|unix:///.*[^/])$"}),
 ]
 Network: TypeAlias = Annotated[
     ipaddress.IPv4Network | ipaddress.IPv6Network,
@@ -271,7 +311,9 @@ Chain: TypeAlias = Annotated[tuple[Entry, ...], BeforeValidator(_absent)]
 class UpstreamTimeouts(Section):
     """How long the gateway waits for an upstream."""
 
-    connect: Duration = Field(default=5.0, description="Making a connection.")
+    connect: Duration = Field(
+        default=5.0, description="Making a connection: looking up the name, connecting, the TLS handshake."
+    )
     first_byte: Duration = Field(
         default=60.0, description="From the request sent to the first byte of the answer."
     )
@@ -281,16 +323,59 @@ class UpstreamTimeouts(Section):
     )
 
 
+class UpstreamTls(Section):
+    """How https endpoints are spoken to. Their certificates are always verified."""
+
+    ca: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of the certificates that are trusted, in place of the system's: those of authorities, or the "
+        "upstream's own.",
+    )
+    certificate: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of the gateway's own certificate, with its chain, for an upstream that asks for one.",
+    )
+    key: str | None = Field(default=None, min_length=1, description="File of its private key.")
+    server_name: Annotated[str, AfterValidator(_server_name)] | None = Field(
+        default=None,
+        description="The name that is asked for (SNI) and that the certificate must be for; the endpoint's host where "
+        "absent, be it a name or an address.",
+    )
+    minimum: Literal["TLSv1.2", "TLSv1.3"] = Field(
+        default="TLSv1.2", description="The oldest version spoken."
+    )
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> "UpstreamTls":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; where one file holds both, name it twice")
+        return self
+
+
 class Upstream(Options):
     """One service behind the gateway."""
 
     endpoints: tuple[EndpointURL, ...] = Field(
-        min_length=1, description="Servers of the service, each http://host:port."
+        min_length=1,
+        description="Servers of the service, each http://host:port, https://host:port, or unix:///path for a socket "
+        "of this host.",
     )
     host: Annotated[str, AfterValidator(_upstream_host)] = Field(
         default="keep",
-        description="The Host field that the upstream sees: `keep` the client's, `upstream` for the endpoint's own, "
-        "or a name.",
+        description="The Host field that the upstream sees: `keep` the client's, `upstream` for the endpoint's own "
+        "(without the scheme's own port; `localhost` for a socket), or a name.",
+    )
+    tls: UpstreamTls | None = Field(
+        default=None,
+        description="How https endpoints are spoken to. Files are relative to the configuration's "
+        "directory, and read when it is loaded.",
+    )
+    resolve: Duration = Field(
+        default=30.0,
+        description="How long the addresses of a name are used before it is looked up again. Connections to addresses "
+        "that it no longer has are not used again.",
     )
     timeouts: UpstreamTimeouts = Field(default=UpstreamTimeouts(), description="How long to wait.")
     keepalive: Duration = Field(
@@ -300,6 +385,12 @@ class Upstream(Options):
     max_idle: int = Field(
         default=256, ge=0, description="How many unused connections are kept for each endpoint."
     )
+
+    @model_validator(mode="after")
+    def _tls_is_for_https(self) -> "Upstream":
+        if self.tls is not None and not any(endpoint.scheme == "https" for endpoint in self.endpoints):
+            raise ValueError("tls is for https endpoints, and there is none")
+        return self
 
 
 class Route(Options):
@@ -476,6 +567,7 @@ __all__ = [
     "Section",
     "Upstream",
     "UpstreamTimeouts",
+    "UpstreamTls",
     "Via",
     "parse_address",
     "parse_endpoint",

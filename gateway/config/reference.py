@@ -27,7 +27,7 @@ _WORDS: dict[Any, str] = {
     type(None): "`null`",
     Secret: "secret",
     Address: "host:port",
-    Endpoint: "http://host:port",
+    Endpoint: "URL",
     Entry: "filter",
     When: "condition",
     datetime: "date and time",

@@ -50,6 +50,10 @@ RETRY_AFTER: Final = 5
 UPSTREAM_FAULTS: Final[dict[str, tuple[int, str]]] = {
     "upstream_connect_failed": (503, "The service is temporarily unavailable."),
     "upstream_connect_timeout": (504, "The service did not answer in time."),
+    "upstream_resolve_failed": (503, "The service is temporarily unavailable."),
+    "upstream_tls_unverified": (502, "The service could not be reached."),
+    "upstream_tls_failed": (502, "The service could not be reached."),
+    "upstream_tls_timeout": (504, "The service did not answer in time."),
     "upstream_first_byte_timeout": (504, "The service did not answer in time."),
     "upstream_idle_timeout": (504, "The service did not answer in time."),
     "upstream_total_timeout": (504, "The service did not answer in time."),
@@ -875,6 +879,7 @@ class Handler(LegOwner):
             upstream.transport,
             idle=self._plan.configuration.timeouts.tunnel,
             on_over=self._tunnel_over,
+            upstream_source=upstream.raw,
         )
         tunnel.open(
             head,

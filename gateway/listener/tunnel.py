@@ -23,9 +23,23 @@ class Side:
     ended     it has sent all
     """
 
-    __slots__ = ("_protocol", "_reading", "_tunnel", "ended", "other", "reason", "received", "transport")
+    __slots__ = (
+        "_protocol",
+        "_reading",
+        "_source",
+        "_tunnel",
+        "ended",
+        "other",
+        "reason",
+        "received",
+        "transport",
+    )
 
-    def __init__(self, tunnel: "Tunnel", protocol: Any, transport: Any, reason: str) -> None:
+    def __init__(
+        self, tunnel: "Tunnel", protocol: Any, transport: Any, reason: str, source: Any = None
+    ) -> None:
+        """`source` is what is held when the other side takes no more: under TLS, the transport of the socket."""
+        self._source = transport if source is None else source
         self._tunnel: Tunnel | None = tunnel
         self._protocol = protocol
         self._reading = True
@@ -52,7 +66,8 @@ class Side:
     def connection_lost(self, error: Exception | None) -> None:
         tunnel, protocol = self._tunnel, self._protocol
         if tunnel is not None:
-            tunnel.end(self.reason, in_order=error is None)
+            # TLS of uvloop tells nobody else of an end without a close_notify, which may be anybody's doing.
+            tunnel.end(self.reason, in_order=error is None and self.ended)
         protocol.connection_lost(error)
 
     def pause_writing(self) -> None:
@@ -71,12 +86,12 @@ class Side:
         """Brings nothing more for now."""
         if self._reading and not self.ended and not self.transport.is_closing():
             self._reading = False
-            self.transport.pause_reading()
+            self._source.pause_reading()
 
     def go_on(self) -> None:
         if not self._reading and not self.ended and not self.transport.is_closing():
             self._reading = True
-            self.transport.resume_reading()
+            self._source.resume_reading()
 
     def take(self) -> None:
         """Takes the transport over."""
@@ -92,7 +107,8 @@ class Tunnel:
     """Carries bytes between two transports until both sides have ended, or nothing has moved for `idle` seconds.
 
     `client` and `upstream` are the protocols that have had the transports so far: they get them back, closing, when
-    the tunnel is over, and hear of the end of the connections.
+    the tunnel is over, and hear of the end of the connections. `upstream_source` is the transport of the upstream's
+    socket, where TLS goes over it.
     """
 
     def __init__(
@@ -105,6 +121,7 @@ class Tunnel:
         *,
         idle: float,
         on_over: OnOver,
+        upstream_source: Any = None,
     ) -> None:
         self._loop = loop
         self._idle = idle
@@ -112,7 +129,7 @@ class Tunnel:
         self._first = ""  # the reason code of the side that ended first
         self._moved_at = loop.time()
         self._client = Side(self, client, client_transport, CLIENT_CLOSED)
-        self._upstream = Side(self, upstream, upstream_transport, UPSTREAM_CLOSED)
+        self._upstream = Side(self, upstream, upstream_transport, UPSTREAM_CLOSED, upstream_source)
         self._client.other = self._upstream
         self._upstream.other = self._client
 

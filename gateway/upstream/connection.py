@@ -6,6 +6,7 @@ the connection that brought it is never used again (RFC 9112 sections 6.3 and 9.
 
 import asyncio
 import re
+import ssl
 from typing import Final, NamedTuple, cast
 
 import httptools
@@ -13,6 +14,7 @@ import httptools
 from gateway.http.fields import Fields, RawField
 from gateway.http.framing import BODILESS, HOP_BY_HOP
 from gateway.http.upgrade import taken
+from gateway.tls import words
 
 MAX_HEAD: Final = 256 * 1024
 """Bytes of a response head, 1xx heads included, and of all that may come between two pieces of a body. Nova's catalog
@@ -64,14 +66,17 @@ class UpstreamConnection:
         "_parser",
         "_reading_paused",
         "_section",
+        "_tls",
         "_trailer_size",
         "_until_close",
         "closed",
         "complete",
+        "detail",
         "dirty",
         "error",
         "got_bytes",
         "head_done",
+        "home",
         "idle_since",
         "interim",
         "keep_alive",
@@ -79,6 +84,8 @@ class UpstreamConnection:
         "offered",
         "phrase",
         "protocol",
+        "raw",
+        "remote",
         "requests",
         "section",
         "status",
@@ -90,8 +97,14 @@ class UpstreamConnection:
     )
 
     transport: asyncio.Transport
+    raw: asyncio.Transport
+    """That of the socket, under TLS or the same."""
 
     def __init__(self) -> None:
+        self._tls: ssl.SSLObject | None = None
+        self.remote: str | None = None  # the address that the endpoint's name stood for, where it is a name
+        self.home: set[UpstreamConnection] | None = None  # those that stand, of the same endpoint
+        self.detail: str | None = None  # what more there is to say of an error, to the operator
         self.closed = False
         self.dirty = False
         self.requests = 0
@@ -162,12 +175,13 @@ class UpstreamConnection:
     def pause(self) -> None:
         if not self._reading_paused and not self.closed:
             self._reading_paused = True
-            self.transport.pause_reading()
+            # The socket, and not TLS: uvloop's would go on reading, and lose what it holds when the upstream closes.
+            self.raw.pause_reading()
 
     def resume(self) -> None:
         if self._reading_paused and not self.closed:
             self._reading_paused = False
-            self.transport.resume_reading()
+            self.raw.resume_reading()
 
     def hand_over(self) -> bytes:
         """Leaves the transport to a tunnel: what has come behind the 101. The owner hears nothing more."""
@@ -175,19 +189,28 @@ class UpstreamConnection:
         self.resume()
         return self.take()
 
-    def close(self, within: float) -> None:
-        """Ends the connection in order: what has been written still arrives, if it does `within` seconds."""
+    def close(self, within: float = 1.0) -> None:
+        """Ends the connection in order: what has been written still arrives, if it does `within` seconds.
+
+        Under TLS a close_notify is the end of it (RFC 8446 section 6.1); the other side's is not waited for.
+        """
         if self.closed:
             return
         self.transport.close()
-        if self.transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(within, self.transport.abort)
+        if not self.transport.get_write_buffer_size():
+            self.raw.close()
+        if self.transport.get_write_buffer_size() or self.raw.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(within, self.raw.abort)
 
     def abort(self) -> None:
         """Ends the connection at once; the owner hears nothing more."""
         self._owner = None
         if not self.closed:
             self.transport.abort()
+
+    def retire(self) -> None:
+        """Sees to it that no other request is sent on the connection."""
+        self.dirty = True
 
     def release(self) -> bool:
         """Lets go of a finished exchange; True when another request may be sent on the connection."""
@@ -209,8 +232,14 @@ class UpstreamConnection:
     # ---- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = self.raw = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+
+    def secured(self, transport: asyncio.Transport) -> None:
+        """From now on all goes through `transport`, which speaks TLS over the one that the connection was made with."""
+        self.transport = transport
+        self._tls = transport.get_extra_info("ssl_object")
+        transport.set_write_buffer_limits(high=WRITE_HIGH)
 
     def data_received(self, data: bytes) -> None:
         owner = self._owner
@@ -284,12 +313,18 @@ class UpstreamConnection:
         return fields
 
     def eof_received(self) -> bool:
-        self._end(clean=True)
+        self._end(clean=self._tls is None or _said_goodbye(self._tls))
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        self._end(clean=exc is None)
+        if self.home is not None:
+            self.home.discard(self)
+        if isinstance(exc, ssl.SSLError) and not self.complete and self.error is None:
+            # With TLS 1.3, a server that refuses our certificate says so after the handshake.
+            self.error = "upstream_tls_failed"
+            self.detail = words(exc)
+        self._end(clean=False)  # an orderly end has been told by `eof_received`
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.on_progress()
@@ -302,6 +337,8 @@ class UpstreamConnection:
             self.complete = True
         else:
             self.error = "upstream_closed"
+            if self._tls is not None and self._until_close and not clean:
+                self.detail = "the answer ended without a close_notify"
 
     def pause_writing(self) -> None:
         self.writing_paused = True
@@ -451,6 +488,19 @@ _TELLING: Final = re.compile(
 )
 _VERSIONS: Final = ("1.1", "1.0")
 _CONTROL: Final = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
+
+
+def _said_goodbye(tls: ssl.SSLObject) -> bool:
+    """Whether the stream that has ended was ended by a close_notify: any other end may be anybody's doing.
+
+    asyncio's own TLS tells of both in one way.
+    """
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
 
 
 def _says_keep_alive(version: str, index: dict[bytes, bytes | list[bytes]]) -> bool:

@@ -13,6 +13,7 @@ from gateway.http import message as wire
 from gateway.record import Attempt
 from gateway.task import spawn
 from gateway.upstream.connection import Owner, UpstreamConnection
+from gateway.upstream.dialer import ConnectError
 from gateway.upstream.pool import Pool
 from gateway.wheel import FAR
 
@@ -97,17 +98,15 @@ class Leg(Owner):
         for _ in range(len(self._pool.endpoints)):
             try:
                 connection = await self._pool.connect(self._endpoint)
-            except TimeoutError:
-                failure = "upstream_connect_timeout"
-            except OSError:
-                failure = "upstream_connect_failed"
+            except ConnectError as error:
+                failure = error.reason
+                self._record(failure, error.detail)
             else:
                 self._task = None
                 self._connect_seconds = perf_counter() - self._attempted_at
                 self._send(connection)
                 self._owner.on_leg_ready()
                 return
-            self._record(failure)
             self._endpoint = self._pool.next_endpoint()
             self._attempted_at = perf_counter()
         self._task = None
@@ -227,8 +226,13 @@ class Leg(Owner):
         self.connection = None
         return connection
 
-    def _record(self, error: str | None) -> None:
+    def _record(self, error: str | None, detail: str | None = None) -> None:
         connection = self.connection
+        if connection is not None:
+            status, peer = connection.status, connection.remote
+            detail = connection.detail
+        else:
+            status, peer = 0, None
         begun = self._attempted_at
         first = self._first_byte_at
         self.attempts.append(
@@ -238,8 +242,10 @@ class Leg(Owner):
                     self._pool.name,
                     self._endpoint.address,
                     self._reused,
-                    connection.status if connection is not None else 0,
+                    status,
                     error,
+                    detail,
+                    peer,
                     self._connect_seconds,
                     None if first is None else first - begun,
                     perf_counter() - begun,

@@ -72,6 +72,9 @@ class _Transport:
     def can_write_eof(self) -> bool:
         return True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def set_write_buffer_limits(self, high: int) -> None: ...
     def write(self, data: bytes) -> None: ...
     def pause_reading(self) -> None: ...
@@ -100,6 +103,7 @@ async def count(text: str, log_path: str | None) -> Counter[str]:
     transport: Any = _Transport()
     upstream = UpstreamConnection()
     upstream.connection_made(transport)
+    upstream.keep_alive = True
     pool.endpoints[0].idle.append(upstream)
     client = Connection(listener)
     client.connection_made(transport)

@@ -13,6 +13,7 @@ from gateway.config.model import (
     Route,
     Upstream,
     UpstreamTimeouts,
+    UpstreamTls,
     Via,
     parse_address,
     parse_endpoint,
@@ -68,6 +69,12 @@ def test_refuses_what_is_no_address(text: str) -> None:
         ("HTTP://a", Endpoint("a", 80), "a"),
         ("http://[::1]", Endpoint("::1", 80), "[::1]"),
         ("http://[::1]:81", Endpoint("::1", 81), "[::1]:81"),
+        ("http://unix:80", Endpoint("unix", 80), "unix"),
+        ("https://a", Endpoint("a", 443, "https"), "a"),
+        ("https://a:80", Endpoint("a", 80, "https"), "a:80"),
+        ("HTTPS://[::1]:443", Endpoint("::1", 443, "https"), "[::1]"),
+        ("unix:///run/a.sock", Endpoint("", 0, "unix", "/run/a.sock"), "localhost"),
+        ("unix:///a b?c#d:", Endpoint("", 0, "unix", "/a b?c#d:"), "localhost"),
     ],
 )
 def test_reads_endpoints(text: str, endpoint: Endpoint, authority: str) -> None:
@@ -90,15 +97,52 @@ def test_reads_endpoints(text: str, endpoint: Endpoint, authority: str) -> None:
         "http://a?",
         "http://a#",
         "http://u@a",
-        "https://a",
+        "https://",
+        "https:a",
+        "https://a/",
         "ftp://a",
+        "h2c://a",
+        "unix:///",
+        "unix:///a/",
+        "UNIX:///a",
         "http://[::1",
         "http://a b",
     ],
 )
 def test_refuses_what_is_no_endpoint(text: str) -> None:
-    with pytest.raises(ValueError, match=r"endpoint|http"):
+    with pytest.raises(ValueError, match=r"endpoint|http|path of a socket"):
         parse_endpoint(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unix:/run/a.sock",
+        "unix:run/a.sock",
+        "unix://run/a.sock",
+        "unix//run/a.sock",
+        "unix@/run/a.sock",
+        "http://unix:/run/a.sock",
+        "http://unix:/run/a.sock:",
+        "/run/a.sock",
+    ],
+)
+def test_knows_a_socket_in_the_spelling_of_others(text: str) -> None:
+    with pytest.raises(ValueError, match=r"a socket is written unix:///run/a\.sock, not"):
+        parse_endpoint(text)
+
+
+def test_an_endpoint_is_named_in_records_by_what_is_connected_to() -> None:
+    addresses = [parse_endpoint(text).address for text in ("https://a", "http://[::1]:81", "unix:///run/a")]
+    assert addresses == ["a:443", "[::1]:81", "unix:///run/a"]
+
+
+def test_the_path_of_a_socket_is_one_that_the_kernel_takes() -> None:
+    longest = "unix:///" + "a" * 106
+    assert parse_endpoint(longest).path == longest.removeprefix("unix://")
+    for text in (longest + "a", "unix:///" + "ž" * 54, "unix:///a\0b"):
+        with pytest.raises(ValueError, match="the path of a socket"):
+            parse_endpoint(text)
 
 
 def test_is_frozen_and_refuses_unknown_keys() -> None:
@@ -124,7 +168,7 @@ def test_defaults_are_safe_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Configuration, Upstream, UpstreamTimeouts, Route, Limits, ClientTimeouts, Via, Log]
+    "model", [Configuration, Upstream, UpstreamTimeouts, UpstreamTls, Route, Limits, ClientTimeouts, Via, Log]
 )
 def test_every_option_is_described(model: type[Configuration]) -> None:
     assert [name for name, field in model.model_fields.items() if not field.description] == []

@@ -1,12 +1,19 @@
 """500, 502, 503 and 504: the service behind, and the gateway itself, at their worst."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from gateway.demo.sample import BROKEN_IMAGE, OFFLINE_IMAGE, SAMPLE_PROJECT
+from gateway.demo.metadata_api import build_app
+from gateway.demo.sample import BROKEN_IMAGE, OFFLINE_IMAGE, SAMPLE_METADATA, SAMPLE_PROJECT
 from tests.contract.answer import JSON, XML, XMLNS, made_here, passed_on
 from tests.contract.deployment import METADATA, Deploy, Deployment, request
+from tests.support.certificates import authority, server_context, written
 from tests.support.upstream import Conversation, Upstream, answers, answers_and_closes, closed_port
 
 BROKEN = f"/v2/{SAMPLE_PROJECT}/images/{BROKEN_IMAGE}/metadata"
@@ -161,6 +168,60 @@ async def test_statuses_that_nobody_knows_pass(deploy: Deploy) -> None:
     async with Upstream(answers(data)) as upstream, deploy(upstream=upstream.url) as site:
         answer = await site.ask("GET")
         assert (answer.status, answer.phrase) == (299, "Odd")
+
+
+# ---- the API over TLS
+
+
+def trusting(directory: Path) -> dict[str, str]:
+    """The edit of the shipped file that trusts our authority."""
+    ca = json.dumps(str(written(directory, ca=authority().certificate) / "ca.pem"))
+    return {"    resolve: 30s ": f"    tls: {{ ca: {ca} }}\n    resolve: 30s "}
+
+
+@asynccontextmanager
+async def secure_api(directory: Path, database: bytes, *names: str) -> AsyncIterator[str]:
+    """The metadata API over TLS; gives its URL."""
+    images = directory / "secure.sqlite"
+    images.write_bytes(database)
+    runner = web.AppRunner(build_app(images), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    context = server_context(authority().sign(*names), directory)
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        yield f"https://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_the_api_answers_over_tls_as_without(deploy: Deploy, seeded: bytes, tmp_path: Path) -> None:
+    async with (
+        secure_api(tmp_path, seeded, "127.0.0.1") as url,
+        deploy(trusting(tmp_path), upstream=url) as site,
+    ):
+        passed_on(await site.ask("GET"), 200, json.dumps({"metadata": SAMPLE_METADATA}))
+        large = {f"key-{number}": "v" * 200 for number in range(100)}
+        answer = await site.write({"metadata": large}, "PUT")
+        passed_on(answer, 200, json.dumps({"metadata": large}))
+        record = await site.decided(answer, "passed")
+        assert f"https://{record['gateway.upstream.address']}" == url
+        assert (await site.ask("PATCH")).status == 405
+
+
+async def test_an_api_that_cannot_prove_who_it_is_is_502_and_sees_nothing(
+    deploy: Deploy, seeded: bytes, tmp_path: Path
+) -> None:
+    unreached = '{"computeFault": {"code": 502, "message": "The service could not be reached."}}'
+    async with (
+        secure_api(tmp_path, seeded, "other.test") as url,
+        deploy(trusting(tmp_path), upstream=url) as site,
+    ):
+        answer = await site.write({"metadata": {"a": "b"}})
+        made_here(answer, 502, unreached)
+        record = await site.decided(answer, "upstream_tls_unverified")
+        assert record["gateway.decision"] == "fail"
+        (attempt,) = record["gateway.upstream.attempts"]
+        assert attempt["detail"] == "IP address mismatch, certificate is not valid for '127.0.0.1'"
 
 
 # ---- a filter has a bug

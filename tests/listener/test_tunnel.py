@@ -32,7 +32,7 @@ class Before:
 class Pipe:
     """A tunnel between two transports."""
 
-    def __init__(self, *, half_close: bool = True) -> None:
+    def __init__(self, *, half_close: bool = True, upstream_source: Any = None) -> None:
         self.loop = Loop()
         self.client, self.upstream = FakeTransport(), FakeTransport()
         self.before = (Before(), Before())
@@ -47,6 +47,7 @@ class Pipe:
             self.upstream,
             idle=10.0,
             on_over=lambda reason, in_order: self.over.append((reason, in_order)),
+            upstream_source=upstream_source,
         )
 
     def open(
@@ -147,6 +148,24 @@ def test_a_side_that_breaks_ends_the_tunnel_out_of_order(which: int) -> None:
     assert pipe.over == [((CLIENT_CLOSED, UPSTREAM_CLOSED)[which], False)]
     assert pipe.before[which].lost == [error], "who had the transport before hears of its end"
     assert pipe.before[1 - which].lost == []
+
+
+def test_a_connection_that_is_gone_without_an_end_of_what_it_sends_ends_the_tunnel_out_of_order() -> None:
+    """Under TLS it ended without a close_notify."""
+    pipe = Pipe()
+    _, upstream = pipe.open()
+    upstream.connection_lost(None)
+    assert pipe.over == [(UPSTREAM_CLOSED, False)]
+
+
+def test_what_is_held_of_an_upstream_over_tls_is_its_socket() -> None:
+    socket = FakeTransport()
+    pipe = Pipe(upstream_source=socket)
+    client, _ = pipe.open()
+    client.pause_writing()
+    assert (socket.paused, pipe.upstream.paused) == (True, False)
+    client.resume_writing()
+    assert not socket.paused
 
 
 def test_a_tunnel_ends_once() -> None:

@@ -65,7 +65,8 @@ def step(
 
 
 def attempt(**changes: Any) -> Attempt:
-    return Attempt("compute", "127.0.0.1:8774", False, 200, None, 0.001, 0.002, 0.003)._replace(**changes)
+    attempt = Attempt("compute", "127.0.0.1:8774", False, 200, None, None, None, 0.001, 0.002, 0.003)
+    return attempt._replace(**changes)
 
 
 FACTS = Facts()

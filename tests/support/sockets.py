@@ -43,7 +43,7 @@ class Wire:
             try:
                 count = self.sock.send(view)
             except (BlockingIOError, InterruptedError):
-                await _ready(loop, self.sock, write=True)
+                await ready(loop, self.sock, write=True)
                 continue
             self.sent += count
             view = view[count:]
@@ -72,7 +72,7 @@ class Wire:
                 data = self.sock.recv(PIECE)
                 break
             except (BlockingIOError, InterruptedError):
-                await _ready(loop, self.sock, write=False)
+                await ready(loop, self.sock, write=False)
             except (ConnectionResetError, BrokenPipeError):
                 self.eof = self.was_reset = True
                 return False
@@ -147,7 +147,8 @@ class Wire:
             sock.close()
 
 
-async def _ready(loop: asyncio.AbstractEventLoop, sock: socket.socket, *, write: bool) -> None:
+async def ready(loop: asyncio.AbstractEventLoop, sock: socket.socket, *, write: bool) -> None:
+    """Returns once `sock` can be read from, or written to."""
     future: asyncio.Future[None] = loop.create_future()
 
     def done() -> None:

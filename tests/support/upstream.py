@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.support.deadline import within
 from tests.support.message import Received, read_request_body, read_request_head
-from tests.support.sockets import Wire
+from tests.support.sockets import PIECE, Wire, ready
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
@@ -49,30 +51,113 @@ class Conversation(Wire):
         return received
 
 
+class SecureConversation(Conversation):
+    """One over TLS."""
+
+    def __init__(self, sock: ssl.SSLSocket, number: int) -> None:
+        super().__init__(sock, number)
+        self._tls = sock
+        self.ragged = False
+        """The gateway has closed the connection without a close_notify."""
+
+    async def handshake(self) -> None:
+        """Raises SSLError where the gateway does not agree, or we do not."""
+        await within(self._until_done(self._tls.do_handshake), "the handshake is over")
+
+    async def goodbye(self) -> None:
+        """Sends a close_notify, and waits for the gateway's."""
+        await within(self._until_done(self._tls.unwrap), "both sides have sent a close_notify")
+
+    async def _until_done(self, step: Callable[[], object]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                step()
+                return
+            except ssl.SSLWantReadError:
+                await ready(loop, self._tls, write=False)
+            except ssl.SSLWantWriteError:
+                await ready(loop, self._tls, write=True)
+
+    async def _send(self, data: bytes) -> None:
+        view = memoryview(data)
+
+        def step() -> None:
+            count = self._tls.send(view)
+            self.sent += count
+
+        while view:
+            before = self.sent
+            await self._until_done(step)
+            view = view[self.sent - before :]
+
+    async def _fill(self) -> bool:
+        received = b""
+
+        def step() -> None:
+            nonlocal received
+            received = self._tls.recv(PIECE)
+
+        if not self.eof:
+            try:
+                await self._until_done(step)
+            except ssl.SSLEOFError:
+                self.ragged = True
+            except ConnectionError:
+                self.was_reset = True
+        self.buffer += received
+        self.eof = self.eof or not received
+        return bool(received)
+
+
 Script = Callable[[Conversation], Awaitable[None]]
 
 
 class Upstream:
-    """Listens on a port of its own. Without a script, each connection waits to be taken by `accepted`."""
+    """Listens on a port of its own. Without a script, each connection waits to be taken by `accepted`.
 
-    def __init__(self, script: Script | None = None, *, receive_buffer: int | None = None) -> None:
+    context  speaks TLS
+    path     listens on a socket there, and not on a port
+    host     listens on this address
+    port     listens on this port, which the test has from another upstream
+    """
+
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        receive_buffer: int | None = None,
+        context: ssl.SSLContext | None = None,
+        path: Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self._script = script
         self._receive_buffer = receive_buffer
+        self._context = context
+        self._path = path
+        self._host = host
+        self.refusals: list[ssl.SSLError | OSError] = []
+        """Why handshakes have failed."""
         self._sock: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._waiting: asyncio.Queue[Conversation] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self.conversations: list[Conversation] = []
-        self.port = 0
+        self.port = port
 
     async def __aenter__(self) -> Self:
-        self._sock = sock = socket.socket()
+        family = socket.AF_UNIX if self._path else socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        self._sock = sock = socket.socket(family)
         sock.setblocking(False)
         if self._receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
-        sock.bind(("127.0.0.1", 0))
+        if self._path is not None:
+            sock.bind(str(self._path))
+        else:
+            sock.bind((self._host, self.port))
+            self.port = sock.getsockname()[1]
         sock.listen(128)
-        self.port = sock.getsockname()[1]
         self._accepting = asyncio.create_task(self._accept(sock))
         return self
 
@@ -80,12 +165,33 @@ class Upstream:
         loop = asyncio.get_running_loop()
         while True:
             accepted, _ = await loop.sock_accept(sock)
-            conversation = Conversation(accepted, len(self.conversations))
-            self.conversations.append(conversation)
-            if self._script is None:
-                self._waiting.put_nowait(conversation)
+            number = len(self.conversations)
+            if self._context is None:
+                conversation = Conversation(accepted, number)
+                self.conversations.append(conversation)
+                self._begin(conversation)
             else:
-                self._tasks.append(asyncio.create_task(self._run(self._script, conversation)))
+                secured = self._context.wrap_socket(
+                    accepted, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+                )
+                secure = SecureConversation(secured, number)
+                self.conversations.append(secure)
+                self._tasks.append(asyncio.create_task(self._secured(secure)))
+
+    async def _secured(self, conversation: SecureConversation) -> None:
+        try:
+            await conversation.handshake()
+        except OSError as error:
+            self.refusals.append(error)
+            conversation.close()
+        else:
+            self._begin(conversation)
+
+    def _begin(self, conversation: Conversation) -> None:
+        if self._script is None:
+            self._waiting.put_nowait(conversation)
+        else:
+            self._tasks.append(asyncio.create_task(self._run(self._script, conversation)))
 
     async def _run(self, script: Script, conversation: Conversation) -> None:
         try:
@@ -123,11 +229,13 @@ class Upstream:
 
     @property
     def authority(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
 
     @property
     def url(self) -> str:
-        return f"http://{self.authority}"
+        if self._path is not None:
+            return f"unix://{self._path}"
+        return f"{'http' if self._context is None else 'https'}://{self.authority}"
 
     @property
     def requests(self) -> list[Received]:

@@ -202,6 +202,40 @@ def test_bytes_on_an_idle_connection_end_it() -> None:
     assert transport.aborted
 
 
+def test_a_retired_connection_serves_out_its_exchange_and_no_other() -> None:
+    connection, transport, owner = opened()
+    connection.data_received(PLAIN[:-1])
+    connection.retire()
+    connection.data_received(PLAIN[-1:])
+    assert (connection.complete, connection.error, connection.take()) == (True, None, b"hello")
+    assert owner.progress == 2
+    assert not connection.release()
+    assert transport.aborted
+
+
+def test_a_connection_leaves_its_home_when_it_ends() -> None:
+    connection, _, _ = opened()
+    connection.home = {connection}
+    home = connection.home
+    connection.connection_lost(None)
+    assert home == set()
+
+
+def test_under_tls_it_is_the_socket_that_is_not_read_from() -> None:
+    """What TLS has read and not handed on would be lost when the other side closes."""
+    connection, raw, _ = opened()
+    secure = FakeTransport()
+    connection.secured(secure)
+    connection.write(b"hello")
+    assert secure.written == b"hello"
+    connection.pause()
+    assert (raw.paused, secure.paused) == (True, False)
+    connection.resume()
+    assert not raw.paused
+    connection.close()
+    assert raw.closing and secure.closing and not raw.aborted
+
+
 def test_an_aborted_connection_tells_its_owner_nothing_more() -> None:
     connection, transport, owner = opened()
     connection.abort()

@@ -1,17 +1,22 @@
 """The attempts of one request, by a script: when a second is made, what each is told."""
 
 import asyncio
+import ssl
 from typing import Any, cast
 
 import pytest
 
 from gateway.config.model import Upstream as Options
 from gateway.upstream.connection import UpstreamConnection
+from gateway.upstream.dialer import ConnectError
 from gateway.upstream.leg import IDEMPOTENT, Leg, LegOwner
 from gateway.upstream.pool import Endpoint, Pool
 from tests.support.deadline import until
 from tests.support.transport import FakeTransport
 
+REFUSED = ConnectError("upstream_connect_failed", "connection refused")
+LATE = ConnectError("upstream_connect_timeout", "no answer")
+UNVERIFIED = ConnectError("upstream_tls_unverified", "certificate has expired")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -39,6 +44,7 @@ class ScriptedPool(Pool):
         addresses = [f"http://{name}.test:1" for name in "abc"[:endpoints]]
         super().__init__("main", Options.model_validate({"endpoints": addresses}))
         self._outcomes = list(outcomes)
+        self.remote: str | None = None
         self.made: list[UpstreamConnection] = []
 
     async def connect(self, endpoint: Endpoint) -> UpstreamConnection:
@@ -51,6 +57,7 @@ class ScriptedPool(Pool):
     def new(self) -> UpstreamConnection:
         connection = UpstreamConnection()
         connection.connection_made(FakeTransport())
+        connection.remote = self.remote
         self.made.append(connection)
         return connection
 
@@ -106,6 +113,26 @@ async def test_a_request_goes_over_a_new_connection_and_back_to_the_pool() -> No
         200,
     )
     assert attempt.error is None and attempt.connect is not None and attempt.first_byte is not None
+    pool.close()
+
+
+async def test_an_attempt_names_the_address_that_a_name_stood_for_and_what_more_is_known_of_an_error() -> (
+    None
+):
+    pool = ScriptedPool(None)
+    pool.remote = "192.0.2.1"
+    leg, owner = begun(pool, method="POST")
+    await ready(owner)
+    error = ssl.SSLError(1, "x")
+    error.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    pool.made[0].connection_lost(error)
+    assert owner.events == ["ready", "upstream_tls_failed"]
+    (attempt,) = leg.attempts
+    assert (attempt.error, attempt.peer, attempt.detail) == (
+        "upstream_tls_failed",
+        "192.0.2.1",
+        "tlsv13 alert certificate required",
+    )
     pool.close()
 
 
@@ -179,28 +206,27 @@ async def test_nothing_is_repeated_after_a_byte_of_an_answer_or_of_a_streamed_bo
 
 
 async def test_the_next_endpoint_is_tried_when_no_connection_can_be_made() -> None:
-    pool = ScriptedPool(ConnectionRefusedError(), TimeoutError(), None, endpoints=3)
+    pool = ScriptedPool(REFUSED, LATE, None, endpoints=3)
     leg, owner = begun(pool, method="POST")
     await ready(owner)
     assert owner.events == ["ready"]
-    assert [attempt.error for attempt in leg.attempts] == [
-        "upstream_connect_failed",
-        "upstream_connect_timeout",
+    assert [(attempt.error, attempt.detail) for attempt in leg.attempts] == [
+        ("upstream_connect_failed", "connection refused"),
+        ("upstream_connect_timeout", "no answer"),
     ]
     assert len({attempt.address for attempt in leg.attempts}) == 2
     leg.abort("client_disconnected")
     pool.close()
 
 
-@pytest.mark.parametrize(
-    ("last", "reason"),
-    [(ConnectionRefusedError(), "upstream_connect_failed"), (TimeoutError(), "upstream_connect_timeout")],
-)
-async def test_when_no_endpoint_can_be_reached_the_last_reason_is_told(last: Exception, reason: str) -> None:
-    pool = ScriptedPool(OSError(), last, endpoints=2)
+@pytest.mark.parametrize(("first", "last"), [(REFUSED, LATE), (LATE, REFUSED), (REFUSED, UNVERIFIED)])
+async def test_when_no_endpoint_can_be_reached_the_last_reason_is_told(
+    first: ConnectError, last: ConnectError
+) -> None:
+    pool = ScriptedPool(first, last, endpoints=2)
     leg, owner = begun(pool)
     await ready(owner)
-    assert owner.events == [reason]
+    assert owner.events == [last.reason]
     assert len(leg.attempts) == 2
     pool.close()
 

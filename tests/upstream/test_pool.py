@@ -1,13 +1,15 @@
 """Which connection a request gets, and which are kept."""
 
-import asyncio
-
 import pytest
 
 from gateway.config.model import Upstream as Options
 from gateway.upstream import connection as upstream
+from gateway.upstream import pool as pool_module
 from gateway.upstream.connection import UpstreamConnection
+from gateway.upstream.dialer import ConnectError
 from gateway.upstream.pool import Pool
+from gateway.upstream.resolver import Resolver
+from tests.support.deadline import until
 from tests.support.transport import FakeTransport
 from tests.support.upstream import Upstream, closed_port
 
@@ -19,8 +21,9 @@ class Owner(upstream.Owner):
     def on_writable(self) -> None: ...
 
 
-def pool(*endpoints: str, **options: object) -> Pool:
-    return Pool("main", Options.model_validate({"endpoints": endpoints or ("http://a.test:1",), **options}))
+def pool(*endpoints: str, resolver: Resolver | None = None, **options: object) -> Pool:
+    made = Options.model_validate({"endpoints": endpoints or ("http://192.0.2.1:1",), **options})
+    return Pool("main", made, resolver=resolver)
 
 
 def served() -> tuple[UpstreamConnection, FakeTransport]:
@@ -75,9 +78,9 @@ async def test_beyond_the_limit_a_connection_is_ended() -> None:
     (first, kept), (second, ended) = served(), served()
     made.give_back(endpoint, first)
     made.give_back(endpoint, second)
-    assert (made.idle_count, kept.aborted, ended.aborted) == (1, False, True)
+    assert (made.idle_count, kept.closing, ended.closing) == (1, False, True)
     made.close()
-    assert kept.aborted
+    assert kept.closing
 
 
 async def test_a_closed_pool_keeps_nothing() -> None:
@@ -86,13 +89,13 @@ async def test_a_closed_pool_keeps_nothing() -> None:
     made.close()
     connection, transport = served()
     made.give_back(endpoint, connection)
-    assert (made.idle_count, transport.aborted) == (0, True)
+    assert (made.idle_count, transport.closing) == (0, True)
 
 
 async def test_endpoints_come_in_turn_and_each_has_its_own_connections() -> None:
-    made = pool("http://a.test:1", "http://b.test:2")
+    made = pool("http://192.0.2.1:1", "unix:///run/b.sock")
     turns = [made.next_endpoint().address for _ in range(4)]
-    assert turns[:2] == turns[2:] and set(turns) == {"a.test:1", "b.test:2"}
+    assert turns[:2] == turns[2:] and set(turns) == {"192.0.2.1:1", "unix:///run/b.sock"}
     one, two = made.next_endpoint(), made.next_endpoint()
     made.give_back(one, served()[0])
     assert made.take(two) is None
@@ -103,24 +106,96 @@ async def test_endpoints_come_in_turn_and_each_has_its_own_connections() -> None
 async def test_a_connection_is_made_or_the_failure_raised() -> None:
     async with Upstream() as upstream:
         made = pool(upstream.url)
-        connection = await made.connect(made.next_endpoint())
+        endpoint = made.next_endpoint()
+        connection = await made.connect(endpoint)
         assert not connection.closed
+        assert endpoint.connections == {connection}
         connection.abort()
         await (await upstream.accepted()).gone()
+        await until(lambda: endpoint.connections == set(), "the connection is forgotten")
         made.close()
     refusing = pool(f"http://127.0.0.1:{closed_port()}")
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(ConnectError, match="connection refused"):
         await refusing.connect(refusing.next_endpoint())
+    assert refusing.endpoints[0].connections == set()
     refusing.close()
 
 
-async def test_a_connection_that_takes_too_long_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = pool(timeouts={"connect": "10ms"})
-
-    async def never(*arguments: object) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never)
-    with pytest.raises(TimeoutError):
-        await made.connect(made.next_endpoint())
+async def test_a_connection_whose_other_side_said_that_it_ends_is_passed_over() -> None:
+    """Under TLS its transport stands a moment longer."""
+    made = pool()
+    endpoint = made.next_endpoint()
+    connection, _ = served()
+    made.give_back(endpoint, connection)
+    connection.eof_received()
+    assert made.take(endpoint) is None
     made.close()
+
+
+async def test_connections_that_idle_too_long_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "SWEEP", 0.001)
+    made = pool(keepalive=0)
+    connection, transport = served()
+    made.give_back(made.next_endpoint(), connection)
+    await until(lambda: transport.closing, "the connection is ended")
+    assert made.idle_count == 0
+    made.close()
+
+
+class Names:
+    """What a name stands for, which the test changes."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = list(addresses)
+        self.lookups = 0
+
+    async def lookup(self, host: str) -> list[str]:
+        self.lookups += 1
+        return self.addresses
+
+
+async def test_no_request_goes_to_an_address_that_the_name_no_longer_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Idle connections end, those in use serve out their exchange, and new ones go to the new address."""
+    monkeypatch.setattr(pool_module, "SWEEP", 0.001)
+    names = Names("127.0.0.1")
+    async with Upstream() as old, Upstream(host="127.0.0.2", port=old.port) as new:
+        made = pool(f"http://api.test:{old.port}", resolver=Resolver(names.lookup), resolve="10ms")
+        endpoint = made.next_endpoint()
+        idle, used, kept = [await made.connect(endpoint) for _ in range(3)]
+        for connection in (idle, used, kept):
+            connection.begin(Owner(), b"GET / HTTP/1.1\r\n\r\n", no_body=False)
+            await (await old.accepted()).answer(ANSWER)
+        await until(lambda: idle.complete and used.complete, "the answers are there")
+        made.give_back(endpoint, idle)
+        names.addresses = ["127.0.0.2"]
+        await until(lambda: idle.closed, "the idle connection is ended")
+        assert not used.closed
+        made.give_back(endpoint, used)
+        assert made.idle_count == 0
+        await until(lambda: used.closed, "the connection in use is ended after its exchange")
+        fresh = await made.connect(endpoint)
+        await new.accepted()
+        assert fresh.remote == "127.0.0.2"
+        names.addresses = ["127.0.0.1", "127.0.0.2"]
+        seen = names.lookups
+        await until(lambda: names.lookups > seen + 1, "the name is looked up again")
+        assert not fresh.closed
+        kept.abort()
+        fresh.abort()
+        made.close()
+
+
+async def test_a_name_is_looked_up_again_only_while_there_are_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "SWEEP", 0.001)
+    names = Names("127.0.0.1")
+    async with Upstream() as upstream:
+        made = pool(f"http://api.test:{upstream.port}", resolver=Resolver(names.lookup), resolve=0)
+        connection = await made.connect(made.next_endpoint())
+        await until(lambda: names.lookups > 2, "the name is looked up again and again")
+        connection.abort()
+        await until(lambda: made._sweep is None, "nothing is left to look after")
+        made.close()

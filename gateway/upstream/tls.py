@@ -1,0 +1,36 @@
+"""The gateway's side of TLS towards an upstream (RFC 8446), whose certificate is always verified (RFC 9110 section 4.3.4).
+
+There is no switch to turn that off: a certificate that no public authority has signed is trusted by naming it, or its
+authority, in `ca`, and one for another name by `server_name`.
+"""
+
+import ssl
+from pathlib import Path
+
+from gateway.config.model import Upstream, UpstreamTls
+from gateway.tls import VERSIONS, load_authorities, load_certificate
+
+
+def client_context(upstream: Upstream, directory: Path) -> ssl.SSLContext | None:
+    """The context of an upstream with https endpoints, None for another.
+
+    Files are relative to `directory`. Raises TlsError, which names the option under `tls`.
+    """
+    if not any(endpoint.scheme == "https" for endpoint in upstream.endpoints):
+        return None
+    options = upstream.tls or UpstreamTls()
+    # Not `ssl.create_default_context`: it writes keys to a file that a variable of the environment names.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = VERSIONS[options.minimum]
+    # An end without close_notify is an error, and never taken for the end of an answer (RFC 9112 section 9.8).
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    context.set_alpn_protocols(["http/1.1"])
+    if options.ca is None:
+        context.load_default_certs()
+    else:
+        # What the operator names is trusted as it is, be it an authority's or the upstream's own.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        load_authorities(context, directory, options.ca)
+    if options.certificate is not None and options.key is not None:
+        load_certificate(context, directory, options.certificate, options.key)
+    return context
