@@ -10,12 +10,16 @@ from gateway.config.model import (
     Endpoint,
     Limits,
     Log,
+    Place,
     Route,
+    UnixAddress,
     Upstream,
     UpstreamTimeouts,
     Via,
+    listen_at,
     parse_address,
     parse_endpoint,
+    parse_place,
 )
 
 
@@ -101,6 +105,35 @@ def test_refuses_what_is_no_endpoint(text: str) -> None:
         parse_endpoint(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("127.0.0.1:8080", Address("127.0.0.1", 8080)),
+        ("[fe80::1%eth0]:80", Address("fe80::1%eth0", 80)),
+        ("unix:8080", Address("unix", 8080)),
+        ("unix:/run/weir.sock", UnixAddress("/run/weir.sock")),
+        ("unix:run/weir.sock", UnixAddress("run/weir.sock")),
+    ],
+)
+def test_a_place_is_read_as_it_is_written(text: str, place: Place) -> None:
+    assert parse_place(text) == place
+    assert parse_place(str(place)) == place
+    assert listen_at(text).place == place
+    assert str(listen_at(text)) == str(place)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("unix:", "unix:/run/", "unix:/a\0b", "unix:" + "x" * 108, "unix", "/run/weir.sock"),
+        *("[fe80::1%]:80", "[fe80::1%a b]:80", "[fe80::1%25%25]:80", "[127.0.0.1%lo]:80"),
+    ],
+)
+def test_refuses_what_is_no_place(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|path"):
+        parse_place(text)
+
+
 def test_is_frozen_and_refuses_unknown_keys() -> None:
     with pytest.raises(ValidationError):
         Limits().pipeline = 3
@@ -115,7 +148,7 @@ def test_defaults_are_safe_ones() -> None:
             "routes": [{"name": "r", "path": "/", "upstream": "a"}],
         }
     )
-    assert configuration.listen == (Address("127.0.0.1", 8080),)
+    assert [listen.place for listen in configuration.listen] == [Address("127.0.0.1", 8080)]
     assert configuration.admin == Address("127.0.0.1", 9901)
     assert configuration.trusted_proxies == ()
     assert configuration.routes[0].target == "strict"
