@@ -129,6 +129,34 @@ async def test_a_client_that_does_not_read_holds_its_upstream_up(authority: Auth
         client.close()
 
 
+@pytest.mark.parametrize("who", ["client", "upstream"])
+async def test_a_tunnel_under_tls_ends_as_a_whole(authority: Authority, who: str) -> None:
+    routes = [{"name": "ws", "path": "/ws", "upstream": "main", "upgrade": ["websocket"]}]
+    async with Upstream() as upstream, proxy(upstream, listen=secured(authority), routes=routes) as gateway:
+        client = await SecureClient.open(gateway.address, trusting(authority))
+        await client.send(get("/ws", "Connection: Upgrade", "Upgrade: websocket"))
+        conversation = await upstream.accepted()
+        await conversation.answer(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        assert await client.status() == 101
+        await client.send(b"ping" * 50_000)
+        assert await conversation.take(200_000) == b"ping" * 50_000
+        await conversation.send(b"pong" * 50_000)
+        assert await client.take(200_000) == b"pong" * 50_000
+        if who == "client":
+            client.half_close()
+            await conversation.ended()
+        else:
+            conversation.half_close()
+            await client.ended()
+            assert client.ended_well
+        client.close()
+        record = await gateway.record()
+    assert (record["http.request.body.size"], record["http.response.body.size"]) == (200_000, 200_000)
+    assert record["gateway.reason"] == f"tunnel_{who}_closed"
+
+
 @pytest.mark.parametrize("minimum", ["1.2", "1.3"])
 async def test_the_oldest_version_is_the_one_that_is_configured(authority: Authority, minimum: str) -> None:
     async with (
