@@ -4,10 +4,10 @@ The address judged is the client's as the gateway knows it: that of the connecti
 own trusted proxies vouch for. With `trusted_proxies` the filter finds it for itself: beginning with the
 connection's address it goes through X-Forwarded-For from the right for as long as it stands on a trusted
 proxy, and what lies further left, which a client can write as it likes, is never believed. An address that
-cannot be read is refused. An IPv4 address written as IPv6 (::ffff:192.0.2.1) is that IPv4 address.
+cannot be read is refused. Who connects through a Unix socket has none: that is what `unix` stands for. An IPv4 address written as IPv6 (::ffff:192.0.2.1) is that IPv4 address.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field
 
 from gateway.api import Exchange, Fact, Fault, Filter, Options, Services, Verdict
 from gateway.api.fact import CLIENT, PEER, header
+from gateway.http.address import UNIX
 from gateway.http.forwarded import Trust
 
 _NOBODY = ""
@@ -23,6 +24,8 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def _network(text: str) -> str:
+    if text == UNIX:
+        return text
     network = ip_network(text)
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         mapped = network.network_address.ipv4_mapped
@@ -32,13 +35,14 @@ def _network(text: str) -> str:
 
 
 Network = Annotated[str, AfterValidator(_network)]
-"""A network such as 192.0.2.0/24, or one address."""
+"""A network such as 192.0.2.0/24, one address, or `unix`."""
 
 
 class IPAllowConfig(Options):
     allow: tuple[Network, ...] = Field(
         min_length=1,
-        description="Networks whose clients pass: 192.0.2.0/24, 2001:db8::/32, or one address.",
+        description="Networks whose clients pass: 192.0.2.0/24, 2001:db8::/32, or one address; `unix` for those that "
+        "connect through a Unix socket.",
     )
     trusted_proxies: tuple[Network, ...] = Field(
         (),
@@ -85,13 +89,16 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
-def _membership(networks: Iterable[str]) -> Callable[[str], bool]:
+def _membership(networks: Sequence[str]) -> Callable[[str], bool]:
     """Whether an address lies in one of `networks`: one set look-up for each length of prefix among them.
 
     The same few clients come again and again: a bounded memo answers for them.
     """
     prefixes: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
+    unix = UNIX in networks
     for text in networks:
+        if text == UNIX:
+            continue
         network = ip_network(text)
         shift = network.max_prefixlen - network.prefixlen
         prefixes[network.version].setdefault(shift, set()).add(int(network.network_address) >> shift)
@@ -100,7 +107,7 @@ def _membership(networks: Iterable[str]) -> Callable[[str], bool]:
     def member(text: str) -> bool:
         address = _address(text)
         if address is None:
-            return False
+            return unix and text == UNIX
         number = int(address)
         return any(number >> shift in starts for shift, starts in prefixes[address.version].items())
 

@@ -13,8 +13,10 @@ import structlog
 from gateway.admin.server import Admin
 from gateway.api.exchange import Exchange
 from gateway.config.load import Loaded
-from gateway.config.model import Address, Configuration
-from gateway.listener.listener import Listener, why
+from gateway.config.model import Address, Configuration, Place
+from gateway.listener.listener import Listener
+from gateway.listener.opening import why
+from gateway.listener.tls import load_credentials
 from gateway.metrics import Metrics
 from gateway.plan import Plan, build_plan, secret_key
 from gateway.record import Record
@@ -37,11 +39,12 @@ class Gateway:
     """A running gateway: listener, upstream pools, request log, metrics and the admin listener."""
 
     def __init__(self, loaded: Loaded, registry: Registry, *, worker: int = 0) -> None:
-        """Raises ConfigurationError for what `build_plan` refuses."""
+        """Raises ConfigurationError for what `load_credentials` or `build_plan` refuses."""
         self._loaded = loaded
         configuration = loaded.configuration
         self._log = structlog.get_logger("gateway")
         self._state = StateStore()
+        self._credentials = load_credentials(loaded)
         key = secret_key(configuration)
         self.plan: Plan = build_plan(loaded, registry, state=self._state, hash_key=key)
         self.metrics = Metrics()
@@ -56,7 +59,7 @@ class Gateway:
         self._listener: Listener | None = None
         self._admin = Admin(metrics=self.metrics, readiness=self._readiness)
         self._started_at = time.time()
-        self.addresses: list[Address] = []
+        self.addresses: list[Place] = []
         self.admin_address: Address | None = None
 
     async def start(self) -> None:
@@ -82,7 +85,7 @@ class Gateway:
         self._settle_memory()
         self._log.info(
             "started",
-            listen=[str(address) for address in self.addresses],
+            listen=self.told_addresses(),
             admin=str(self.admin_address) if self.admin_address else None,
             revision=self.plan.revision[:12],
         )
@@ -97,7 +100,9 @@ class Gateway:
         self._listener = listener = Listener(
             self.plan, self._pools, publish=self._publish, report_bug=self._report_bug
         )
-        self.addresses = await listener.start(configuration.listen)
+        self.addresses = await listener.start(
+            configuration.listen, directory=self._loaded.directory, credentials=self._credentials
+        )
         if configuration.admin is not None:
             host, port = configuration.admin
             self.admin_address = Address(host, await self._start_admin(host, port))
@@ -110,6 +115,19 @@ class Gateway:
             raise OSError(
                 error.errno, f"cannot listen on {Address(host, port)} (admin): {why(error)}"
             ) from error
+
+    def told_addresses(self) -> list[str]:
+        """Where the gateway listens, each with what is spoken there beside HTTP."""
+        return [
+            " ".join(
+                [
+                    str(address),
+                    *(["tls"] if listen.tls is not None else []),
+                    *(["proxy_protocol"] if listen.proxy_protocol is not None else []),
+                ]
+            )
+            for address, listen in zip(self.addresses, self._loaded.configuration.listen, strict=True)
+        ]
 
     async def stop(self, timeout: float | None = None) -> bool:
         """Drains and closes; True when no exchange had to be cut off."""
@@ -144,6 +162,35 @@ class Gateway:
         metrics.gauge("gateway_connections", "Client connections open.", lambda: listener.connection_count)
         metrics.gauge("http_server_active_requests", "Exchanges in progress.", lambda: listener.active_count)
         metrics.gauge("gateway_tunnels", "Tunnels open.", lambda: listener.tunnels)
+        refusals = listener.refusals
+        metrics.counters(
+            "gateway_connections_refused",
+            "Connections closed before they could ask anything.",
+            ("reason",),
+            lambda: [((reason,), count) for reason, count in refusals.counts.items()],
+        )
+        secured = [
+            (str(acceptor.place), acceptor.credentials)
+            for acceptor in listener.acceptors
+            if acceptor.credentials is not None
+        ]
+        if secured:
+            metrics.counters(
+                "gateway_certificate_renewals",
+                "Changed certificate files, by whether they were taken into use (ok) or no good (failed).",
+                ("listen", "result"),
+                lambda: [
+                    ((place, result), count)
+                    for place, own in secured
+                    for result, count in (("ok", own.renewals), ("failed", own.failures))
+                ],
+            )
+            metrics.gauges(
+                "gateway_certificate_expiry_timestamp_seconds",
+                "When the certificate in use ends.",
+                ("listen",),
+                lambda: [((place,), own.expires_at) for place, own in secured],
+            )
         metrics.counter("gateway_log_dropped", "Records that were not written.", lambda: log.dropped)
         metrics.gauge("gateway_log_queue", "Records that wait to be written.", lambda: log.depth)
         metrics.info(

@@ -21,6 +21,9 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _MAX_SERIES = 4096
 _OTHER = "_OTHER"
 
+Labelled = Iterable[tuple[tuple[str, ...], float]]
+"""The values of some labels, each with its number."""
+
 _Requests = dict[tuple[str, str | None, int], list[float]]
 _Counts = dict[tuple[str, ...], int]
 
@@ -82,6 +85,27 @@ class Metrics:
             from prometheus_client.core import CounterMetricFamily
 
             return CounterMetricFamily(name, documentation, value=read())
+
+        self._reads.append(metric)
+
+    def counters(
+        self, name: str, documentation: str, labels: tuple[str, ...], read: Callable[[], Labelled]
+    ) -> None:
+        """Numbers that only grow, one for each set of labels; `read` tells them when they are scraped."""
+        self._reads.append(lambda: _counters(name, documentation, labels, read()))
+
+    def gauges(
+        self, name: str, documentation: str, labels: tuple[str, ...], read: Callable[[], Labelled]
+    ) -> None:
+        """Numbers that `read` tells when they are scraped, one for each set of labels."""
+
+        def metric() -> "Metric":
+            from prometheus_client.core import GaugeMetricFamily
+
+            family = GaugeMetricFamily(name, documentation, labels=labels)
+            for values, number in read():
+                family.add_metric(values, number)
+            return family
 
         self._reads.append(metric)
 
@@ -195,9 +219,7 @@ def _count(counts: _Counts, key: tuple[str, ...], number: int) -> None:
     counts[key] = counts.get(key, 0) + number
 
 
-def _counters(
-    name: str, documentation: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], float]]
-) -> "Metric":
+def _counters(name: str, documentation: str, labels: tuple[str, ...], samples: Labelled) -> "Metric":
     from prometheus_client.core import CounterMetricFamily
 
     family = CounterMetricFamily(name, documentation, labels=labels)

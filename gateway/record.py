@@ -7,6 +7,7 @@ nothing is formatted. The request log makes lines of records later.
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Note
 from gateway.api.verdict import Rule
 from gateway.http.fields import RawField
@@ -90,6 +91,25 @@ class Attempt(NamedTuple):
     total: float
 
 
+class Peer(NamedTuple):
+    """The other end of a connection.
+
+    address      in normal form; `unix` through a Unix socket, empty where the system does not know
+    port         0 where there is none
+    scheme       "https" under TLS, else "http"
+    proxy        address of the balancer that has told of `address` by the PROXY protocol; None without one
+    tls          version of TLS, such as "1.3"; None without
+    certificate  by which the client is known; None without
+    """
+
+    address: str
+    port: int
+    scheme: str
+    proxy: str | None = None
+    tls: str | None = None
+    certificate: Certificate | None = None
+
+
 class Received:
     """The header section of a request as it came, and what the request log has to say of it.
 
@@ -109,7 +129,7 @@ class Record:
 
     exchange             with its principal, and the trail that the chain left on it
     plan                 the one that the exchange ran under
-    peer_port            of the connection's other end
+    peer                 the connection's other end
     guards               the entries that passes in the trail belong to, in order
     global_id            the X-Openstack-Request-Id that the client sent, when it is a valid one
     upstream_request_id  the id in the upstream's answer
@@ -126,7 +146,7 @@ class Record:
     exchange: Exchange
     plan: PlanFacts
     received: Received
-    peer_port = 0
+    peer: Peer
     guards: Sequence[EntryInfo] = ()
     global_id: str | None = None
     upstream_request_id: str | None = None

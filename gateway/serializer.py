@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from gateway.api.certificate import Certificate
 from gateway.api.exchange import Note
 from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
@@ -52,6 +53,7 @@ _FOREIGN = (
     "gateway.upstream.request_id",
     "http.request.method_original",
     "server.address",
+    "tls.client.subject",
     "url.path",
     "url.query",
     "user.id",
@@ -244,7 +246,7 @@ class Serializer:
             b"%d" % record.bytes_in,
             b"%d" % record.bytes_out,
             who,
-            b"%d" % record.peer_port,
+            b"%d" % record.peer.port,
         ]
         for attempt in record.attempts:
             if attempt.connect is not None:
@@ -339,6 +341,17 @@ class Serializer:
             peer,
             text[_host_name(host.rpartition("@")[2])],
         )
+        peer_end = record.peer
+        if peer_end.proxy is not None:
+            who += b'"gateway.proxy.address":%b,' % text[peer_end.proxy]
+        if peer_end.tls is not None:
+            who += b'"tls.protocol.version":%b,' % text[peer_end.tls]
+        certificate = peer_end.certificate
+        if certificate is not None:
+            who += b'"tls.client.subject":%b,"tls.client.hash.sha256":%b,' % (
+                _json(certificate.subject),
+                _json(certificate.fingerprint.upper()),
+            )
         if user_agent is not None:
             if secrets is not None and not user_agent.isascii():
                 user_agent = redact_value(user_agent, secrets)  # decoded, its edges could melt into others
@@ -349,6 +362,8 @@ class Serializer:
             peer,
             _dumps(headers) if headers else b"{}",
         )
+        if certificate is not None:
+            facts += b',"certificate":' + _dumps(_members(certificate))
         if content_type is not None:
             facts += b',"content_type":' + text[content_type.decode("latin-1")]
         if content_length is not None:
@@ -502,11 +517,7 @@ class Serializer:
         if known is None:
             if len(self._principals) >= _MEMO_MAX:
                 self._principals.clear()
-            told = {
-                name: value
-                for name in Principal.__slots__
-                if (value := getattr(principal, name)) not in (None, ())
-            }
+            told = _members(principal)
             names = {
                 "user.id": principal.user_id,
                 "user.name": principal.user_name,
@@ -527,6 +538,11 @@ def _told(entry: EntryInfo, facts: Mapping[str, object] | None, notes: Sequence[
     if notes:
         told += b',"notes":' + _dumps([_note(entry, note) for note in notes])
     return told
+
+
+def _members(known: Principal | Certificate) -> dict[str, object]:
+    """What is known, by the names that the filters know it by."""
+    return {name: value for name in known.__slots__ if (value := getattr(known, name)) not in (None, ())}
 
 
 def _note(entry: EntryInfo, note: Note) -> dict[str, object]:

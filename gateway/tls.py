@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 MAX_FILE: Final = 4 << 20
 """Bytes of a file. The bundle of all public authorities has a quarter of a megabyte."""
 
-VERSIONS: Final = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 """Versions of the protocol that may be asked for; RFC 8996 retires those before."""
 
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")

@@ -8,15 +8,19 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 
 from gateway.app import StartError
 from gateway.config.model import Address
+from gateway.config.problem import ConfigurationError
 from tests.cli.process import Process, weir
+from tests.support.authority import Authority
 from tests.support.client import Client, get, post
 from tests.support.deadline import DEADLINE, until, within
 from tests.support.gateway import Running, configuration, running
@@ -226,3 +230,36 @@ async def test_a_second_signal_cuts_the_drain_short(tmp_path: Path, second: sign
         assert not await client.fill()
         assert not await conversation.fill()
     assert outcome(process) == (False, [(None, "abort", "gateway_stopped")])
+
+
+# ---- several places
+
+
+async def test_every_place_is_told_with_what_is_spoken_there(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    tls = authority.issue(life=(timedelta(hours=-2), timedelta(hours=-1))).options
+    listen: list[Any] = [
+        "127.0.0.1:0",
+        {"unix": "weir.sock"},
+        {"address": "127.0.0.1:0", "tls": tls, "proxy_protocol": {"trusted": ["unix"]}},
+    ]
+    with structlog.testing.capture_logs() as logs:
+        async with running(configuration(NOWHERE, listen=listen), directory=tmp_path) as gateway:
+            first, second, third = gateway.gateway.addresses
+            told = [str(first), f"unix:{tmp_path}/weir.sock", f"{third} tls proxy_protocol"]
+            assert gateway.gateway.told_addresses() == told
+            assert str(second) == told[1]
+            async with await Client.connect(second) as client:
+                assert (await client.ask(get("/"))).status == 503
+    assert [line["listen"] for line in logs if line["event"] == "started"] == [told]
+    assert [line["event"] for line in logs].count("certificate_expired") == 1
+    assert not (tmp_path / "weir.sock").exists()
+
+
+async def test_a_certificate_that_is_no_good_stops_the_start(tmp_path: Path) -> None:
+    before = opened()
+    listen = ["127.0.0.1:0", {"address": "127.0.0.1:0", "tls": {"certificate": "no.pem"}}]
+    with pytest.raises(ConfigurationError, match=r"listen\[1\]\.tls\.certificate: no\.pem: cannot be read"):
+        async with running(configuration(NOWHERE, listen=listen), directory=tmp_path):
+            pass
+    assert opened() == before

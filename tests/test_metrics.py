@@ -129,12 +129,16 @@ def test_numbers_kept_elsewhere_are_read_when_scraped() -> None:
     state: dict[str, Any] = {"open": 1, "dropped": 2, "revision": "abc"}
     told.gauge("gateway_connections_open", "Open connections.", lambda: state["open"])
     told.counter("gateway_log_dropped", "Records not written.", lambda: state["dropped"])
+    told.counters("gateway_refused", "Refused.", ("reason",), lambda: [(("early",), 3), (("late",), 0)])
+    told.gauges("gateway_ends", "When.", ("listen", "kind"), lambda: [(("[::1]:1", "a"), 1.5)])
     told.info(
         "gateway_config_revision", "The configuration in force.", lambda: {"revision": state["revision"]}
     )
     state.update(open=5, dropped=7, revision="def")
     assert value(told, "gateway_connections_open") == 5
     assert value(told, "gateway_log_dropped_total") == 7
+    assert value(told, "gateway_refused_total", reason="early") == 3
+    assert value(told, "gateway_ends", listen="[::1]:1", kind="a") == 1.5
     assert value(told, "gateway_config_revision_info", revision="def") == 1
     assert value(told, "gateway_build_info", version=__version__, form=form()) == 1
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.api import Note, Principal
-from gateway.record import Record
+from gateway.api import Certificate, Note, Principal
+from gateway.record import Peer, Record
 from gateway.serializer import Serializer, rule_text
 from tests.support.records import ALICE, REQUEST_ID, Entry, Facts, attempt, record, step
 
@@ -133,6 +133,40 @@ def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
             "provider": "",
         },
     }
+
+
+def test_a_client_is_told_by_its_certificate_and_a_balancer_by_its_address() -> None:
+    told = record(peer="192.0.2.7", client="192.0.2.7", scheme="https")
+    certificate = Certificate(
+        "CN=a\\, b,O=\u00e4\u202e",
+        "a, b",
+        dns=("a.test",),
+        fingerprint="0a" * 32,
+        expires_at=1_800_000_000.0,
+    )
+    told.peer = Peer("192.0.2.7", 4711, "https", "10.0.0.9", "1.3", certificate)
+    fields = line(told)
+    assert fields["gateway.proxy.address"] == "10.0.0.9"
+    assert fields["network.peer.address"] == "192.0.2.7"
+    assert fields["network.peer.port"] == 4711
+    assert fields["tls.protocol.version"] == "1.3"
+    assert fields["tls.client.subject"] == certificate.subject
+    assert fields["tls.client.hash.sha256"] == "0A" * 32
+    assert fields["gateway.facts"]["certificate"] == {
+        "subject": certificate.subject,
+        "common_name": "a, b",
+        "dns": ["a.test"],
+        "fingerprint": "0a" * 32,
+        "expires_at": 1_800_000_000.0,
+    }
+
+
+def test_a_token_that_stands_in_a_subject_is_not_in_the_line() -> None:
+    told = record(request_lines=((b"X-Auth-Token", TOKEN),))
+    told.peer = Peer("192.0.2.7", 1, "https", None, "1.3", Certificate(f"CN={TOKEN.decode()}"))
+    text = Serializer(KEY, 3).line(told, 1)
+    assert TOKEN not in text
+    assert orjson.loads(text)["tls.client.subject"].startswith("CN=")
 
 
 def test_a_refusal_names_the_filter_and_the_line_of_the_rule_that_decided() -> None:

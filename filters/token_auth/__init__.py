@@ -1,6 +1,7 @@
 """Asks who is calling: takes the token of a request, finds its principal, and tells the upstream.
 
-Providers are asked in order until one knows the token; a token that none accepts is answered 401 with
+Providers are asked in order until one knows the token, or the certificate by which the client has made itself known
+(then the token, if there is one, stays here: nobody has judged it). A token that none accepts is answered 401 with
 WWW-Authenticate (RFC 9110 section 15.5.2), and 503 where the provider that could judge it cannot be reached.
 Identity fields such as X-User-Id or X-Roles are always stripped from what the client sent, in every spelling,
 and set from the principal.
@@ -11,12 +12,13 @@ from dataclasses import replace
 from hashlib import sha256
 from inspect import isawaitable
 from math import inf
+from typing import NamedTuple
 
 from filters.token_auth.cache import Accepted, Refused, TokenCache
 from filters.token_auth.identity import INVALID, STRIPPED, identity_fields, spellings
 from filters.token_auth.option import ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Provider, Refusal, Unavailable
-from gateway.api import Exchange, Fault, Filter, Note, Principal, Services, Verdict
+from gateway.api import Certificate, Exchange, Fault, Filter, Note, Principal, Services, Verdict
 
 _TOKEN_MAX = 8192
 _MESSAGES = {
@@ -24,7 +26,17 @@ _MESSAGES = {
     "token_invalid": "The token is not valid.",
     "token_expired": "The token has expired.",
     "token_ambiguous": "The request carries more than one token.",
+    "certificate_unknown": "The request you have made requires authentication.",
+    "certificate_expired": "The certificate has expired.",
 }
+
+
+class _Question(NamedTuple):
+    """What providers are asked of: a token, empty where only a certificate is there; and where its answer is kept."""
+
+    cache: TokenCache
+    key: bytes
+    token: str
 
 
 class TokenAuth(Filter[TokenAuthConfig]):
@@ -47,10 +59,14 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._ttl = config.cache.ttl
         self._negative_ttl = config.cache.negative_ttl
         trusted = sha256(b"".join(provider.fingerprint for provider in self._providers)).hexdigest()
-        self._cache = services.state(
-            f"tokens {trusted}",
-            lambda: TokenCache(services.entropy(32), config.cache.size, config.cache.negative_size),
-        )
+        self._certifies = not all(provider.needs_token for provider in self._providers)
+
+        def cache() -> TokenCache:
+            return TokenCache(services.entropy(32), config.cache.size, config.cache.negative_size)
+
+        self._cache = services.state(f"tokens {trusted}", cache)
+        # Apart from the other, since no token may be written so that it is taken for a certificate.
+        self._certified = services.state(f"certificates {trusted}", cache)
 
     async def start(self) -> None:
         for provider in self._providers:
@@ -69,6 +85,10 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if isinstance(value, list):
             return self._unauthorized("token_ambiguous", None)
         token = value.strip(b" \t") if value is not None else b""
+        if self._certifies:
+            certificate = exchange.certificate
+            if certificate is not None:
+                return self._with_certificate(exchange, token, certificate)
         if not token:
             return self._no_principal(exchange, "token_missing", None)
         if len(token) > _TOKEN_MAX or not token.isascii():
@@ -92,30 +112,50 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if clock.monotonic < refused.until:
                 return self._no_principal(exchange, refused.reason, refused.place)
             del cache.refused[key]
-        return self._ask(exchange, token.decode("ascii"), key, 0, None)
+        return self._ask(exchange, _Question(cache, key, token.decode("ascii")), 0, None)
+
+    def _with_certificate(
+        self, exchange: Exchange, token: bytes, certificate: Certificate
+    ) -> Verdict | Awaitable[Verdict]:
+        """Judges a client that is known by a certificate: what is remembered is said of both, it and the token."""
+        if len(token) > _TOKEN_MAX or not token.isascii():
+            token = b""  # it can be nobody's
+        cache = self._certified
+        key = cache.digest(certificate.fingerprint.encode("ascii") + token)
+        clock = exchange.clock
+        accepted = cache.accepted.get(key)
+        if accepted is not None and clock.monotonic < accepted.until and clock.wall < accepted.expires:
+            return self._pass(exchange, accepted)
+        refused = cache.refused.get(key)
+        if refused is not None and clock.monotonic < refused.until:
+            return self._no_principal(exchange, refused.reason, refused.place)
+        return self._ask(exchange, _Question(cache, key, token.decode("ascii")), 0, None)
 
     def _ask(
-        self, exchange: Exchange, token: str, key: bytes, first: int, failure: tuple[Unavailable, int] | None
+        self, exchange: Exchange, question: _Question, first: int, failure: tuple[Unavailable, int] | None
     ) -> Verdict | Awaitable[Verdict]:
         """Asks the providers from `first` on; `failure` is an earlier one that could not judge."""
         for place in range(first, len(self._providers)):
-            answer = self._providers[place].look_up(token, exchange)
+            provider = self._providers[place]
+            if provider.needs_token and not question.token:
+                continue
+            answer = provider.look_up(question.token, exchange)
             if isawaitable(answer):
-                return self._wait(answer, exchange, token, key, place, failure)
+                return self._wait(answer, exchange, question, place, failure)
             if isinstance(answer, Unavailable):
                 failure = failure or (answer, place)
             elif answer is not None:
-                return self._answered(exchange, token, key, place, answer)
+                return self._answered(exchange, question, place, answer)
         if failure is not None:
             return self._unavailable(exchange, *failure)
-        return self._refuse(exchange, key, Refusal("token_invalid"), None)
+        reason = "token_invalid" if question.token else "certificate_unknown"
+        return self._refuse(exchange, question, Refusal(reason), None)
 
     async def _wait(
         self,
         pending: Awaitable[Answer],
         exchange: Exchange,
-        token: str,
-        key: bytes,
+        question: _Question,
         place: int,
         failure: tuple[Unavailable, int] | None,
     ) -> Verdict:
@@ -123,26 +163,32 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if isinstance(answer, Unavailable):
             failure = failure or (answer, place)
         elif answer is not None:
-            return self._answered(exchange, token, key, place, answer)
-        verdict = self._ask(exchange, token, key, place + 1, failure)
+            return self._answered(exchange, question, place, answer)
+        verdict = self._ask(exchange, question, place + 1, failure)
         return await verdict if isawaitable(verdict) else verdict
 
     def _answered(
-        self, exchange: Exchange, token: str, key: bytes, place: int, answer: Principal | Refusal
+        self, exchange: Exchange, question: _Question, place: int, answer: Principal | Refusal
     ) -> Verdict:
         if isinstance(answer, Refusal):
-            return self._refuse(exchange, key, answer, place)
-        provider = self._providers[place].kind
+            return self._refuse(exchange, question, answer, place)
+        cache, key, token = question
+        provider, by_token = self._providers[place].kind, self._providers[place].needs_token
+        reason, proof = "token_accepted", token
+        if not by_token:
+            certificate = exchange.certificate
+            assert certificate is not None
+            reason, proof = "certificate_accepted", f"certificate {certificate.fingerprint}"
         principal = replace(
             answer,
-            token_key=self.services.keyed_hash(token.encode("ascii")),
+            token_key=self.services.keyed_hash(proof.encode("ascii")),
             provider=answer.provider or provider,
         )
         try:
             fields = identity_fields(principal)
         except ValueError as error:
             self.services.warn("token_claims_unusable", provider=provider, field=str(error))
-            return self._refuse(exchange, key, Refusal("token_invalid"), place)
+            return self._refuse(exchange, question, Refusal("token_invalid"), place)
         expires = principal.expires_at if principal.expires_at is not None else inf
         rule = ("providers", place)
         accepted = Accepted(
@@ -150,27 +196,31 @@ class TokenAuth(Filter[TokenAuthConfig]):
             expires,
             principal,
             fields,
-            Note("token_accepted", rule, {"provider": provider, "cached": True}),
+            Note(reason, rule, {"provider": provider, "cached": True}),
+            # Beside a certificate that has decided, nobody has judged the token: it may be another caller's.
+            self._forward and by_token,
         )
         if self._ttl > 0 and exchange.clock.wall < expires:
-            self._cache.accepted[key] = accepted
+            cache.accepted[key] = accepted
         return self._pass(
             exchange,
-            accepted._replace(note=Note("token_accepted", rule, {"provider": provider, "cached": False})),
+            accepted._replace(note=Note(reason, rule, {"provider": provider, "cached": False})),
         )
 
     def _pass(self, exchange: Exchange, accepted: Accepted) -> Verdict:
-        _, _, exchange.principal, fields, note = accepted
+        _, _, exchange.principal, fields, note, forward = accepted
         headers = exchange.request.headers
         headers.extend(fields)
         exchange.trail.append(note)  # what exchange.note() does, without building the note again
-        if not self._forward:
+        if not forward:
             headers.remove(self._header)
         return None
 
-    def _refuse(self, exchange: Exchange, key: bytes, refusal: Refusal, place: int | None) -> Verdict:
+    def _refuse(
+        self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
+    ) -> Verdict:
         if refusal.lasting and self._negative_ttl > 0:
-            self._cache.refused[key] = Refused(
+            question.cache.refused[question.key] = Refused(
                 exchange.clock.monotonic + self._negative_ttl, refusal.reason, place
             )
         return self._no_principal(exchange, refusal.reason, place)
@@ -220,6 +270,11 @@ def _provider(options: ProviderOptions, place: str, services: Services) -> Provi
 
             place += ".static"
             return Static(options.static, services)
+        if options.client_certificate is not None:
+            from filters.token_auth.certificate import ClientCertificate
+
+            place += ".client_certificate"
+            return ClientCertificate(options.client_certificate, services)
         # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
         from filters.token_auth.jwt import Jwt
 

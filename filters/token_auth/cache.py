@@ -18,6 +18,7 @@ class Accepted(NamedTuple):
 
     until    monotonic instant after which a provider is asked again
     expires  wall-clock second at which the token ends; infinite for never
+    forward  whether the upstream sees the token
     """
 
     until: float
@@ -25,6 +26,7 @@ class Accepted(NamedTuple):
     principal: Principal
     fields: Fields
     note: Note
+    forward: bool
 
 
 class Refused(NamedTuple):

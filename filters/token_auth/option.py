@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from filters.token_auth.identity import STRIPPED
 from gateway.api import Duration, Fact, Options, Secret
-from gateway.api.fact import CLOCK, header
+from gateway.api.fact import CERTIFICATE, CLOCK, header
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -84,6 +84,11 @@ def _token(value: Secret) -> Secret:
     if not text.isascii() or not text or text != text.strip() or not text.isprintable():
         raise ValueError("a token is printable ASCII without outer white space")
     return value
+
+
+def _defaults(value: Any) -> Any:
+    """A provider that is written without options has those by default."""
+    return {} if value is None else value
 
 
 def _one_or_many(value: Any) -> Any:
@@ -251,6 +256,24 @@ class JwtOptions(Options):
     )
 
 
+class CertificateOptions(Options):
+    """Clients that prove by a certificate who they are; the listener's `tls.client_ca` says whose are believed."""
+
+    user: Literal["subject", "subject_cn", "san_dns", "san_email", "san_uri"] = Field(
+        default="subject_cn",
+        description="Which name of the certificate is the user's name and id: the common name of its subject, the "
+        "whole `subject` as RFC 4514 writes it, or a subject alternative name of a kind.",
+    )
+    allow: Annotated[tuple[Text, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="The names that are known here, `*` standing for any characters; for others the next provider "
+        "is asked. Unset, every name that `client_ca` has given.",
+    )
+    roles: tuple[Role, ...] = Field(default=(), description="Names of the roles that they hold.")
+    project_id: Text | None = Field(default=None, description="Their project's id.")
+    project_name: Text | None = Field(default=None, description="Their project's name.")
+
+
 class ProviderOptions(Options):
     """One provider: a mapping with its kind as the only key."""
 
@@ -259,7 +282,12 @@ class ProviderOptions(Options):
         default=None, description="Signed tokens, verified with keys that are at hand."
     )
 
-    _one_kind = model_validator(mode="after")(_exactly_one("static", "jwt"))
+    client_certificate: Annotated[CertificateOptions | None, BeforeValidator(_defaults)] = Field(
+        default=None,
+        description="Certificates of clients, verified by the listener; asked whether or not there is a token.",
+    )
+
+    _one_kind = model_validator(mode="after")(_exactly_one("static", "jwt", "client_certificate"))
 
 
 class CacheOptions(Options):
@@ -305,4 +333,7 @@ class TokenAuthConfig(Options):
     )
 
     def reads(self) -> frozenset[Fact]:
-        return frozenset({header(self.header), CLOCK})
+        facts = {header(self.header), CLOCK}
+        if any(provider.client_certificate is not None for provider in self.providers):
+            facts.add(CERTIFICATE)
+        return frozenset(facts)

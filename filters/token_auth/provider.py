@@ -30,17 +30,19 @@ Answer: TypeAlias = Principal | Refusal | Unavailable | None
 
 
 class Provider(Protocol):
-    """Asked for a token that is not in the cache.
+    """Asked for a token that is not in the cache; for a client's certificate, with or without a token beside it.
 
     `look_up` answers at once where it can, and returns an awaitable only where it must ask over the network;
     such a provider joins concurrent questions for one token by itself. It never raises for a bad token.
 
     kind         its key in the configuration
+    needs_token  whether it can say nothing of a request without a token
     fingerprint  changes with whatever the provider trusts (tokens, keys), also where only a file's content
                  changed: what is remembered of tokens is dropped with it
     """
 
     kind: ClassVar[str]
+    needs_token: ClassVar[bool]
     fingerprint: bytes
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]: ...
@@ -52,6 +54,8 @@ class Provider(Protocol):
 
 class LocalProvider:
     """Base of the providers that need no network."""
+
+    needs_token: ClassVar[bool] = True
 
     async def start(self) -> None:
         return

@@ -2,6 +2,7 @@
 
 from gateway.api import fact
 from gateway.api.body import Body, too_large
+from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Instant, Note, Request, Route, ShadowExchange
 from gateway.api.fact import Fact
 from gateway.api.filter import Filter, Options, Services, facts_of
@@ -16,6 +17,7 @@ __all__ = [
     "API_VERSION",
     "REASONS",
     "Body",
+    "Certificate",
     "Duration",
     "Exchange",
     "Fact",

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gateway.api.body import Body
+from gateway.api.certificate import Certificate
 from gateway.api.principal import Principal
 from gateway.api.verdict import Response, Rule
 from gateway.http.fields import Fields, Overlay
@@ -61,6 +62,7 @@ class Exchange:
     http_version  of the request as received: "1.0" or "1.1"
     route       None until one is found; stays None for a 404
     principal   None until a filter finds one
+    certificate that the client has proven to be its own when it connected, None without one
     request_id  "req-" and a UUID
     clock       the instant the head arrived
     request     header fields and body, to read and edit
@@ -71,6 +73,7 @@ class Exchange:
 
     # What most exchanges leave as it is belongs to the class: an exchange begins with a few stores.
     principal: Principal | None = None
+    certificate: Certificate | None = None
     response: Response | None = None
     _deferred: list[Callable[[], None]] | None = None
 
@@ -154,6 +157,7 @@ class ShadowExchange(Exchange):
         )
         self._base = base
         self._followed: Principal | None = None
+        self.certificate = base.certificate
 
     def follow(self) -> None:
         """Takes the principal over from the exchange, unless a shadow filter has found another."""

@@ -18,6 +18,7 @@ PEER: Final = Fact("peer")
 CLIENT: Final = Fact("client")
 CLOCK: Final = Fact("clock")
 ROUTE: Final = Fact("route")
+CERTIFICATE: Final = Fact("certificate")  # the client's own
 PRINCIPAL: Final = Fact("principal")
 LENGTH: Final = Fact("length")  # of the request body
 BODY: Final = Fact("body")  # its bytes

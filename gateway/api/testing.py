@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from gateway.api.body import Body, too_large
+from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Instant, Request, Route
 from gateway.api.fact import (
     BODY,
+    CERTIFICATE,
     CLIENT,
     CLOCK,
     HOST,
@@ -111,6 +113,7 @@ def exchange(
     body: bytes | Body = b"",
     params: Mapping[str, str] | None = None,
     principal: Principal | None = None,
+    certificate: Certificate | None = None,
     route: Route | None = Route("test", "/{path}", "upstream"),
     scheme: str = "http",
     host: str = "api.test",
@@ -142,6 +145,7 @@ def exchange(
         params=params,
     )
     made.principal = principal
+    made.certificate = certificate
     made.response = response
     return made
 
@@ -183,6 +187,7 @@ _ATTRIBUTES: dict[str, Fact] = {
     "clock": CLOCK,
     "route": ROUTE,
     "principal": PRINCIPAL,
+    "certificate": CERTIFICATE,
 }
 
 

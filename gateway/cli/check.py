@@ -4,10 +4,10 @@ import json
 
 import click
 
-from gateway.config.load import load
+from gateway.config.load import Loaded, load
 from gateway.config.locate import locate
 from gateway.config.model import Configuration
-from gateway.config.problem import ConfigurationError
+from gateway.config.problem import ConfigurationError, Problem
 from gateway.plan import build_plan
 from gateway.registry import Registry
 
@@ -31,7 +31,7 @@ def command(config: str | None, form: str) -> None:
     registry = Registry()
     try:
         loaded = load(path, registry=registry)
-        build_plan(loaded, registry)
+        _build(loaded, registry)
     except ConfigurationError as error:
         if form == "json":
             click.echo(json.dumps([problem._asdict() for problem in error.problems], indent=2))
@@ -44,6 +44,20 @@ def command(config: str | None, form: str) -> None:
         return
     filters, routes = _counted(loaded.configuration)
     click.echo(f"{path}: ok, {filters}, {routes}, revision {loaded.revision[:8]}")
+
+
+def _build(loaded: Loaded, registry: Registry) -> None:
+    """Builds what a start would. Raises ConfigurationError with all that is wrong."""
+    from gateway.listener.tls import load_credentials
+
+    problems: list[Problem] = []
+    for build in (lambda: load_credentials(loaded), lambda: build_plan(loaded, registry)):
+        try:
+            build()
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
 
 
 def _counted(configuration: Configuration) -> tuple[str, str]:

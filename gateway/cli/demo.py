@@ -42,6 +42,8 @@ def command(config: str | None, listen: str | None, admin: str | None, directory
     Prints addresses, sample tokens and requests to paste, then one line for each request.
     """
     path = locate(config)
+    if listen is not None and listen.startswith("unix:"):
+        raise click.UsageError("the requests to paste need a host and a port to go to")
     loaded, registry = load_or_exit(path)
     upstream = loaded.configuration.upstreams.get(UPSTREAM)
     if upstream is None:

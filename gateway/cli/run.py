@@ -13,7 +13,8 @@ from gateway.config.locate import locate
 @click.command("run")
 @click.argument("config", required=False)
 @click.option(
-    "--listen", help="Listen here instead of where the configuration says; port 0 takes a free one."
+    "--listen",
+    help="Listen here instead of where the configuration says, on host:port or unix:PATH; port 0 takes a free one.",
 )
 @click.option("--admin", help="The same for the admin listener.")
 def command(config: str | None, listen: str | None, admin: str | None) -> None:

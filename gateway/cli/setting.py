@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.config.load import Loaded, load
-from gateway.config.model import Endpoint, parse_address
+from gateway.config.model import Endpoint, listen_at, parse_address
 from gateway.config.problem import ConfigurationError
 from gateway.registry import Registry
 
@@ -43,7 +43,7 @@ def adjusted(
     configuration = loaded.configuration
     try:
         if listen is not None:
-            update["listen"] = (parse_address(listen),)
+            update["listen"] = (listen_at(listen),)
         if admin is not None:
             update["admin"] = parse_address(admin)
     except ValueError as error:

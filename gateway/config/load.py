@@ -19,7 +19,7 @@ from pydantic_core import to_jsonable_python
 
 from gateway.api.option import Secret
 from gateway.config import document, message
-from gateway.config.model import Configuration, Entry, EntryKeys
+from gateway.config.model import Configuration, Entry, EntryKeys, Place, UnixAddress
 from gateway.config.problem import (
     ConfigurationError,
     Marks,
@@ -388,11 +388,11 @@ class _Loading:
                 )
 
     def _check_addresses(self, configuration: Configuration) -> None:
-        listen, admin = configuration.listen, configuration.admin
-        for place, address in enumerate(listen):
-            if address.port and address in listen[:place]:
-                self._note(("listen", place), "duplicate_address", f"{address} is listed twice")
-        if admin is not None and admin.port and admin in listen:
+        places, admin = [listen.place for listen in configuration.listen], configuration.admin
+        for number, place in enumerate(places):
+            if _certain(place) and place in places[:number]:
+                self._note(("listen", number), "duplicate_address", f"{place} is listed twice")
+        if admin is not None and _certain(admin) and admin in places:
             self._note(("admin",), "duplicate_address", f"{admin} is the gateway's own address")
 
     # -- problems --------------------------------------------------------------------------------------------
@@ -437,6 +437,11 @@ class _Names:
             name = f"{kind}-{number}"
         self._taken.add(name)
         return name
+
+
+def _certain(place: Place) -> bool:
+    """Whether it is one place, and not a port that the system chooses."""
+    return isinstance(place, UnixAddress) or place.port != 0
 
 
 def _given_names(raw: dict[str, Any]) -> Iterator[str]:

@@ -6,7 +6,7 @@ The reference and the JSON Schema are generated from these models.
 
 import ipaddress
 import re
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -14,12 +14,15 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     PlainValidator,
     SerializeAsAny,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
+from pydantic_core import CoreSchema
 
 from gateway.api.filter import Options
 from gateway.api.option import Duration, Secret, Size
@@ -32,12 +35,16 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 _PORTS = {"http": 80, "https": 443}
-_SOCKET_PATH = 107  # bytes that the kernel has room for, sun_path in unix(7)
 # How others write a socket: unix:/path and http://unix:/path: (nginx), unix//path (Caddy), unix@/path (HAProxy), a
 # bare path.
 _SOCKET_ELSEWHERE = re.compile(r"(?:(?:https?://)?unix:/+|unix:|unix//|unix@/*|/+)([^@%].*?)?:?$")
 
-_ADDRESS_SCHEMA = {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"}
+_ADDRESS_SCHEMA = {
+    "type": "string",
+    "pattern": r"^(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]|[A-Za-z0-9._-]+):[0-9]{1,5}$",
+}
+_ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+_SOCKET_PATH = 107  # bytes that the kernel has room for, sun_path in unix(7), without the NUL behind it
 
 
 class Address(NamedTuple):
@@ -48,6 +55,18 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class UnixAddress(NamedTuple):
+    """Where a listener listens without a network: the path of a Unix socket."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Place: TypeAlias = Address | UnixAddress
 
 
 class Endpoint(NamedTuple):
@@ -100,6 +119,24 @@ def parse_address(value: object) -> Address:
     return Address(_host(host, f"{expected}, got {value!r}"), int(port))
 
 
+def parse_place(value: object) -> Place:
+    """What `parse_address` takes, or `unix:/path`. Raises ValueError."""
+    if isinstance(value, UnixAddress):
+        return value
+    if isinstance(value, str) and value.startswith("unix:") and not value[5:].isdigit():
+        # `unix:///path`, as an endpoint is written, is the same path.
+        return UnixAddress(_socket_path(re.sub(r"^unix:(?://(?=/))?", "", value)))
+    return parse_address(value)
+
+
+def _socket_path(value: str) -> str:
+    if not value or "\0" in value or value.endswith("/"):
+        raise ValueError("expected the path of a socket, such as /run/weir/weir.sock")
+    if len(value.encode("utf-8", "surrogateescape")) > _SOCKET_PATH:
+        raise ValueError(f"the path of a socket has at most {_SOCKET_PATH} bytes")
+    return value
+
+
 def parse_endpoint(value: object) -> Endpoint:
     """`http://host`, `https://host:port` or `unix:///path`; the port is that of the scheme. Raises ValueError."""
     if isinstance(value, Endpoint):
@@ -141,8 +178,11 @@ def _socket(path: str) -> Endpoint:
 
 def _host(text: str, complaint: str) -> str:
     if text.startswith("[") and text.endswith("]"):
+        number, percent, zone = text[1:-1].partition("%")
+        if percent and not _ZONE.fullmatch(zone):
+            raise ValueError(complaint)
         try:
-            return str(ipaddress.IPv6Address(text[1:-1]))
+            return f"{ipaddress.IPv6Address(number)}{percent}{zone}"
         except ValueError:
             raise ValueError(complaint) from None
     labels = text.lower().removesuffix(".").split(".")
@@ -170,8 +210,48 @@ def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         raise ValueError(f"expected a network such as 10.0.0.0/8, got {value!r}") from None
 
 
+def _source(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network | Literal["unix"]:
+    return "unix" if value == "unix" else _network(value)
+
+
 def _listed(value: object) -> object:
-    return [value] if isinstance(value, (str, Address)) else value
+    return [value] if isinstance(value, (str, dict, Address, UnixAddress, Listen)) else value
+
+
+def _listen(value: object) -> object:
+    """What is written short stands for an entry with nothing but its place."""
+    if isinstance(value, (dict, Listen)):
+        return value
+    return listen_at(value)
+
+
+def _file_mode(value: object) -> str:
+    if not isinstance(value, str) or not _FILE_MODE.fullmatch(value):
+        raise ValueError('expected the permissions of the socket in quotes, such as "0660"')
+    return value
+
+
+_FILE_MODE = re.compile(r"0?[0-7]{3}")
+
+
+def _file(value: str) -> str:
+    if "-----BEGIN" in value:
+        raise ValueError("expected the path of a file, not what is in it")
+    if not value or "\0" in value:
+        raise ValueError("expected the path of a file")
+    return value
+
+
+def _tls_version(value: object) -> object:
+    """YAML takes 1.2 for a number."""
+    return str(value) if isinstance(value, float) else value
+
+
+def _not_empty(value: object) -> object:
+    """A block that is written but empty would mean that nothing is asked for, where all was meant to be."""
+    if value is None:
+        raise ValueError("is written but empty")
+    return value
 
 
 def _absent(value: object) -> object:
@@ -254,7 +334,16 @@ Network: TypeAlias = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"}),
 ]
+Source: TypeAlias = Annotated[
+    ipaddress.IPv4Network | ipaddress.IPv6Network | Literal["unix"],
+    PlainValidator(_source),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": r"^([0-9A-Fa-f.:]+(/[0-9]{1,3})?|unix)$"}),
+]
+"""A network, or `unix` for whoever may connect to a Unix socket."""
+File: TypeAlias = Annotated[str, AfterValidator(_file)]
 Name: TypeAlias = Annotated[str, AfterValidator(_name)]
+TlsVersion: TypeAlias = Annotated[Literal["1.2", "1.3"], BeforeValidator(_tls_version)]
 Method: TypeAlias = Annotated[str, AfterValidator(_method)]
 UpgradeProtocol: TypeAlias = Annotated[str, AfterValidator(_protocol)]
 
@@ -266,6 +355,125 @@ class Section(Options):
     @classmethod
     def _written_but_empty(cls, value: object) -> object:
         return {} if value is None else value
+
+
+class ListenTLS(Options):
+    """TLS with the clients of one listener (RFC 8446; RFC 9325)."""
+
+    certificate: File = Field(
+        description="File of the certificate, and of those that lead from it to its authority, in PEM form."
+    )
+    key: File | None = Field(
+        default=None,
+        description="File of the certificate's private key in PEM form; the certificate's own file where absent.",
+    )
+    key_passphrase: Secret | None = Field(default=None, description="What an encrypted key is opened with.")
+    client_ca: File | None = Field(
+        default=None,
+        description="File of the authorities whose clients' certificates are believed, in PEM form; no client is "
+        "asked for one where absent.",
+    )
+    client_certificate: Literal["require", "optional"] = Field(
+        default="require",
+        description="Whether a client must have a certificate of `client_ca`, or may come without any.",
+    )
+    minimum: TlsVersion = Field(default="1.2", description="The oldest version of TLS that is spoken.")
+    ciphers: str = Field(
+        default="ECDHE+AESGCM:ECDHE+CHACHA20",
+        min_length=1,
+        description="Ciphers of TLS 1.2, as OpenSSL lists them; the default has forward secrecy and authenticates "
+        "what it encrypts. TLS 1.3 has good ones only.",
+    )
+    handshake_timeout: Duration = Field(
+        default=10.0, gt=0, description="How long the handshake may take; then the connection is closed."
+    )
+    reload: Duration = Field(
+        default=10.0,
+        description="How often the files are looked at; changed ones serve new connections, and bad ones change "
+        "nothing. 0 never looks.",
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "ListenTLS":
+        if "client_certificate" in self.model_fields_set and self.client_ca is None:
+            raise ValueError("client_certificate needs client_ca: without one no certificate is believed")
+        return self
+
+
+class ProxyProtocol(Options):
+    """The PROXY protocol, version 1 or 2, by which a balancer in front tells whom it connects."""
+
+    trusted: Annotated[tuple[Source, ...], Field(min_length=1)] = Field(
+        description="Networks of the balancers, whose connections must begin with it; `unix` for those through a "
+        "Unix socket. Connections from elsewhere are closed."
+    )
+    timeout: Duration = Field(
+        default=5.0, gt=0, description="How long it may take to arrive; then the connection is closed."
+    )
+
+
+class Listen(Options):
+    """One place where the gateway listens."""
+
+    address: ListenAddress | None = Field(default=None, description="host:port.")
+    unix: Annotated[str, AfterValidator(_socket_path)] | None = Field(
+        default=None,
+        description="Path of a Unix socket, in place of `address`. One that a dead process has left is replaced.",
+    )
+    mode: Annotated[str, PlainValidator(_file_mode), WithJsonSchema({"type": "string"})] = Field(
+        default="0660", description="Permissions of the Unix socket: who may write to it may connect."
+    )
+    ipv6_only: bool = Field(
+        default=True,
+        description="Whether an IPv6 address such as `[::]` leaves out clients with IPv4 addresses.",
+    )
+    tls: ListenTLS | None = Field(default=None, description="TLS; plain HTTP where absent.")
+    proxy_protocol: ProxyProtocol | None = Field(
+        default=None, description="The PROXY protocol of balancers in front; not spoken where absent."
+    )
+
+    _no_empty_block = field_validator("tls", "proxy_protocol", mode="before")(_not_empty)
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> "Listen":
+        if (self.address is None) == (self.unix is None):
+            raise ValueError("expected exactly one of address, unix")
+        if "mode" in self.model_fields_set and self.unix is None:
+            raise ValueError("mode is for a Unix socket")
+        if "ipv6_only" in self.model_fields_set and (self.address is None or ":" not in self.address.host):
+            raise ValueError("ipv6_only is for an IPv6 address")
+        return self
+
+    @property
+    def place(self) -> Place:
+        if self.address is not None:
+            return self.address
+        assert self.unix is not None
+        return UnixAddress(self.unix)
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.tls is None else "https"
+
+    def __str__(self) -> str:
+        return str(self.place)
+
+
+def listen_at(value: object) -> Listen:
+    """The entry that is written short: its place, as `parse_place` takes it, and nothing else. Raises ValueError."""
+    place = parse_place(value)
+    return Listen(unix=place.path) if isinstance(place, UnixAddress) else Listen(address=place)
+
+
+class _OneOrMany:
+    """The schema of a list of listeners, one of which may stand for the list."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        many = handler(schema)
+        place = {"anyOf": [_ADDRESS_SCHEMA, {"type": "string", "pattern": "^unix:."}, many["items"]]}
+        return {"anyOf": [*place["anyOf"], {**many, "items": place}]}
 
 
 class EntryKeys(Options):
@@ -343,9 +551,7 @@ class UpstreamTls(Section):
         description="The name that is asked for (SNI) and that the certificate must be for; the endpoint's host where "
         "absent, be it a name or an address.",
     )
-    minimum: Literal["TLSv1.2", "TLSv1.3"] = Field(
-        default="TLSv1.2", description="The oldest version spoken."
-    )
+    minimum: TlsVersion = Field(default="1.2", description="The oldest version of TLS that is spoken.")
 
     @model_validator(mode="after")
     def _certificate_has_a_key(self) -> "UpstreamTls":
@@ -507,16 +713,14 @@ class Configuration(Options):
     """A whole configuration."""
 
     listen: Annotated[
-        tuple[ListenAddress, ...],
+        tuple[Annotated[Listen, BeforeValidator(_listen)], ...],
         Field(min_length=1),
         BeforeValidator(_listed),
-        WithJsonSchema(
-            {"anyOf": [_ADDRESS_SCHEMA, {"type": "array", "items": _ADDRESS_SCHEMA, "minItems": 1}]}
-        ),
+        _OneOrMany(),
     ] = Field(
-        default=(Address("127.0.0.1", 8080),),
+        default=(Listen(address=Address("127.0.0.1", 8080)),),
         json_schema_extra={"default": "127.0.0.1:8080"},
-        description="Address of the gateway, host:port, or a list of them.",
+        description="Where the gateway listens: host:port, unix:PATH, or a mapping that says more; or a list of them.",
     )
     admin: ListenAddress | None = Field(
         default=Address("127.0.0.1", 9901),
@@ -541,8 +745,10 @@ class Configuration(Options):
         description="What the upstream is told of the client: `x` X-Forwarded-For, -Proto and -Host, `rfc7239` "
         "Forwarded, `both`, or nothing.",
     )
-    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_absent)] = Field(
-        default=(), description="Networks of proxies in front whose word on the client's address is taken."
+    trusted_proxies: Annotated[tuple[Source, ...], BeforeValidator(_absent)] = Field(
+        default=(),
+        description="Networks of proxies in front whose word on the client's address is taken; `unix` for those "
+        "that connect through a Unix socket.",
     )
     faults: Literal["compute", "keystone", "errors", "problem"] = Field(
         default="compute",
@@ -561,14 +767,22 @@ __all__ = [
     "Entry",
     "EntryKeys",
     "Limits",
+    "Listen",
+    "ListenTLS",
     "Log",
     "Network",
+    "Place",
+    "ProxyProtocol",
     "Route",
     "Section",
+    "Source",
+    "UnixAddress",
     "Upstream",
     "UpstreamTimeouts",
     "UpstreamTls",
     "Via",
+    "listen_at",
     "parse_address",
     "parse_endpoint",
+    "parse_place",
 ]

@@ -28,6 +28,10 @@ class Marks:
         self.file = file
         self._places = places if places is not None else {}
 
+    def __contains__(self, path: Path) -> bool:
+        """Whether `path` itself is written in the file."""
+        return path in self._places
+
     def position(self, path: Path) -> Position:
         """The position of `path`, or of its nearest parent that is written in the file."""
         for end in range(len(path), 0, -1):

@@ -95,6 +95,8 @@ def _walk(shape: Shape, annotation: Any, value: Any, path: Path, own_way: bool) 
                     _walk(shape, items[place], item, (*path, place), own_way)
             elif items:
                 _walk(shape, items[0], item, (*path, place), own_way)
+    elif isinstance(value, dict) and own_way and isinstance(origin, type) and issubclass(origin, Sequence):
+        _walk(shape, get_args(annotation)[0], value, path, own_way)  # one that may stand for a list of one
     elif isinstance(value, dict) and isinstance(origin, type) and issubclass(origin, Mapping):
         for key, item in value.items():
             _walk(shape, get_args(annotation)[1], item, (*path, key), own_way)

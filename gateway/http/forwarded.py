@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from gateway.http import host as host_rules
+from gateway.http.address import UNIX
 from gateway.http.fields import Fields, RawField
 from gateway.http.listing import members, unquoted
 
@@ -18,20 +19,27 @@ _LONGEST_ADDRESS = 64  # an IPv6 address with a zone; longer texts are no addres
 
 
 class Trust:
-    """The networks whose members may say for whom they speak. Raises ValueError for a bad network."""
+    """The networks whose members may say for whom they speak; `unix` is a Unix socket's.
+
+    Raises ValueError for a bad network.
+    """
 
     def __init__(self, networks: Sequence[str]) -> None:
-        self._networks = tuple(ip_network(network) for network in networks)
+        self._networks = tuple(ip_network(network) for network in networks if network != UNIX)
+        self._local = UNIX in networks
         self._memo: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._networks)
+        return self._local or bool(self._networks)
 
     def __contains__(self, address: str) -> bool:
         known = self._memo.get(address)
         if known is None:
-            parsed = _address(address)
-            known = parsed is not None and any(parsed in network for network in self._networks)
+            if address == UNIX:
+                known = self._local
+            else:
+                parsed = _address(address)
+                known = parsed is not None and any(parsed in network for network in self._networks)
             if len(address) <= _LONGEST_ADDRESS:
                 if len(self._memo) >= _MEMO_MAX:
                     self._memo.clear()
@@ -150,9 +158,11 @@ class Forwarding:
         """
         lines: list[RawField] = []
         if self._writes_x:
-            node, named = (peer or "unknown").encode("latin-1"), host
+            node, named = _node(peer).encode("latin-1"), host
             if trusted:
-                node = b", ".join([*_raw(fields, b"x-forwarded-for"), node])
+                told = _raw(fields, b"x-forwarded-for")
+                # A proxy without an address is no hop that anybody could count.
+                node = b", ".join(told if told and peer == UNIX else [*told, node])
                 named = _last_host(fields.all(b"x-forwarded-host")) or host
             lines = [(_FOR, node), _PROTO_LINES[scheme]]
             if named:
@@ -227,8 +237,12 @@ def _escaped(special: re.Match[str]) -> str:
     return "\\" + special[0]
 
 
+def _node(peer: str) -> str:
+    return "unknown" if not peer or peer == UNIX else peer
+
+
 def _quoted_node(peer: str) -> str:
     """The peer as RFC 7239 section 6 writes a node: IPv6 in brackets and quotes, "unknown" for no address."""
     if ":" in peer:
         return f'"[{peer}]"'
-    return peer or "unknown"
+    return _node(peer)

@@ -15,7 +15,6 @@ from gateway.api.exchange import Instant
 from gateway.http.chunked import ChunkedEnd
 from gateway.http.framing import Problem, content_length
 from gateway.listener.handler import Handler
-from gateway.listener.head import Peer
 from gateway.listener.parser import (
     EMPTY_PAYLOAD,
     VERSION_UNSUPPORTED,
@@ -27,7 +26,9 @@ from gateway.listener.parser import (
     head_of,
     make_parser,
 )
-from gateway.listener.section import request_line
+from gateway.listener.peer import NOBODY, peer_of
+from gateway.listener.proxy_protocol import Prefix
+from gateway.listener.section import origin_of, request_line
 from gateway.listener.transport import reset
 from gateway.wheel import FAR
 
@@ -56,6 +57,7 @@ class Connection:
         "_eof",
         "_fields_limit",
         "_final",
+        "_half_closes",
         "_head",
         "_in_head",
         "_last_payload",
@@ -64,6 +66,7 @@ class Connection:
         "_line_limit",
         "_parser",
         "_pipeline",
+        "_prefix",
         "_queue",
         "_queue_paused",
         "_reading",
@@ -74,13 +77,15 @@ class Connection:
         "lingering",
         "listener",
         "loop",
+        "origin",
         "peer",
         "section",
         "transport",
         "write_paused",
     )
 
-    def __init__(self, listener: "Listener") -> None:
+    def __init__(self, listener: "Listener", prefix: Prefix | None = None) -> None:
+        """`prefix` is what a balancer has said of the client."""
         self.listener = listener
         self.loop = listener.loop
         limits = listener.plan.configuration.limits
@@ -89,7 +94,10 @@ class Connection:
         self._line_limit = limits.target_length
         self._parser = self._new_parser()
         self.transport: asyncio.Transport | None = None
-        self.peer = Peer("", 0, "http")
+        self.peer = NOBODY
+        self.origin = ""  # of whom header sections are kept
+        self._prefix = prefix
+        self._half_closes = True  # the other end can end its side alone, and we ours
         self.handler: Handler | None = None
         self.deadline = FAR
         self.filed = FAR
@@ -131,9 +139,9 @@ class Connection:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
-        name = transport.get_extra_info("peername")
-        if isinstance(name, tuple):
-            self.peer = Peer(name[0], name[1], "http")
+        self.peer = peer_of(transport, self._prefix)
+        self.origin = origin_of(self.peer)
+        self._half_closes = self.peer.tls is None
         self.listener.opened(self)
         self._wait(self.listener.plan.configuration.timeouts.idle)
 
@@ -145,7 +153,7 @@ class Connection:
             return
         if self._clean and self.handler is None and not self.write_paused:
             line, _, text = data.partition(b"\r\n")
-            section = self.listener.sections.get((self.peer.address, text))
+            section = self.listener.sections.get((self.origin, text))
             if section is not None and len(line) <= self._line_limit:
                 parts = request_line(line)
                 if parts is not None:
@@ -170,9 +178,11 @@ class Connection:
         if self.lingering:
             return False
         handler = self.handler
-        if handler is not None and handler.receiving:
-            # The request can never be complete: the upstream attempt ends now.
+        if handler is not None and (handler.receiving or not self._half_closes):
+            # The request can never be complete, or nobody is there any more: the upstream attempt ends now.
             handler.on_client_gone()
+            return False
+        if not self._half_closes:
             return False
         # A client that only shuts down its sending side still gets its answers.
         return handler is not None or bool(self._queue)
@@ -377,7 +387,7 @@ class Connection:
             self._advancing = False
         if self.handler is None and not self._queue and self._serving():
             if self._eof and self.transport is not None:
-                self.transport.close()
+                self._close()
             elif self._head and not self._in_head:
                 self._in_head = True
                 self._wait(self.listener.plan.configuration.timeouts.header)
@@ -391,7 +401,7 @@ class Connection:
             self._end_of_requests()
             self._queue.clear()
             if self.transport is not None:
-                self.transport.close()
+                self._close()
                 self._wait(self.listener.plan.configuration.timeouts.body)
             return
         now = Instant(time(), monotonic())
@@ -445,15 +455,16 @@ class Connection:
         self._end_of_requests()
         self._queue.clear()
         timeouts = self.listener.plan.configuration.timeouts
-        if linger and not self._eof and transport.can_write_eof():
+        if linger and not self._eof:
             # Closing now would reset the connection, and the client might never see the answer.
             self.lingering = True
-            transport.write_eof()
+            if self._half_closes:
+                transport.write_eof()
             self._body_paused = self._queue_paused = False
             self._set_reading()
             self._wait(timeouts.linger)
         else:
-            transport.close()
+            self._close()
             self._wait(timeouts.body)
 
     def _is_clean(self) -> bool:
@@ -475,6 +486,12 @@ class Connection:
         if self.transport is not None:
             reset(self.transport)
 
+    def _close(self) -> None:
+        transport = self.transport
+        # A second time, the TLS of asyncio lets go of its transport without an end.
+        if transport is not None and not transport.is_closing():
+            transport.close()
+
     def _wait(self, seconds: float) -> None:
         self.deadline = self.loop.time() + seconds
         self.listener.wheel.file(self)
@@ -492,7 +509,7 @@ class Connection:
             self._end_of_requests()
             self._start(_HEADER_TIMEOUT)
         else:
-            self.transport.close()
+            self._close()
             self._wait(self.listener.plan.configuration.timeouts.body)
 
     def cut(self) -> None:
@@ -503,8 +520,8 @@ class Connection:
 
     def drain(self) -> None:
         """Closes the connection if nothing is in progress on it."""
-        if self.handler is None and not self._queue and not self._head and self.transport is not None:
-            self.transport.close()
+        if self.handler is None and not self._queue and not self._head:
+            self._close()
 
 
 _instant: Final = tuple.__new__  # an Instant in a third of the time that its constructor takes

@@ -196,8 +196,7 @@ class Handler(LegOwner):
             self._offer(upgrade.offered(self._method, index, planned.upgrade))
         text = connection.section
         if text is not None and payload is EMPTY_PAYLOAD and not head.closes and target[:1] == b"/":
-            origin = connection.peer.address
-            self._listener.sections.learn(origin, text, fields.raw, exchange, self._trusted)
+            self._listener.sections.learn(connection.origin, text, fields.raw, exchange, self._trusted)
         self._enter(exchange, planned, allow)
 
     def _offer(self, protocols: tuple[bytes, ...]) -> None:
@@ -234,6 +233,9 @@ class Handler(LegOwner):
             planned.info if planned is not None else None,
             params,
         )
+        certificate = self._connection.peer.certificate
+        if certificate is not None:
+            exchange.certificate = certificate
         self._enter(exchange, planned, allow)
 
     def _enter(self, exchange: Exchange, planned: PlannedRoute | None, allow: tuple[str, ...] | None) -> None:
@@ -1134,7 +1136,7 @@ class Handler(LegOwner):
             exchange.request.body = Body()
         record.exchange = exchange
         record.plan = self._plan
-        record.peer_port = self._connection.peer.port
+        record.peer = self._connection.peer
         record.duration = monotonic() - self._clock.monotonic
         if run is not None:
             record.guards = run.guards

@@ -6,7 +6,7 @@ plain parts, so it is tested without a parser.
 """
 
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.api.body import Body
 from gateway.api.exchange import Exchange, Instant, Request
@@ -17,18 +17,11 @@ from gateway.http.framing import PROTECTED, Problem, check_framing, connection_o
 from gateway.http.via import hops
 from gateway.listener.parser import VERSION_UNSUPPORTED
 from gateway.plan import Plan, PlannedRoute
+from gateway.record import Peer
 
 HTTP_10: Final = (1, 0)
 HTTP_11: Final = (1, 1)
 VERSIONS: Final = {HTTP_10: "1.0", HTTP_11: "1.1"}
-
-
-class Peer(NamedTuple):
-    """The other end of a connection."""
-
-    address: str
-    port: int
-    scheme: str
 
 
 Opened = tuple[Exchange, PlannedRoute | None, tuple[str, ...] | None, bool, bool]
@@ -132,6 +125,8 @@ def open_exchange(
         planned.info if planned is not None else None,
         params,
     )
+    if peer.certificate is not None:
+        exchange.certificate = peer.certificate
     return exchange, planned, allow, trusted, expects
 
 

@@ -1,27 +1,29 @@
 """The downstream side as a whole: sockets, connections, the plan that new exchanges take, and drain."""
 
 import asyncio
-import errno
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
 from gateway.chain import Reporter
-from gateway.config.model import Address
+from gateway.config.model import Listen, Place
 from gateway.http.request_id import RequestIds
+from gateway.listener.acceptor import Acceptor, Refusals
 from gateway.listener.connection import Connection
+from gateway.listener.opening import open_place
 from gateway.listener.parser import require_parser
 from gateway.listener.section import Sections
+from gateway.listener.tls import Credentials
 from gateway.plan import Plan
 from gateway.record import Record
 from gateway.upstream.pool import Pool
 from gateway.wheel import Wheel
 
-BACKLOG: Final = 2048
-
 
 class Listener:
     """Accepts connections and hands each exchange the plan in force.
 
+    acceptors   one for each `listen` entry
     publish     takes the record of every exchange
     report_bug  takes the exceptions of filters, renderers and deferred callbacks
     """
@@ -43,33 +45,43 @@ class Listener:
         self.request_ids = RequestIds()
         self.wheel = Wheel(self.loop)
         self.sections = Sections()
+        self.refusals = Refusals(self.loop)
+        self.acceptors: list[Acceptor] = []
         self.idle_timeout = plan.configuration.timeouts.idle
         self.draining = False
         self.tunnels = 0
         """Tunnels that are open."""
         self._connections: set[Connection] = set()
-        self._servers: list[asyncio.Server] = []
         self._empty: asyncio.Event = asyncio.Event()
         self._empty.set()
 
-    async def start(self, addresses: Sequence[Address]) -> list[Address]:
-        """Listens; the addresses that were bound. Raises OSError, and then listens nowhere."""
-        bound: list[Address] = []
-        try:
-            for address in addresses:
-                server = await self.loop.create_server(
-                    self._connection, address.host, address.port, backlog=BACKLOG
-                )
-                self._servers.append(server)
-                bare: Any = server  # whose sockets are a tuple, or uvloop's list
-                port = bare.sockets[0].getsockname()[1]
-                bound.append(Address(address.host, port))
-        except OSError as error:
-            self.stop_accepting()
-            raise OSError(error.errno, f"cannot listen on {address}: {why(error)}") from error
-        return bound
+    async def start(
+        self,
+        listens: Sequence[Listen],
+        *,
+        directory: Path = Path(),
+        credentials: Sequence[Credentials | None] = (),
+    ) -> list[Place]:
+        """Listens; the places that were taken. Raises OSError, and then listens nowhere.
 
-    def _connection(self) -> Any:
+        directory    what the paths of Unix sockets are relative to
+        credentials  of each entry, where one speaks TLS
+        """
+        first = len(self.acceptors)
+        try:
+            for number, listen in enumerate(listens):
+                opening = await open_place(listen, directory)
+                own = credentials[number] if credentials else None
+                self.acceptors.append(Acceptor(self, listen, opening, own))
+            for acceptor in self.acceptors[first:]:
+                await acceptor.start()
+        except BaseException:
+            self.stop_accepting()
+            raise
+        return [acceptor.place for acceptor in self.acceptors[first:]]
+
+    def connection(self) -> Any:
+        """A connection that the event loop has accepted."""
         return Connection(self)
 
     def opened(self, connection: Connection) -> None:
@@ -91,9 +103,10 @@ class Listener:
         return sum(1 for connection in self._connections if connection.handler is not None)
 
     def stop_accepting(self) -> None:
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        """Closes what listens, and connections that have not come to HTTP yet."""
+        for acceptor in self.acceptors:
+            acceptor.close()
+        self.acceptors.clear()
 
     async def drain(self, timeout: float) -> bool:
         """Ends gracefully: no new connections, idle ones closed, exchanges in progress left to end.
@@ -115,14 +128,3 @@ class Listener:
         finally:
             self.wheel.close()
         return True
-
-
-def why(error: OSError) -> str:
-    """Why an address could not be bound, in a few words."""
-    if error.errno == errno.EADDRINUSE:
-        return "the address is in use"
-    if error.errno == errno.EACCES:
-        return "permission denied"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return "the address is not one of this host"
-    return error.strerror or str(error)

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from gateway.api.exchange import Exchange
 from gateway.http.fields import Fields, RawField
 from gateway.http.target import plain
-from gateway.record import Received
+from gateway.record import Peer, Received
 
 MAX_SECTIONS: Final = 1024
 MAX_SIZE: Final = 16 * 1024
@@ -48,6 +48,14 @@ def request_line(line: bytes) -> Line | None:
     if method is None or parts is None:
         return None
     return method, target, parts[0], parts[1]
+
+
+def origin_of(peer: Peer) -> str:
+    """Of whom a section is kept: the same text only for connections whose requests differ in nothing but their bytes."""
+    address, _, scheme, proxy, tls, certificate = peer
+    if scheme == "http" and proxy is None and certificate is None:
+        return address
+    return f"{scheme} {address} {proxy} {tls} {certificate and certificate.fingerprint}"
 
 
 class Section(Received):

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from gateway.cli.main import main
 from gateway.config.locate import bundled
 from tests.cli.test_main import run
+from tests.support.authority import Authority
 
 GOOD = """\
 upstreams: {a: {endpoints: ["http://a:1"]}}
@@ -48,6 +49,21 @@ def test_says_all_that_is_wrong(path: Path) -> None:
         f"{path}:2:21: methods: unknown key 'alow' (did you mean 'allow'?)",
         f"{path}:5:15: routes[1].path: a path template begins with '/', got 's'",
     ]
+
+
+def test_reads_certificates_and_keys(path: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue("a")
+    authority.issue("b")
+    tls = "listen: { address: 127.0.0.1:8443, tls: { certificate: a.pem, key: %s } }\n"
+    path.write_text(tls % "a.key" + GOOD)
+    assert check(str(path)).exit_code == 0
+    path.write_text(tls % "b.key" + GOOD.replace("path: /s", "path: /"))
+    done = check(str(path))
+    assert done.exit_code == 1
+    first, second = done.stderr.splitlines()
+    assert first == f"{path}:1:63: listen.tls.key: b.key: the key is not that of the first certificate"
+    assert second.startswith(f"{path}:6:15: routes[1].path: ")
 
 
 def test_finds_routes_that_cannot_be_told_apart(path: Path) -> None:

@@ -281,6 +281,9 @@ async def test_a_bad_address_is_an_error_of_usage(tmp_path: Path) -> None:
     status, stdout, stderr = await told("demo", path, "--listen", "here", directory=tmp_path)
     assert (status, stdout) == (2, "")
     assert "expected host:port such as" in stderr
+    status, _, stderr = await told("demo", path, "--listen", "unix:weir.sock", directory=tmp_path)
+    assert status == 2
+    assert "need a host and a port" in stderr
 
 
 async def test_a_directory_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from gateway.cli import setting
 from gateway.cli.setting import adjusted, load_or_exit, serve_or_exit
 from gateway.config.load import Loaded, load
 from gateway.config.locate import bundled
-from gateway.config.model import Address, Endpoint
+from gateway.config.model import Address, Endpoint, UnixAddress
 from gateway.config.problem import ConfigurationError, Problem
 from gateway.listener.parser import UnsupportedAiohttp
 from gateway.registry import Registry
@@ -31,7 +31,7 @@ def loaded(registry: Registry) -> Loaded:
 
 def test_loads_what_is_right() -> None:
     loaded, registry = load_or_exit(bundled())
-    assert loaded.configuration.listen == (Address("127.0.0.1", 8080),)
+    assert [listen.place for listen in loaded.configuration.listen] == [Address("127.0.0.1", 8080)]
     assert "methods" in registry.names()
 
 
@@ -55,7 +55,7 @@ def test_tells_all_that_is_wrong_a_line_each(tmp_path: Path, capsys: pytest.Capt
 def test_the_command_line_changes_nothing_that_it_does_not_name(loaded: Loaded) -> None:
     assert adjusted(loaded).configuration == loaded.configuration
     changed = adjusted(loaded, listen="[::1]:0").configuration
-    assert changed.listen == (Address("::1", 0),)
+    assert [listen.place for listen in changed.listen] == [Address("::1", 0)]
     assert changed.model_copy(update={"listen": loaded.configuration.listen}) == loaded.configuration
 
 
@@ -74,6 +74,13 @@ def test_the_command_line_sets_addresses_the_log_and_an_upstream(loaded: Loaded)
     # What was loaded is as it was: a plan may stand on it.
     assert loaded.configuration.admin == Address("127.0.0.1", 9901)
     assert loaded.configuration.upstreams["compute"].endpoints == (Endpoint("127.0.0.1", 8774),)
+
+
+def test_the_command_line_may_name_a_unix_socket(loaded: Loaded) -> None:
+    (listen,) = adjusted(loaded, listen="unix:/run/weir.sock").configuration.listen
+    assert listen.place == UnixAddress("/run/weir.sock")
+    with pytest.raises(click.UsageError):
+        adjusted(loaded, admin="unix:/run/weir.sock")
 
 
 @pytest.mark.parametrize(

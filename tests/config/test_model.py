@@ -10,13 +10,17 @@ from gateway.config.model import (
     Endpoint,
     Limits,
     Log,
+    Place,
     Route,
+    UnixAddress,
     Upstream,
     UpstreamTimeouts,
     UpstreamTls,
     Via,
+    listen_at,
     parse_address,
     parse_endpoint,
+    parse_place,
 )
 
 
@@ -145,6 +149,36 @@ def test_the_path_of_a_socket_is_one_that_the_kernel_takes() -> None:
             parse_endpoint(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("127.0.0.1:8080", Address("127.0.0.1", 8080)),
+        ("[fe80::1%eth0]:80", Address("fe80::1%eth0", 80)),
+        ("unix:8080", Address("unix", 8080)),
+        ("unix:/run/weir.sock", UnixAddress("/run/weir.sock")),
+        ("unix:///run/weir.sock", UnixAddress("/run/weir.sock")),
+        ("unix:run/weir.sock", UnixAddress("run/weir.sock")),
+    ],
+)
+def test_a_place_is_read_as_it_is_written(text: str, place: Place) -> None:
+    assert parse_place(text) == place
+    assert parse_place(str(place)) == place
+    assert listen_at(text).place == place
+    assert str(listen_at(text)) == str(place)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("unix:", "unix:/run/", "unix:/a\0b", "unix:" + "x" * 108, "unix", "/run/weir.sock"),
+        *("[fe80::1%]:80", "[fe80::1%a b]:80", "[fe80::1%25%25]:80", "[127.0.0.1%lo]:80"),
+    ],
+)
+def test_refuses_what_is_no_place(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|path"):
+        parse_place(text)
+
+
 def test_is_frozen_and_refuses_unknown_keys() -> None:
     with pytest.raises(ValidationError):
         Limits().pipeline = 3
@@ -159,7 +193,7 @@ def test_defaults_are_safe_ones() -> None:
             "routes": [{"name": "r", "path": "/", "upstream": "a"}],
         }
     )
-    assert configuration.listen == (Address("127.0.0.1", 8080),)
+    assert [listen.place for listen in configuration.listen] == [Address("127.0.0.1", 8080)]
     assert configuration.admin == Address("127.0.0.1", 9901)
     assert configuration.trusted_proxies == ()
     assert configuration.routes[0].target == "strict"

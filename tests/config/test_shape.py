@@ -32,6 +32,7 @@ class Outer(Options):
     count: int | bool = 0
     free: Annotated[int, BeforeValidator(int)] = 0
     own: int = 0
+    listed: Annotated[tuple[Inner, ...], BeforeValidator(lambda value: [value])] = ()
 
     @field_validator("own", mode="before")
     @classmethod
@@ -55,6 +56,13 @@ def test_finds_secrets_wherever_they_are_nested() -> None:
         ("base", "table", "y", 1),
         ("base", "either", "secret"),
     }
+
+
+def test_one_that_stands_for_a_list_is_looked_into() -> None:
+    found = survey(Outer, {"listed": {"secret": "a", "number": "1"}, "many": {"secret": "b"}})
+    assert found.secrets == {("listed", "secret")}
+    assert found.keys[("listed",)] == {"secret", "number"}
+    assert found.mistyped == {("listed", "number"): "a whole number"}
 
 
 def test_knows_the_keys_of_every_mapping() -> None:

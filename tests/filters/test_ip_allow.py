@@ -41,6 +41,16 @@ def test_an_address_that_cannot_be_read_is_refused(client: str) -> None:
     assert judge(guard, made) is not None
 
 
+def test_a_unix_socket_is_allowed_by_its_name_alone() -> None:
+    assert passes(["unix"], "unix")
+    assert passes(["10.0.0.0/8", "unix"], "10.0.0.1")
+    assert not passes(["unix"], "10.0.0.1")
+    assert not passes(["0.0.0.0/0", "::/0"], "unix")
+    by_proxy = build(IPAllow, {"allow": ["203.0.113.0/24"], "trusted_proxies": ["unix"]})
+    assert judge(by_proxy, exchange(peer="unix", headers={"X-Forwarded-For": "203.0.113.9"})) is None
+    assert judge(by_proxy, exchange(peer="unix")) is not None
+
+
 def test_everybody_can_be_allowed() -> None:
     assert passes(["0.0.0.0/0"], "203.0.113.9")
     assert not passes(["0.0.0.0/0"], "2001:db8::1")

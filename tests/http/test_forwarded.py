@@ -33,6 +33,15 @@ class TestTrust:
         assert "192.0.2.1" not in PROXIES
         assert "2001:db8::1" not in PROXIES
 
+    def test_a_unix_socket_is_trusted_by_its_name_alone(self) -> None:
+        both = Trust(["unix", "10.0.0.0/8"])
+        assert "unix" in both and "10.0.0.1" in both
+        assert "unix" not in PROXIES
+        assert bool(Trust(["unix"]))
+        assert both.client("unix", ["198.51.100.7, 10.0.0.2"]) == "198.51.100.7"
+        # What a socket's name is to us is nothing that a proxy can say of a client.
+        assert both.client("10.0.0.1", ["198.51.100.7, unix"]) == "10.0.0.1"
+
     def test_refuses_a_bad_network(self) -> None:
         with pytest.raises(ValueError, match="host bits"):
             Trust(["10.0.0.1/8"])
@@ -246,6 +255,22 @@ class TestLines:
             (b"X-Forwarded-Port", b"443"),
             (b"X-Forwarded-Prefix", b"/compute"),
         ]
+
+    @pytest.mark.parametrize("mode", ["x", "rfc7239", "both"])
+    def test_who_comes_through_a_unix_socket_is_unknown_to_the_upstream(self, mode: str) -> None:
+        sent = dict(Forwarding(mode, NOBODY).lines("unix", "http", "h", fields(), False))
+        if mode != "rfc7239":
+            assert sent[b"X-Forwarded-For"] == b"unknown"
+        if mode != "x":
+            assert sent[b"Forwarded"] == b"for=unknown;host=h;proto=http"
+
+    def test_a_trusted_proxy_without_an_address_is_no_hop_to_count(self) -> None:
+        forwarding = Forwarding("both", Trust(["unix"]))
+        told = fields(("X-Forwarded-For", "198.51.100.7"), ("Forwarded", "for=198.51.100.7"))
+        sent = dict(forwarding.lines("unix", "http", "h", told, True))
+        assert sent[b"X-Forwarded-For"] == b"198.51.100.7"
+        assert sent[b"Forwarded"] == b"for=198.51.100.7, for=unknown;host=h;proto=http"
+        assert dict(forwarding.lines("unix", "http", "h", fields(), True))[b"X-Forwarded-For"] == b"unknown"
 
     def test_a_trusted_proxy_that_names_no_host_or_a_bad_one_gets_ours(self) -> None:
         for sent in (fields(), fields(("X-Forwarded-Host", "a b/c"))):

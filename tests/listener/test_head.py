@@ -9,8 +9,9 @@ from gateway.api.exchange import Exchange, Instant
 from gateway.config.load import loads
 from gateway.http.fields import Fields
 from gateway.http.framing import Problem
-from gateway.listener.head import Opened, Peer, open_exchange
+from gateway.listener.head import Opened, open_exchange
 from gateway.plan import Plan, PlannedRoute, build_plan
+from gateway.record import Peer
 from gateway.registry import Registry
 from tests.support.gateway import PSEUDONYM, configuration
 

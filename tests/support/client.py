@@ -3,9 +3,9 @@
 import asyncio
 import socket
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from gateway.config.model import Address
+from gateway.config.model import Place, UnixAddress
 from tests.support.deadline import DEADLINE, within
 from tests.support.message import Answer, Head, read_answer, read_head, status_of
 from tests.support.sockets import Wire
@@ -15,16 +15,19 @@ class Client(Wire):
     """One connection to a gateway."""
 
     @classmethod
-    async def connect(cls, address: Address, *, receive_buffer: int | None = None) -> Self:
+    async def connect(cls, address: Place, *, receive_buffer: int | None = None) -> Self:
         """`receive_buffer` sets SO_RCVBUF, for a client that is to stall early."""
-        sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
+        where: Any = tuple(address)
+        if isinstance(address, UnixAddress):
+            sock = socket.socket(socket.AF_UNIX)
+            where = address.path
+        else:
+            sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
         sock.setblocking(False)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
-            await within(
-                asyncio.get_running_loop().sock_connect(sock, tuple(address)), f"a connection to {address}"
-            )
+            await within(asyncio.get_running_loop().sock_connect(sock, where), f"a connection to {address}")
         except BaseException:
             sock.close()
             raise

@@ -67,7 +67,8 @@ class Running:
 
     @property
     def address(self) -> Address:
-        return self.gateway.addresses[0]
+        """The first address of the network that it listens at."""
+        return next(place for place in self.gateway.addresses if isinstance(place, Address))
 
     @property
     def url(self) -> str:

@@ -8,7 +8,7 @@ from gateway.api import Note, Principal, Rule
 from gateway.api.body import Body
 from gateway.api.exchange import Exchange, Instant, Request, Route
 from gateway.http.fields import Fields
-from gateway.record import Attempt, Received, Record, Step
+from gateway.record import Attempt, Peer, Received, Record, Step
 
 REQUEST_ID = "req-70a599e0-31e7-49b7-b260-868f441e862b"
 WALL = 1_700_000_000.25  # 2023-11-14T22:13:20.250Z
@@ -93,7 +93,7 @@ def record(**changes: Any) -> Record:
     }
     told = Record()
     told.plan = FACTS
-    told.peer_port = 54321
+    told.peer = Peer(given["peer"], 54321, given["scheme"])
     told.duration, told.chain_in, told.chain_out = 0.0125, 0.001, 0.0005
     told.status = 200
     told.decision = "forward"

@@ -33,7 +33,7 @@ def test_certificates_are_verified_and_old_versions_refused(
     assert made.minimum_version == ssl.TLSVersion.TLSv1_2
     assert not made.options & ssl.OP_IGNORE_UNEXPECTED_EOF
     assert made.keylog_filename is None
-    made = context(tmp_path, minimum="TLSv1.3")
+    made = context(tmp_path, minimum="1.3")
     assert made is not None and made.minimum_version == ssl.TLSVersion.TLSv1_3
 
 

@@ -203,9 +203,9 @@ async def test_the_oldest_version_is_an_option(tmp_path: Path) -> None:
     context = server_context(LOOPBACK, tmp_path)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     async with Upstream(answers(OK), context=context) as upstream:
-        async with proxy(upstream, upstream_options=trusting(tmp_path, minimum="TLSv1.3")) as gateway:
+        async with proxy(upstream, upstream_options=trusting(tmp_path, minimum="1.3")) as gateway:
             await refused(gateway, 502, "upstream_tls_failed")
-        async with proxy(upstream, upstream_options=trusting(tmp_path, minimum="TLSv1.2")) as gateway:
+        async with proxy(upstream, upstream_options=trusting(tmp_path, minimum="1.2")) as gateway:
             assert (await (await gateway.connect()).ask(get("/a"))).status == 200
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from filters.token_auth import TokenAuth
 from filters.token_auth.identity import IDENTITY_NAMES
 from filters.token_auth.provider import Answer, LocalProvider, Refusal, Unavailable
-from gateway.api import Exchange, Fault, Instant, Principal, ShadowExchange
+from gateway.api import Certificate, Exchange, Fault, Instant, Principal, ShadowExchange
+from gateway.api.fact import CERTIFICATE
 from gateway.api.testing import FrozenServices, build, exchange, judge
 from tests.filters.token_auth.signing import ec_key, pem, sign
 
@@ -446,3 +447,131 @@ def test_an_entry_without_expiry_never_ends() -> None:
     assert judge(filter, asked()) is None
     (accepted,) = filter._cache.accepted.values()
     assert accepted.expires == inf
+
+
+# ---- a client's certificate
+
+
+OURS = Certificate("CN=service", "service", fingerprint="0" * 64, expires_at=NOW + 60.0)
+OTHER = Certificate("CN=other", "other", fingerprint="1" * 64, expires_at=NOW + 60.0)
+BY_CERTIFICATE: dict[str, Any] = {"client_certificate": {"allow": ["service"], "roles": ["service"]}}
+FIRST = [BY_CERTIFICATE, *PROVIDERS]
+LAST = [*PROVIDERS, BY_CERTIFICATE]
+
+
+def known(certificate: Certificate | None, token: str | None = None, at: float = 0.0) -> Exchange:
+    made = asked(token, at=at)
+    made.certificate = certificate
+    return made
+
+
+def named(filter: TokenAuth, made: Exchange) -> str:
+    """The user that the filter finds, or the reason why it finds none."""
+    verdict = judge(filter, made)
+    if verdict is None:
+        assert made.principal is not None and made.principal.user_id is not None
+        assert made.request.headers.all("X-User-Id") == [made.principal.user_id]
+        return made.principal.user_id
+    return refused(verdict).reason
+
+
+@pytest.mark.parametrize(
+    ("providers", "certificate", "token", "outcome"),
+    [
+        (FIRST, OURS, None, "service"),
+        (FIRST, OURS, TOKEN, "service"),
+        (FIRST, OURS, "bad", "service"),
+        (FIRST, OTHER, None, "certificate_unknown"),
+        (FIRST, OTHER, TOKEN, "u1"),
+        (FIRST, OTHER, "bad", "token_invalid"),
+        (FIRST, None, None, "token_missing"),
+        (FIRST, None, TOKEN, "u1"),
+        (LAST, OURS, None, "service"),
+        (LAST, OURS, TOKEN, "u1"),
+        (LAST, OURS, "bad", "service"),
+        (LAST, OURS, "old", "token_expired"),
+        (LAST, OURS, "t" * 9000, "service"),
+        (LAST, OURS, "\xe4", "service"),
+        (LAST, OTHER, "t" * 9000, "certificate_unknown"),
+        (LAST, None, "bad", "token_invalid"),
+    ],
+)
+def test_providers_are_asked_in_order_whatever_is_remembered(
+    providers: list[Any], certificate: Certificate | None, token: str | None, outcome: str
+) -> None:
+    filter = build(TokenAuth, {"providers": providers})
+    # What is remembered of other clients with the same token, or the same certificate, says nothing of this one.
+    others = [(one, other) for one in (None, OURS, OTHER) for other in (None, TOKEN, "bad")]
+    for _ in range(2):
+        assert named(filter, known(certificate, token)) == outcome
+        for one, other in others:
+            judge(filter, known(one, other))
+
+
+def test_a_certificate_is_remembered_with_all_that_a_request_needs() -> None:
+    filter = build(TokenAuth, {"providers": FIRST})
+    first, second = known(OURS, TOKEN), known(OURS, TOKEN)
+    assert named(filter, first) == named(filter, second) == "service"
+    assert first.principal == second.principal
+    assert first.principal is not None
+    assert first.principal.token_key == FrozenServices().keyed_hash(b"certificate " + b"0" * 64)
+    assert [made.notes[0].facts["cached"] for made in (first, second)] == [False, True]
+    assert {made.notes[0].reason for made in (first, second)} == {"certificate_accepted"}
+    for made in (first, second):
+        # Nobody has judged the token.
+        assert not made.request.headers.has("X-Auth-Token")
+
+
+def test_a_certificate_that_ends_is_accepted_no_longer() -> None:
+    filter = build(TokenAuth, {"providers": FIRST})
+    assert named(filter, known(OURS)) == "service"
+    assert named(filter, known(OURS, at=59.0)) == "service"
+    assert named(filter, known(OURS, at=60.0)) == "certificate_expired"
+    assert named(filter, known(OURS, at=61.0)) == "certificate_expired"
+
+
+def test_no_token_can_pass_for_a_certificate_that_is_remembered() -> None:
+    filter = build(TokenAuth, {"providers": FIRST})
+    assert named(filter, known(OURS)) == "service"
+    for token in ("0" * 64, "certificate " + "0" * 64):
+        assert named(filter, known(None, token)) == "token_invalid"
+
+
+def test_two_tokens_are_too_many_beside_a_certificate_as_well() -> None:
+    made = asked(TOKEN, ("X-Auth-Token", "another"))
+    made.certificate = OURS
+    assert refused(judge(build(TokenAuth, {"providers": FIRST}), made)).reason == "token_ambiguous"
+
+
+def test_an_optional_filter_lets_an_unknown_certificate_pass_marked() -> None:
+    made = known(OTHER)
+    assert judge(build(TokenAuth, {"providers": FIRST, "optional": True}), made) is None
+    assert made.principal is None
+    assert made.request.headers.get("X-Identity-Status") == "Invalid"
+
+
+def test_a_name_that_cannot_travel_is_refused() -> None:
+    services = FrozenServices()
+    filter = build(TokenAuth, {"providers": [{"client_certificate": None}]}, services)
+    odd = Certificate("CN=a", "a\r\nX-Roles: admin", fingerprint="2" * 64, expires_at=NOW + 60.0)
+    assert refused(judge(filter, known(odd))).status == 401
+    assert [event for event, _ in services.warnings] == ["token_claims_unusable"]
+
+
+def test_without_such_a_provider_certificates_are_not_looked_at() -> None:
+    made = known(OURS)
+    assert refused(judge(guard(), made)).reason == "token_missing"
+    assert CERTIFICATE not in guard().config.reads()
+    assert CERTIFICATE in build(TokenAuth, {"providers": FIRST}).config.reads()
+
+
+async def test_a_certificate_is_asked_after_a_provider_that_must_wait() -> None:
+    waits = Asked(None, waits=True)
+    filter = build(TokenAuth, {"providers": [BY_CERTIFICATE]})
+    filter._providers = (waits, *filter._providers)
+    made = known(OURS, "unknown")
+    verdict = filter.on_request(made)
+    assert isinstance(verdict, Awaitable)
+    assert await verdict is None
+    assert made.principal is not None and made.principal.user_id == "service"
+    assert waits.questions == 1

@@ -1,0 +1,306 @@
+"""TLS of a listener: its certificate and key, renewed while it runs, and what a client's certificate says.
+
+Defaults follow RFC 9325: TLS 1.2 and later, forward secrecy and authenticated encryption only, no compression and no
+renegotiation; HTTP/1.1 is the one protocol offered (RFC 7301).
+"""
+
+import asyncio
+import hashlib
+import os
+import ssl
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import structlog
+
+from gateway.api.certificate import Certificate
+from gateway.config.load import Loaded
+from gateway.config.model import ListenTLS
+from gateway.config.problem import ConfigurationError, Problem, written
+from gateway.tls import VERSIONS
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+_FILES: Final = ("certificate", "key", "client_ca")
+
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+class Unusable(Exception):  # noqa: N818 - it names what the files are
+    """The files of a listener are no good. `option` is the one to look at."""
+
+    def __init__(self, option: str, message: str) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class _Made(NamedTuple):
+    """A context, and what there is to say of its certificate; times are seconds since the epoch."""
+
+    context: ssl.SSLContext
+    begins_at: float
+    expires_at: float
+
+
+class Credentials:
+    """With what a listener proves itself to clients, and whom of them it believes.
+
+    context     for the next connection
+    expires_at  when the certificate ends, in seconds since the epoch
+    renewals    how often changed files have been taken into use
+    failures    how often changed files were no good, so that the former stayed in use
+    """
+
+    def __init__(self, tls: ListenTLS, directory: Path) -> None:
+        """Raises Unusable."""
+        self.tls = tls
+        self.renewals = 0
+        self.failures = 0
+        self._directory = directory
+        self._log = structlog.get_logger("gateway").bind(certificate=tls.certificate)
+        self._seen = self._stamp()
+        self._doubtful = False
+        self._use(_make(tls, directory))
+
+    def _use(self, made: _Made) -> None:
+        self.context, self._begins_at, self.expires_at = made
+
+    def check_dates(self) -> None:
+        """Warns of a certificate that no client will believe now."""
+        now = time.time()
+        if self.expires_at <= now:
+            self._log.warning("certificate_expired", expired=_written(self.expires_at))
+        elif self._begins_at > now:
+            self._log.warning("certificate_not_valid_yet", begins=_written(self._begins_at))
+
+    def _stamp(self) -> _Stamp:
+        """What changes when a file does: cheap enough to be asked every few seconds."""
+        stamp: list[tuple[int, int, int] | None] = []
+        for option in _FILES:
+            file = getattr(self.tls, option)
+            found = None
+            if file is not None:
+                with suppress(OSError):
+                    told = os.stat(self._directory / file)
+                    found = (told.st_mtime_ns, told.st_ino, told.st_size)
+            stamp.append(found)
+        return tuple(stamp)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the files are not those that were looked at last, or must be looked at once more."""
+        return self._doubtful or self._stamp() != self._seen
+
+    async def renew(self) -> None:
+        """Takes the files as they are now into use; where they are no good, the former stay in use.
+
+        The files of a pair are seldom replaced at one instant, so that only what is no good twice is told.
+        """
+        seen = self._stamp()
+        try:
+            made = await asyncio.to_thread(_make, self.tls, self._directory)
+        except Unusable as unusable:
+            if seen == self._seen:
+                self.failures += 1
+                self._log.error("certificate_unusable", option=unusable.option, error=str(unusable))
+            self._doubtful = seen != self._seen
+            self._seen = seen
+            return
+        self._doubtful = False
+        self._seen = seen
+        self.renewals += 1
+        self._log.info("certificate_renewed", expires=_written(made.expires_at))
+        self._use(made)
+        self.check_dates()
+
+
+def load_credentials(loaded: Loaded) -> list[Credentials | None]:
+    """Those of each `listen` entry, None where it speaks plain HTTP. Raises ConfigurationError with all problems."""
+    made: list[Credentials | None] = []
+    problems: list[Problem] = []
+    for place, listen in enumerate(loaded.configuration.listen):
+        credentials = None
+        if listen.tls is not None:
+            try:
+                credentials = Credentials(listen.tls, loaded.directory)
+            except Unusable as unusable:
+                problems.append(_problem(loaded, place, unusable))
+        made.append(credentials)
+    if problems:
+        raise ConfigurationError(problems)
+    return made
+
+
+def _problem(loaded: Loaded, place: int, unusable: Unusable) -> Problem:
+    path: tuple[str | int, ...] = ("listen", place, "tls", unusable.option)
+    if path[:2] not in loaded.marks:  # one that stands for a list of one
+        path = ("listen", "tls", unusable.option)
+    return Problem(*loaded.marks.position(path), "tls", str(unusable), written(path))
+
+
+def _make(tls: ListenTLS, directory: Path) -> _Made:
+    """A context of the files as they are. Raises Unusable."""
+    chain = _certificates("certificate", directory, tls.certificate)
+    key_option, key_file = ("certificate", tls.certificate) if tls.key is None else ("key", tls.key)
+    passphrase = tls.key_passphrase.reveal() if tls.key_passphrase is not None else ""
+    key = _key(key_option, directory, key_file, passphrase)
+    if _public(key) != _public(chain[0]):
+        raise Unusable(key_option, f"{key_file}: the key is not that of the first certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = VERSIONS[tls.minimum]
+    # All ciphers are good ones: what is cheapest for the client's machine is the client's to say.
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.set_ciphers(tls.ciphers)
+    except ssl.SSLError:
+        raise Unusable("ciphers", "the list has no cipher that is known") from None
+    try:
+        # With a passphrase in any case: without one, OpenSSL would ask for it at the terminal.
+        context.load_cert_chain(
+            directory / tls.certificate, directory / key_file, password=lambda: passphrase
+        )
+    except (OSError, ValueError) as error:
+        raise Unusable("certificate", f"{tls.certificate}: cannot be used: {_reason(error)}") from None
+    if tls.client_ca is not None:
+        _certificates("client_ca", directory, tls.client_ca)
+        try:
+            context.load_verify_locations(directory / tls.client_ca)
+        except (OSError, ValueError) as error:
+            raise Unusable("client_ca", f"{tls.client_ca}: cannot be used: {_reason(error)}") from None
+        context.verify_mode = ssl.CERT_REQUIRED if tls.client_certificate == "require" else ssl.CERT_OPTIONAL
+    first = chain[0]
+    return _Made(context, first.not_valid_before_utc.timestamp(), first.not_valid_after_utc.timestamp())
+
+
+def _read(option: str, directory: Path, file: str) -> bytes:
+    try:
+        return (directory / file).read_bytes()
+    except (OSError, ValueError) as error:
+        raise Unusable(option, f"{file}: cannot be read: {_reason(error)}") from None
+
+
+def _certificates(option: str, directory: Path, file: str) -> "list[x509.Certificate]":
+    """The certificates in a file, at least one."""
+    from cryptography import x509  # a tenth of a second: only those pay for it who have certificates
+
+    data = _read(option, directory, file)
+    try:
+        return x509.load_pem_x509_certificates(data)
+    except (ValueError, TypeError):
+        raise Unusable(option, f"{file}: not a certificate in PEM form") from None
+
+
+def _key(option: str, directory: Path, file: str, passphrase: str) -> "PrivateKeyTypes":
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    data = _read(option, directory, file)
+    try:
+        return load_pem_private_key(data, None)
+    except TypeError:  # it is encrypted
+        if not passphrase:
+            raise Unusable(option, f"{file}: the key is encrypted; key_passphrase opens it") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise Unusable(option, f"{file}: not a private key in PEM form") from None
+    try:
+        return load_pem_private_key(data, passphrase.encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise Unusable("key_passphrase", f"does not open the key in {file}") from None
+
+
+def _public(holder: Any) -> bytes:
+    """The public key of a certificate, or of a private key, as bytes that can be compared."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public: bytes = holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return public
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _written(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+# ---- what a client's certificate says
+
+_SHORT: Final = {
+    "commonName": "CN",
+    "countryName": "C",
+    "domainComponent": "DC",
+    "localityName": "L",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "stateOrProvinceName": "ST",
+    "streetAddress": "STREET",
+    "userId": "UID",
+}
+_SPECIAL: Final = frozenset('"+,;<>\\')
+
+
+def client_certificate(connection: ssl.SSLObject) -> Certificate | None:
+    """What the certificate says by which the client of a finished handshake is known; None when it came without."""
+    encoded = connection.getpeercert(binary_form=True)
+    if encoded is None:
+        return None
+    fingerprint = hashlib.sha256(encoded).hexdigest()
+    try:
+        told = connection.getpeercert()
+    except (ValueError, ssl.SSLError):  # an authority has put bytes into a name that are no text
+        return Certificate("", fingerprint=fingerprint)
+    if not told:  # nobody has verified it
+        return None
+    return described(told, fingerprint)
+
+
+def described(told: dict[str, Any], fingerprint: str) -> Certificate:
+    """The certificate that the standard library has read into a dictionary."""
+    names: Sequence[Sequence[tuple[str, str]]] = told.get("subject", ())
+    common = [value for part in names for name, value in part if name == "commonName"]
+    others: Sequence[tuple[str, str]] = told.get("subjectAltName", ())
+    try:
+        expires_at = float(ssl.cert_time_to_seconds(told["notAfter"]))
+    except (KeyError, ValueError):
+        expires_at = 0.0
+    return Certificate(
+        subject(names),
+        common[-1] if common else None,
+        tuple(value for kind, value in others if kind == "DNS"),
+        tuple(value for kind, value in others if kind == "URI"),
+        tuple(value for kind, value in others if kind == "email"),
+        fingerprint,
+        expires_at,
+    )
+
+
+def subject(names: Sequence[Sequence[tuple[str, str]]]) -> str:
+    """A distinguished name as RFC 4514 writes it: the last part first."""
+    return ",".join(
+        "+".join(f"{_SHORT.get(name, name)}={_escaped(value)}" for name, value in part)
+        for part in reversed(names)
+    )
+
+
+def _escaped(value: str) -> str:
+    """RFC 4514 section 2.4."""
+    text = "".join(
+        f"\\{character}" if character in _SPECIAL else "\\00" if character == "\0" else character
+        for character in value
+    )
+    if text[:1] in (" ", "#"):
+        text = "\\" + text
+    if text.endswith(" ") and len(value) > 1:
+        text = text[:-1] + "\\ "
+    return text
