@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COMPILED := build/compiled
+IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
 .PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle reference clean
 
@@ -34,16 +35,17 @@ $(COMPILED)/.made: $(VENV)/.dev hatch_build.py $(shell find gateway filters -nam
 	@touch $@
 
 unit-compiled: $(COMPILED)/.made
-	cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/wire
+	@$(IN_COMPILED) $(CURDIR)/$(BIN)/python -c 'import gateway; assert gateway.form() == "compiled"'
+	$(IN_COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/wire
 
 bench-setup: $(COMPILED)/.made
 	$(BIN)/python -m tests.bench --setup
 
 bench: bench-setup
-	$(BIN)/python -m tests.bench $(BENCH)
+	$(IN_COMPILED) $(CURDIR)/$(BIN)/python -m tests.bench $(BENCH)
 
 bench-report: bench-setup
-	$(BIN)/python -m tests.bench --workload all --report docs/bench.md $(BENCH)
+	$(IN_COMPILED) $(CURDIR)/$(BIN)/python -m tests.bench --workload all --report $(CURDIR)/docs/bench.md $(BENCH)
 
 # Options: make smuggle SMUGGLE="--seed 7 --minutes 60"
 smuggle: $(VENV)/.dev
