@@ -3,9 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from mypy_extensions import mypyc_attr
+
 Wrapper: TypeAlias = Callable[[bytes], bytes]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Body:
     """The body of a request or a response.
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from gateway.api.body import Body
 from gateway.api.certificate import Certificate
 from gateway.api.principal import Principal
@@ -26,6 +28,7 @@ class Route(NamedTuple):
     upstream: str
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Request:
     """The client's message: header fields and body."""
 
@@ -47,6 +50,7 @@ class Note(NamedTuple):
 _NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Exchange:
     """One request and its answer.
 

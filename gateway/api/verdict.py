@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from mypy_extensions import mypyc_attr
+
 from gateway.api.body import Body
 from gateway.http.fields import Fields, RawField, encoded
 
 Rule: TypeAlias = tuple[str | int, ...]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Fault:
     """A refusal, as data. The renderer chooses its form on the wire from the status.
 
@@ -51,11 +54,18 @@ class Fault:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Fault):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        return self._values() == other._values()
+
+    def _values(self) -> tuple[object, ...]:
+        return (
+            *(self.status, self.reason, self.message, self.rule),
+            *(self.headers, self.details, self.retry_after, self.facts),
+        )
 
     __hash__ = None  # type: ignore[assignment] # compared by value, never used as a key
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Response:
     """A response on its way to the client: the upstream's, a filter's own, or a rendered fault.
 

@@ -9,6 +9,8 @@ look-up and not before.
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
+from mypy_extensions import mypyc_attr
+
 RawField = tuple[bytes, bytes]
 
 _MEMO_MAX = 2048
@@ -31,6 +33,7 @@ class _Folded(dict[bytes | str, bytes]):
 folded = _Folded()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Fields:
     """A mutable list of header fields over raw bytes.
 

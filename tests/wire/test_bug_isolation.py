@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from gateway.faults import Renderer
 from tests.support.client import chunked, get, post
 from tests.support.deadline import until
 from tests.support.expect import marked
@@ -151,11 +150,11 @@ async def test_a_bug_in_the_renderer_is_a_plain_500(monkeypatch: pytest.MonkeyPa
     def broken(*arguments: object, **named: object) -> None:
         raise ZeroDivisionError("secret detail of a bug")
 
-    monkeypatch.setattr(Renderer, "render", broken)
     registry = test_filters("seen", "forbid")
     filters: list[dict[str, object]] = [{"test.seen": {}}, {"test.forbid": {}}]
     async with Upstream() as upstream, proxy(upstream, registry=registry, filters=filters) as gateway:
         client = await gateway.connect()
+        monkeypatch.setattr("gateway.faults.json.dumps", broken)
         answer = await client.ask(get("/a"))
         assert (answer.status, answer.closes) == (500, False)
         assert answer.body and b"secret" not in answer.body
