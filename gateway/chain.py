@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import isawaitable
 from time import perf_counter_ns
+from types import NoneType
 from typing import Any, Protocol, TypeAlias
 
 from gateway.api.body import Body, Wrapper, too_large
 from gateway.api.exchange import Exchange, Note, ShadowExchange
 from gateway.api.filter import Filter
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
+from gateway.http.fields import Fields
 from gateway.record import Step, steps
 from gateway.task import spawn
 
@@ -168,7 +170,7 @@ class Run:
                 verdict = hook(exchange)
             except Refused as refused:
                 verdict = refused.fault
-            except Exception as error:  # noqa: BLE001 - a bug of one filter must not take the gateway down
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a bug of one filter must not take the gateway down
                 verdict = self._bug(entry, "on_request", error)
             if verdict is not None:
                 self._passed = place
@@ -210,8 +212,13 @@ class Run:
             verdict = await pending
         except Refused as refused:
             return refused.fault
-        except (asyncio.CancelledError, _TooLate):
+        except _TooLate:
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return self._bug(entry, hook, error)  # nobody has cancelled it: the hook's own doing
         except Exception as error:  # noqa: BLE001 - see inward
             return self._bug(entry, hook, error)
         if verdict is None or isinstance(verdict, (Fault, Response)):
@@ -249,7 +256,13 @@ class Run:
             self._not_outward = set()
         self._not_outward.add(place)
 
-    def _decided(self, entry: Entry, verdict: Fault | Response, elapsed: float, phase: str) -> Verdict:
+    def _decided(
+        self, entry: Entry, verdict: Fault | Response, elapsed: float, phase: str
+    ) -> Fault | Response:
+        """Writes the verdict down; in place of one that no answer can be made of, a bug's."""
+        wrong = _unsound(verdict)
+        if wrong:
+            verdict = self._bug(entry, f"on_{phase}", TypeError(wrong))
         refusal = isinstance(verdict, Fault)
         kind = "answer" if not refusal else "error" if verdict.reason == "filter_failed" else "refuse"
         self.decider = step = Step(
@@ -280,10 +293,16 @@ class Run:
     def _owned(self, entry: Entry, fn: Wrapper, phase: str) -> Wrapper:
         def through(chunk: bytes) -> bytes:
             try:
-                return fn(chunk)
+                passed: Any = fn(chunk)
+                if type(passed) is not bytes:
+                    raise TypeError(f"a body wrapper returned {type(passed).__name__}")
+                return passed
             except Refused as refused:
-                self._decided(entry, refused.fault, 0.0, phase)
-                raise
+                decided = self._decided(entry, refused.fault, 0.0, phase)
+                if decided is refused.fault:
+                    raise
+                assert isinstance(decided, Fault)
+                raise Refused(decided) from refused
             except Exception as error:
                 fault = self._bug(entry, "body", error)
                 self._decided(entry, fault, 0.0, phase)
@@ -319,7 +338,7 @@ class Run:
                 verdict = hook(exchange)
             except Refused as refused:
                 verdict = refused.fault
-            except Exception as error:  # noqa: BLE001 - see inward
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see inward
                 verdict = self._bug(entry, "on_response", error)
             after = perf_counter_ns()
             if verdict is not None and not isinstance(verdict, (Fault, Response)):
@@ -346,6 +365,9 @@ class Run:
     def _passed_outward(
         self, entry: Entry, verdict: Verdict, elapsed: float, body: Body, wrappers: tuple[Wrapper, ...]
     ) -> None:
+        wrong = "" if verdict is not None else _unsound(self._exchange.response)
+        if wrong:
+            verdict = self._bug(entry, "on_response", TypeError(wrong))
         if verdict is None:
             self._exchange.trail.append(
                 Step(entry, "pass", None, (), elapsed, 0, _taken(self._exchange), None, "response")
@@ -353,7 +375,7 @@ class Run:
             if body.wrappers is not wrappers:
                 self._own_wrappers(entry, body, wrappers, "response")
             return
-        self._decided(entry, verdict, elapsed, "response")
+        verdict = self._decided(entry, verdict, elapsed, "response")
         exchange = self._exchange
         exchange.response = verdict if isinstance(verdict, Response) else self._render(verdict, exchange)
 
@@ -488,6 +510,46 @@ class Run:
 
 INTERNAL_ERROR = "The server has either erred or is incapable of performing the requested operation."
 """Nova's words for a 500; nothing of the cause reaches the client."""
+
+
+def _unsound(verdict: Any) -> str:
+    """What is wrong with a verdict, or with an answer that a filter has edited: a filter is typed by its own checker only.
+
+    Empty for one of which an answer can be made.
+    """
+    if isinstance(verdict, Fault):
+        seen: tuple[Any, ...] = (
+            verdict.reason,
+            verdict.message,
+            verdict.details,
+            verdict.retry_after,
+            verdict.rule,
+        )
+        reason, message, details, retry_after, rule = seen
+        status: Any = verdict.status
+        if type(status) is not int or not 400 <= status <= 599:
+            return f"the status of a fault is 400 to 599, not {status!r}"
+        if (
+            not isinstance(reason, str)
+            or not isinstance(message, str)
+            or not isinstance(details, (str, NoneType))
+        ):
+            return "reason, message and details of a fault are text"
+        if type(retry_after) not in (int, NoneType) or (retry_after is not None and retry_after < 0):
+            return f"retry_after of a fault is whole seconds, not {retry_after!r}"
+        return "" if isinstance(rule, tuple) else "the rule of a fault is a tuple"
+    if not isinstance(verdict, Response):
+        return f"the response is {type(verdict).__name__}"
+    parts: tuple[Any, ...] = (verdict.status, verdict.headers, verdict.body, verdict.phrase, verdict.rule)
+    status, headers, body, phrase, rule = parts
+    if type(status) is not int or not (200 <= status <= 999 or status == 101):
+        return f"the status of a response is 200 to 999, or 101, not {status!r}"
+    if not isinstance(headers, Fields) or not isinstance(body, Body) or type(phrase) is not bytes:
+        return "headers of a response are Fields, its body is a Body, its phrase is bytes"
+    whole: Any = body.complete
+    if type(whole) not in (bytes, NoneType):
+        return f"the body of a response is bytes, not {type(whole).__name__}"
+    return "" if isinstance(rule, tuple) else "the rule of a response is a tuple"
 
 
 def _taken(exchange: Exchange) -> tuple[Note, ...] | None:

@@ -75,11 +75,27 @@ class Exchange:
     Every edit goes through a method, so that it can be recorded, shown and, in shadow mode, discarded.
     """
 
-    # What most exchanges leave as it is belongs to the class: an exchange begins with a few stores.
-    principal: Principal | None = None
-    certificate: Certificate | None = None
-    response: Response | None = None
-    _deferred: list[Callable[[], None]] | None = None
+    __slots__ = (
+        "_deferred",
+        "certificate",
+        "client",
+        "clock",
+        "host",
+        "http_version",
+        "method",
+        "params",
+        "path",
+        "peer",
+        "principal",
+        "query",
+        "request",
+        "request_id",
+        "response",
+        "route",
+        "scheme",
+        "target",
+        "trail",
+    )
 
     def __init__(
         self,
@@ -112,11 +128,17 @@ class Exchange:
         self.request = request
         self.route = route
         self.params = params or _NO_PARAMS
+        self.principal: Principal | None = None
+        self.certificate: Certificate | None = None
+        self.response: Response | None = None
+        self._deferred: list[Callable[[], None]] | None = None
         # The chain's and its filters': what was noted, and when each filter was done. See `gateway.record`.
         self.trail: list[Any] = []
 
     def note(self, reason: str, *, rule: Rule = (), **facts: object) -> None:
-        """Says in the record why the filter that now runs passes the exchange."""
+        """Says in the record why the filter that now runs passes the exchange. Raises TypeError for a rule that is none."""
+        if not isinstance(rule, tuple):
+            raise TypeError(f"a rule is a tuple, not {type(rule).__name__}")
         self.trail.append(Note(reason, rule, facts))
 
     @property
@@ -141,6 +163,8 @@ class ShadowExchange(Exchange):
 
     `body` is what the shadow filters see of the request's body; the chain gives a tap.
     """
+
+    __slots__ = ("_base", "_followed")
 
     def __init__(self, base: Exchange, body: Body) -> None:
         super().__init__(

@@ -155,6 +155,7 @@ class Handler(LegOwner):
         self._method, target, self._version, fields, _ = head
         index = fields.index()
         self._record.received = Received(fields.raw)
+        self._record.global_id = _global_id(fields)
         if payload is EMPTY_PAYLOAD:
             body = Body()
         elif payload.is_eof():
@@ -480,14 +481,9 @@ class Handler(LegOwner):
         request_id = self._request_id.encode("ascii")
         if own_host or whole is None or whole or not _SPECIAL.isdisjoint(index):
             dropping: set[bytes] = set()
-            global_id = index.get(b"x-openstack-request-id")
-            if (
-                global_id is not None
-                and not isinstance(global_id, list)
-                and request_ids.valid(global_id.decode("latin-1"))
-            ):
-                self._record.global_id = global_id.decode("latin-1")
-                request_id = global_id
+            global_id = _global_id(fields)
+            if global_id is not None:
+                request_id = global_id.encode("latin-1")
             if own_host:
                 dropping.add(b"host")
             if not self._expects:
@@ -1161,6 +1157,15 @@ def _first(value: bytes | list[bytes] | None, otherwise: bytes) -> bytes:
     if value is None:
         return otherwise
     return value[0] if isinstance(value, list) else value
+
+
+def _global_id(fields: Fields) -> str | None:
+    """The id that the client has given the request among those of other services; None where it is no valid one."""
+    value = fields.index().get(b"x-openstack-request-id")
+    if value is None or isinstance(value, list):
+        return None
+    text = value.decode("latin-1")
+    return text if request_ids.valid(text) else None
 
 
 def _number(value: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 from pydantic import Field
 
@@ -111,6 +112,64 @@ class WrongVerdict(Filter[Nothing]):
 
     def on_request(self, exchange: Exchange) -> Verdict:
         return True  # type: ignore[return-value] # the bug
+
+
+class MisfitOptions(Options):
+    what: str = Field(description="What is wrong.")
+
+
+class Misfit(Filter[MisfitOptions]):
+    """Hands over values of wrong types: a plugin is typed by its own checker only."""
+
+    name = "test.misfit"
+    Config = MisfitOptions
+
+    def on_request(self, exchange: Exchange) -> Verdict:
+        odd: Any
+        match self.config.what:
+            case "fault status":
+                odd = "418"
+                return Fault(odd, "forbidden", "No.")
+            case "fault status beyond":
+                return Fault(99, "forbidden", "No.")
+            case "fault retry_after":
+                odd = 1.5
+                return Fault(503, "forbidden", "No.", retry_after=odd)
+            case "fault rule":
+                odd = ["limits"]
+                return Fault(403, "forbidden", "No.", rule=odd)
+            case "response body":
+                odd = "text"
+                return Response(201, [], odd)
+            case "note rule":
+                odd = ["x"]
+                exchange.note("passed", rule=odd)
+            case "attribute":
+                odd = exchange
+                odd.colour = "blue"
+            case "cancelled":
+                raise asyncio.CancelledError
+        return None
+
+    def on_response(self, exchange: Exchange) -> Verdict:
+        odd: Any
+        response: Any = exchange.response
+        match self.config.what:
+            case "no response":
+                exchange.response = None
+            case "status":
+                odd = "x"
+                response.status = odd
+            case "phrase":
+                odd = "x"
+                response.phrase = odd
+            case "body":
+                odd = b"x"
+                response.body = odd
+            case "wrapper":
+                odd = bytes.decode
+                response.body.wrap(odd)
+        return None
 
 
 class Seen(Filter[Nothing]):

@@ -46,6 +46,35 @@ async def test_a_bug_on_the_way_inward_is_a_500_that_names_the_filter_in_the_rec
         assert gateway.bugs == ["broken.on_request"]
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        *(
+            "fault status",
+            "fault status beyond",
+            "fault retry_after",
+            "fault rule",
+            "response body",
+            "note rule",
+        ),
+        *("attribute", "cancelled", "no response", "status", "phrase", "body", "wrapper"),
+    ],
+)
+async def test_a_value_that_no_answer_can_be_made_of_is_a_500_that_names_the_filter(what: str) -> None:
+    registry = test_filters("seen", "misfit")
+    filters: list[dict[str, object]] = [{"test.seen": {}}, {"test.misfit": {"name": "odd", "what": what}}]
+    async with Upstream(echo) as upstream, proxy(upstream, registry=registry, filters=filters) as gateway:
+        client = await gateway.connect()
+        answer = await client.ask(get("/a"))
+        assert (answer.status, answer.fault, answer.closes) == (500, "computeFault", False)
+        if what != "wrapper":  # it is met when the filters are done with the answer
+            assert answer.get("x-seen") == "yes"
+        record = await gateway.record()
+        assert (record["gateway.reason"], record["gateway.filter"]) == ("filter_failed", "odd")
+        assert (await client.ask(get("/b"))).status == 500, "the connection is as good as before"
+        assert {where.partition(".")[0] for where in gateway.bugs} == {"odd"}
+
+
 async def test_a_bug_on_the_way_outward_is_a_500_and_the_others_still_unwind() -> None:
     registry = test_filters("seen", "raise_on_response")
     filters = [{"test.seen": {}}, {"test.raise_on_response": {"name": "broken"}}]

@@ -292,6 +292,14 @@ async def test_a_valid_global_id_is_passed_on_and_recorded_and_never_echoed() ->
         assert record["gateway.request_id"] == marked(answer)
 
 
+async def test_a_global_id_is_recorded_of_a_request_that_is_refused_too() -> None:
+    filters = [{"methods": {"allow": ["POST"]}}]
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters) as gateway:
+        client = await gateway.connect()
+        assert (await client.ask(get("/a", f"X-Openstack-Request-Id: {GLOBAL_ID}"))).status == 405
+        assert (await gateway.record())["gateway.global_request_id"] == GLOBAL_ID
+
+
 @pytest.mark.parametrize(
     "lines",
     [
