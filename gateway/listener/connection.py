@@ -142,7 +142,9 @@ class Connection:
         self.peer = peer_of(transport, self._prefix)
         self.origin = origin_of(self.peer)
         self._half_closes = self.peer.tls is None
-        self.listener.opened(self)
+        if not self.listener.opened(self, self.peer.address):
+            self.abort()  # before a byte of it is read: whoever is over a limit costs nothing more
+            return
         self._wait(self.listener.plan.configuration.timeouts.idle)
 
     def data_received(self, data: bytes) -> None:
