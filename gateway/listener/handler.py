@@ -279,9 +279,14 @@ class Handler(LegOwner):
             self._record.decision = "forward"
             self._forward()
 
-    def refuse_head(self, problem: Problem) -> None:
-        """Answers a head that never became an exchange: at once, outside the chain, and the connection ends."""
+    def refuse_head(self, problem: Problem, *, to_head: bool = False) -> None:
+        """Answers a head that never became an exchange: at once, outside the chain, and the connection ends.
+
+        `to_head` says that all that is known of it is its method, HEAD, which is answered without a body.
+        """
         self._close = self._lingers = True
+        if to_head:
+            self._method = "HEAD"
         if self._exchange is None:
             self._exchange = _placeholder(self._connection, self._head, self._request_id, self._clock)
         if self._head is None:

@@ -197,8 +197,8 @@ async def test_no_more_pipelined_requests_wait_than_allowed(depth: int) -> None:
 
 @pytest.mark.parametrize("apart", [False, True])
 async def test_empty_lines_are_no_way_to_stay(apart: bool) -> None:
-    """They are no request; half of one has begun something, which has to end in time."""
-    timeouts = {"idle": "300ms", "header": "300ms"}
+    """They are no beginning of a request, and neither is half of one."""
+    timeouts = {"idle": "300ms", "header": "150ms"}
     async with Upstream() as upstream, proxy(upstream, timeouts=timeouts) as gateway:
         client = await gateway.connect()
 
@@ -209,7 +209,6 @@ async def test_empty_lines_are_no_way_to_stay(apart: bool) -> None:
                     await asyncio.sleep(0.02)
 
         staying = asyncio.ensure_future(stay())
-        data = await client.rest()
-        assert data.startswith(b"HTTP/1.1 408 ") if apart else data == b""
+        await client.ended()
         await staying
-        await gateway.records(1 if apart else 0)
+        await gateway.records(0)
