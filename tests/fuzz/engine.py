@@ -34,7 +34,15 @@ WORDS: Final = tuple(
                 b"100-continue",
             ),
             *(b"Content-Length: ", b"Transfer-Encoding: ", b"Connection: ", b"Host: a\r\n", b"Expect: "),
-            *(b"GET / HTTP/1.1\r\n", b"HTTP/1.0 ", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 a\r\n", b"HEAD "),
+            *(
+                b"GET / HTTP/1.1\r\n",
+                b"HTTP/1.0 ",
+                b"HTTP/1.1 200 OK\r\n",
+                b"HTTP/1.1 103 a\r\n",
+                b"HEAD ",
+                b"OPTIONS ",
+                b"Max-Forwards: ",
+            ),
         )
     )
 )

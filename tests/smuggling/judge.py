@@ -302,14 +302,20 @@ def _spoken_differ(sent: Message, got: Message, speaker: Speaker) -> str | None:
 
 
 def _hops_differ(sent: Message, got: Message) -> str | None:
-    """Max-Forwards counts down for OPTIONS and TRACE, and is kept for others (RFC 9110 section 7.6.2)."""
+    """Max-Forwards counts down for OPTIONS and TRACE, by more where it is very great, and is kept for others (RFC 9110 section 7.6.2)."""
     before, after = sent.all(b"max-forwards"), got.all(b"max-forwards")
     if before == after:
         return None
     counted = sent.method in (b"OPTIONS", b"TRACE") and len(before) == len(after) == 1
-    if counted and before[0].isdigit() and int(before[0]) - 1 == int(after[0]):
+    if counted and before[0].isdigit() and _size(before[0]) > _size(after[0]):
         return None
     return f"Max-Forwards {after!r} for {before!r}"
+
+
+def _size(number: bytes) -> tuple[int, bytes]:
+    """In the order of the numbers, whose digits may be too many for one."""
+    digits = number.lstrip(b"0")
+    return len(digits), digits
 
 
 def _length_differs(sent: Message, got: Message) -> str | None:

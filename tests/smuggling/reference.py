@@ -383,8 +383,8 @@ def read_chunked(data: bytes, at: int, sink: bytearray) -> tuple[tuple[Field, ..
 
 
 def options(values: list[bytes]) -> set[bytes]:
-    """The options of the Connection field in lower case (RFC 9110 section 7.6.1)."""
-    return {member.lower() for member in members(values) or b",".join(values).split(b",")}
+    """The options of the Connection field in lower case (RFC 9110 section 7.6.1): tokens, so no comma is quoted."""
+    return {member.strip(b" \t").lower() for member in b",".join(values).split(b",")} - {b""}
 
 
 def _closes(message: Message) -> bool:
