@@ -101,7 +101,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "9110 5.6.7",
         "A date is written as an IMF-fixdate.",
-        (_OWN + "test_6_6_1_the_gateways_own_answers_have_a_date", "http/test_date.py::test_writes_imf_fixdate"),
+        (
+            _OWN + "test_6_6_1_the_gateways_own_answers_have_a_date",
+            "http/test_date.py::test_writes_imf_fixdate",
+        ),
     ),
     Rule(
         "9110 6.4.1",
