@@ -513,7 +513,7 @@ class UpstreamConnection:
         self.version = version
         self._fields = fields
         self.length = None
-        self.keep_alive = False
+        self._until_close = self.keep_alive = False
         self.head_done = True
 
     def on_body(self, chunk: bytes) -> None:

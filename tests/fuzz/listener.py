@@ -41,6 +41,7 @@ class Choices(NamedTuple):
     eager    the upstream answers at the end of a head
     narrow   a write fills its socket, each time
     end      0 the client ends its side, 1 it resets the connection, 2 and 3 it falls silent
+    tunnel   the route lets a client switch to WebSocket, and the upstream takes what it is offered
     """
 
     cut: int
@@ -49,16 +50,20 @@ class Choices(NamedTuple):
     narrow: bool
     end: int
     step: int
+    tunnel: bool = False
 
 
 def choices(data: bytes) -> Choices:
     flags, step = (data[:2] + b"\x00\x00")[:2]
-    return Choices(flags & 3, bool(flags & 4), bool(flags & 8), bool(flags & 16), flags >> 5 & 3, step + 1)
+    lenient, eager, narrow, tunnel = (bool(flags & bit) for bit in (4, 8, 16, 128))
+    return Choices(flags & 3, lenient, eager, narrow, flags >> 5 & 3, step + 1, tunnel)
 
 
 def coded(said: bytes, made: Choices = Choices(0, False, False, False, 0, 1)) -> bytes:
     """The input in which a client says this."""
-    flags = made.cut | made.lenient << 2 | made.eager << 3 | made.narrow << 4 | made.end << 5
+    flags = (
+        made.cut | made.lenient << 2 | made.eager << 3 | made.narrow << 4 | made.end << 5 | made.tunnel << 7
+    )
     return bytes([flags, made.step - 1]) + said
 
 
@@ -67,8 +72,8 @@ _SHORT: Final = 2000
 """Bytes of a seed: long inputs are slow, and say little more."""
 
 
-def _plan(target: str) -> Plan:
-    route = {"name": "any", "path": "/{rest*}", "upstream": "main", "target": target}
+def _plan(target: str, *upgrade: str) -> Plan:
+    route = {"name": "any", "path": "/{rest*}", "upstream": "main", "target": target, "upgrade": [*upgrade]}
     registry = Registry()
     return build_plan(
         loads(configuration(f"http://{_ENDPOINT}", routes=[route]), "gateway.yaml", registry=registry),
@@ -76,7 +81,11 @@ def _plan(target: str) -> Plan:
     )
 
 
-_PLANS: Final = (_plan("strict"), _plan("lenient"))
+_PLANS: Final = {
+    (lenient, tunnel): _plan("lenient" if lenient else "strict", *["websocket"] * tunnel)
+    for lenient in (False, True)
+    for tunnel in (False, True)
+}
 
 
 def check(data: bytes) -> None:
@@ -96,7 +105,8 @@ def seeds() -> list[bytes]:
     """Inputs to begin with: the catalogue of tests/smuggling, whole and a message at a time."""
     said = [data for data in CATALOGUE.values() if len(data) < _SHORT]
     said += [b"".join(segments) for segments in DIALOGUES.values()]
-    return [coded(data) for data in said] + [coded(data, _ASKING) for data in said]
+    made = [coded(data) for data in said] + [coded(data, _ASKING) for data in said]
+    return made + [coded(data, _ASKING._replace(tunnel=True)) for data in said if b"pgrade" in data]
 
 
 class _World:
@@ -105,11 +115,11 @@ class _World:
     def __init__(self, loop: StillLoop, made: Choices) -> None:
         self.made = made
         self.later: deque[Callable[[], object]] = deque()
-        self.recorder = Recorder(eager=made.eager)
+        self.recorder = Recorder(eager=made.eager, switches=made.tunnel)
         self._loop = loop
         self._records: list[Record] = []
         self._bugs: list[Any] = []
-        plan = _PLANS[made.lenient]
+        plan = _PLANS[made.lenient, made.tunnel]
         self._pool = Pool("main", plan.configuration.upstreams["main"])
         self._listener = Listener(
             plan,
@@ -162,7 +172,7 @@ class _World:
         assert not recorder.strays, recorder.strays
         answers = _answers(bytes(self._client.written), _methods(said, stream.messages), self._client)
         entries = sorted(recorder.entries, key=lambda entry: entry.number)
-        problem = judge(Outcome(stream, answers, entries), _SPEAKER)
+        problem = judge(Outcome(stream, answers, entries, said), _SPEAKER._replace(tunnels=self.made.tunnel))
         assert problem is None, problem
         assert len(self._records) >= len(answers), "an exchange without a record"
 
@@ -252,6 +262,16 @@ class _ToUpstream(_End):
         while self._held and not self.paused and not self.closing:
             self.protocol.data_received(self._held.pop(0))
 
+    def write_eof(self) -> None:
+        super().write_eof()
+        self.world.later.append(self.ended)
+
+    def ended(self) -> None:
+        """The upstream ends the connection."""
+        if not self.closing:
+            self.protocol.eof_received()
+            self.close()
+
     def _lost(self, error: Exception | None) -> None:
         self._recording.connection_lost(None)
         super()._lost(error)
@@ -268,7 +288,7 @@ class _FromUpstream(FakeTransport):
         self._other.world.later.append(partial(self._other.answered, bytes(data)))
 
     def close(self) -> None:
-        self._other.close()
+        self._other.ended()
 
     def abort(self) -> None:
         self._other.close()
@@ -284,11 +304,12 @@ def _methods(said: bytes, messages: Sequence[Message]) -> list[bytes]:
 
 def _answers(written: bytes, methods: Sequence[bytes], client: _Client) -> list[Answer]:
     """The final responses that the client has got, by the letter."""
+    offered = (b"websocket",) if client.world.made.tunnel else ()
     answers: list[Answer] = []
     at = 0
     while at < len(written):
         method = methods[len(answers)] if len(answers) < len(methods) else b"GET"
-        reply = read_reply(written, at, method, ended=not client.aborted)
+        reply = read_reply(written, at, method, ended=not client.aborted, offered=offered)
         if isinstance(reply, Stop):
             begun = reply.begun
             assert client.aborted and not reply.reason, f"no response: {reply} in {written[at:]!r}"
@@ -299,7 +320,8 @@ def _answers(written: bytes, methods: Sequence[bytes], client: _Client) -> list[
         assert len(seen) < 2 and (not seen or reply.body in (BODY, b"")), reply
         answers.append(Answer(reply.status, int(seen[0]) if seen else None))
         at = reply.end
-        assert at == len(written) or not reply.closes, f"bytes behind the last response: {written[at:]!r}"
+        last = reply.closes or reply.status == 101
+        assert at == len(written) or not last, f"bytes behind the last response: {written[at:]!r}"
     return answers
 
 

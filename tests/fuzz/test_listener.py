@@ -76,6 +76,21 @@ def test_a_request_that_is_sent_again_and_again_is_forwarded_each_time(
     assert forwarded == [(b"/a", b"")] * 5
 
 
+UPGRADE = get("/t", "Connection: Upgrade", "Upgrade: WebSocket")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2])
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("end", [0, 1, 2])
+def test_behind_an_upgrade_is_a_tunnel(
+    cut: int, narrow: bool, end: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Choices(cut, False, False, narrow, end, 7, True)
+    said = get("/a") + UPGRADE + b"\x00\x01" + get("/b")
+    assert seen(monkeypatch, coded(said, made)) == [(b"/a", b""), (b"/t", b"")]
+    assert len(seen(monkeypatch, coded(said, made._replace(tunnel=False)))) <= 3
+
+
 def _other_target(wrapped: Callable[..., Any]) -> Callable[..., Any]:
     def begin(self: Handler, head: Any, payload: Any) -> None:
         wrapped(self, head._replace(target=b"/other"), payload)

@@ -38,6 +38,26 @@ def test_what_is_right_is_delivered_on_one_connection(monkeypatch: pytest.Monkey
     assert begun == [False, False, True]
 
 
+SWITCH = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+@pytest.mark.parametrize("cut", range(3))
+@pytest.mark.parametrize("ended", [True, False])
+def test_behind_a_101_is_a_tunnel(cut: int, ended: bool) -> None:
+    made = Choices(cut, 0, ended, False, 9, True)
+    assert choices(coded(OK, made)) == made
+    check(coded(OK + SWITCH + b"\x00" + OK, Choices(3, 0, ended, False, 9, True)))
+    check(coded(SWITCH + b"\x00" + OK, made))
+    check(coded(SWITCH + b"\x00" + OK, made._replace(offer=False)))
+
+
+def test_a_byte_more_in_a_tunnel_is_condemned(monkeypatch: pytest.MonkeyPatch) -> None:
+    take = UpstreamConnection.take
+    monkeypatch.setattr(UpstreamConnection, "take", lambda self: take(self) + b"!")
+    with pytest.raises(AssertionError, match="in the tunnel"):
+        check(coded(SWITCH + b"a", Choices(0, 0, True, False, 9, True)))
+
+
 def test_a_body_with_a_byte_more_is_condemned(monkeypatch: pytest.MonkeyPatch) -> None:
     take = UpstreamConnection.take
     monkeypatch.setattr(UpstreamConnection, "take", lambda self: take(self) + b"!")

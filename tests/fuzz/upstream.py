@@ -12,6 +12,7 @@ from gateway.upstream.connection import Owner, UpstreamConnection
 from tests.smuggling.response import Replies, Reply, parse_replies
 from tests.support.transport import FakeTransport
 
+_OFFERED: Final = frozenset((b"websocket",))
 _METHODS: Final = 3
 """How often the connection is used, where it may be."""
 
@@ -22,6 +23,7 @@ class Choices(NamedTuple):
     cut    0 one segment, 1 each byte, 2 pieces of `step` bytes, 3 a segment for each message
     heads  of which requests the method is HEAD, by the bits
     ended  whether the connection ends in good order
+    offer  whether the requests offer another protocol
     idle   whether the next request waits for what may come without being asked for
     """
 
@@ -30,16 +32,17 @@ class Choices(NamedTuple):
     ended: bool
     idle: bool
     step: int
+    offer: bool = False
 
 
 def choices(data: bytes) -> Choices:
     flags, step = (data[:2] + b"\x00\x00")[:2]
-    return Choices(flags & 3, flags >> 2 & 7, not flags & 32, bool(flags & 64), step + 1)
+    return Choices(flags & 3, flags >> 2 & 7, not flags & 32, bool(flags & 64), step + 1, bool(flags & 128))
 
 
 def coded(said: bytes, made: Choices = Choices(0, 0, True, False, 1)) -> bytes:
     """The input in which an upstream says this."""
-    flags = made.cut | made.heads << 2 | (not made.ended) << 5 | made.idle << 6
+    flags = made.cut | made.heads << 2 | (not made.ended) << 5 | made.idle << 6 | made.offer << 7
     return bytes([flags, made.step - 1]) + said
 
 
@@ -66,6 +69,7 @@ def seeds() -> list[bytes]:
     made = [coded(said) for said in rows]
     made += [coded(said, Choices(3, 0, True, False, 1)) for said in rows]
     made += [coded(said, Choices(2, 5, False, True, 7)) for said in rows]
+    made += [coded(said, Choices(2, 0, True, False, 40, True)) for said in rows]
     return made
 
 
@@ -84,16 +88,17 @@ def check(data: bytes) -> None:
     made = choices(data)
     said = data[2:]
     methods = [b"HEAD" if made.heads >> place & 1 else b"GET" for place in range(_METHODS)]
-    expected = parse_replies(said, methods, ended=made.ended)
-    _Talk(made, methods, expected).hear(said)
+    expected = parse_replies(said, methods, ended=made.ended, offered=_OFFERED if made.offer else ())
+    _Talk(made, methods, expected, said).hear()
 
 
 class _Talk:
     """One connection to an upstream, from its first request to its end."""
 
-    def __init__(self, made: Choices, methods: list[bytes], expected: Replies) -> None:
+    def __init__(self, made: Choices, methods: list[bytes], expected: Replies, said: bytes) -> None:
         self._made = made
         self._methods = methods
+        self._said = said
         self._expected = expected
         self._owner = _Owner()
         self._connection = UpstreamConnection()
@@ -108,10 +113,12 @@ class _Talk:
         self._interim: list[tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]] = []
         no_body = self._methods[self._place] == b"HEAD"
         self._connection.begin(self._owner, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", no_body=no_body)
+        if self._made.offer and not no_body:
+            self._connection.offered = _OFFERED
 
-    def hear(self, said: bytes) -> None:
+    def hear(self) -> None:
         at = 0
-        for segment in _segments(said, self._made, self._expected):
+        for segment in _segments(self._said, self._made, self._expected):
             self._connection.data_received(segment)
             at += len(segment)
             if not self._goes_on(at):
@@ -124,6 +131,9 @@ class _Talk:
             self._failed()
             return False
         self._take()
+        if self._connection.protocol:
+            self._switched(at)
+            return True
         if not self._connection.complete:
             self._unfinished()
             return True
@@ -170,9 +180,17 @@ class _Talk:
         self._same_head(reply)
         assert reply.body.startswith(self._body), f"body begins with {self._body!r}, not {reply.body!r}"
 
+    def _switched(self, at: int) -> None:
+        """Behind a 101 all bytes are the tunnel's."""
+        assert self._place < len(self._expected.replies), f"a change of protocol: {self._expected.stop}"
+        reply = self._expected.replies[self._place]
+        self._same_head(reply)
+        assert not self._connection.complete
+        assert self._body == self._said[reply.end : at], f"{self._body!r} in the tunnel"
+
     def _failed(self) -> None:
         """Of a broken message nothing but its beginning has been delivered, and the connection is of no use."""
-        if self._body:
+        if self._body and not self._connection.protocol:
             reply = self._reference()
             assert reply is not None and reply.body.startswith(self._body), "a body that is none"
         assert not self._connection.release(), "a connection is kept behind a broken message"

@@ -7,7 +7,7 @@ response without a body says of the length of one.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final, Literal, NamedTuple
 
 from tests.smuggling.reference import (
@@ -17,6 +17,7 @@ from tests.smuggling.reference import (
     check_length,
     codings_of,
     length_of,
+    members,
     options,
     read_chunked,
     read_fields,
@@ -80,22 +81,31 @@ class Replies(NamedTuple):
 _STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 
 
-def parse_replies(data: bytes, methods: Sequence[bytes], *, ended: bool) -> Replies:
-    """The responses to requests of these methods; `ended` says that the stream ends in good order behind `data`."""
+def parse_replies(
+    data: bytes, methods: Sequence[bytes], *, ended: bool, offered: Container[bytes] = ()
+) -> Replies:
+    """The responses to requests of these methods; `ended` says that the stream ends in good order behind `data`.
+
+    `offered` are the protocols, in lower case, that all but a HEAD request offer. Behind a 101 nothing is a response.
+    """
     replies: list[Reply] = []
     at = 0
     for method in methods:
-        found = read_reply(data, at, method, ended=ended)
+        found = read_reply(data, at, method, ended=ended, offered=offered)
         if isinstance(found, Stop):
             return Replies(tuple(replies), found)
         replies.append(found)
         at = found.end
+        if found.status == 101:
+            return Replies(tuple(replies), None)
         if found.closes:
             break
     return Replies(tuple(replies), Stop(at, "nobody asked") if at < len(data) else None)
 
 
-def read_reply(data: bytes, at: int, method: bytes, *, ended: bool) -> Reply | Stop:
+def read_reply(
+    data: bytes, at: int, method: bytes, *, ended: bool, offered: Container[bytes] = ()
+) -> Reply | Stop:
     """The final response that begins at `at`, or behind interim ones."""
     interim: list[Interim] = []
     begun: Reply | None = None
@@ -103,7 +113,9 @@ def read_reply(data: bytes, at: int, method: bytes, *, ended: bool) -> Reply | S
         while True:
             begin = at
             begun, at = _head(data, begin, method)
-            if begun.status >= 200:
+            if begun.status == 101 and not (method != b"HEAD" and _switches(begun, offered)):
+                raise Fault(begin, "a change of protocol that nobody asked for")
+            if begun.status >= 200 or begun.status == 101:
                 break
             interim.append(Interim(begun.status, begun.phrase, begun.fields))
             begun = None
@@ -157,8 +169,6 @@ def _ending(reply: Reply, method: bytes, at: int) -> Ending:
         raise Fault(at, "Transfer-Encoding where there is no body")
     if lengths and reply.status < 200:
         raise Fault(at, "Content-Length in an interim response")
-    if reply.status == 101:
-        raise Fault(at, "a change of protocol that nobody asked for")
     if method == b"HEAD" or reply.status < 200 or reply.status in (204, 304):
         return "none"
     if codings:
@@ -168,6 +178,13 @@ def _ending(reply: Reply, method: bytes, at: int) -> Ending:
         check_length(lengths, at)
         return "length"
     return "close"
+
+
+def _switches(reply: Reply, offered: Container[bytes]) -> bool:
+    """Whether a 101 takes what was offered (RFC 9110 section 7.8)."""
+    names = [name.lower() for name in members(reply.all(b"upgrade")) or ()]
+    asked = b"upgrade" in options(reply.all(b"connection"))
+    return reply.version == (1, 1) and asked and names != [] and all(name in offered for name in names)
 
 
 def _closes(reply: Reply) -> bool:

@@ -149,3 +149,36 @@ def test_what_is_malformed(data: bytes, reason: str) -> None:
 def test_of_a_broken_body_its_beginning_is_known() -> None:
     stop = stopped(b"HTTP/1.1 200 a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n")
     assert stop.begun is not None and stop.begun.body == b"ok"
+
+
+SWITCH = b"HTTP/1.1 101 Switching\r\nConnection: x, Upgrade\r\nUpgrade: WebSocket\r\n\r\n"
+
+
+def test_a_101_takes_what_was_offered_and_what_follows_is_a_tunnel() -> None:
+    replies, stop = parse_replies(
+        HINTS + SWITCH + b"\x00" + OK, [GET, GET], ended=True, offered=(b"websocket",)
+    )
+    assert stop is None
+    (reply,) = replies
+    assert (reply.status, reply.ending, reply.body) == (101, "none", b"")
+    assert reply.end == len(HINTS + SWITCH)
+
+
+@pytest.mark.parametrize(
+    ("data", "method", "offered"),
+    [
+        (SWITCH, GET, ()),
+        (SWITCH, GET, (b"x",)),
+        (SWITCH, HEAD, (b"websocket",)),
+        (SWITCH.replace(b"WebSocket", b"websocket, h2c"), GET, (b"websocket",)),
+        (SWITCH.replace(b"Upgrade: WebSocket\r\n", b""), GET, (b"websocket",)),
+        (SWITCH.replace(b"x, Upgrade", b"x"), GET, (b"websocket",)),
+        (SWITCH.replace(b"HTTP/1.1", b"HTTP/1.0"), GET, (b"websocket",)),
+    ],
+)
+def test_a_101_that_takes_something_else_is_malformed(
+    data: bytes, method: bytes, offered: tuple[bytes, ...]
+) -> None:
+    replies, stop = parse_replies(data, [method], ended=True, offered=offered)
+    assert replies == () and stop is not None
+    assert stop.reason == "a change of protocol that nobody asked for"
