@@ -39,6 +39,8 @@ _TARGET: Final = "wire/test_target.py::test_a_target_reaches_the_upstream_byte_f
 _ABSOLUTE: Final = (
     "wire/test_target.py::test_an_absolute_form_target_is_accepted_and_its_authority_replaces_host"
 )
+_TRAILERS: Final = "wire/test_trailers.py::"
+_TUNNEL: Final = "wire/test_tunnel.py::"
 _OWN: Final = "rfc/test_rfc9110.py::"
 _OWN_12: Final = "rfc/test_rfc9112.py::"
 
@@ -127,6 +129,15 @@ RULES: Final[tuple[Rule, ...]] = (
         26,
     ),
     Rule(
+        "9110 6.5.1",
+        "Trailers go to a client that takes them, and fields that frame or route a message are none.",
+        (
+            _TRAILERS + "test_a_client_that_says_te_gets_the_trailers",
+            _TRAILERS + "test_a_client_that_does_not_gets_none_and_the_upstream_is_not_asked",
+            _TRAILERS + "test_fields_that_must_not_be_trailers_are_dropped",
+        ),
+    ),
+    Rule(
         "9110 6.6.1",
         "A response that is forwarded without a Date gets one, and one of our own has one.",
         (
@@ -176,6 +187,7 @@ RULES: Final[tuple[Rule, ...]] = (
         (
             "wire/test_forwarding_fields.py::test_hop_by_hop_fields_of_an_answer_never_cross",
             _OWN + "test_7_6_1_a_field_of_the_name_of_an_option_stops_here",
+            _TRAILERS + "test_a_trailer_field_that_connection_names_stays_here",
         ),
         6,
     ),
@@ -237,9 +249,20 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "9110 7.8",
-        "Upgrade is of one hop, and an upgrade that was not asked for is no response.",
+        "Upgrade is of one hop: what is offered on is what the route allows, with its option.",
         (
+            _TUNNEL + "test_an_upgrade_that_the_route_allows_becomes_a_tunnel",
+            _TUNNEL + "test_only_the_protocols_that_the_route_allows_are_offered",
+            _TUNNEL + "test_an_upgrade_that_is_not_allowed_is_dropped",
             "wire/test_request_head.py::test_an_upgrade_that_is_not_taken_is_an_ordinary_request",
+        ),
+    ),
+    Rule(
+        "9110 7.8",
+        "A protocol that was not offered is not switched to.",
+        (
+            _TUNNEL + "test_a_101_to_what_offers_nothing_is_502",
+            _TUNNEL + "test_a_101_that_takes_something_else_is_502",
             "wire/test_response.py::test_101_without_a_tunnel_is_502",
         ),
     ),
@@ -324,8 +347,11 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "9110 10.1.4",
-        "TE is of one hop.",
-        (_OWN + "test_10_1_4_te_is_neither_passed_on_nor_made",),
+        "TE is of one hop, and is sent with its option only.",
+        (
+            _OWN + "test_10_1_4_te_is_not_passed_on",
+            _TRAILERS + "test_te_without_its_connection_option_asks_the_upstream_for_nothing",
+        ),
     ),
     Rule(
         "9110 10.2.1",
@@ -381,6 +407,11 @@ RULES: Final[tuple[Rule, ...]] = (
         "9110 15.2",
         "No 1xx is sent to a client of HTTP/1.0.",
         ("wire/test_response.py::test_interim_responses_do_not_reach_a_client_of_http_1_0",),
+    ),
+    Rule(
+        "9110 15.2.2",
+        "A 101 that is passed on says what is switched to.",
+        (_TUNNEL + "test_an_upgrade_that_the_route_allows_becomes_a_tunnel",),
     ),
     Rule(
         "9110 15.3.6",

@@ -239,7 +239,7 @@ async def test_10_1_1_a_100_is_followed_by_a_final_status() -> None:
         assert (await client.answer("PUT")).status == 502, "also where the upstream has none"
 
 
-async def test_10_1_4_te_is_neither_passed_on_nor_made() -> None:
+async def test_10_1_4_te_is_not_passed_on() -> None:
     async with Upstream(echo) as upstream, proxy(upstream) as gateway:
         client = await gateway.connect()
         for lines in (["TE: gzip;q=0.5", "Connection: TE"], ["TE: chunked"], []):
