@@ -224,10 +224,10 @@ def _uri(sent: Message) -> tuple[bytes, bytes, bytes] | None:
     if sent.form == "absolute":
         return http_uri(sent.target)
     odd = _ODD_URI.fullmatch(sent.target) if sent.form is None else None
-    return (odd[1], odd[2], b"") if odd is not None and valid_host(odd[1]) else None
+    return (odd[1], odd[2], odd[3]) if odd is not None and valid_host(odd[1]) else None
 
 
-_ODD_URI = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#:][^/?#]*)(/[^#]*)")
+_ODD_URI = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#:][^/?#]*)((?:/[^?#]*)?)((?:\?[^#]*)?)")
 
 
 def _fields_differ(sent: Message, got: Message, speaker: Speaker) -> str | None:
