@@ -36,7 +36,7 @@ $(COMPILED)/.made: $(VENV)/.dev hatch_build.py $(shell find gateway filters -nam
 
 unit-compiled: $(COMPILED)/.made
 	@$(IN_COMPILED) $(CURDIR)/$(BIN)/python -c 'import gateway; assert gateway.form() == "compiled"'
-	$(IN_COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/wire tests/api tests/http tests/filters \
+	$(IN_COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/rfc tests/wire tests/api tests/http tests/filters \
 		--ignore tests/filters/rate_limit --ignore tests/filters/token_auth --ignore tests/api/test_reason.py
 
 bench-setup: $(COMPILED)/.made

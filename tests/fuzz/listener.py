@@ -182,6 +182,7 @@ class _World:
             (endpoint,) = self._pool.endpoints
             if not endpoint.idle:
                 connection = UpstreamConnection()
+                connection.keep_alive = True  # as one that has been used
                 connection.connection_made(_ToUpstream(self, connection))
                 endpoint.idle.append(connection)
             if not self.later:
