@@ -58,7 +58,7 @@ def test_reads_certificates_and_keys(path: Path, tmp_path: Path) -> None:
     tls = "listen: { address: 127.0.0.1:8443, tls: { certificate: a.pem, key: %s } }\n"
     path.write_text(tls % "a.key" + GOOD)
     assert check(str(path)).exit_code == 0
-    path.write_text(tls % "b.key" + GOOD.replace("path: /s", "path: /"))
+    path.write_text(tls % "b.key" + GOOD.replace("path: /s", 'path: "/{y}"'))
     done = check(str(path))
     assert done.exit_code == 1
     first, second = done.stderr.splitlines()
