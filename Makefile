@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 COMPILED := build/compiled
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
 
-test: $(VENV)/.dev lint types unit unit-compiled
+test: $(VENV)/.dev lint types fuzz-short unit unit-compiled
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -36,7 +36,7 @@ $(COMPILED)/.made: $(VENV)/.dev hatch_build.py $(shell find gateway filters -nam
 
 unit-compiled: $(COMPILED)/.made
 	@$(IN_COMPILED) $(CURDIR)/$(BIN)/python -c 'import gateway; assert gateway.form() == "compiled"'
-	$(IN_COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/wire tests/api tests/http tests/filters \
+	$(IN_COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/rfc tests/wire tests/api tests/http tests/filters \
 		--ignore tests/filters/rate_limit --ignore tests/filters/token_auth --ignore tests/api/test_reason.py
 
 bench-setup: $(COMPILED)/.made
@@ -52,11 +52,18 @@ bench-report: bench-setup
 smuggle: $(VENV)/.dev
 	$(BIN)/python -m tests.smuggling $(SMUGGLE)
 
+# Options: make fuzz FUZZ="--minutes 60 listener"
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+fuzz-short: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz --minutes 0.5
+
 reference: $(VENV)/.dev
 	$(BIN)/weir reference > config/REFERENCE.md
 
 clean:
-	rm -rf $(VENV) weir-demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) weir-demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: PYTHON=python3.12 make ..." >&2; exit 1; }
@@ -72,3 +79,8 @@ $(VENV)/.runtime: $(VENV)/.python pyproject.toml
 $(VENV)/.dev: $(VENV)/.python pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.runtime
+
+# Without a wheel of atheris for this Python the targets are fed all the same, only not guided.
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]' || echo "atheris cannot be installed here" >&2
+	@touch $@

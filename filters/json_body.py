@@ -108,6 +108,8 @@ class JSONBody(Filter[JSONBodyConfig]):
         self._too_many = _metadata_fault(
             f"At most {config.max_items} metadata entries are accepted.", "max_items"
         )
+        if config.metadata == "item":
+            self.params = {config.key_param: ("key_param",)}
         self._not_one = _metadata_fault("The request body must have exactly one metadata entry.")
         self._mismatch = _metadata_fault("Request body and URI mismatch.", "key_param")
 

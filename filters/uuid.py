@@ -1,7 +1,7 @@
 """Refuses a request whose path parameters are not UUIDs in canonical form, 36 characters in lower case.
 
 The documented answer to a malformed identifier is 400; OpenStack's own services answer 404. The form is
-that of RFC 9562 section 4. A parameter that the matched route does not have is not judged.
+that of RFC 9562 section 4. In an entry for all routes, a parameter that the matched route does not have is not judged.
 """
 
 from typing import Literal
@@ -49,6 +49,7 @@ class UUID(Filter[UUIDConfig]):
 
     def __init__(self, config: UUIDConfig, services: Services) -> None:
         super().__init__(config, services)
+        self.params = {param: ("params", place) for place, param in enumerate(config.params)}
         self._table = _LENIENT if config.lenient else _CANONICAL
         self._version = None if config.version == "any" else str(config.version)
         form = "a UUID" if config.version == "any" else f"a version {config.version} UUID"

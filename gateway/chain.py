@@ -19,7 +19,7 @@ from gateway.api.filter import Filter
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 from gateway.http.fields import Fields
 from gateway.record import Step, steps
-from gateway.task import spawn
+from gateway.task import discard, spawn
 
 Hook: TypeAlias = Callable[[Exchange], Verdict | Awaitable[Verdict]]
 
@@ -118,6 +118,7 @@ class Run:
     _not_outward: set[int] | None = None
     _shadow: ShadowExchange | None = None
     _shadow_tasks: list[asyncio.Task[None]] | None = None
+    _waits: tuple[object, ...] = ()  # what has been handed out to be awaited
     decider: Step | None = None
 
     def __init__(
@@ -176,7 +177,9 @@ class Run:
                 self._passed = place
                 if isinstance(verdict, (Fault, Response)):
                     return self._decided(entry, verdict, self._elapsed(), "request")
-                return self._wait(place, verdict, wrappers)
+                waiting = self._wait(place, verdict, wrappers)
+                self._waits += (waiting, verdict)
+                return waiting
             stamp(perf_counter_ns())
             if body.wrappers is not wrappers:
                 self._own_wrappers(entry, body, wrappers, "request")
@@ -342,7 +345,9 @@ class Run:
                 verdict = self._bug(entry, "on_response", error)
             after = perf_counter_ns()
             if verdict is not None and not isinstance(verdict, (Fault, Response)):
-                return self._wait_outward(place, verdict, before, body, wrappers)
+                waiting = self._wait_outward(place, verdict, before, body, wrappers)
+                self._waits += (waiting, verdict)
+                return waiting
             self._passed_outward(entry, verdict, (after - before) * 1e-9, body, wrappers)
             before = after
         return None
@@ -480,6 +485,7 @@ class Run:
         if self._shadow_tasks is None:
             self._shadow_tasks = []
         self._shadow_tasks.append(spawn(settle(), name=f"shadow {entry.name}"))
+        self._waits += (pending,)
 
     def _shadow_late(self, entry: Entry, place: int | None, fault: Fault | BaseException) -> None:
         """A shadow body wrapper refused, or broke, after its hook had passed."""
@@ -502,6 +508,8 @@ class Run:
         if self._shadow_tasks is not None:
             for task in self._shadow_tasks:
                 task.cancel()
+        for waiting in self._waits:
+            discard(waiting)
         exchange = self._exchange
         _run_deferred(exchange.take_deferred(), exchange, self._report)
         if self._shadow is not None:

@@ -25,10 +25,11 @@ from gateway.condition import compile_condition, condition_facts
 from gateway.config.load import Loaded, digest
 from gateway.config.model import Configuration
 from gateway.config.model import Entry as EntryOptions
-from gateway.config.problem import ConfigurationError, Problem, written
+from gateway.config.problem import ConfigurationError, Problem, did_you_mean, written
 from gateway.faults import Renderer
 from gateway.http.forwarded import Forwarding, Trust
 from gateway.http.framing import HOP_BY_HOP
+from gateway.http.template import parse
 from gateway.http.via import default_pseudonym, member
 from gateway.registry import Registry
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
@@ -232,10 +233,17 @@ class _Builder:
 
     def plan(self) -> Plan | None:
         configuration = self._loaded.configuration
-        common = self._chain(configuration.filters)
+        params = [
+            frozenset(segment.name for segment in parse(route.path) if segment.name)
+            for route in configuration.routes
+        ]
+        common = self._chain(
+            configuration.filters, frozenset().union(*params), "no route has a parameter {} in its path{}"
+        )
         specs: list[RouteSpec] = []
-        for route in configuration.routes:
-            chain = Chain((*common, *self._chain(route.filters)))
+        missing = "the path of the route has no parameter {}{}"
+        for route, known in zip(configuration.routes, params, strict=True):
+            chain = Chain((*common, *self._chain(route.filters, known, missing)))
             host = configuration.upstreams[route.upstream].host
             planned = PlannedRoute(
                 Route(route.name, route.path, route.upstream),
@@ -288,7 +296,8 @@ class _Builder:
             self._problem(("routes", error.index, "path"), "path_template", str(error))
         return None
 
-    def _chain(self, entries: Sequence[EntryOptions]) -> list[Entry]:
+    def _chain(self, entries: Sequence[EntryOptions], params: frozenset[str], missing: str) -> list[Entry]:
+        """The entries, built; `params` are those of the paths that they stand before."""
         built: list[Entry] = []
         for options in entries:
             if options.mode == "off":
@@ -296,6 +305,10 @@ class _Builder:
             entry = self._entry(options)
             if entry is not None:
                 built.append(entry)
+                for name, rule in entry.filter.params.items():
+                    if name not in params:
+                        message = missing.format(repr(name), did_you_mean(name, params))
+                        self._problem((*options.path, *rule), "param_unknown", message)
         return built
 
     def _entry(self, options: EntryOptions) -> Entry | None:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Coroutine
+from inspect import CORO_CREATED, getcoroutinestate
+from types import CoroutineType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,6 +17,15 @@ def spawn(coroutine: Coroutine[Any, Any, T], *, name: str) -> "asyncio.Task[T]":
     _tasks.add(task)
     task.add_done_callback(_ended)
     return task
+
+
+def discard(awaitable: object) -> None:
+    """Ends a coroutine that nobody has begun to await and nobody will; it would complain of that when it goes.
+
+    For what a task was to await that is cancelled before its first step. Anything else is left alone.
+    """
+    if isinstance(awaitable, CoroutineType) and getcoroutinestate(awaitable) == CORO_CREATED:
+        awaitable.close()
 
 
 def _ended(task: "asyncio.Task[Any]") -> None:

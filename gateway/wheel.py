@@ -51,7 +51,7 @@ class Wheel:
             self._handle = self._loop.call_later(self._resolution, self._turn)
 
     def _turn(self) -> None:
-        self._handle = None
+        # The handle stays while items are filed again: a second timer would never end.
         now = self._loop.time()
         current = int(now / self._resolution)
         for slot in sorted(slot for slot in self._slots if slot <= current):
@@ -69,6 +69,7 @@ class Wheel:
                             {"message": "a deadline failed", "exception": error}
                         )
                 self.file(item)
+        self._handle = None
         if self._slots and not self._closed:
             self._handle = self._loop.call_later(self._resolution, self._turn)
 

@@ -120,6 +120,62 @@ def test_all_entries_that_cannot_be_built_are_reported_at_once() -> None:
     assert len(raised.value.problems) == 2
 
 
+@pytest.mark.parametrize(
+    ("common", "own", "expected"),
+    [
+        ("uuid: { params: [image_id] }", "uuid: { params: [image_id, project_id] }", []),
+        ("uuid: { params: [image_id] }", "methods: { allow: [GET] }", []),
+        ("json_body: { metadata: item, key_param: image_id }", "json_body: { metadata: set }", []),
+        (
+            "methods: { allow: [GET] }",
+            "uuid: { params: [project_id, imageid] }",
+            [(7, "the path of the route has no parameter 'imageid' (did you mean 'image_id'?)")],
+        ),
+        (
+            "methods: { allow: [GET] }",
+            "json_body: { metadata: item }",
+            [(7, "the path of the route has no parameter 'key'")],
+        ),
+        (
+            "methods: { allow: [GET] }",
+            "uuid: { params: [name], mode: shadow }",
+            [(7, "the path of the route has no parameter 'name'")],
+        ),
+        ("methods: { allow: [GET] }", "uuid: { params: [name], mode: off }", []),
+        (
+            "uuid: { params: [images] }",
+            "uuid: { params: [name] }",
+            [
+                (2, "no route has a parameter 'images' in its path (did you mean 'image_id'?)"),
+                (7, "the path of the route has no parameter 'name'"),
+            ],
+        ),
+    ],
+)
+def test_a_path_parameter_that_is_not_there_is_an_error(
+    common: str, own: str, expected: list[tuple[int, str]]
+) -> None:
+    """A guard of a parameter that never comes would guard nothing, or refuse everything."""
+    text = f"""\
+upstreams: {{ a: {{ endpoints: ["http://a:1"] }} }}
+filters: [{{ {common} }}]
+routes:
+  - name: r
+    path: /v2/{{project_id}}/images/{{image_id}}
+    upstream: a
+    filters: [{{ {own} }}]
+  - {{ name: s, path: "/s/{{name}}", upstream: a }}
+"""
+    if not expected:
+        plan(text)
+        return
+    with pytest.raises(ConfigurationError) as raised:
+        plan(text)
+    problems = raised.value.problems
+    assert [(problem.line, problem.message) for problem in problems] == expected
+    assert {problem.code for problem in problems} == {"param_unknown"}
+
+
 LIMITED = BASE.replace(
     "ip_allow: { allow: [127.0.0.0/8] }",
     "rate_limit: { limits: [{ name: all, rate: 1/minute, burst: 1, key: [client_ip] }] }",

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from typing import Any
 
-from gateway.task import spawn
+from gateway.task import discard, spawn
 
 
 async def test_a_task_that_nobody_holds_runs_to_its_end() -> None:
@@ -42,3 +42,25 @@ async def test_a_cancelled_task_is_no_failure() -> None:
     task.cancel()
     await asyncio.wait([task])
     assert heard == []
+
+
+async def test_what_nobody_awaits_is_ended_and_what_is_awaited_is_not() -> None:
+    """A warning would fail the test."""
+    ended = list[str]()
+
+    async def work(name: str) -> str:
+        await asyncio.sleep(0)
+        ended.append(name)
+        return name
+
+    discard(work("never"))
+    gc.collect()
+    begun = spawn(work("begun"), name="begun")
+    await asyncio.sleep(0)
+    coroutine = begun.get_coro()
+    discard(coroutine)
+    assert await begun == "begun"
+    discard(coroutine)
+    discard(begun)
+    discard(None)
+    assert ended == ["begun"]

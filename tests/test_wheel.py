@@ -170,3 +170,18 @@ def test_every_item_is_called_within_two_turns_of_its_deadline(delays: list[floa
     for item, deadline in zip(items, deadlines, strict=True):
         assert len(item.calls) == 1
         assert deadline <= item.calls[0] <= deadline + 0.1 + 1e-6
+
+
+def test_there_is_one_timer_however_often_items_are_filed_again() -> None:
+    """Each timer more would turn the wheel once more in each interval, and be joined by others."""
+    clock = Clock()
+    wheel = Wheel(cast(asyncio.AbstractEventLoop, clock))
+    busy, idle = Item(clock.now + 0.1), Item(clock.now + 3600)
+    wheel.file(busy)
+    wheel.file(idle)
+    for _ in range(100):
+        busy.deadline = clock.now + 0.1
+        clock.advance(0.06)
+        assert clock.waiting == 1
+    wheel.close()
+    assert clock.waiting == 0

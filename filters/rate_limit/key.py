@@ -6,10 +6,10 @@ taken for a project of that name. Parts are members of a tuple: `abc` and `def` 
 
 from collections.abc import Callable, Hashable, Sequence
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address
 
 from gateway.api import Exchange, Fact
 from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
+from gateway.http.address import network
 
 KeyFunction = Callable[[Exchange], Hashable]
 
@@ -23,20 +23,8 @@ class _Networks(dict[str, tuple[str, str]]):
     def __missing__(self, address: str) -> tuple[str, str]:
         if len(self) >= _MEMO_MAX:
             self.clear()
-        part = self[address] = ("client_ip", _network(address))
+        part = self[address] = ("client_ip", network(address))
         return part
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ip_address(address)
-    except ValueError:  # a Unix socket has no address
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
 
 
 _networks = _Networks()

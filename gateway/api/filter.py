@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import Fact
-from gateway.api.verdict import Verdict
+from gateway.api.verdict import Rule, Verdict
 
 T = TypeVar("T")
 
@@ -85,6 +85,10 @@ class Filter(Generic[C]):
     secrets: frozenset[bytes] = frozenset()
     """Lower-case names of request header fields whose values are credentials, beside those that every gateway
     knows (Authorization, Cookie, X-Auth-Token and their kin): records hold only their hashes."""
+
+    params: Mapping[str, Rule] = {}
+    """Names of the path parameters that the filter judges by, each with the place in its options that names it. One that
+    the path of the entry's route does not have is an error of the configuration."""
 
     def __init__(self, config: C, services: Services) -> None:
         self.config = config

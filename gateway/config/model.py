@@ -650,6 +650,18 @@ class Limits(Section):
     pipeline: int = Field(
         default=8, ge=1, le=1000, description="Requests of one connection that may wait for their turn."
     )
+    connections: int | None = Field(
+        default=None,
+        ge=1,
+        description="Client connections at once; one that is beyond is reset before anything of it is read. No limit "
+        "but the number of files that the process may open where null.",
+    )
+    connections_per_client: int | None = Field(
+        default=None,
+        ge=1,
+        description="The same for the connections of one address, or of one /64 network of IPv6. Trusted proxies are "
+        "exempt, since they speak for many clients. No limit where null: many clients may share one address.",
+    )
 
 
 class ClientTimeouts(Section):

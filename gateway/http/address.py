@@ -17,3 +17,20 @@ def normal(address: str | bytes) -> str:
     if isinstance(parsed, IPv6Address):
         return str(parsed.ipv4_mapped or parsed)
     return str(parsed)
+
+
+def network(address: str) -> str:
+    """The text that stands for all addresses of one client: an IPv4 address by itself, IPv6 with all of its /64 (RFC 6177).
+
+    A text that is no address stands for itself.
+    """
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a Unix socket has no address
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    # One host owns all of it, and could come from another address each time.
+    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"

@@ -90,7 +90,9 @@ def connection_options(value: bytes | list[bytes]) -> set[bytes]:
 def dropped(index: dict[bytes, bytes | list[bytes]]) -> frozenset[bytes] | set[bytes]:
     """The lower-case names that stop at this hop: the fixed ones and those that Connection names."""
     connection = index.get(b"connection")
-    if connection is None or (not isinstance(connection, list) and connection.lower() in _PLAIN_CONNECTION):
+    if connection is None or (
+        not isinstance(connection, list) and connection.lower() in _PLAIN_CONNECTION and b"close" not in index
+    ):
         return HOP_BY_HOP
     return HOP_BY_HOP | (connection_options(connection) - PROTECTED)
 

@@ -16,6 +16,7 @@ import structlog
 
 from gateway.config.model import Listen, Place, ProxyProtocol
 from gateway.http.forwarded import Trust
+from gateway.listener.admission import TOO_MANY, TOO_MANY_OF_CLIENT
 from gateway.listener.connection import Connection
 from gateway.listener.opening import BACKLOG, Opening
 from gateway.listener.peer import address_of
@@ -40,6 +41,8 @@ TOLD_EVERY: Final = 30.0
 class Refusals:
     """Connections that were closed before they could ask anything, by reason; told now and then.
 
+    too_many            more than `limits.connections`
+    too_many_of_client  more than `limits.connections_per_client`
     tls_failed       no handshake: no common version or cipher, no TLS at all, no certificate that is believed
     tls_timeout      the handshake took too long
     proxy_untrusted  the PROXY protocol is spoken here, and the other end is none of those who may speak it
@@ -49,6 +52,8 @@ class Refusals:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.counts: dict[str, int] = {
+            TOO_MANY: 0,
+            TOO_MANY_OF_CLIENT: 0,
             "tls_failed": 0,
             "tls_timeout": 0,
             "proxy_untrusted": 0,
@@ -59,7 +64,7 @@ class Refusals:
         self._told: dict[str, tuple[float, int]] = {}
         self._log = structlog.get_logger("gateway")
 
-    def add(self, reason: str, place: Place, address: str, error: str = "") -> None:
+    def add(self, reason: str, place: Place | None, address: str, error: str = "") -> None:
         self.counts[reason] = count = self.counts[reason] + 1
         now = self._now()
         next_at, told = self._told.get(reason, (now, 0))
@@ -68,7 +73,7 @@ class Refusals:
             self._log.warning(
                 "connection_refused",
                 reason=reason,
-                listen=str(place),
+                listen=str(place or ""),
                 peer=address,
                 error=error,
                 times=count - told,
@@ -198,6 +203,10 @@ class Acceptor:
                 "ssl_shutdown_timeout": CLOSE_NOTIFY,
             }
         connection: Any = Connection(self._listener, prefix)
+        client = address if prefix is None or prefix.address is None else prefix.address
+        if not self._listener.opened(connection, client, self.place):
+            sock.close()
+            return
         try:
             await loop.connect_accepted_socket(lambda: connection, sock, **secured)
         except ConnectionAbortedError:
@@ -206,6 +215,9 @@ class Acceptor:
             self.refused("tls_failed", address, (error.reason or str(error)).lower().replace("_", " "))
         except OSError:
             return  # it has gone away: so do the probes of balancers, all day long
+        finally:
+            if connection.transport is None:
+                self._listener.closed(connection)
 
     # ---- the certificate
 

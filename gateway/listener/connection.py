@@ -70,6 +70,7 @@ class Connection:
         "_queue",
         "_queue_paused",
         "_reading",
+        "_to_head",
         "_unread",
         "deadline",
         "filed",
@@ -113,6 +114,7 @@ class Connection:
         self._early: bytes | None = None  # what came behind a request that offers an upgrade
         self._early_paused = False
         self._final = False  # no request may follow
+        self._to_head = False  # whether what is refused last was to be a HEAD request
         self._eof = False
         self._advancing = False
         self._body_paused = False
@@ -142,7 +144,9 @@ class Connection:
         self.peer = peer_of(transport, self._prefix)
         self.origin = origin_of(self.peer)
         self._half_closes = self.peer.tls is None
-        self.listener.opened(self)
+        if not self.listener.opened(self, self.peer.address):
+            self.abort()  # before a byte of it is read: whoever is over a limit costs nothing more
+            return
         self._wait(self.listener.plan.configuration.timeouts.idle)
 
     def data_received(self, data: bytes) -> None:
@@ -271,7 +275,7 @@ class Connection:
                 self._head = data
                 return b""
             if data[0] in b"\r\n":
-                self._refuse(_MALFORMED)
+                self._refuse(_MALFORMED, data)
                 return b""
         begun = len(self._head)
         seen = self._head + data if begun else data
@@ -289,24 +293,24 @@ class Connection:
         try:
             messages, upgraded, _ = self._parser.feed_data(head)
         except ParseError as error:
-            self._refuse(classify(error, seen))
+            self._refuse(classify(error, seen), seen)
             return b""
         line_end = seen.find(b"\r\n")
         if line_end >= 0 and len(seen) - line_end > self._fields_limit:
-            self._refuse(_HEAD_TOO_LARGE)
+            self._refuse(_HEAD_TOO_LARGE, seen)
             return b""
         if end < 4:
             return b""
         if len(messages) != 1:
-            self._refuse(_MALFORMED)
+            self._refuse(_MALFORMED, seen)
             return b""
         message, payload = messages[0]
         self._in_head = False
         if not seen.endswith(_VERSIONS, 0, line_end):
-            self._refuse(VERSION_UNSUPPORTED)  # RTSP and ICE are parsed as well
+            self._refuse(VERSION_UNSUPPORTED, seen)  # RTSP and ICE are parsed as well
             return b""
         if seen.count(b" ", 0, line_end) != 2:
-            self._refuse(_MALFORMED)  # RFC 9112 section 3: one space before and one behind the target
+            self._refuse(_MALFORMED, seen)  # RFC 9112 section 3: one space before and one behind the target
             return b""
         parsed = head_of(message)
         self._queue.append((parsed, payload))
@@ -345,8 +349,9 @@ class Connection:
             self._early_paused = True
             self._set_reading()
 
-    def _refuse(self, problem: Problem) -> None:
-        """The head that came is answered in its turn, and is the last of this connection."""
+    def _refuse(self, problem: Problem, seen: bytes) -> None:
+        """The head that came is answered in its turn, and is the last of this connection; `seen` is what came of it."""
+        self._to_head = seen.startswith(b"HEAD ")
         self._queue.append(problem)
         self._end_of_requests()
 
@@ -358,7 +363,8 @@ class Connection:
         if handler is not None and handler.payload is payload:
             handler.on_body_malformed()
         else:
-            self._queue.pop()
+            begun = self._queue.pop()
+            self._to_head = not isinstance(begun, Problem) and begun[0].method == "HEAD"
             self._queue.append(_MALFORMED_BODY)
 
     def _end_of_requests(self) -> None:
@@ -388,7 +394,7 @@ class Connection:
         if self.handler is None and not self._queue and self._serving():
             if self._eof and self.transport is not None:
                 self._close()
-            elif self._head and not self._in_head:
+            elif self._head and not self._in_head and self._head != b"\r":
                 self._in_head = True
                 self._wait(self.listener.plan.configuration.timeouts.header)
 
@@ -408,7 +414,7 @@ class Connection:
         self.deadline = FAR
         self.handler = handler = Handler(self, now)
         if isinstance(queued, Problem):
-            handler.refuse_head(queued)
+            handler.refuse_head(queued, to_head=self._to_head)
             return
         handler.begin(*queued)
         if self._queue_paused and len(self._queue) * 2 <= self._pipeline:
@@ -506,6 +512,7 @@ class Connection:
             self.transport.abort()
         elif self._in_head:
             self._in_head = False
+            self._to_head = self._head.startswith(b"HEAD ")
             self._end_of_requests()
             self._start(_HEADER_TIMEOUT)
         else:

@@ -44,6 +44,8 @@ ONE_WRITE: Final = 64 * 1024
 """Bytes of a body that are joined with the head into one write."""
 COLLECT_FACTOR: float = 10.0
 """How many times `timeouts.body` a request body may take that a filter waits for."""
+MAX_FORWARDS: Final = 1_000_000_000
+"""What a greater number of hops is taken for (RFC 9110 section 7.6.2)."""
 RETRY_AFTER: Final = 5
 """Seconds that a client is asked to wait when an upstream cannot take requests."""
 
@@ -280,9 +282,14 @@ class Handler(LegOwner):
             self._record.decision = "forward"
             self._forward()
 
-    def refuse_head(self, problem: Problem) -> None:
-        """Answers a head that never became an exchange: at once, outside the chain, and the connection ends."""
+    def refuse_head(self, problem: Problem, *, to_head: bool = False) -> None:
+        """Answers a head that never became an exchange: at once, outside the chain, and the connection ends.
+
+        `to_head` says that all that is known of it is its method, HEAD, which is answered without a body.
+        """
         self._close = self._lingers = True
+        if to_head:
+            self._method = "HEAD"
         if self._exchange is None:
             self._exchange = _placeholder(self._connection, self._head, self._request_id, self._clock)
         if self._head is None:
@@ -296,7 +303,10 @@ class Handler(LegOwner):
     def _max_forwards(self) -> int | None:
         assert self._exchange is not None
         value = self._exchange.request.headers.get(b"max-forwards")
-        return int(value) if value is not None and value.isdigit() and len(value) < 10 else None
+        if value is None or not (value.isascii() and value.isdigit()):
+            return None
+        digits = value.lstrip("0")
+        return int(digits or 0) if len(digits) < 10 else MAX_FORWARDS
 
     # ---- the request body
 

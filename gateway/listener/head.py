@@ -100,7 +100,7 @@ def open_exchange(
 
     unwanted: AbstractSet[bytes] = plan.owned
     connection = index.get(b"connection")
-    if connection is not None and connection not in _PLAIN:
+    if connection is not None and (connection not in _PLAIN or b"close" in index):
         # What Connection names stops here, before a filter could judge by it or set it (RFC 9110 7.6.1).
         unwanted = unwanted | (connection_options(connection) - PROTECTED)
     if not unwanted.isdisjoint(index):

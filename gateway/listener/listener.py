@@ -7,8 +7,10 @@ from typing import Any
 
 from gateway.chain import Reporter
 from gateway.config.model import Listen, Place
+from gateway.http.address import UNIX, network
 from gateway.http.request_id import RequestIds
 from gateway.listener.acceptor import Acceptor, Refusals
+from gateway.listener.admission import Admission
 from gateway.listener.connection import Connection
 from gateway.listener.opening import open_place
 from gateway.listener.parser import require_parser
@@ -51,7 +53,8 @@ class Listener:
         self.draining = False
         self.tunnels = 0
         """Tunnels that are open."""
-        self._connections: set[Connection] = set()
+        self._admission = Admission()
+        self._connections: dict[Connection, str | None] = {}  # and by which client each is counted
         self._empty: asyncio.Event = asyncio.Event()
         self._empty.set()
 
@@ -84,12 +87,23 @@ class Listener:
         """A connection that the event loop has accepted."""
         return Connection(self)
 
-    def opened(self, connection: Connection) -> None:
-        self._connections.add(connection)
+    def opened(self, connection: Connection, address: str, place: Place | None = None) -> bool:
+        """Counts a connection that has come from `address`, once; False where it is one too many, and has to be ended."""
+        if connection in self._connections:
+            return True
+        counts = address not in ("", UNIX) and address not in self.plan.trusted
+        client = network(address) if counts else None
+        reason = self._admission.enter(client, self.plan.configuration.limits)
+        if reason:
+            self.refusals.add(reason, place, address)
+            return False
+        self._connections[connection] = client
         self._empty.clear()
+        return True
 
     def closed(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        if connection in self._connections:
+            self._admission.leave(self._connections.pop(connection))
         if not self._connections:
             self._empty.set()
 

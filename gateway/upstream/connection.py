@@ -11,8 +11,9 @@ from typing import Final, NamedTuple, cast
 
 import httptools
 
+from gateway.http.chunked import ChunkedEnd
 from gateway.http.fields import Fields, RawField
-from gateway.http.framing import BODILESS, HOP_BY_HOP
+from gateway.http.framing import BODILESS, HOP_BY_HOP, connection_options
 from gateway.http.upgrade import taken
 from gateway.tls import words
 
@@ -56,9 +57,13 @@ class UpstreamConnection:
     """
 
     __slots__ = (
+        "_chunked",
         "_chunks",
         "_fields",
+        "_heads",
+        "_in_body",
         "_interim_count",
+        "_left",
         "_lines",
         "_no_body",
         "_overhead",
@@ -115,6 +120,10 @@ class UpstreamConnection:
         self._parser = httptools.HttpResponseParser(self)
         self._lines: list[RawField] = []
         self._chunks: list[bytes] = []
+        self._heads = bytearray()  # of the response, as they came
+        self._in_body = False  # whether they have been checked
+        self._left = 0  # bytes to come of a body; below zero where nobody knows
+        self._chunked: ChunkedEnd | None = None
         self._overhead = 0  # bytes since the beginning, or the last piece of the body
         self._interim_count = 0
         self._trailer_size = 0
@@ -150,7 +159,7 @@ class UpstreamConnection:
             self._chunks = []
             self._overhead = self._interim_count = self.status = 0
             self.phrase = self.section = b""
-            self.head_done = self.got_bytes = False
+            self.head_done = self.got_bytes = self._in_body = False
             if self.trailers:
                 self.trailers = []
                 self._trailer_size = 0
@@ -250,6 +259,9 @@ class UpstreamConnection:
         if not self.got_bytes and self._take_whole(data):
             owner.on_progress()
             return
+        if self.complete:
+            self.dirty = True  # the message is over: this is of no message that was asked for
+            return
         self.got_bytes = True
         if self.protocol:
             self._chunks.append(data)
@@ -265,9 +277,53 @@ class UpstreamConnection:
                 self._fail()
         except httptools.HttpParserError:
             self._fail()
+        if self.error is None and not self._agrees(data):
+            self.complete = False
+            self._fail()
         if self._overhead > MAX_HEAD and not (self.complete or self.protocol):
             self._fail()
         owner.on_progress()
+
+    def _agrees(self, data: bytes) -> bool:
+        """Whether the parser has read these bytes by the grammar; it is more lenient.
+
+        It skips empty lines before a head, and what is malformed in a chunk's extensions, and does not tell where a
+        message has ended: bytes of this segment behind it would be taken for nothing, or for the beginning of the next.
+        """
+        if not self._in_body:
+            heads = self._heads
+            heads += data
+            if not self.head_done:
+                return True
+            match = _HEADS.match(heads)
+            if match is None:
+                return False
+            data = bytes(heads[match.end() :])
+            heads.clear()
+            self._in_body = True
+            self._chunked = None
+            if self.protocol:
+                return True  # what follows is no response
+            if self._no_body or self.status in BODILESS:
+                self._left = 0
+            elif self.length is not None:
+                self._left = self.length
+            elif self._until_close:
+                self._left = -1
+            else:
+                self._chunked = ChunkedEnd()
+        chunked = self._chunked
+        if chunked is not None:
+            size = chunked.consume(data)
+            if size < len(data):
+                self.dirty = True
+            return chunked.done == self.complete and not chunked.broken
+        if self._left >= 0:
+            self._left -= len(data)
+            if self._left < 0:
+                self.dirty = True
+            return self.complete == (self._left <= 0)
+        return not self.complete
 
     def _take_whole(self, data: bytes) -> bool:
         """Takes a response that is here from its first byte to its last, and beyond doubt; most are.
@@ -369,14 +425,16 @@ class UpstreamConnection:
             if self.complete:
                 return  # a field of a message that nobody asked for
             # Never merged into the header section (RFC 9110 section 6.5.1).
-            self.trailers.append((name, value))
+            self.trailers.append((name, value.rstrip(b" \t")))
             self._trailer_size += len(name) + len(value)
             if name.lower() == b"connection":
                 self.keep_alive = False  # llhttp obeys it, and takes no further message
             if self._trailer_size > MAX_TRAILERS or len(self.trailers) > MAX_FIELDS:
                 self._fail()
             return
-        self._lines.append((name, value))
+        if value.endswith(b"\t") and name.lower() == b"transfer-encoding":
+            self._fail()  # to the parser it is another coding then
+        self._lines.append((name, value.rstrip(b" \t")))
         if len(self._lines) > MAX_FIELDS:
             self._fail()
 
@@ -435,12 +493,13 @@ class UpstreamConnection:
         self.status = status
         self.version = version
         self._fields = fields
-        self.keep_alive = parser.should_keep_alive()
+        closes = b"close" in connection_options(index.get(b"connection", b""))
+        self.keep_alive = not closes and parser.should_keep_alive()
         self.head_done = True
         if self._no_body or status in BODILESS:
-            # llhttp would wait for the body that Content-Length announces.
+            # llhttp would wait for the body that Content-Length announces, and misses the length that is absent.
             self.complete = True
-            self.keep_alive = self.keep_alive or _says_keep_alive(version, index)
+            self.keep_alive = self.keep_alive or (version == "1.1" and not closes)
             self._parser = httptools.HttpResponseParser(self)
 
     def _switch(self, version: str, fields: Fields) -> None:
@@ -454,7 +513,7 @@ class UpstreamConnection:
         self.version = version
         self._fields = fields
         self.length = None
-        self.keep_alive = False
+        self._until_close = self.keep_alive = False
         self.head_done = True
 
     def on_body(self, chunk: bytes) -> None:
@@ -476,6 +535,17 @@ _NO_PROTOCOLS: Final[frozenset[bytes]] = frozenset()
 _PLAIN_HEAD: Final = re.compile(
     rb"HTTP/1\.1 (?!204|304)([2-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*+)\r\n"
     rb"((?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){1,%d}+)\r\n" % MAX_FIELDS
+)
+# The heads of a response, interim ones first, with what recipients have to know.
+_FIELD_LINES = rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
+_PHRASE = rb"(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
+_HEADS: Final = re.compile(
+    rb"(?:HTTP/1\.[01] 1(?!01)[0-9][0-9]"
+    + _PHRASE
+    + _FIELD_LINES
+    + rb")*+HTTP/1\.[01] (?:[2-9][0-9][0-9]|101)"
+    + _PHRASE
+    + _FIELD_LINES
 )
 _FIELDS: Final = re.compile(rb"([^:\r\n]++):[ \t]*+([^\r\n]*+)\r\n")
 _KEEP_ALIVE: Final = b"\nconnection: keep-alive\r\n"
@@ -501,10 +571,3 @@ def _said_goodbye(tls: ssl.SSLObject) -> bool:
         return True
     except ssl.SSLError:
         return False
-
-
-def _says_keep_alive(version: str, index: dict[bytes, bytes | list[bytes]]) -> bool:
-    """Whether a response without a body leaves the connection open; llhttp judges by a length it lacks."""
-    value = index.get(b"connection", b"")
-    options = b",".join(value if isinstance(value, list) else [value]).lower()
-    return version == "1.1" and b"close" not in options

@@ -16,7 +16,7 @@ GOOD = """\
 upstreams: {a: {endpoints: ["http://a:1"]}}
 filters: [methods: {allow: [GET]}]
 routes:
-  - {name: r, path: /, upstream: a, filters: [uuid: {params: [x]}]}
+  - {name: r, path: "/{x}", upstream: a, filters: [uuid: {params: [x]}]}
   - {name: s, path: /s, upstream: a}
 """
 
@@ -58,7 +58,7 @@ def test_reads_certificates_and_keys(path: Path, tmp_path: Path) -> None:
     tls = "listen: { address: 127.0.0.1:8443, tls: { certificate: a.pem, key: %s } }\n"
     path.write_text(tls % "a.key" + GOOD)
     assert check(str(path)).exit_code == 0
-    path.write_text(tls % "b.key" + GOOD.replace("path: /s", "path: /"))
+    path.write_text(tls % "b.key" + GOOD.replace("path: /s", 'path: "/{y}"'))
     done = check(str(path))
     assert done.exit_code == 1
     first, second = done.stderr.splitlines()
@@ -67,10 +67,17 @@ def test_reads_certificates_and_keys(path: Path, tmp_path: Path) -> None:
 
 
 def test_finds_routes_that_cannot_be_told_apart(path: Path) -> None:
-    path.write_text(GOOD.replace("path: /s", "path: /"))
+    path.write_text(GOOD.replace("path: /s", 'path: "/{y}"'))
     done = check(str(path))
     assert done.exit_code == 1
     assert done.stderr.startswith(f"{path}:5:15: routes[1].path: ")
+
+
+def test_finds_a_parameter_that_no_path_has(path: Path) -> None:
+    path.write_text(GOOD.replace("params: [x]", "params: [x, y]"))
+    done = check(str(path))
+    assert done.exit_code == 1
+    assert done.stderr == (f"{path}:4:71: uuid.params[1]: the path of the route has no parameter 'y'\n")
 
 
 def test_says_it_in_json(path: Path) -> None:

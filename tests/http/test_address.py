@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.address import normal
+from gateway.http.address import network, normal
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,21 @@ def test_the_form_is_stable_and_means_the_same(address: IPv4Address | IPv6Addres
     assert normal(form) == form
     again = ip_address(form)
     assert again == address or again == address.ipv4_mapped  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:0:1::7", "2001:db8:0:1::/64"),
+        ("2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:1::/64"),
+        ("2001:db8:0:2::7", "2001:db8:0:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("", ""),
+        ("not an address", "not an address"),
+    ],
+)
+def test_an_address_stands_for_its_client(address: str, expected: str) -> None:
+    assert network(address) == expected

@@ -1,10 +1,12 @@
 """One client connection without a socket: however its segments fall, it answers the same. By sockets: tests/wire/."""
 
 import asyncio
+import gc
 import re
 from itertools import pairwise
 from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from gateway.listener.listener import Listener
 from gateway.plan import build_plan
 from gateway.record import Record
 from tests.support.client import chunked, get, post
+from tests.support.filters import Hold, HoldAnswer
 from tests.support.gateway import configuration, test_filters
 from tests.support.transport import FakeTransport
 
@@ -34,13 +37,11 @@ _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 class Talk:
     """A connection of a gateway whose filter answers every request by itself."""
 
-    def __init__(self) -> None:
-        registry = test_filters("answers")
-        loaded = loads(
-            configuration("http://127.0.0.1:1", filters=[{"test.answers": {}}]),
-            "gateway.yaml",
-            registry=registry,
-        )
+    def __init__(self, *entries: dict[str, Any]) -> None:
+        registry = test_filters("answers", "collect", "hold", "hold_answer")
+        filters = [*entries, {"test.answers": {}}]
+        text = configuration("http://127.0.0.1:1", filters=filters)
+        loaded = loads(text, "gateway.yaml", registry=registry)
         self.records: list[Record] = []
         self.bugs: list[Any] = []
         self.listener = Listener(
@@ -160,6 +161,29 @@ def test_a_connection_that_is_lost_is_forgotten() -> None:
         made.end()
 
     asyncio.run(talk())
+
+
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+@pytest.mark.parametrize("name", ["hold", "hold_answer", "collect"])
+def test_a_filter_that_waits_and_is_cancelled_before_its_first_step_leaves_no_trace(
+    name: str, mode: str
+) -> None:
+    """The client goes away in the turn of the loop in which its request came: a warning would fail the test."""
+    Hold.events, HoldAnswer.events = [], []
+
+    async def talk() -> Talk:
+        made = Talk({f"test.{name}": {"mode": mode}})
+        made.hear(post(b"hello")[:-1])
+        made.end()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return made
+
+    made = asyncio.run(talk())
+    del made.listener, made.connection
+    gc.collect()
+    assert Hold.events == [] and HoldAnswer.events == []
+    assert len(made.records) == 1
 
 
 def test_lingering_reads_a_mebibyte_and_no_more() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Container, Sequence
 from typing import Final, NamedTuple
 
 from tests.smuggling.recorder import Entry
-from tests.smuggling.reference import Malformed, Message, Stream, http_uri, members, options
+from tests.smuggling.reference import Malformed, Message, Stream, http_uri, members, options, valid_host
 
 REFUSALS: Final = frozenset((400, 404, 405, 408, 413, 414, 417, 431, 501, 505, 508))
 """What a client may be told of a bad request. A 500, 502, 503 or 504 would mean that we made one."""
@@ -210,13 +210,24 @@ def expected_target(sent: Message) -> bytes | None:
         return None if b"#" in sent.target else sent.target
     if sent.form == "asterisk":
         return sent.target
-    uri = http_uri(sent.target)
-    if sent.form != "absolute" or uri is None:
+    uri = _uri(sent)
+    if uri is None:
         return None
     _, path, query = uri
     if sent.method == b"OPTIONS" and not path and not query:
         return b"*"
     return (path or b"/") + query
+
+
+def _uri(sent: Message) -> tuple[bytes, bytes, bytes] | None:
+    """Authority, path and query of an absolute form, also where only its path or query is outside the grammar."""
+    if sent.form == "absolute":
+        return http_uri(sent.target)
+    odd = _ODD_URI.fullmatch(sent.target) if sent.form is None else None
+    return (odd[1], odd[2], odd[3]) if odd is not None and valid_host(odd[1]) else None
+
+
+_ODD_URI = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#:][^/?#]*)((?:/[^?#]*)?)((?:\?[^#]*)?)")
 
 
 def _fields_differ(sent: Message, got: Message, speaker: Speaker) -> str | None:
@@ -267,7 +278,7 @@ def _takes_trailers(sent: Message) -> bool:
 
 def _spoken_differ(sent: Message, got: Message, speaker: Speaker) -> str | None:
     """The fields that the gateway writes itself."""
-    uri = http_uri(sent.target) if sent.form == "absolute" else None
+    uri = _uri(sent)
     host = [uri[0]] if uri is not None else [value for value in sent.all(b"host") if value]
     if got.all(b"host") != (host or [speaker.endpoint]):
         return f"Host {got.all(b'host')!r} for {host!r}"
@@ -291,14 +302,20 @@ def _spoken_differ(sent: Message, got: Message, speaker: Speaker) -> str | None:
 
 
 def _hops_differ(sent: Message, got: Message) -> str | None:
-    """Max-Forwards counts down for OPTIONS and TRACE, and is kept for others (RFC 9110 section 7.6.2)."""
+    """Max-Forwards counts down for OPTIONS and TRACE, by more where it is very great, and is kept for others (RFC 9110 section 7.6.2)."""
     before, after = sent.all(b"max-forwards"), got.all(b"max-forwards")
     if before == after:
         return None
     counted = sent.method in (b"OPTIONS", b"TRACE") and len(before) == len(after) == 1
-    if counted and before[0].isdigit() and int(before[0]) - 1 == int(after[0]):
+    if counted and before[0].isdigit() and _size(before[0]) > _size(after[0]):
         return None
     return f"Max-Forwards {after!r} for {before!r}"
+
+
+def _size(number: bytes) -> tuple[int, bytes]:
+    """In the order of the numbers, whose digits may be too many for one."""
+    digits = number.lstrip(b"0")
+    return len(digits), digits
 
 
 def _length_differs(sent: Message, got: Message) -> str | None:

@@ -64,7 +64,7 @@ class Recorder:
         self.switches = switches
         self.entries: list[Entry] = []
         self.strays: list[Stray] = []
-        self.connections: set[_Connection] = set()
+        self.connections: set[Recording] = set()
         self.heads = 0
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -74,7 +74,7 @@ class Recorder:
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         self.port = sock.getsockname()[1]
-        self._server = await loop.create_server(lambda: _Connection(self), sock=sock)
+        self._server = await loop.create_server(lambda: Recording(self), sock=sock)
         return self
 
     async def __aexit__(
@@ -99,7 +99,7 @@ class Recorder:
         self.strays.clear()
 
 
-class _Connection(asyncio.Protocol):
+class Recording(asyncio.Protocol):
     """One connection that the gateway made. `data` is all that came on it since the last request ended."""
 
     transport: asyncio.Transport

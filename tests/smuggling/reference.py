@@ -147,14 +147,14 @@ BEYOND: Final = 1 << 62
 """A length that no stream of the tests reaches; numbers are cut off here instead of overflowing."""
 
 
-class _Fault(Exception):  # noqa: N818 - it is a Malformed on its way
+class Fault(Exception):  # noqa: N818 - it is a Malformed on its way
     def __init__(self, at: int, reason: str) -> None:
         super().__init__(reason)
         self.at = at
         self.reason = reason
 
 
-class _Ended(Exception):  # noqa: N818 - the stream does, which is no error
+class Ended(Exception):  # noqa: N818 - the stream does, which is no error
     pass
 
 
@@ -185,73 +185,73 @@ def read(data: bytes, at: int = 0) -> Message | Malformed | Incomplete | None:
         begun, body_at = _head(data, at)
         body, trailers, end = begun.body, begun.trailers, body_at
         if begun.framing == "length":
-            size = _number(begun.all(b"content-length"))
+            size = length_of(begun.all(b"content-length"))
             body, end = data[body_at : body_at + size], body_at + size
             if len(body) < size:
                 begun = begun._replace(body=body, end=len(data))
-                raise _Ended
+                raise Ended
         elif begun.framing == "chunked":
             sink = bytearray()
             try:
-                trailers, end = _chunked(data, body_at, sink)
-            except (_Fault, _Ended):
+                trailers, end = read_chunked(data, body_at, sink)
+            except (Fault, Ended):
                 begun = begun._replace(body=bytes(sink))
                 raise
             body = bytes(sink)
-    except _Fault as fault:
+    except Fault as fault:
         return Malformed(fault.at, fault.reason, begun)
-    except _Ended:
+    except Ended:
         return Incomplete(at, begun)
     return begun._replace(body=body, trailers=trailers, end=end)
 
 
-def _line(data: bytes, at: int) -> tuple[bytes, int]:
+def read_line(data: bytes, at: int) -> tuple[bytes, int]:
     """The line that begins at `at`, without its CR LF, and where the next one begins."""
     end = data.find(b"\r\n", at)
     line = data[at:] if end < 0 else data[at:end]
     feed = line.find(b"\n")
     if feed >= 0:
-        raise _Fault(at + feed, "bare LF")
+        raise Fault(at + feed, "bare LF")
     carriage = line.find(b"\r")
     if carriage >= 0 and (end >= 0 or carriage < len(line) - 1):
-        raise _Fault(at + carriage, "bare CR")
+        raise Fault(at + carriage, "bare CR")
     if end < 0:
-        raise _Ended
+        raise Ended
     return line, end + 2
 
 
 def _head(data: bytes, begin: int) -> tuple[Message, int]:
-    line, at = _line(data, begin)
+    line, at = read_line(data, begin)
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
-        raise _Fault(begin, "request line")
+        raise Fault(begin, "request line")
     method, target = match[1], match[2]
     version = (int(match[3]), int(match[4]))
     if version[0] != 1:
-        raise _Fault(begin, "version")
-    fields, at = _fields(data, at)
+        raise Fault(begin, "version")
+    fields, at = read_fields(data, at)
     message = Message(
         method, target, _form(method, target, begin), version, fields, b"", (), "none", (), False, begin, at
     )
     if not _single_host(message):
-        raise _Fault(begin, "host")
+        raise Fault(begin, "host")
     framing, codings = _framing(message)
     return message._replace(framing=framing, codings=codings, closes=_closes(message)), at
 
 
-def _fields(data: bytes, at: int) -> tuple[tuple[Field, ...], int]:
+def read_fields(data: bytes, at: int) -> tuple[tuple[Field, ...], int]:
     """The field lines from `at` up to the empty line, and where that ends (RFC 9112 section 5)."""
     fields: list[Field] = []
     while True:
         begin = at
-        line, at = _line(data, begin)
+        line, at = read_line(data, begin)
         if not line:
             return tuple(fields), at
         if line[:1] in (b" ", b"\t"):
-            raise _Fault(begin, "obs-fold" if fields else "white space before the first field")
+            raise Fault(begin, "obs-fold" if fields else "white space before the first field")
         match = _FIELD_LINE.fullmatch(line)
         if match is None:
-            raise _Fault(begin, "field line")
+            raise Fault(begin, "field line")
         fields.append((match[1], match[2]))
 
 
@@ -259,7 +259,7 @@ def _form(method: bytes, target: bytes, at: int) -> Form | None:
     """The form of the target (RFC 9112 section 3.2)."""
     if method == b"CONNECT":
         if _AUTHORITY.fullmatch(target) is None:
-            raise _Fault(at, "target of CONNECT")
+            raise Fault(at, "target of CONNECT")
         return "authority"
     if _ORIGIN.fullmatch(target):
         return "origin"
@@ -320,71 +320,71 @@ def _framing(message: Message) -> tuple[Framing, tuple[bytes, ...]]:
     codings, lengths = message.all(b"transfer-encoding"), message.all(b"content-length")
     if codings:
         if message.version < (1, 1):
-            raise _Fault(message.begin, "Transfer-Encoding in HTTP/1.0")
+            raise Fault(message.begin, "Transfer-Encoding in HTTP/1.0")
         if lengths:
-            raise _Fault(message.begin, "Transfer-Encoding beside Content-Length")
-        return "chunked", _codings(codings, message.begin)
+            raise Fault(message.begin, "Transfer-Encoding beside Content-Length")
+        return "chunked", codings_of(codings, message.begin)
     if lengths:
-        _check_length(lengths, message.begin)
+        check_length(lengths, message.begin)
         return "length", ()
     return "none", ()
 
 
-def _codings(values: list[bytes], at: int) -> tuple[bytes, ...]:
+def codings_of(values: list[bytes], at: int) -> tuple[bytes, ...]:
     names: list[bytes] = []
     found = members(values)
     for member in found or ():
         coding = _CODING.fullmatch(member)
         if coding is None or (coding[1].lower() == b"chunked" and coding[2]):
-            raise _Fault(at, "transfer coding")
+            raise Fault(at, "transfer coding")
         names.append(coding[1].lower())
     if not names or names[-1] != b"chunked":
-        raise _Fault(at, "the last transfer coding is not chunked")
+        raise Fault(at, "the last transfer coding is not chunked")
     if b"chunked" in names[:-1]:
-        raise _Fault(at, "chunked twice")
+        raise Fault(at, "chunked twice")
     return tuple(names)
 
 
-def _check_length(values: list[bytes], at: int) -> None:
+def check_length(values: list[bytes], at: int) -> None:
     numbers = members(values)
     if not numbers or not all(re.fullmatch(rb"[0-9]+", number) for number in numbers):
-        raise _Fault(at, "Content-Length")
+        raise Fault(at, "Content-Length")
     # RFC 9112 section 6.3: "all values in the list are the same"; 05 and 5 are one number and two values.
     if len(set(numbers)) > 1:
-        raise _Fault(at, "different Content-Lengths")
+        raise Fault(at, "different Content-Lengths")
 
 
-def _number(values: list[bytes]) -> int:
+def length_of(values: list[bytes]) -> int:
     numbers = members(values)
     assert numbers, "the head has been judged"
     digits = numbers[0].lstrip(b"0")
     return min(int(digits or b"0"), BEYOND) if len(digits) < 30 else BEYOND
 
 
-def _chunked(data: bytes, at: int, sink: bytearray) -> tuple[tuple[Field, ...], int]:
+def read_chunked(data: bytes, at: int, sink: bytearray) -> tuple[tuple[Field, ...], int]:
     """Decodes a chunked body into `sink`; its trailers, and where it ends (RFC 9112 section 7.1)."""
     while True:
-        line, begin = _line(data, at)
+        line, begin = read_line(data, at)
         match = _CHUNK_LINE.fullmatch(line)
         if match is None:
-            raise _Fault(at, "chunk line")
+            raise Fault(at, "chunk line")
         digits = match[1].lstrip(b"0")
         size = int(digits or b"0", 16) if len(digits) < 15 else BEYOND
         if size == 0:
-            return _fields(data, begin)
+            return read_fields(data, begin)
         sink += data[begin : begin + size]
         at = begin + size
         ending = data[at : at + 2]
         if ending not in (b"", b"\r", b"\r\n"):
-            raise _Fault(at, "no line end behind the data of a chunk")
+            raise Fault(at, "no line end behind the data of a chunk")
         if ending != b"\r\n":
-            raise _Ended
+            raise Ended
         at += 2
 
 
 def options(values: list[bytes]) -> set[bytes]:
-    """The options of the Connection field in lower case (RFC 9110 section 7.6.1)."""
-    return {member.lower() for member in members(values) or b",".join(values).split(b",")}
+    """The options of the Connection field in lower case (RFC 9110 section 7.6.1): tokens, so no comma is quoted."""
+    return {member.strip(b" \t").lower() for member in b",".join(values).split(b",")} - {b""}
 
 
 def _closes(message: Message) -> bool:

@@ -450,3 +450,77 @@ async def test_a_connection_that_ends_in_order_has_a_time_to_say_its_last() -> N
     connection.close(0.001)
     assert (transport.closing, transport.aborted) == (True, False)
     await until(lambda: transport.aborted, "the time is over")
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\r\n" + OK,
+        b"\r" + EMPTY,
+        b"\n" + CHUNKED,
+        b"HTTP/1.1 103 Early Hints\r\n\r\n\r\n" + OK,
+        CHUNKED.replace(b";a=b", b";a="),
+        CHUNKED.replace(b";a=b", b";;a=b"),
+        CHUNKED.replace(b"chunked", b"chunked\t"),
+    ],
+    ids=["empty line", "CR", "LF", "empty line behind a 103", "extension", "two semicolons", "tab"],
+)
+def test_what_the_parser_would_let_pass_is_an_error(data: bytes) -> None:
+    """The parser's leave is not the grammar's: whoever reads by the letter sees another message."""
+    outcome = fed(data)
+    assert (outcome.error, outcome.complete, outcome.reusable) == ("upstream_response_invalid", False, False)
+    apart = fed(*(data[at : at + 1] for at in range(len(data))))
+    assert (apart.error, apart.reusable) == ("upstream_response_invalid", False)
+
+
+@pytest.mark.parametrize("extra", [b"\r\n", b"\n", b"5", b"HTTP", b"\x00"])
+@pytest.mark.parametrize(
+    ("data", "no_body"),
+    [
+        (OK, False),
+        (CHUNKED, False),
+        (EMPTY, False),
+        (HEAD_ANSWER, True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", True),
+    ],
+    ids=["length", "chunked", "204", "head", "head of chunks"],
+)
+def test_bytes_behind_a_message_cost_the_connection_however_few(
+    data: bytes, no_body: bool, extra: bytes
+) -> None:
+    """Otherwise the rest of them would be read as the answer to the next request."""
+    outcome = fed(data + extra, no_body=no_body)
+    assert (outcome.complete, outcome.error, outcome.reusable) == (True, None, False)
+    outcome = fed(data[:20], data[20:] + extra, no_body=no_body)
+    assert (outcome.complete, outcome.error, outcome.reusable) == (True, None, False)
+
+
+def test_bytes_that_come_while_the_answer_is_looked_at_cost_the_connection() -> None:
+    connection, _, _ = opened()
+    connection.data_received(CHUNKED)
+    connection.data_received(b"\r\n")
+    assert connection.take() == b"hello world"
+    assert connection.complete and not connection.release()
+
+
+@pytest.mark.parametrize("end", [b" ", b"\t", b" \t "])
+@pytest.mark.parametrize("status", [b"200 OK", b"203 \xe9"])
+def test_white_space_behind_a_value_is_not_of_it(end: bytes, status: bytes) -> None:
+    """RFC 9112 section 5.1: it is excluded before the value is looked at, a length too."""
+    data = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2" + end + b"\r\nX-Foo: \ta b" + end + b"\r\n\r\nok"
+    outcome = fed(data)
+    assert (outcome.complete, outcome.error, outcome.body, outcome.reusable) == (True, None, b"ok", True)
+    assert outcome.fields == [(b"Content-Length", b"2"), (b"X-Foo", b"a b")]
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_close_wins_over_keep_alive(version: bytes) -> None:
+    data = (
+        b"HTTP/%b 200 OK\r\nConnection: keep-alive\r\nConnection: Close\r\nContent-Length: 2\r\n\r\nok"
+        % version
+    )
+    outcome = fed(data)
+    assert (outcome.complete, outcome.error, outcome.reusable) == (True, None, False)

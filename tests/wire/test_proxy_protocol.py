@@ -60,6 +60,22 @@ async def test_the_client_is_whom_the_balancer_names(prefix: bytes) -> None:
         assert record["gateway.proxy.address"] == "127.0.0.1"
 
 
+async def test_connections_are_counted_by_whom_the_balancer_names() -> None:
+    limits = {"connections_per_client": 1}
+    async with Upstream(echo) as upstream, proxy(upstream, listen=entry(), limits=limits) as gateway:
+        for prefix in (V1, V6):
+            client = await gateway.connect()
+            await client.send(prefix + get("/a"))
+            assert (await client.answer()).status == 200
+        for prefix in (V2, V6):
+            client = await gateway.connect()
+            await client.send(prefix)
+            await client.rest()
+        assert refused(gateway) == {"too_many_of_client": 2}
+        assert gateway.listener.connection_count == 2
+        await gateway.records(2)
+
+
 @pytest.mark.parametrize("prefix", [V1, V2, LOCAL], ids=["version 1", "version 2", "local"])
 async def test_a_prefix_may_come_byte_by_byte(prefix: bytes) -> None:
     async with Upstream(echo) as upstream, proxy(upstream, listen=entry()) as gateway:

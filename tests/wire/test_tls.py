@@ -277,7 +277,8 @@ async def test_a_drain_ends_what_has_not_come_to_http(authority: Authority) -> N
         busy = await SecureClient.open(gateway.address, trusting(authority))
         await busy.send(get("/slow"))
         conversation = await upstream.accepted()
-        await until(lambda: gateway.listener.connection_count == 2, "both have come to HTTP")
+        open_ones = gateway.listener._connections
+        await until(lambda: sum(each.transport is not None for each in open_ones) == 2, "both are at HTTP")
         stopping = asyncio.ensure_future(gateway.gateway.stop(5.0))
         await half.gone()
         await idle.ended()
@@ -287,6 +288,29 @@ async def test_a_drain_ends_what_has_not_come_to_http(authority: Authority) -> N
         assert (await busy.answer()).closes
         busy.close()
         assert await within(stopping, "the drain ends")
+
+
+async def test_a_connection_counts_from_its_handshake_on(authority: Authority) -> None:
+    """One that is too many gets none, and one whose handshake fails leaves its place to others."""
+    limits = {"connections_per_client": 1}
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, listen=secured(authority), limits=limits) as gateway,
+    ):
+        half = await gateway.connect()
+        await half.send(b"\x16\x03\x01")
+        await until(lambda: gateway.listener.connection_count == 1, "the handshake is counted")
+        other = await gateway.connect()
+        await other.ended()
+        assert refused(gateway) == {"too_many_of_client": 1}
+        half.reset()
+        await until(lambda: gateway.listener.connection_count == 0, "its place is free")
+        client = await SecureClient.open(gateway.address, trusting(authority))
+        await client.send(get("/a"))
+        assert (await client.answer()).status == 200
+        assert gateway.listener.connection_count == 1
+        client.close()
+        await until(lambda: gateway.listener.connection_count == 0, "its place is free again")
 
 
 # ---- certificates of clients
