@@ -26,8 +26,9 @@ unit: $(VENV)/.dev
 # The gateway with its hot modules compiled, and the tests that run against it from outside and through the public API.
 compiled: $(COMPILED)/.made
 
-$(COMPILED)/.made: $(VENV)/.dev hatch_build.py $(shell find gateway filters -name '*.py')
-	@command -v cc >/dev/null || { echo "a C compiler is needed; on Debian and Ubuntu: apt-get install gcc python3-dev" >&2; exit 1; }
+$(COMPILED)/.made: $(VENV)/.dev pyproject.toml hatch_build.py $(shell find gateway filters -name '*.py')
+	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install --yes --quiet gcc libc6-dev python3-dev; } \
+		|| { echo "a C compiler is needed; on Debian and Ubuntu: apt-get install gcc python3-dev" >&2; exit 1; }
 	@echo "compiling into $(COMPILED) ..."
 	@rm -rf $(COMPILED)
 	@WEIR_COMPILE=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) .

@@ -6,6 +6,7 @@ otherwise the same.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ class CompileHook(BuildHookInterface[Any]):
             return
         root = Path(self.root)
         made = root / "build" / f"compiled-{sys.implementation.cache_tag}"
+        shutil.rmtree(made, ignore_errors=True)  # a module that is gone would leave its library
         modules = [path for pattern in self.config["modules"] for path in sorted(root.glob(pattern))]
         names = ",".join(str(path.relative_to(root)) for path in modules)
         command = [
