@@ -47,7 +47,7 @@ bench: bench-setup
 	$(IN_COMPILED) $(CURDIR)/$(BIN)/python -m tests.bench $(BENCH)
 
 bench-report: bench-setup
-	$(IN_COMPILED) $(CURDIR)/$(BIN)/python -m tests.bench --workload all --report $(CURDIR)/docs/bench.md $(BENCH)
+	$(IN_COMPILED) $(CURDIR)/$(BIN)/python -m tests.bench --workload all --report ../../docs/bench.md $(BENCH)
 
 # Options: make smuggle SMUGGLE="--seed 7 --minutes 60"
 smuggle: $(VENV)/.dev
