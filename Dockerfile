@@ -1,6 +1,10 @@
 # The gateway in a container: `docker build --tag weir .`, then
 # `docker run --publish 8080:8080 --volume "$PWD/gateway.yaml:/etc/weir/gateway.yaml:ro" weir`.
 #
+# A mounted configuration says itself where it listens, and must do so on an address that the container's network
+# reaches: `listen: 0.0.0.0:8080` or `"[::]:8443"`, never 127.0.0.1. One made from config/gateway.yaml does, since it
+# asks WEIR_LISTEN, which the image sets.
+#
 # It writes no file (the request log goes to standard output), so it runs with `--read-only`. Give it time to drain:
 # `docker stop --time 35`, a little more than the configuration's `drain_timeout`.
 
@@ -23,6 +27,9 @@ LABEL org.opencontainers.image.title="weir" \
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     python -m venv /opt/weir && /opt/weir/bin/pip install --no-index --find-links /wheels weir-gateway
 ENV PATH=/opt/weir/bin:$PATH
+# Where the default configuration listens; its admin listener is for this container alone: to scrape its metrics from
+# outside, set WEIR_ADMIN=0.0.0.0:9901.
+ENV WEIR_LISTEN=0.0.0.0:8080
 # The default configuration, with its sample tokens: mount your own over it.
 COPY config/gateway.yaml /etc/weir/gateway.yaml
 WORKDIR /etc/weir
@@ -34,5 +41,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 9901, timeout=2); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["weir"]
-# The admin listener is for this container alone; to scrape its metrics from outside, give `--admin 0.0.0.0:9901`.
-CMD ["run", "/etc/weir/gateway.yaml", "--listen", "0.0.0.0:8080", "--admin", "127.0.0.1:9901"]
+CMD ["run", "/etc/weir/gateway.yaml"]

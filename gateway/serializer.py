@@ -114,7 +114,8 @@ _LINE = (
     b'{"timestamp":"\0","kind":"request","record_version":1,"gateway.request_id":"\0","http.request.method":%b,'
     b'"url.scheme":%b,"url.path":\0,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":\0,'
     b'"gateway.chain.in_ms":\0,"gateway.chain.out_ms":\0,"http.request.body.size":\0,'
-    b'"http.response.body.size":\0,\0"network.peer.port":\0,"network.protocol.version":%b%b\0\0,'
+    b'"http.response.body.size":\0,\0"network.peer.port":\0,"network.protocol.name":"http",'
+    b'"network.protocol.version":%b%b\0\0,'
     b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":\0,"scheme":%b,\0,"clock":\0\0},'
     b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":\0}\n'
 )
@@ -334,13 +335,16 @@ class Serializer:
         host = exchange.host
         if "@" in host:
             host = _readable(redact_target(host.encode("utf-8", "backslashreplace"), secrets or ()))
+        name, port = _host_parts(host.rpartition("@")[2])
         text = self._text
         client, peer = text[exchange.client], text[exchange.peer]
         who = b'"client.address":%b,"network.peer.address":%b,"server.address":%b,' % (
             client,
             peer,
-            text[_host_name(host.rpartition("@")[2])],
+            text[name],
         )
+        if port is not None:
+            who += b'"server.port":%d,' % port
         peer_end = record.peer
         if peer_end.proxy is not None:
             who += b'"gateway.proxy.address":%b,' % text[peer_end.proxy]
@@ -564,11 +568,16 @@ def _readable(raw: bytes) -> str:
     )
 
 
-def _host_name(host: str) -> str:
-    """The host of a Host field, without its port and the brackets of an IPv6 address."""
+def _host_parts(host: str) -> tuple[str, int | None]:
+    """The host of a Host field, without the brackets of an IPv6 address, and its port where one is written."""
     if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+        name, _, port = host[1:].partition("]")
+        port = port.removeprefix(":")
+    else:
+        name, _, port = host.partition(":")
+    if port.isascii() and port.isdigit() and len(port) <= 5:
+        return name, int(port)
+    return name, None
 
 
 def _json(text: str | None) -> bytes:

@@ -1,7 +1,7 @@
 """The Dockerfile, carried out step by step in a temporary root, since an engine may not be at hand.
 
-The steps are the file's own: they are read from it, absolute paths are put below the root, and its ports become
-free ones. What the base image brings, a Python, comes from the environment that runs the tests.
+The steps are the file's own: they are read from it, absolute paths are put below the root, and where the gateway
+listens becomes a free port, by the environment. What the base image brings, a Python, comes from the environment that runs the tests.
 """
 
 import fnmatch
@@ -21,7 +21,9 @@ from typing import NamedTuple
 import pytest
 
 from gateway import __version__
+from gateway.config.load import load
 from gateway.demo.sample import MEMBER_TOKEN
+from gateway.registry import Registry
 from tests.cli.process import START, started
 from tests.cli.test_run import METADATA, fetch
 from tests.support.deadline import until
@@ -81,6 +83,14 @@ IMAGE = STAGES[-1]
 COMMAND = [*IMAGE.last("ENTRYPOINT").arguments, *IMAGE.last("CMD").arguments]
 
 
+def environment_of(stage: Stage) -> dict[str, str]:
+    """What the stage itself puts into the environment."""
+    settings = [
+        setting for step in stage.instructions if step.word == "ENV" for setting in shlex.split(step.text)
+    ]
+    return dict(setting.split("=", 1) for setting in settings)
+
+
 def healthcheck() -> list[str]:
     instruction = IMAGE.last("HEALTHCHECK")
     assert instruction.text.startswith("CMD ")
@@ -103,12 +113,20 @@ def test_runs_as_a_user_that_an_orchestrator_can_see_is_not_root() -> None:
 
 
 def test_publishes_the_port_where_it_listens_and_asks_the_admin_listener_for_its_health() -> None:
-    listen, admin = COMMAND[COMMAND.index("--listen") + 1], COMMAND[COMMAND.index("--admin") + 1]
-    assert listen == f"0.0.0.0:{IMAGE.last('EXPOSE').text}"
-    host, _, port = admin.partition(":")
+    shipped = load(
+        ROOT / "config" / "gateway.yaml", registry=Registry(), environment=environment_of(IMAGE)
+    ).configuration
+    assert [str(listen.place) for listen in shipped.listen] == [f"0.0.0.0:{IMAGE.last('EXPOSE').text}"]
+    admin = shipped.admin
+    assert admin is not None
     program = healthcheck()[-1]
-    assert all(part in program for part in (f"'{host}'", port, "'/livez'"))
+    assert all(part in program for part in (f"'{admin.host}'", str(admin.port), "'/livez'"))
     assert IMAGE.last("STOPSIGNAL").text == "SIGTERM"
+
+
+def test_the_command_leaves_every_listener_to_a_mounted_configuration() -> None:
+    """An option of the command line replaces all listeners of the file, those with TLS too."""
+    assert COMMAND == ["weir", "run", "/etc/weir/gateway.yaml"]
 
 
 # ---- the context
@@ -312,18 +330,9 @@ async def test_its_steps_make_a_gateway_that_runs_as_another_user(directory: Pat
     assert Path(program).is_relative_to(build.roots[key])
     _checks_its_own_configuration(program, empty, environment)
 
-    ports = {port: str(closed_port()) for port in re.findall(r":(\d+)", " ".join(COMMAND))}
-    assert len(ports) == 2
-
-    def here(arguments: list[str]) -> list[str]:
-        """A command with free ports, on loopback, its paths below the root."""
-        told = [build.placed(key, part) if part.startswith("/") else part for part in arguments]
-        told = [part.replace("0.0.0.0", "127.0.0.1") for part in told]
-        for old, new in ports.items():
-            told = [re.sub(rf"\b{old}\b", new, part) for part in told]
-        return told
-
-    probe = here(healthcheck())
+    listen, admin = closed_port(), closed_port()
+    probe = [re.sub(r"\b9901\b", str(admin), part) for part in healthcheck()]
+    assert probe != healthcheck()
 
     def healthy() -> bool:
         """Whether the healthcheck, run as the image's user, says so."""
@@ -343,13 +352,14 @@ async def test_its_steps_make_a_gateway_that_runs_as_another_user(directory: Pat
         return done.returncode == 0
 
     assert not healthy(), "nothing runs yet"
-    command = [program, *here(COMMAND)[1:]]
+    command = [program, *(build.placed(key, part) for part in COMMAND[1:])]
     workdir = build.path(key, ".")
-    async with started(command, tmp_path, cwd=workdir, environment=environment, **identity) as process:
+    told = {**environment, "WEIR_LISTEN": f"127.0.0.1:{listen}", "WEIR_ADMIN": f"127.0.0.1:{admin}"}
+    async with started(command, tmp_path, cwd=workdir, environment=told, **identity) as process:
         await until(lambda: healthy() or process.popen.poll() is not None, "the healthcheck succeeds", START)
         assert process.popen.poll() is None, process.stderr
         assert os.stat(f"/proc/{process.popen.pid}").st_uid == (os.getuid() if owner else user)
-        url = f"http://127.0.0.1:{ports[IMAGE.last('EXPOSE').text]}"
+        url = f"http://127.0.0.1:{listen}"
         assert fetch(url + METADATA)[0] == 401
         assert fetch(url + METADATA, token=MEMBER_TOKEN)[0] == 503  # there is no upstream
         process.signal()

@@ -69,8 +69,10 @@ def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
         "client.address": "198.51.100.9",
         "network.peer.address": "192.0.2.7",
         "network.peer.port": 54321,
+        "network.protocol.name": "http",
         "network.protocol.version": "1.1",
         "server.address": "api.example",
+        "server.port": 8080,
         "user_agent.original": "novaclient/1",
         "user.id": "u-1",
         "user.name": "alice",
@@ -265,17 +267,24 @@ def test_an_unknown_method_is_other_and_keeps_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "name"),
+    ("host", "name", "port"),
     [
-        ("a.example:80", "a.example"),
-        ("[2001:db8::1]:80", "2001:db8::1"),
-        ("u:pw@a.example", "a.example"),
-        ("", ""),
+        ("a.example:80", "a.example", 80),
+        ("a.example", "a.example", None),
+        ("a.example:", "a.example", None),
+        ("a.example:http", "a.example", None),
+        ("a.example:" + "9" * 5000, "a.example", None),
+        ("a.example:\u0661", "a.example", None),
+        ("[2001:db8::1]:80", "2001:db8::1", 80),
+        ("[2001:db8::1]", "2001:db8::1", None),
+        ("u:pw@a.example", "a.example", None),
+        ("u:99@a.example:8080", "a.example", 8080),
+        ("", "", None),
     ],
 )
-def test_the_server_address_is_the_host_alone(host: str, name: str) -> None:
+def test_the_host_is_told_as_address_and_port(host: str, name: str, port: int | None) -> None:
     fields = line(record(host=host))
-    assert fields["server.address"] == name
+    assert (fields["server.address"], fields.get("server.port")) == (name, port)
     assert "pw" not in json.dumps(fields)
 
 

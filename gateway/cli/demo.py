@@ -12,7 +12,7 @@ import click
 from gateway import console
 from gateway.cli.setting import adjusted, load_or_exit, serve_or_exit
 from gateway.config.locate import locate
-from gateway.config.model import Endpoint
+from gateway.config.model import Configuration, Endpoint, Place
 from gateway.demo import sample
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ def command(config: str | None, listen: str | None, admin: str | None, directory
     if listen is not None and listen.startswith("unix:"):
         raise click.UsageError("the requests to paste need a host and a port to go to")
     loaded, registry = load_or_exit(path)
+    plain = 0 if listen is not None else _plain(loaded.configuration)
+    if plain is None:
+        raise click.UsageError(
+            f"{path} has no listener for the requests to paste: they need one on host:port, "
+            "without tls and proxy_protocol (or --listen host:port)"
+        )
     upstream = loaded.configuration.upstreams.get(UPSTREAM)
     if upstream is None:
         raise click.UsageError(
@@ -70,12 +76,22 @@ def command(config: str | None, listen: str | None, admin: str | None, directory
         serve_or_exit(
             loaded,
             registry,
-            on_start=lambda gateway: _introduce(gateway, path, port, directory / DATABASE, log),
+            on_start=lambda gateway: _introduce(
+                gateway, gateway.addresses[plain], path, port, directory / DATABASE, log
+            ),
             on_record=lambda fields: _show(fields, colour=colour),
         )
     finally:
         stopping.set()
         _stop_api(api)
+
+
+def _plain(configuration: Configuration) -> int | None:
+    """The number of the first listener that a request without more can go to."""
+    for number, listen in enumerate(configuration.listen):
+        if listen.address is not None and listen.tls is None and listen.proxy_protocol is None:
+            return number
+    return None
 
 
 def _start_api(directory: Path, port: int) -> "tuple[subprocess.Popen[str], int]":
@@ -128,8 +144,10 @@ def _stop_api(api: "subprocess.Popen[str]") -> None:
         api.communicate()
 
 
-def _introduce(gateway: "Gateway", config: Path, port: int, database: Path, log: Path) -> None:
-    base = f"http://{gateway.addresses[0]}"
+def _introduce(
+    gateway: "Gateway", address: Place, config: Path, port: int, database: Path, log: Path
+) -> None:
+    base = f"http://{address}"
     admin = f"http://{gateway.admin_address}" if gateway.admin_address is not None else "off"
     image = f"{base}/v2/{sample.SAMPLE_PROJECT}/images/{sample.SAMPLE_IMAGE}/metadata"
     bad = f"{base}/v2/{sample.SAMPLE_PROJECT}/images/not-a-uuid/metadata"

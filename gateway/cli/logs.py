@@ -143,7 +143,15 @@ def _tell(skipped: reader.Skipped) -> None:
 
 
 _PARTS = (
-    ("request", "http.request.method", "url.scheme", "server.address", "url.path", "url.query"),
+    (
+        "request",
+        "http.request.method",
+        "url.scheme",
+        "server.address",
+        "server.port",
+        "url.path",
+        "url.query",
+    ),
     ("ids", "gateway.request_id", "gateway.upstream.request_id", "gateway.global_request_id"),
     ("client", "client.address", "network.peer.address", "network.peer.port", "user_agent.original"),
     ("principal", "user.id", "user.name", "user.roles", "gateway.project.id", "gateway.project.name"),

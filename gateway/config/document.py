@@ -300,8 +300,6 @@ class _Reader:
                 self._broken.add(path)
                 return None
             plain = plain and whole is not None and whole[1] is not None
-            if filled != text.replace("$$", "$"):
-                self._variables[path] = text
             text = filled
         return resolve(text) if plain else text
 
@@ -324,10 +322,11 @@ class _Reader:
                     path,
                 )
                 broken = True
-            elif default is not None:
-                parts.append(self._environment.get(name) or default[2:])
-            elif name in self._environment:
+            elif self._environment.get(name) or (default is None and name in self._environment):
                 parts.append(self._environment[name])
+                self._variables[path] = text
+            elif default is not None:
+                parts.append(default[2:])  # it stands in the file: no secret
             else:
                 near = did_you_mean(name, self._environment)
                 self._problem(

@@ -150,11 +150,14 @@ class Forwarding:
         client, believed = self._trust.walk(peer, _nodes(fields.all(b"x-forwarded-for")))
         return client, _scheme(_hop_value(fields.all(b"x-forwarded-proto"), believed), scheme), True
 
-    def lines(self, peer: str, scheme: str, host: str, fields: Fields, trusted: bool) -> list[RawField]:
+    def lines(
+        self, peer: str, scheme: str, host: str, fields: Fields, trusted: bool, hop: str | None = None
+    ) -> list[RawField]:
         """The lines that the upstream gets in place of those in `strips`.
 
         `scheme` and `host` are the request's as `origin` and the Host field gave them; `trusted` is what
-        `origin` said of the peer.
+        `origin` said of the peer. `hop` is the scheme of the peer's own connection, of which our element of
+        Forwarded speaks (RFC 7239 section 4), where it may differ from the client's, of which X-Forwarded-Proto does.
         """
         lines: list[RawField] = []
         if self._writes_x:
@@ -168,7 +171,7 @@ class Forwarding:
             if named:
                 lines.append((_HOST, named.encode("latin-1")))
         if self._writes_forwarded:
-            element = f"for={_quoted_node(peer)};host={_quoted(host)};proto={scheme}".encode("latin-1")
+            element = f"for={_quoted_node(peer)};host={_quoted(host)};proto={hop or scheme}".encode("latin-1")
             if trusted:
                 element = b", ".join([*_raw(fields, b"forwarded"), element])
             lines.append((b"Forwarded", element))

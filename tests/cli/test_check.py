@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,18 @@ def test_reads_certificates_and_keys(path: Path, tmp_path: Path) -> None:
     first, second = done.stderr.splitlines()
     assert first == f"{path}:1:63: listen.tls.key: b.key: the key is not that of the first certificate"
     assert second.startswith(f"{path}:6:15: routes[1].path: ")
+
+
+def test_the_example_with_tls_is_right_once_its_certificates_are_made_as_it_says(tmp_path: Path) -> None:
+    example = tmp_path / "tls.yaml"
+    example.write_text((bundled().parent / "examples" / "tls.yaml").read_text())
+    assert check(str(example)).exit_code == 1
+    command = re.search(r"^#   (openssl (?:.*\\\n)*.*)$", example.read_text(), re.MULTILINE)
+    assert command is not None
+    script = command[1].replace("\n#", "\n")
+    subprocess.run(["/bin/sh", "-ec", script], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    done = check(str(example))
+    assert (done.exit_code, done.stderr) == (0, "")
 
 
 def test_finds_routes_that_cannot_be_told_apart(path: Path) -> None:

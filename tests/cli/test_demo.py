@@ -286,6 +286,43 @@ async def test_a_bad_address_is_an_error_of_usage(tmp_path: Path) -> None:
     assert "need a host and a port" in stderr
 
 
+def listening(directory: Path, listen: str) -> Path:
+    path = on_a_free_port(directory)
+    text, count = re.subn(r"^listen: .*$", f"listen: {listen}", path.read_text(), flags=re.MULTILINE)
+    assert count == 1
+    path.write_text(re.sub(r"^admin: .*$", "admin: 127.0.0.1:0", text, flags=re.MULTILINE))
+    return path
+
+
+async def test_the_requests_to_paste_go_to_the_first_listener_that_takes_them(tmp_path: Path) -> None:
+    behind = "{ address: 127.0.0.1:0, proxy_protocol: { trusted: [127.0.0.0/8] } }"
+    path = listening(tmp_path, f"[unix:weir.sock, {behind}, 127.0.0.1:0]")
+    async with weir("demo", path, "--directory", tmp_path / "kept", directory=tmp_path) as process:
+        introduction = await process.prints(r"(?s)\A.*^Ctrl-C stops\.$")
+        running = Demo(process, introduction[0])
+        (told, line), *_ = running.requests
+        assert told.startswith("200, ")
+        assert pasted(line, tmp_path).startswith("HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "unix:weir.sock",
+        "{ address: 127.0.0.1:0, tls: { certificate: gateway.pem } }",
+        "[{ address: 127.0.0.1:0, proxy_protocol: { trusted: [127.0.0.0/8] } }]",
+    ],
+)
+async def test_a_configuration_without_a_plain_listener_is_an_error_of_usage(
+    tmp_path: Path, listen: str
+) -> None:
+    path = listening(tmp_path, listen)
+    status, stdout, stderr = await told("demo", path, directory=tmp_path)
+    assert (status, stdout) == (2, "")
+    assert f"{path} has no listener for the requests to paste" in stderr
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["gateway.yaml", "stderr", "stdout"]
+
+
 async def test_a_directory_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     path = on_a_free_port(tmp_path)
     (tmp_path / "file").touch()

@@ -153,7 +153,7 @@ CHANGES = {
         r":\d+:5: routes\[1\]\.upstream: .*'computer' \(did you mean 'compute'\?\)$",
     ),
     "no YAML": (("upstreams:\n", "upstreams: [\n"), r":\d+:\d+: "),
-    "admin where it listens": (("admin: 127.0.0.1:9901", "admin: 127.0.0.1:8080"), r":\d+:1: admin: "),
+    "admin where it listens": (("admin: ${WEIR_ADMIN:-127.0.0.1:9901}", "admin: 127.0.0.1:8080"), r":\d+:1: admin: "),
 }  # fmt: skip
 
 

@@ -62,8 +62,8 @@ def configured(upstream: str, log: Path, edits: Mapping[str, str]) -> str:
     """The shipped file with other addresses, and with each key of `edits` replaced by its value."""
     text = SHIPPED.read_text()
     own = {
-        "\nlisten: 127.0.0.1:8080\n": "\nlisten: 127.0.0.1:0\n",
-        "\nadmin: 127.0.0.1:9901\n": "\nadmin: 127.0.0.1:0\n",
+        "\nlisten: ${WEIR_LISTEN:-127.0.0.1:8080} ": "\nlisten: 127.0.0.1:0 ",
+        "\nadmin: ${WEIR_ADMIN:-127.0.0.1:9901}\n": "\nadmin: 127.0.0.1:0\n",
         'endpoints: ["http://127.0.0.1:8774"]': f'endpoints: ["{upstream}"]',
         '  path: "-" ': f"  path: {json.dumps(str(log))} ",
     }

@@ -256,6 +256,26 @@ class TestLines:
             (b"X-Forwarded-Prefix", b"/compute"),
         ]
 
+    def test_our_element_tells_our_own_hop_and_x_forwarded_proto_the_clients(self) -> None:
+        told = fields(
+            ("X-Forwarded-For", "198.51.100.7"),
+            ("X-Forwarded-Proto", "https"),
+            ("Forwarded", "for=198.51.100.7;proto=https"),
+        )
+        for mode in ("both", "rfc7239"):
+            forwarding = Forwarding(mode, PROXIES)
+            client, scheme, trusted = forwarding.origin("10.0.0.1", "http", "h", told)
+            assert (client, scheme) == ("198.51.100.7", "https")
+            lines = forwarding.lines("10.0.0.1", scheme, "h", told, trusted, "http")
+            sent = dict(lines)
+            assert sent[b"Forwarded"] == b"for=198.51.100.7;proto=https, for=10.0.0.1;host=h;proto=http"
+            assert sent.get(b"X-Forwarded-Proto", b"https") == b"https"
+            # Whoever trusts both of us still finds the client's.
+            assert Forwarding(mode, PROXIES).origin("10.0.0.2", "http", "h", Fields(lines))[:2] == (
+                client,
+                scheme,
+            )
+
     @pytest.mark.parametrize("mode", ["x", "rfc7239", "both"])
     def test_who_comes_through_a_unix_socket_is_unknown_to_the_upstream(self, mode: str) -> None:
         sent = dict(Forwarding(mode, NOBODY).lines("unix", "http", "h", fields(), False))

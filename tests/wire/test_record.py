@@ -27,6 +27,7 @@ async def test_a_forwarded_exchange() -> None:
             "url.query": "c=d",
             "url.scheme": "http",
             "server.address": "api.test",
+            "network.protocol.name": "http",
             "network.protocol.version": "1.1",
             "http.response.status_code": 200,
             "http.request.body.size": 5,
