@@ -22,7 +22,7 @@ from gateway.http import request_id as request_ids
 from gateway.http import trailer, upgrade
 from gateway.http.date import http_date
 from gateway.http.fields import Fields
-from gateway.http.framing import BODILESS, Problem, connection_options, content_length, dropped
+from gateway.http.framing import BODILESS, HOP_BY_HOP, Problem, connection_options, content_length, dropped
 from gateway.listener.head import HTTP_11, VERSIONS, open_exchange
 from gateway.listener.parser import EMPTY_PAYLOAD, Head, StreamReader
 from gateway.listener.section import Line, Section
@@ -925,7 +925,7 @@ class Handler(LegOwner):
         drop: AbstractSet[bytes] = dropped(index)
         lines = fields.raw
         if drop_length:
-            drop = drop | _LENGTH
+            drop = _HOP_BY_HOP_AND_LENGTH if drop is HOP_BY_HOP else drop | _LENGTH
         if self._takes_trailers and self._chunked_out and b"trailer" not in _nominated(index):
             drop = drop - _TRAILER
         if len(index) != len(lines):
@@ -1155,6 +1155,7 @@ class Handler(LegOwner):
 # To the parser there is none, to others there may be: it takes `chunked` with a tab behind it for another coding.
 _NO_BODY_SEEN: Final = Problem(400, "framing_invalid", "The length of the request body is not certain.")
 _LENGTH: Final = frozenset((b"content-length",))
+_HOP_BY_HOP_AND_LENGTH: Final = HOP_BY_HOP | _LENGTH
 _TRAILER: Final = frozenset((b"trailer",))
 
 
@@ -1182,12 +1183,20 @@ def _number(value: str | None) -> int | None:
     return int(value) if value is not None and value.isdigit() else None
 
 
+_NOT_FOUND: Final = Fault(404, "route_not_found", "The resource could not be found.")
+_NOT_ALLOWED: Final[dict[tuple[str, ...], Fault]] = {}
+"""By the methods of a route's template; there are as many as configurations have had."""
+
+
 def _unrouted(allow: tuple[str, ...] | None) -> Fault:
     if allow is None:
-        return Fault(404, "route_not_found", "The resource could not be found.")
-    return Fault(
-        405, "method_not_routed", "The method is not allowed.", headers=(("Allow", ", ".join(allow)),)
-    )
+        return _NOT_FOUND
+    fault = _NOT_ALLOWED.get(allow)
+    if fault is None:
+        fault = _NOT_ALLOWED[allow] = Fault(
+            405, "method_not_routed", "The method is not allowed.", headers=(("Allow", ", ".join(allow)),)
+        )
+    return fault
 
 
 def _placeholder(connection: "Connection", head: Head | None, request_id: str, clock: Instant) -> Exchange:
