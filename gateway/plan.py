@@ -19,13 +19,15 @@ from gateway import __version__
 from gateway.api.exchange import Exchange, Instant, Route
 from gateway.api.fact import Fact, header, header_names
 from gateway.api.filter import Filter, facts_of
+from gateway.api.message import did_you_mean
+from gateway.api.option import OptionError
 from gateway.api.verdict import Fault, Response, Rule
 from gateway.chain import Chain, Entry
 from gateway.condition import compile_condition, condition_facts
 from gateway.config.load import Loaded, digest
 from gateway.config.model import Configuration
 from gateway.config.model import Entry as EntryOptions
-from gateway.config.problem import ConfigurationError, Problem, did_you_mean, written
+from gateway.config.problem import ConfigurationError, Problem, written
 from gateway.faults import Renderer
 from gateway.http.forwarded import Forwarding, Trust
 from gateway.http.framing import HOP_BY_HOP
@@ -321,6 +323,10 @@ class _Builder:
         )
         try:
             filter: Filter[Any] = filter_class(options.options, services)
+        except OptionError as error:
+            for message in error.messages:
+                self._problem((*options.path, *error.rule), "filter_unusable", message)
+            return None
         except (OSError, ValueError) as error:
             self._problem(options.path, "filter_unusable", _plain(error))
             return None

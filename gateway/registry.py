@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gateway.api.filter import Filter
-from gateway.config.problem import did_you_mean
+from gateway.api.message import did_you_mean
 
 GROUP = "gateway.filters"
 

@@ -294,3 +294,19 @@ def test_every_file_of_tls_that_cannot_be_used_is_an_error_with_its_place(tmp_pa
         "gateway.yaml:8:7: upstreams.compute.tls.key: the file 'key.pem' holds no private key in PEM form",
         "gateway.yaml:13:12: upstreams.other.tls.ca: the file 'other.pem' cannot be read: no such file or directory",
     ]
+
+
+def test_what_is_wrong_in_a_file_of_tokens_is_told_at_the_option_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "tk.yaml").write_text("- token: hidden\n  user: u\n  rols: [x]\n- token: hidden-too\n")
+    text = BASE.replace(
+        "ip_allow: { allow: [127.0.0.0/8] }", "token_auth: { providers: [ { static: { file: tk.yaml } } ] }"
+    )
+    (line,) = [n for n, written in enumerate(text.splitlines(), 1) if "token_auth" in written]
+    column = text.splitlines()[line - 1].index("file:") + 1
+    with pytest.raises(ConfigurationError) as raised:
+        build_plan(loaded(text, tmp_path), Registry())
+    place = f"gateway.yaml:{line}:{column}: token_auth.providers[0].static.file: tk.yaml"
+    assert [str(problem) for problem in raised.value.problems] == [
+        f"{place}:3:3: unknown key 'rols' (did you mean 'roles'?)",
+        f"{place}:4:3: expected user_id or user: a token stands for somebody",
+    ]

@@ -18,7 +18,7 @@ from filters.token_auth.cache import Accepted, Refused, TokenCache
 from filters.token_auth.identity import INVALID, STRIPPED, identity_fields, spellings
 from filters.token_auth.option import ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Provider, Refusal, Unavailable
-from gateway.api import Certificate, Exchange, Fault, Filter, Note, Principal, Services, Verdict
+from gateway.api import Certificate, Exchange, Fault, Filter, Note, OptionError, Principal, Services, Verdict
 
 _TOKEN_MAX = 8192
 _MESSAGES = {
@@ -50,8 +50,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self.secrets = frozenset((self._header,))
         self.owns = STRIPPED | (spellings(config.header) - {self._header})
         self._providers = tuple(
-            _provider(options, f"providers[{place}]", services)
-            for place, options in enumerate(config.providers)
+            _provider(options, place, services) for place, options in enumerate(config.providers)
         )
         challenge = "Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'
         self._challenge = (("WWW-Authenticate", challenge),)
@@ -262,8 +261,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         )
 
 
-def _provider(options: ProviderOptions, place: str, services: Services) -> Provider:
+def _provider(options: ProviderOptions, number: int, services: Services) -> Provider:
     """The provider of one entry; ValueError says what is wrong, and where."""
+    place = f"providers[{number}]"
     try:
         if options.static is not None:
             from filters.token_auth.static import Static
@@ -281,5 +281,8 @@ def _provider(options: ProviderOptions, place: str, services: Services) -> Provi
         assert options.jwt is not None
         place += ".jwt"
         return Jwt(options.jwt, services)
+    except OptionError as error:
+        kind = place.rpartition(".")[2]
+        raise OptionError(("providers", number, kind, *error.rule), *error.messages) from None
     except ValueError as error:
         raise ValueError(f"{place}.{error}") from None

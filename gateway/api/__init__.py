@@ -6,7 +6,7 @@ from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Instant, Note, Request, Route, ShadowExchange
 from gateway.api.fact import Fact
 from gateway.api.filter import Filter, Options, Services, facts_of
-from gateway.api.option import Duration, Secret, Size
+from gateway.api.option import Duration, OptionError, Secret, Size
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
@@ -25,6 +25,7 @@ __all__ = [
     "Filter",
     "Instant",
     "Note",
+    "OptionError",
     "Options",
     "Principal",
     "Refused",

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
+from gateway.api.verdict import Rule
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB|kB|MB|GB)?")
@@ -44,6 +46,19 @@ def parse_size(value: Any) -> int:
     if match is None:
         raise ValueError(f"expected a size such as 64KiB or 10MB, got {value!r}")
     return int(match[1]) * _SIZE_UNITS[match[2] or "B"]
+
+
+class OptionError(ValueError):
+    """An option is wrong beyond its form, the file that it names, say. For the constructor of a filter to raise.
+
+    rule      path of the option inside the filter's options: the configuration is said to be wrong there
+    messages  one for each thing that is wrong; never with a secret in it
+    """
+
+    def __init__(self, rule: Rule, *messages: str) -> None:
+        super().__init__("; ".join(messages))
+        self.rule = rule
+        self.messages = messages
 
 
 Duration = Annotated[

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from gateway.config.problem import ConfigurationError, Marks, Path, Problem, did_you_mean, written
+from gateway.api.message import did_you_mean
+from gateway.config.problem import ConfigurationError, Marks, Path, Problem, written
 
 MAX_DEPTH = 64
 MAX_VALUES = 100_000

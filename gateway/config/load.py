@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
+from gateway.api import message
+from gateway.api.message import did_you_mean
 from gateway.api.option import Secret
-from gateway.config import document, message
+from gateway.config import document
 from gateway.config.model import Configuration, Entry, EntryKeys, Place, UnixAddress
 from gateway.config.problem import (
     ConfigurationError,
@@ -26,7 +28,6 @@ from gateway.config.problem import (
     Path,
     Position,
     Problem,
-    did_you_mean,
     written,
 )
 from gateway.config.shape import Shape, key_of, survey

@@ -1,7 +1,6 @@
 """What is wrong with a configuration, and where: positions, problems and the one exception that carries them."""
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -85,9 +84,3 @@ def written(path: Path) -> str:
             name = part if part.isprintable() else repr(part)[1:-1]
             text += f".{name}" if text else name
     return text
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'limit'?)`, or nothing when no known word is near."""
-    near: Sequence[str] = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from gateway.api import Duration, Secret, Size
+from gateway.api import Duration, OptionError, Secret, Size
 from gateway.api.option import parse_duration, parse_size
 
 
@@ -69,3 +69,9 @@ def test_options_tell_editors_how_they_are_written() -> None:
     properties = Model.model_json_schema()["properties"]
     assert properties["key"] == {"title": "Key", "type": "string", "writeOnly": True}
     assert {"type": "integer", "minimum": 0} in properties["size"]["anyOf"]
+
+
+def test_an_error_of_an_option_is_a_value_error_that_says_everything_at_once() -> None:
+    error = OptionError(("providers", 0), "one", "two")
+    assert isinstance(error, ValueError)
+    assert (str(error), error.rule, error.messages) == ("one; two", ("providers", 0), ("one", "two"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.config.problem import ConfigurationError, Marks, Path, Position, Problem, did_you_mean, written
+from gateway.config.problem import ConfigurationError, Marks, Path, Position, Problem, written
 
 
 def test_a_problem_reads_as_a_compiler_would_say_it() -> None:
@@ -43,8 +43,3 @@ def test_marks_without_any_place_point_at_the_beginning() -> None:
 )
 def test_a_path_is_written_as_people_name_it(path: Path, text: str) -> None:
     assert written(path) == text
-
-
-def test_names_a_near_word_and_no_far_one() -> None:
-    assert did_you_mean("limt", ["limits", "limit", "burst"]) == " (did you mean 'limit'?)"
-    assert did_you_mean("zzz", ["limits", "burst"]) == ""

@@ -363,7 +363,7 @@ def test_a_static_token_without_a_sensible_end_ends_the_load(expires: Any) -> No
 )
 def test_a_hostile_file_of_tokens_ends_the_load_and_shows_none(text: str, tmp_path: Path) -> None:
     (tmp_path / "tokens.yaml").write_text(text)
-    with pytest.raises(ValueError, match=r"^providers\[0\]\.static\.tokens\.yaml") as caught:
+    with pytest.raises(ValueError, match=r"^tokens\.yaml") as caught:
         build(
             TokenAuth,
             {"providers": [{"static": {"file": "tokens.yaml"}}]},

@@ -9,7 +9,7 @@ import pytest
 from filters.token_auth.option import StaticOptions
 from filters.token_auth.provider import Refusal
 from filters.token_auth.static import Static
-from gateway.api import Principal
+from gateway.api import OptionError, Principal
 from gateway.api.testing import FrozenServices, exchange
 
 FILE = """\
@@ -65,18 +65,48 @@ def test_a_file_is_text_throughout(tmp_path: Path) -> None:
     [
         (b"- token: hidden-value\n  user_id: u\n  token: other\n", r"tokens.yaml:1:3: a key stands twice"),
         (b"- token: [hidden-value\n", r"tokens.yaml:\d+:\d+: "),
-        (b"- token: hidden-value\n  user_id: u\n  uesr: x\n", r"tokens.yaml: \[0\].uesr: Extra inputs"),
-        (b"- {token: hidden-value, user_id: u}\n- {token: hidden-value, user_id: v}\n", "the same token"),
+        (
+            b"- token: hidden-value\n  user_id: u\n  uesr: x\n",
+            r"^tokens.yaml:3:3: unknown key 'uesr' \(did you mean 'user'\?\)$",
+        ),
+        (b"- hidden-value: x\n  user_id: u\n", r"^tokens.yaml:1:3: unknown key$"),
+        (b"- hidden-value\n", r"^tokens.yaml:1:3: expected a mapping, got text$"),
+        (
+            b"- token: hidden-value\n  user_id: u\n  roles: admin\n",
+            r"^tokens.yaml:3:3: expected a list, got text$",
+        ),
+        (
+            b"- token: hidden-value\n  user: u\n  expires: soon\n",
+            r"^tokens.yaml:3:3: expected a time such as",
+        ),
+        (b"- token: hidden-value\n", r"^tokens.yaml:1:3: expected user_id or user: "),
+        (
+            b"- token: hidden-value\n  rols: [x]\n- user: u\n  roles: [x, 'a,b']\n",
+            r"^tokens.yaml:2:3: unknown key 'rols' \(did you mean 'roles'\?\); tokens.yaml:4:14: a comma separates roles",
+        ),
+        (
+            b"- {token: hidden-value, user_id: u}\n- {token: hidden-value, user_id: v}\n",
+            r"^tokens.yaml:2:3: the same token",
+        ),
         (b"\xff", "not UTF-8"),
         (b"\x00", "not YAML"),
-        (b"token: hidden-value", "tuple"),
+        (b"token: hidden-value", r"^tokens.yaml: expected a list of tokens$"),
+        (b"# none yet\n", r"^tokens.yaml: expected a list of tokens$"),
     ],
 )
 def test_a_wrong_file_is_told_without_a_value(text: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "tokens.yaml").write_bytes(text)
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises(OptionError, match=words) as caught:
         static({"file": "tokens.yaml"}, tmp_path)
+    assert caught.value.rule == ("file",)
     assert "hidden-value" not in str(caught.value)
+
+
+def test_a_token_that_is_listed_twice_is_told_where_it_stands() -> None:
+    tokens = [{"token": "hidden-value", "user": "u"}, {"token": "hidden-value", "user": "v"}]
+    with pytest.raises(OptionError, match=r"^the same token as an earlier one$") as caught:
+        static({"tokens": tokens})
+    assert caught.value.rule == ("tokens", 1)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

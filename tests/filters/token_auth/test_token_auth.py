@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from filters.token_auth import TokenAuth
 from filters.token_auth.identity import IDENTITY_NAMES
 from filters.token_auth.provider import Answer, LocalProvider, Refusal, Unavailable
-from gateway.api import Certificate, Exchange, Fault, Instant, Principal, ShadowExchange
+from gateway.api import Certificate, Exchange, Fault, Instant, OptionError, Principal, ShadowExchange
 from gateway.api.fact import CERTIFICATE
 from gateway.api.testing import FrozenServices, build, exchange, judge
 from tests.filters.token_auth.signing import ec_key, pem, sign
@@ -330,8 +330,9 @@ async def test_providers_start_and_close_with_the_filter() -> None:
 
 
 def test_a_wrong_provider_is_told_with_its_place() -> None:
-    with pytest.raises(ValueError, match=r"^providers\[1\]\.static\.file: cannot read none\.yaml"):
+    with pytest.raises(OptionError, match=r"^cannot read none\.yaml") as caught:
         guard(providers=[*PROVIDERS, {"static": {"file": "none.yaml"}}])
+    assert caught.value.rule == ("providers", 1, "static", "file")
     keys = [{"pem": "none.pem", "algorithms": ["ES256"]}]
     with pytest.raises(ValueError, match=r"^providers\[0\]\.jwt\.keys\[0\]\.pem: cannot read none\.pem"):
         guard(providers=[{"jwt": {"keys": keys}}])

@@ -1,12 +1,13 @@
 """pydantic's errors in plain words: one table, and the choice of one error where a value could be several things."""
 
+import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic_core import ErrorDetails
 
-from gateway.config.problem import Path, did_you_mean
+from gateway.api.verdict import Rule
 
 # What was expected, for the errors that say a value is of the wrong kind altogether.
 _KINDS = {
@@ -81,7 +82,7 @@ class Failure(NamedTuple):
     unions    places on the way where the model offers alternatives, and which one this error is of
     """
 
-    path: Path
+    path: Rule
     code: str
     message: str
     got: bool = False
@@ -90,7 +91,7 @@ class Failure(NamedTuple):
 
 
 def failures(
-    errors: Iterable[ErrorDetails], raw: Any, base: Path, keys: Mapping[Path, set[str]]
+    errors: Iterable[ErrorDetails], raw: Any, base: Rule, keys: Mapping[Rule, set[str]]
 ) -> list[Failure]:
     """The errors of one validation of `raw`, whose place is `base`; `keys` are those each mapping may have."""
     found = []
@@ -102,7 +103,7 @@ def failures(
     return _settled(found)
 
 
-def _located(error: ErrorDetails, raw: Any, base: Path) -> tuple[Path, tuple[tuple[int, str], ...]]:
+def _located(error: ErrorDetails, raw: Any, base: Rule) -> tuple[Rule, tuple[tuple[int, str], ...]]:
     """pydantic's `loc` names alternatives between real keys: told apart by walking along the value."""
     path = base
     unions = []
@@ -121,7 +122,7 @@ def _located(error: ErrorDetails, raw: Any, base: Path) -> tuple[Path, tuple[tup
 
 
 def _translated(
-    error: ErrorDetails, path: Path, unions: tuple[tuple[int, str], ...], keys: Mapping[Path, set[str]]
+    error: ErrorDetails, path: Rule, unions: tuple[tuple[int, str], ...], keys: Mapping[Rule, set[str]]
 ) -> Failure:
     kind = error["type"]
     context = error.get("ctx", {})
@@ -178,7 +179,7 @@ def _settled(found: list[Failure]) -> list[Failure]:
     names them all.
     """
     settled = [failure for failure in found if not failure.unions]
-    places: dict[Path, dict[str, list[Failure]]] = {}
+    places: dict[Rule, dict[str, list[Failure]]] = {}
     for failure in found:
         if failure.unions:
             length, label = failure.unions[0]
@@ -195,7 +196,7 @@ def _settled(found: list[Failure]) -> list[Failure]:
     return settled
 
 
-def _all_of_another_kind(group: list[Failure], path: Path) -> bool:
+def _all_of_another_kind(group: list[Failure], path: Rule) -> bool:
     return all(failure.path == path and failure.expected is not None for failure in group)
 
 
@@ -222,3 +223,9 @@ def kind_of(value: Any) -> str:
         (dict, "a mapping"),
     )
     return next((word for kind, word in kinds if isinstance(value, kind)), "something else")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'limit'?)`, or nothing when no known word is near."""
+    near: Sequence[str] = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""

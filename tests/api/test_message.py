@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gateway.api import Secret
-from gateway.config.message import failures, kind_of, shown
+from gateway.api.message import did_you_mean, failures, kind_of, shown
 
 
 class Colour(Enum):
@@ -123,3 +123,8 @@ def test_shows_values_as_yaml_would_and_long_ones_in_part() -> None:
 
 def test_names_kinds_without_the_value() -> None:
     assert [kind_of(value) for value in ("hunter2", False, 5)] == ["text", "true or false", "a number"]
+
+
+def test_names_a_near_word_and_no_far_one() -> None:
+    assert did_you_mean("limt", ["limits", "limit", "burst"]) == " (did you mean 'limit'?)"
+    assert did_you_mean("zzz", ["limits", "burst"]) == ""
