@@ -526,7 +526,12 @@ class Handler(LegOwner):
         """What the upstream is told of the way that the request came: lines without their ends."""
         plan = self._plan
         forwarded = plan.forwarding.lines(
-            exchange.peer, exchange.scheme, exchange.host, fields, self._trusted
+            exchange.peer,
+            exchange.scheme,
+            exchange.host,
+            fields,
+            self._trusted,
+            self._connection.peer.scheme,
         )
         return [*map(b": ".join, forwarded), plan.via_line[exchange.http_version]]
 

@@ -235,6 +235,19 @@ async def test_what_a_client_says_of_itself_is_not_passed_on() -> None:
         assert (await gateway.record())["client.address"] == "127.0.0.1"
 
 
+async def test_our_element_of_forwarded_tells_our_own_hop() -> None:
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, trusted_proxies=["127.0.0.0/8"], forwarded="both") as gateway,
+    ):
+        client = await gateway.connect()
+        for _ in range(3):  # also where the section is known by heart
+            assert (await client.ask(get("/a", *FORGED))).status == 200
+        for request in upstream.requests:
+            assert request.get("forwarded") == "for=192.0.2.7, for=127.0.0.1;host=api.test;proto=http"
+            assert request.get("x-forwarded-proto") == "https"
+
+
 async def test_what_a_trusted_proxy_says_is_passed_on_with_its_own_address() -> None:
     async with Upstream(echo) as upstream, proxy(upstream, trusted_proxies=["127.0.0.0/8"]) as gateway:
         client = await gateway.connect()
