@@ -7,7 +7,7 @@ itself says little more than "PEM lib", and asks for the password of a key on th
 import re
 import ssl
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 MAX_FILE: Final = 4 << 20
 """Bytes of a file. The bundle of all public authorities has a quarter of a megabyte."""
@@ -40,24 +40,39 @@ def load_authorities(context: ssl.SSLContext, directory: Path, name: str, *, opt
         raise TlsError(option, f"the file {name!r} holds a certificate that cannot be read") from None
 
 
-def load_certificate(context: ssl.SSLContext, directory: Path, certificate: str, key: str) -> None:
+def load_certificate(
+    context: ssl.SSLContext, directory: Path, certificate: str, key: str, passphrase: str | None = None
+) -> None:
     """Presents the first certificate of a file, with the rest of its chain behind it. Raises TlsError.
 
-    Both files are relative to `directory`, and may be one. `option` of the error is "certificate" or "key".
+    Both files are relative to `directory`, and may be one. `option` of the error is "certificate", "key" or
+    "key_passphrase".
     """
     # By a context that is thrown away: it says of which of the two files OpenSSL speaks.
     load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), directory, certificate, option="certificate")
     if _KEY.search(_content(directory, key, "key")) is None:
         raise TlsError("key", f"the file {key!r} holds no private key in PEM form")
+    asked = False
+
+    def password() -> str:
+        nonlocal asked
+        asked = True
+        if passphrase is None:
+            raise _Encrypted
+        return passphrase
+
     try:
-        context.load_cert_chain(directory / certificate, directory / key, password=_refuse_password)
+        # A callback in any case: without one, OpenSSL would ask at the terminal.
+        context.load_cert_chain(directory / certificate, directory / key, password=password)
     except _Encrypted:
-        raise TlsError("key", f"the key in {key!r} is encrypted, and there is nobody to ask") from None
+        raise TlsError("key", f"the key in {key!r} is encrypted; key_passphrase opens it") from None
     except ssl.SSLError as error:
-        if error.reason is None:
-            raise TlsError("key", f"the private key in {key!r} cannot be read") from None
         if error.reason in ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
             raise TlsError("key", f"the key in {key!r} is not that of the certificate") from None
+        if asked:
+            raise TlsError("key_passphrase", f"does not open the key in {key!r}") from None
+        if error.reason is None:
+            raise TlsError("key", f"the private key in {key!r} cannot be read") from None
         raise TlsError("certificate", f"OpenSSL refuses {certificate!r}: {words(error)}") from None
     except OSError as error:
         raise TlsError("certificate", f"the files cannot be read: {_plain(error)}") from None
@@ -70,10 +85,6 @@ def words(error: ssl.SSLError) -> str:
     else:
         text = (error.reason or "").replace("_", " ").lower()
     return str(text).rstrip(".") or "it cannot be told why"
-
-
-def _refuse_password() -> NoReturn:
-    raise _Encrypted
 
 
 def _content(directory: Path, name: str, option: str) -> bytes:

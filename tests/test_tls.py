@@ -77,7 +77,7 @@ def test_a_certificate_and_its_key_may_stand_in_one_file_or_two(tmp_path: Path) 
             IDENTITY.certificate,
             authority().sign("api.test", password=b"secret").key,
             "key",
-            "the key in 'k.pem' is encrypted, and there is nobody to ask",
+            "the key in 'k.pem' is encrypted; key_passphrase opens it",
         ),
     ],
 )
@@ -88,6 +88,16 @@ def test_a_certificate_that_cannot_be_used(
     with pytest.raises(TlsError) as raised:
         load_certificate(context(), tmp_path, "c.pem", "k.pem")
     assert (str(raised.value), raised.value.option) == (message, option)
+
+
+def test_a_passphrase_opens_a_key_or_does_not(tmp_path: Path) -> None:
+    identity = authority().sign("api.test", password=b"secret")
+    written(tmp_path, c=identity.certificate, k=identity.key)
+    load_certificate(context(), tmp_path, "c.pem", "k.pem", "secret")
+    with pytest.raises(TlsError, match=r"does not open the key in 'k\.pem'") as raised:
+        load_certificate(context(), tmp_path, "c.pem", "k.pem", "guess")
+    assert raised.value.option == "key_passphrase"
+    assert "guess" not in str(raised.value)
 
 
 def test_a_key_that_is_not_there(tmp_path: Path) -> None:

@@ -545,7 +545,12 @@ class UpstreamTls(Section):
         min_length=1,
         description="File of the gateway's own certificate, with its chain, for an upstream that asks for one.",
     )
-    key: str | None = Field(default=None, min_length=1, description="File of its private key.")
+    key: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of its private key; the certificate's own file where absent.",
+    )
+    key_passphrase: Secret | None = Field(default=None, description="What an encrypted key is opened with.")
     server_name: Annotated[str, AfterValidator(_server_name)] | None = Field(
         default=None,
         description="The name that is asked for (SNI) and that the certificate must be for; the endpoint's host where "
@@ -554,9 +559,9 @@ class UpstreamTls(Section):
     minimum: TlsVersion = Field(default="1.2", description="The oldest version of TLS that is spoken.")
 
     @model_validator(mode="after")
-    def _certificate_has_a_key(self) -> "UpstreamTls":
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together; where one file holds both, name it twice")
+    def _key_has_a_certificate(self) -> "UpstreamTls":
+        if self.certificate is None and (self.key is not None or self.key_passphrase is not None):
+            raise ValueError("a key needs its certificate")
         return self
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -21,23 +21,11 @@ from gateway.api.certificate import Certificate
 from gateway.config.load import Loaded
 from gateway.config.model import ListenTLS
 from gateway.config.problem import ConfigurationError, Problem, written
-from gateway.tls import VERSIONS
-
-if TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from gateway.tls import VERSIONS, TlsError, load_authorities, load_certificate
 
 _FILES: Final = ("certificate", "key", "client_ca")
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]
-
-
-class Unusable(Exception):  # noqa: N818 - it names what the files are
-    """The files of a listener are no good. `option` is the one to look at."""
-
-    def __init__(self, option: str, message: str) -> None:
-        super().__init__(message)
-        self.option = option
 
 
 class _Made(NamedTuple):
@@ -58,7 +46,7 @@ class Credentials:
     """
 
     def __init__(self, tls: ListenTLS, directory: Path) -> None:
-        """Raises Unusable."""
+        """Raises TlsError."""
         self.tls = tls
         self.renewals = 0
         self.failures = 0
@@ -105,7 +93,7 @@ class Credentials:
         seen = self._stamp()
         try:
             made = await asyncio.to_thread(_make, self.tls, self._directory)
-        except Unusable as unusable:
+        except TlsError as unusable:
             if seen == self._seen:
                 self.failures += 1
                 self._log.error("certificate_unusable", option=unusable.option, error=str(unusable))
@@ -129,7 +117,7 @@ def load_credentials(loaded: Loaded) -> list[Credentials | None]:
         if listen.tls is not None:
             try:
                 credentials = Credentials(listen.tls, loaded.directory)
-            except Unusable as unusable:
+            except TlsError as unusable:
                 problems.append(_problem(loaded, place, unusable))
         made.append(credentials)
     if problems:
@@ -137,21 +125,18 @@ def load_credentials(loaded: Loaded) -> list[Credentials | None]:
     return made
 
 
-def _problem(loaded: Loaded, place: int, unusable: Unusable) -> Problem:
-    path: tuple[str | int, ...] = ("listen", place, "tls", unusable.option)
+def _problem(loaded: Loaded, place: int, unusable: TlsError) -> Problem:
+    option, tls = unusable.option, loaded.configuration.listen[place].tls
+    if option == "key" and tls is not None and tls.key is None:
+        option = "certificate"  # whose file is to hold the key
+    path: tuple[str | int, ...] = ("listen", place, "tls", option)
     if path[:2] not in loaded.marks:  # one that stands for a list of one
-        path = ("listen", "tls", unusable.option)
+        path = ("listen", "tls", option)
     return Problem(*loaded.marks.position(path), "tls", str(unusable), written(path))
 
 
 def _make(tls: ListenTLS, directory: Path) -> _Made:
-    """A context of the files as they are. Raises Unusable."""
-    chain = _certificates("certificate", directory, tls.certificate)
-    key_option, key_file = ("certificate", tls.certificate) if tls.key is None else ("key", tls.key)
-    passphrase = tls.key_passphrase.reveal() if tls.key_passphrase is not None else ""
-    key = _key(key_option, directory, key_file, passphrase)
-    if _public(key) != _public(chain[0]):
-        raise Unusable(key_option, f"{key_file}: the key is not that of the first certificate")
+    """A context of the files as they are. Raises TlsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[tls.minimum]
     # All ciphers are good ones: what is cheapest for the client's machine is the client's to say.
@@ -161,73 +146,26 @@ def _make(tls: ListenTLS, directory: Path) -> _Made:
     try:
         context.set_ciphers(tls.ciphers)
     except ssl.SSLError:
-        raise Unusable("ciphers", "the list has no cipher that is known") from None
-    try:
-        # With a passphrase in any case: without one, OpenSSL would ask for it at the terminal.
-        context.load_cert_chain(
-            directory / tls.certificate, directory / key_file, password=lambda: passphrase
-        )
-    except (OSError, ValueError) as error:
-        raise Unusable("certificate", f"{tls.certificate}: cannot be used: {_reason(error)}") from None
+        raise TlsError("ciphers", "the list has no cipher that is known") from None
+    passphrase = tls.key_passphrase.reveal() if tls.key_passphrase is not None else None
+    load_certificate(context, directory, tls.certificate, tls.key or tls.certificate, passphrase)
     if tls.client_ca is not None:
-        _certificates("client_ca", directory, tls.client_ca)
-        try:
-            context.load_verify_locations(directory / tls.client_ca)
-        except (OSError, ValueError) as error:
-            raise Unusable("client_ca", f"{tls.client_ca}: cannot be used: {_reason(error)}") from None
+        load_authorities(context, directory, tls.client_ca, option="client_ca")
         context.verify_mode = ssl.CERT_REQUIRED if tls.client_certificate == "require" else ssl.CERT_OPTIONAL
-    first = chain[0]
-    return _Made(context, first.not_valid_before_utc.timestamp(), first.not_valid_after_utc.timestamp())
+    return _Made(context, *_life(directory / tls.certificate))
 
 
-def _read(option: str, directory: Path, file: str) -> bytes:
-    try:
-        return (directory / file).read_bytes()
-    except (OSError, ValueError) as error:
-        raise Unusable(option, f"{file}: cannot be read: {_reason(error)}") from None
-
-
-def _certificates(option: str, directory: Path, file: str) -> "list[x509.Certificate]":
-    """The certificates in a file, at least one."""
+def _life(file: Path) -> tuple[float, float]:
+    """When the first certificate of a file begins and ends to count, in seconds since the epoch. Raises TlsError."""
     from cryptography import x509  # a tenth of a second: only those pay for it who have certificates
 
-    data = _read(option, directory, file)
     try:
-        return x509.load_pem_x509_certificates(data)
-    except (ValueError, TypeError):
-        raise Unusable(option, f"{file}: not a certificate in PEM form") from None
-
-
-def _key(option: str, directory: Path, file: str, passphrase: str) -> "PrivateKeyTypes":
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    data = _read(option, directory, file)
-    try:
-        return load_pem_private_key(data, None)
-    except TypeError:  # it is encrypted
-        if not passphrase:
-            raise Unusable(option, f"{file}: the key is encrypted; key_passphrase opens it") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise Unusable(option, f"{file}: not a private key in PEM form") from None
-    try:
-        return load_pem_private_key(data, passphrase.encode())
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise Unusable("key_passphrase", f"does not open the key in {file}") from None
-
-
-def _public(holder: Any) -> bytes:
-    """The public key of a certificate, or of a private key, as bytes that can be compared."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    public: bytes = holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return public
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.lower().replace("_", " ")
-    return (getattr(error, "strerror", None) or str(error)).lower()
+        first = x509.load_pem_x509_certificate(file.read_bytes())
+    except (OSError, ValueError):  # replaced since it was loaded, or more than OpenSSL minds is wrong with it
+        raise TlsError(
+            "certificate", f"the file {file.name!r} holds a certificate that cannot be read"
+        ) from None
+    return first.not_valid_before_utc.timestamp(), first.not_valid_after_utc.timestamp()
 
 
 def _written(seconds: float) -> str:

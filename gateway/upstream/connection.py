@@ -7,6 +7,7 @@ the connection that brought it is never used again (RFC 9112 sections 6.3 and 9.
 import asyncio
 import re
 import ssl
+from abc import ABC, abstractmethod
 from typing import Final, NamedTuple, cast
 
 import httptools
@@ -35,14 +36,16 @@ class Interim(NamedTuple):
     fields: Fields
 
 
-class Owner:
+class Owner(ABC):
     """Who sent the request: told once for each segment of the answer, and when the socket takes more."""
 
+    @abstractmethod
     def on_progress(self) -> None:
-        raise NotImplementedError
+        """Something has changed: see the connection's attributes."""
 
+    @abstractmethod
     def on_writable(self) -> None:
-        raise NotImplementedError
+        """The socket takes bytes again."""
 
 
 class UpstreamConnection:

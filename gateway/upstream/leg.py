@@ -6,6 +6,7 @@ idempotent (RFC 9110 section 9.2.2), and no byte of a streamed body has been use
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from time import perf_counter
 from typing import Final
 
@@ -23,24 +24,24 @@ IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 _attempt = tuple.__new__  # an Attempt in a third of the time that its constructor takes
 
 
-class LegOwner:
+class LegOwner(ABC):
     """The exchange that a leg serves."""
 
+    @abstractmethod
     def on_leg_ready(self) -> None:
         """A connection stands and the head has been sent: the body may follow."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_leg_progress(self) -> None:
         """A segment of the answer has arrived: see `leg.connection`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_leg_writable(self) -> None:
         """The connection takes body bytes again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_leg_failure(self, reason: str) -> None:
         """The exchange with the upstream is over; `reason` is a reason code."""
-        raise NotImplementedError
 
 
 class Leg(Owner):

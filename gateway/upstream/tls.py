@@ -31,6 +31,9 @@ def client_context(upstream: Upstream, directory: Path) -> ssl.SSLContext | None
         # What the operator names is trusted as it is, be it an authority's or the upstream's own.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         load_authorities(context, directory, options.ca)
-    if options.certificate is not None and options.key is not None:
-        load_certificate(context, directory, options.certificate, options.key)
+    if options.certificate is not None:
+        passphrase = options.key_passphrase.reveal() if options.key_passphrase is not None else None
+        load_certificate(
+            context, directory, options.certificate, options.key or options.certificate, passphrase
+        )
     return context

@@ -65,7 +65,7 @@ class Options:
         return [study for study in self.studies if self.chosen(study)]
 
 
-_STUDIED: Final = {LATENCY: WORKLOADS["W1"].subjects, MEMORY: memory.BARE}
+_STUDIED: Final = {LATENCY: WORKLOADS["W3"].subjects, MEMORY: memory.BARE}
 
 
 @dataclass(slots=True)

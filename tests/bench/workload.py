@@ -58,6 +58,7 @@ def path(leaf: str) -> str:
 _BARE: Final = ("nginx", "envoy", "weir")
 _POLICY: Final = ("nginx+policy", "envoy+policy", "envoy+policy+cache", "weir+policy")
 _ALL: Final = (_BARE[0], _POLICY[0], _BARE[1], *_POLICY[1:3], _BARE[2], _POLICY[3])
+_INTERPRETED: Final = ("weir-py", "weir-py+policy")
 CHAINS: Final = (1, 8, 30)
 """Filters in the chains whose cost is measured."""
 
@@ -104,7 +105,13 @@ class Workload:
 WORKLOADS: Final = {
     workload.name: workload
     for workload in (
-        Workload("W1", f"GET, answered by the upstream with {ANSWER_SIZE} bytes", "GET", 200),
+        Workload(
+            "W1",
+            f"GET, answered by the upstream with {ANSWER_SIZE} bytes",
+            "GET",
+            200,
+            subjects=(*_ALL, *_INTERPRETED),
+        ),
         Workload(
             "W1v",
             "as W1, with a request id that differs in every request",

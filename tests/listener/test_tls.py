@@ -133,10 +133,11 @@ def test_what_is_missing_is_named(authority: Authority, tmp_path: Path) -> None:
     authority.issue("a")
     key = "listen[0].tls"
     absent = "cannot be read: no such file or directory"
-    assert complaint(tmp_path, certificate="no.pem", key="a.key") == f"{key}.certificate: no.pem: {absent}"
-    assert complaint(tmp_path, certificate="a.pem", key="no.key") == f"{key}.key: no.key: {absent}"
+    told = complaint(tmp_path, certificate="no.pem", key="a.key")
+    assert told == f"{key}.certificate: the file 'no.pem' {absent}"
+    assert complaint(tmp_path, certificate="a.pem", key="no.key") == f"{key}.key: the file 'no.key' {absent}"
     told = complaint(tmp_path, certificate="a.pem", key="a.key", client_ca="no.pem")
-    assert told == f"{key}.client_ca: no.pem: {absent}"
+    assert told == f"{key}.client_ca: the file 'no.pem' {absent}"
     assert complaint(tmp_path, certificate="/", key="a.key").endswith("cannot be read: is a directory")
 
 
@@ -146,18 +147,20 @@ def test_what_is_something_else_is_named(authority: Authority, tmp_path: Path) -
     (tmp_path / "text").write_text("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n")
     (tmp_path / "empty").write_text("")
     key = "listen[0].tls"
-    for bad in ("text", "empty", "a.key"):
+    told = complaint(tmp_path, certificate="text", key="a.key")
+    assert told == f"{key}.certificate: the file 'text' holds a certificate that cannot be read"
+    for bad in ("empty", "a.key"):
         told = complaint(tmp_path, certificate=bad, key="a.key")
-        assert told == f"{key}.certificate: {bad}: not a certificate in PEM form"
+        assert told == f"{key}.certificate: the file {bad!r} holds no certificate in PEM form"
     for bad in ("text", "empty", "a.pem"):
         told = complaint(tmp_path, certificate="a.pem", key=bad)
-        assert told == f"{key}.key: {bad}: not a private key in PEM form"
+        assert told == f"{key}.key: the file {bad!r} holds no private key in PEM form"
     told = complaint(tmp_path, certificate="a.pem", key="b.key")
-    assert told == f"{key}.key: b.key: the key is not that of the first certificate"
+    assert told == f"{key}.key: the key in 'b.key' is not that of the certificate"
     told = complaint(tmp_path, certificate="a.pem")
-    assert told == f"{key}.certificate: a.pem: not a private key in PEM form"
+    assert told == f"{key}.certificate: the file 'a.pem' holds no private key in PEM form"
     told = complaint(tmp_path, certificate="a.pem", key="a.key", client_ca="a.key")
-    assert told == f"{key}.client_ca: a.key: not a certificate in PEM form"
+    assert told == f"{key}.client_ca: the file 'a.key' holds no certificate in PEM form"
     told = complaint(tmp_path, certificate="a.pem", key="a.key", ciphers="NONE-SUCH")
     assert told == f"{key}.ciphers: the list has no cipher that is known"
 
@@ -167,9 +170,9 @@ def test_a_passphrase_opens_the_key_or_does_not_and_is_never_shown(
 ) -> None:
     authority.issue("a", passphrase="open sesame")
     options = {"certificate": "a.pem", "key": "a.key"}
-    assert complaint(tmp_path, **options).endswith(": the key is encrypted; key_passphrase opens it")
+    assert complaint(tmp_path, **options).endswith(" is encrypted; key_passphrase opens it")
     told = complaint(tmp_path, **options, key_passphrase="close sesame")
-    assert told == "listen[0].tls.key_passphrase: does not open the key in a.key"
+    assert told == "listen[0].tls.key_passphrase: does not open the key in 'a.key'"
     (tmp_path / "pass").write_text("open sesame\n")
     credentials = made(tmp_path, **options, key_passphrase="file:pass")
     assert "sesame" not in repr(credentials.tls)
@@ -179,7 +182,7 @@ def test_a_key_that_openssl_refuses_is_no_traceback(authority: Authority, tmp_pa
     weak = rsa.generate_private_key(65537, 1024)
     authority.issue("a", key=weak)
     told = complaint(tmp_path, certificate="a.pem", key="a.key")
-    assert told == "listen[0].tls.certificate: a.pem: cannot be used: ee key too small"
+    assert told == "listen[0].tls.certificate: OpenSSL refuses 'a.pem': ee key too small"
 
 
 def test_an_entry_that_stands_alone_is_found_where_it_is_written(tmp_path: Path) -> None:

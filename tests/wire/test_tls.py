@@ -434,7 +434,7 @@ async def test_a_bad_certificate_changes_nothing_and_is_told(authority: Authorit
             await until(lambda: credentials.failures == 1, "the failure is counted")
         (told,) = [line for line in logs if line["event"] == "certificate_unusable"]
         assert told["option"] == "certificate"
-        assert "not a certificate in PEM form" in told["error"]
+        assert "no certificate in PEM form" in told["error"]
         client = await SecureClient.open(gateway.address, trusting(authority))
         assert (await client.ask(get("/"))).status == 200
         client.close()
