@@ -20,7 +20,7 @@ from tests.bench.session import Session
 from tests.bench.stage import Running, Stage, probed
 from tests.bench.stall import Halt
 from tests.bench.subject import SUBJECTS, YARDSTICK, Subject
-from tests.bench.workload import WORKLOADS, Workload
+from tests.bench.workload import ALL, WORKLOADS, Workload
 from tests.bench.wrk import LoadError
 
 LATENCY: Final = "latency"
@@ -65,7 +65,7 @@ class Options:
         return [study for study in self.studies if self.chosen(study)]
 
 
-_STUDIED: Final = {LATENCY: WORKLOADS["W3"].subjects, MEMORY: memory.BARE}
+_STUDIED: Final = {LATENCY: ALL, MEMORY: memory.BARE}
 
 
 @dataclass(slots=True)

@@ -57,7 +57,7 @@ def path(leaf: str) -> str:
 
 _BARE: Final = ("nginx", "envoy", "weir")
 _POLICY: Final = ("nginx+policy", "envoy+policy", "envoy+policy+cache", "weir+policy")
-_ALL: Final = (_BARE[0], _POLICY[0], _BARE[1], *_POLICY[1:3], _BARE[2], _POLICY[3])
+ALL: Final = (_BARE[0], _POLICY[0], _BARE[1], *_POLICY[1:3], _BARE[2], _POLICY[3])
 _INTERPRETED: Final = ("weir-py", "weir-py+policy")
 CHAINS: Final = (1, 8, 30)
 """Filters in the chains whose cost is measured."""
@@ -84,7 +84,7 @@ class Workload:
     leaf: str = METADATA
     varying: str = ""
     connections: int | None = None
-    subjects: tuple[str, ...] = _ALL
+    subjects: tuple[str, ...] = ALL
     unit: str = "request"
 
     @property
@@ -110,7 +110,7 @@ WORKLOADS: Final = {
             f"GET, answered by the upstream with {ANSWER_SIZE} bytes",
             "GET",
             200,
-            subjects=(*_ALL, *_INTERPRETED),
+            subjects=(*ALL, *_INTERPRETED),
         ),
         Workload(
             "W1v",
