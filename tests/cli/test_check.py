@@ -64,7 +64,7 @@ def test_reads_certificates_and_keys(path: Path, tmp_path: Path) -> None:
     done = check(str(path))
     assert done.exit_code == 1
     first, second = done.stderr.splitlines()
-    assert first == f"{path}:1:63: listen.tls.key: b.key: the key is not that of the first certificate"
+    assert first == f"{path}:1:63: listen.tls.key: the key in 'b.key' is not that of the certificate"
     assert second.startswith(f"{path}:6:15: routes[1].path: ")
 
 
