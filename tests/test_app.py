@@ -259,7 +259,9 @@ async def test_every_place_is_told_with_what_is_spoken_there(tmp_path: Path) -> 
 async def test_a_certificate_that_is_no_good_stops_the_start(tmp_path: Path) -> None:
     before = opened()
     listen = ["127.0.0.1:0", {"address": "127.0.0.1:0", "tls": {"certificate": "no.pem"}}]
-    with pytest.raises(ConfigurationError, match=r"listen\[1\]\.tls\.certificate: the file 'no\.pem' cannot be read"):
+    with pytest.raises(
+        ConfigurationError, match=r"listen\[1\]\.tls\.certificate: the file 'no\.pem' cannot be read"
+    ):
         async with running(configuration(NOWHERE, listen=listen), directory=tmp_path):
             pass
     assert opened() == before
