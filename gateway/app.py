@@ -1,29 +1,31 @@
-"""The one module that knows every part: serves a plan, and drains it."""
+"""The one module that knows every part: puts plans in force, one after another, and drains."""
 
 import asyncio
 import gc
 import os
-import signal
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import structlog
 
-from gateway.admin.server import Admin
 from gateway.api.exchange import Exchange
-from gateway.config.load import Loaded
-from gateway.config.model import Address, Configuration, Place
+from gateway.config.load import Loaded, digest
+from gateway.config.model import Configuration
+from gateway.config.problem import ConfigurationError, Problem, written
+from gateway.listener.acceptor import Binding
+from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
-from gateway.listener.opening import why
-from gateway.listener.tls import load_credentials
+from gateway.listener.opening import Opening
+from gateway.listener.tls import Credentials, load_credentials
 from gateway.metrics import Metrics
-from gateway.plan import Plan, build_plan, secret_key
+from gateway.plan import Plan, build_plan
 from gateway.record import Record
 from gateway.registry import Registry
 from gateway.request_log import RequestLog
 from gateway.serializer import Serializer
 from gateway.state import StateStore
+from gateway.task import spawn
 from gateway.upstream.pool import Pool
 from gateway.upstream.resolver import Resolver
 
@@ -35,130 +37,236 @@ class StartError(Exception):
     """The gateway cannot start; the message says why, in a sentence."""
 
 
-class Gateway:
-    """A running gateway: listener, upstream pools, request log, metrics and the admin listener."""
+class Prepared(NamedTuple):
+    """A configuration that has been built beside the one in force, and may take its place.
 
-    def __init__(self, loaded: Loaded, registry: Registry, *, worker: int = 0) -> None:
-        """Raises ConfigurationError for what `load_credentials` or `build_plan` refuses."""
-        self._loaded = loaded
-        configuration = loaded.configuration
+    credentials  of each `listen` entry, None where it speaks plain HTTP
+    log          the request log, where it is another than the one in use
+    holder       for whom the state store keeps the pools
+    anew         names of entries whose state is lost, because their definition or their name is another
+    """
+
+    loaded: Loaded
+    generation: Generation
+    credentials: Sequence[Credentials | None]
+    log: RequestLog | None
+    holder: object
+    anew: tuple[str, ...] = ()
+
+    @property
+    def plan(self) -> Plan:
+        return self.generation.plan
+
+
+class Gateway:
+    """A process that carries exchanges: listener, upstream pools, request log and metrics.
+
+    hash_key   of the hashes in records, where the configuration gives none; made anew by default
+    worker     number of this process in records
+    on_record  is given the fields of every record, in the log writer's thread
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        hash_key: bytes | None = None,
+        worker: int = 0,
+        on_record: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        self._registry = registry
+        self._hash_key = hash_key if hash_key is not None else os.urandom(32)
+        self._worker = worker
+        self._on_record = on_record
         self._log = structlog.get_logger("gateway")
         self._state = StateStore()
-        self._credentials = load_credentials(loaded)
-        key = secret_key(configuration)
-        self.plan: Plan = build_plan(loaded, registry, state=self._state, hash_key=key)
+        self._resolver: Resolver | None = None
         self.metrics = Metrics()
-        self.request_log = RequestLog(
-            configuration.log.path,
-            serializer=Serializer(key, worker),
-            max_size=configuration.log.max_size,
-            max_files=configuration.log.max_files,
-            queue=configuration.log.queue,
-        )
-        self._pools: dict[str, Pool] = {}
+        self._in_force: Prepared | None = None
         self._listener: Listener | None = None
-        self._admin = Admin(metrics=self.metrics, readiness=self._readiness)
+        self._request_log: RequestLog | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._started_at = time.time()
-        self.addresses: list[Place] = []
-        self.admin_address: Address | None = None
 
-    async def start(self) -> None:
-        """Opens everything. Raises StartError, and then nothing is left open."""
-        configuration = self._loaded.configuration
+    # ---- one configuration after another
+
+    @property
+    def in_force(self) -> Prepared:
+        """For after the first commit."""
+        assert self._in_force is not None
+        return self._in_force
+
+    @property
+    def plan(self) -> Plan:
+        return self.in_force.plan
+
+    @property
+    def listener(self) -> Listener:
+        assert self._listener is not None
+        return self._listener
+
+    @property
+    def request_log(self) -> RequestLog:
+        assert self._request_log is not None
+        return self._request_log
+
+    async def prepare(self, loaded: Loaded) -> Prepared:
+        """Builds what `loaded` asks for, beside what is in force. Raises ConfigurationError, and then nothing is left of it."""
+        configuration = loaded.configuration
+        credentials = load_credentials(loaded)
+        key = self._key(configuration)
+        plan = build_plan(loaded, self._registry, state=self._state, hash_key=key)
+        holder = object()
         try:
-            self.request_log.start()
+            await plan.start()
+            log = self._other_log(loaded, key)
+        except BaseException:
+            await plan.close()
+            raise
+        if self._resolver is None:
+            self._resolver = Resolver()
+        pools = {name: self._pool(holder, plan, name) for name in configuration.upstreams}
+        anew: set[str] = set()
+        if self._in_force is not None:
+            lost = self._state.held(self._in_force.plan.holder) - self._state.held(plan.holder)
+            anew = {key.partition("/")[0] for key in lost}
+        return Prepared(loaded, Generation(plan, pools), credentials, log, holder, tuple(sorted(anew)))
+
+    def _key(self, configuration: Configuration) -> bytes:
+        given = configuration.log.hash_key
+        return given.reveal().encode() if given is not None else self._hash_key
+
+    def _other_log(self, loaded: Loaded, key: bytes) -> RequestLog | None:
+        """The request log, started, where the one in use would not do. Raises ConfigurationError."""
+        options = loaded.configuration.log
+        if self._in_force is not None and self._in_force.loaded.configuration.log == options:
+            return None
+        log = RequestLog(
+            options.path,
+            serializer=Serializer(key, self._worker),
+            max_size=options.max_size,
+            max_files=options.max_files,
+            queue=options.queue,
+        )
+        if self._on_record is not None:
+            log.subscribe(self._on_record)
+        try:
+            log.start()
         except OSError as error:
             cause = (error.strerror or str(error)).lower()
-            raise StartError(
-                f"the request log {configuration.log.path} cannot be written: {cause}"
+            message = f"the request log {options.path} cannot be written: {cause}"
+            path = ("log", "path")
+            raise ConfigurationError(
+                [Problem(*loaded.marks.position(path), "log_unusable", message, written(path))]
             ) from error
-        try:
-            listener = await self._open(configuration)
-        except OSError as error:
-            await self.stop(0.0)
-            raise StartError(error.strerror or str(error)) from error
-        except BaseException:
-            await self.stop(0.0)
-            raise
-        self._observe(listener)
-        self.request_log.announce(self.plan.revision, self.plan.describe())
-        self._settle_memory()
-        self._log.info(
-            "started",
-            listen=self.told_addresses(),
-            admin=str(self.admin_address) if self.admin_address else None,
-            revision=self.plan.revision[:12],
+        return log
+
+    def _pool(self, holder: object, plan: Plan, name: str) -> Pool:
+        """The pool of an upstream: that in use, where nothing has changed.
+
+        One that speaks TLS is made anew, since its files may have other contents.
+        """
+        upstream = plan.configuration.upstreams[name]
+        context = plan.contexts.get(name)
+        key = f"{name}/{digest(upstream)}" if context is None else f"{name}/{id(context)}"
+        resolver = self._resolver
+        return self._state.hold(
+            holder, f"pool/{key}", lambda: Pool(name, upstream, context=context, resolver=resolver)
         )
 
-    async def _open(self, configuration: Configuration) -> Listener:
-        await self.plan.start()
-        resolver = Resolver()
-        self._pools = {
-            name: Pool(name, upstream, context=self.plan.contexts.get(name), resolver=resolver)
-            for name, upstream in configuration.upstreams.items()
-        }
-        self._listener = listener = Listener(
-            self.plan, self._pools, publish=self._publish, report_bug=self._report_bug
-        )
-        self.addresses = await listener.start(
-            configuration.listen, directory=self._loaded.directory, credentials=self._credentials
-        )
-        if configuration.admin is not None:
-            host, port = configuration.admin
-            self.admin_address = Address(host, await self._start_admin(host, port))
-        return listener
+    async def commit(self, prepared: Prepared, openings: Sequence[Opening]) -> None:
+        """Puts what was prepared in force, in one step; exchanges in progress end with what they began with.
 
-    async def _start_admin(self, host: str, port: int) -> int:
-        try:
-            return await self._admin.start(host, port)
-        except OSError as error:
-            raise OSError(
-                error.errno, f"cannot listen on {Address(host, port)} (admin): {why(error)}"
-            ) from error
-
-    def told_addresses(self) -> list[str]:
-        """Where the gateway listens, each with what is spoken there beside HTTP."""
-        return [
-            " ".join(
-                [
-                    str(address),
-                    *(["tls"] if listen.tls is not None else []),
-                    *(["proxy_protocol"] if listen.proxy_protocol is not None else []),
-                ]
-            )
-            for address, listen in zip(self.addresses, self._loaded.configuration.listen, strict=True)
+        `openings` are of the `listen` entries. Raises OSError when they cannot be accepted from, and then nothing has
+        changed.
+        """
+        listens = prepared.loaded.configuration.listen
+        bindings = [
+            Binding(listen, opening, credentials)
+            for listen, opening, credentials in zip(listens, openings, prepared.credentials, strict=True)
         ]
+        former = self._in_force
+        if self._listener is None or former is None:
+            self._in_force, self._request_log = prepared, prepared.log
+            self._listener = Listener(prepared.generation, publish=self._publish, report_bug=self._report_bug)
+            await self._listener.accept_from(bindings)
+            self._observe(self._listener)
+            self._settle_memory()
+        else:
+            await self._listener.accept_from(bindings)
+            self._in_force = prepared
+            self._listener.put_in_force(prepared.generation)
+            if prepared.log is not None:
+                self._change_log(prepared.log)
+            self.metrics.forget_flows()
+            former.generation.retire(lambda: self._close_later(self._close(former)))
+        self.request_log.announce(prepared.plan.revision, prepared.plan.describe())
 
-    async def stop(self, timeout: float | None = None) -> bool:
-        """Drains and closes; True when no exchange had to be cut off."""
-        if timeout is None:
-            timeout = self._loaded.configuration.drain_timeout
+    def _change_log(self, log: RequestLog) -> None:
+        former = self.request_log
+        log.follow(former)
+        self._request_log = log
+        self._close_later(asyncio.to_thread(former.close))
+
+    async def discard(self, prepared: Prepared) -> None:
+        """Ends what was prepared and is not to be put in force."""
+        if prepared.log is not None:
+            await asyncio.to_thread(prepared.log.close)
+        await self._close(prepared)
+
+    async def _close(self, prepared: Prepared) -> None:
+        await prepared.plan.close()
+        self._state.release(prepared.holder)
+        gc.collect()  # a plan is full of cycles, and exchanges make none: the collector would not come for long
+
+    def _close_later(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = spawn(closing, name="end of a generation")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    # ---- the end
+
+    @property
+    def draining(self) -> bool:
+        return self._listener is not None and self._listener.draining
+
+    def announce_end(self) -> None:
+        """From now on every answer ends its connection; new ones are still accepted."""
+        if self._listener is not None:
+            self._listener.draining = True
+
+    def stop_accepting(self) -> None:
+        if self._listener is not None:
+            self._listener.draining = True
+            self._listener.stop_accepting()
+
+    async def stop(self, timeout: float) -> bool:
+        """Drains for `timeout` seconds at most and closes everything; True when no exchange had to be cut off."""
         clean = True
         if self._listener is not None:
             clean = await self._listener.drain(timeout)
-        for pool in self._pools.values():
-            pool.close()
-        await self._admin.close()
-        await self.plan.close()
-        self.request_log.close()
+        while self._ending:
+            await asyncio.gather(*self._ending, return_exceptions=True)
+        in_force, self._in_force = self._in_force, None
+        if in_force is not None:
+            await self._close(in_force)
+        if self._request_log is not None:
+            await asyncio.to_thread(self._request_log.close)
         return clean
+
+    # ---- what exchanges leave behind
 
     def _publish(self, record: Record) -> None:
         self.metrics.observe(record)
-        self.request_log.put(record)
+        log = self._request_log
+        if log is not None:
+            log.put(record)
 
     def _report_bug(self, where: str, exchange: Exchange, error: BaseException) -> None:
         self._log.error("bug", where=where, request_id=exchange.request_id, exc_info=error)
 
-    def _readiness(self) -> list[tuple[str, bool]]:
-        listener = self._listener
-        return [
-            ("configuration loaded", True),
-            ("accepting requests", listener is not None and not listener.draining),
-        ]
-
     def _observe(self, listener: Listener) -> None:
-        metrics, log = self.metrics, self.request_log
+        metrics = self.metrics
         metrics.gauge("gateway_connections", "Client connections open.", lambda: listener.connection_count)
         metrics.gauge("http_server_active_requests", "Exchanges in progress.", lambda: listener.active_count)
         metrics.gauge("gateway_tunnels", "Tunnels open.", lambda: listener.tunnels)
@@ -169,30 +277,26 @@ class Gateway:
             ("reason",),
             lambda: [((reason,), count) for reason, count in refusals.counts.items()],
         )
-        secured = [
-            (str(acceptor.place), acceptor.credentials)
-            for acceptor in listener.acceptors
-            if acceptor.credentials is not None
-        ]
-        if secured:
-            metrics.counters(
-                "gateway_certificate_renewals",
-                "Changed certificate files, by whether they were taken into use (ok) or no good (failed).",
-                ("listen", "result"),
-                lambda: [
-                    ((place, result), count)
-                    for place, own in secured
-                    for result, count in (("ok", own.renewals), ("failed", own.failures))
-                ],
-            )
-            metrics.gauges(
-                "gateway_certificate_expiry_timestamp_seconds",
-                "When the certificate in use ends.",
-                ("listen",),
-                lambda: [((place,), own.expires_at) for place, own in secured],
-            )
-        metrics.counter("gateway_log_dropped", "Records that were not written.", lambda: log.dropped)
-        metrics.gauge("gateway_log_queue", "Records that wait to be written.", lambda: log.depth)
+        metrics.counters(
+            "gateway_certificate_renewals",
+            "Changed certificate files, by whether they were taken into use (ok) or no good (failed).",
+            ("listen", "result"),
+            lambda: [
+                ((str(place), result), count)
+                for place, own in listener.secured
+                for result, count in (("ok", own.renewals), ("failed", own.failures))
+            ],
+        )
+        metrics.gauges(
+            "gateway_certificate_expiry_timestamp_seconds",
+            "When the certificate in use ends.",
+            ("listen",),
+            lambda: [((str(place),), own.expires_at) for place, own in listener.secured],
+        )
+        metrics.counter(
+            "gateway_log_dropped", "Records that were not written.", lambda: self.request_log.dropped
+        )
+        metrics.gauge("gateway_log_queue", "Records that wait to be written.", lambda: self.request_log.depth)
         metrics.info(
             "gateway_config_revision", "The configuration in force.", lambda: {"revision": self.plan.revision}
         )
@@ -203,63 +307,3 @@ class Gateway:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 50, 100)
-
-
-def serve(
-    loaded: Loaded,
-    registry: Registry,
-    *,
-    on_start: Callable[[Gateway], None] = lambda gateway: None,
-    on_record: Callable[[Mapping[str, Any]], None] | None = None,
-) -> bool:
-    """Runs a gateway until SIGTERM or SIGINT, and drains it; a second signal cuts the drain short.
-
-    True when every exchange ended by itself. Raises StartError or ConfigurationError.
-    """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(loaded, registry, on_start, on_record))
-
-
-async def _serve(
-    loaded: Loaded,
-    registry: Registry,
-    on_start: Callable[[Gateway], None],
-    on_record: Callable[[Mapping[str, Any]], None] | None,
-) -> bool:
-    gateway = Gateway(loaded, registry)
-    if on_record is not None:
-        gateway.request_log.subscribe(on_record)
-    loop = asyncio.get_running_loop()
-    stopping, hurry = asyncio.Event(), asyncio.Event()
-
-    def signalled() -> None:
-        (hurry if stopping.is_set() else stopping).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled)
-    await gateway.start()
-    on_start(gateway)
-    await stopping.wait()
-    log = structlog.get_logger("gateway")
-    log.info("draining", timeout=loaded.configuration.drain_timeout)
-    drained = asyncio.ensure_future(gateway.stop())
-    hurried = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
-    if not drained.done():
-        drained.cancel()
-        await asyncio.gather(drained, return_exceptions=True)
-        clean = await gateway.stop(0.0)
-    else:
-        clean = drained.result()
-    hurried.cancel()
-    log.info("stopped", pid=os.getpid(), clean=clean)
-    return clean
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:  # a platform without it
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

@@ -38,6 +38,7 @@ class Entry:
         "name",
         "on_request",
         "on_response",
+        "path",
         "plain",
         "shadow_share",
         "source",
@@ -55,6 +56,7 @@ class Entry:
         condition: Callable[[Exchange], bool] | None = None,
         shadow_percent: float = 100.0,
         source: Callable[[Rule], str] = lambda rule: "",
+        path: tuple[str | int, ...] = (),
     ) -> None:
         self.index = index
         self.name = name
@@ -64,6 +66,7 @@ class Entry:
         self.condition = condition
         self.shadow_share = int(shadow_percent * 100)
         self.source = source
+        self.path = path
         self.on_request = filter.on_request if _overrides(filter, "on_request") else None
         self.on_response = filter.on_response if _overrides(filter, "on_response") else None
         self.plain = mode == "enforce" and condition is None

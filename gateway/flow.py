@@ -126,6 +126,9 @@ class Flows:
             flow = self._flows[key] = Flow(record)
         return flow
 
+    def clear(self) -> None:
+        self._flows.clear()
+
     def __iter__(self) -> Iterator[Flow]:
         return iter(self._flows.values())
 

@@ -68,6 +68,11 @@ class Metrics:
             for tried in flow.attempts:
                 _count(self._attempts, tried, number)
 
+    def forget_flows(self) -> None:
+        """For a new plan: flows hold the one that they ran under."""
+        self._fold()
+        self._flows.clear()
+
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """A number that `read` tells when it is scraped."""
 

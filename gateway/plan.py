@@ -41,6 +41,8 @@ from gateway.upstream.tls import client_context
 
 T = TypeVar("T")
 
+_LOG: Final = structlog.get_logger("gateway")
+
 
 class PlannedRoute(NamedTuple):
     """A route ready for use.
@@ -70,6 +72,7 @@ class Plan:
         "entries",
         "forwarding",
         "header_names",
+        "holder",
         "loaded",
         "owned",
         "pseudonym",
@@ -93,6 +96,7 @@ class Plan:
         entries: Sequence[Entry],
         facts: frozenset[Fact],
         contexts: Mapping[str, ssl.SSLContext],
+        holder: object,
         release: Callable[[], None],
     ) -> None:
         configuration = loaded.configuration
@@ -111,6 +115,8 @@ class Plan:
         )
         # Credentials by these filters' word, also where an entry only judges in shadow.
         self.secret_names: frozenset[bytes] = frozenset().union(*(entry.filter.secrets for entry in entries))
+        self.holder = holder
+        """For whom the state store keeps what the filters remember."""
         self._release = release
         self.renderer = Renderer(configuration.faults)
         self.body_limit = configuration.limits.body
@@ -152,13 +158,27 @@ class Plan:
         }
 
     async def start(self) -> None:
+        """Starts the filters. Raises ConfigurationError with all that could not be started."""
+        problems: list[Problem] = []
         for entry in self.entries:
-            await entry.filter.start()
+            try:
+                await entry.filter.start()
+            except Exception as error:  # noqa: BLE001 - of whatever kind: the filter cannot be used
+                if not isinstance(error, (OSError, ValueError)):
+                    _LOG.error("bug", where=f"{entry.name}.start", exc_info=error)
+                position = self.loaded.marks.position(entry.path)
+                message = f"cannot be started: {_plain(error) or type(error).__name__}"
+                problems.append(Problem(*position, "filter_unusable", message, written(entry.path)))
+        if problems:
+            raise ConfigurationError(problems)
 
     async def close(self) -> None:
-        """Closes the filters and lets go of their state; for after the last exchange."""
+        """Closes the filters and lets go of their state; for after the last exchange. Raises nothing."""
         for entry in self.entries:
-            await entry.filter.close()
+            try:
+                await entry.filter.close()
+            except Exception as error:  # noqa: BLE001 - the others are to be closed too
+                _LOG.error("bug", where=f"{entry.name}.close", exc_info=error)
         self._release()
 
 
@@ -267,6 +287,7 @@ class _Builder:
             entries=self._entries,
             facts=frozenset(self._facts),
             contexts=contexts,
+            holder=self._holder,
             release=lambda: self._store.release(self._holder),
         )
 
@@ -349,6 +370,7 @@ class _Builder:
             condition=condition,
             shadow_percent=options.shadow_percent,
             source=source,
+            path=options.path,
         )
         self._entries.append(entry)
         return entry

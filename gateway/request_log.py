@@ -222,6 +222,12 @@ class RequestLog:
             self._awake = True
             self._wake.set()
 
+    def follow(self, former: "RequestLog") -> None:
+        """Counts on from where `former` has come to, whose place it takes."""
+        self._sequence = former._sequence
+        self.dropped = self._told = former.dropped
+        self.write_errors = former.write_errors
+
     def announce(self, revision: str, description: Mapping[str, object]) -> None:
         """Writes the line that describes a configuration, once per revision; every new file repeats the last."""
         if self._path is None or revision in self._announced:

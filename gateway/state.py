@@ -21,6 +21,10 @@ class StateStore:
         self._holders[key].add(holder)
         return cast(T, self._objects[key])
 
+    def held(self, holder: object) -> set[str]:
+        """The keys of all that `holder` holds."""
+        return {key for key, holders in self._holders.items() if holder in holders}
+
     def release(self, holder: object) -> None:
         """Lets go of all that `holder` holds; what nobody holds any more is closed."""
         for key, holders in list(self._holders.items()):

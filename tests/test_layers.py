@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 
 # Each layer may import itself and those below it, never one above.
 LAYERS = (
-    ("cli", "app", "supervisor"),
+    ("cli", "app", "alone", "supervisor"),
     ("listener", "admin", "inspect", "demo"),
     (
         *("plan", "chain", "router", "upstream", "faults", "config", "registry", "condition", "state"),
@@ -21,6 +21,7 @@ LAYERS = (
             "request_log",
             "metrics",
             "console",
+            "loop",
             "task",
             "tls",
             "wheel",

@@ -16,7 +16,7 @@ from gateway.config.model import Configuration, Endpoint, Place
 from gateway.demo import sample
 
 if TYPE_CHECKING:
-    from gateway.app import Gateway
+    from gateway.alone import Alone
 
 UPSTREAM = "compute"
 """The upstream that the bundled API stands for, in the default configuration."""
@@ -144,9 +144,7 @@ def _stop_api(api: "subprocess.Popen[str]") -> None:
         api.communicate()
 
 
-def _introduce(
-    gateway: "Gateway", address: Place, config: Path, port: int, database: Path, log: Path
-) -> None:
+def _introduce(gateway: "Alone", address: Place, config: Path, port: int, database: Path, log: Path) -> None:
     base = f"http://{address}"
     admin = f"http://{gateway.admin_address}" if gateway.admin_address is not None else "off"
     image = f"{base}/v2/{sample.SAMPLE_PROJECT}/images/{sample.SAMPLE_IMAGE}/metadata"

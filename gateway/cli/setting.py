@@ -15,7 +15,7 @@ from gateway.config.problem import ConfigurationError
 from gateway.registry import Registry
 
 if TYPE_CHECKING:
-    from gateway.app import Gateway
+    from gateway.alone import Alone
 
 _UNSET = object()
 
@@ -61,11 +61,12 @@ def serve_or_exit(
     loaded: Loaded,
     registry: Registry,
     *,
-    on_start: "Callable[[Gateway], None]" = lambda gateway: None,
+    on_start: "Callable[[Alone], None]" = lambda gateway: None,
     on_record: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
     """Serves until a signal; a gateway that cannot start says why, and the status is 1."""
-    from gateway.app import StartError, serve
+    from gateway.alone import serve
+    from gateway.app import StartError
     from gateway.listener.parser import UnsupportedAiohttp
 
     _application_log()

@@ -8,9 +8,11 @@ certificate that is in use at that moment. Neither may take longer than it is gi
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
@@ -28,6 +30,8 @@ from gateway.wheel import FAR
 if TYPE_CHECKING:
     from gateway.listener.listener import Listener
 
+_KEEPS_FILE: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The file of a Unix socket stays when its server closes; before Python 3.13 it always does."""
 ACCEPT_AT_ONCE: Final = 128
 """Connections that are accepted before others get their turn."""
 ACCEPT_AGAIN: Final = 1.0
@@ -80,17 +84,29 @@ class Refusals:
             )
 
 
-class Acceptor:
-    """The connections of one `listen` entry. `credentials` are there when it speaks TLS."""
+class Binding(NamedTuple):
+    """A `listen` entry with its sockets, and with its credentials when it speaks TLS.
 
-    def __init__(
-        self, listener: "Listener", listen: Listen, opening: Opening, credentials: Credentials | None
-    ) -> None:
-        self.place = opening.place
-        self.credentials = credentials
+    The sockets are whose who opened them: they outlive the acceptor, which has others for the same places.
+    """
+
+    listen: Listen
+    opening: Opening
+    credentials: Credentials | None
+
+
+class Acceptor:
+    """The connections of one `listen` entry."""
+
+    def __init__(self, listener: "Listener", binding: Binding) -> None:
+        """Raises OSError when there are no descriptors left."""
+        listen = binding.listen
+        self.binding = binding
+        self.place = binding.opening.place
+        self.credentials = binding.credentials
         self._listener = listener
         self._loop = listener.loop
-        self._opening = opening
+        self._sockets = [sock.dup() for sock in binding.opening.sockets]
         self._proxy: ProxyProtocol | None = listen.proxy_protocol
         self._trusted = Trust([str(source) for source in self._proxy.trusted] if self._proxy else [])
         self._servers: list[Any] = []
@@ -104,10 +120,10 @@ class Acceptor:
         """Accepts from now on."""
         loop: Any = self._loop
         if self.credentials is None and self._proxy is None:
-            for sock in self._opening.sockets:
+            for sock in self._sockets:
                 serve = loop.create_server
                 if sock.family == socket.AF_UNIX:
-                    serve = loop.create_unix_server
+                    serve = partial(loop.create_unix_server, **_KEEPS_FILE)
                 self._servers.append(await serve(self._listener.connection, sock=sock, backlog=BACKLOG))
             return
         self._watch()
@@ -117,31 +133,60 @@ class Acceptor:
         if self.credentials.tls.reload:
             self._looks = loop.call_later(self.credentials.tls.reload, self._look)
 
-    def close(self) -> None:
-        """Accepts no more, and ends what has not come to HTTP yet."""
+    def retire(self) -> None:
+        """Accepts no more; what has not come to HTTP yet is seen through, and so is what waits to be accepted.
+
+        A client takes a connection for made when the kernel has taken it, and would see it reset.
+        """
         if self._servers:
             for server in self._servers:
                 server.close()
             self._servers.clear()
+            self._take_rest()
         else:
-            for sock in self._opening.sockets:
+            for sock in self._sockets:
                 if sock.fileno() >= 0:
                     self._loop.remove_reader(sock)
         for timer in (self._pause, self._looks):
             if timer is not None:
                 timer.cancel()
-        self._opening.close()
+        for sock in self._sockets:
+            sock.close()
+
+    def _take_rest(self) -> None:
+        for listening in self.binding.opening.sockets:
+            with suppress(OSError):  # nothing is left; or no descriptors are, and nobody will come back to it
+                while True:
+                    sock, name = listening.accept()
+                    sock.setblocking(False)
+                    self.enter(sock, address_of(name), None)
+
+    async def rest(self) -> None:
+        """Returns when all that have been accepted are connections."""
+        while self._entering:
+            await asyncio.wait(self._entering)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are connections that have not come to HTTP yet."""
+        return bool(self._arrivals or self._entering)
+
+    def close(self) -> None:
+        """Accepts no more, and ends what has not come to HTTP yet."""
+        self.retire()
         for arrival in list(self._arrivals):
             arrival.end()
-        for task in (*self._entering, self._renewal):
-            if task is not None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+        if self.credentials is not None:
+            for task in self._entering:
                 task.cancel()
 
     # ---- connections
 
     def _watch(self) -> None:
         self._pause = None
-        for sock in self._opening.sockets:
+        for sock in self._sockets:
             self._loop.add_reader(sock, self._accept, sock)
 
     def _accept(self, listening: socket.socket) -> None:
@@ -168,7 +213,7 @@ class Acceptor:
     def _accept_later(self, error: OSError) -> None:
         """Trying again at once would take all the time there is, and help nobody."""
         structlog.get_logger("gateway").error("accept_failed", listen=str(self.place), error=error.strerror)
-        for sock in self._opening.sockets:
+        for sock in self._sockets:
             self._loop.remove_reader(sock)
         if self._pause is None:
             self._pause = self._loop.call_later(ACCEPT_AGAIN, self._watch)

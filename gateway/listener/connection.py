@@ -12,6 +12,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.api.exchange import Instant
+from gateway.config.model import Limits
 from gateway.http.chunked import ChunkedEnd
 from gateway.http.framing import Problem, content_length
 from gateway.listener.handler import Handler
@@ -63,6 +64,7 @@ class Connection:
         "_last_payload",
         "_last_section",
         "_left",
+        "_limits",
         "_line_limit",
         "_parser",
         "_pipeline",
@@ -89,11 +91,7 @@ class Connection:
         """`prefix` is what a balancer has said of the client."""
         self.listener = listener
         self.loop = listener.loop
-        limits = listener.plan.configuration.limits
-        self._fields_limit = limits.header_size + len(b"\r\n\r\n")
-        self._pipeline = limits.pipeline
-        self._line_limit = limits.target_length
-        self._parser = self._new_parser()
+        self._obey(listener.limits)
         self.transport: asyncio.Transport | None = None
         self.peer = NOBODY
         self.origin = ""  # of whom header sections are kept
@@ -125,8 +123,16 @@ class Connection:
         self._last_section = 0  # hash of the section that came last
         self.section: bytes | None = None  # of the request in progress, when it is that one again
 
+    def _obey(self, limits: Limits) -> None:
+        """From the next head on, these limits count."""
+        self._limits = limits
+        self._fields_limit = limits.header_size + len(b"\r\n\r\n")
+        self._pipeline = limits.pipeline
+        self._line_limit = limits.target_length
+        self._parser = self._new_parser()
+
     def _new_parser(self) -> Parser:
-        limits = self.listener.plan.configuration.limits
+        limits = self._limits
         return make_parser(
             self,
             self.loop,
@@ -147,7 +153,7 @@ class Connection:
         if not self.listener.opened(self, self.peer.address):
             self.abort()  # before a byte of it is read: whoever is over a limit costs nothing more
             return
-        self._wait(self.listener.plan.configuration.timeouts.idle)
+        self._wait(self.listener.idle_timeout)
 
     def data_received(self, data: bytes) -> None:
         if self.lingering:
@@ -278,6 +284,8 @@ class Connection:
                 self._refuse(_MALFORMED, data)
                 return b""
         begun = len(self._head)
+        if not begun and self._limits is not self.listener.limits:
+            self._obey(self.listener.limits)
         seen = self._head + data if begun else data
         end = seen.find(b"\r\n\r\n", max(0, begun - 3)) + 4
         if end < 4:
@@ -448,7 +456,7 @@ class Connection:
         transport = self.transport
         if transport is None:
             return
-        if keep_alive and not (self.listener.draining if self._clean else self._ends()):
+        if keep_alive and (self._clean or not self._ends()):
             self.deadline = self.loop.time() + self.listener.idle_timeout
             if self.deadline < self.filed:
                 self.listener.wheel.file(self)
@@ -485,7 +493,7 @@ class Connection:
         """Whether the connection ends although the answer did not say so."""
         if self._queue or self._unread or (self._head and not self._eof):
             return False
-        return self._eof or self.listener.draining
+        return self._eof
 
     def abort(self) -> None:
         """Ends the connection so that no client can take what it got for a whole answer."""
@@ -525,10 +533,13 @@ class Connection:
             self.handler.on_stopped()
         self.abort()
 
-    def drain(self) -> None:
-        """Closes the connection if nothing is in progress on it."""
-        if self.handler is None and not self._queue and not self._head:
-            self._close()
+    def drain(self, grace: float) -> None:
+        """Closes the connection, if nothing is in progress on it, unless a request comes within `grace` seconds."""
+        if self.handler is None and not self._queue and not self._head and not self.lingering:
+            if grace:
+                self._wait(grace)
+            else:
+                self._close()
 
 
 _instant: Final = tuple.__new__  # an Instant in a third of the time that its constructor takes

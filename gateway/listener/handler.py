@@ -141,7 +141,9 @@ class Handler(LegOwner):
         self._connection = connection
         self._listener = listener = connection.listener
         self._loop = connection.loop
-        self._plan = listener.plan
+        self._generation = generation = listener.generation
+        generation.active += 1
+        self._plan = generation.plan
         self._clock = clock
         self._request_id = listener.request_ids.next()
         self._record = Record()
@@ -199,7 +201,7 @@ class Handler(LegOwner):
             self._offer(upgrade.offered(self._method, index, planned.upgrade))
         text = connection.section
         if text is not None and payload is EMPTY_PAYLOAD and not head.closes and target[:1] == b"/":
-            self._listener.sections.learn(connection.origin, text, fields.raw, exchange, self._trusted)
+            self._generation.sections.learn(connection.origin, text, fields.raw, exchange, self._trusted)
         self._enter(exchange, planned, allow)
 
     def _offer(self, protocols: tuple[bytes, ...]) -> None:
@@ -431,7 +433,7 @@ class Handler(LegOwner):
         exchange, planned = self._exchange, self._planned
         assert exchange is not None and planned is not None
         body = exchange.request.body
-        pool = self._listener.pools[planned.info.upstream]
+        pool = self._generation.pools[planned.info.upstream]
         whole = body.complete
         if whole is not None and body.wrappers:
             try:
@@ -1130,6 +1132,7 @@ class Handler(LegOwner):
         if self._run is not None:
             self._run.finish()
         self._publish()
+        self._generation.leave()
         # No circles: all of it goes now, and not at a collection.
         self._leg = self._run = self._exchange = self._upstream_body = None
         if not aborted:

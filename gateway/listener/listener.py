@@ -1,30 +1,33 @@
-"""The downstream side as a whole: sockets, connections, the plan that new exchanges take, and drain."""
+"""The downstream side as a whole: sockets, connections, the generation that new exchanges take, and drain."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from gateway.chain import Reporter
-from gateway.config.model import Listen, Place
+from gateway.config.model import Place
 from gateway.http.address import UNIX, network
 from gateway.http.request_id import RequestIds
-from gateway.listener.acceptor import Acceptor, Refusals
+from gateway.listener.acceptor import Acceptor, Binding, Refusals
 from gateway.listener.admission import Admission
 from gateway.listener.connection import Connection
-from gateway.listener.opening import open_place
+from gateway.listener.generation import Generation
 from gateway.listener.parser import require_parser
-from gateway.listener.section import Sections
 from gateway.listener.tls import Credentials
-from gateway.plan import Plan
 from gateway.record import Record
-from gateway.upstream.pool import Pool
 from gateway.wheel import Wheel
+
+IDLE_GRACE: Final = 1.0
+"""Seconds that a client which is kept alive has for a last request when the gateway drains.
+
+It may be sending one just now, on a connection that is closed already: a client cannot know whether such a request was
+received, and must not repeat a POST (RFC 9112 section 9.3.1)."""
 
 
 class Listener:
-    """Accepts connections and hands each exchange the plan in force.
+    """Accepts connections and hands each exchange the generation in force.
 
+    generation  in force
     acceptors   one for each `listen` entry
     publish     takes the record of every exchange
     report_bug  takes the exceptions of filters, renderers and deferred callbacks
@@ -32,56 +35,72 @@ class Listener:
 
     def __init__(
         self,
-        plan: Plan,
-        pools: Mapping[str, Pool],
+        generation: Generation,
         *,
         publish: Callable[[Record], None],
         report_bug: Reporter,
     ) -> None:
         require_parser()
         self.loop = asyncio.get_running_loop()
-        self.plan = plan
-        self.pools = pools
         self.publish = publish
         self.report_bug = report_bug
         self.request_ids = RequestIds()
         self.wheel = Wheel(self.loop)
-        self.sections = Sections()
         self.refusals = Refusals(self.loop)
         self.acceptors: list[Acceptor] = []
-        self.idle_timeout = plan.configuration.timeouts.idle
+        self._retired: list[Acceptor] = []  # that still see connections through
         self.draining = False
+        """Whether every answer ends its connection."""
         self.tunnels = 0
         """Tunnels that are open."""
         self._admission = Admission()
         self._connections: dict[Connection, str | None] = {}  # and by which client each is counted
         self._empty: asyncio.Event = asyncio.Event()
         self._empty.set()
+        self._take(generation)
 
-    async def start(
-        self,
-        listens: Sequence[Listen],
-        *,
-        directory: Path = Path(),
-        credentials: Sequence[Credentials | None] = (),
-    ) -> list[Place]:
-        """Listens; the places that were taken. Raises OSError, and then listens nowhere.
+    def _take(self, generation: Generation) -> None:
+        configuration = generation.plan.configuration
+        self.generation = generation
+        self.plan = generation.plan
+        self.sections = generation.sections
+        self.limits = configuration.limits
+        self.idle_timeout = configuration.timeouts.idle
 
-        directory    what the paths of Unix sockets are relative to
-        credentials  of each entry, where one speaks TLS
+    def put_in_force(self, generation: Generation) -> Generation:
+        """Every exchange that begins from now on takes this generation; gives the former."""
+        former = self.generation
+        self._take(generation)
+        return former
+
+    async def accept_from(self, bindings: Sequence[Binding]) -> None:
+        """Accepts from these, and from nothing else any more.
+
+        What is the same but for its credentials goes on with others. Raises OSError, and then all is as it was.
         """
-        first = len(self.acceptors)
+        former = list(self.acceptors)
+        acceptors: list[Acceptor] = []
+        begun: list[Acceptor] = []
         try:
-            for number, listen in enumerate(listens):
-                opening = await open_place(listen, directory)
-                own = credentials[number] if credentials else None
-                self.acceptors.append(Acceptor(self, listen, opening, own))
-            for acceptor in self.acceptors[first:]:
-                await acceptor.start()
+            for binding in bindings:
+                same = [acceptor for acceptor in former if acceptor.binding[:2] == binding[:2]]
+                if same:
+                    former.remove(same[0])
+                    acceptors.append(same[0])
+                else:
+                    begun.append(Acceptor(self, binding))
+                    acceptors.append(begun[-1])
+                    await begun[-1].start()
         except BaseException:
-            self.stop_accepting()
+            for acceptor in begun:
+                acceptor.close()
             raise
-        return [acceptor.place for acceptor in self.acceptors[first:]]
+        for acceptor, binding in zip(acceptors, bindings, strict=True):
+            acceptor.credentials = binding.credentials
+        for acceptor in former:
+            acceptor.retire()
+        self._retired = [acceptor for acceptor in (*self._retired, *former) if acceptor.busy]
+        self.acceptors = acceptors
 
     def connection(self) -> Any:
         """A connection that the event loop has accepted."""
@@ -93,7 +112,7 @@ class Listener:
             return True
         counts = address not in ("", UNIX) and address not in self.plan.trusted
         client = network(address) if counts else None
-        reason = self._admission.enter(client, self.plan.configuration.limits)
+        reason = self._admission.enter(client, self.limits)
         if reason:
             self.refusals.add(reason, place, address)
             return False
@@ -108,6 +127,15 @@ class Listener:
             self._empty.set()
 
     @property
+    def secured(self) -> list[tuple[Place, Credentials]]:
+        """Where TLS is spoken, and with what."""
+        return [
+            (acceptor.place, acceptor.credentials)
+            for acceptor in self.acceptors
+            if acceptor.credentials is not None
+        ]
+
+    @property
     def connection_count(self) -> int:
         return len(self._connections)
 
@@ -117,22 +145,26 @@ class Listener:
         return sum(1 for connection in self._connections if connection.handler is not None)
 
     def stop_accepting(self) -> None:
-        """Closes what listens, and connections that have not come to HTTP yet."""
-        for acceptor in self.acceptors:
+        """Accepts nothing more, and ends connections that have not come to HTTP yet."""
+        for acceptor in (*self.acceptors, *self._retired):
             acceptor.close()
+        self._retired = [acceptor for acceptor in (*self.acceptors, *self._retired) if acceptor.busy]
         self.acceptors.clear()
 
     async def drain(self, timeout: float) -> bool:
-        """Ends gracefully: no new connections, idle ones closed, exchanges in progress left to end.
+        """Ends gracefully: no new connections, idle ones closed soon, exchanges in progress left to end.
 
         True when everything ended within `timeout` seconds; what did not is cut off.
         """
         self.draining = True
         self.stop_accepting()
+        self.idle_timeout = grace = min(IDLE_GRACE, timeout / 2)
         for connection in list(self._connections):
-            connection.drain()
+            connection.drain(grace)
         try:
             async with asyncio.timeout(timeout):
+                for acceptor in self._retired:
+                    await acceptor.rest()
                 await self._empty.wait()
         except TimeoutError:
             for connection in list(self._connections):

@@ -1,5 +1,8 @@
 """Opens the sockets that listen at one place, and lets go of them again.
 
+Several processes may share a place, so that it outlives each of them: over TCP with a socket for each, among which the
+kernel divides the connections (SO_REUSEPORT, socket(7)), through a Unix socket with one that all accept from.
+
 A Unix socket outlives the process that made it, as a file: one that nobody listens on any more is replaced. Anything
 else at its path (a socket in use, a file that is no socket) is somebody's, and is left alone.
 """
@@ -26,6 +29,7 @@ class Opening:
 
     sockets  they listen; several where a name has several addresses
     place    where, with the port that the system chose
+    inode    of the file of a Unix socket, where it goes with the opening
     """
 
     def __init__(self, sockets: list[socket.socket], place: Place, inode: int = 0) -> None:
@@ -33,43 +37,67 @@ class Opening:
         self.place = place
         self._inode = inode
 
+    def again(self) -> "Opening":
+        """Another opening of the same place: it is a socket of its own over TCP. Raises OSError.
+
+        The file of a Unix socket stays with the first.
+        """
+        sockets: list[socket.socket] = []
+        try:
+            for sock in self.sockets:
+                if sock.family == socket.AF_UNIX:
+                    sockets.append(sock.dup())
+                    continue
+                other = _tcp_socket(sock.family, reuse_port=True)
+                sockets.append(other)
+                if sock.family == socket.AF_INET6:
+                    only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+                    other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+                other.bind(sock.getsockname())
+                other.listen(BACKLOG)
+        except BaseException:
+            Opening(sockets, self.place).close()
+            raise
+        return Opening(sockets, self.place)
+
     def close(self) -> None:
         """Lets go of the place. The file of a Unix socket goes with it, unless it is another's by now."""
         for sock in self.sockets:
             sock.close()
-        if isinstance(self.place, UnixAddress):
+        if isinstance(self.place, UnixAddress) and self._inode:
             with suppress(OSError):
                 if os.lstat(self.place.path).st_ino == self._inode:
                     os.unlink(self.place.path)
 
 
-async def open_place(listen: Listen, directory: Path) -> Opening:
-    """Listens where `listen` says; a path is relative to `directory`. Raises OSError, and then nothing is open."""
+async def open_place(listen: Listen, directory: Path, *, shared: bool = False) -> Opening:
+    """Listens where `listen` says; a path is relative to `directory`. Raises OSError, and then nothing is open.
+
+    `shared` for a place that is to be opened `again`.
+    """
     place = listen.place
     try:
         if isinstance(place, UnixAddress):
             return _open_unix(UnixAddress(str(directory / place.path)), int(listen.mode, 8))
-        return await _open_tcp(place, listen.ipv6_only)
+        return await _open_tcp(place, ipv6_only=listen.ipv6_only, shared=shared)
     except OSError as error:
         raise OSError(error.errno, f"cannot listen on {place}: {why(error)}") from error
 
 
-async def _open_tcp(address: Address, ipv6_only: bool) -> Opening:
+async def _open_tcp(address: Address, *, ipv6_only: bool, shared: bool) -> Opening:
     host, port = address
     sockets: list[socket.socket] = []
     absent: OSError | None = None
     try:
-        for family, kind, protocol, _, where in dict.fromkeys(await _resolved(host)):
+        for family, _, _, _, where in dict.fromkeys(await _resolved(host)):
             try:
-                sock = socket.socket(family, kind, protocol)
+                sock = _tcp_socket(family, reuse_port=False)
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
                 absent = error
                 continue
             sockets.append(sock)
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_only)
             try:
@@ -81,6 +109,9 @@ async def _open_tcp(address: Address, ipv6_only: bool) -> Opening:
                 sockets.pop().close()
                 continue
             port = sock.getsockname()[1]  # a port that the system chose serves all addresses of the name
+            if shared:
+                # Not before: a place that another program listens at is in use, also where that one would share it.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.listen(BACKLOG)
         if not sockets:
             raise absent or OSError(errno.EADDRNOTAVAIL, "")
@@ -89,6 +120,15 @@ async def _open_tcp(address: Address, ipv6_only: bool) -> Opening:
             sock.close()
         raise
     return Opening(sockets, Address(host, port))
+
+
+def _tcp_socket(family: int, *, reuse_port: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return sock
 
 
 async def _resolved(host: str) -> list[Any]:
@@ -144,6 +184,17 @@ def _make_room(path: str) -> None:
     if (now.st_ino, now.st_dev) != (found.st_ino, found.st_dev):
         raise OSError(errno.EADDRINUSE, "")
     os.unlink(path)
+
+
+def same_place(listen: Listen) -> tuple[Place, str, bool]:
+    """What two entries have in common that can take each other's sockets over."""
+    return listen.place, listen.mode, listen.ipv6_only
+
+
+def told(place: Place, listen: Listen) -> str:
+    """A place that is listened at, and what is spoken there beside HTTP."""
+    spoken = {"tls": listen.tls, "proxy_protocol": listen.proxy_protocol}
+    return " ".join([str(place), *(name for name, options in spoken.items() if options is not None)])
 
 
 def why(error: OSError) -> str:

@@ -18,6 +18,7 @@ import click
 
 from gateway.config.load import loads
 from gateway.listener.connection import Connection
+from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
 from gateway.metrics import Metrics
 from gateway.plan import build_plan
@@ -99,7 +100,7 @@ async def count(text: str, log_path: str | None) -> Counter[str]:
         raise error
 
     pool = Pool("compute", plan.configuration.upstreams["compute"])
-    listener = Listener(plan, {"compute": pool}, publish=publish, report_bug=report_bug)
+    listener = Listener(Generation(plan, {"compute": pool}), publish=publish, report_bug=report_bug)
     transport: Any = _Transport()
     upstream = UpstreamConnection()
     upstream.connection_made(transport)

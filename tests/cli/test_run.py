@@ -47,6 +47,12 @@ def written(directory: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
+def line_of(path: Path, text: str) -> int:
+    """The number of the line of a file that `text` stands in, once."""
+    before, _ = path.read_text().split(text)
+    return before.count("\n") + 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_serves_until_it_is_told_to_stop(tmp_path: Path, number: int) -> None:
     async with weir("run", *ANYWHERE, directory=tmp_path) as process:
@@ -240,7 +246,8 @@ async def test_a_log_that_cannot_be_written_is_one_line(tmp_path: Path, log: str
     path = written(tmp_path, ('path: "-"', f"path: {log}"))
     status, stdout, stderr = await told("run", path, *ANYWHERE, directory=tmp_path)
     assert (status, stdout) == (1, "")
-    assert stderr == f"weir: the request log {log} cannot be written: {why}\n"
+    position = f"{path}:{line_of(path, f'path: {log}')}:3"
+    assert stderr == f"{position}: log.path: the request log {log} cannot be written: {why}\n"
 
 
 async def test_a_configuration_too_many_is_an_error_of_usage(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_gateway_that_cannot_start_says_why(
     def serve(*arguments: object, **options: object) -> bool:
         raise error
 
-    monkeypatch.setattr("gateway.app.serve", serve)
+    monkeypatch.setattr("gateway.alone.serve", serve)
     monkeypatch.setattr(setting, "_application_log", lambda: None)
     with pytest.raises(SystemExit) as ended:
         serve_or_exit(loaded, registry)
@@ -128,7 +128,7 @@ def test_a_bug_is_not_hidden(loaded: Loaded, registry: Registry, monkeypatch: py
     def serve(*arguments: object, **options: object) -> bool:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("gateway.app.serve", serve)
+    monkeypatch.setattr("gateway.alone.serve", serve)
     monkeypatch.setattr(setting, "_application_log", lambda: None)
     with pytest.raises(ZeroDivisionError):
         serve_or_exit(loaded, registry)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.config.load import loads
 from gateway.listener.connection import Connection
+from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
 from gateway.plan import Plan, build_plan
 from gateway.record import Record
@@ -122,8 +123,7 @@ class _World:
         plan = _PLANS[made.lenient, made.tunnel]
         self._pool = Pool("main", plan.configuration.upstreams["main"])
         self._listener = Listener(
-            plan,
-            {"main": self._pool},
+            Generation(plan, {"main": self._pool}),
             publish=self._records.append,
             report_bug=lambda *bug: self._bugs.append(bug),
         )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.config.load import loads
 from gateway.listener.connection import Connection
+from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
 from gateway.plan import build_plan
 from gateway.record import Record
@@ -45,8 +46,7 @@ class Talk:
         self.records: list[Record] = []
         self.bugs: list[Any] = []
         self.listener = Listener(
-            build_plan(loaded, registry),
-            {},
+            Generation(build_plan(loaded, registry), {}),
             publish=self.records.append,
             report_bug=lambda *bug: self.bugs.append(bug),
         )

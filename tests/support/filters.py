@@ -342,3 +342,34 @@ class WrongLength(Filter[LengthOptions]):
             fields.remove("Content-Length")
         else:
             fields.set("Content-Length", self.config.value)
+
+
+class Lasts(Filter[Nothing]):
+    """Keeps each request until it is let go, and says when it is closed."""
+
+    name = "test.lasts"
+    Config = Nothing
+    closed = False
+
+    async def start(self) -> None:
+        self._gone = asyncio.Event()
+
+    def go(self) -> None:
+        self._gone.set()
+
+    async def on_request(self, exchange: Exchange) -> Verdict:
+        await self._gone.wait()
+        return None
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class NoStart(Filter[Nothing]):
+    """Cannot be started."""
+
+    name = "test.no_start"
+    Config = Nothing
+
+    async def start(self) -> None:
+        raise OSError("no route to the identity service")

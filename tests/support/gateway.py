@@ -13,8 +13,8 @@ from unittest import mock
 import yaml
 
 from gateway import request_log as request_log_module
+from gateway.alone import Alone
 from gateway.api.exchange import Exchange
-from gateway.app import Gateway
 from gateway.config.load import Loaded, loads
 from gateway.config.model import Address
 from gateway.listener.listener import Listener
@@ -37,12 +37,23 @@ _BASE: dict[str, Any] = {
 """What a test does not care about. Timeouts keep their defaults: a test that waits for one sets it."""
 
 
-class _Gateway(Gateway):
+class _Gateway(Alone):
     """Tells the test of bugs; leaves the collector alone, since a test process goes on after the gateway."""
 
     def __init__(self, loaded: Loaded, registry: Registry) -> None:
-        super().__init__(loaded, registry)
+        self._records: list[Mapping[str, Any]] = []
+        self._lock = threading.Lock()
+        super().__init__(loaded, registry, on_record=self._heard)
         self.bugs: list[tuple[str, BaseException]] = []
+
+    def _heard(self, fields: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._records.append(fields)
+
+    @property
+    def records(self) -> list[Mapping[str, Any]]:
+        with self._lock:
+            return list(self._records)
 
     def _report_bug(self, where: str, exchange: Exchange, error: BaseException) -> None:
         self.bugs.append((where, error))
@@ -56,14 +67,7 @@ class Running:
 
     def __init__(self, gateway: _Gateway) -> None:
         self.gateway = gateway
-        self._records: list[Mapping[str, Any]] = []
-        self._lock = threading.Lock()
         self._clients: list[Client] = []
-        gateway.request_log.subscribe(self._heard)
-
-    def _heard(self, fields: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._records.append(fields)
 
     @property
     def address(self) -> Address:
@@ -76,13 +80,11 @@ class Running:
 
     @property
     def listener(self) -> Listener:
-        listener = self.gateway._listener
-        assert listener is not None
-        return listener
+        return self.gateway.listener
 
     @property
-    def pools(self) -> dict[str, Pool]:
-        return self.gateway._pools
+    def pools(self) -> Mapping[str, Pool]:
+        return self.listener.generation.pools
 
     @property
     def bugs(self) -> list[str]:
@@ -98,14 +100,8 @@ class Running:
 
     async def records(self, count: int) -> list[Mapping[str, Any]]:
         """The records of all exchanges so far, which are `count`; fails when there are more or fewer."""
-
-        def known() -> int:
-            with self._lock:
-                return len(self._records)
-
-        await until(lambda: known() >= count, f"{count} records are written")
-        with self._lock:
-            records = list(self._records)
+        await until(lambda: len(self.gateway.records) >= count, f"{count} records are written")
+        records = self.gateway.records
         assert len(records) == count, [_short(record) for record in records]
         return records
 

@@ -1,0 +1,170 @@
+"""A gateway in a process of its own, which opens its places and its admin listener itself: that of `weir demo`."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from gateway.admin.server import Admin
+from gateway.app import Gateway, StartError
+from gateway.config.load import Loaded
+from gateway.config.model import Address, Listen, Place
+from gateway.listener.opening import Opening, open_place, same_place, told, why
+from gateway.loop import loop_factory
+from gateway.registry import Registry
+
+
+class Alone(Gateway):
+    """A gateway that begins with `loaded`."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        registry: Registry,
+        *,
+        on_record: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        super().__init__(registry, on_record=on_record)
+        self._loaded = loaded
+        self._openings: list[tuple[Listen, Opening]] = []
+        self._admin = Admin(metrics=self.metrics, readiness=self._readiness)
+        self.admin_address: Address | None = None
+
+    @property
+    def addresses(self) -> list[Place]:
+        """Where the gateway listens."""
+        return [opening.place for _, opening in self._openings]
+
+    async def start(self) -> None:
+        """Opens everything. Raises ConfigurationError or StartError, and then nothing is left open."""
+        configuration = self._loaded.configuration
+        prepared = await self.prepare(self._loaded)
+        try:
+            self._openings = await self._open(self._loaded)
+            if configuration.admin is not None:
+                self.admin_address = await self._start_admin(configuration.admin)
+            await self.commit(prepared, [opening for _, opening in self._openings])
+        except BaseException as error:
+            if self._in_force is None:
+                await self.discard(prepared)
+            await self.stop(0.0)
+            if isinstance(error, OSError):
+                raise StartError(error.strerror or str(error)) from error
+            raise
+        structlog.get_logger("gateway").info(
+            "started",
+            listen=[told(opening.place, listen) for listen, opening in self._openings],
+            admin=str(self.admin_address) if self.admin_address else None,
+            revision=self.plan.revision[:12],
+        )
+
+    async def _start_admin(self, wanted: Address) -> Address:
+        try:
+            return Address(wanted.host, await self._admin.start(*wanted))
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {wanted} (admin): {why(error)}") from error
+
+    async def _open(self, loaded: Loaded) -> list[tuple[Listen, Opening]]:
+        """What is to listen, and is not open yet, opened. Raises OSError, and then nothing of it is open."""
+        openings: list[tuple[Listen, Opening]] = []
+        known = {same_place(listen): opening for listen, opening in self._openings}
+        new: list[Opening] = []
+        try:
+            for listen in loaded.configuration.listen:
+                opening = known.pop(same_place(listen), None)
+                if opening is None:
+                    opening = await open_place(listen, loaded.directory)
+                    new.append(opening)
+                openings.append((listen, opening))
+        except BaseException:
+            for opening in new:
+                opening.close()
+            raise
+        return openings
+
+    async def reload(self, loaded: Loaded) -> Sequence[str]:
+        """Puts `loaded` in force in the place of what is: the names of entries whose state is lost.
+
+        Raises ConfigurationError, or OSError for a place that cannot be listened at; nothing has changed then.
+        """
+        prepared = await self.prepare(loaded)
+        try:
+            openings = await self._open(loaded)
+            await self.commit(prepared, [opening for _, opening in openings])
+        except BaseException:
+            await self.discard(prepared)
+            raise
+        former, self._openings, self._loaded = self._openings, openings, loaded
+        for _, opening in former:
+            if all(opening is not kept for _, kept in openings):
+                opening.close()
+        return prepared.anew
+
+    async def stop(self, timeout: float | None = None) -> bool:
+        """Drains and closes; True when no exchange had to be cut off."""
+        if timeout is None:
+            timeout = self._loaded.configuration.drain_timeout
+        self.stop_accepting()
+        for _, opening in self._openings:
+            opening.close()
+        clean = await super().stop(timeout)
+        await self._admin.close()
+        return clean
+
+    def _readiness(self) -> list[tuple[str, bool]]:
+        return [
+            ("configuration loaded", True),
+            ("accepting requests", self._listener is not None and not self.draining),
+        ]
+
+
+def serve(
+    loaded: Loaded,
+    registry: Registry,
+    *,
+    on_start: Callable[[Alone], None] = lambda gateway: None,
+    on_record: Callable[[Mapping[str, Any]], None] | None = None,
+) -> bool:
+    """Runs a gateway until SIGTERM or SIGINT, and drains it; a second signal cuts the drain short.
+
+    True when every exchange ended by itself. Raises StartError or ConfigurationError.
+    """
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(loaded, registry, on_start, on_record))
+
+
+async def _serve(
+    loaded: Loaded,
+    registry: Registry,
+    on_start: Callable[[Alone], None],
+    on_record: Callable[[Mapping[str, Any]], None] | None,
+) -> bool:
+    gateway = Alone(loaded, registry, on_record=on_record)
+    loop = asyncio.get_running_loop()
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (hurry if stopping.is_set() else stopping).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    await gateway.start()
+    on_start(gateway)
+    await stopping.wait()
+    log = structlog.get_logger("gateway")
+    log.info("draining", timeout=loaded.configuration.drain_timeout)
+    drained = asyncio.ensure_future(gateway.stop())
+    hurried = asyncio.ensure_future(hurry.wait())
+    await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
+    if not drained.done():
+        drained.cancel()
+        await asyncio.gather(drained, return_exceptions=True)
+        clean = await gateway.stop(0.0)
+    else:
+        clean = drained.result()
+    hurried.cancel()
+    log.info("stopped", pid=os.getpid(), clean=clean)
+    return clean
