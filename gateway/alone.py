@@ -3,16 +3,18 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from gateway.admin.server import Admin
+from gateway.admin.service import Reload, described
 from gateway.app import Gateway, StartError
 from gateway.config.load import Loaded
 from gateway.config.model import Address, Listen, Place
-from gateway.listener.opening import Opening, open_place, same_place, told, why
+from gateway.listener.opening import Opening, open_admin, open_place, same_place, told
 from gateway.loop import loop_factory
 from gateway.registry import Registry
 
@@ -30,13 +32,19 @@ class Alone(Gateway):
         super().__init__(registry, on_record=on_record)
         self._loaded = loaded
         self._openings: list[tuple[Listen, Opening]] = []
-        self._admin = Admin(metrics=self.metrics, readiness=self._readiness)
-        self.admin_address: Address | None = None
+        self._admin = Admin(self)
+        self._admin_opening: Opening | None = None
+        self._loaded_at = time.time()
 
     @property
     def addresses(self) -> list[Place]:
         """Where the gateway listens."""
         return [opening.place for _, opening in self._openings]
+
+    @property
+    def admin_address(self) -> Address | None:
+        place = self._admin_opening.place if self._admin_opening is not None else None
+        return place if isinstance(place, Address) else None
 
     async def start(self) -> None:
         """Opens everything. Raises ConfigurationError or StartError, and then nothing is left open."""
@@ -45,7 +53,8 @@ class Alone(Gateway):
         try:
             self._openings = await self._open(self._loaded)
             if configuration.admin is not None:
-                self.admin_address = await self._start_admin(configuration.admin)
+                self._admin_opening = await open_admin(configuration.admin)
+                await self._admin.start(self._admin_opening.sockets)
             await self.commit(prepared, [opening for _, opening in self._openings])
         except BaseException as error:
             if self._in_force is None:
@@ -60,12 +69,6 @@ class Alone(Gateway):
             admin=str(self.admin_address) if self.admin_address else None,
             revision=self.plan.revision[:12],
         )
-
-    async def _start_admin(self, wanted: Address) -> Address:
-        try:
-            return Address(wanted.host, await self._admin.start(*wanted))
-        except OSError as error:
-            raise OSError(error.errno, f"cannot listen on {wanted} (admin): {why(error)}") from error
 
     async def _open(self, loaded: Loaded) -> list[tuple[Listen, Opening]]:
         """What is to listen, and is not open yet, opened. Raises OSError, and then nothing of it is open."""
@@ -85,7 +88,7 @@ class Alone(Gateway):
             raise
         return openings
 
-    async def reload(self, loaded: Loaded) -> Sequence[str]:
+    async def change(self, loaded: Loaded) -> Sequence[str]:
         """Puts `loaded` in force in the place of what is: the names of entries whose state is lost.
 
         Raises ConfigurationError, or OSError for a place that cannot be listened at; nothing has changed then.
@@ -112,13 +115,33 @@ class Alone(Gateway):
             opening.close()
         clean = await super().stop(timeout)
         await self._admin.close()
+        if self._admin_opening is not None:
+            self._admin_opening.close()
         return clean
 
-    def _readiness(self) -> list[tuple[str, bool]]:
+    # ---- for the admin listener
+
+    def readiness(self) -> list[tuple[str, bool]]:
         return [
             ("configuration loaded", True),
             ("accepting requests", self._listener is not None and not self.draining),
         ]
+
+    async def families(self) -> list[Any]:
+        return self.metrics.families()
+
+    def config(self) -> dict[str, Any]:
+        return described(self._loaded, self._loaded_at, None)
+
+    async def workers(self) -> list[dict[str, Any]]:
+        return [{"slot": 0, "worker": 0, "ready": True, "restarts": 0, **self.status()}]
+
+    async def upstreams(self) -> dict[str, Any]:
+        return {name: {"0": state} for name, state in self.upstream_states().items()}
+
+    async def reload(self) -> Reload:
+        """Such a gateway has no file that could have changed."""
+        return Reload(self.plan.revision, False, "this gateway cannot reload: start it with `weir run`")
 
 
 def serve(

@@ -3,8 +3,11 @@
 import asyncio
 import gc
 import os
+import resource
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -224,6 +227,28 @@ class Gateway:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
+    # ---- what there is to say of it
+
+    def status(self) -> dict[str, Any]:
+        """What the process does and what it takes."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        told: dict[str, Any] = {
+            "pid": os.getpid(),
+            "started_at": self._started_at,
+            "memory_bytes": _resident(),
+            "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+            "requests": self.metrics.requests,
+        }
+        if self._listener is not None:
+            told["revision"] = self.plan.revision
+            told["active"] = self._listener.active_count
+            told["connections"] = self._listener.connection_count
+        return told
+
+    def upstream_states(self) -> dict[str, Any]:
+        """What there is to say of each upstream, by name."""
+        return {name: pool.status() for name, pool in self.listener.generation.pools.items()}
+
     # ---- the end
 
     @property
@@ -307,3 +332,10 @@ class Gateway:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 50, 100)
+
+
+def _resident() -> int:
+    """Bytes of memory; the most that it has been, where the system does not say what it is."""
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

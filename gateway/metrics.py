@@ -6,7 +6,7 @@ up statuses, a plugin that makes up reasons), what is new is counted under `_OTH
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway import __version__, form
@@ -15,6 +15,7 @@ from gateway.record import METHODS, Record
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
+    from prometheus_client.samples import Sample
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -74,7 +75,7 @@ class Metrics:
         self._flows.clear()
 
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """A number that `read` tells when it is scraped."""
+        """A number that `read` tells when it is scraped. Those of several processes are added up, see `merged`."""
 
         def metric() -> "Metric":
             from prometheus_client.core import GaugeMetricFamily
@@ -124,15 +125,21 @@ class Metrics:
 
         self._reads.append(metric)
 
+    def families(self) -> "list[Metric]":
+        """The metric families as they stand, those of the process included."""
+        from prometheus_client import ProcessCollector
+
+        return [*self.collect(), *ProcessCollector(registry=None).collect()]
+
     def render(self) -> bytes:
         """Everything in the Prometheus text format 0.0.4."""
-        from prometheus_client import CollectorRegistry, ProcessCollector
-        from prometheus_client.exposition import generate_latest
+        return render(self.families())
 
-        registry = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=registry)
-        registry.register(_Collector(self))
-        return generate_latest(registry)
+    @property
+    def requests(self) -> int:
+        """Exchanges that are over."""
+        self._fold()
+        return int(sum(sum(cell[:SECONDS]) for cell in self._requests.values()))
 
     def collect(self) -> Iterator["Metric"]:
         """The metric families as they stand."""
@@ -208,14 +215,58 @@ class Metrics:
         )
 
 
+_LEAST: Final = frozenset(
+    (
+        "process_start_time_seconds",
+        "process_max_fds",
+        "gateway_start_time_seconds",
+        "gateway_certificate_expiry_timestamp_seconds",
+    )
+)
+"""Gauges that are no amounts: of several processes the least counts."""
+
+
+def merged(processes: "Sequence[Sequence[Metric]]") -> "list[Metric]":
+    """The metrics of several processes as one: amounts added up, label by label."""
+    found: dict[str, Metric] = {}
+    samples: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], Sample]] = {}
+    for families in processes:
+        for family in families:
+            found.setdefault(family.name, family)
+            known = samples.setdefault(family.name, {})
+            for sample in family.samples:
+                key = (sample.name, tuple(sorted(sample.labels.items())))
+                other = known.get(key)
+                if other is None or family.type == "info":
+                    value = sample.value
+                elif family.name in _LEAST:
+                    value = min(sample.value, other.value)
+                else:
+                    value = sample.value + other.value
+                known[key] = sample._replace(value=value)
+    for name, family in found.items():
+        family.samples = list(samples[name].values())
+    return list(found.values())
+
+
+def render(families: "Sequence[Metric]") -> bytes:
+    """In the Prometheus text format 0.0.4."""
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.exposition import generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(families))
+    return generate_latest(registry)
+
+
 class _Collector:
     """What the registry asks."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, families: "Sequence[Metric]") -> None:
+        self._families = families
 
-    def collect(self) -> Iterator["Metric"]:
-        return self._metrics.collect()
+    def collect(self) -> "Iterator[Metric]":
+        return iter(self._families)
 
 
 def _count(counts: _Counts, key: tuple[str, ...], number: int) -> None:

@@ -35,7 +35,7 @@ async def test_an_exchange_ends_with_what_it_began_with_and_the_next_has_the_new
         conversation = await upstream.accepted()
         await conversation.request_head()
         former = gateway.gateway.plan
-        await gateway.gateway.reload(read(configuration(upstream.url, routes=ELSEWHERE)))
+        await gateway.gateway.change(read(configuration(upstream.url, routes=ELSEWHERE)))
         assert gateway.gateway.plan is not former
         await client.send(b"x" * 5)
         assert await conversation.take(10) == b"x" * 10
@@ -55,7 +55,7 @@ async def test_filters_are_closed_after_their_last_exchange() -> None:
         lasts: Any = gateway.gateway.plan.entries[0].filter
         await client.send(get("/a"))
         await until(lambda: gateway.listener.active_count == 1, "the exchange waits")
-        await gateway.gateway.reload(read(configuration("http://127.0.0.1:1")))
+        await gateway.gateway.change(read(configuration("http://127.0.0.1:1")))
         assert not lasts.closed
         lasts.go()
         assert (await client.answer()).status == 503
@@ -70,10 +70,10 @@ async def test_what_filters_remember_survives_where_their_definition_is_the_same
         assert await statuses(gateway, 2) == [200, 200]
         # Another filter before it, another timeout: the limit is the same.
         text = configuration(upstream.url, filters=[{"ip_allow": {"allow": ["127.0.0.0/8"]}}, LIMIT])
-        assert await gateway.gateway.reload(read(text)) == ()
+        assert await gateway.gateway.change(read(text)) == ()
         assert await statuses(gateway) == [413]
         renamed = {"rate_limit": {**LIMIT["rate_limit"], "name": "other"}}
-        assert await gateway.gateway.reload(read(configuration(upstream.url, filters=[renamed]))) == (
+        assert await gateway.gateway.change(read(configuration(upstream.url, filters=[renamed]))) == (
             "rate_limit",
         )
         assert await statuses(gateway) == [200]
@@ -84,10 +84,10 @@ async def test_connections_to_an_upstream_survive_where_its_definition_is_the_sa
         assert await statuses(gateway) == [200]
         pool = gateway.pools["main"]
         await until(lambda: pool.idle_count == 1, "the connection is kept")
-        await gateway.gateway.reload(read(configuration(upstream.url, drain_timeout="9s")))
+        await gateway.gateway.change(read(configuration(upstream.url, drain_timeout="9s")))
         assert gateway.pools["main"] is pool
         assert pool.idle_count == 1
-        await gateway.gateway.reload(read(configuration(upstream.url, upstream={"keepalive": "9s"})))
+        await gateway.gateway.change(read(configuration(upstream.url, upstream={"keepalive": "9s"})))
         assert gateway.pools["main"] is not pool
         await until(lambda: pool.idle_count == 0, "the former connections are closed")
         assert await statuses(gateway) == [200]
@@ -98,10 +98,10 @@ async def test_a_configuration_that_cannot_be_built_changes_nothing(tmp_path: Pa
         plan, generation = gateway.gateway.plan, gateway.listener.generation
         broken = configuration(upstream.url, log={"path": str(tmp_path / "absent" / "requests.log")})
         with pytest.raises(ConfigurationError, match="cannot be written"):
-            await gateway.gateway.reload(read(broken))
+            await gateway.gateway.change(read(broken))
         taken = configuration(upstream.url, listen=["127.0.0.1:0", "192.0.2.1:1"])
         with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:1"):
-            await gateway.gateway.reload(read(taken))
+            await gateway.gateway.change(read(taken))
         assert (gateway.gateway.plan, gateway.listener.generation) == (plan, generation)
         assert await statuses(gateway) == [200]
 
@@ -112,7 +112,7 @@ async def test_a_filter_that_does_not_start_changes_nothing() -> None:
         text = configuration(upstream.url, filters=[{"test.no_start": {}}])
         gateway.gateway._registry = registry
         with pytest.raises(ConfigurationError) as caught:
-            await gateway.gateway.reload(read(text, registry))
+            await gateway.gateway.change(read(text, registry))
         (problem,) = caught.value.problems
         assert problem.message == "cannot be started: no route to the identity service"
         assert problem.line == text[: text.index("test.no_start")].count("\n") + 1
@@ -127,7 +127,7 @@ async def test_places_come_and_go_and_stay(tmp_path: Path) -> None:
         client = await gateway.connect()
         assert (await client.ask(get("/a"))).status == 503
         other = configuration("http://127.0.0.1:1", listen=["127.0.0.1:0", {"address": "[::1]:0"}])
-        await gateway.gateway.reload(read(other))
+        await gateway.gateway.change(read(other))
         assert gateway.gateway.addresses[0] == stays
         comes = gateway.gateway.addresses[1]
         assert isinstance(comes, Address)
@@ -143,7 +143,7 @@ async def test_the_request_log_goes_on_in_another_file(tmp_path: Path) -> None:
     texts = [configuration("http://127.0.0.1:1", log={"path": str(path)}) for path in paths]
     async with running(texts[0]) as gateway:
         assert await statuses(gateway) == [503]
-        await gateway.gateway.reload(read(texts[1]))
+        await gateway.gateway.change(read(texts[1]))
         assert await statuses(gateway) == [503]
         first, second = await gateway.records(2)
         assert (first["gateway.sequence"], second["gateway.sequence"]) == (1, 2)
@@ -168,7 +168,7 @@ async def test_many_reloads_under_load_lose_nothing() -> None:
 
         clients = [asyncio.create_task(ask()) for _ in range(3)]
         for number in range(20):
-            await gateway.gateway.reload(read(configuration(upstream.url, drain_timeout=f"{number + 5}s")))
+            await gateway.gateway.change(read(configuration(upstream.url, drain_timeout=f"{number + 5}s")))
             before = counted
             await until(lambda: counted > before, "exchanges go on")  # noqa: B023 - it is waited for here
         over = True

@@ -20,6 +20,7 @@ LAYERS = (
             "serializer",
             "request_log",
             "metrics",
+            "application_log",
             "console",
             "loop",
             "task",

@@ -51,6 +51,7 @@ class _Limit:
 
 class RateLimit(Filter[RateLimitConfig]):
     name = "rate_limit"
+    counts = True
     Config = RateLimitConfig
 
     def __init__(self, config: RateLimitConfig, services: Services) -> None:

@@ -1,19 +1,18 @@
-"""The admin listener's pages: `/livez`, `/readyz` and `/metrics`.
+"""The admin listener's pages: whether the gateway lives and is ready, its metrics, and what is in force in it.
 
 Answers are plain text, or JSON where the Accept field asks for it (RFC 9110 section 12.5.1); they are never
-cached, never sniffed for another type, and carry no leave for other origins. Everything is read-only.
+cached, never sniffed for another type, and carry no leave for other origins. Everything but `/reload` is read-only.
 """
 
-from collections.abc import Callable
+import socket
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
 from aiohttp import web
 
-from gateway.metrics import CONTENT_TYPE, Metrics
-
-Readiness = Callable[[], list[tuple[str, bool]]]
-"""Gives what must hold before requests are welcome, each in a few words, and whether it does."""
+from gateway.admin.service import Service
+from gateway.metrics import CONTENT_TYPE, render
 
 _STOP = 1.0  # seconds that a scrape in progress is given when the listener closes
 
@@ -21,29 +20,32 @@ _HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-sto
 
 
 class Admin:
-    """The admin listener. Its exchanges are no part of the request log or the metrics."""
+    """The admin listener of a service. Its exchanges are no part of the request log or the metrics."""
 
-    def __init__(self, *, metrics: Metrics, readiness: Readiness) -> None:
-        self._metrics = metrics
-        self._readiness = readiness
+    def __init__(self, service: Service) -> None:
+        self._service = service
         self._runner: web.AppRunner | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listens, and gives the port that was bound. Raises OSError when it cannot be."""
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Accepts from sockets that listen, and that stay the caller's. Raises OSError when it cannot."""
         application = web.Application()
-        application.router.add_get("/livez", self._livez)
-        application.router.add_get("/readyz", self._readyz)
-        application.router.add_get("/metrics", self._metrics_page)
+        router = application.router
+        router.add_get("/livez", self._livez)
+        router.add_get("/readyz", self._readyz)
+        router.add_get("/metrics", self._metrics_page)
+        router.add_get("/config", self._config)
+        router.add_get("/workers", self._workers)
+        router.add_get("/upstreams", self._upstreams)
+        router.add_post("/reload", self._reload)
         application.on_response_prepare.append(_prepare)
         self._runner = runner = web.AppRunner(application, access_log=None, shutdown_timeout=_STOP)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
+            for sock in sockets:
+                await web.SockSite(runner, sock.dup()).start()
         except OSError:
             await self.close()
             raise
-        bound: int = runner.addresses[0][1]
-        return bound
 
     async def close(self) -> None:
         """Stops listening; harmless when nothing was started."""
@@ -57,7 +59,7 @@ class Admin:
         return web.Response(text="ok\n")
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        checks = self._readiness()
+        checks = self._service.readiness()
         failed = [name for name, holds in checks if not holds]
         status = 503 if failed else 200
         if _wants_json(request):
@@ -73,7 +75,28 @@ class Admin:
         return web.Response(status=status, text="".join(f"{line}\n" for line in lines))
 
     async def _metrics_page(self, request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        families = await self._service.families()
+        return web.Response(body=render(families), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _config(self, request: web.Request) -> web.Response:
+        return _json(200, self._service.config())
+
+    async def _workers(self, request: web.Request) -> web.Response:
+        return _json(200, {"workers": await self._service.workers()})
+
+    async def _upstreams(self, request: web.Request) -> web.Response:
+        return _json(200, {"upstreams": await self._service.upstreams()})
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        result = await self._service.reload()
+        told = {
+            "applied": result.applied,
+            "revision": result.revision,
+            "error": result.error,
+            "problems": [problem._asdict() for problem in result.problems],
+            "state_lost": list(result.state_lost),
+        }
+        return _json(200 if result.applied else 422, told)
 
 
 def _json(status: int, value: object) -> web.Response:

@@ -74,6 +74,8 @@ class Filter(Generic[C]):
     reads: ClassVar[frozenset[Fact]] = frozenset()
     pure: ClassVar[bool] = True
     """False when the verdict needs the network."""
+    counts: ClassVar[bool] = False
+    """True when verdicts depend on what the filter has counted in its own process: of several, each counts alone."""
     reasons: ClassVar[Mapping[str, str]] = {}
     """Reason codes of a third party's filter, each with a sentence; built-in ones are in the registry."""
 

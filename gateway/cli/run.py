@@ -1,12 +1,11 @@
-"""`weir run`: the gateway, in one process, until SIGTERM."""
+"""`weir run`: the gateway, a supervisor and its workers, until SIGTERM."""
 
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import click
 
-from gateway.cli.setting import adjusted, load_or_exit, serve_or_exit
+from gateway.cli.setting import adjusted, exit_telling, load_or_exit
+from gateway.config.load import Loaded, load
 from gateway.config.locate import locate
 
 
@@ -17,22 +16,39 @@ from gateway.config.locate import locate
     help="Listen here instead of where the configuration says, on host:port or unix:PATH; port 0 takes a free one.",
 )
 @click.option("--admin", help="The same for the admin listener.")
-def command(config: str | None, listen: str | None, admin: str | None) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    help="Processes that carry requests, instead of what the configuration says.",
+)
+def command(config: str | None, listen: str | None, admin: str | None, workers: int | None) -> None:
     """Run the gateway with CONFIG until SIGTERM or SIGINT, then drain it.
 
     Without CONFIG it takes config/gateway.yaml, /etc/weir/gateway.yaml, or the one that came along. Where the
     request log is standard output and that is a terminal, records are shown as readable lines.
+
+    SIGHUP puts the configuration in force as it is in the file by then, if nothing is wrong with it. SIGUSR2 has a new
+    process of the program take over, as it is installed by then.
     """
-    loaded, registry = load_or_exit(locate(config))
-    loaded = adjusted(loaded, listen=listen, admin=admin)
-    show = None
-    if loaded.configuration.log.path == "-" and sys.stdout.isatty():
-        loaded = adjusted(loaded, log_path=None)
-        show = _show
-    serve_or_exit(loaded, registry, on_record=show)
+    path = locate(config)
+    loaded, registry = load_or_exit(path)
+    terminal = sys.stdout.isatty()
 
+    def changed(loaded: Loaded) -> Loaded:
+        loaded = adjusted(loaded, listen=listen, admin=admin)
+        if terminal and loaded.configuration.log.path == "-":
+            loaded = adjusted(loaded, log_path=None)
+        return loaded
 
-def _show(fields: Mapping[str, Any]) -> None:
-    from gateway import console
+    console = terminal and loaded.configuration.log.path == "-"
+    loaded = changed(loaded)
+    with exit_telling():
+        from gateway.supervisor.count import worker_count
+        from gateway.supervisor.supervisor import supervise
 
-    print(console.line(fields, colour=True), flush=True)
+        supervise(
+            loaded,
+            load=lambda: changed(load(path, registry=registry)),
+            workers=worker_count(loaded, registry, workers),
+            console=console,
+        )

@@ -1,14 +1,14 @@
 """What the commands that run a gateway share: a configuration or a clear end, and what the command line sets."""
 
-import logging
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway import application_log
 from gateway.config.load import Loaded, load
 from gateway.config.model import Endpoint, listen_at, parse_address
 from gateway.config.problem import ConfigurationError
@@ -65,13 +65,21 @@ def serve_or_exit(
     on_record: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
     """Serves until a signal; a gateway that cannot start says why, and the status is 1."""
-    from gateway.alone import serve
+    with exit_telling():
+        from gateway.alone import serve
+
+        serve(loaded, registry, on_start=on_start, on_record=on_record)
+
+
+@contextmanager
+def exit_telling() -> Iterator[None]:
+    """For what runs a gateway: one that cannot start says why, and the status is 1."""
     from gateway.app import StartError
     from gateway.listener.parser import UnsupportedAiohttp
 
-    _application_log()
+    application_log.configure()
     try:
-        serve(loaded, registry, on_start=on_start, on_record=on_record)
+        yield
     except ConfigurationError as error:
         _tell(error)
         raise SystemExit(1) from None
@@ -83,24 +91,3 @@ def serve_or_exit(
 def _tell(error: ConfigurationError) -> None:
     for problem in error.problems:
         click.echo(str(problem), err=True)
-
-
-def _application_log() -> None:
-    """The application log goes to standard error: JSON lines, or readable ones on a terminal."""
-    import structlog
-
-    terminal = sys.stderr.isatty()
-    processors: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    if terminal:
-        processors.append(structlog.dev.ConsoleRenderer())
-    else:
-        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    structlog.configure(
-        processors=processors,
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )

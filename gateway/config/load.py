@@ -51,6 +51,7 @@ __all__ = [
     "load",
     "loads",
     "normal_form",
+    "shown",
 ]
 
 
@@ -68,6 +69,14 @@ class Loaded:
     revision: str
     text: bytes
     directory: FilePath
+
+    def current_text(self) -> bytes | None:
+        """The bytes of the file as it is now; None where it cannot be read."""
+        try:
+            with FilePath(self.marks.file).open("rb") as stream:
+                return stream.read(document.MAX_BYTES + 1)
+        except (OSError, ValueError):
+            return None
 
 
 def load(path: FilePath, *, registry: Registry, environment: Mapping[str, str] | None = None) -> Loaded:
@@ -126,6 +135,22 @@ def normal_form(value: Any) -> Any:
     if isinstance(value, re.Pattern):
         return value.pattern
     return to_jsonable_python(value, inf_nan_mode="strings", fallback=str)
+
+
+def shown(value: Any) -> Any:
+    """`normal_form` for people to see: of a secret not even a hash, by which a weak one could be found."""
+    normal = normal_form(value)
+    return _masked(normal)
+
+
+def _masked(normal: Any) -> Any:
+    if isinstance(normal, dict):
+        if normal.keys() == {"sha256"}:
+            return "**********"
+        return {key: _masked(item) for key, item in normal.items()}
+    if isinstance(normal, list):
+        return [_masked(item) for item in normal]
+    return normal
 
 
 def digest(value: Any) -> str:

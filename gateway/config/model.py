@@ -753,8 +753,24 @@ class Configuration(Options):
     )
     limits: Limits = Field(default=Limits(), description="What is refused before any filter runs.")
     timeouts: ClientTimeouts = Field(default=ClientTimeouts(), description="How long to wait for a client.")
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Processes that carry exchanges. Where null, one for each core, but a single one while a filter "
+        "counts what only its own process sees, as `rate_limit` does. Another number takes a restart.",
+    )
+    watch: Duration = Field(
+        default=0.0,
+        description="How often the file is looked at for changes, which are put in force like those of a reload; 0 never.",
+    )
+    drain_delay: Duration = Field(
+        default=0.0,
+        description="How long a gateway that is told to stop goes on accepting connections, so that balancers can see "
+        "that it is not ready; every answer ends its connection by then.",
+    )
     drain_timeout: Duration = Field(
-        default=30.0, description="How long a stopping gateway waits for exchanges in progress."
+        default=30.0, description="How long a stopping gateway then waits for exchanges in progress."
     )
     via: Via = Field(default=Via(), description="The Via field and the loop check.")
     forwarded: Literal["off", "x", "rfc7239", "both"] = Field(

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.config.model import Address, Listen, Place, UnixAddress
+from gateway.config.model import Address, Listen, Place, UnixAddress, listen_at
 
 BACKLOG: Final = 2048
 
@@ -60,6 +60,14 @@ class Opening:
             raise
         return Opening(sockets, self.place)
 
+    def shared(self) -> "Opening":
+        """The same sockets for somebody else. Raises OSError."""
+        return Opening([sock.dup() for sock in self.sockets], self.place)
+
+    def leave_file(self) -> None:
+        """The file of a Unix socket is somebody else's from now on."""
+        self._inode = 0
+
     def close(self) -> None:
         """Lets go of the place. The file of a Unix socket goes with it, unless it is another's by now."""
         for sock in self.sockets:
@@ -82,6 +90,15 @@ async def open_place(listen: Listen, directory: Path, *, shared: bool = False) -
         return await _open_tcp(place, ipv6_only=listen.ipv6_only, shared=shared)
     except OSError as error:
         raise OSError(error.errno, f"cannot listen on {place}: {why(error)}") from error
+
+
+async def open_admin(address: Address) -> Opening:
+    """Listens for the admin listener. Raises OSError, and then nothing is open."""
+    try:
+        return await open_place(listen_at(str(address)), Path())
+    except OSError as error:
+        where, colon, cause = str(error.strerror).partition(": ")
+        raise OSError(error.errno, f"{where} (admin){colon}{cause}") from error
 
 
 async def _open_tcp(address: Address, *, ipv6_only: bool, shared: bool) -> Opening:

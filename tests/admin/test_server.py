@@ -1,34 +1,72 @@
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin import Admin
+from gateway.admin.service import Reload
+from gateway.config.problem import Problem
 from gateway.metrics import Metrics
 from tests.support.records import record
 
 Checks = list[tuple[str, bool]]
 
 
-@pytest.fixture
-def checks() -> Checks:
-    return [("configuration", True), ("upstream compute", True)]
+class Service:
+    """A gateway that says what the test wants."""
+
+    def __init__(self) -> None:
+        self.checks: Checks = [("configuration", True), ("upstream compute", True)]
+        self.metrics = Metrics()
+        self.result = Reload("0" * 64, True, state_lost=("rate_limit",))
+        self.reloads = 0
+
+    def readiness(self) -> Checks:
+        return self.checks
+
+    async def families(self) -> list[Any]:
+        return self.metrics.families()
+
+    def config(self) -> dict[str, Any]:
+        return {"revision": "0" * 64}
+
+    async def workers(self) -> list[dict[str, Any]]:
+        return [{"slot": 0, "pid": 1}]
+
+    async def upstreams(self) -> dict[str, Any]:
+        return {"compute": {"0": {"endpoints": []}}}
+
+    async def reload(self) -> Reload:
+        self.reloads += 1
+        return self.result
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
+def service() -> Service:
+    return Service()
 
 
 @pytest.fixture
-async def base(checks: Checks, metrics: Metrics) -> AsyncIterator[str]:
-    admin = Admin(metrics=metrics, readiness=lambda: checks)
-    port = await admin.start("127.0.0.1", 0)
-    assert port > 0
-    yield f"http://127.0.0.1:{port}"
-    await admin.close()
+def checks(service: Service) -> Checks:
+    return service.checks
+
+
+@pytest.fixture
+def metrics(service: Service) -> Metrics:
+    return service.metrics
+
+
+@pytest.fixture
+async def base(service: Service) -> AsyncIterator[str]:
+    admin = Admin(service)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        await admin.start([listening])
+        yield f"http://127.0.0.1:{port}"
+        await admin.close()
     with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=5):
         pass
 
@@ -116,9 +154,37 @@ async def test_answers_are_not_sniffed_cached_or_shared(client: aiohttp.ClientSe
         assert "Server" not in response.headers
 
 
-async def test_a_port_in_use_is_an_error_that_leaves_nothing_behind(base: str) -> None:
-    nothing: Callable[[], Checks] = list
-    admin = Admin(metrics=Metrics(), readiness=nothing)
-    with pytest.raises(OSError, match="in use"):
-        await admin.start("127.0.0.1", int(base.rpartition(":")[2]))
-    await admin.close()
+async def test_what_is_in_force_is_told(client: aiohttp.ClientSession) -> None:
+    for page, expected in (
+        ("/config", {"revision": "0" * 64}),
+        ("/workers", {"workers": [{"slot": 0, "pid": 1}]}),
+        ("/upstreams", {"upstreams": {"compute": {"0": {"endpoints": []}}}}),
+    ):
+        async with client.get(page) as response:
+            assert (response.status, await response.json()) == (200, expected)
+
+
+async def test_a_reload_is_asked_for_by_post_only(client: aiohttp.ClientSession, service: Service) -> None:
+    async with client.get("/reload") as response:
+        assert (response.status, service.reloads) == (405, 0)
+    async with client.post("/reload") as response:
+        assert response.status == 200
+        assert await response.json() == {
+            "applied": True,
+            "revision": "0" * 64,
+            "error": None,
+            "problems": [],
+            "state_lost": ["rate_limit"],
+        }
+
+
+async def test_a_reload_that_was_refused_says_what_is_wrong_and_where(
+    client: aiohttp.ClientSession, service: Service
+) -> None:
+    problem = Problem("a.yaml", 3, 5, "unknown_key", "no such key", "listne")
+    service.result = Reload("0" * 64, False, "the configuration is not valid", (problem,))
+    async with client.post("/reload") as response:
+        assert response.status == 422
+        told = await response.json()
+        assert (told["applied"], told["error"]) == (False, "the configuration is not valid")
+        assert told["problems"] == [problem._asdict()]

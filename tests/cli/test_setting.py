@@ -1,15 +1,12 @@
 """What the commands that run a gateway share."""
 
-import json
-import sys
 from pathlib import Path
 
 import click
 import pytest
-import structlog
 
+from gateway import application_log
 from gateway.app import StartError
-from gateway.cli import setting
 from gateway.cli.setting import adjusted, load_or_exit, serve_or_exit
 from gateway.config.load import Loaded, load
 from gateway.config.locate import bundled
@@ -117,7 +114,7 @@ def test_a_gateway_that_cannot_start_says_why(
         raise error
 
     monkeypatch.setattr("gateway.alone.serve", serve)
-    monkeypatch.setattr(setting, "_application_log", lambda: None)
+    monkeypatch.setattr(application_log, "configure", lambda: None)
     with pytest.raises(SystemExit) as ended:
         serve_or_exit(loaded, registry)
     assert ended.value.code == 1
@@ -129,45 +126,6 @@ def test_a_bug_is_not_hidden(loaded: Loaded, registry: Registry, monkeypatch: py
         raise ZeroDivisionError
 
     monkeypatch.setattr("gateway.alone.serve", serve)
-    monkeypatch.setattr(setting, "_application_log", lambda: None)
+    monkeypatch.setattr(application_log, "configure", lambda: None)
     with pytest.raises(ZeroDivisionError):
         serve_or_exit(loaded, registry)
-
-
-def test_the_application_log_is_json_lines_on_standard_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    kept = structlog.get_config()
-    try:
-        setting._application_log()
-        log = structlog.get_logger("gateway")
-        log.debug("too little to tell")
-        log.info("started", listen=["127.0.0.1:1"])
-        try:
-            raise ValueError("a bug")
-        except ValueError as error:
-            log.error("bug", exc_info=error)
-    finally:
-        structlog.configure(**kept)
-    out, err = capsys.readouterr()
-    assert out == ""
-    started, bug = map(json.loads, err.splitlines())
-    assert (started["event"], started["level"], started["listen"]) == ("started", "info", ["127.0.0.1:1"])
-    assert started["timestamp"].endswith("Z")
-    assert bug["exception"].endswith("ValueError: a bug")
-
-
-def test_the_application_log_is_readable_on_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    kept = structlog.get_config()
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    try:
-        setting._application_log()
-        structlog.get_logger("gateway").info("started", worker=3)
-    finally:
-        structlog.configure(**kept)
-    err = capsys.readouterr().err
-    assert "started" in err
-    assert "worker" in err
-    assert "{" not in err

@@ -1,0 +1,60 @@
+"""What the admin pages ask of the gateway that they belong to, be it one process or many."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from gateway.config.load import Loaded, shown
+from gateway.config.problem import Problem
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+
+class Reload(NamedTuple):
+    """How an attempt to put another configuration in force has ended.
+
+    revision    that is in force now
+    applied     whether it is the one that was read
+    error       why not, in a sentence; None when it is
+    problems    of the configuration, where that is the reason
+    state_lost  names of entries that begin anew, because their definition or their name is another
+    """
+
+    revision: str
+    applied: bool
+    error: str | None = None
+    problems: Sequence[Problem] = ()
+    state_lost: Sequence[str] = ()
+
+
+def described(loaded: Loaded, loaded_at: float, last_error: dict[str, Any] | None) -> dict[str, Any]:
+    """What `/config` says; instants are seconds since the epoch."""
+    return {
+        "revision": loaded.revision,
+        "file": loaded.marks.file,
+        "loaded_at": loaded_at,
+        "last_error": last_error,
+        "configuration": shown(loaded.configuration),
+    }
+
+
+class Service(Protocol):
+    """The gateway, to its admin listener."""
+
+    def readiness(self) -> list[tuple[str, bool]]:
+        """What must hold before requests are welcome, each in a few words, and whether it does."""
+
+    async def families(self) -> "list[Metric]":
+        """The metrics of all processes, as one."""
+
+    def config(self) -> dict[str, Any]:
+        """The configuration in force, without its secrets, and how it came there."""
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """What there is to say of each process that carries exchanges."""
+
+    async def upstreams(self) -> dict[str, Any]:
+        """The state of each upstream, by name, in each worker."""
+
+    async def reload(self) -> Reload:
+        """Reads the configuration again and puts it in force, if it can be."""

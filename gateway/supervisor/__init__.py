@@ -1,0 +1,1 @@
+"""One process that owns the sockets and looks after the workers, which carry the exchanges."""

@@ -1,0 +1,259 @@
+"""The sockets of all `listen` entries, for all workers: opened here, or taken over from whoever had them before.
+
+Over TCP each worker has a socket of its own, and so has its successor: a connection that waits for a worker that is
+gone waits for the next one, and is not reset. Where the service manager has opened the socket, there is only that one,
+and so it is with Unix sockets: all workers accept from it.
+"""
+
+import json
+import os
+import socket
+from collections import Counter
+from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from gateway.config.load import Loaded
+from gateway.config.model import Address, Listen, Place, UnixAddress
+from gateway.listener.opening import Opening, open_admin, open_place, same_place
+from gateway.supervisor.notify import listening
+
+SOCKETS: Final = "WEIR_SOCKETS"
+"""In the environment of a successor: which descriptors it inherits, in JSON."""
+
+
+class Spot(NamedTuple):
+    """One `listen` entry.
+
+    key       by which another load of the configuration finds it again
+    openings  one for each worker, with its number
+    """
+
+    key: str
+    openings: tuple[tuple[int, Opening], ...]
+
+    @property
+    def place(self) -> Place:
+        return self.openings[0][1].place
+
+
+class Inherited:
+    """The sockets that this process has been started with, until somebody asks for them."""
+
+    def __init__(self, environment: MutableMapping[str, str]) -> None:
+        """Takes what concerns them out of the environment. Raises ValueError for what nobody can have meant."""
+        self._managed = listening(environment)
+        told = environment.pop(SOCKETS, "")
+        self._named: dict[str, list[list[socket.socket]]] = {}
+        if told:
+            for key, groups in json.loads(told):
+                self._named[key] = [[socket.socket(fileno=number) for number in group] for group in groups]
+        for sock in self._all():
+            sock.set_inheritable(False)
+            sock.setblocking(False)
+
+    def _all(self) -> list[socket.socket]:
+        named = [sock for groups in self._named.values() for group in groups for sock in group]
+        return [*self._managed, *named]
+
+    def take(self, key: str, wanted: Place) -> list[Opening]:
+        """The openings of a place that a predecessor has handed over, one for each worker that it had, or none."""
+        openings: list[Opening] = []
+        for sockets in self._named.pop(key, []):
+            inode = 0 if openings else _inode(sockets[0])
+            openings.append(Opening(sockets, _told(wanted, sockets[0]), inode))
+        return openings
+
+    def take_managed(self, wanted: Place) -> Opening | None:
+        """The opening of a place that the service manager has made. The file of a Unix socket is then not ours."""
+        sockets = [sock for sock in self._managed if _is_at(sock, wanted)]
+        if not sockets:
+            return None
+        self._managed = [sock for sock in self._managed if sock not in sockets]
+        return Opening(sockets, _told(wanted, sockets[0]))
+
+    def refuse_rest(self) -> None:
+        """Closes what is left. Raises OSError where the service manager has opened what no `listen` names."""
+        rest = [str(_bound(sock)) for sock in self._managed]
+        self.close()
+        if rest:
+            raise OSError(
+                f"the service manager has opened {', '.join(rest)}, which the configuration does not listen at"
+            )
+
+    def close(self) -> None:
+        for sock in self._all():
+            sock.close()
+        self._managed, self._named = [], {}
+
+
+class Places:
+    """Where the service listens, for `count` workers."""
+
+    def __init__(self, count: int, environment: MutableMapping[str, str]) -> None:
+        self._count = count
+        self._inherited = Inherited(environment)
+        self._numbers = 0
+        self._spots: tuple[Spot, ...] = ()
+        self.admin: Spot | None = None
+
+    @property
+    def spots(self) -> tuple[Spot, ...]:
+        """In use, one for each `listen` entry."""
+        return self._spots
+
+    def of(self, slot: int, spots: Sequence[Spot]) -> list[tuple[int, Opening]]:
+        """What one worker accepts from."""
+        return [spot.openings[slot] for spot in spots]
+
+    async def opened(self, loaded: Loaded) -> tuple[Spot, ...]:
+        """What `loaded` listens at, opened where it is not open yet. Raises OSError, and then nothing of it is open."""
+        known = {spot.key: spot for spot in self._spots}
+        spots: list[Spot] = []
+        seen: Counter[str] = Counter()
+        try:
+            for listen in loaded.configuration.listen:
+                key = _key(listen)
+                seen[key] += 1
+                key += f" {seen[key]}"
+                spot = known.get(key)
+                if spot is None:
+                    spot = await self._open(key, listen, loaded.directory, self._count)
+                spots.append(spot)
+        except BaseException:
+            self.close(spots)
+            raise
+        return tuple(spots)
+
+    async def _open(self, key: str, listen: Listen, directory: Path, count: int) -> Spot:
+        openings = self._inherited.take(key, listen.place)
+        for extra in openings[count:]:  # of more workers than there are now
+            least = min(openings[:count], key=lambda opening: len(opening.sockets))
+            least.sockets.extend(extra.sockets)
+        del openings[count:]
+        try:
+            if not openings:
+                managed = self._inherited.take_managed(_absolute(listen.place, directory))
+                if managed is not None:
+                    openings = [managed, *(managed.shared() for _ in range(1, count))]
+                else:
+                    openings = [await open_place(listen, directory, shared=True)]
+            while len(openings) < count:
+                openings.append(openings[0].again())
+        except BaseException:
+            for opening in openings:
+                opening.close()
+            raise
+        numbered = []
+        for opening in openings:
+            self._numbers += 1
+            numbered.append((self._numbers, opening))
+        return Spot(key, tuple(numbered))
+
+    def use(self, spots: Sequence[Spot]) -> None:
+        """These are in use from now on; what is no longer is closed."""
+        former, self._spots = self._spots, tuple(spots)
+        self.close(former)
+
+    def close(self, spots: Sequence[Spot]) -> None:
+        """Closes those that are not in use."""
+        used = {spot.key for spot in self._spots}
+        for spot in spots:
+            if spot.key not in used:
+                _close(spot)
+
+    async def open_admin(self, address: Address | None) -> Spot | None:
+        """The place of the admin listener: that in use, or another. Raises OSError."""
+        if address is None:
+            return None
+        key = f"admin {address}"
+        if self.admin is not None and self.admin.key == key:
+            return self.admin
+        openings = self._inherited.take(key, address)
+        self._numbers += 1
+        return Spot(key, ((self._numbers, openings[0] if openings else await open_admin(address)),))
+
+    def use_admin(self, spot: Spot | None) -> None:
+        former, self.admin = self.admin, spot
+        if former is not None and former is not spot:
+            _close(former)
+
+    def close_admin(self, spot: Spot | None) -> None:
+        """Closes that of an admin listener that does not come to be used."""
+        if spot is not None and spot is not self.admin:
+            _close(spot)
+
+    def refuse_rest(self) -> None:
+        """Lets go of inherited sockets that nobody listens at. Raises OSError for those of the service manager."""
+        self._inherited.refuse_rest()
+
+    def close_rest(self) -> None:
+        self._inherited.close()
+
+    def bequeath(self) -> tuple[str, list[int]]:
+        """For a successor: what goes into its environment, and the descriptors that it inherits."""
+        spots = [*self._spots, *([self.admin] if self.admin is not None else [])]
+        told = [
+            (spot.key, [[sock.fileno() for sock in opening.sockets] for _, opening in spot.openings])
+            for spot in spots
+        ]
+        return json.dumps(told), [number for _, groups in told for group in groups for number in group]
+
+    def leave_files(self) -> None:
+        """The files of Unix sockets are the successor's from now on."""
+        for spot in [*self._spots, *([self.admin] if self.admin is not None else [])]:
+            for _, opening in spot.openings:
+                opening.leave_file()
+
+
+def _close(spot: Spot) -> None:
+    for _, opening in spot.openings:
+        opening.close()
+
+
+def _key(listen: Listen) -> str:
+    place, mode, ipv6_only = same_place(listen)
+    return f"{place} {mode} {ipv6_only}"
+
+
+def _absolute(place: Place, directory: Path) -> Place:
+    return UnixAddress(str((directory / place.path).absolute())) if isinstance(place, UnixAddress) else place
+
+
+def _is_at(sock: socket.socket, wanted: Place) -> bool:
+    """Whether a socket is bound where a configuration wants to listen."""
+    place = _bound(sock)
+    if isinstance(wanted, UnixAddress) or isinstance(place, UnixAddress):
+        return place == wanted
+    if place.port != wanted.port:
+        return False
+    if place.host == wanted.host:
+        return True
+    with suppress(OSError):
+        found = socket.getaddrinfo(wanted.host, None, type=socket.SOCK_STREAM)
+        return any(sockaddr[0] == place.host for _, _, _, _, sockaddr in found)
+    return False
+
+
+def _bound(sock: socket.socket) -> Place:
+    name: Any = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return UnixAddress(os.fsdecode(name))
+    return Address(name[0], name[1])
+
+
+def _told(wanted: Place, sock: socket.socket) -> Place:
+    """The place as the configuration writes it, with the port that the socket has."""
+    place = _bound(sock)
+    if isinstance(place, UnixAddress) or isinstance(wanted, UnixAddress):
+        return place
+    return Address(wanted.host, place.port)
+
+
+def _inode(sock: socket.socket) -> int:
+    place = _bound(sock)
+    if isinstance(place, UnixAddress):
+        with suppress(OSError):
+            return os.lstat(place.path).st_ino
+    return 0

@@ -1,0 +1,77 @@
+"""The same program, started anew on the sockets of the one that runs: an upgrade that no client sees."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import MutableMapping
+from contextlib import suppress
+from typing import Final
+
+from gateway.supervisor.notify import Notifier
+from gateway.supervisor.places import SOCKETS, Places
+
+READY: Final = "WEIR_READY"
+"""In the environment of a successor: the descriptor on which it says that it is ready."""
+START: Final = 60.0
+"""Seconds that a successor may take to get ready."""
+
+
+class Successor:
+    """A process that is to take over."""
+
+    def __init__(self, places: Places, notifier: Notifier) -> None:
+        """Starts it. Raises OSError."""
+        self._heard, said = os.pipe()
+        told, descriptors = places.bequeath()
+        environment = {**os.environ, SOCKETS: told, READY: str(said)}
+        if notifier.path:
+            environment["NOTIFY_SOCKET"] = notifier.path
+        if notifier.watchdog is not None:
+            environment["WATCHDOG_USEC"] = str(int(notifier.watchdog * 1e6))
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - as this process was started
+                [sys.executable, *sys.orig_argv[1:]],
+                env=environment,
+                pass_fds=(*descriptors, said),
+            )
+        except BaseException:
+            os.close(self._heard)
+            raise
+        finally:
+            os.close(said)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def ready(self) -> str | None:
+        """Waits for it: None when it has taken over, else why it has not, and then it is gone."""
+        reading = asyncio.ensure_future(asyncio.to_thread(os.read, self._heard, 1))
+        await asyncio.wait((reading,), timeout=START)
+        late = not reading.done()
+        if not late and reading.result():
+            os.close(self._heard)
+            return None
+        self._process.kill()
+        status = await asyncio.to_thread(self._process.wait)
+        await reading  # which has come to an end with the process
+        os.close(self._heard)
+        return f"it was not ready within {START:g} s" if late else f"it ended with status {status}"
+
+
+class Predecessor:
+    """The process that this one takes over from, if there is one."""
+
+    def __init__(self, environment: MutableMapping[str, str]) -> None:
+        """Takes what concerns it out of the environment."""
+        told = environment.pop(READY, "")
+        self._waits = int(told) if told.isdigit() else None
+
+    def tell_ready(self) -> None:
+        if self._waits is not None:
+            with suppress(OSError):
+                os.set_inheritable(self._waits, False)
+                os.write(self._waits, b"1")
+                os.close(self._waits)
+            self._waits = None

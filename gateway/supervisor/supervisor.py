@@ -1,0 +1,520 @@
+"""Owns the sockets, and looks after the workers: starts them, starts them again, gives them configurations, ends them.
+
+    read -> open what is listened at -> every worker prepares -> every worker commits, or none does anything
+
+It carries no exchange itself, so that nothing that a client sends can end it.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+
+from gateway.admin.server import Admin
+from gateway.admin.service import Reload, described
+from gateway.app import StartError
+from gateway.config.load import Loaded
+from gateway.config.model import Place
+from gateway.config.problem import ConfigurationError
+from gateway.listener.opening import told
+from gateway.metrics import Metrics, merged
+from gateway.supervisor import message
+from gateway.supervisor.child import CLEAN, Child, WorkerError, WorkerGone
+from gateway.supervisor.notify import Notifier
+from gateway.supervisor.places import Places, Spot
+from gateway.supervisor.successor import Predecessor, Successor
+from gateway.task import spawn
+
+PREPARE: Final = 30.0
+"""Seconds that a worker may take to build a configuration."""
+STEADY: Final = 10.0
+"""Seconds that a worker has to live to be started again at once when it ends."""
+BACKOFF: Final = (0.1, 30.0)
+"""Seconds until a worker that has lived for less is started again: the least, doubled each time, and the most."""
+LOOK: Final = 5.0
+"""Seconds between two looks at each worker."""
+HUNG: Final = 30.0
+"""Seconds after which a worker that does not answer is killed."""
+
+
+class Supervisor:
+    """The parent of all workers.
+
+    load     reads the configuration, as it is now. Raises ConfigurationError
+    console  whether workers print a readable line for each record
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        load: Callable[[], Loaded],
+        workers: int,
+        places: Places,
+        notifier: Notifier,
+        predecessor: Predecessor,
+        console: bool = False,
+    ) -> None:
+        self._loaded = loaded
+        self._load = load
+        self._count = workers
+        self._places = places
+        self._notifier = notifier
+        self._console = console
+        self._log = structlog.get_logger("gateway")
+        self._hash_key = os.urandom(32)
+        self._children: dict[int, Child] = {}
+        self._restarts = dict.fromkeys(range(workers), 0)
+        self._numbers = 0
+        self._changing = asyncio.Lock()  # of what is in force, in any worker
+        self._keepers: list[asyncio.Task[None]] = []
+        self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
+        self._progress = asyncio.Event()
+        self._failure: Exception | None = None
+        self._started = False
+        self._admin: Admin | None = None
+        self._successor: Successor | None = None
+        self._predecessor = predecessor
+        self._loaded_at = time.time()
+        self._reloads = {"applied": 0, "rejected": 0}
+        self._last_error: dict[str, Any] | None = None
+        self.metrics = Metrics()
+        self._observe()
+
+    # ---- life
+
+    async def run(self) -> bool:
+        """Until it is stopped and has drained; True when no exchange had to be cut off.
+
+        Raises ConfigurationError or StartError, and then nothing is left.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._end(0.0)
+            raise
+        self._started = True
+        self._tell_started()
+        tasks = [spawn(self._look_after(), name="looks"), spawn(self._watch(), name="watch")]
+        if self._notifier.watchdog is not None:
+            tasks.append(spawn(self._show_life(self._notifier.watchdog / 2), name="watchdog"))
+        try:
+            await self._stopping.wait()
+            self._notifier.stopping("draining")
+            clean = await self._drain()
+        finally:
+            for task in tasks:
+                task.cancel()
+        self._log.info("stopped", pid=os.getpid(), clean=clean)
+        return clean
+
+    def stop(self) -> None:
+        """Begins the drain; a second time cuts it short."""
+        (self._hurry if self._stopping.is_set() else self._stopping).set()
+
+    async def _start(self) -> None:
+        try:
+            self._places.use(await self._places.opened(self._loaded))
+            await self._move_admin(await self._open_admin(self._loaded))
+            self._places.refuse_rest()
+        except OSError as error:
+            raise StartError(error.strerror or str(error)) from error
+        self._keepers = [spawn(self._keep(slot), name=f"slot {slot}") for slot in range(self._count)]
+        while self._failure is None and sum(child.ready for child in self._children.values()) < self._count:
+            self._progress.clear()
+            await self._progress.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _tell_started(self) -> None:
+        listens = zip(self._places.spots, self._loaded.configuration.listen, strict=True)
+        self._log.info(
+            "started",
+            listen=[told(spot.place, listen) for spot, listen in listens],
+            admin=str(self.admin_place) if self.admin_place is not None else None,
+            revision=self._loaded.revision[:12],
+            workers=self._count,
+        )
+        self._notifier.ready(self._summary())
+        self._predecessor.tell_ready()
+
+    def _summary(self) -> str:
+        return f"{self._count} worker(s), revision {self._loaded.revision[:12]}"
+
+    @property
+    def admin_place(self) -> Place | None:
+        return self._places.admin.place if self._places.admin is not None else None
+
+    async def _drain(self) -> bool:
+        """Stops accepting after `drain_delay`, and ends within `drain_timeout` after that."""
+        configuration = self._loaded.configuration
+        self._log.info("draining", delay=configuration.drain_delay, timeout=configuration.drain_timeout)
+        await self._ask_all(message.Announce())
+        if self._successor is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(configuration.drain_delay):
+                    await self._hurry.wait()
+        return await self._end(configuration.drain_timeout)
+
+    async def _end(self, timeout: float) -> bool:
+        """Ends the workers, whose exchanges have so many seconds, and closes everything."""
+        self._stopping.set()
+        for keeper in self._keepers:
+            keeper.cancel()
+        if self._keepers:
+            await asyncio.wait(self._keepers)
+        children = list(self._children.values())
+        await self._ask_all(message.Close())
+        self._places.use(())
+        clean = all(await asyncio.gather(*(self._end_child(child, timeout) for child in children)))
+        if self._admin is not None:
+            await self._admin.close()
+        self._places.use_admin(None)
+        self._places.close_rest()
+        return clean
+
+    async def _end_child(self, child: Child, timeout: float) -> bool:
+        if not child.ready:
+            child.kill()
+            await child.over
+            return True
+        draining = asyncio.ensure_future(self._drained(child, timeout))
+        hurried = asyncio.ensure_future(self._hurry.wait())
+        await asyncio.wait((draining, hurried), return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        clean = draining.result() if draining.done() else await self._drained(child, 0.0)
+        draining.cancel()
+        await child.over
+        return clean
+
+    async def _drained(self, child: Child, timeout: float) -> bool:
+        try:
+            answer = await child.ask(message.Drain(timeout), timeout + HUNG)
+        except WorkerGone:
+            child.kill()
+            return await child.over == CLEAN
+        return bool(answer.value)
+
+    # ---- workers
+
+    async def _keep(self, slot: int) -> None:
+        """Sees to it that there is a worker in a slot."""
+        pause = 0.0
+        while not self._stopping.is_set():
+            begun = time.monotonic()
+            why = await self._work(slot)
+            if not self._started:
+                return
+            steady = time.monotonic() - begun >= STEADY
+            pause = 0.0 if steady else min(max(pause * 2, BACKOFF[0]), BACKOFF[1])
+            self._restarts[slot] += 1
+            self._log.error("worker_ended", slot=slot, reason=why, starts_again_in=pause)
+            await asyncio.sleep(pause)
+
+    async def _work(self, slot: int) -> str:
+        """Starts a worker, and returns when it is over: why."""
+        number, self._numbers = self._numbers, self._numbers + 1
+        try:
+            child = Child(message.Begin(slot, number, self._hash_key, self._console))
+        except OSError as error:
+            self._fail(StartError(f"no worker can be started: {error.strerror}"))
+            return f"it cannot be started: {error.strerror}"
+        self._children[slot] = child
+        try:
+            await child.begin()
+            async with self._changing:
+                await self._equip(child)
+            if self._started:
+                self._log.info("worker_started", slot=slot, worker=number, pid=child.pid)
+            self._progress.set()
+            why = await asyncio.shield(child.over)
+            self._fail(StartError(f"a worker ended: {why}"))
+            return why
+        except ConfigurationError as error:
+            self._fail(error)
+            child.kill()
+            await child.over
+            return f"the configuration cannot be put in force: {error.problems[0]}"
+        except WorkerError as error:
+            self._fail(StartError(f"a worker did not start: {error}"))
+            child.kill()
+            await child.over
+            return str(error)
+
+    def _fail(self, error: Exception) -> None:
+        """What ends a start, and what is only told once the gateway has started."""
+        if not self._started and self._failure is None:
+            self._failure = error
+            self._progress.set()
+
+    async def _equip(self, child: Child) -> None:
+        """Puts in force what is in force. Raises ConfigurationError or WorkerError."""
+        answer = await child.ask(message.Prepare(self._loaded), PREPARE)
+        if answer.problems:
+            raise ConfigurationError(answer.problems)
+        if answer.error is not None:
+            raise WorkerError(answer.error)
+        await child.commit(self._places.of(child.slot, self._places.spots))
+
+    def _ready(self) -> list[Child]:
+        return [child for child in self._children.values() if child.ready]
+
+    async def _ask_all(self, asked: Any) -> None:
+        await asyncio.gather(*(child.ask(asked) for child in self._ready()), return_exceptions=True)
+
+    async def _told(self, topic: str) -> list[tuple[Child, Any]]:
+        """What each worker has to say of a topic; one that says nothing is left out."""
+        children = self._ready()
+        values = await asyncio.gather(*(child.told(topic) for child in children), return_exceptions=True)
+        return [
+            (child, value)
+            for child, value in zip(children, values, strict=True)
+            if not isinstance(value, BaseException)
+        ]
+
+    async def _look_after(self) -> None:
+        """Kills a worker that does not answer any more; its slot starts another."""
+        while True:
+            await asyncio.sleep(LOOK)
+            await asyncio.gather(*(self._look_at(child) for child in self._ready()))
+
+    async def _look_at(self, child: Child) -> None:
+        try:
+            await child.told("pulse", HUNG)
+        except WorkerError as error:
+            if not child.over.done():
+                self._log.error("worker_hung", slot=child.slot, pid=child.pid, reason=str(error))
+                child.kill()
+
+    async def _show_life(self, every: float) -> None:
+        while True:
+            self._notifier.alive()
+            await asyncio.sleep(every)
+
+    # ---- another configuration
+
+    async def reload(self) -> Reload:
+        """Reads the configuration and puts it in force in all workers, or in none."""
+        async with self._changing:
+            if self._stopping.is_set():
+                return Reload(self._loaded.revision, False, "the gateway is stopping")
+            self._notifier.reloading()
+            result = await self._reload()
+            self._notifier.ready(self._summary())
+        self._reloads["applied" if result.applied else "rejected"] += 1
+        if result.applied:
+            self._last_error = None
+            self._log.info("reloaded", revision=result.revision[:12], state_lost=list(result.state_lost))
+        else:
+            problems = [str(problem) for problem in result.problems]
+            self._last_error = {"at": time.time(), "error": result.error, "problems": problems}
+            self._log.error("reload_rejected", error=result.error, problems=problems)
+        return result
+
+    async def _reload(self) -> Reload:
+        in_force = self._loaded.revision
+        try:
+            loaded = await asyncio.to_thread(self._load)
+        except ConfigurationError as error:
+            return Reload(in_force, False, "the configuration is not valid", error.problems)
+        spots: Sequence[Spot] = ()
+        admin: Spot | None = None
+        try:
+            spots = await self._places.opened(loaded)
+            admin = await self._open_admin(loaded)
+            children = await self._prepare(loaded)
+        except (ConfigurationError, WorkerError, OSError) as error:
+            await self._ask_all(message.Abandon())
+            self._places.close(spots)
+            self._places.close_admin(admin)
+            if isinstance(error, ConfigurationError):
+                return Reload(in_force, False, "the configuration cannot be put in force", error.problems)
+            return Reload(in_force, False, getattr(error, "strerror", None) or str(error))
+        self._loaded = loaded
+        self._loaded_at = time.time()
+        anew = await asyncio.gather(*(self._commit(child, spots) for child in children))
+        self._places.use(spots)
+        await self._move_admin(admin)
+        return Reload(loaded.revision, True, state_lost=sorted({name for names in anew for name in names}))
+
+    async def _prepare(self, loaded: Loaded) -> list[Child]:
+        """The workers that have built it; one that has ended meanwhile is none. Raises ConfigurationError or WorkerError."""
+        children = self._ready()
+        answers = await asyncio.gather(
+            *(child.ask(message.Prepare(loaded), PREPARE) for child in children), return_exceptions=True
+        )
+        prepared: list[Child] = []
+        for child, answer in zip(children, answers, strict=True):
+            if isinstance(answer, WorkerGone):
+                if not child.over.done():
+                    raise WorkerError(f"worker {child.number} does not answer")
+            elif isinstance(answer, BaseException):
+                raise answer
+            elif answer.problems:
+                raise ConfigurationError(answer.problems)
+            elif answer.error is not None:
+                raise WorkerError(f"worker {child.number}: {answer.error}")
+            else:
+                prepared.append(child)
+        return prepared
+
+    async def _commit(self, child: Child, spots: Sequence[Spot]) -> tuple[str, ...]:
+        """It cannot be undone by now: a worker that does not follow makes room for one that will."""
+        try:
+            return await child.commit(self._places.of(child.slot, spots))
+        except WorkerError as error:
+            if not child.over.done():
+                self._log.error("worker_does_not_follow", slot=child.slot, reason=str(error))
+                child.kill()
+            return ()
+
+    async def _watch(self) -> None:
+        """Reloads when the file has changed, where the configuration asks for that."""
+        seen = self._loaded.text
+        while True:
+            every = self._loaded.configuration.watch
+            await asyncio.sleep(every or LOOK)
+            if not self._loaded.configuration.watch:
+                continue
+            text = await asyncio.to_thread(self._loaded.current_text)
+            if text is not None and text not in (seen, self._loaded.text):
+                await self.reload()
+            if text is not None:
+                seen = text
+
+    # ---- the admin listener
+
+    async def _open_admin(self, loaded: Loaded) -> Spot | None:
+        return await self._places.open_admin(loaded.configuration.admin)
+
+    async def _move_admin(self, spot: Spot | None) -> None:
+        if spot is self._places.admin:
+            return
+        former, self._admin = self._admin, None
+        if spot is not None:
+            self._admin = Admin(self)
+            await self._admin.start(spot.openings[0][1].sockets)
+        self._places.use_admin(spot)
+        if former is not None:
+            spawn(former.close(), name="admin")
+
+    def readiness(self) -> list[tuple[str, bool]]:
+        return [
+            ("configuration loaded", True),
+            ("accepting requests", self._started and not self._stopping.is_set()),
+            ("workers", bool(self._ready())),
+        ]
+
+    async def families(self) -> list[Any]:
+        found = [value for _, value in await self._told("metrics")]
+        return merged([self.metrics.families(), *found])
+
+    def config(self) -> dict[str, Any]:
+        return described(self._loaded, self._loaded_at, self._last_error)
+
+    async def workers(self) -> list[dict[str, Any]]:
+        told = {child.slot: status for child, status in await self._told("status")}
+        return [
+            {
+                "slot": slot,
+                "worker": child.number,
+                "pid": child.pid,
+                "ready": child.ready,
+                "restarts": self._restarts[slot],
+                "started_at": child.started_at,
+                **told.get(slot, {}),
+            }
+            for slot, child in sorted(self._children.items())
+        ]
+
+    async def upstreams(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for child, status in await self._told("upstreams"):
+            for name, state in status.items():
+                found.setdefault(name, {})[str(child.slot)] = state
+        return found
+
+    def _observe(self) -> None:
+        metrics = self.metrics
+        metrics.gauge("gateway_workers", "Workers that carry exchanges.", lambda: len(self._ready()))
+        metrics.counters(
+            "gateway_worker_restarts",
+            "Workers that were started again after one had ended.",
+            ("slot",),
+            lambda: [((str(slot),), count) for slot, count in self._restarts.items()],
+        )
+        metrics.counters(
+            "gateway_config_reloads",
+            "Attempts to put another configuration in force.",
+            ("result",),
+            lambda: [((result,), count) for result, count in self._reloads.items()],
+        )
+        metrics.gauge(
+            "gateway_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was loaded.",
+            lambda: self._loaded_at,
+        )
+
+    # ---- a successor
+
+    async def replace(self) -> None:
+        """Starts the program anew on the same sockets; once that is ready, this one drains and ends.
+
+        Where the other does not come up, this one goes on.
+        """
+        if self._successor is not None or self._stopping.is_set():
+            return
+        self._successor = successor = Successor(self._places, self._notifier)
+        self._log.info("successor_starting")
+        failure = await successor.ready()
+        if failure is not None:
+            self._successor = None
+            self._log.error("successor_failed", reason=failure)
+            return
+        self._log.info("successor_ready", pid=successor.pid)
+        self._notifier.successor(successor.pid)
+        self._places.leave_files()
+        self.stop()
+
+
+def obey_signals(supervisor: Supervisor) -> None:
+    """SIGTERM and SIGINT stop, SIGHUP reloads, SIGUSR2 has a new program take over."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    loop.add_signal_handler(signal.SIGHUP, lambda: spawn(supervisor.reload(), name="reload"))
+    loop.add_signal_handler(signal.SIGUSR2, lambda: spawn(supervisor.replace(), name="successor"))
+
+
+def supervise(
+    loaded: Loaded,
+    *,
+    load: Callable[[], Loaded],
+    workers: int,
+    console: bool = False,
+) -> bool:
+    """Runs the gateway until a signal stops it; True when every exchange ended by itself.
+
+    Raises ConfigurationError or StartError.
+    """
+
+    async def run() -> bool:
+        notifier = Notifier(os.environ)
+        supervisor = Supervisor(
+            loaded,
+            load=load,
+            workers=workers,
+            places=Places(workers, os.environ),
+            notifier=notifier,
+            predecessor=Predecessor(os.environ),
+            console=console,
+        )
+        obey_signals(supervisor)
+        return await supervisor.run()
+
+    return asyncio.run(run())
