@@ -171,6 +171,10 @@ class Child:
         anew: tuple[str, ...] = answer.value
         return anew
 
+    async def ended(self) -> str:
+        """Waits until it has ended: why."""
+        return await asyncio.shield(self.over)
+
     def kill(self) -> None:
         """Ends the process at once."""
         if not self.over.done():

@@ -181,7 +181,7 @@ class Supervisor:
     async def _end_child(self, child: Child, timeout: float) -> bool:
         if not child.ready:
             child.kill()
-            await child.over
+            await child.ended()
             return True
         draining = asyncio.ensure_future(self._drained(child, timeout))
         hurried = asyncio.ensure_future(self._hurry.wait())
@@ -189,7 +189,7 @@ class Supervisor:
         hurried.cancel()
         clean = draining.result() if draining.done() else await self._drained(child, 0.0)
         draining.cancel()
-        await child.over
+        await child.ended()
         return clean
 
     async def _drained(self, child: Child, timeout: float) -> bool:
@@ -197,7 +197,7 @@ class Supervisor:
             answer = await child.ask(message.Drain(timeout), timeout + HUNG)
         except WorkerGone:
             child.kill()
-            return await child.over == CLEAN
+            return await child.ended() == CLEAN
         return bool(answer.value)
 
     # ---- workers
@@ -232,18 +232,18 @@ class Supervisor:
             if self._started:
                 self._log.info("worker_started", slot=slot, worker=number, pid=child.pid)
             self._progress.set()
-            why = await asyncio.shield(child.over)
+            why = await child.ended()
             self._fail(StartError(f"a worker ended: {why}"))
             return why
         except ConfigurationError as error:
             self._fail(error)
             child.kill()
-            await child.over
+            await child.ended()
             return f"the configuration cannot be put in force: {error.problems[0]}"
         except WorkerError as error:
             self._fail(StartError(f"a worker did not start: {error}"))
             child.kill()
-            await child.over
+            await child.ended()
             return str(error)
 
     def _fail(self, error: Exception) -> None:
