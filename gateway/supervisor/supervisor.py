@@ -32,10 +32,11 @@ from gateway.task import spawn
 
 PREPARE: Final = 30.0
 """Seconds that a worker may take to build a configuration."""
-STEADY: Final = 10.0
-"""Seconds that a worker has to live to be started again at once when it ends."""
-BACKOFF: Final = (0.1, 30.0)
-"""Seconds until a worker that has lived for less is started again: the least, doubled each time, and the most."""
+STEADY: Final = 1.0
+"""Seconds that a worker has to carry exchanges to be started again at once when it ends."""
+BACKOFF: Final = (0.1, 5.0)
+"""Seconds until a worker that has not is started again: the least, doubled each time, and the most. Meanwhile the
+connections that the kernel gives to its slot wait."""
 LOOK: Final = 5.0
 """Seconds between two looks at each worker."""
 HUNG: Final = 30.0
@@ -206,11 +207,11 @@ class Supervisor:
         """Sees to it that there is a worker in a slot."""
         pause = 0.0
         while not self._stopping.is_set():
-            begun = time.monotonic()
             why = await self._work(slot)
             if not self._started:
                 return
-            steady = time.monotonic() - begun >= STEADY
+            ready_at = self._children[slot].ready_at if slot in self._children else None
+            steady = ready_at is not None and time.monotonic() - ready_at >= STEADY
             pause = 0.0 if steady else min(max(pause * 2, BACKOFF[0]), BACKOFF[1])
             self._restarts[slot] += 1
             self._log.error("worker_ended", slot=slot, reason=why, starts_again_in=pause)
