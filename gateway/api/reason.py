@@ -39,6 +39,9 @@ REASONS: Final[dict[str, str]] = {
     "condition_false": "The entry's condition did not hold, so the filter was skipped.",
     "undecided": "A shadow filter did not reach a verdict within its time budget.",
     # The upstream leg.
+    "upstream_unavailable": "No endpoint of the upstream is well enough to take the request.",
+    "upstream_circuit_open": "Too many requests have failed: the upstream's circuit breaker lets none through.",
+    "upstream_pool_exhausted": "Every connection that the upstream may have is in use, and none became free in time.",
     "upstream_connect_failed": "No connection to the upstream could be made.",
     "upstream_connect_timeout": "The connection to the upstream was not made in time.",
     "upstream_resolve_failed": "No address of the upstream's name is known.",

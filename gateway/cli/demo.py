@@ -58,7 +58,7 @@ def command(config: str | None, listen: str | None, admin: str | None, directory
         )
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        api, port = _start_api(directory, upstream.endpoints[0].port)
+        api, port = _start_api(directory, upstream.endpoints[0].url.port)
     except OSError as error:
         raise click.ClickException(f"{directory}: {error.strerror}") from None
     stopping = threading.Event()

@@ -10,7 +10,7 @@ import click
 
 from gateway import application_log
 from gateway.config.load import Loaded, load
-from gateway.config.model import Endpoint, listen_at, parse_address
+from gateway.config.model import Endpoint, UpstreamEndpoint, listen_at, parse_address
 from gateway.config.problem import ConfigurationError
 from gateway.registry import Registry
 
@@ -52,7 +52,9 @@ def adjusted(
         update["log"] = configuration.log.model_copy(update={"path": log_path})
     if endpoint is not None:
         name, address = endpoint
-        upstream = configuration.upstreams[name].model_copy(update={"endpoints": (address,)})
+        upstream = configuration.upstreams[name].model_copy(
+            update={"endpoints": (UpstreamEndpoint(url=address),)}
+        )
         update["upstreams"] = {**configuration.upstreams, name: upstream}
     return replace(loaded, configuration=configuration.model_copy(update=update))
 

@@ -20,6 +20,7 @@ from pydantic import (
     SerializeAsAny,
     WithJsonSchema,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema
@@ -43,6 +44,7 @@ _ADDRESS_SCHEMA = {
     "type": "string",
     "pattern": r"^(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]|[A-Za-z0-9._-]+):[0-9]{1,5}$",
 }
+_URL_SCHEMA = {"type": "string", "pattern": r"^(https?://[^/?#@\s]+|unix:///.*[^/])$"}
 _ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}")
 _SOCKET_PATH = 107  # bytes that the kernel has room for, sun_path in unix(7), without the NUL behind it
 
@@ -286,6 +288,12 @@ def _upstream_host(value: str) -> str:
     return value
 
 
+def _check_host(value: str) -> str:
+    if value in ("keep", "upstream"):
+        raise ValueError(f"expected the name to send as Host, got {value!r}")
+    return _upstream_host(value)
+
+
 def _server_name(value: str) -> str:
     return _host(value, f"expected the name in the upstream's certificate, got {value!r}").removesuffix(".")
 
@@ -319,6 +327,35 @@ def _template(value: str) -> str:
     return value
 
 
+def _hash(value: str) -> str:
+    kind, _, name = value.partition(":")
+    if value in HASH_KEYS or (kind == "header" and _TOKEN.fullmatch(name)) or (kind == "param" and name):
+        return value
+    raise ValueError(f"expected {', '.join(HASH_KEYS)}, header:NAME or param:NAME, got {value!r}")
+
+
+HASH_KEYS = ("project_id", "user_id", "client_ip")
+_STATUSES = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
+
+
+def _statuses(value: object) -> str:
+    """One status, or the first and the last of a row of them."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    match = _STATUSES.fullmatch(text) if isinstance(text, str) else None
+    if match is None or (match[2] is not None and match[2] < match[1]):
+        raise ValueError(f"expected a status such as 200, or statuses such as 200-299, got {value!r}")
+    return match[0]
+
+
+def _path(value: str) -> str:
+    if not _ORIGIN_FORM.fullmatch(value):
+        raise ValueError(f"expected a path such as /healthcheck, got {value!r}")
+    return value
+
+
+_ORIGIN_FORM = re.compile(r"/[!-\"$-~]*")
+
+
 ListenAddress: TypeAlias = Annotated[
     Address, PlainValidator(parse_address), PlainSerializer(str), WithJsonSchema(_ADDRESS_SCHEMA)
 ]
@@ -326,7 +363,7 @@ EndpointURL: TypeAlias = Annotated[
     Endpoint,
     PlainValidator(parse_endpoint),
     PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": r"^(https?://[^/?#@\s]+|unix:///.*[^/])$"}),
+    WithJsonSchema(_URL_SCHEMA),
 ]
 Network: TypeAlias = Annotated[
     ipaddress.IPv4Network | ipaddress.IPv6Network,
@@ -345,6 +382,19 @@ File: TypeAlias = Annotated[str, AfterValidator(_file)]
 Name: TypeAlias = Annotated[str, AfterValidator(_name)]
 TlsVersion: TypeAlias = Annotated[Literal["1.2", "1.3"], BeforeValidator(_tls_version)]
 Method: TypeAlias = Annotated[str, AfterValidator(_method)]
+Statuses: TypeAlias = Annotated[
+    str,
+    PlainValidator(_statuses),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 100, "maximum": 599},
+                {"type": "string", "pattern": "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$"},
+            ]
+        }
+    ),
+]
+"""One status, or the first and the last of a row of them."""
 UpgradeProtocol: TypeAlias = Annotated[str, AfterValidator(_protocol)]
 
 
@@ -565,13 +615,207 @@ class UpstreamTls(Section):
         return self
 
 
+class UpstreamEndpoint(Options):
+    """One server of an upstream, and its part of the requests."""
+
+    url: EndpointURL = Field(
+        description="http://host:port, https://host:port, or unix:///path for a socket of this host."
+    )
+    weight: int = Field(
+        default=1, ge=1, le=1000, description="Its part of the requests, beside those of the other endpoints."
+    )
+
+    @model_serializer(mode="plain")
+    def _as_written(self) -> str | dict[str, Any]:
+        return str(self.url) if self.weight == 1 else {"url": str(self.url), "weight": self.weight}
+
+
+def _endpoint(value: object) -> object:
+    """What is written short stands for an endpoint with nothing but its URL."""
+    if isinstance(value, (dict, UpstreamEndpoint)):
+        return value
+    return UpstreamEndpoint(url=parse_endpoint(value))
+
+
+class _UrlOrMapping:
+    """The schema of an endpoint, which may be its URL alone."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [_URL_SCHEMA, handler(schema)]}
+
+
+Endpoints: TypeAlias = Annotated[
+    tuple[Annotated[UpstreamEndpoint, BeforeValidator(_endpoint), _UrlOrMapping()], ...], Field(min_length=1)
+]
+
+
+class Canary(Options):
+    """Endpoints that take a share of the requests apart, such as those of a version that is tried out."""
+
+    endpoints: Endpoints = Field(description="Its servers, written like those of the upstream.")
+    percent: float = Field(ge=0, le=100, description="Its share of the requests.")
+    sticky: bool = Field(
+        default=False,
+        description="Whether all requests with one value of `hash` are on one side; else each is cast anew. With a greater "
+        "share, those that are there stay.",
+    )
+
+
+class Health(Options):
+    """Checks of endpoints: each is asked again and again whether it is well.
+
+    Until the first check is over, which is made at once and counts alone, an endpoint is used.
+    """
+
+    path: Annotated[str, AfterValidator(_path)] = Field(description="What is asked for, by GET.")
+    host: Annotated[str, AfterValidator(_check_host)] | None = Field(
+        default=None, description="The Host field of the check; the endpoint's own where absent."
+    )
+    status: Annotated[tuple[Statuses, ...], Field(min_length=1)] = Field(
+        default=("200-399",), description="Statuses of one that is well, such as 204 or 200-299."
+    )
+    interval: Duration = Field(default=10.0, ge=0.01, description="From the end of a check to the next.")
+    jitter: float = Field(
+        default=10.0,
+        ge=0,
+        le=100,
+        description="By how many percent of it an interval may be longer or shorter, so that gateways do not check in step.",
+    )
+    timeout: Duration = Field(default=2.0, gt=0, description="How long a check may take.")
+    healthy: int = Field(
+        default=2, ge=1, le=100, description="Good checks in a row after which an endpoint is used again."
+    )
+    unhealthy: int = Field(
+        default=3, ge=1, le=100, description="Bad checks in a row after which it is not used any more."
+    )
+
+
+class Ejection(Section):
+    """When an endpoint that fails requests is left out for a while."""
+
+    failures: int = Field(default=5, ge=1, le=10_000, description="Failures in a row that it takes.")
+    time: Duration = Field(
+        default=30.0,
+        gt=0,
+        description="How long it is left out the first time; twice as long the second, and so on.",
+    )
+    max_time: Duration = Field(
+        default=300.0,
+        gt=0,
+        description="The longest that it is left out. After as long without another ejection, `time` holds again.",
+    )
+    max_ejected_percent: float = Field(
+        default=50.0,
+        ge=0,
+        le=100,
+        description="How many of the upstream's endpoints may be left out at once.",
+    )
+
+    @model_validator(mode="after")
+    def _times_agree(self) -> "Ejection":
+        if self.max_time < self.time:
+            raise ValueError("max_time is shorter than time")
+        return self
+
+
+class Breaker(Section):
+    """When too many requests fail, none are sent for a while; then a few that show whether to go on."""
+
+    percent: float = Field(default=50.0, gt=0, le=100, description="Share of requests that have to fail.")
+    requests: int = Field(
+        default=20, ge=1, le=1_000_000, description="Requests in the window below which it stays closed."
+    )
+    window: Duration = Field(default=10.0, ge=0.01, description="How far back requests are counted.")
+    open: Duration = Field(default=10.0, gt=0, description="How long nothing is sent.")
+    probes: int = Field(
+        default=3,
+        ge=1,
+        le=1000,
+        description="Requests that are sent then, all of which have to succeed; the first that fails opens it again.",
+    )
+
+
+class Breakers(Options):
+    """Circuit breakers of an upstream."""
+
+    endpoint: Breaker | None = Field(
+        default=None, description="One for each endpoint; while it is open, requests go to the others."
+    )
+    pool: Breaker | None = Field(
+        default=None, description="One for all together; while it is open, requests are answered 503."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_but_empty(cls, value: object) -> object:
+        """An empty block stands for the defaults of a breaker, as everywhere."""
+        if isinstance(value, dict):
+            return {key: {} if item is None else item for key, item in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Breakers":
+        if self.endpoint is None and self.pool is None:
+            raise ValueError("expected endpoint, pool, or both")
+        return self
+
+
 class Upstream(Options):
     """One service behind the gateway."""
 
-    endpoints: tuple[EndpointURL, ...] = Field(
-        min_length=1,
+    endpoints: Endpoints = Field(
         description="Servers of the service, each http://host:port, https://host:port, or unix:///path for a socket "
-        "of this host.",
+        "of this host; or a mapping that says more.",
+    )
+    balance: Literal["round_robin", "least_request", "consistent_hash"] = Field(
+        default="round_robin",
+        description="Which endpoint a request goes to: the next in turn; of two drawn by lot the one with fewer requests in "
+        "progress; or by `hash` always the same, of whose requests none move when others come or go.",
+    )
+    hash: Annotated[str, AfterValidator(_hash)] | None = Field(
+        default=None,
+        description="What consistent_hash and a sticky canary go by: project_id or user_id of the principal, client_ip, "
+        "header:NAME, or param:NAME of the route's path. A request without it goes the way of round_robin.",
+    )
+    canary: Canary | None = Field(default=None, description="Endpoints that take a share apart.")
+    health: Health | None = Field(default=None, description="Checks of endpoints; none where absent.")
+    gateway_errors: tuple[Annotated[int, Field(ge=400, le=599)], ...] = Field(
+        default=(502, 503, 504),
+        description="Statuses of answers that are failures of the endpoint, for `ejection` and `breaker`; beside "
+        "connections that cannot be made, break off or take too long, and answers that are no HTTP.",
+    )
+    ejection: Ejection | None = Field(
+        default=None, description="Leaving out an endpoint that fails; never where absent."
+    )
+    slow_start: Duration = Field(
+        default=0.0,
+        description="How long the share of an endpoint that has come back rises, from a tenth to the whole.",
+    )
+    panic_percent: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="When less than this share of the endpoints is left by `health` and `ejection`, all are used as if they "
+        "were well: rather a try than no answer. By default only when none is left; 0 is never, and requests are "
+        "answered 503.",
+    )
+    breaker: Breakers | None = Field(default=None, description="Circuit breakers; none where absent.")
+    max_connections: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Connections to each endpoint, and so requests in progress; no limit where null.",
+    )
+    max_pending: int = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="Requests that may wait for one of the `max_connections`, of all endpoints together; beyond: 503.",
+    )
+    pending_timeout: Duration = Field(
+        default=1.0, gt=0, description="How long a request waits for a connection; then 503."
     )
     host: Annotated[str, AfterValidator(_upstream_host)] = Field(
         default="keep",
@@ -597,10 +841,38 @@ class Upstream(Options):
         default=256, ge=0, description="How many unused connections are kept for each endpoint."
     )
 
+    _no_empty_block = field_validator("canary", "health", "breaker", mode="before")(_not_empty)
+
+    @field_validator("ejection", mode="before")
+    @classmethod
+    def _defaults_where_empty(cls, value: object) -> object:
+        return {} if value is None else value
+
+    @property
+    def servers(self) -> tuple[UpstreamEndpoint, ...]:
+        """All endpoints, those of the canary last."""
+        return (*self.endpoints, *self.canary.endpoints) if self.canary is not None else self.endpoints
+
     @model_validator(mode="after")
-    def _tls_is_for_https(self) -> "Upstream":
-        if self.tls is not None and not any(endpoint.scheme == "https" for endpoint in self.endpoints):
+    def _agrees(self) -> "Upstream":
+        servers = self.servers
+        if self.tls is not None and not any(server.url.scheme == "https" for server in servers):
             raise ValueError("tls is for https endpoints, and there is none")
+        seen: set[str] = set()
+        for server in servers:
+            if server.url.address in seen:
+                raise ValueError(f"{server.url.address} is listed twice: give it a weight")
+            seen.add(server.url.address)
+        sticky = self.canary is not None and self.canary.sticky
+        if self.hash is None and (self.balance == "consistent_hash" or sticky):
+            raise ValueError(f"{'a sticky canary' if sticky else 'consistent_hash'} needs hash")
+        if self.hash is not None and self.balance != "consistent_hash" and not sticky:
+            raise ValueError("hash is for consistent_hash or a sticky canary")
+        for option in ("max_pending", "pending_timeout"):
+            if option in self.model_fields_set and self.max_connections is None:
+                raise ValueError(f"{option} is for max_connections")
+        if self.slow_start and self.health is None and self.ejection is None:
+            raise ValueError("slow_start is for health or ejection")
         return self
 
 
@@ -793,12 +1065,17 @@ class Configuration(Options):
 
 __all__ = [
     "Address",
+    "Breaker",
+    "Breakers",
+    "Canary",
     "Chain",
     "ClientTimeouts",
     "Configuration",
+    "Ejection",
     "Endpoint",
     "Entry",
     "EntryKeys",
+    "Health",
     "Limits",
     "Listen",
     "ListenTLS",
@@ -811,6 +1088,7 @@ __all__ = [
     "Source",
     "UnixAddress",
     "Upstream",
+    "UpstreamEndpoint",
     "UpstreamTimeouts",
     "UpstreamTls",
     "Via",

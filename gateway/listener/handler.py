@@ -60,6 +60,9 @@ UPSTREAM_FAULTS: Final[dict[str, tuple[int, str]]] = {
     "upstream_idle_timeout": (504, "The service did not answer in time."),
     "upstream_total_timeout": (504, "The service did not answer in time."),
     "upstream_response_invalid": (502, "The service gave an answer that could not be understood."),
+    "upstream_unavailable": (503, "The service is temporarily unavailable."),
+    "upstream_circuit_open": (503, "The service is temporarily unavailable."),
+    "upstream_pool_exhausted": (503, "The service has too much to do at the moment."),
     "upstream_closed": (502, "The service closed the connection without a whole answer."),
 }
 """What a client is told of each failure of an upstream; the addresses stay in the record."""
@@ -450,6 +453,8 @@ class Handler(LegOwner):
         self._leg = leg = Leg(pool, self, self._loop)
         if self._offered is not None:
             leg.offered = self._offered
+        if pool.key_of is not None:
+            leg.key = pool.key_of(exchange)
         if whole:
             rest += whole
         leg.start(line, rest, host=host, method=self._method, whole=whole is not None, chunked=chunked)
@@ -581,7 +586,11 @@ class Handler(LegOwner):
             self._break_off(reason)
             return
         status, message = UPSTREAM_FAULTS[reason]
-        fault = Fault(status, reason, message, retry_after=RETRY_AFTER if status == 503 else None)
+        retry_after = None
+        if status == 503:
+            leg = self._leg
+            retry_after = (leg.retry_after if leg is not None else None) or RETRY_AFTER
+        fault = Fault(status, reason, message, retry_after=retry_after)
         self._answer_late(fault)
 
     def _answer_late(self, fault: Fault) -> None:

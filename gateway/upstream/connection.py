@@ -48,6 +48,14 @@ class Owner(ABC):
         """The socket takes bytes again."""
 
 
+class Home(ABC):
+    """What a connection belongs to while it stands."""
+
+    @abstractmethod
+    def on_lost(self, connection: "UpstreamConnection") -> None:
+        """The connection is no more."""
+
+
 class UpstreamConnection:
     """One connection, one request at a time; what asyncio calls a protocol.
 
@@ -111,7 +119,7 @@ class UpstreamConnection:
     def __init__(self) -> None:
         self._tls: ssl.SSLObject | None = None
         self.remote: str | None = None  # the address that the endpoint's name stood for, where it is a name
-        self.home: set[UpstreamConnection] | None = None  # those that stand, of the same endpoint
+        self.home: Home | None = None  # the endpoint
         self.detail: str | None = None  # what more there is to say of an error, to the operator
         self.closed = False
         self.dirty = False
@@ -378,7 +386,7 @@ class UpstreamConnection:
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if self.home is not None:
-            self.home.discard(self)
+            self.home.on_lost(self)
         if isinstance(exc, ssl.SSLError) and not self.complete and self.error is None:
             # With TLS 1.3, a server that refuses our certificate says so after the handshake.
             self.error = "upstream_tls_failed"

@@ -15,7 +15,8 @@ from gateway.record import Attempt
 from gateway.task import spawn
 from gateway.upstream.connection import Owner, UpstreamConnection
 from gateway.upstream.dialer import ConnectError
-from gateway.upstream.pool import Pool
+from gateway.upstream.pool import Endpoint, Pool
+from gateway.upstream.selection import Refusal, Ticket
 from gateway.wheel import FAR
 
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
@@ -57,6 +58,12 @@ class Leg(Owner):
     offered: frozenset[bytes] | None = None
     """Protocols that the request offers to switch to, lower case; to be set before `start`."""
     streamed = False
+    key: bytes | None = None
+    """What the request is known by (see `Pool.key_of`); to be set before `start`."""
+    retry_after: int | None = None
+    """Seconds that the client is asked to wait, where the pool has refused the request."""
+    _ticket: Ticket | None = None
+    _refusal: asyncio.Handle | None = None
 
     def __init__(self, pool: Pool, owner: LegOwner, loop: asyncio.AbstractEventLoop) -> None:
         self._pool = pool
@@ -81,8 +88,18 @@ class Leg(Owner):
         if whole:
             self._sent_at = 0.0
         pool = self._pool
-        self._endpoint = endpoint = pool.next_endpoint()
         self._attempted_at = perf_counter()
+        endpoint = pool.only
+        if endpoint is None:
+            chosen = pool.choose(self.key)
+            if isinstance(chosen, Refusal):
+                # Told in a moment, as every failure is: the owner is in the midst of starting us.
+                self._refusal = self._loop.call_soon(self._refused, chosen)
+                return
+            endpoint = chosen
+            if pool.counts:
+                self._ticket = pool.begun(endpoint)
+        self._endpoint = endpoint
         connection = pool.take(endpoint)
         if connection is None:
             self._connect()
@@ -95,23 +112,38 @@ class Leg(Owner):
         self._task = spawn(self._connecting(), name="upstream connect")
 
     async def _connecting(self) -> None:
-        failure = "upstream_connect_failed"
-        for _ in range(len(self._pool.endpoints)):
+        pool = self._pool
+        tried: list[Endpoint] = []
+        while True:
             try:
-                connection = await self._pool.connect(self._endpoint)
+                connection = await pool.connect(self._endpoint)
             except ConnectError as error:
                 failure = error.reason
                 self._record(failure, error.detail)
             else:
                 self._task = None
                 self._connect_seconds = perf_counter() - self._attempted_at
+                self._reused = connection.requests > 0
                 self._send(connection)
                 self._owner.on_leg_ready()
                 return
-            self._endpoint = self._pool.next_endpoint()
+            tried.append(self._endpoint)
+            if len(tried) == len(pool.endpoints):
+                break
+            chosen = pool.choose(self.key, tried)
+            if isinstance(chosen, Refusal) or chosen in tried:
+                break
+            self._endpoint = chosen
             self._attempted_at = perf_counter()
+            if pool.counts:
+                self._ticket = pool.begun(chosen)
         self._task = None
         self._owner.on_leg_failure(failure)
+
+    def _refused(self, refusal: Refusal) -> None:
+        self._refusal = None
+        self.retry_after = refusal.retry_after
+        self._owner.on_leg_failure(refusal.reason)
 
     def _send(self, connection: UpstreamConnection) -> None:
         self.connection = connection
@@ -179,7 +211,10 @@ class Leg(Owner):
 
     def _failed(self, connection: UpstreamConnection, error: str) -> None:
         if self._reused and not connection.got_bytes and not self.streamed and self._method in IDEMPOTENT:
+            # The end of a connection that was kept too long says nothing of the endpoint, and is no attempt's.
+            ticket, self._ticket = self._ticket, None
             self._record(error)
+            self._ticket = ticket
             connection.abort()
             self.connection = None
             self._attempted_at = perf_counter()
@@ -199,6 +234,9 @@ class Leg(Owner):
 
     def abort(self, reason: str) -> None:
         """Ends the attempt without a word to the owner; the upstream sees its connection close."""
+        if self._refusal is not None:
+            self._refusal.cancel()
+            self._refusal = None
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -229,6 +267,10 @@ class Leg(Owner):
 
     def _record(self, error: str | None, detail: str | None = None) -> None:
         connection = self.connection
+        ticket = self._ticket
+        if ticket is not None:
+            self._ticket = None
+            self._pool.over(ticket, error, connection.status if connection is not None else 0)
         if connection is not None:
             status, peer = connection.status, connection.remote
             detail = connection.detail

@@ -16,7 +16,7 @@ def client_context(upstream: Upstream, directory: Path) -> ssl.SSLContext | None
 
     Files are relative to `directory`. Raises TlsError, which names the option under `tls`.
     """
-    if not any(endpoint.scheme == "https" for endpoint in upstream.endpoints):
+    if not any(server.url.scheme == "https" for server in upstream.servers):
         return None
     options = upstream.tls or UpstreamTls()
     # Not `ssl.create_default_context`: it writes keys to a file that a variable of the environment names.

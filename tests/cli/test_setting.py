@@ -66,11 +66,11 @@ def test_the_command_line_sets_addresses_the_log_and_an_upstream(loaded: Loaded)
     assert changed.admin == Address("127.0.0.1", 1)
     assert changed.log.path is None
     assert changed.log.max_files == loaded.configuration.log.max_files
-    assert changed.upstreams["compute"].endpoints == (Endpoint("127.0.0.1", 2),)
+    assert changed.upstreams["compute"].endpoints[0].url == Endpoint("127.0.0.1", 2)
     assert changed.upstreams["compute"].timeouts == loaded.configuration.upstreams["compute"].timeouts
     # What was loaded is as it was: a plan may stand on it.
     assert loaded.configuration.admin == Address("127.0.0.1", 9901)
-    assert loaded.configuration.upstreams["compute"].endpoints == (Endpoint("127.0.0.1", 8774),)
+    assert loaded.configuration.upstreams["compute"].endpoints[0].url == Endpoint("127.0.0.1", 8774)
 
 
 def test_the_command_line_may_name_a_unix_socket(loaded: Loaded) -> None:

@@ -14,6 +14,7 @@ from gateway.config.model import (
     Route,
     UnixAddress,
     Upstream,
+    UpstreamEndpoint,
     UpstreamTimeouts,
     UpstreamTls,
     Via,
@@ -212,10 +213,10 @@ def test_every_option_is_described(model: type[Configuration]) -> None:
     "host", ["keep", "upstream", "api.example.com", "api.example.com:8443", "[::1]", "[::1]:80"]
 )
 def test_takes_a_host_to_send(host: str) -> None:
-    assert Upstream(endpoints=(Endpoint("a", 1),), host=host).host == host
+    assert Upstream(endpoints=(UpstreamEndpoint(url=Endpoint("a", 1)),), host=host).host == host
 
 
 @pytest.mark.parametrize("host", ["", "a b", "a/b", "a:b", "a:65536", "http://a", "a@b", "a,b"])
 def test_refuses_a_host_that_could_not_be_sent(host: str) -> None:
     with pytest.raises(ValidationError, match="expected keep, upstream"):
-        Upstream(endpoints=(Endpoint("a", 1),), host=host)
+        Upstream(endpoints=(UpstreamEndpoint(url=Endpoint("a", 1)),), host=host)

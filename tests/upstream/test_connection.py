@@ -13,6 +13,7 @@ from gateway.upstream.connection import (
     MAX_HEAD,
     MAX_INTERIM,
     MAX_TRAILERS,
+    Home,
     UpstreamConnection,
 )
 from tests.support.deadline import until
@@ -213,12 +214,19 @@ def test_a_retired_connection_serves_out_its_exchange_and_no_other() -> None:
     assert transport.aborted
 
 
-def test_a_connection_leaves_its_home_when_it_ends() -> None:
+class House(Home):
+    def __init__(self) -> None:
+        self.lost: list[UpstreamConnection] = []
+
+    def on_lost(self, connection: UpstreamConnection) -> None:
+        self.lost.append(connection)
+
+
+def test_a_connection_tells_its_home_when_it_ends() -> None:
     connection, _, _ = opened()
-    connection.home = {connection}
-    home = connection.home
+    connection.home = home = House()
     connection.connection_lost(None)
-    assert home == set()
+    assert home.lost == [connection]
 
 
 def test_under_tls_it_is_the_socket_that_is_not_read_from() -> None:

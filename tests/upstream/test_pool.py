@@ -7,7 +7,7 @@ from gateway.upstream import connection as upstream
 from gateway.upstream import pool as pool_module
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.dialer import ConnectError
-from gateway.upstream.pool import Pool
+from gateway.upstream.pool import Endpoint, Pool
 from gateway.upstream.resolver import Resolver
 from tests.support.deadline import until
 from tests.support.transport import FakeTransport
@@ -26,6 +26,12 @@ def pool(*endpoints: str, resolver: Resolver | None = None, **options: object) -
     return Pool("main", made, resolver=resolver)
 
 
+def chosen(made: Pool) -> Endpoint:
+    endpoint = made.choose()
+    assert isinstance(endpoint, Endpoint)
+    return endpoint
+
+
 def served() -> tuple[UpstreamConnection, FakeTransport]:
     """A connection whose exchange is over."""
     connection, transport = UpstreamConnection(), FakeTransport()
@@ -38,7 +44,7 @@ def served() -> tuple[UpstreamConnection, FakeTransport]:
 
 async def test_the_freshest_connection_is_taken_first() -> None:
     made = pool()
-    endpoint = made.next_endpoint()
+    endpoint = chosen(made)
     first, second = served()[0], served()[0]
     made.give_back(endpoint, first)
     made.give_back(endpoint, second)
@@ -51,7 +57,7 @@ async def test_the_freshest_connection_is_taken_first() -> None:
 
 async def test_a_connection_that_has_ended_meanwhile_is_passed_over() -> None:
     made = pool()
-    endpoint = made.next_endpoint()
+    endpoint = chosen(made)
     good, (closed, _), (closing, transport) = served()[0], served(), served()
     for connection in (good, closed, closing):
         made.give_back(endpoint, connection)
@@ -64,7 +70,7 @@ async def test_a_connection_that_has_ended_meanwhile_is_passed_over() -> None:
 
 async def test_what_is_not_fit_for_another_request_is_not_kept() -> None:
     made = pool()
-    endpoint = made.next_endpoint()
+    endpoint = chosen(made)
     connection, transport = served()
     connection.keep_alive = False
     made.give_back(endpoint, connection)
@@ -74,7 +80,7 @@ async def test_what_is_not_fit_for_another_request_is_not_kept() -> None:
 
 async def test_beyond_the_limit_a_connection_is_ended() -> None:
     made = pool(max_idle=1)
-    endpoint = made.next_endpoint()
+    endpoint = chosen(made)
     (first, kept), (second, ended) = served(), served()
     made.give_back(endpoint, first)
     made.give_back(endpoint, second)
@@ -85,7 +91,7 @@ async def test_beyond_the_limit_a_connection_is_ended() -> None:
 
 async def test_a_closed_pool_keeps_nothing() -> None:
     made = pool()
-    endpoint = made.next_endpoint()
+    endpoint = chosen(made)
     made.close()
     connection, transport = served()
     made.give_back(endpoint, connection)
@@ -94,9 +100,9 @@ async def test_a_closed_pool_keeps_nothing() -> None:
 
 async def test_endpoints_come_in_turn_and_each_has_its_own_connections() -> None:
     made = pool("http://192.0.2.1:1", "unix:///run/b.sock")
-    turns = [made.next_endpoint().address for _ in range(4)]
+    turns = [chosen(made).address for _ in range(4)]
     assert turns[:2] == turns[2:] and set(turns) == {"192.0.2.1:1", "unix:///run/b.sock"}
-    one, two = made.next_endpoint(), made.next_endpoint()
+    one, two = chosen(made), chosen(made)
     made.give_back(one, served()[0])
     assert made.take(two) is None
     assert made.take(one) is not None
@@ -106,7 +112,7 @@ async def test_endpoints_come_in_turn_and_each_has_its_own_connections() -> None
 async def test_a_connection_is_made_or_the_failure_raised() -> None:
     async with Upstream() as upstream:
         made = pool(upstream.url)
-        endpoint = made.next_endpoint()
+        endpoint = chosen(made)
         connection = await made.connect(endpoint)
         assert not connection.closed
         assert endpoint.connections == {connection}
@@ -116,7 +122,7 @@ async def test_a_connection_is_made_or_the_failure_raised() -> None:
         made.close()
     refusing = pool(f"http://127.0.0.1:{closed_port()}")
     with pytest.raises(ConnectError, match="connection refused"):
-        await refusing.connect(refusing.next_endpoint())
+        await refusing.connect(chosen(refusing))
     assert refusing.endpoints[0].connections == set()
     refusing.close()
 
@@ -124,7 +130,7 @@ async def test_a_connection_is_made_or_the_failure_raised() -> None:
 async def test_a_connection_whose_other_side_said_that_it_ends_is_passed_over() -> None:
     """Under TLS its transport stands a moment longer."""
     made = pool()
-    endpoint = made.next_endpoint()
+    endpoint = chosen(made)
     connection, _ = served()
     made.give_back(endpoint, connection)
     connection.eof_received()
@@ -136,7 +142,7 @@ async def test_connections_that_idle_too_long_are_ended(monkeypatch: pytest.Monk
     monkeypatch.setattr(pool_module, "SWEEP", 0.001)
     made = pool(keepalive=0)
     connection, transport = served()
-    made.give_back(made.next_endpoint(), connection)
+    made.give_back(chosen(made), connection)
     await until(lambda: transport.closing, "the connection is ended")
     assert made.idle_count == 0
     made.close()
@@ -162,7 +168,7 @@ async def test_no_request_goes_to_an_address_that_the_name_no_longer_has(
     names = Names("127.0.0.1")
     async with Upstream() as old, Upstream(host="127.0.0.2", port=old.port) as new:
         made = pool(f"http://api.test:{old.port}", resolver=Resolver(names.lookup), resolve="10ms")
-        endpoint = made.next_endpoint()
+        endpoint = chosen(made)
         idle, used, kept = [await made.connect(endpoint) for _ in range(3)]
         for connection in (idle, used, kept):
             connection.begin(Owner(), b"GET / HTTP/1.1\r\n\r\n", no_body=False)
@@ -194,7 +200,7 @@ async def test_a_name_is_looked_up_again_only_while_there_are_connections(
     names = Names("127.0.0.1")
     async with Upstream() as upstream:
         made = pool(f"http://api.test:{upstream.port}", resolver=Resolver(names.lookup), resolve=0)
-        connection = await made.connect(made.next_endpoint())
+        connection = await made.connect(chosen(made))
         await until(lambda: names.lookups > 2, "the name is looked up again and again")
         connection.abort()
         await until(lambda: made._sweep is None, "nothing is left to look after")
