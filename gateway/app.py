@@ -5,7 +5,7 @@ import gc
 import os
 import resource
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -29,6 +29,7 @@ from gateway.request_log import RequestLog
 from gateway.serializer import Serializer
 from gateway.state import StateStore
 from gateway.task import spawn
+from gateway.upstream.measure import observe_pools
 from gateway.upstream.pool import Pool
 from gateway.upstream.resolver import Resolver
 
@@ -295,6 +296,7 @@ class Gateway:
         metrics.gauge("gateway_connections", "Client connections open.", lambda: listener.connection_count)
         metrics.gauge("http_server_active_requests", "Exchanges in progress.", lambda: listener.active_count)
         metrics.gauge("gateway_tunnels", "Tunnels open.", lambda: listener.tunnels)
+        observe_pools(metrics, self._pools)
         refusals = listener.refusals
         metrics.counters(
             "gateway_connections_refused",
@@ -326,6 +328,10 @@ class Gateway:
             "gateway_config_revision", "The configuration in force.", lambda: {"revision": self.plan.revision}
         )
         metrics.gauge("gateway_start_time_seconds", "When the gateway started.", lambda: self._started_at)
+
+    def _pools(self) -> Iterable[Pool]:
+        """Those in force."""
+        return self.in_force.generation.pools.values()
 
     def _settle_memory(self) -> None:
         """What is loaded now lives as long as the process: the collector need not look at it again."""

@@ -20,7 +20,6 @@ from pydantic import (
     SerializeAsAny,
     WithJsonSchema,
     field_validator,
-    model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema
@@ -624,10 +623,6 @@ class UpstreamEndpoint(Options):
     weight: int = Field(
         default=1, ge=1, le=1000, description="Its part of the requests, beside those of the other endpoints."
     )
-
-    @model_serializer(mode="plain")
-    def _as_written(self) -> str | dict[str, Any]:
-        return str(self.url) if self.weight == 1 else {"url": str(self.url), "weight": self.weight}
 
 
 def _endpoint(value: object) -> object:

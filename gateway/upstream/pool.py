@@ -9,7 +9,9 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from random import random
+from time import time
 from typing import Any, Final
 
 import structlog
@@ -17,12 +19,14 @@ import structlog
 from gateway.api.exchange import Exchange
 from gateway.config.model import Endpoint as Address
 from gateway.config.model import Upstream
+from gateway.upstream.checker import Checker
 from gateway.upstream.connection import Home, UpstreamConnection
 from gateway.upstream.dialer import ConnectError, Dialer
 from gateway.upstream.hash_key import key_reader
 from gateway.upstream.member import Member
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.selection import EXHAUSTED, Refusal, Selection, Ticket
+from gateway.upstream.standing import Standing, describe, describe_breaker
 from gateway.wheel import FAR
 
 SWEEP: Final = 1.0
@@ -161,6 +165,17 @@ class Pool:
         self._sweep: asyncio.TimerHandle | None = None
         self._return: asyncio.TimerHandle | None = None
         self._closed = False
+        self._checkers: list[Checker] = []
+        if upstream.health is not None:
+            for endpoint in self.endpoints:
+                take = partial(self._checked, endpoint.member)
+                checker = Checker(upstream.health, endpoint.authority, endpoint.dialer, take, random)
+                checker.start()
+                self._checkers.append(checker)
+
+    def now(self) -> float:
+        """Seconds on the clock that the pool goes by."""
+        return self._loop.time()
 
     def choose(self, key: bytes | None = None, tried: Collection[Endpoint] = ()) -> Endpoint | Refusal:
         """The endpoint that a request goes to, or why there is none.
@@ -190,6 +205,9 @@ class Pool:
         self.selection.refresh(self._loop.time())
         if self.selection.due != FAR and not self._closed:
             self._return = self._loop.call_at(self.selection.due, self._take_back)
+
+    def _checked(self, member: Member, ok: bool, detail: str) -> None:
+        self.selection.checked(member, ok, detail, time())
 
     def _tell(self, event: str, endpoint: str, facts: Mapping[str, object]) -> None:
         log = self._log.info if event in _GOOD_NEWS else self._log.warning
@@ -306,12 +324,39 @@ class Pool:
         self._resolver.refresh(name, self._max_age)
 
     @property
+    def pending(self) -> int:
+        """Requests that wait for a connection."""
+        return sum(1 for endpoint in self.endpoints for waiter in endpoint.waiting if not waiter.done())
+
+    def status(self) -> Standing:
+        """How the pool and its endpoints stand, for an operator; plain values, instants in seconds since the epoch."""
+        now, wall = self._loop.time(), time()
+        selection = self.selection
+        return {
+            "name": self.name,
+            "panic": selection.panics,
+            "pending": self.pending,
+            "refused": dict(selection.refused),
+            "breaker": describe_breaker(selection.breaker, now, wall),
+            "endpoints": [
+                {
+                    **describe(endpoint.member, selection.share(endpoint.member, now), now, wall),
+                    "connections": len(endpoint.connections),
+                    "idle": len(endpoint.idle),
+                }
+                for endpoint in self.endpoints
+            ],
+        }
+
+    @property
     def idle_count(self) -> int:
         return sum(len(endpoint.idle) for endpoint in self.endpoints)
 
     def close(self) -> None:
-        """Closes the idle connections; those in use end with their exchange."""
+        """Ends the checks, and the idle connections; those in use end with their exchange."""
         self._closed = True
+        for checker in self._checkers:
+            checker.close()
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None

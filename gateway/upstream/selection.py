@@ -128,7 +128,7 @@ class Selection:
             return found[0]
         if self._slow_start:
             for member in found:
-                member.share = self._share(member, now)
+                member.share = self.share(member, now)
         return self._balancer.pick(found, key)
 
     def _is_canary(self, key: bytes | None, tried: Collection[Member]) -> bool:
@@ -278,8 +278,8 @@ class Selection:
             self._tell("endpoint_healthy" if ok else "endpoint_unhealthy", member.address, {"reason": detail})
             self.refresh(now)
 
-    def _share(self, member: Member, now: float) -> float:
-        """Its weight, or what it has of it in its slow start."""
+    def share(self, member: Member, now: float) -> float:
+        """The member's weight, or what it has of it in its slow start."""
         since = now - member.returned_at
         if since >= self._slow_start:
             return member.weight
