@@ -18,7 +18,8 @@ def test_until_the_first_check_it_is_well_and_that_one_counts_alone(ok: bool) ->
     assert made.well and made.last_ok is None
     assert made.take(ok, "status 200", 12.5) is not ok
     assert made.well is ok
-    assert (made.last_ok, made.last_at, made.last_detail, made.checks) == (ok, 12.5, "status 200", 1)
+    told = [made.last_ok, made.last_at, made.last_detail, made.checks]
+    assert told == [ok, 12.5, "status 200", 1]
 
 
 def test_it_changes_sides_after_enough_results_in_a_row() -> None:

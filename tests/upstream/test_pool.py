@@ -1,6 +1,11 @@
 """Which connection a request gets, and which are kept."""
 
+import asyncio
+import json
+import time
+
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.config.model import Upstream as Options
 from gateway.upstream import connection as upstream
@@ -9,9 +14,10 @@ from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.dialer import ConnectError
 from gateway.upstream.pool import Endpoint, Pool
 from gateway.upstream.resolver import Resolver
-from tests.support.deadline import until
+from gateway.upstream.selection import Refusal
+from tests.support.deadline import settled, until, within
 from tests.support.transport import FakeTransport
-from tests.support.upstream import Upstream, closed_port
+from tests.support.upstream import Upstream, answers, closed_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -205,3 +211,186 @@ async def test_a_name_is_looked_up_again_only_while_there_are_connections(
         connection.abort()
         await until(lambda: made._sweep is None, "nothing is left to look after")
         made.close()
+
+
+# ---- `max_connections`
+
+
+async def test_no_more_connections_are_made_than_allowed_and_the_next_request_gets_one_that_is_free() -> None:
+    async with Upstream(answers(ANSWER)) as upstream:
+        made = pool(upstream.url, max_connections=1)
+        endpoint = chosen(made)
+        first = await made.connect(endpoint)
+        second = asyncio.ensure_future(made.connect(endpoint))
+        await until(lambda: made.pending == 1, "the second waits")
+        first.begin(Owner(), b"GET / HTTP/1.1\r\n\r\n", no_body=False)
+        await until(lambda: first.complete, "the answer is there")
+        made.give_back(endpoint, first)
+        assert await within(second, "the second has a connection") is first
+        assert (made.pending, made.idle_count, len(upstream.conversations)) == (0, 0, 1)
+        first.abort()
+        made.close()
+
+
+async def test_where_a_connection_ends_the_next_request_may_make_one() -> None:
+    async with Upstream() as upstream:
+        made = pool(upstream.url, max_connections=1)
+        endpoint = chosen(made)
+        first = await made.connect(endpoint)
+        others = [asyncio.ensure_future(made.connect(endpoint)) for _ in range(2)]
+        await until(lambda: made.pending == 2, "two wait")
+        first.abort()
+        second = await within(others[0], "the first of them has a connection")
+        assert second is not first and not second.closed
+        assert not others[1].done() and made.pending == 1
+        second.abort()
+        third = await within(others[1], "the other has one")
+        assert endpoint.connections == {third} and endpoint.connecting == 0
+        third.abort()
+        made.close()
+
+
+async def test_a_request_waits_for_a_while_and_no_longer() -> None:
+    async with Upstream() as upstream:
+        made = pool(upstream.url, max_connections=1, pending_timeout="10ms")
+        endpoint = chosen(made)
+        first = await made.connect(endpoint)
+        with pytest.raises(ConnectError, match="no connection has become free") as caught:
+            await made.connect(endpoint)
+        assert caught.value.reason == "upstream_pool_exhausted"
+        assert made.pending == 0
+        first.abort()
+        second = await made.connect(endpoint)
+        second.abort()
+        made.close()
+
+
+async def test_a_connection_that_cannot_be_made_leaves_its_place() -> None:
+    made = pool(f"http://127.0.0.1:{closed_port()}", max_connections=1)
+    endpoint = chosen(made)
+    outcomes = await within(
+        asyncio.gather(*(made.connect(endpoint) for _ in range(3)), return_exceptions=True), "all are refused"
+    )
+    assert [str(outcome) for outcome in outcomes] == ["connection refused"] * 3
+    assert endpoint.connecting == 0 and not endpoint.waiting
+    made.close()
+
+
+@pytest.mark.parametrize("free", [True, False])
+async def test_what_was_given_to_a_request_that_has_gone_is_for_the_next(free: bool) -> None:
+    """It was cancelled just when its turn had come."""
+    made = pool(f"http://127.0.0.1:{closed_port()}", max_connections=1)
+    endpoint = chosen(made)
+    connection, _ = served()
+    connection.home = endpoint
+    endpoint.connections.add(connection)
+    gone, next_one = [asyncio.ensure_future(made.connect(endpoint)) for _ in range(2)]
+    await until(lambda: made.pending == 2, "both wait")
+    if free:
+        made.give_back(endpoint, connection)
+    else:
+        connection.connection_lost(None)
+    assert made.pending == 1
+    gone.cancel()
+    if free:
+        assert await within(next_one, "the next has it") is connection
+    else:
+        with pytest.raises(ConnectError, match="connection refused"):
+            await within(next_one, "the next tries to make one")
+    assert endpoint.connecting == 0 and not endpoint.waiting
+    await asyncio.gather(gone, return_exceptions=True)
+    made.close()
+
+
+async def test_a_connection_that_was_handed_over_and_has_ended_meanwhile_is_none() -> None:
+    async with Upstream() as upstream:
+        made = pool(upstream.url, max_connections=1)
+        endpoint = chosen(made)
+        connection, transport = served()
+        connection.home = endpoint
+        endpoint.connections.add(connection)
+        waiting = asyncio.ensure_future(made.connect(endpoint))
+        await until(lambda: made.pending == 1, "it waits")
+        made.give_back(endpoint, connection)
+        transport.closing = True
+        connection.connection_lost(None)
+        fresh = await within(waiting, "another is made")
+        assert fresh is not connection and endpoint.connections == {fresh}
+        fresh.abort()
+        made.close()
+
+
+# ---- what attempts leave behind
+
+
+async def test_a_pool_of_one_endpoint_without_options_chooses_and_counts_nothing() -> None:
+    made = pool()
+    assert made.only is made.endpoints[0] is chosen(made)
+    assert not made.counts and made.key_of is None
+    made.close()
+
+
+async def test_an_ejected_endpoint_comes_back_without_a_request() -> None:
+    made = pool("http://192.0.2.1:1", "http://192.0.2.2:1", ejection={"failures": 1, "time": "10ms"})
+    with capture_logs() as logs:
+        endpoint = chosen(made)
+        made.over(made.begun(endpoint), "upstream_connect_failed")
+        assert chosen(made) is not endpoint and chosen(made) is not endpoint
+        status = made.status()["endpoints"][endpoint.member.index]
+        assert (status["state"], status["ejections"]) == ("ejected", 1)
+        assert status["ejected_until"] == pytest.approx(time.time() + 0.01, abs=1)
+        await until(lambda: not endpoint.member.ejected, "it is back")
+    assert [(line["event"], line["log_level"], line["endpoint"]) for line in logs] == [
+        ("endpoint_ejected", "warning", endpoint.address),
+        ("endpoint_back", "info", endpoint.address),
+    ]
+    assert {line["upstream"] for line in logs} == {"main"}
+    made.close()
+
+
+async def test_a_closed_pool_leaves_no_timer_behind() -> None:
+    made = pool("http://192.0.2.1:1", "http://192.0.2.2:1", ejection={"failures": 1})
+    ticket = made.begun(chosen(made))
+    made.over(made.begun(chosen(made)), "upstream_connect_failed")
+    assert made._return is not None
+    made.close()
+    assert made._return is None
+    made.over(ticket, "upstream_connect_failed")
+    assert made._return is None
+
+
+async def test_the_status_of_a_pool_is_plain_json() -> None:
+    made = pool(
+        "http://192.0.2.1:1",
+        "http://192.0.2.2:1",
+        ejection={},
+        breaker={"endpoint": {"requests": 1}, "pool": None},
+        max_connections=2,
+    )
+    endpoint = chosen(made)
+    made.over(made.begun(endpoint), "upstream_connect_failed")
+    made.begun(chosen(made))
+    made.give_back(endpoint, served()[0])
+    status = json.loads(json.dumps(made.status()))
+    assert (status["name"], status["panic"], status["pending"]) == ("main", False, 0)
+    assert status["breaker"] == {"state": "closed", "until": None}
+    failed, other = status["endpoints"] if endpoint.member.index == 0 else status["endpoints"][::-1]
+    assert (failed["state"], failed["failures"], failed["idle"]) == ("up", 1, 1)
+    assert failed["breaker"]["state"] == "open"
+    assert (other["active"], other["check"]) == (1, None)
+    made.close()
+
+
+async def test_checks_begin_at_once_and_end_with_the_pool() -> None:
+    async with Upstream(answers(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")) as upstream:
+        made = pool(upstream.url, health={"path": "/up", "interval": "10ms"}, panic_percent=0)
+        assert made.only is None
+        assert isinstance(made.choose(), Endpoint)
+        await until(lambda: isinstance(made.choose(), Refusal), "the endpoint is out")
+        check = made.status()["endpoints"][0]["check"]
+        assert (check["ok"], check["found"]) == (False, "status 500")
+        assert made.endpoints[0].connections == set(), "those of checks are their own"
+        await until(lambda: len(upstream.conversations) > 2, "it is checked again and again")
+        made.close()
+        await settled(lambda: len(upstream.conversations), for_seconds=0.1)
+        assert {request.target for request in upstream.requests} == {b"/up"}

@@ -66,12 +66,13 @@ def test_a_pool_that_nothing_is_asked_of_counts_nothing() -> None:
     assert not World().selection.counts
     assert not World(1, balance="least_request").selection.counts
     assert not World(health={"path": "/"}).selection.counts
-    for options in (
+    asked: list[dict[str, Any]] = [
         {"balance": "least_request"},
         {"ejection": {}},
         {"breaker": {"pool": {}}},
         {"max_connections": 1},
-    ):
+    ]
+    for options in asked:
         assert World(**options).selection.counts
 
 
