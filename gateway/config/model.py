@@ -707,7 +707,8 @@ class Ejection(Section):
         default=50.0,
         ge=0,
         le=100,
-        description="How many of the upstream's endpoints may be left out at once.",
+        description="Share of the upstream's endpoints that may be left out at once, rounded down: one of three by "
+        "default, and never an only one.",
     )
 
     @model_validator(mode="after")
