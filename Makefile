@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMPILED := build/compiled
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
@@ -52,6 +52,10 @@ bench-report: bench-setup
 # Options: make smuggle SMUGGLE="--seed 7 --minutes 60"
 smuggle: $(VENV)/.dev
 	$(BIN)/python -m tests.smuggling $(SMUGGLE)
+
+# Reloads, killed workers and restarts under load: two minutes.
+never-down: $(VENV)/.dev
+	WEIR_NEVER_DOWN=full $(BIN)/pytest tests/supervisor/test_never_down.py
 
 # Options: make fuzz FUZZ="--minutes 60 listener"
 fuzz: $(VENV)/.fuzz

@@ -276,6 +276,7 @@ class _Builder:
             )
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))
+        self._check_hashes(params)
         router = self._router(specs)
         contexts = self._contexts()
         if self.problems or router is None:
@@ -290,6 +291,27 @@ class _Builder:
             holder=self._holder,
             release=lambda: self._store.release(self._holder),
         )
+
+    def _check_hashes(self, params: Sequence[frozenset[str]]) -> None:
+        """A path parameter that requests are balanced by is one of some route to the upstream; `params` are the routes'."""
+        configuration = self._loaded.configuration
+        for name, upstream in configuration.upstreams.items():
+            kind, _, param = (upstream.hash or "").partition(":")
+            if kind != "param":
+                continue
+            known: frozenset[str] = frozenset().union(
+                *(
+                    own
+                    for route, own in zip(configuration.routes, params, strict=True)
+                    if route.upstream == name
+                )
+            )
+            if param not in known:
+                self._problem(
+                    ("upstreams", name, "hash"),
+                    "param_unknown",
+                    f"no route to the upstream has a parameter {param!r} in its path{did_you_mean(param, known)}",
+                )
 
     def _contexts(self) -> dict[str, ssl.SSLContext]:
         contexts: dict[str, ssl.SSLContext] = {}

@@ -310,3 +310,23 @@ def test_what_is_wrong_in_a_file_of_tokens_is_told_at_the_option_that_names_it(t
         f"{place}:3:3: unknown key 'rols' (did you mean 'roles'?)",
         f"{place}:4:3: expected user_id or user: a token stands for somebody",
     ]
+
+
+def test_requests_are_balanced_by_a_parameter_that_some_route_to_the_upstream_has() -> None:
+    text = """
+upstreams:
+  a: { endpoints: ["http://a:1"], balance: consistent_hash, hash: "param:image_id" }
+  b: { endpoints: ["http://b:1"], balance: consistent_hash, hash: "param:imageid" }
+  c: { endpoints: ["http://c:1"], balance: consistent_hash, hash: "param:project_id" }
+routes:
+  - { name: one, path: "/{image_id}", upstream: a }
+  - { name: two, path: "/x/{image_id}", upstream: b }
+  - { name: three, path: "/y", upstream: b }
+"""
+    with pytest.raises(ConfigurationError) as caught:
+        plan(text)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "gateway.yaml:4:61: upstreams.b.hash: no route to the upstream has a parameter 'imageid' in its path "
+        "(did you mean 'image_id'?)",
+        "gateway.yaml:5:61: upstreams.c.hash: no route to the upstream has a parameter 'project_id' in its path",
+    ]

@@ -339,10 +339,12 @@ _STATUSES = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
 
 def _statuses(value: object) -> str:
     """One status, or the first and the last of a row of them."""
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    match = _STATUSES.fullmatch(text) if isinstance(text, str) else None
+    expected = "expected a status such as 200, or statuses such as 200-299"
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError(expected)
+    match = _STATUSES.fullmatch(str(value))
     if match is None or (match[2] is not None and match[2] < match[1]):
-        raise ValueError(f"expected a status such as 200, or statuses such as 200-299, got {value!r}")
+        raise ValueError(f"{expected}, got {value!r}")
     return match[0]
 
 
@@ -694,7 +696,7 @@ class Ejection(Section):
     time: Duration = Field(
         default=30.0,
         gt=0,
-        description="How long it is left out the first time; twice as long the second, and so on.",
+        description="How long it is left out the first time; the second time twice as long, the third three times.",
     )
     max_time: Duration = Field(
         default=300.0,
@@ -705,7 +707,8 @@ class Ejection(Section):
         default=50.0,
         ge=0,
         le=100,
-        description="How many of the upstream's endpoints may be left out at once.",
+        description="Share of the upstream's endpoints that may be left out at once, rounded down: one of three by "
+        "default, and never an only one.",
     )
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.api.option import Secret, parse_duration, parse_size
 from gateway.condition import When
-from gateway.config.model import Address, Configuration, Endpoint, Entry, EntryKeys, Listen
+from gateway.config.model import Address, Configuration, Endpoint, Entry, EntryKeys, Listen, UpstreamEndpoint
 from gateway.config.shape import key_of, union_members
 from gateway.registry import Registry
 
@@ -29,6 +29,7 @@ _WORDS: dict[Any, str] = {
     Address: "host:port",
     Endpoint: "URL",
     Listen: "host:port, unix:PATH or mapping",
+    UpstreamEndpoint: "URL or mapping",
     Entry: "filter",
     When: "condition",
     datetime: "date and time",

@@ -54,25 +54,26 @@ class Checker:
 
     async def check(self) -> tuple[bool, str]:
         """Whether the endpoint is well, and what was found."""
-        connection: UpstreamConnection | None = None
         try:
             async with asyncio.timeout(self._options.timeout):
-                connection = await self._dialer.connect()
-                answer = _Answer(connection)
-                connection.begin(answer, self._request, no_body=False)
-                await answer.known
+                return await self._asked()
         except ConnectError as error:
             return False, error.detail
         except TimeoutError:
-            return False, "no connection in time" if connection is None else "no answer in time"
+            return False, "no answer in time"
+
+    async def _asked(self) -> tuple[bool, str]:
+        connection = await self._dialer.connect()
+        try:
+            answer = _Answer(connection)
+            connection.begin(answer, self._request, no_body=False)
+            await answer.known
         finally:
-            if connection is not None:
-                connection.abort()
+            connection.abort()
         if connection.error is not None:
             return False, connection.detail or connection.error
-        return any(
-            low <= connection.status <= high for low, high in self._good
-        ), f"status {connection.status}"
+        status = connection.status
+        return any(low <= status <= high for low, high in self._good), f"status {status}"
 
 
 class _Answer(Owner):

@@ -273,15 +273,13 @@ class Pool:
             if connection is None:
                 endpoint.made()
             else:
-                self._keep(endpoint, connection)
+                self.give_back(endpoint, connection)
 
     def give_back(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
         """Takes a connection whose exchange is over; keeps it when it is fit for another."""
-        if connection.release():
-            self._keep(endpoint, connection)
-
-    def _keep(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
-        if endpoint.waiting and _fit(connection) and endpoint.hand_over(connection):
+        if not connection.release():
+            return
+        if endpoint.waiting and endpoint.hand_over(connection):
             return
         idle = endpoint.idle
         if self._closed or len(idle) >= self._max_idle:

@@ -30,8 +30,8 @@ def on_a_free_port(directory: Path) -> Path:
     """The default configuration, with the bundled API on a port that nobody else has."""
     path = directory / "gateway.yaml"
     text = bundled().read_text()
-    assert text.count(":8774") == 1
-    path.write_text(text.replace(":8774", f":{closed_port()}"))
+    assert text.count("127.0.0.1:8774") == 1
+    path.write_text(text.replace("127.0.0.1:8774", f"127.0.0.1:{closed_port()}"))
     return path
 
 
