@@ -30,7 +30,7 @@ from gateway.listener.parser import (
 from gateway.listener.peer import NOBODY, peer_of
 from gateway.listener.proxy_protocol import Prefix
 from gateway.listener.section import origin_of, request_line
-from gateway.listener.transport import reset
+from gateway.listener.transport import reset, unread
 from gateway.wheel import FAR
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ BODY_BUFFER: Final = 64 * 1024
 """Bytes of a request body read ahead of its reader; the parser holds twice as many at the most."""
 WRITE_HIGH: Final = 64 * 1024
 LINGER_BYTES: Final = 1024 * 1024
+
+_NEXT_TURN: Final = 0.05
+"""Seconds until an idle connection is looked at again on which something has come in the last moment."""
 
 Queued = tuple[Head, StreamReader] | Problem
 
@@ -523,6 +526,10 @@ class Connection:
             self._to_head = self._head.startswith(b"HEAD ")
             self._end_of_requests()
             self._start(_HEADER_TIMEOUT)
+        elif self._reading and unread(self.transport):
+            # It was idle, but is no longer: the loop looks at its timers before it looks at its sockets, and a client
+            # whose request is lost does not know whether it was.
+            self._wait(_NEXT_TURN)
         else:
             self._close()
             self._wait(self.listener.plan.configuration.timeouts.body)

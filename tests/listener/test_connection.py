@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import re
+import socket
 from itertools import pairwise
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
 from gateway.plan import build_plan
 from gateway.record import Record
+from gateway.wheel import FAR
 from tests.support.client import chunked, get, post
 from tests.support.filters import Hold, HoldAnswer
 from tests.support.gateway import configuration, test_filters
@@ -218,3 +220,18 @@ def test_the_deadline_is_that_of_what_is_waited_for() -> None:
         made.end()
 
     asyncio.run(talk())
+
+
+async def test_a_request_that_has_come_when_the_idle_time_is_over_is_served() -> None:
+    """A loop that was held up may look at its timers before it looks at its sockets."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        talk = Talk()
+        talk.transport._extra["socket"] = ours  # type: ignore[attr-defined]
+        theirs.send(b"x")
+        talk.connection.on_deadline(0.0)
+        assert not talk.transport.closing
+        assert talk.connection.deadline != FAR, "it is looked at again"
+        ours.recv(1)
+        talk.connection.on_deadline(0.0)
+        assert talk.transport.closing

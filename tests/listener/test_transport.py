@@ -3,8 +3,8 @@
 import asyncio
 import socket
 
-from gateway.listener.transport import reset
-from tests.support.deadline import within
+from gateway.listener.transport import reset, unread
+from tests.support.deadline import until, within
 from tests.support.sockets import Wire
 from tests.support.transport import FakeTransport
 
@@ -35,3 +35,15 @@ def _pair() -> tuple[socket.socket, socket.socket]:
         one = socket.create_connection(listening.getsockname(), timeout=5)
         other, _ = listening.accept()
         return one, other
+
+
+async def test_what_the_loop_has_not_read_yet_is_seen() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+        assert not unread(transport)
+        theirs.send(b"x")
+        assert unread(transport)
+        transport.abort()
+        await until(lambda: ours.fileno() < 0, "it is closed")
+        assert not unread(transport)

@@ -17,6 +17,9 @@ BODY: Final = b"x" * 2048
 PATIENCE: Final = 20.0
 """Seconds that a client waits for an answer."""
 
+IDLE: Final = 0.3
+"""Seconds that it keeps a connection that it does not use: less than any server, as a client should."""
+
 
 class Outcome(NamedTuple):
     """One request as the client saw it.
@@ -105,6 +108,7 @@ class _Connection:
         self.reader = reader
         self.writer = writer
         self.before: str | None = None
+        self.free_at = 0.0
 
 
 class Traffic:
@@ -175,9 +179,10 @@ class Traffic:
     async def _connection(self, *, fresh: bool) -> _Connection:
         while self._free and not fresh:
             connection = self._free.pop()
-            if not connection.reader.at_eof() and not connection.writer.is_closing():
+            fresh_enough = time.monotonic() - connection.free_at < IDLE
+            if fresh_enough and not connection.reader.at_eof() and not connection.writer.is_closing():
                 return connection
-            await _closed(connection.writer)  # the other end has closed it, and we know in time
+            await _closed(connection.writer)
         return _Connection(*await asyncio.open_connection(self._address.host, self._address.port))
 
     async def _exchange(self, connection: _Connection, method: str, number: int) -> str | None:
@@ -196,6 +201,7 @@ class Traffic:
         if "connection: close" in lines:
             await _closed(connection.writer)
         else:
+            connection.free_at = time.monotonic()
             self._free.append(connection)
         return None
 
