@@ -37,7 +37,6 @@ class Tracer:
 
     context   TLS of an https collector
     resource  what the spans say of the gateway, beside what `options` say
-    interval  seconds that a batch is given to fill
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class Tracer:
         context: ssl.SSLContext | None = None,
         *,
         resource: dict[str, str] | None = None,
-        interval: float = INTERVAL,
     ) -> None:
         self._options = options
         self._context = context
@@ -56,7 +54,6 @@ class Tracer:
             **(resource or {}),
             **options.resource,
         }
-        self._interval = interval
         self._limit = options.queue
         self._queue: deque[Record] = deque()
         self._awake = False
@@ -124,7 +121,7 @@ class Tracer:
         stopping = False
         while not stopping:
             self._wake.wait()
-            self._full.wait(self._interval)
+            self._full.wait(INTERVAL)
             stopping = self._stop.is_set()
             self._wake.clear()
             self._awake = False

@@ -31,7 +31,7 @@ def traced(**changes: object) -> Record:
 
 @contextmanager
 def begun(url: str, **options: object) -> Iterator[Tracer]:
-    tracer = Tracer(Tracing.model_validate({"endpoint": url, **options}), interval=0.005)
+    tracer = Tracer(Tracing.model_validate({"endpoint": url, **options}))
     tracer.start()
     try:
         yield tracer
@@ -41,7 +41,8 @@ def begun(url: str, **options: object) -> Iterator[Tracer]:
 
 
 @pytest.fixture(autouse=True)
-def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "INTERVAL", 0.005)
     monkeypatch.setattr(tracing, "_PAUSE", 0.005)
     monkeypatch.setattr(tracing, "_LONGEST", 0.02)
 
@@ -70,9 +71,10 @@ async def test_the_resource_says_which_gateway_it_is() -> None:
         assert resource["service.version"]
 
 
-async def test_what_waits_is_sent_when_it_ends() -> None:
+async def test_what_waits_is_sent_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "INTERVAL", 60.0)
     with Receiver() as receiver:
-        tracer = Tracer(Tracing.model_validate({"endpoint": receiver.url}), interval=60.0)
+        tracer = Tracer(Tracing.model_validate({"endpoint": receiver.url}))
         tracer.start()
         tracer.observe(traced())
         tracer.close()
