@@ -29,6 +29,7 @@ from gateway.request_log import RequestLog
 from gateway.serializer import Serializer
 from gateway.state import StateStore
 from gateway.task import spawn
+from gateway.tracing import Tracers
 from gateway.upstream.measure import observe_pools
 from gateway.upstream.pool import Pool
 from gateway.upstream.resolver import Resolver
@@ -90,6 +91,7 @@ class Gateway:
         self._listener: Listener | None = None
         self._request_log: RequestLog | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._tracers = Tracers(self._state, worker)
         self._started_at = time.time()
 
     # ---- one configuration after another
@@ -130,6 +132,7 @@ class Gateway:
         if self._resolver is None:
             self._resolver = Resolver()
         pools = {name: self._pool(holder, plan, name) for name in configuration.upstreams}
+        self._tracers.attach(plan, holder)
         anew: set[str] = set()
         if self._in_force is not None:
             lost = self._state.held(self._in_force.plan.holder) - self._state.held(plan.holder)
@@ -278,6 +281,7 @@ class Gateway:
             await self._close(in_force)
         if self._request_log is not None:
             await asyncio.to_thread(self._request_log.close)
+        await asyncio.to_thread(self._tracers.join)
         return clean
 
     # ---- what exchanges leave behind
@@ -287,6 +291,8 @@ class Gateway:
         log = self._request_log
         if log is not None:
             log.put(record)
+        if record.trace is not None:
+            record.trace.export(record)
 
     def _report_bug(self, where: str, exchange: Exchange, error: BaseException) -> None:
         self._log.error("bug", where=where, request_id=exchange.request_id, exc_info=error)
@@ -324,6 +330,9 @@ class Gateway:
             "gateway_log_dropped", "Records that were not written.", lambda: self.request_log.dropped
         )
         metrics.gauge("gateway_log_queue", "Records that wait to be written.", lambda: self.request_log.depth)
+        tracers = self._tracers
+        metrics.counter("gateway_spans_exported", "Spans that the collector took.", lambda: tracers.exported)
+        metrics.counter("gateway_spans_dropped", "Spans that no collector has.", lambda: tracers.dropped)
         metrics.info(
             "gateway_config_revision", "The configuration in force.", lambda: {"revision": self.plan.revision}
         )

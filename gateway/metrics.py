@@ -7,7 +7,7 @@ up statuses, a plugin that makes up reasons), what is new is counted under `_OTH
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway import __version__, form
 from gateway.flow import BUCKETS, BYTES_IN, BYTES_OUT, EMPTY_CELL, SECONDS, Flows
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _MAX_SERIES = 4096
 _OTHER = "_OTHER"
@@ -249,14 +250,17 @@ def merged(processes: "Sequence[Sequence[Metric]]") -> "list[Metric]":
     return list(found.values())
 
 
-def render(families: "Sequence[Metric]") -> bytes:
-    """In the Prometheus text format 0.0.4."""
-    from prometheus_client import CollectorRegistry
-    from prometheus_client.exposition import generate_latest
+def render(families: "Sequence[Metric]", *, openmetrics: bool = False) -> bytes:
+    """In the Prometheus text format 0.0.4, or that of OpenMetrics 1.0.0."""
+    from prometheus_client import CollectorRegistry, exposition
+    from prometheus_client.openmetrics import exposition as strict
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(families))
-    return generate_latest(registry)
+    # prometheus_client has no types for OpenMetrics.
+    encode: Any = strict.generate_latest if openmetrics else exposition.generate_latest
+    text: bytes = encode(registry)
+    return text
 
 
 class _Collector:

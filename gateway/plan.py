@@ -9,6 +9,7 @@ import hmac
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, Final, NamedTuple, TypeVar
@@ -36,7 +37,8 @@ from gateway.http.via import default_pseudonym, member
 from gateway.registry import Registry
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
 from gateway.state import StateStore
-from gateway.tls import TlsError
+from gateway.tls import TlsError, load_authorities
+from gateway.trace import TraceSource
 from gateway.upstream.tls import client_context
 
 T = TypeVar("T")
@@ -67,6 +69,7 @@ class Plan:
         "_release",
         "body_limit",
         "chain",
+        "collector_context",
         "configuration",
         "contexts",
         "entries",
@@ -81,6 +84,7 @@ class Plan:
         "revision",
         "router",
         "secret_names",
+        "traces",
         "trusted",
         "upgrades",
         "via",
@@ -97,6 +101,7 @@ class Plan:
         facts: frozenset[Fact],
         contexts: Mapping[str, ssl.SSLContext],
         holder: object,
+        collector_context: ssl.SSLContext | None,
         release: Callable[[], None],
     ) -> None:
         configuration = loaded.configuration
@@ -108,6 +113,8 @@ class Plan:
         self.entries = tuple(entries)
         self.contexts = contexts
         """TLS of the upstreams that speak it, by name."""
+        self.collector_context = collector_context
+        """TLS of the collector that takes traces; None where it speaks none."""
         self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in header_names(facts))
         # What a client may not say of itself, on any route.
         self.owned: frozenset[bytes] = frozenset().union(
@@ -124,10 +131,15 @@ class Plan:
         self.upgrades = any(route.upgrade for route in configuration.routes)
         self.trusted = Trust([str(network) for network in configuration.trusted_proxies])
         self.forwarding = Forwarding(configuration.forwarded, self.trusted)
+        # None without `tracing`: then what a client says of traces passes untouched.
+        tracing = configuration.tracing
+        self.traces = TraceSource(tracing.trust, tracing.sample) if tracing is not None else None
         # What never crosses, and what is written anew for the upstream.
         self.request_drop: frozenset[bytes] = (
             HOP_BY_HOP | self.forwarding.strips | {b"x-openstack-request-id"}
         )
+        if self.traces is not None:
+            self.request_drop |= {b"traceparent", b"tracestate"}
         self.pseudonym = (configuration.via.pseudonym or default_pseudonym(host_id())).encode("latin-1")
         comment = f"Weir/{__version__}" if configuration.via.comment else None
         self.via: Mapping[str, bytes] = {
@@ -279,6 +291,7 @@ class _Builder:
         self._check_hashes(params)
         router = self._router(specs)
         contexts = self._contexts()
+        collector_context = self._collector_context()
         if self.problems or router is None:
             return None
         return Plan(
@@ -289,6 +302,7 @@ class _Builder:
             facts=frozenset(self._facts),
             contexts=contexts,
             holder=self._holder,
+            collector_context=collector_context,
             release=lambda: self._store.release(self._holder),
         )
 
@@ -324,6 +338,29 @@ class _Builder:
             if context is not None:
                 contexts[name] = context
         return contexts
+
+    def _collector_context(self) -> ssl.SSLContext | None:
+        tracing = self._loaded.configuration.tracing
+        if tracing is None:
+            return None
+        if find_spec("opentelemetry") is None or find_spec("opentelemetry.proto") is None:
+            self._problem(
+                ("tracing",),
+                "extra_missing",
+                "needs more than is installed: pip install 'weir-gateway[otel]'",
+            )
+        if tracing.endpoint.scheme != "https":
+            return None
+        if tracing.ca is None:
+            context = ssl.create_default_context()
+        else:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            try:
+                load_authorities(context, self._loaded.directory, tracing.ca)
+            except TlsError as error:
+                self._problem(("tracing", "ca"), "file", str(error))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
     def _router(self, specs: Sequence[RouteSpec]) -> Router | None:
         try:

@@ -11,6 +11,7 @@ from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Note
 from gateway.api.verdict import Rule
 from gateway.http.fields import RawField
+from gateway.trace import Trace
 
 if TYPE_CHECKING:
     from gateway.flow import Flow
@@ -140,6 +141,7 @@ class Record:
     decider              the step that decided, None when it was the core
     bytes_in, bytes_out  size of the bodies as they travelled
     flow                 what the record has in common with others, once it has been counted
+    trace                the trace that the exchange is part of; None while there is no tracing
     """
 
     # What most exchanges leave as it is belongs to the class.
@@ -161,6 +163,7 @@ class Record:
     bytes_in = 0
     bytes_out = 0
     flow: "Flow | None" = None
+    trace: Trace | None = None
 
     @property
     def steps(self) -> list[Step]:

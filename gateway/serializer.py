@@ -226,6 +226,9 @@ class Serializer:
             extra += b',"gateway.global_request_id":' + _json(record.global_id)
         if record.upstream_request_id is not None:
             extra += b',"gateway.upstream.request_id":' + _json(record.upstream_request_id)
+        trace = record.trace
+        if trace is not None:
+            extra += f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'.encode("ascii")
         named = b""
         principal = exchange.principal
         if principal is not None:
@@ -334,8 +337,8 @@ class Serializer:
         exchange = record.exchange
         host = exchange.host
         if "@" in host:
-            host = _readable(redact_target(host.encode("utf-8", "backslashreplace"), secrets or ()))
-        name, port = _host_parts(host.rpartition("@")[2])
+            host = readable(redact_target(host.encode("utf-8", "backslashreplace"), secrets or ()))
+        name, port = host_parts(host.rpartition("@")[2])
         text = self._text
         client, peer = text[exchange.client], text[exchange.peer]
         who = b'"client.address":%b,"network.peer.address":%b,"server.address":%b,' % (
@@ -359,7 +362,7 @@ class Serializer:
         if user_agent is not None:
             if secrets is not None and not user_agent.isascii():
                 user_agent = redact_value(user_agent, secrets)  # decoded, its edges could melt into others
-            who += b'"user_agent.original":%b,' % text[_readable(user_agent)]
+            who += b'"user_agent.original":%b,' % text[readable(user_agent)]
         facts = b'"host":%b,"client":%b,"peer":%b,"headers":%b' % (
             text[host],
             client,
@@ -386,9 +389,9 @@ class Serializer:
             target = redact_target(target, secrets)
         path, mark, query = target.partition(b"?")
         return (
-            _json(_readable(path)),
+            _json(readable(path)),
             _json(target.decode("latin-1")),
-            b',"url.query":' + _json(_readable(query)) if mark else b"",
+            b',"url.query":' + _json(readable(query)) if mark else b"",
             b',"redacted":true' if target != raw_target else b"",
         )
 
@@ -558,7 +561,7 @@ def _note(entry: EntryInfo, note: Note) -> dict[str, object]:
     return told
 
 
-def _readable(raw: bytes) -> str:
+def readable(raw: bytes) -> str:
     """Bytes as text for people: what is not UTF-8, or does not print, is escaped as in a Python literal."""
     text = raw.decode("utf-8", "backslashreplace")
     if text.isprintable():
@@ -568,7 +571,7 @@ def _readable(raw: bytes) -> str:
     )
 
 
-def _host_parts(host: str) -> tuple[str, int | None]:
+def host_parts(host: str) -> tuple[str, int | None]:
     """The host of a Host field, without the brackets of an IPv6 address, and its port where one is written."""
     if host.startswith("["):
         name, _, port = host[1:].partition("]")
@@ -624,7 +627,7 @@ def _without(line: bytes, secrets: Sequence[bytes]) -> bytes:
             if line.find(secret[-_SECRET_END:]) >= 0 and line.find(secret) >= 0:
                 texts.append(secret.decode("ascii"))
             continue
-        forms = {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), _readable(secret)}
+        forms = {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), readable(secret)}
         texts.extend(form for form in sorted(forms) if orjson.dumps(form)[1:-1] in line)
     if not texts:
         return line

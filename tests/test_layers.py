@@ -25,6 +25,7 @@ LAYERS = (
             "loop",
             "task",
             "tls",
+            *("trace", "tracing", "span", "collector"),
             "wheel",
         ),
     ),

@@ -3,14 +3,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import __version__, form, metrics
 from gateway.api import Note
 from gateway.flow import BUCKETS
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, render
 from gateway.record import Record
 from tests.support.records import Entry, attempt, record, refused, step
+
+strictly: Any = openmetrics.text_string_to_metric_families  # which has no types
 
 ROUTE = "/v2/{project_id}/images"
 
@@ -42,6 +45,27 @@ def test_counts_by_method_route_and_status() -> None:
     assert value(told, "gateway_requests_total", method="PUT", route=ROUTE, status="200") == 1
     assert value(told, "gateway_requests_total", method="GET", route=ROUTE, status="405") == 1
     assert value(told, "gateway_requests_total", method="GET", route="", status="404") == 1
+
+
+def test_both_formats_tell_the_same() -> None:
+    """By the official parsers, of which that of OpenMetrics is a strict one."""
+    told = observed(record(attempts=[attempt()]), refused(), record(route_template="/caf\u00e9/{x}"))
+    told.gauges("gateway_size", "In bytes.", ("of",), lambda: [(('a"b\\c\n',), 1.5)])
+    families = told.families()
+    plain = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(render(families).decode())
+        for sample in family.samples
+    }
+    text = render(families, openmetrics=True).decode()
+    strict = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in strictly(text)
+        for sample in family.samples
+    }
+    assert text.endswith("# EOF\n")
+    assert plain == strict
+    assert len(plain) > 20
 
 
 def test_an_unknown_method_is_other() -> None:

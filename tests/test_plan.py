@@ -1,10 +1,12 @@
 """From configuration to plan: routes, chains, sources, state, with no event loop."""
 
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway import plan as plans
 from gateway.api.testing import exchange
 from gateway.config.load import Loaded, loads
 from gateway.config.problem import ConfigurationError
@@ -293,6 +295,47 @@ def test_every_file_of_tls_that_cannot_be_used_is_an_error_with_its_place(tmp_pa
     assert [str(problem) for problem in raised.value.problems] == [
         "gateway.yaml:8:7: upstreams.compute.tls.key: the file 'key.pem' holds no private key in PEM form",
         "gateway.yaml:13:12: upstreams.other.tls.ca: the file 'other.pem' cannot be read: no such file or directory",
+    ]
+
+
+def test_a_plan_that_traces_drops_what_clients_say_and_makes_it_anew(tmp_path: Path) -> None:
+    names = {b"traceparent", b"tracestate"}
+    quiet = build_plan(loaded(BASE, tmp_path), Registry())
+    assert (quiet.traces, quiet.collector_context) == (None, None)
+    assert names.isdisjoint(quiet.request_drop)
+    traced = build_plan(
+        loaded(BASE + 'tracing: { endpoint: "http://127.0.0.1:4318" }\n', tmp_path), Registry()
+    )
+    assert traced.traces is not None
+    assert traced.collector_context is None
+    assert names <= traced.request_drop
+
+
+def test_an_https_collector_is_verified(tmp_path: Path) -> None:
+    text = BASE + 'tracing: { endpoint: "https://collector.test", ca: ca.pem }\n'
+    with pytest.raises(ConfigurationError) as raised:
+        build_plan(loaded(text, tmp_path), Registry())
+    line = len(text.splitlines())
+    assert [str(problem) for problem in raised.value.problems] == [
+        f"gateway.yaml:{line}:48: tracing.ca: the file 'ca.pem' cannot be read: no such file or directory"
+    ]
+    written(tmp_path, ca=authority().certificate)
+    for options in (text, text.replace(", ca: ca.pem", "")):
+        context = build_plan(loaded(options, tmp_path), Registry()).collector_context
+        assert context is not None
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_traces_without_their_extra_say_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError) as raised:
+        build_plan(loaded(BASE + 'tracing: { endpoint: "http://127.0.0.1:4318" }\n', tmp_path), Registry())
+    line = len(BASE.splitlines()) + 1
+    assert [str(problem) for problem in raised.value.problems] == [
+        f"gateway.yaml:{line}:1: tracing: needs more than is installed: pip install 'weir-gateway[otel]'"
     ]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.api import Certificate, Note, Principal
 from gateway.record import Peer, Record
 from gateway.serializer import Serializer, rule_text
+from gateway.trace import TraceSource
 from tests.support.records import ALICE, REQUEST_ID, Entry, Facts, attempt, record, step
 
 KEY = b"k" * 32
@@ -34,6 +35,14 @@ def keyed(value: bytes) -> str:
 
 
 # ---- the line
+
+
+def test_a_traced_exchange_has_the_ids_of_its_span_and_another_has_none() -> None:
+    told = record()
+    assert not {"trace_id", "span_id"} & line(told).keys()
+    told.trace = trace = TraceSource("always", 1.0).trace({}, False)
+    fields = line(told)
+    assert (fields["trace_id"], fields["span_id"]) == (trace.trace_id, trace.span_id)
 
 
 def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:

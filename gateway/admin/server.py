@@ -11,8 +11,9 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from gateway.admin.exposition import wants_openmetrics
 from gateway.admin.service import Service
-from gateway.metrics import CONTENT_TYPE, render
+from gateway.metrics import CONTENT_TYPE, OPENMETRICS, render
 
 _STOP = 1.0  # seconds that a scrape in progress is given when the listener closes
 
@@ -76,7 +77,9 @@ class Admin:
 
     async def _metrics_page(self, request: web.Request) -> web.Response:
         families = await self._service.families()
-        return web.Response(body=render(families), headers={"Content-Type": CONTENT_TYPE})
+        openmetrics = wants_openmetrics(request.headers.getall("Accept", ()))
+        headers = {"Content-Type": OPENMETRICS if openmetrics else CONTENT_TYPE, "Vary": "Accept"}
+        return web.Response(body=render(families, openmetrics=openmetrics), headers=headers)
 
     async def _config(self, request: web.Request) -> web.Response:
         return _json(200, self._service.config())

@@ -167,6 +167,40 @@ def parse_endpoint(value: object) -> Endpoint:
     return Endpoint(_host(host, f"{expected}, got {value!r}"), int(port), parts.scheme)
 
 
+class CollectorURL(NamedTuple):
+    """Where traces are sent to: "http" or "https", host and port, and the path of the requests."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{Endpoint(self.host, self.port, self.scheme).address}{self.path}"
+
+
+def parse_collector(value: object) -> CollectorURL:
+    """`http://host:4318`, which stands for OTLP's own path, or `https://host/path`. Raises ValueError."""
+    if isinstance(value, CollectorURL):
+        return value
+    expected = "expected the URL of a collector, such as http://127.0.0.1:4318/v1/traces"
+    if not isinstance(value, str) or not _COLLECTOR.fullmatch(value):
+        raise ValueError(expected)
+    scheme, _, rest = value.partition("://")
+    authority, _, path = rest.partition("/")
+    if "@" in authority:
+        raise ValueError("the URL of a collector carries no user or password: `headers` may hold a token")
+    try:
+        endpoint = parse_endpoint(f"{scheme}://{authority}")
+    except ValueError:
+        raise ValueError(expected) from None
+    return CollectorURL(endpoint.scheme, endpoint.host, endpoint.port, f"/{path}" if path else "/v1/traces")
+
+
+# Printable ASCII without space, quotes, angle brackets, "?" and "#".
+_COLLECTOR = re.compile(r"https?://[!$-;=@-~]+")
+
+
 def _socket(path: str) -> Endpoint:
     if path.endswith("/"):
         raise ValueError(f"expected the path of a socket, and {path!r} is that of a directory")
@@ -312,6 +346,29 @@ def _pseudonym(value: str) -> str:
     return value
 
 
+def _header_name(value: str) -> str:
+    if not _TOKEN.fullmatch(value) or value.lower() in _HEADERS_OF_OURS:
+        raise ValueError(f"expected the name of a header field that is not the request's own, got {value!r}")
+    return value
+
+
+def _sendable(headers: dict[str, Secret]) -> dict[str, Secret]:
+    for name, value in headers.items():
+        if not _FIELD_VALUE.fullmatch(value.reveal()):
+            raise ValueError(f"the value of {name} is not one that a header field can have")
+    return headers
+
+
+# Of every request to a collector.
+_HEADERS_OF_OURS = frozenset(
+    {
+        *("connection", "content-encoding", "content-length", "content-type", "expect", "host"),
+        *("transfer-encoding", "upgrade"),
+    }
+)
+_FIELD_VALUE = re.compile(r"[\x20-\x7e\xa0-\xff]*")
+
+
 def _protocol(value: str) -> str:
     if not PROTOCOL.fullmatch(value):
         raise ValueError(f"expected the name of a protocol such as websocket, got {value!r}")
@@ -360,6 +417,12 @@ _ORIGIN_FORM = re.compile(r"/[!-\"$-~]*")
 ListenAddress: TypeAlias = Annotated[
     Address, PlainValidator(parse_address), PlainSerializer(str), WithJsonSchema(_ADDRESS_SCHEMA)
 ]
+CollectorAddress: TypeAlias = Annotated[
+    CollectorURL,
+    PlainValidator(parse_collector),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"}),
+]
 EndpointURL: TypeAlias = Annotated[
     Endpoint,
     PlainValidator(parse_endpoint),
@@ -380,6 +443,7 @@ Source: TypeAlias = Annotated[
 ]
 """A network, or `unix` for whoever may connect to a Unix socket."""
 File: TypeAlias = Annotated[str, AfterValidator(_file)]
+HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
 Name: TypeAlias = Annotated[str, AfterValidator(_name)]
 TlsVersion: TypeAlias = Annotated[Literal["1.2", "1.3"], BeforeValidator(_tls_version)]
 Method: TypeAlias = Annotated[str, AfterValidator(_method)]
@@ -996,6 +1060,56 @@ class Log(Section):
     )
 
 
+class Tracing(Options):
+    """Traces by the conventions of OpenTelemetry, sent to a collector by OTLP over HTTP."""
+
+    endpoint: CollectorAddress = Field(
+        description="URL that the collector takes traces at; without a path `/v1/traces`."
+    )
+    headers: dict[HeaderName, Secret] = Field(
+        default={},
+        description="Header fields of the requests to the collector, a token for it, say.",
+    )
+    ca: File | None = Field(
+        default=None,
+        description="File of the authorities that an https collector's certificate may come from, in place of the "
+        "system's.",
+    )
+    compression: Literal["none", "gzip"] = Field(
+        default="none", description="Whether what is sent to the collector is compressed."
+    )
+    service_name: str = Field(
+        default="weir", min_length=1, max_length=255, description="Name of the gateway in traces."
+    )
+    resource: dict[str, str] = Field(
+        default={},
+        description="More that all spans say of the gateway, such as `deployment.environment.name: production`.",
+    )
+    sample: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the traces that begin here which is exported. A trace that a believed client has begun is "
+        "exported if the client says so.",
+    )
+    trust: Literal["always", "trusted_proxies", "never"] = Field(
+        default="always",
+        description="Whose `traceparent` is believed: every client's, that of `trusted_proxies`, or nobody's. Where it "
+        "is not, a new trace begins, with a link to what the client said.",
+    )
+    timeout: Duration = Field(
+        default=10.0, gt=0, description="How long one request to the collector may take."
+    )
+    queue: int = Field(
+        default=4096,
+        ge=1,
+        le=1_000_000,
+        description="Exchanges whose spans may wait to be sent; beyond, they are counted and dropped.",
+    )
+
+    _headers_can_travel = field_validator("headers")(_sendable)
+
+
 class Configuration(Options):
     """A whole configuration."""
 
@@ -1059,6 +1173,13 @@ class Configuration(Options):
         "Identity, `errors` as the API-SIG guideline (which python-novaclient cannot read), `problem` as RFC 9457.",
     )
     log: Log = Field(default=Log(), description="The request log.")
+    tracing: Tracing | None = Field(
+        default=None,
+        description="Traces; none where absent, and then what clients say of theirs passes untouched. Needs the extra "
+        "`otel`.",
+    )
+
+    _no_empty_block = field_validator("tracing", mode="before")(_not_empty)
 
 
 __all__ = [
@@ -1068,6 +1189,7 @@ __all__ = [
     "Canary",
     "Chain",
     "ClientTimeouts",
+    "CollectorURL",
     "Configuration",
     "Ejection",
     "Endpoint",
@@ -1084,6 +1206,7 @@ __all__ = [
     "Route",
     "Section",
     "Source",
+    "Tracing",
     "UnixAddress",
     "Upstream",
     "UpstreamEndpoint",
@@ -1092,6 +1215,7 @@ __all__ = [
     "Via",
     "listen_at",
     "parse_address",
+    "parse_collector",
     "parse_endpoint",
     "parse_place",
 ]

@@ -249,6 +249,9 @@ class Handler(LegOwner):
     def _enter(self, exchange: Exchange, planned: PlannedRoute | None, allow: tuple[str, ...] | None) -> None:
         listener = self._listener
         self._exchange = exchange
+        traces = self._plan.traces
+        if traces is not None:
+            self._record.trace = traces.trace(exchange.request.headers.index(), self._trusted)
         if planned is not None:
             self._planned = planned
             chain = planned.chain
@@ -299,6 +302,8 @@ class Handler(LegOwner):
             self._exchange = _placeholder(self._connection, self._head, self._request_id, self._clock)
         if self._head is None:
             self._record.received = Received()
+        if self._plan.traces is not None:
+            self._record.trace = self._plan.traces.trace(self._exchange.request.headers.index(), False)
         fault = Fault(problem.status, problem.reason, problem.message)
         self._record.reason = problem.reason
         self._exchange.response = self._render(fault)
@@ -455,6 +460,8 @@ class Handler(LegOwner):
             leg.offered = self._offered
         if pool.key_of is not None:
             leg.key = pool.key_of(exchange)
+        if self._record.trace is not None:
+            leg.trace = self._record.trace
         if whole:
             rest += whole
         leg.start(line, rest, host=host, method=self._method, whole=whole is not None, chunked=chunked)

@@ -13,6 +13,7 @@ from typing import Final
 from gateway.http import message as wire
 from gateway.record import Attempt
 from gateway.task import spawn
+from gateway.trace import Trace
 from gateway.upstream.connection import Owner, UpstreamConnection
 from gateway.upstream.dialer import ConnectError
 from gateway.upstream.pool import Endpoint, Pool
@@ -64,6 +65,8 @@ class Leg(Owner):
     """Seconds that the client is asked to wait, where the pool has refused the request."""
     _ticket: Ticket | None = None
     _refusal: asyncio.Handle | None = None
+    trace: Trace | None = None
+    """The trace that each attempt tells the upstream of; to be set before `start`."""
 
     def __init__(self, pool: Pool, owner: LegOwner, loop: asyncio.AbstractEventLoop) -> None:
         self._pool = pool
@@ -149,11 +152,13 @@ class Leg(Owner):
         self.connection = connection
         if self._sent_at != FAR:
             self._sent_at = self._loop.time()
-        host = self._host
+        host, line = self._host, self._line
+        if self.trace is not None:
+            line += self.trace.send(len(self.attempts))
         if host is not None:
-            data = b"%bHost: %b\r\n%b" % (self._line, host or self._endpoint.authority, self._rest)
+            data = b"%bHost: %b\r\n%b" % (line, host or self._endpoint.authority, self._rest)
         else:
-            data = self._line + self._rest
+            data = line + self._rest
         connection.begin(self, data, no_body=self._method == "HEAD")
         if self.offered is not None:
             connection.offered = self.offered

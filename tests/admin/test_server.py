@@ -4,6 +4,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin import Admin
@@ -11,6 +12,8 @@ from gateway.admin.service import Reload
 from gateway.config.problem import Problem
 from gateway.metrics import Metrics
 from tests.support.records import record
+
+strictly: Any = openmetrics.text_string_to_metric_families  # which has no types
 
 Checks = list[tuple[str, bool]]
 
@@ -137,6 +140,23 @@ async def test_nothing_can_be_changed(client: aiohttp.ClientSession, method: str
     async with client.request(method, "/readyz") as response:
         assert response.status == 405
         assert response.headers["Allow"] == "GET,HEAD"
+
+
+async def test_metrics_are_openmetrics_for_who_prefers_that(
+    client: aiohttp.ClientSession, metrics: Metrics
+) -> None:
+    metrics.observe(record())
+    accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
+    async with client.get("/metrics", headers={"Accept": accept}) as response:
+        assert (
+            response.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        )
+        assert response.headers["Vary"] == "Accept"
+        text = await response.text()
+    assert text.endswith("# EOF\n")
+    told = {family.name: family for family in strictly(text)}
+    assert told["gateway_requests"].type == "counter"
+    assert [sample.value for sample in told["gateway_requests"].samples] == [1]
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz/x", "/metrics/", "/configs"])

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from gateway.config.model import (
     Address,
     ClientTimeouts,
+    CollectorURL,
     Configuration,
     Endpoint,
     Limits,
@@ -20,6 +21,7 @@ from gateway.config.model import (
     Via,
     listen_at,
     parse_address,
+    parse_collector,
     parse_endpoint,
     parse_place,
 )
@@ -86,6 +88,42 @@ def test_reads_endpoints(text: str, endpoint: Endpoint, authority: str) -> None:
     assert parse_endpoint(text) == endpoint
     assert parse_endpoint(str(endpoint)) == endpoint
     assert endpoint.authority == authority
+
+
+@pytest.mark.parametrize(
+    ("text", "collector"),
+    [
+        ("http://a", CollectorURL("http", "a", 80, "/v1/traces")),
+        ("http://a:4318/", CollectorURL("http", "a", 4318, "/v1/traces")),
+        ("https://A:4318/x/y", CollectorURL("https", "a", 4318, "/x/y")),
+        ("http://[::1]:1/x", CollectorURL("http", "::1", 1, "/x")),
+    ],
+)
+def test_reads_collectors(text: str, collector: CollectorURL) -> None:
+    assert parse_collector(text) == collector
+    assert parse_collector(str(collector)) == collector
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "a:4318", "http://", "http:///v1/traces", "grpc://a:4317", "unix:///run/otel.sock"),
+        *(
+            "http://a:0",
+            "http://a b",
+            "http://a/x y",
+            "http://a/?x",
+            "http://a/#x",
+            "http://a/x\r\nHost: b",
+            "http://a/\xe9",
+        ),
+        "http://user:password@a",
+    ],
+)
+def test_refuses_what_is_no_collector_and_tells_no_password(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected the URL of a collector|no user or password") as caught:
+        parse_collector(text)
+    assert "password@" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
