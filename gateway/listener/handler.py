@@ -56,6 +56,7 @@ UPSTREAM_FAULTS: Final[dict[str, tuple[int, str]]] = {
     "upstream_tls_unverified": (502, "The service could not be reached."),
     "upstream_tls_failed": (502, "The service could not be reached."),
     "upstream_tls_timeout": (504, "The service did not answer in time."),
+    "upstream_try_timeout": (504, "The service did not answer in time."),
     "upstream_first_byte_timeout": (504, "The service did not answer in time."),
     "upstream_idle_timeout": (504, "The service did not answer in time."),
     "upstream_total_timeout": (504, "The service did not answer in time."),
@@ -455,6 +456,8 @@ class Handler(LegOwner):
             leg.offered = self._offered
         if pool.key_of is not None:
             leg.key = pool.key_of(exchange)
+        if pool.retry is not None and pool.retry.keyed:
+            leg.keyed = bool(exchange.request.headers.get(b"idempotency-key"))
         if whole:
             rest += whole
         leg.start(line, rest, host=host, method=self._method, whole=whole is not None, chunked=chunked)
@@ -1096,7 +1099,7 @@ class Handler(LegOwner):
     def _time_out(self, reason: str) -> None:
         self._cancel_task()
         if self._leg is not None:
-            self._leg.fail(reason)
+            self._leg.expire(reason)
         else:
             self.on_leg_failure(reason)
 

@@ -9,8 +9,9 @@ import pytest
 from gateway.config.model import Upstream as Options
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.dialer import ConnectError
-from gateway.upstream.leg import IDEMPOTENT, Leg, LegOwner
+from gateway.upstream.leg import Leg, LegOwner
 from gateway.upstream.pool import Endpoint, Pool
+from gateway.upstream.retry import IDEMPOTENT
 from tests.support.deadline import until
 from tests.support.transport import FakeTransport
 
