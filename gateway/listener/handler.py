@@ -33,6 +33,8 @@ from gateway.record import Received, Record
 from gateway.task import spawn
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.leg import Leg, LegOwner
+from gateway.upstream.mirror import INCOMPLETE, Copy, Mirror
+from gateway.upstream.passage import Gate, Passage, latency
 from gateway.wheel import FAR
 
 if TYPE_CHECKING:
@@ -122,6 +124,8 @@ class Handler(LegOwner):
     _planned: PlannedRoute | None = None
     _run: Run | None = None
     _leg: Leg | None = None
+    _passage: Passage | None = None
+    _copy: Copy | None = None
     _task: asyncio.Task[None] | None = None
     _collector: asyncio.Future[None] | None = None
     _prefix: list[bytes] | None = None
@@ -407,6 +411,8 @@ class Handler(LegOwner):
                     chunk = body.through(chunk)
                 if chunk:
                     leg.write(chunk)
+                    if self._copy is not None:
+                        self._copy.add(chunk)
                 if not leg.writable:
                     break
             if payload.at_eof() and not self._prefix:
@@ -414,7 +420,11 @@ class Handler(LegOwner):
                     rest = body.through(b"")
                     if rest:
                         leg.write(rest)
+                        if self._copy is not None:
+                            self._copy.add(rest)
                 leg.end()
+                if self._copy is not None:
+                    self._copy.end()
         except Refused as refused:
             self._refuse_late(refused.fault)
             return
@@ -436,6 +446,8 @@ class Handler(LegOwner):
     def _forward(self) -> None:
         exchange, planned = self._exchange, self._planned
         assert exchange is not None and planned is not None
+        if planned.gate is not None and not self._let_through(planned.gate, exchange):
+            return
         body = exchange.request.body
         pool = self._generation.pools[planned.info.upstream]
         whole = body.complete
@@ -458,9 +470,16 @@ class Handler(LegOwner):
             leg.key = pool.key_of(exchange)
         if pool.retry is not None and pool.retry.keyed:
             leg.keyed = bool(exchange.request.headers.get(b"idempotency-key"))
-        if whole:
-            rest += whole
-        leg.start(line, rest, host=host, method=self._method, whole=whole is not None, chunked=chunked)
+        leg.start(
+            line,
+            rest + whole if whole else rest,
+            host=host,
+            method=self._method,
+            whole=whole is not None,
+            chunked=chunked,
+        )
+        if planned.mirror is not None and self._offered is None:
+            self._begin_copy(planned.mirror, line, rest, host, whole, chunked)
         now = self._loop.time()
         self._total_at = now + pool.total
         if whole is not None:
@@ -475,6 +494,41 @@ class Handler(LegOwner):
         if leg.connection is not None:
             self._pump()
         self._set_deadline()
+
+    def _let_through(self, gate: Gate, exchange: Exchange) -> bool:
+        """Whether the limits of the route and the upstream let the exchange pass; else it waits, or is answered already."""
+        passage = self._passage
+        if passage is None:
+            self._passage = passage = Passage(gate, exchange, self._loop, self._on_turn, self._keep_out)
+            fault = passage.enter()
+            if fault is not None:
+                self._keep_out(fault)
+        return passage.passed
+
+    def _on_turn(self) -> None:
+        if not (self._done or self._outward_begun):  # what waited may have been answered meanwhile
+            self._forward()
+
+    def _keep_out(self, fault: Fault) -> None:
+        if not (self._done or self._outward_begun):
+            self._record.decision = "refuse"
+            self._answer(fault)
+
+    def _begin_copy(
+        self, mirror: Mirror, line: bytes, rest: bytes, host: bytes | None, whole: bytes | None, chunked: bool
+    ) -> None:
+        if not mirror.takes(self._request_id):
+            return
+        pool = self._generation.pools[mirror.upstream]
+        copy = mirror.copy(pool, line, rest, host=host, method=self._method, chunked=chunked)
+        if copy is None:
+            return
+        if whole is None:
+            self._copy = copy
+            return
+        if whole:
+            copy.add(whole)
+        copy.end()
 
     def _request_head(
         self, exchange: Exchange, whole: bytes | None, *, chunked: bool, own_host: bool
@@ -1141,6 +1195,13 @@ class Handler(LegOwner):
         leg = self._leg
         if leg is not None and leg.connection is not None:
             leg.done()
+        if self._passage is not None:
+            self._passage.leave(latency(leg.attempts) if leg is not None else None)
+            self._passage = None
+        if self._copy is not None:
+            if self._copy.collects:
+                self._copy.drop(INCOMPLETE)
+            self._copy = None
         if self._run is not None:
             self._run.finish()
         self._publish()
