@@ -207,5 +207,5 @@ def _bound(port: int) -> socket.socket:
 
 
 def _reset(sock: socket.socket) -> None:
+    """Its end will be a reset. It is not closed here: another task may wait for it, by its number."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
