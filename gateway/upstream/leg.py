@@ -408,7 +408,8 @@ class Leg(Owner):
         connection = self.connection
         assert connection is not None
         self._record(None)
-        self._end_course()
+        if self._course is not None:
+            self._course.over()
         self.connection = None
         if self._sent_at != FAR:
             self._pool.give_back(self._endpoint, connection)
@@ -460,22 +461,11 @@ class Leg(Owner):
 
     def deadline(self) -> tuple[float, str]:
         """When the upstream will have taken too long, on the loop's clock, and the reason code of that."""
-        course = self._course
-        if course is not None and course.try_until != FAR and not course.settled:
-            at, reason = self._deadline()
-            counts = (
-                self.connection is None or self._sent_at != FAR
-            )  # else it is the client that is waited for
-            return (
-                (course.try_until, "upstream_try_timeout")
-                if counts and course.try_until < at
-                else (at, reason)
-            )
-        return self._deadline()
-
-    def _deadline(self) -> tuple[float, str]:
         connection = self.connection
+        course = self._course
         if connection is None:
+            if course is not None and not course.settled:
+                return course.try_until, "upstream_try_timeout"
             return FAR, ""  # `connect` has its own timeout
         pool = self._pool
         if self._sent_at == FAR:
@@ -483,5 +473,8 @@ class Leg(Owner):
                 return self._progress_at + pool.idle, "upstream_idle_timeout"
             return FAR, ""  # it is the client that is waited for
         if not connection.head_done:
-            return self._sent_at + pool.first_byte, "upstream_first_byte_timeout"
+            at = self._sent_at + pool.first_byte
+            if course is not None and course.try_until < at:
+                return course.try_until, "upstream_try_timeout"
+            return at, "upstream_first_byte_timeout"
         return self._progress_at + pool.idle, "upstream_idle_timeout"
