@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMPILED := build/compiled
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down soak fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
@@ -63,6 +63,10 @@ fuzz: $(VENV)/.fuzz
 
 fuzz-short: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz --minutes 0.5
+
+# Options: make soak SOAK="--minutes 1 --seed 7"
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.soak $(SOAK)
 
 reference: $(VENV)/.dev
 	$(BIN)/weir reference > config/REFERENCE.md

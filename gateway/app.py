@@ -33,6 +33,7 @@ from gateway.tracing import Tracers
 from gateway.upstream.measure import observe_pools
 from gateway.upstream.pool import Pool
 from gateway.upstream.resolver import Resolver
+from gateway.upstream.traffic import observe_traffic
 
 GC_THRESHOLD: Final = 100_000
 """Allocations between two collections: an exchange makes no cycles, so the collector rarely has work."""
@@ -303,6 +304,7 @@ class Gateway:
         metrics.gauge("http_server_active_requests", "Exchanges in progress.", lambda: listener.active_count)
         metrics.gauge("gateway_tunnels", "Tunnels open.", lambda: listener.tunnels)
         observe_pools(metrics, self._pools)
+        observe_traffic(metrics, self._pools, lambda: self.plan.limiters, lambda: self.plan.mirrors)
         refusals = listener.refusals
         metrics.counters(
             "gateway_connections_refused",

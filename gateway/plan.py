@@ -28,7 +28,9 @@ from gateway.condition import compile_condition, condition_facts
 from gateway.config.load import Loaded, digest
 from gateway.config.model import Configuration
 from gateway.config.model import Entry as EntryOptions
+from gateway.config.model import Route as RouteOptions
 from gateway.config.problem import ConfigurationError, Problem, written
+from gateway.config.traffic import Concurrency
 from gateway.faults import Renderer
 from gateway.http.forwarded import Forwarding, Trust
 from gateway.http.framing import HOP_BY_HOP
@@ -39,6 +41,10 @@ from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
 from gateway.state import StateStore
 from gateway.tls import TlsError, load_authorities
 from gateway.trace import TraceSource
+from gateway.upstream.concurrency import Limiter
+from gateway.upstream.mirror import Mirror
+from gateway.upstream.passage import Gate
+from gateway.upstream.priority import Ranking
 from gateway.upstream.tls import client_context
 
 T = TypeVar("T")
@@ -53,6 +59,8 @@ class PlannedRoute(NamedTuple):
     lenient  whether a target that could be read in two ways is forwarded
     host     the Host that its upstream sees: None is the client's, b"" the endpoint's own
     upgrade  protocols that a client may switch to, lower case
+    gate     what a request has to pass before it is forwarded; None where nothing limits it
+    mirror   who makes copies of requests; None where nobody does
     """
 
     info: Route
@@ -60,6 +68,8 @@ class PlannedRoute(NamedTuple):
     lenient: bool
     host: bytes | None
     upgrade: frozenset[bytes]
+    gate: Gate | None = None
+    mirror: Mirror | None = None
 
 
 class Plan:
@@ -76,7 +86,9 @@ class Plan:
         "forwarding",
         "header_names",
         "holder",
+        "limiters",
         "loaded",
+        "mirrors",
         "owned",
         "pseudonym",
         "renderer",
@@ -100,6 +112,8 @@ class Plan:
         entries: Sequence[Entry],
         facts: frozenset[Fact],
         contexts: Mapping[str, ssl.SSLContext],
+        limiters: Sequence[Limiter],
+        mirrors: Sequence[Mirror],
         holder: object,
         collector_context: ssl.SSLContext | None,
         release: Callable[[], None],
@@ -122,6 +136,8 @@ class Plan:
         )
         # Credentials by these filters' word, also where an entry only judges in shadow.
         self.secret_names: frozenset[bytes] = frozenset().union(*(entry.filter.secrets for entry in entries))
+        self.limiters = tuple(limiters)
+        self.mirrors = tuple(mirrors)
         self.holder = holder
         """For whom the state store keeps what the filters remember."""
         self._release = release
@@ -263,6 +279,9 @@ class _Builder:
         self._hash_key = hash_key
         self._entries: list[Entry] = []
         self._facts: set[Fact] = set(_CORE_FACTS)
+        self._ranking = Ranking(loaded.configuration.priority)
+        self._limiters: dict[tuple[str, str], Limiter] = {}
+        self._mirrors: dict[tuple[str, str], Mirror] = {}
         self.problems: list[Problem] = []
 
     def plan(self) -> Plan | None:
@@ -285,6 +304,8 @@ class _Builder:
                 route.target == "lenient",
                 None if host == "keep" else b"" if host == "upstream" else host.encode("latin-1"),
                 frozenset(protocol.encode("ascii") for protocol in route.upgrade),
+                self._gate(route),
+                self._mirror(route),
             )
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))
@@ -301,6 +322,8 @@ class _Builder:
             entries=self._entries,
             facts=frozenset(self._facts),
             contexts=contexts,
+            limiters=tuple(self._limiters.values()),
+            mirrors=tuple(self._mirrors.values()),
             holder=self._holder,
             collector_context=collector_context,
             release=lambda: self._store.release(self._holder),
@@ -326,6 +349,46 @@ class _Builder:
                     "param_unknown",
                     f"no route to the upstream has a parameter {param!r} in its path{did_you_mean(param, known)}",
                 )
+
+    def _gate(self, route: RouteOptions) -> Gate | None:
+        upstream = self._loaded.configuration.upstreams[route.upstream]
+        limiters = [
+            self._limiter(scope, name, options)
+            for scope, name, options in (
+                ("route", route.name, route.concurrency),
+                ("upstream", route.upstream, upstream.concurrency),
+            )
+            if options is not None
+        ]
+        return Gate(limiters, self._ranking) if limiters else None
+
+    def _limiter(self, scope: str, name: str, options: Concurrency) -> Limiter:
+        """One that counts on where its definition is that of a plan before."""
+        limiter = self._limiters.get((scope, name))
+        if limiter is None:
+            limiter = self._limiters[scope, name] = self._store.hold(
+                self._holder,
+                f"{scope} {name}/concurrency/{digest(options)}",
+                lambda: Limiter(scope, name, options, monotonic),
+            )
+        return limiter
+
+    def _mirror(self, route: RouteOptions) -> Mirror | None:
+        scope, name, options = "route", route.name, route.mirror
+        if options is None:
+            scope, name = "upstream", route.upstream
+            options = self._loaded.configuration.upstreams[name].mirror
+            if options is None:
+                return None
+        mirror = self._mirrors.get((scope, name))
+        if mirror is None:
+            given = options
+            mirror = self._mirrors[scope, name] = self._store.hold(
+                self._holder,
+                f"{scope} {name}/mirror/{digest(given)}",
+                lambda: Mirror(scope, name, given),
+            )
+        return mirror
 
     def _contexts(self) -> dict[str, ssl.SSLContext]:
         contexts: dict[str, ssl.SSLContext] = {}

@@ -373,3 +373,44 @@ routes:
         "(did you mean 'image_id'?)",
         "gateway.yaml:5:61: upstreams.c.hash: no route to the upstream has a parameter 'project_id' in its path",
     ]
+
+
+TRAFFIC = """
+upstreams:
+  compute: { endpoints: ["http://127.0.0.1:8774"], concurrency: { limit: 5 }, mirror: { upstream: next } }
+  next: { endpoints: ["http://127.0.0.1:8775"] }
+priority: [{ name: first, routes: [a] }]
+routes:
+  - { name: a, path: /a, upstream: compute, concurrency: { limit: 2 } }
+  - { name: b, path: /b, upstream: compute, mirror: { upstream: next, percent: 1 } }
+  - { name: c, path: /c, upstream: next }
+"""
+
+
+def test_a_request_passes_the_limits_of_its_route_and_then_of_its_upstream() -> None:
+    made = plan(TRAFFIC)
+    a, b, c = (made.router.match("api", path, "GET").payload for path in ("/a", "/b", "/c"))
+    assert [limiter.limit for limiter in a.gate.limiters] == [2, 5]
+    assert b.gate.limiters == a.gate.limiters[1:], "the routes of an upstream share its limit"
+    assert (c.gate, c.mirror) == (None, None), "who has no limits has nothing to pass"
+    assert (a.mirror.scope, a.mirror.name, b.mirror.scope, b.mirror.name) == (
+        "upstream",
+        "compute",
+        "route",
+        "b",
+    )
+    assert {limiter.name for limiter in made.limiters} == {"a", "compute"}
+    assert len(made.mirrors) == 2
+
+
+def test_limits_and_mirrors_count_on_over_a_reload_where_they_stay_as_they_were() -> None:
+    store = StateStore()
+    first = plan(TRAFFIC, state=store)
+    second = plan(TRAFFIC.replace("concurrency: { limit: 2 }", "concurrency: { limit: 3 }"), state=store)
+    by_name = [{one.name: one for one in made.limiters} for made in (first, second)]
+    assert by_name[0]["compute"] is by_name[1]["compute"]
+    assert by_name[0]["a"] is not by_name[1]["a"]
+    assert first.mirrors == second.mirrors
+    store.release(first.holder)
+    store.release(second.holder)
+    assert len(store) == 0

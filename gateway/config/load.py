@@ -211,6 +211,8 @@ class _Loading:
         configuration = self._validated(Configuration, core, ())
         self._check_names(names)
         self._check_routes(raw)
+        self._check_mirrors(raw)
+        self._check_priority(raw)
         if configuration is not None:
             self._check_addresses(configuration)
         self._finish()
@@ -405,13 +407,61 @@ class _Loading:
                         "duplicate_name",
                         f"the route {name!r} exists, first on line {line}",
                     )
-            if isinstance(upstream, str) and isinstance(upstreams, dict) and upstream not in upstreams:
-                near = did_you_mean(upstream, upstreams)
+            self._check_upstream(upstream, upstreams, ("routes", place, "upstream"))
+
+    def _check_upstream(self, name: Any, upstreams: Any, path: Path) -> None:
+        if isinstance(name, str) and isinstance(upstreams, dict) and name not in upstreams:
+            near = did_you_mean(name, upstreams)
+            self._note(path, "unknown_upstream", f"there is no upstream {name!r}{near}")
+
+    def _check_mirrors(self, raw: dict[str, Any]) -> None:
+        upstreams, routes = raw.get("upstreams"), raw.get("routes")
+        mirrored: list[tuple[Any, Any, Path]] = []
+        if isinstance(upstreams, dict):
+            mirrored += [
+                (name, options["mirror"], ("upstreams", name, "mirror"))
+                for name, options in upstreams.items()
+                if isinstance(options, dict) and isinstance(options.get("mirror"), dict)
+            ]
+        for place, route in enumerate(routes if isinstance(routes, list) else []):
+            if isinstance(route, dict) and isinstance(route.get("mirror"), dict):
+                mirrored.append((route.get("upstream"), route["mirror"], ("routes", place, "mirror")))
+        for first, mirror, path in mirrored:
+            second = mirror.get("upstream")
+            self._check_upstream(second, upstreams, (*path, "upstream"))
+            if first is not None and second == first:
                 self._note(
-                    ("routes", place, "upstream"),
-                    "unknown_upstream",
-                    f"there is no upstream {upstream!r}{near}",
+                    (*path, "upstream"),
+                    "mirror_itself",
+                    f"{first!r} is where the requests go in the first place",
                 )
+
+    def _check_priority(self, raw: dict[str, Any]) -> None:
+        classes, routes = raw.get("priority"), raw.get("routes")
+        known = [
+            route["name"]
+            for route in (routes if isinstance(routes, list) else [])
+            if isinstance(route, dict) and isinstance(route.get("name"), str)
+        ]
+        seen: set[str] = set()
+        for place, one in enumerate(classes if isinstance(classes, list) else []):
+            if not isinstance(one, dict):
+                continue
+            name, wanted = one.get("name"), one.get("routes")
+            if isinstance(name, str):
+                if name in seen:
+                    self._note(
+                        ("priority", place, "name"), "duplicate_name", f"the class {name!r} is listed twice"
+                    )
+                seen.add(name)
+            for number, route in enumerate(wanted if isinstance(wanted, list) else []):
+                if isinstance(route, str) and route not in known:
+                    near = did_you_mean(route, known)
+                    self._note(
+                        ("priority", place, "routes", number),
+                        "unknown_route",
+                        f"there is no route {route!r}{near}",
+                    )
 
     def _check_addresses(self, configuration: Configuration) -> None:
         places, admin = [listen.place for listen in configuration.listen], configuration.admin

@@ -27,6 +27,8 @@ from pydantic_core import CoreSchema
 from gateway.api.filter import Options
 from gateway.api.option import Duration, Secret, Size
 from gateway.condition import When
+from gateway.config.section import Section
+from gateway.config.traffic import Concurrency, Mirror, PriorityClass, Retries
 from gateway.http.template import parse
 from gateway.http.upgrade import NEVER, PROTOCOL
 
@@ -463,15 +465,6 @@ Statuses: TypeAlias = Annotated[
 UpgradeProtocol: TypeAlias = Annotated[str, AfterValidator(_protocol)]
 
 
-class Section(Options):
-    """A block of core options; one that is written but empty stands for its defaults."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _written_but_empty(cls, value: object) -> object:
-        return {} if value is None else value
-
-
 class ListenTLS(Options):
     """TLS with the clients of one listener (RFC 8446; RFC 9325)."""
 
@@ -902,6 +895,19 @@ class Upstream(Options):
     max_idle: int = Field(
         default=256, ge=0, description="How many unused connections are kept for each endpoint."
     )
+    retries: Retries | None = Field(
+        default=None,
+        description="When a request is sent again. Where absent: when no connection can be made, once to each endpoint, and "
+        "when a connection that was kept turns out to be closed.",
+    )
+    concurrency: Concurrency | None = Field(
+        default=None, description="How many requests are under way at once; no limit where absent."
+    )
+    mirror: Mirror | None = Field(
+        default=None, description="A second upstream that gets copies of requests; none where absent."
+    )
+
+    _no_empty_traffic_block = field_validator("retries", "concurrency", "mirror", mode="before")(_not_empty)
 
     _no_empty_block = field_validator("canary", "health", "breaker", mode="before")(_not_empty)
 
@@ -968,6 +974,16 @@ class Route(Options):
         "ways, and filters see none of them. An Upgrade to another is dropped, and the request is one like any other. "
         "Never `h2c`: it carries requests.",
     )
+    concurrency: Concurrency | None = Field(
+        default=None,
+        description="How many requests of this route are under way at once; no limit but the upstream's where absent.",
+    )
+    mirror: Mirror | None = Field(
+        default=None,
+        description="A second upstream that gets copies of this route's requests, in place of the upstream's own `mirror`.",
+    )
+
+    _no_empty_traffic_block = field_validator("concurrency", "mirror", mode="before")(_not_empty)
 
 
 class Limits(Section):
@@ -1134,6 +1150,11 @@ class Configuration(Options):
     filters: Chain = Field(default=(), description="Filters of every request, in this order.")
     routes: tuple[Route, ...] = Field(
         min_length=1, description="Which requests go where; the most specific path wins, whatever the order."
+    )
+    priority: tuple[PriorityClass, ...] = Field(
+        default=(),
+        description="Classes of requests, the highest first: who goes first where a `concurrency` makes requests wait. A "
+        "request is of the first class that fits it; one that fits none is of the lowest.",
     )
     limits: Limits = Field(default=Limits(), description="What is refused before any filter runs.")
     timeouts: ClientTimeouts = Field(default=ClientTimeouts(), description="How long to wait for a client.")

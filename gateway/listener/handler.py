@@ -33,6 +33,8 @@ from gateway.record import Received, Record
 from gateway.task import spawn
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.leg import Leg, LegOwner
+from gateway.upstream.mirror import INCOMPLETE, Copy, Mirror
+from gateway.upstream.passage import Gate, Passage, latency
 from gateway.wheel import FAR
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ UPSTREAM_FAULTS: Final[dict[str, tuple[int, str]]] = {
     "upstream_tls_unverified": (502, "The service could not be reached."),
     "upstream_tls_failed": (502, "The service could not be reached."),
     "upstream_tls_timeout": (504, "The service did not answer in time."),
+    "upstream_try_timeout": (504, "The service did not answer in time."),
     "upstream_first_byte_timeout": (504, "The service did not answer in time."),
     "upstream_idle_timeout": (504, "The service did not answer in time."),
     "upstream_total_timeout": (504, "The service did not answer in time."),
@@ -121,6 +124,8 @@ class Handler(LegOwner):
     _planned: PlannedRoute | None = None
     _run: Run | None = None
     _leg: Leg | None = None
+    _passage: Passage | None = None
+    _copy: Copy | None = None
     _task: asyncio.Task[None] | None = None
     _collector: asyncio.Future[None] | None = None
     _prefix: list[bytes] | None = None
@@ -411,6 +416,8 @@ class Handler(LegOwner):
                     chunk = body.through(chunk)
                 if chunk:
                     leg.write(chunk)
+                    if self._copy is not None:
+                        self._copy.add(chunk)
                 if not leg.writable:
                     break
             if payload.at_eof() and not self._prefix:
@@ -418,7 +425,11 @@ class Handler(LegOwner):
                     rest = body.through(b"")
                     if rest:
                         leg.write(rest)
+                        if self._copy is not None:
+                            self._copy.add(rest)
                 leg.end()
+                if self._copy is not None:
+                    self._copy.end()
         except Refused as refused:
             self._refuse_late(refused.fault)
             return
@@ -440,6 +451,8 @@ class Handler(LegOwner):
     def _forward(self) -> None:
         exchange, planned = self._exchange, self._planned
         assert exchange is not None and planned is not None
+        if planned.gate is not None and not self._let_through(planned.gate, exchange):
+            return
         body = exchange.request.body
         pool = self._generation.pools[planned.info.upstream]
         whole = body.complete
@@ -462,9 +475,18 @@ class Handler(LegOwner):
             leg.key = pool.key_of(exchange)
         if self._record.trace is not None:
             leg.trace = self._record.trace
-        if whole:
-            rest += whole
-        leg.start(line, rest, host=host, method=self._method, whole=whole is not None, chunked=chunked)
+        if pool.retry is not None and pool.retry.keyed:
+            leg.keyed = bool(exchange.request.headers.get(b"idempotency-key"))
+        leg.start(
+            line,
+            rest + whole if whole else rest,
+            host=host,
+            method=self._method,
+            whole=whole is not None,
+            chunked=chunked,
+        )
+        if planned.mirror is not None and self._offered is None:
+            self._begin_copy(planned.mirror, line, rest, host, whole, chunked)
         now = self._loop.time()
         self._total_at = now + pool.total
         if whole is not None:
@@ -479,6 +501,41 @@ class Handler(LegOwner):
         if leg.connection is not None:
             self._pump()
         self._set_deadline()
+
+    def _let_through(self, gate: Gate, exchange: Exchange) -> bool:
+        """Whether the limits of the route and the upstream let the exchange pass; else it waits, or is answered already."""
+        passage = self._passage
+        if passage is None:
+            self._passage = passage = Passage(gate, exchange, self._loop, self._on_turn, self._keep_out)
+            fault = passage.enter()
+            if fault is not None:
+                self._keep_out(fault)
+        return passage.passed
+
+    def _on_turn(self) -> None:
+        if not (self._done or self._outward_begun):  # what waited may have been answered meanwhile
+            self._forward()
+
+    def _keep_out(self, fault: Fault) -> None:
+        if not (self._done or self._outward_begun):
+            self._record.decision = "refuse"
+            self._answer(fault)
+
+    def _begin_copy(
+        self, mirror: Mirror, line: bytes, rest: bytes, host: bytes | None, whole: bytes | None, chunked: bool
+    ) -> None:
+        if not mirror.takes(self._request_id):
+            return
+        pool = self._generation.pools[mirror.upstream]
+        copy = mirror.copy(pool, line, rest, host=host, method=self._method, chunked=chunked)
+        if copy is None:
+            return
+        if whole is None:
+            self._copy = copy
+            return
+        if whole:
+            copy.add(whole)
+        copy.end()
 
     def _request_head(
         self, exchange: Exchange, whole: bytes | None, *, chunked: bool, own_host: bool
@@ -1103,7 +1160,7 @@ class Handler(LegOwner):
     def _time_out(self, reason: str) -> None:
         self._cancel_task()
         if self._leg is not None:
-            self._leg.fail(reason)
+            self._leg.expire(reason)
         else:
             self.on_leg_failure(reason)
 
@@ -1145,6 +1202,13 @@ class Handler(LegOwner):
         leg = self._leg
         if leg is not None and leg.connection is not None:
             leg.done()
+        if self._passage is not None:
+            self._passage.leave(latency(leg.attempts) if leg is not None else None)
+            self._passage = None
+        if self._copy is not None:
+            if self._copy.collects:
+                self._copy.drop(INCOMPLETE)
+            self._copy = None
         if self._run is not None:
             self._run.finish()
         self._publish()

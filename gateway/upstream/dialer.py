@@ -25,14 +25,16 @@ STAGGER: Final = 0.25
 class ConnectError(Exception):
     """No connection was made, and nothing was sent.
 
-    reason  a reason code
-    detail  why, for the operator and nobody else
+    reason   a reason code
+    detail   why, for the operator and nobody else
+    refused  nobody listens there
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, *, refused: bool = False) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.refused = refused
 
 
 class _Progress:
@@ -97,7 +99,7 @@ class Dialer:
         try:
             await self._loop.create_unix_connection(lambda: protocol, self._endpoint.path)
         except OSError as error:
-            raise ConnectError("upstream_connect_failed", _why(error)) from None
+            raise ConnectError("upstream_connect_failed", _why(error), refused=_is_refusal(error)) from None
         return connection
 
     async def _connect(self, progress: _Progress) -> UpstreamConnection:
@@ -170,7 +172,8 @@ class Dialer:
         except TimeoutError as error:  # the system's own, which comes before ours is up
             return ConnectError("upstream_connect_timeout", self._told(address, _why(error)))
         except OSError as error:
-            return ConnectError("upstream_connect_failed", self._told(address, _why(error)))
+            told = self._told(address, _why(error))
+            return ConnectError("upstream_connect_failed", told, refused=_is_refusal(error))
         if self.name is not None:
             connection.remote = address
         sock = connection.transport.get_extra_info("socket")
@@ -224,7 +227,12 @@ def _all_in_one(failures: Sequence[ConnectError]) -> ConnectError:
     """The last reason, but rather that of a server that answers wrongly than of one that does not answer."""
     reasons = [failure.reason for failure in failures]
     reasons.sort(key=lambda reason: reason.startswith("upstream_tls"))
-    return ConnectError(reasons[-1], "; ".join(failure.detail for failure in failures))
+    detail = "; ".join(failure.detail for failure in failures)
+    return ConnectError(reasons[-1], detail, refused=all(failure.refused for failure in failures))
+
+
+def _is_refusal(error: OSError) -> bool:
+    return isinstance(error, (ConnectionRefusedError, FileNotFoundError))
 
 
 def _why(error: OSError) -> str:

@@ -2,26 +2,29 @@
 
 A request is sent a second time only where that cannot be noticed: when no connection could be made (nothing
 was sent), or when a pooled connection turned out to be closed before any byte of an answer, the method is
-idempotent (RFC 9110 section 9.2.2), and no byte of a streamed body has been used up. Filters see neither.
+idempotent (RFC 9110 section 9.2.2), and no byte of a streamed body has been used up. An upstream with `retries` has
+further rules, see `gateway.upstream.retry`. Filters see none of it.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
-from time import perf_counter
+from time import perf_counter, time
 from typing import Final
 
 from gateway.http import message as wire
+from gateway.http.retry_after import seconds_of
 from gateway.record import Attempt
 from gateway.task import spawn
 from gateway.trace import Trace
 from gateway.upstream.connection import Owner, UpstreamConnection
 from gateway.upstream.dialer import ConnectError
 from gateway.upstream.pool import Endpoint, Pool
+from gateway.upstream.retry import IDEMPOTENT, STATUS_RETRIED, Course
 from gateway.upstream.selection import Refusal, Ticket
 from gateway.wheel import FAR
 
-IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
-
+_CLOSED: Final = frozenset(("upstream_closed", "upstream_tls_failed"))
+"""How a connection ends that stood: reason codes."""
 
 _attempt = tuple.__new__  # an Attempt in a third of the time that its constructor takes
 
@@ -63,6 +66,13 @@ class Leg(Owner):
     """What the request is known by (see `Pool.key_of`); to be set before `start`."""
     retry_after: int | None = None
     """Seconds that the client is asked to wait, where the pool has refused the request."""
+    keyed = False
+    """Whether the request carries an Idempotency-Key that counts; to be set before `start`."""
+    once = False
+    """Whether the rules of `retries` leave the request alone; to be set before `start`."""
+    _course: Course | None = None
+    _pausing = False
+    _replaced = False
     _ticket: Ticket | None = None
     _refusal: asyncio.Handle | None = None
     trace: Trace | None = None
@@ -92,6 +102,14 @@ class Leg(Owner):
             self._sent_at = 0.0
         pool = self._pool
         self._attempted_at = perf_counter()
+        retry = pool.retry
+        if retry is not None and not self.once:
+            self._course = Course(
+                retry,
+                repeatable=self.keyed or method in IDEMPOTENT,
+                now=self._loop.time(),
+                total=pool.total,
+            )
         endpoint = pool.only
         if endpoint is None:
             chosen = pool.choose(self.key)
@@ -103,6 +121,8 @@ class Leg(Owner):
             if pool.counts:
                 self._ticket = pool.begun(endpoint)
         self._endpoint = endpoint
+        if self._course is not None:
+            self._course.tried.append(endpoint)
         connection = pool.take(endpoint)
         if connection is None:
             self._connect()
@@ -116,6 +136,7 @@ class Leg(Owner):
 
     async def _connecting(self) -> None:
         pool = self._pool
+        course = self._course
         tried: list[Endpoint] = []
         while True:
             try:
@@ -123,6 +144,13 @@ class Leg(Owner):
             except ConnectError as error:
                 failure = error.reason
                 self._record(failure, error.detail)
+                if course is not None:
+                    kind = "refused" if error.refused else "connect_failure"
+                    pause = course.again(kind, self._loop.time(), nothing_sent=True)
+                    if pause is not None:
+                        await self._trying_again(course, pause, failure)
+                        return
+                    break
             else:
                 self._task = None
                 self._connect_seconds = perf_counter() - self._attempted_at
@@ -141,10 +169,66 @@ class Leg(Owner):
             if pool.counts:
                 self._ticket = pool.begun(chosen)
         self._task = None
+        self._end_course()
         self._owner.on_leg_failure(failure)
+
+    def _try_again(self, course: Course, pause: float, failure: str) -> None:
+        """Another attempt begins in `pause` seconds, in place of one that has ended by `failure`."""
+        self._pausing = True
+        self._task = spawn(self._trying_again(course, pause, failure), name="upstream retry")
+
+    async def _trying_again(self, course: Course, pause: float, failure: str) -> None:
+        pool = self._pool
+        while True:
+            self._pausing = True
+            await asyncio.sleep(pause)
+            self._pausing = False
+            endpoint = pool.only
+            if endpoint is None:
+                chosen = pool.choose(self.key, course.tried)
+                if isinstance(chosen, Refusal):
+                    if failure == STATUS_RETRIED:  # which was an answer, and is gone
+                        failure = chosen.reason
+                        self.retry_after = chosen.retry_after
+                    break
+                endpoint = chosen
+                if pool.counts:
+                    self._ticket = pool.begun(endpoint)
+            course.tried.append(endpoint)
+            self._endpoint = endpoint
+            self._attempted_at = perf_counter()
+            self._first_byte_at = self._connect_seconds = None
+            self._reused = False
+            connection = pool.take(endpoint)
+            if connection is None:
+                try:
+                    connection = await pool.connect(endpoint)
+                except ConnectError as error:
+                    failure = error.reason
+                    self._record(failure, error.detail)
+                    kind = "refused" if error.refused else "connect_failure"
+                    more = course.again(kind, self._loop.time(), nothing_sent=True)
+                    if more is None:
+                        break
+                    pause = more
+                    continue
+                self._connect_seconds = perf_counter() - self._attempted_at
+            self._task = None
+            self._reused = connection.requests > 0
+            self._send(connection)
+            self._owner.on_leg_ready()
+            return
+        self._task = None
+        self._end_course()
+        self._owner.on_leg_failure(failure)
+
+    def _end_course(self) -> None:
+        if self._course is not None:
+            self._course.over()
 
     def _refused(self, refusal: Refusal) -> None:
         self._refusal = None
+        self._end_course()
         self.retry_after = refusal.retry_after
         self._owner.on_leg_failure(refusal.reason)
 
@@ -162,6 +246,9 @@ class Leg(Owner):
         connection.begin(self, data, no_body=self._method == "HEAD")
         if self.offered is not None:
             connection.offered = self.offered
+        if self.streamed and self._course is not None:
+            for piece in self._course.kept or ():
+                connection.write(piece)
 
     # ---- the body, outward from the client
 
@@ -175,9 +262,10 @@ class Leg(Owner):
         assert self.connection is not None
         self.streamed = True
         if self._chunked:
-            self.connection.write(wire.chunk(chunk))
-        else:
-            self.connection.write(chunk)
+            chunk = wire.chunk(chunk)
+        self.connection.write(chunk)
+        if self._course is not None:
+            self._course.keep(chunk)
         if self.connection.writing_paused:
             self._progress_at = self._loop.time()
 
@@ -188,6 +276,10 @@ class Leg(Owner):
         if self._chunked:
             self.connection.write(wire.LAST_CHUNK)
         self._sent_at = self._loop.time()
+        if self._course is not None:
+            if self._chunked:
+                self._course.keep(wire.LAST_CHUNK)
+            self._course.sent(self._sent_at)
 
     @property
     def sent(self) -> bool:
@@ -210,27 +302,84 @@ class Leg(Owner):
             return
         if self._first_byte_at is None:
             self._first_byte_at = perf_counter()
+        course = self._course
+        if course is not None and not course.settled and connection.head_done:
+            if course.wants_other_than(connection.status) and self._give_up_answer(course, connection):
+                return
+            course.settled = True
         if not connection.complete:
             self._progress_at = self._loop.time()
         self._owner.on_leg_progress()
 
+    def _give_up_answer(self, course: Course, connection: UpstreamConnection) -> bool:
+        """Whether another attempt is made in place of an answer whose head is here."""
+        pool = self._pool
+        if pool.only is None and isinstance(pool.choose(self.key, course.tried), Refusal):
+            return False
+        given = connection.fields.get(b"retry-after")
+        retry_after = None if given is None else seconds_of(given.encode("latin-1"), time())
+        pause = course.again("status", self._loop.time(), nothing_sent=False, retry_after=retry_after)
+        if pause is None:
+            return False
+        self._record(STATUS_RETRIED)
+        self.connection = None
+        connection.interim = []
+        if connection.complete and self._sent_at != FAR:
+            pool.give_back(self._endpoint, connection)
+        else:
+            connection.abort()
+        self._try_again(course, pause, STATUS_RETRIED)
+        return True
+
     def _failed(self, connection: UpstreamConnection, error: str) -> None:
-        if self._reused and not connection.got_bytes and not self.streamed and self._method in IDEMPOTENT:
+        course = self._course
+        if connection.got_bytes:
+            self.fail(error)
+        elif self._reused and self._method in IDEMPOTENT and self._is_replaceable(course):
             # The end of a connection that was kept too long says nothing of the endpoint, and is no attempt's.
             ticket, self._ticket = self._ticket, None
             self._record(error)
             self._ticket = ticket
             connection.abort()
             self.connection = None
+            self._replaced = True
             self._attempted_at = perf_counter()
             self._connect()
         else:
+            if course is not None and error in _CLOSED:
+                pause = course.again("reset", self._loop.time(), nothing_sent=False)
+                if pause is not None:
+                    self._drop(error)
+                    self._try_again(course, pause, error)
+                    return
             self.fail(error)
+
+    def _is_replaceable(self, course: Course | None) -> bool:
+        """Whether the request can go over another connection as it went over this one."""
+        if course is None:
+            return not self.streamed
+        return not self._replaced and (not self.streamed or course.kept is not None)
 
     def on_writable(self) -> None:
         self._owner.on_leg_writable()
 
     # ---- ends
+
+    def expire(self, reason: str) -> None:
+        """The attempt has taken too long, by `reason`, or all of them have: `fail`, unless another attempt is made."""
+        course = self._course
+        connection = self.connection
+        if (
+            course is not None
+            and reason in ("upstream_try_timeout", "upstream_first_byte_timeout")
+            and self._refusal is None
+        ):
+            pause = course.again("timeout", self._loop.time(), nothing_sent=connection is None)
+            if pause is not None:
+                self._drop(reason)
+                self._try_again(course, pause, reason)
+                return
+        self.fail(reason)
 
     def fail(self, reason: str) -> None:
         """Ends the attempt for `reason` and tells the owner."""
@@ -242,10 +391,18 @@ class Leg(Owner):
         if self._refusal is not None:
             self._refusal.cancel()
             self._refusal = None
+        self._drop(reason)
+        self._end_course()
+
+    def _drop(self, reason: str) -> None:
+        """Ends the attempt in progress, if there is one."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
-            self._record(reason)
+            if self._pausing:
+                self._pausing = False
+            else:
+                self._record(reason)
         if self.connection is not None:
             self._record(reason)
             self.connection.abort()
@@ -256,6 +413,8 @@ class Leg(Owner):
         connection = self.connection
         assert connection is not None
         self._record(None)
+        if self._course is not None:
+            self._course.over()
         self.connection = None
         if self._sent_at != FAR:
             self._pool.give_back(self._endpoint, connection)
@@ -267,6 +426,7 @@ class Leg(Owner):
         connection = self.connection
         assert connection is not None
         self._record(error)
+        self._end_course()
         self.connection = None
         return connection
 
@@ -275,7 +435,8 @@ class Leg(Owner):
         ticket = self._ticket
         if ticket is not None:
             self._ticket = None
-            self._pool.over(ticket, error, connection.status if connection is not None else 0)
+            failure = None if error == STATUS_RETRIED else error
+            self._pool.over(ticket, failure, connection.status if connection is not None else 0)
         if connection is not None:
             status, peer = connection.status, connection.remote
             detail = connection.detail
@@ -306,7 +467,10 @@ class Leg(Owner):
     def deadline(self) -> tuple[float, str]:
         """When the upstream will have taken too long, on the loop's clock, and the reason code of that."""
         connection = self.connection
+        course = self._course
         if connection is None:
+            if course is not None and not course.settled:
+                return course.try_until, "upstream_try_timeout"
             return FAR, ""  # `connect` has its own timeout
         pool = self._pool
         if self._sent_at == FAR:
@@ -314,5 +478,8 @@ class Leg(Owner):
                 return self._progress_at + pool.idle, "upstream_idle_timeout"
             return FAR, ""  # it is the client that is waited for
         if not connection.head_done:
-            return self._sent_at + pool.first_byte, "upstream_first_byte_timeout"
+            at = self._sent_at + pool.first_byte
+            if course is not None and course.try_until < at:
+                return course.try_until, "upstream_try_timeout"
+            return at, "upstream_first_byte_timeout"
         return self._progress_at + pool.idle, "upstream_idle_timeout"

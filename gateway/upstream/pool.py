@@ -25,6 +25,7 @@ from gateway.upstream.dialer import ConnectError, Dialer
 from gateway.upstream.hash_key import key_reader
 from gateway.upstream.member import Member
 from gateway.upstream.resolver import Resolver
+from gateway.upstream.retry import Retry
 from gateway.upstream.selection import EXHAUSTED, Refusal, Selection, Ticket
 from gateway.upstream.standing import Standing, describe, describe_breaker
 from gateway.wheel import FAR
@@ -144,7 +145,11 @@ class Pool:
         self.first_byte = upstream.timeouts.first_byte
         self.idle = upstream.timeouts.idle
         self.total = upstream.timeouts.total
+        self.retry: Retry | None = Retry(upstream.retries, random) if upstream.retries is not None else None
+        """The rules by which requests are sent again, where there are any."""
         self.soonest = min(self.first_byte, self.total)
+        if self.retry is not None and self.retry.per_try is not None:
+            self.soonest = min(self.soonest, self.retry.per_try)
         """The earliest that a request which is wholly sent can run into a timeout, in seconds."""
         self._keepalive = upstream.keepalive
         self._max_idle = upstream.max_idle

@@ -373,3 +373,15 @@ class NoStart(Filter[Nothing]):
 
     async def start(self) -> None:
         raise OSError("no route to the identity service")
+
+
+class AnswersSeen(Filter[Nothing]):
+    """Says in the answer which answers it has seen."""
+
+    name = "test.answers_seen"
+    Config = Nothing
+
+    def on_response(self, exchange: Exchange) -> Verdict:
+        assert exchange.response is not None
+        exchange.response.headers.add("X-Seen", str(exchange.response.status))
+        return None

@@ -384,3 +384,15 @@ async def test_nothing_is_lost_of_an_answer_whose_end_comes_while_nobody_reads(
         await until(lambda: connection.complete or connection.error is not None, "the answer ends")
         assert (connection.error, len(reader.body)) == (None, size)
         connection.abort()
+
+
+async def test_refused_is_what_nobody_listens_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for made in (dialer(f"http://127.0.0.1:{closed_port()}"), dialer(f"unix://{tmp_path}/none.sock")):
+        with pytest.raises(ConnectError) as raised:
+            await within(made.connect(), "there is an end")
+        assert raised.value.refused
+    Network(monkeypatch, a=ConnectionRefusedError(111, "x"), b=TimeoutError(110, "y"), c=OSError(101, "z"))
+    for addresses in ((A, B), (C,)):
+        with pytest.raises(ConnectError) as raised:
+            await within(dialer("http://api.test", *addresses).connect(), "there is an end")
+        assert not raised.value.refused, "one of them may be there"

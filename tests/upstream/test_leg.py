@@ -7,10 +7,12 @@ from typing import Any, cast
 import pytest
 
 from gateway.config.model import Upstream as Options
+from gateway.config.traffic import Retries
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.dialer import ConnectError
-from gateway.upstream.leg import IDEMPOTENT, Leg, LegOwner
+from gateway.upstream.leg import Leg, LegOwner
 from gateway.upstream.pool import Endpoint, Pool
+from gateway.upstream.retry import IDEMPOTENT, Retry
 from tests.support.deadline import until
 from tests.support.transport import FakeTransport
 
@@ -310,5 +312,81 @@ async def test_a_second_attempt_offers_what_the_first_did() -> None:
     await ready(owner)
     assert leg.connection is not stale and leg.connection is not None
     assert leg.connection.offered == {b"websocket"}
+    leg.abort("client_disconnected")
+    pool.close()
+
+
+def ruled(pool: ScriptedPool, **options: Any) -> Retry:
+    """Gives the pool rules; pauses are of no length."""
+    rules = Retry(Retries.model_validate(options), lambda: 0.0)
+    pool.retry = rules
+    return rules
+
+
+async def test_by_the_rules_a_refused_connection_is_tried_again_at_another_endpoint() -> None:
+    pool = ScriptedPool(ConnectError("upstream_connect_failed", "refused", refused=True), None, endpoints=2)
+    rules = ruled(pool, on=["refused"])
+    leg, owner = begun(pool, method="POST")
+    await ready(owner)
+    assert owner.events == ["ready"]
+    assert len({leg.attempts[0].address, leg._endpoint.address}) == 2
+    assert (rules.budget.active, rules.budget.retrying, rules.made) == (1, 1, 1)
+    pool.made[0].data_received(OK)
+    leg.done()
+    assert [attempt.error for attempt in leg.attempts] == ["upstream_connect_failed", None]
+    assert (rules.budget.active, rules.budget.retrying) == (0, 0)
+    pool.close()
+
+
+async def test_by_the_rules_what_is_not_listed_ends_the_request() -> None:
+    pool = ScriptedPool(LATE, endpoints=2)
+    rules = ruled(pool, on=["refused"])
+    leg, owner = begun(pool)
+    await ready(owner)
+    assert (owner.events, len(leg.attempts), rules.budget.active) == (["upstream_connect_timeout"], 1, 0)
+    pool.close()
+
+
+async def test_a_leg_that_goes_once_is_left_alone_by_the_rules() -> None:
+    pool = ScriptedPool()
+    rules = ruled(pool, on=[503])
+    connection = pool.pooled()
+    owner = Owner()
+    leg = Leg(pool, owner, asyncio.get_running_loop())
+    leg.once = True
+    leg.start(b"GET / HTTP/1.1\r\n", b"\r\n", host=None, method="GET", whole=True, chunked=False)
+    connection.data_received(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    assert (owner.events, rules.made, rules.budget.active) == (["progress"], 0, 0)
+    leg.abort("client_disconnected")
+    pool.close()
+
+
+async def test_an_abort_in_a_pause_is_no_attempt() -> None:
+    pool = ScriptedPool()
+    rules = ruled(pool, on=[503])
+    connection = pool.pooled()
+    leg, owner = begun(pool)
+    connection.data_received(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    assert (owner.events, leg.connection, pool.idle_count) == ([], None, 1)
+    leg.abort("client_disconnected")
+    assert [attempt.error for attempt in leg.attempts] == ["upstream_status_retried"]
+    assert (rules.budget.active, rules.budget.retrying) == (0, 0)
+    pool.close()
+
+
+async def test_an_attempt_has_until_its_own_time_is_up_and_so_has_the_next() -> None:
+    pool = ScriptedPool(None)
+    ruled(pool, on=["timeout"], per_try_timeout="3s")
+    connection = pool.pooled()
+    now = asyncio.get_running_loop().time()
+    leg, owner = begun(pool)
+    at, reason = leg.deadline()
+    assert reason == "upstream_try_timeout" and 3.0 <= at - now < 5.0
+    leg.expire(reason)
+    assert cast(FakeTransport, connection.transport).aborted
+    assert leg.deadline()[0] >= at, "the clock runs while the next connection is made"
+    await ready(owner)
+    pool.made[-1].data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    assert leg.deadline()[1] == "upstream_idle_timeout", "the head is here"
     leg.abort("client_disconnected")
     pool.close()

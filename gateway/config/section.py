@@ -1,0 +1,14 @@
+"""A block of core options."""
+
+from pydantic import model_validator
+
+from gateway.api.filter import Options
+
+
+class Section(Options):
+    """A block of core options; one that is written but empty stands for its defaults."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_but_empty(cls, value: object) -> object:
+        return {} if value is None else value
