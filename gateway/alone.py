@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from gateway.admin.access import load_access
+from gateway.admin.health import any_upstream
 from gateway.admin.server import Admin
 from gateway.admin.service import Reload, described
 from gateway.app import Gateway, StartError
@@ -42,8 +44,12 @@ class Alone(Gateway):
         return [opening.place for _, opening in self._openings]
 
     @property
+    def admin_place(self) -> Place | None:
+        return self._admin_opening.place if self._admin_opening is not None else None
+
+    @property
     def admin_address(self) -> Address | None:
-        place = self._admin_opening.place if self._admin_opening is not None else None
+        place = self.admin_place
         return place if isinstance(place, Address) else None
 
     async def start(self) -> None:
@@ -53,8 +59,8 @@ class Alone(Gateway):
         try:
             self._openings = await self._open(self._loaded)
             if configuration.admin is not None:
-                self._admin_opening = await open_admin(configuration.admin)
-                await self._admin.start(self._admin_opening.sockets)
+                self._admin_opening = await open_admin(configuration.admin, self._loaded.directory)
+                await self._admin.start(self._admin_opening.sockets, load_access(self._loaded))
             await self.commit(prepared, [opening for _, opening in self._openings])
         except BaseException as error:
             if self._in_force is None:
@@ -66,7 +72,7 @@ class Alone(Gateway):
         structlog.get_logger("gateway").info(
             "started",
             listen=[told(opening.place, listen) for listen, opening in self._openings],
-            admin=str(self.admin_address) if self.admin_address else None,
+            admin=str(self.admin_place) if self.admin_place is not None else None,
             revision=self.plan.revision[:12],
         )
 
@@ -121,10 +127,11 @@ class Alone(Gateway):
 
     # ---- for the admin listener
 
-    def readiness(self) -> list[tuple[str, bool]]:
+    async def readiness(self) -> list[tuple[str, bool]]:
         return [
-            ("configuration loaded", True),
-            ("accepting requests", self._listener is not None and not self.draining),
+            ("configuration", self._listener is not None),
+            ("accepting", self._listener is not None and not self.draining),
+            ("upstreams", self._listener is not None and any_upstream(await self.upstreams())),
         ]
 
     async def families(self) -> list[Any]:

@@ -117,7 +117,8 @@ def test_publishes_the_port_where_it_listens_and_asks_the_admin_listener_for_its
         ROOT / "config" / "gateway.yaml", registry=Registry(), environment=environment_of(IMAGE)
     ).configuration
     assert [str(listen.place) for listen in shipped.listen] == [f"0.0.0.0:{IMAGE.last('EXPOSE').text}"]
-    admin = shipped.admin
+    assert shipped.admin is not None
+    admin = shipped.admin.address
     assert admin is not None
     program = healthcheck()[-1]
     assert all(part in program for part in (f"'{admin.host}'", str(admin.port), "'/livez'"))

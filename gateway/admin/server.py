@@ -5,17 +5,25 @@ cached, never sniffed for another type, and carry no leave for other origins. Ev
 """
 
 import socket
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import orjson
 from aiohttp import web
 
+from gateway.admin.access import Access
 from gateway.admin.exposition import wants_openmetrics
+from gateway.admin.health import failed, told
 from gateway.admin.service import Service
 from gateway.metrics import CONTENT_TYPE, OPENMETRICS, render
 
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 _STOP = 1.0  # seconds that a scrape in progress is given when the listener closes
+
+_IDLE = 75.0  # seconds that a connection without a request is kept
+_BODY = 64 << 10  # bytes of a request, none of which needs a body
+_PUBLIC: Final = frozenset(("/livez", "/readyz", "/healthz", "/healthcheck"))
 
 _HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -25,25 +33,35 @@ class Admin:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._access: Access | None = None
         self._runner: web.AppRunner | None = None
 
-    async def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Accepts from sockets that listen, and that stay the caller's. Raises OSError when it cannot."""
-        application = web.Application()
+    async def start(self, sockets: Sequence[socket.socket], access: Access | None = None) -> None:
+        """Accepts from sockets that listen, and that stay the caller's, by the rules of `access`; anybody's without.
+
+        Raises OSError when it cannot.
+        """
+        self._access = access
+        application = web.Application(middlewares=[self._guard], client_max_size=_BODY)
         router = application.router
         router.add_get("/livez", self._livez)
         router.add_get("/readyz", self._readyz)
+        router.add_get("/healthz", self._readyz)
+        router.add_get("/healthcheck", self._healthcheck)
         router.add_get("/metrics", self._metrics_page)
         router.add_get("/config", self._config)
         router.add_get("/workers", self._workers)
         router.add_get("/upstreams", self._upstreams)
         router.add_post("/reload", self._reload)
         application.on_response_prepare.append(_prepare)
-        self._runner = runner = web.AppRunner(application, access_log=None, shutdown_timeout=_STOP)
+        self._runner = runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=_STOP, keepalive_timeout=_IDLE
+        )
         await runner.setup()
+        context = access.context if access is not None else None
         try:
             for sock in sockets:
-                await web.SockSite(runner, sock.dup()).start()
+                await web.SockSite(runner, sock.dup(), ssl_context=context).start()
         except OSError:
             await self.close()
             raise
@@ -54,26 +72,51 @@ class Admin:
         if runner is not None:
             await runner.cleanup()
 
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        access = self._access
+        if access is not None:
+            refused = access.refuses(request.method, request.headers, public=request.path in _PUBLIC)
+            if refused is not None:
+                headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
+                return _error(request, refused.status, refused.message, headers)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            return _error(request, error.status, error.reason.lower(), allow)
+
     async def _livez(self, request: web.Request) -> web.Response:
         if _wants_json(request):
             return _json(200, {"status": "ok"})
         return web.Response(text="ok\n")
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        checks = self._service.readiness()
-        failed = [name for name, holds in checks if not holds]
-        status = 503 if failed else 200
+        checks = await self._service.readiness()
+        excluded = request.query.getall("exclude", [])
+        wrong = failed(checks, excluded)
+        status = 503 if wrong else 200
         if _wants_json(request):
-            told = [{"name": name, "ok": holds} for name, holds in checks]
-            return _json(status, {"status": "unavailable" if failed else "ok", "checks": told})
+            told_ = [{"name": name, "ok": holds} for name, holds in checks if name not in excluded]
+            return _json(status, {"status": "unavailable" if wrong else "ok", "checks": told_})
         lines = []
         if "verbose" in request.query:
-            lines = [f"[+] {name}: ok" if holds else f"[-] {name}: failed" for name, holds in checks]
-        elif failed:
-            lines = [f"not ready: {name}" for name in failed]
-        if not failed:
+            lines = told(checks, excluded)
+        elif wrong:
+            lines = [f"not ready: {name}" for name in wrong]
+        if not wrong:
             lines.append("ok")
         return web.Response(status=status, text="".join(f"{line}\n" for line in lines))
+
+    async def _healthcheck(self, request: web.Request) -> web.Response:
+        """In the form of oslo.middleware, which balancers in front of OpenStack ask for."""
+        wrong = failed(await self._service.readiness())
+        status, reasons = (503, wrong) if wrong else (200, ["OK"])
+        if request.method == "HEAD":
+            return web.Response(status=503 if wrong else 204)
+        if _wants_json(request):
+            return _json(status, {"detailed": False, "reasons": reasons})
+        return web.Response(status=status, text="\n".join(reasons))
 
     async def _metrics_page(self, request: web.Request) -> web.Response:
         families = await self._service.families()
@@ -100,6 +143,16 @@ class Admin:
             "state_lost": list(result.state_lost),
         }
         return _json(200 if result.applied else 422, told)
+
+
+def _error(request: web.Request, status: int, message: str, headers: Mapping[str, str]) -> web.Response:
+    response = (
+        _json(status, {"error": message})
+        if _wants_json(request)
+        else web.Response(status=status, text=f"{message}\n")
+    )
+    response.headers.update(headers)
+    return response
 
 
 def _json(status: int, value: object) -> web.Response:

@@ -41,7 +41,7 @@ def described(loaded: Loaded, loaded_at: float, last_error: dict[str, Any] | Non
 class Service(Protocol):
     """The gateway, to its admin listener."""
 
-    def readiness(self) -> list[tuple[str, bool]]:
+    async def readiness(self) -> list[tuple[str, bool]]:
         """What must hold before requests are welcome, each in a few words, and whether it does."""
 
     async def families(self) -> "list[Metric]":

@@ -48,10 +48,15 @@ def command(config: str | None, form: str) -> None:
 
 def _build(loaded: Loaded, registry: Registry) -> None:
     """Builds what a start would. Raises ConfigurationError with all that is wrong."""
+    from gateway.admin.access import load_access
     from gateway.listener.tls import load_credentials
 
     problems: list[Problem] = []
-    for build in (lambda: load_credentials(loaded), lambda: build_plan(loaded, registry)):
+    for build in (
+        lambda: load_credentials(loaded),
+        lambda: load_access(loaded),
+        lambda: build_plan(loaded, registry),
+    ):
         try:
             build()
         except ConfigurationError as error:

@@ -146,7 +146,9 @@ def _stop_api(api: "subprocess.Popen[str]") -> None:
 
 def _introduce(gateway: "Alone", address: Place, config: Path, port: int, database: Path, log: Path) -> None:
     base = f"http://{address}"
-    admin = f"http://{gateway.admin_address}" if gateway.admin_address is not None else "off"
+    admin = "off"
+    if gateway.admin_place is not None:
+        admin = f"http://{gateway.admin_address}" if gateway.admin_address else str(gateway.admin_place)
     image = f"{base}/v2/{sample.SAMPLE_PROJECT}/images/{sample.SAMPLE_IMAGE}/metadata"
     bad = f"{base}/v2/{sample.SAMPLE_PROJECT}/images/not-a-uuid/metadata"
     token = f"-H 'X-Auth-Token: {sample.MEMBER_TOKEN}'"

@@ -11,6 +11,7 @@ from gateway import __version__, form
 # name -> what `weir --help` says of it: told here, so that help imports no command.
 COMMANDS: Final[Mapping[str, str]] = {
     "run": "Run the gateway.",
+    "reload": "Have a running gateway put its configuration in force as it is now.",
     "demo": "Run the gateway in front of a bundled metadata API, with sample requests.",
     "check": "Check a configuration and say all that is wrong with it.",
     "schema": "Print the JSON Schema of the configuration.",

@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic import ValidationError
 
 from gateway import application_log
 from gateway.config.load import Loaded, load
-from gateway.config.model import Endpoint, UpstreamEndpoint, listen_at, parse_address
+from gateway.config.model import (
+    AdminListen,
+    Endpoint,
+    UnixAddress,
+    UpstreamEndpoint,
+    admin_at,
+    listen_at,
+    parse_place,
+)
 from gateway.config.problem import ConfigurationError
 from gateway.registry import Registry
 
@@ -45,7 +54,9 @@ def adjusted(
         if listen is not None:
             update["listen"] = (listen_at(listen),)
         if admin is not None:
-            update["admin"] = parse_address(admin)
+            update["admin"] = _moved(configuration.admin, admin)
+    except ValidationError as error:
+        raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if log_path is not _UNSET:
@@ -57,6 +68,19 @@ def adjusted(
         )
         update["upstreams"] = {**configuration.upstreams, name: upstream}
     return replace(loaded, configuration=configuration.model_copy(update=update))
+
+
+def _moved(admin: AdminListen | None, text: str) -> AdminListen:
+    """The admin listener at another place, with the token and the TLS that it has. Raises ValueError."""
+    if admin is None:
+        return admin_at(text)
+    place = parse_place(text)
+    options: dict[str, Any] = (
+        {"token": admin.token} if admin.tls is None else {"token": admin.token, "tls": admin.tls}
+    )
+    if isinstance(place, UnixAddress):
+        return AdminListen(unix=place.path, **options)
+    return AdminListen(address=place, **options)
 
 
 def serve_or_exit(

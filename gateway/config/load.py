@@ -464,7 +464,8 @@ class _Loading:
                     )
 
     def _check_addresses(self, configuration: Configuration) -> None:
-        places, admin = [listen.place for listen in configuration.listen], configuration.admin
+        places = [listen.place for listen in configuration.listen]
+        admin = configuration.admin.listen.place if configuration.admin is not None else None
         for number, place in enumerate(places):
             if _certain(place) and place in places[:number]:
                 self._note(("listen", number), "duplicate_address", f"{place} is listed twice")

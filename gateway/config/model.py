@@ -573,6 +573,97 @@ def listen_at(value: object) -> Listen:
     return Listen(unix=place.path) if isinstance(place, UnixAddress) else Listen(address=place)
 
 
+class AdminListen(Options):
+    """The admin listener: health, metrics, what is in force, and reload."""
+
+    address: ListenAddress | None = Field(
+        default=None,
+        description="host:port. One that others than this host can reach needs a `token`, or `tls` with `client_ca`.",
+    )
+    unix: Annotated[str, AfterValidator(_socket_path)] | None = Field(
+        default=None, description="Path of a Unix socket, in place of `address`."
+    )
+    mode: Annotated[str, PlainValidator(_file_mode), WithJsonSchema({"type": "string"})] = Field(
+        default="0660", description="Permissions of the Unix socket: who may write to it may ask."
+    )
+    token: Secret | None = Field(
+        default=None,
+        description="What a client sends as `Authorization: Bearer TOKEN` for all but the health pages; none is asked "
+        "for where absent.",
+    )
+    tls: ListenTLS | None = Field(
+        default=None, description="TLS; plain HTTP where absent. Its files are read at each reload."
+    )
+
+    _no_empty_block = field_validator("tls", mode="before")(_not_empty)
+
+    @model_validator(mode="after")
+    def _is_one_guarded_place(self) -> "AdminListen":
+        if (self.address is None) == (self.unix is None):
+            raise ValueError("expected exactly one of address, unix")
+        if "mode" in self.model_fields_set and self.unix is None:
+            raise ValueError("mode is for a Unix socket")
+        if self.token is not None and not self.token.reveal():
+            raise ValueError("the token is empty")
+        guarded = self.token is not None or self.asks_certificate
+        if self.address is not None and not guarded and not _loopback(self.address.host):
+            raise ValueError(
+                f"{self.address} can be reached by others than this host: it needs a token, or tls with client_ca"
+            )
+        return self
+
+    @property
+    def asks_certificate(self) -> bool:
+        """Whether no client is served without a certificate."""
+        return (
+            self.tls is not None
+            and self.tls.client_ca is not None
+            and self.tls.client_certificate == "require"
+        )
+
+    @property
+    def listen(self) -> Listen:
+        """The place alone, as a listener of requests would have it."""
+        if self.unix is not None:
+            return Listen(unix=self.unix, mode=self.mode)
+        return Listen(address=self.address)
+
+    def __str__(self) -> str:
+        return str(self.listen)
+
+
+def admin_at(value: object) -> AdminListen:
+    """The admin listener that is written short: its place, as `parse_place` takes it. Raises ValueError."""
+    place = parse_place(value)
+    return AdminListen(unix=place.path) if isinstance(place, UnixAddress) else AdminListen(address=place)
+
+
+def _admin(value: object) -> object:
+    """What is written short stands for a mapping with nothing but its place."""
+    if value is None or isinstance(value, (dict, AdminListen)):
+        return value
+    place = parse_place(value)
+    return {"unix": place.path} if isinstance(place, UnixAddress) else {"address": place}
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+class _PlaceOrMore:
+    """The schema of the admin listener, which its place alone may stand for."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [_ADDRESS_SCHEMA, {"type": "string", "pattern": "^unix:."}, handler(schema)]}
+
+
 class _OneOrMany:
     """The schema of a list of listeners, one of which may stand for the list."""
 
@@ -1139,10 +1230,11 @@ class Configuration(Options):
         json_schema_extra={"default": "127.0.0.1:8080"},
         description="Where the gateway listens: host:port, unix:PATH, or a mapping that says more; or a list of them.",
     )
-    admin: ListenAddress | None = Field(
-        default=Address("127.0.0.1", 9901),
+    admin: Annotated[AdminListen, BeforeValidator(_admin), _PlaceOrMore()] | None = Field(
+        default=AdminListen(address=Address("127.0.0.1", 9901)),
         json_schema_extra={"default": "127.0.0.1:9901"},
-        description="Address of the admin listener (health, readiness, metrics); null opens none.",
+        description="The admin listener (health, metrics, what is in force, reload): host:port, unix:PATH, or a mapping "
+        "that says more; null opens none.",
     )
     upstreams: dict[Name, Upstream] = Field(
         min_length=1, description="The services behind the gateway, by name."
@@ -1205,6 +1297,7 @@ class Configuration(Options):
 
 __all__ = [
     "Address",
+    "AdminListen",
     "Breaker",
     "Breakers",
     "Canary",
@@ -1234,6 +1327,7 @@ __all__ = [
     "UpstreamTimeouts",
     "UpstreamTls",
     "Via",
+    "admin_at",
     "listen_at",
     "parse_address",
     "parse_collector",

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.config.model import Address, Listen, Place, UnixAddress, listen_at
+from gateway.config.model import Address, AdminListen, Listen, Place, UnixAddress
 
 BACKLOG: Final = 2048
 
@@ -92,10 +92,10 @@ async def open_place(listen: Listen, directory: Path, *, shared: bool = False) -
         raise OSError(error.errno, f"cannot listen on {place}: {why(error)}") from error
 
 
-async def open_admin(address: Address) -> Opening:
+async def open_admin(admin: AdminListen, directory: Path) -> Opening:
     """Listens for the admin listener. Raises OSError, and then nothing is open."""
     try:
-        return await open_place(listen_at(str(address)), Path())
+        return await open_place(admin.listen, directory)
     except OSError as error:
         where, colon, cause = str(error.strerror).partition(": ")
         raise OSError(error.errno, f"{where} (admin){colon}{cause}") from error

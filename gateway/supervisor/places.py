@@ -163,16 +163,18 @@ class Places:
             if spot.key not in used:
                 _close(spot)
 
-    async def open_admin(self, address: Address | None) -> Spot | None:
-        """The place of the admin listener: that in use, or another. Raises OSError."""
-        if address is None:
+    async def open_admin(self, loaded: Loaded) -> Spot | None:
+        """The place of the admin listener, None for none: that in use, or another. Raises OSError."""
+        admin = loaded.configuration.admin
+        if admin is None:
             return None
-        key = f"admin {address}"
+        key = f"admin {_key(admin.listen)}"
         if self.admin is not None and self.admin.key == key:
             return self.admin
-        openings = self._inherited.take(key, address)
+        openings = self._inherited.take(key, admin.listen.place)
+        opening = openings[0] if openings else await open_admin(admin, loaded.directory)
         self._numbers += 1
-        return Spot(key, ((self._numbers, openings[0] if openings else await open_admin(address)),))
+        return Spot(key, ((self._numbers, opening),))
 
     def use_admin(self, spot: Spot | None) -> None:
         former, self.admin = self.admin, spot

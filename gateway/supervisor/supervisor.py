@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import structlog
 
+from gateway.admin.access import Access, load_access
+from gateway.admin.health import any_upstream
 from gateway.admin.server import Admin
 from gateway.admin.service import Reload, described
 from gateway.app import StartError
@@ -121,7 +123,8 @@ class Supervisor:
     async def _start(self) -> None:
         try:
             self._places.use(await self._places.opened(self._loaded))
-            await self._move_admin(await self._open_admin(self._loaded))
+            access = load_access(self._loaded)
+            await self._move_admin(await self._places.open_admin(self._loaded), access)
             self._places.refuse_rest()
         except OSError as error:
             raise StartError(error.strerror or str(error)) from error
@@ -326,8 +329,9 @@ class Supervisor:
         spots: Sequence[Spot] = ()
         admin: Spot | None = None
         try:
+            access = load_access(loaded)
             spots = await self._places.opened(loaded)
-            admin = await self._open_admin(loaded)
+            admin = await self._places.open_admin(loaded)
             children = await self._prepare(loaded)
         except (ConfigurationError, WorkerError, OSError) as error:
             await self._ask_all(message.Abandon())
@@ -340,7 +344,7 @@ class Supervisor:
         self._loaded_at = time.time()
         anew = await asyncio.gather(*(self._commit(child, spots) for child in children))
         self._places.use(spots)
-        await self._move_admin(admin)
+        await self._move_admin(admin, access)
         return Reload(loaded.revision, True, state_lost=sorted({name for names in anew for name in names}))
 
     async def _prepare(self, loaded: Loaded) -> list[Child]:
@@ -390,25 +394,22 @@ class Supervisor:
 
     # ---- the admin listener
 
-    async def _open_admin(self, loaded: Loaded) -> Spot | None:
-        return await self._places.open_admin(loaded.configuration.admin)
-
-    async def _move_admin(self, spot: Spot | None) -> None:
-        if spot is self._places.admin:
-            return
+    async def _move_admin(self, spot: Spot | None, access: Access | None) -> None:
+        """Answers there, and by these rules, from now on."""
         former, self._admin = self._admin, None
         if spot is not None:
             self._admin = Admin(self)
-            await self._admin.start(spot.openings[0][1].sockets)
+            await self._admin.start(spot.openings[0][1].sockets, access)
         self._places.use_admin(spot)
         if former is not None:
             spawn(former.close(), name="admin")
 
-    def readiness(self) -> list[tuple[str, bool]]:
+    async def readiness(self) -> list[tuple[str, bool]]:
         return [
-            ("configuration loaded", True),
-            ("accepting requests", self._started and not self._stopping.is_set()),
+            ("configuration", self._started),
+            ("accepting", self._started and not self._stopping.is_set()),
             ("workers", bool(self._ready())),
+            ("upstreams", any_upstream(await self.upstreams())),
         ]
 
     async def families(self) -> list[Any]:

@@ -8,7 +8,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin import Admin
+from gateway.admin.access import Access
 from gateway.admin.service import Reload
+from gateway.config.model import AdminListen
 from gateway.config.problem import Problem
 from gateway.metrics import Metrics
 from tests.support.records import record
@@ -27,7 +29,7 @@ class Service:
         self.result = Reload("0" * 64, True, state_lost=("rate_limit",))
         self.reloads = 0
 
-    def readiness(self) -> Checks:
+    async def readiness(self) -> Checks:
         return self.checks
 
     async def families(self) -> list[Any]:
@@ -208,3 +210,60 @@ async def test_a_reload_that_was_refused_says_what_is_wrong_and_where(
         told = await response.json()
         assert (told["applied"], told["error"]) == (False, "the configuration is not valid")
         assert told["problems"] == [problem._asdict()]
+
+
+@pytest.mark.parametrize("page", ["/readyz", "/healthz"])
+async def test_a_check_may_be_left_out(client: aiohttp.ClientSession, checks: Checks, page: str) -> None:
+    checks[1] = ("upstreams", False)
+    async with client.get(page) as response:
+        assert response.status == 503
+    async with client.get(page, params={"exclude": "upstreams", "verbose": ""}) as response:
+        assert response.status == 200
+        assert (await response.text()).splitlines()[1:] == ["[+] upstreams: excluded", "ok"]
+
+
+async def test_the_healthcheck_of_openstack(client: aiohttp.ClientSession, checks: Checks) -> None:
+    """As oslo.middleware answers it."""
+    json = {"Accept": "application/json"}
+    async with client.get("/healthcheck") as response:
+        assert (response.status, await response.text()) == (200, "OK")
+    async with client.get("/healthcheck", headers=json) as response:
+        assert await response.json() == {"detailed": False, "reasons": ["OK"]}
+    async with client.head("/healthcheck") as response:
+        assert response.status == 204
+    checks[1] = ("upstreams", False)
+    async with client.get("/healthcheck", headers=json) as response:
+        assert (response.status, await response.json()) == (
+            503,
+            {"detailed": False, "reasons": ["upstreams"]},
+        )
+    async with client.head("/healthcheck") as response:
+        assert response.status == 503
+
+
+async def test_errors_are_text_or_json_as_they_are_asked_for(client: aiohttp.ClientSession) -> None:
+    async with client.post("/metrics") as response:
+        assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD")
+        assert await response.text() == "method not allowed\n"
+    async with client.get("/absent", headers={"Accept": "application/json"}) as response:
+        assert (response.status, await response.json()) == (404, {"error": "not found"})
+
+
+async def test_rules_are_applied_before_anything_is_told(service: Service) -> None:
+    rules = Access(AdminListen.model_validate({"address": "0.0.0.0:1", "token": "open sesame"}))
+    admin = Admin(service)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        await admin.start([listening], rules)
+        base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        async with aiohttp.ClientSession(base) as session:
+            for page in ("/config", "/metrics", "/workers", "/upstreams", "/absent"):
+                async with session.get(page) as response:
+                    assert (response.status, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+            async with session.post("/reload") as response:
+                assert (response.status, service.reloads) == (401, 0)
+            async with session.get("/livez") as response:
+                assert response.status == 200
+            token = {"Authorization": "Bearer open sesame"}
+            async with session.get("/config", headers=token) as response:
+                assert response.status == 200
+        await admin.close()

@@ -1,16 +1,18 @@
 """What the commands that run a gateway share."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 
 from gateway import application_log
+from gateway.api.option import Secret
 from gateway.app import StartError
 from gateway.cli.setting import adjusted, load_or_exit, serve_or_exit
 from gateway.config.load import Loaded, load
 from gateway.config.locate import bundled
-from gateway.config.model import Address, Endpoint, UnixAddress
+from gateway.config.model import Address, AdminListen, Endpoint, UnixAddress, admin_at
 from gateway.config.problem import ConfigurationError, Problem
 from gateway.listener.parser import UnsupportedAiohttp
 from gateway.registry import Registry
@@ -63,21 +65,33 @@ def test_the_command_line_sets_addresses_the_log_and_an_upstream(loaded: Loaded)
         log_path=None,
         endpoint=("compute", Endpoint("127.0.0.1", 2)),
     ).configuration
-    assert changed.admin == Address("127.0.0.1", 1)
+    assert changed.admin == admin_at("127.0.0.1:1")
     assert changed.log.path is None
     assert changed.log.max_files == loaded.configuration.log.max_files
     assert changed.upstreams["compute"].endpoints[0].url == Endpoint("127.0.0.1", 2)
     assert changed.upstreams["compute"].timeouts == loaded.configuration.upstreams["compute"].timeouts
     # What was loaded is as it was: a plan may stand on it.
-    assert loaded.configuration.admin == Address("127.0.0.1", 9901)
+    assert loaded.configuration.admin == admin_at("127.0.0.1:9901")
     assert loaded.configuration.upstreams["compute"].endpoints[0].url == Endpoint("127.0.0.1", 8774)
 
 
 def test_the_command_line_may_name_a_unix_socket(loaded: Loaded) -> None:
     (listen,) = adjusted(loaded, listen="unix:/run/weir.sock").configuration.listen
     assert listen.place == UnixAddress("/run/weir.sock")
-    with pytest.raises(click.UsageError):
-        adjusted(loaded, admin="unix:/run/weir.sock")
+    admin = adjusted(loaded, admin="unix:/run/admin.sock").configuration.admin
+    assert admin is not None
+    assert str(admin) == "unix:/run/admin.sock"
+
+
+def test_an_admin_listener_that_is_moved_keeps_its_token(loaded: Loaded) -> None:
+    guarded = loaded.configuration.model_copy(
+        update={"admin": AdminListen(address=Address("127.0.0.1", 1), token=Secret("t"))}
+    )
+    moved = adjusted(replace(loaded, configuration=guarded), admin="0.0.0.0:2").configuration.admin
+    assert moved is not None
+    assert (str(moved), moved.token) == ("0.0.0.0:2", Secret("t"))
+    with pytest.raises(click.UsageError, match="it needs a token"):
+        adjusted(loaded, admin="0.0.0.0:2")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from gateway.config.model import (
     UpstreamTimeouts,
     UpstreamTls,
     Via,
+    admin_at,
     listen_at,
     parse_address,
     parse_collector,
@@ -233,7 +234,7 @@ def test_defaults_are_safe_ones() -> None:
         }
     )
     assert [listen.place for listen in configuration.listen] == [Address("127.0.0.1", 8080)]
-    assert configuration.admin == Address("127.0.0.1", 9901)
+    assert configuration.admin == admin_at("127.0.0.1:9901")
     assert configuration.trusted_proxies == ()
     assert configuration.routes[0].target == "strict"
     assert configuration.log.hash_key is None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.config.load import Loaded, loads
-from gateway.config.model import Address, UnixAddress
+from gateway.config.model import UnixAddress
 from gateway.registry import Registry
 from gateway.supervisor import notify
 from gateway.supervisor.places import SOCKETS, Places, Spot
@@ -17,7 +17,7 @@ from tests.support.gateway import configuration
 
 
 def loaded(*listen: Any, directory: Path | None = None) -> Loaded:
-    text = configuration("http://127.0.0.1:1", listen=list(listen))
+    text = configuration("http://127.0.0.1:1", listen=list(listen), admin="127.0.0.1:0")
     return loads(text, "gateway.yaml", registry=Registry(), directory=directory)
 
 
@@ -98,7 +98,7 @@ async def test_a_successor_accepts_from_all_that_it_inherits(tmp_path: Path, bef
     wanted = loaded("127.0.0.1:0", "unix:weir.sock", directory=tmp_path)
     former = Places(before, {})
     former.use(await former.opened(wanted))
-    former.use_admin(await former.open_admin(Address("127.0.0.1", 0)))
+    former.use_admin(await former.open_admin(wanted))
     told, descriptors = former.bequeath()
     assert len(descriptors) == 2 * before + 1
     copies = {number: os.dup(number) for number in descriptors}  # as another process has them
@@ -110,7 +110,7 @@ async def test_a_successor_accepts_from_all_that_it_inherits(tmp_path: Path, bef
     places = Places(after, environment)
     assert environment == {}
     places.use(await places.opened(wanted))
-    places.use_admin(await places.open_admin(Address("127.0.0.1", 0)))
+    places.use_admin(await places.open_admin(wanted))
     places.refuse_rest()
     former.leave_files()
     own = {os.fstat(number).st_ino for number in descriptors}

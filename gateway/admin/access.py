@@ -1,0 +1,93 @@
+"""Who may ask the admin listener: by a token, by a certificate, or by being on this host.
+
+Where only programs of this host can ask, a browser is one of them: what a page of another site has it ask is refused.
+Its requests name that site in Origin (RFC 6454), or in Host, where the site's name has been made to stand for our address.
+"""
+
+import hmac
+import ipaddress
+import ssl
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from gateway.config.load import Loaded
+from gateway.config.model import AdminListen
+from gateway.config.problem import ConfigurationError, Problem, written
+from gateway.listener.tls import make_context
+from gateway.tls import TlsError
+
+
+class Refused(NamedTuple):
+    """Why a request is not answered. A status of 401 asks for a token."""
+
+    status: int
+    message: str
+
+
+class Access:
+    """The rules of one admin listener. `context` is there where it speaks TLS."""
+
+    def __init__(self, options: AdminListen, context: ssl.SSLContext | None = None) -> None:
+        self.context = context
+        self._token = options.token.reveal().encode() if options.token is not None else None
+        # A token, a certificate and the permissions of a socket are what no page of another site has.
+        self._guarded = self._token is not None or options.unix is not None or options.asks_certificate
+        self._host = options.address.host if options.address is not None else ""
+
+    def refuses(self, method: str, headers: Mapping[str, str], *, public: bool) -> Refused | None:
+        """Why not, or None. `public` for pages that say no more than how the service does."""
+        if method not in ("GET", "HEAD") and not _same_site(headers):
+            return Refused(403, "a page of another site may not ask for this")
+        if self._token is not None:
+            if public or self._has_token(headers.get("Authorization", "")):
+                return None
+            return Refused(401, "a token is needed")
+        if not self._guarded and not self._is_ours(headers.get("Host", "")):
+            return Refused(403, "this listener is not known by that name")
+        return None
+
+    def _has_token(self, authorization: str) -> bool:
+        assert self._token is not None
+        scheme, _, given = authorization.partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(
+            given.strip().encode("utf-8", "replace"), self._token
+        )
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host field names us by an address, or by a name that nobody else can give us."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name in ("localhost", self._host):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _same_site(headers: Mapping[str, str]) -> bool:
+    origin = headers.get("Origin")
+    if origin is None:
+        return headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+    return urlsplit(origin).netloc == headers.get("Host")
+
+
+def load_access(loaded: Loaded) -> Access | None:
+    """The rules of the admin listener, None where there is none. Raises ConfigurationError."""
+    options = loaded.configuration.admin
+    if options is None:
+        return None
+    if options.tls is None:
+        return Access(options)
+    try:
+        return Access(options, make_context(options.tls, loaded.directory))
+    except TlsError as error:
+        option = error.option if getattr(options.tls, error.option, None) is not None else "certificate"
+        path = ("admin", "tls", option)
+        raise ConfigurationError(
+            [Problem(*loaded.marks.position(path), "tls", str(error), written(path))]
+        ) from None
