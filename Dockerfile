@@ -27,8 +27,8 @@ LABEL org.opencontainers.image.title="weir" \
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     python -m venv /opt/weir && /opt/weir/bin/pip install --no-index --find-links /wheels weir-gateway
 ENV PATH=/opt/weir/bin:$PATH
-# Where the default configuration listens; its admin listener is for this container alone: to scrape its metrics from
-# outside, set WEIR_ADMIN=0.0.0.0:9901.
+# Where the default configuration listens; its admin listener is for this container alone. To scrape metrics from outside,
+# mount a configuration whose `admin` has an address and a token.
 ENV WEIR_LISTEN=0.0.0.0:8080
 # The default configuration, with its sample tokens: mount your own over it.
 COPY config/gateway.yaml /etc/weir/gateway.yaml

@@ -18,7 +18,7 @@ from gateway.config.problem import Problem
 _TIMEOUT = 120.0  # seconds, for as long as workers may take to build a configuration
 
 
-class Unreachable(Exception):
+class Unreachable(Exception):  # noqa: N818 - named for what it says
     """No gateway answers; the message says why."""
 
 
