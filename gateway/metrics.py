@@ -1,8 +1,8 @@
 """What the gateway counts, in plain numbers; made into Prometheus text only when it is scraped.
 
-Labels come from bounded sets: names of routes' templates, filters and upstreams, reason codes, known methods.
-A path, a user or an address is never one. Should a set grow beyond bounds all the same (an upstream that makes
-up statuses, a plugin that makes up reasons), what is new is counted under `_OTHER`.
+Labels come from bounded sets: routes' templates, names of filters and upstreams, the endpoints of the configuration,
+reason codes, known methods. A path, a user or a client's address is never one. Should a set grow beyond bounds all the
+same (an upstream that makes up statuses, a plugin that makes up reasons), what is new is counted under `_OTHER`.
 """
 
 from bisect import bisect_left

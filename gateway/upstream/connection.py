@@ -51,6 +51,8 @@ class Owner(ABC):
 class Home(ABC):
     """What a connection belongs to while it stands."""
 
+    __slots__ = ()
+
     @abstractmethod
     def on_lost(self, connection: "UpstreamConnection") -> None:
         """The connection is no more."""

@@ -1,7 +1,9 @@
 """What a check asks, and what of the answers is good."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from gateway.config.model import Health, parse_endpoint
 from gateway.upstream.checker import Checker, pause, ranges
 from gateway.upstream.dialer import Dialer
 from gateway.upstream.resolver import Resolver
+from tests.support.certificates import Authority, authority, server_context
 from tests.support.deadline import settled, until, within
 from tests.support.upstream import OK, Upstream, answers, closed_port
 
@@ -25,9 +28,15 @@ class Heard:
         self.results.append((ok, detail))
 
 
-def checker(url: str, take: Callable[[bool, str], None] | None = None, **options: Any) -> Checker:
+def checker(
+    url: str,
+    take: Callable[[bool, str], None] | None = None,
+    *,
+    context: ssl.SSLContext | None = None,
+    **options: Any,
+) -> Checker:
     endpoint = parse_endpoint(url)
-    dialer = Dialer(endpoint, Resolver(), timeout=5.0, max_age=30.0)
+    dialer = Dialer(endpoint, Resolver(), timeout=5.0, max_age=30.0, context=context, server_name="api.test")
     health = Health.model_validate({"path": "/up", **options})
     return Checker(health, endpoint.authority.encode(), dialer, take or Heard(), lambda: 0.5)
 
@@ -96,6 +105,22 @@ async def test_one_that_is_silent_is_not_well_and_nothing_is_left_of_the_check()
     async with Upstream() as upstream:
         assert await checker(upstream.url, timeout="50ms").check() == (False, "no answer in time")
         await (await upstream.accepted()).gone()
+
+
+async def test_sockets_and_tls_are_checked_in_their_own_way(tmp_path: Path) -> None:
+    async with Upstream(answers(OK), path=tmp_path / "api.sock") as upstream:
+        assert await checker(upstream.url).check() == (True, "status 200")
+        assert upstream.requests[0].get("host") == "localhost"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=authority().certificate.decode())
+    async with Upstream(
+        answers(OK), context=server_context(authority().sign("api.test"), tmp_path)
+    ) as upstream:
+        assert await checker(upstream.url, context=context).check() == (True, "status 200")
+    stranger = server_context(Authority().sign("api.test"), tmp_path)
+    async with Upstream(answers(OK), context=stranger) as upstream:
+        ok, found = await checker(upstream.url, context=context).check()
+        assert (ok, "certificate" in found) == (False, True), found
 
 
 async def test_it_goes_on_until_it_is_closed() -> None:
