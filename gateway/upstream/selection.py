@@ -102,6 +102,7 @@ class Selection:
         """Whether `begun` and `over` have to be called."""
         self._simple = not (self._judges or self._learns or self._limit or self._canary is not None)
         self.panics = False
+        self._takes_all = True  # no member is left out: all are well, or it is a panic
         self.due = FAR
         self.refused: dict[str, int] = dict.fromkeys(sorted(REFUSALS), 0)
 
@@ -114,7 +115,7 @@ class Selection:
         now = self._clock()
         if self.breaker is not None and not self.breaker.admits(now):
             return self._refusal(CIRCUIT_OPEN, self.breaker.remaining(now))
-        if self._judges:
+        if now >= self.due:
             self.refresh(now)
         first, second = self._main, self._others
         if self._canary is not None and self._is_canary(key, tried):
@@ -157,14 +158,14 @@ class Selection:
             member
             for member in members
             if (not limit or member.active < limit)
-            and (self.panics or not self._judges or member.well)
+            and (self._takes_all or member.well)
             and (member.breaker is None or member.breaker.admits(now))
             and member not in tried
         ]
 
     def _no_member(self, now: float) -> Refusal:
         """Why none may: the reason that is closest to one that could."""
-        left = [member for member in self.members if self.panics or not self._judges or member.well]
+        left = [member for member in self.members if self._takes_all or member.well]
         if self._limit and any(member.breaker is None or member.breaker.admits(now) for member in left):
             return self._refusal(EXHAUSTED, 0.0)
         if left:
@@ -238,6 +239,7 @@ class Selection:
                 member.address,
                 {"reason": why, "failures": member.failures, "seconds": seconds},
             )
+            self._weigh_up()
 
     # ---- how members stand
 
@@ -250,19 +252,25 @@ class Selection:
     def refresh(self, now: float) -> None:
         """Takes back those whose time is up."""
         ejector = self._ejector
-        if ejector is not None and now >= self.due:
-            self.due = FAR
-            for member in self.members:
-                if ejector.take_back(member, now):
-                    member.returned_at = now
-                    self._tell("endpoint_back", member.address, {"reason": "its time is up"})
-                elif member.ejected:
-                    self.due = min(self.due, member.ejected_until)
+        self.due = FAR
+        if ejector is None:
+            return
+        for member in self.members:
+            if ejector.take_back(member, now):
+                member.returned_at = now
+                self._tell("endpoint_back", member.address, {"reason": "its time is up"})
+            elif member.ejected:
+                self.due = min(self.due, member.ejected_until)
+        self._weigh_up()
+
+    def _weigh_up(self) -> None:
+        """A member is in or out now that was not."""
         well = 0
         for member in self.members:
             if member.well:
                 well += 1
         panics = well < self._least_well
+        self._takes_all = panics or well == len(self.members)
         if panics != self.panics:
             self.panics = panics
             self._tell("panic" if panics else "panic_over", "", {"well": well, "of": len(self.members)})
@@ -272,11 +280,10 @@ class Selection:
         health = member.health
         assert health is not None
         if health.take(ok, detail, at):
-            now = self._clock()
             if ok:
-                member.returned_at = now
+                member.returned_at = self._clock()
             self._tell("endpoint_healthy" if ok else "endpoint_unhealthy", member.address, {"reason": detail})
-            self.refresh(now)
+            self._weigh_up()
 
     def share(self, member: Member, now: float) -> float:
         """The member's weight, or what it has of it in its slow start."""
