@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -321,7 +321,7 @@ async def test_its_steps_make_a_gateway_that_runs_as_another_user(directory: Pat
     environment = build.environments[key]
     user, group = (int(part) for part in IMAGE.last("USER").text.split(":"))
     owner = os.getuid() != 0
-    identity = {} if owner else {"user": user, "group": group}
+    identity: dict[str, Any] = {} if owner else {"user": user, "group": group}
 
     empty = tmp_path / "empty"
     empty.mkdir()

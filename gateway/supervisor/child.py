@@ -51,6 +51,8 @@ class Child:
         self.started_at = time.time()
         self.ready = False
         """Whether a configuration is in force in it."""
+        self.ready_at: float | None = None
+        """Since when it has carried exchanges, on the monotonic clock."""
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Why it has ended, in a few words."""
         self._begin = begin
@@ -168,8 +170,13 @@ class Child:
             raise WorkerError(answer.error)
         self._has = {number for number, _ in openings}
         self.ready = True
+        self.ready_at = self.ready_at or time.monotonic()
         anew: tuple[str, ...] = answer.value
         return anew
+
+    async def ended(self) -> str:
+        """Waits until it has ended: why."""
+        return await asyncio.shield(self.over)
 
     def kill(self) -> None:
         """Ends the process at once."""

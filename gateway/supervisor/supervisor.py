@@ -32,10 +32,11 @@ from gateway.task import spawn
 
 PREPARE: Final = 30.0
 """Seconds that a worker may take to build a configuration."""
-STEADY: Final = 10.0
-"""Seconds that a worker has to live to be started again at once when it ends."""
-BACKOFF: Final = (0.1, 30.0)
-"""Seconds until a worker that has lived for less is started again: the least, doubled each time, and the most."""
+STEADY: Final = 1.0
+"""Seconds that a worker has to carry exchanges to be started again at once when it ends."""
+BACKOFF: Final = (0.1, 5.0)
+"""Seconds until a worker that has not is started again: the least, doubled each time, and the most. Meanwhile the
+connections that the kernel gives to its slot wait."""
 LOOK: Final = 5.0
 """Seconds between two looks at each worker."""
 HUNG: Final = 30.0
@@ -181,7 +182,7 @@ class Supervisor:
     async def _end_child(self, child: Child, timeout: float) -> bool:
         if not child.ready:
             child.kill()
-            await child.over
+            await child.ended()
             return True
         draining = asyncio.ensure_future(self._drained(child, timeout))
         hurried = asyncio.ensure_future(self._hurry.wait())
@@ -189,7 +190,7 @@ class Supervisor:
         hurried.cancel()
         clean = draining.result() if draining.done() else await self._drained(child, 0.0)
         draining.cancel()
-        await child.over
+        await child.ended()
         return clean
 
     async def _drained(self, child: Child, timeout: float) -> bool:
@@ -197,7 +198,7 @@ class Supervisor:
             answer = await child.ask(message.Drain(timeout), timeout + HUNG)
         except WorkerGone:
             child.kill()
-            return await child.over == CLEAN
+            return await child.ended() == CLEAN
         return bool(answer.value)
 
     # ---- workers
@@ -206,11 +207,11 @@ class Supervisor:
         """Sees to it that there is a worker in a slot."""
         pause = 0.0
         while not self._stopping.is_set():
-            begun = time.monotonic()
             why = await self._work(slot)
             if not self._started:
                 return
-            steady = time.monotonic() - begun >= STEADY
+            ready_at = self._children[slot].ready_at if slot in self._children else None
+            steady = ready_at is not None and time.monotonic() - ready_at >= STEADY
             pause = 0.0 if steady else min(max(pause * 2, BACKOFF[0]), BACKOFF[1])
             self._restarts[slot] += 1
             self._log.error("worker_ended", slot=slot, reason=why, starts_again_in=pause)
@@ -232,18 +233,18 @@ class Supervisor:
             if self._started:
                 self._log.info("worker_started", slot=slot, worker=number, pid=child.pid)
             self._progress.set()
-            why = await asyncio.shield(child.over)
+            why = await child.ended()
             self._fail(StartError(f"a worker ended: {why}"))
             return why
         except ConfigurationError as error:
             self._fail(error)
             child.kill()
-            await child.over
+            await child.ended()
             return f"the configuration cannot be put in force: {error.problems[0]}"
         except WorkerError as error:
             self._fail(StartError(f"a worker did not start: {error}"))
             child.kill()
-            await child.over
+            await child.ended()
             return str(error)
 
     def _fail(self, error: Exception) -> None:

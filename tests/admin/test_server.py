@@ -139,7 +139,7 @@ async def test_nothing_can_be_changed(client: aiohttp.ClientSession, method: str
         assert response.headers["Allow"] == "GET,HEAD"
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz/x", "/metrics/", "/config"])
+@pytest.mark.parametrize("path", ["/", "/healthz/x", "/metrics/", "/configs"])
 async def test_anything_else_is_404(client: aiohttp.ClientSession, path: str) -> None:
     async with client.get(path) as response:
         assert response.status == 404

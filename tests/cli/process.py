@@ -52,7 +52,7 @@ class Process:
     async def listens(self) -> "Listening":
         """Waits for the gateway to say where it listens."""
         found = await self.prints(
-            r'"listen": \["127\.0\.0\.1:(\d+)"\], "admin": "127\.0\.0\.1:(\d+)"', to="stderr"
+            r'"listen": \["127\.0\.0\.1:(\d+)"(?:, "[^"]*")*\], "admin": "127\.0\.0\.1:(\d+)"', to="stderr"
         )
         return Listening(int(found[1]), int(found[2]))
 
@@ -84,6 +84,7 @@ async def started(
     environment: Mapping[str, str] | None = None,
     user: int | None = None,
     group: int | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> AsyncIterator[Process]:
     """Starts `command`, with its output in `directory`; killed if it is still there at the end.
 
@@ -100,6 +101,7 @@ async def started(
             user=user,
             group=group,
             extra_groups=[] if user is not None else None,
+            pass_fds=pass_fds,
         )
     process = Process(popen, directory)
     try:

@@ -1,0 +1,245 @@
+"""The supervisor: what it tells, what it does with workers that fail it, and how it ends."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.app import StartError
+from gateway.config.load import Loaded, loads
+from gateway.config.model import Address
+from gateway.config.problem import ConfigurationError, Problem
+from gateway.metrics import render
+from gateway.registry import Registry
+from gateway.supervisor import child as child_module
+from gateway.supervisor import supervisor as supervisor_module
+from gateway.supervisor.notify import Notifier
+from gateway.supervisor.places import Places
+from gateway.supervisor.successor import Predecessor
+from gateway.supervisor.supervisor import Supervisor
+from gateway.task import spawn
+from tests.cli.process import weir
+from tests.cli.test_run import fetch
+from tests.support.client import Client, get, post
+from tests.support.deadline import until, within
+from tests.support.gateway import configuration
+from tests.support.upstream import OK, Upstream
+
+START = 30.0
+NOWHERE = "http://127.0.0.1:1"
+
+
+def loaded(**options: Any) -> Loaded:
+    return loads(configuration(NOWHERE, **options), "gateway.yaml", registry=Registry())
+
+
+class Source:
+    """What a reload finds."""
+
+    def __init__(self, first: Loaded) -> None:
+        self.next: Loaded | Problem = first
+
+    def load(self) -> Loaded:
+        if isinstance(self.next, Problem):
+            raise ConfigurationError([self.next])
+        return self.next
+
+
+def made(source: Source, workers: int = 2, notifier: Notifier | None = None) -> Supervisor:
+    assert isinstance(source.next, Loaded)
+    return Supervisor(
+        source.next,
+        load=source.load,
+        workers=workers,
+        places=Places(workers, {}),
+        notifier=notifier or Notifier({}),
+        predecessor=Predecessor({}),
+    )
+
+
+@asynccontextmanager
+async def running(source: Source, workers: int = 2, **options: Any) -> AsyncIterator[Supervisor]:
+    supervisor = made(source, workers, **options)
+    task = spawn(supervisor.run(), name="supervisor")
+    await until(lambda: supervisor._started or task.done(), "it has started", START)
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+        supervisor.stop()
+        await within(task, "it has ended", START)
+
+
+def place(supervisor: Supervisor) -> Address:
+    found = supervisor._places.spots[0].place
+    assert isinstance(found, Address)
+    return found
+
+
+async def ask(supervisor: Supervisor) -> int:
+    async with await Client.connect(place(supervisor)) as client:
+        return (await client.ask(get("/"))).status
+
+
+async def test_the_metrics_of_all_workers_are_one() -> None:
+    async with running(Source(loaded())) as supervisor:
+        for _ in range(10):
+            assert await ask(supervisor) == 503
+        families = {
+            family.name: family
+            for family in text_string_to_metric_families(render(await supervisor.families()).decode())
+        }
+        (requests,) = families["gateway_requests"].samples
+        assert requests.value == 10
+        assert {sample.labels["slot"] for sample in families["gateway_worker_restarts"].samples} == {"0", "1"}
+        assert [sample.value for sample in families["gateway_workers"].samples] == [2]
+        told = await supervisor.workers()
+        assert sum(worker["requests"] for worker in told) == 10
+        assert len({worker["pid"] for worker in told}) == 2
+        assert families["process_resident_memory_bytes"].samples[0].value > sum(
+            worker["memory_bytes"] for worker in told
+        )
+
+
+async def test_a_worker_that_hangs_is_killed_and_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "LOOK", 0.05)
+    monkeypatch.setattr(supervisor_module, "HUNG", 2.0)
+    async with running(Source(loaded()), 1) as supervisor:
+        (former,) = await supervisor.workers()
+        os.kill(former["pid"], signal.SIGSTOP)
+        await until(lambda: supervisor._restarts[0] == 1, "it is killed", START)
+        await until(lambda: bool(supervisor._ready()), "another is ready", START)
+        (worker,) = await supervisor.workers()
+        assert (worker["worker"], worker["restarts"]) == (1, 1)
+        assert await ask(supervisor) == 503
+
+
+async def test_a_worker_that_is_started_later_gets_what_is_in_force_and_not_the_file() -> None:
+    first, second = loaded(drain_timeout="8s"), loaded(drain_timeout="9s")
+    source = Source(first)
+    async with running(source, 1) as supervisor:
+        source.next = second
+        assert (await supervisor.reload()).applied
+        source.next = loaded(drain_timeout="10s")
+        (worker,) = await supervisor.workers()
+        os.kill(worker["pid"], signal.SIGKILL)
+        await until(lambda: supervisor._restarts[0] == 1, "it has ended", START)
+        await until(lambda: bool(supervisor._ready()), "another is ready", START)
+        (worker,) = await supervisor.workers()
+        assert worker["revision"] == second.revision
+
+
+async def test_a_worker_that_does_not_answer_aborts_the_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source(loaded())
+    async with running(source) as supervisor:
+        stopped = (await supervisor.workers())[1]["pid"]
+        os.kill(stopped, signal.SIGSTOP)
+        monkeypatch.setattr(supervisor_module, "PREPARE", 1.0)
+        monkeypatch.setattr(child_module, "ANSWER", 1.0)
+        source.next = loaded(drain_timeout="9s")
+        result = await within(supervisor.reload(), "the reload is given up", START)
+        assert (result.applied, result.error) == (False, "worker 1 does not answer")
+        os.kill(stopped, signal.SIGCONT)
+        revisions = {worker["revision"] for worker in await supervisor.workers()}
+        assert revisions == {loaded().revision}
+        assert (await supervisor.reload()).applied
+
+
+async def test_what_is_wrong_with_a_start_is_told_and_nothing_is_left() -> None:
+    for wrong, error in (
+        (loaded(log={"path": "/absent/requests.log"}), ConfigurationError),
+        (loaded(listen="192.0.2.1:1"), StartError),
+    ):
+        supervisor = made(Source(wrong))
+        with pytest.raises(error):
+            await within(supervisor.run(), "it has ended", START)
+        assert all(child.over.done() for child in supervisor._children.values())
+
+
+async def test_workers_that_end_while_they_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_module, "_CODE", "raise SystemExit(3)")
+    with pytest.raises(StartError, match="exit status 3"):
+        await within(made(Source(loaded())).run(), "it has ended", START)
+
+
+async def test_the_service_manager_is_told_of_every_state(
+    tmp_path: Path,
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        heard: list[str] = []
+
+        def hear() -> list[str]:
+            try:
+                while True:
+                    heard.append(manager.recv(4096).decode().partition("\n")[0])
+            except BlockingIOError:
+                return heard
+
+        notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "100000"})
+        source = Source(loaded())
+        async with running(source, 1, notifier=notifier) as supervisor:
+            await until(lambda: hear().count("WATCHDOG=1") >= 2, "it shows that it lives")
+            await supervisor.reload()
+            source.next = Problem("a.yaml", 1, 1, "x", "no")
+            await supervisor.reload()
+        states = [state for state in hear() if state != "WATCHDOG=1"]
+        reload = ["RELOADING=1", "READY=1"]
+        assert states == ["READY=1", *reload, *reload, "STOPPING=1"]
+
+
+# ---- as a process
+
+
+def written(directory: Path, url: str, **options: Any) -> Path:
+    path = directory / "gateway.yaml"
+    path.write_text(configuration(url, admin="127.0.0.1:0", log={"path": "-"}, **options))
+    return path
+
+
+async def test_a_drain_says_that_it_is_not_ready_before_it_stops_accepting(tmp_path: Path) -> None:
+    path = written(tmp_path, NOWHERE, drain_delay="60s")
+    async with weir("run", path, "--workers", "2", directory=tmp_path) as process:
+        address = await process.listens()
+        async with await Client.connect(Address("127.0.0.1", address.port)) as client:
+            assert not (await client.ask(get("/"))).closes
+            process.signal()
+            await process.prints('"draining"', to="stderr")
+            assert fetch(f"{address.admin_url}/readyz")[0] == 503
+            assert fetch(f"{address.admin_url}/livez")[0] == 200
+            async with asyncio.timeout(START):
+                while True:
+                    async with await Client.connect(Address("127.0.0.1", address.port)) as other:
+                        if (await other.ask(get("/"))).closes:
+                            break
+            assert (await client.ask(get("/"))).closes
+        process.signal()
+        assert await process.ends() == 0
+
+
+async def test_an_exchange_in_progress_outlives_the_place_where_it_came_in(tmp_path: Path) -> None:
+    async with Upstream() as upstream:
+        path = written(tmp_path, upstream.url)
+        async with weir("run", path, "--workers", "2", directory=tmp_path) as process:
+            address = await process.listens()
+            async with await Client.connect(Address("127.0.0.1", address.port)) as client:
+                await client.send(post(b"x" * 10)[:-5])
+                conversation = await upstream.accepted()
+                await conversation.request_head()
+                process.signal()
+                await process.prints('"draining"', to="stderr")
+                await client.send(b"x" * 5)
+                assert await conversation.take(10) == b"x" * 10
+                await conversation.send(OK)
+                assert (await client.answer("POST")).closes
+            assert await process.ends() == 0
+    assert json.loads(process.stderr.splitlines()[-1])["clean"] is True
