@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from gateway.api.verdict import Rule
 from gateway.http.trace_context import SpanIds
 from gateway.record import METHODS, Attempt, Record, Step
 from gateway.redaction import SHORTEST, credentials, is_secret_header, redact_target, redact_value, scrub
@@ -25,6 +26,7 @@ SERVER_ERROR: Final = 500
 CLIENT_ERROR: Final = 400
 """From this status on a client's span is one of an error."""
 
+_MEMO_MAX: Final = 4096
 _SAMPLED: Final = 0x01
 _REMOTE_KNOWN: Final = 0x100  # SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE: Final = 0x200  # SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
@@ -67,6 +69,7 @@ class Spans:
         scope.scope.name = "weir"
         scope.scope.version = version
         self._spans = scope.spans
+        self._events: dict[tuple[Any, ...], Span.Event] = {}
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -90,9 +93,11 @@ class Spans:
         trace, exchange = record.trace, record.exchange
         assert trace is not None
         wall, monotonic = exchange.clock
+        # A float holds the time of day to a quarter of a microsecond only.
+        arrived = int(wall * 1e9)
 
         def instant(at: float) -> int:
-            return int((wall + at - monotonic) * 1e9)
+            return arrived + int((at - monotonic) * 1e9)
 
         told = _told(record, trace)
         name = exchange.method if exchange.method in METHODS else "HTTP"
@@ -124,7 +129,10 @@ class Spans:
         at = {"request": monotonic, "response": _answered_at(record, lives)}
         for step in record.steps:
             at[step.phase] += step.seconds
-            _tell(span.events.add(name=EVENT, time_unix_nano=instant(at[step.phase])).attributes, _of(step))
+            event = span.events.add()
+            event.CopyFrom(self._event(step))
+            event.time_unix_nano = instant(at[step.phase])
+            event.attributes.add(key="gateway.filter.duration_ms").value.double_value = step.seconds * 1000
 
         ids = {sending.number: sending.span_id for sending in trace.sendings}
         for number, (attempt, life) in enumerate(zip(record.attempts, lives, strict=True)):
@@ -145,6 +153,40 @@ class Spans:
                 child.status.message = _utf8(attempt.detail or "")
             _tell(child.attributes, _of_client(attempt, number, told))
 
+    def _event(self, step: Step) -> Span.Event:
+        """What the event of a step has in common with those of others like it."""
+        reason, rule = step.reason, step.rule
+        if reason is None and step.note:
+            reason, rule = step.note[0].reason, rule or step.note[0].rule
+        key = (step.entry, step.verdict, reason, rule, step.status, step.phase)
+        try:
+            event = self._events.get(key)
+        except TypeError:  # a plugin's rule that cannot be a key
+            return _event(step, reason, rule)
+        if event is None:
+            if len(self._events) >= _MEMO_MAX:
+                self._events.clear()
+            event = self._events[key] = _event(step, reason, rule)
+        return event
+
+
+def _event(step: Step, reason: str | None, rule: Rule) -> Span.Event:
+    event = Span.Event(name=EVENT)
+    _tell(
+        event.attributes,
+        {
+            "gateway.filter.name": step.entry.name,
+            "gateway.filter.type": step.entry.type,
+            "gateway.filter.mode": step.entry.mode,
+            "gateway.filter.phase": step.phase,
+            "gateway.filter.verdict": step.verdict,
+            "gateway.filter.reason": reason,
+            "gateway.filter.rule": rule_text(rule) or None,
+            "gateway.filter.status": step.status or None,
+        },
+    )
+    return event
+
 
 def _lives(record: Record, trace: Trace) -> list[_Life]:
     """When each attempt was made: by when it was sent, or, if it never was, behind the one before it."""
@@ -152,7 +194,7 @@ def _lives(record: Record, trace: Trace) -> list[_Life]:
     last = record.exchange.clock.monotonic + record.chain_in
     lives: list[_Life] = []
     for number, attempt in enumerate(record.attempts):
-        begin = sent_at[number] - (attempt.connect or 0.0) if number in sent_at else last
+        begin = max(last, sent_at[number] - (attempt.connect or 0.0)) if number in sent_at else last
         last = begin + attempt.total
         lives.append(_Life(begin, last))
     return lives
@@ -198,23 +240,6 @@ def _of_server(record: Record, told: _Told) -> dict[str, Value]:
         "gateway.filter": decider.entry.name if decider is not None else None,
         "gateway.source": decider.entry.source(decider.rule) if decider is not None else None,
         "gateway.revision": record.plan.revision,
-    }
-
-
-def _of(step: Step) -> dict[str, Value]:
-    reason, rule = step.reason, step.rule
-    if reason is None and step.note:
-        reason, rule = step.note[0].reason, rule or step.note[0].rule
-    return {
-        "gateway.filter.name": step.entry.name,
-        "gateway.filter.type": step.entry.type,
-        "gateway.filter.mode": step.entry.mode,
-        "gateway.filter.phase": step.phase,
-        "gateway.filter.verdict": step.verdict,
-        "gateway.filter.reason": reason,
-        "gateway.filter.rule": rule_text(rule) or None,
-        "gateway.filter.status": step.status or None,
-        "gateway.filter.duration_ms": step.seconds * 1000,
     }
 
 
@@ -281,15 +306,16 @@ def _told(record: Record, trace: Trace) -> _Told:
         trace.state.decode("ascii"),
     )
     # A token is no less one where a client has written it into some other part of its request.
-    texts = [
-        form
-        for secret in secrets
-        if len(secret) >= SHORTEST
-        for form in sorted(
-            {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), readable(secret)}
-        )
-    ]
+    texts = [form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)]
     return _Told(*(scrub(part, texts) for part in told)) if texts else told  # type: ignore[arg-type]
+
+
+def _forms(secret: bytes) -> list[str]:
+    """A secret as it may stand in what is told."""
+    text = secret.decode("latin-1")
+    if text.isascii() and text.isprintable():
+        return [text]
+    return sorted({text, secret.decode("utf-8", "backslashreplace"), readable(secret)})
 
 
 def _tell(attributes: Any, values: Mapping[str, Value]) -> None:

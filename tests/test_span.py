@@ -255,6 +255,14 @@ def test_no_credential_is_told_wherever_a_client_has_written_it(name: bytes) -> 
     assert span.attributes["user_agent.original"] == "curl [redacted]"
 
 
+def test_a_credential_that_does_not_print_is_not_told_either() -> None:
+    secret = b"caf\xe9-\xf0\x9f\x8c\x8a-sesame"
+    made = record(target=b"/" + secret, request_lines=[(b"X-Auth-Token", secret), (b"User-Agent", secret)])
+    span = server(made)
+    assert "sesame" not in str(span)
+    assert span.attributes["user_agent.original"] == "[redacted]"
+
+
 def test_values_of_fields_and_facts_of_filters_are_not_told() -> None:
     made = record(
         request_lines=[(b"X-Tenant", b"hidden-tenant")],
