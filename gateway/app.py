@@ -33,6 +33,7 @@ from gateway.tracing import Tracers
 from gateway.upstream.measure import observe_pools
 from gateway.upstream.pool import Pool
 from gateway.upstream.resolver import Resolver
+from gateway.upstream.tls import contents
 from gateway.upstream.traffic import observe_traffic
 
 GC_THRESHOLD: Final = 100_000
@@ -170,17 +171,14 @@ class Gateway:
         return log
 
     def _pool(self, holder: object, plan: Plan, name: str) -> Pool:
-        """The pool of an upstream: that in use, where nothing has changed.
-
-        One that speaks TLS is made anew, since its files may have other contents.
-        """
+        """The pool of an upstream: that in use, where nothing has changed, not even in the files that it names."""
         upstream = plan.configuration.upstreams[name]
         context = plan.contexts.get(name)
-        key = f"{name}/{digest(upstream)}" if context is None else f"{name}/{id(context)}"
+        key = f"pool/{name}/{digest(upstream)}"
+        if context is not None:
+            key += f"/{contents(upstream, plan.loaded.directory)}"
         resolver = self._resolver
-        return self._state.hold(
-            holder, f"pool/{key}", lambda: Pool(name, upstream, context=context, resolver=resolver)
-        )
+        return self._state.hold(holder, key, lambda: Pool(name, upstream, context=context, resolver=resolver))
 
     async def commit(self, prepared: Prepared, openings: Sequence[Opening]) -> None:
         """Puts what was prepared in force, in one step; exchanges in progress end with what they began with.

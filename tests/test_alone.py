@@ -10,6 +10,7 @@ from gateway.config.load import Loaded, loads
 from gateway.config.model import Address
 from gateway.config.problem import ConfigurationError
 from gateway.registry import Registry
+from tests.support.authority import Authority
 from tests.support.client import Client, get, post
 from tests.support.deadline import until, within
 from tests.support.gateway import Running, configuration, running, test_filters
@@ -91,6 +92,20 @@ async def test_connections_to_an_upstream_survive_where_its_definition_is_the_sa
         assert gateway.pools["main"] is not pool
         await until(lambda: pool.idle_count == 0, "the former connections are closed")
         assert await statuses(gateway) == [200]
+
+
+async def test_an_upstream_with_tls_keeps_its_pool_until_its_files_are_others(tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, "Other Authority")
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(authority.file.read_bytes())
+    text = configuration("https://127.0.0.1:1", upstream={"tls": {"ca": str(trusted)}})
+    async with running(text) as gateway:
+        pool = gateway.pools["main"]
+        await gateway.gateway.change(read(text))
+        assert gateway.pools["main"] is pool
+        trusted.write_bytes(other.file.read_bytes())
+        await gateway.gateway.change(read(text))
+        assert gateway.pools["main"] is not pool
 
 
 async def test_a_configuration_that_cannot_be_built_changes_nothing(tmp_path: Path) -> None:

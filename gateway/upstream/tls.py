@@ -4,7 +4,9 @@ There is no switch to turn that off: a certificate that no public authority has 
 authority, in `ca`, and one for another name by `server_name`.
 """
 
+import hashlib
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.config.model import Upstream, UpstreamTls
@@ -37,3 +39,14 @@ def client_context(upstream: Upstream, directory: Path) -> ssl.SSLContext | None
             context, directory, options.certificate, options.key or options.certificate, passphrase
         )
     return context
+
+
+def contents(upstream: Upstream, directory: Path) -> str:
+    """What changes when one of the files that `tls` names has other contents: SHA-256, hexadecimal."""
+    options = upstream.tls or UpstreamTls()
+    found = hashlib.sha256()
+    for file in (options.ca, options.certificate, options.key):
+        if file is not None:
+            with suppress(OSError):  # it was there when the context was made
+                found.update(hashlib.sha256((directory / file).read_bytes()).digest())
+    return found.hexdigest()
