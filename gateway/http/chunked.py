@@ -5,6 +5,7 @@ byte of it, so that the parser is never shown two messages at once. Where the tw
 """
 
 import re
+import sys
 from typing import Final
 
 MAX_LINE: Final = 16 * 1024
@@ -31,9 +32,10 @@ class ChunkedEnd:
     done      the last byte has been seen
     trailers  fields came behind the last chunk
     broken    what came cannot be the chunked coding; nothing more is followed
+    lines     how many size lines and trailers the last call has followed: what it has cost, whatever their chunks hold
     """
 
-    __slots__ = ("_in_trailer", "_left", "_line", "broken", "done", "trailers")
+    __slots__ = ("_in_trailer", "_left", "_line", "broken", "done", "lines", "trailers")
 
     def __init__(self) -> None:
         self._left = 0  # of the chunk's data and the line end behind it
@@ -42,16 +44,24 @@ class ChunkedEnd:
         self.done = False
         self.trailers = False
         self.broken = False
+        self.lines = 0
 
-    def consume(self, data: bytes) -> int:
-        """How many bytes of `data`, from its start, belong to the body; fewer than all only at its end."""
+    def consume(self, data: bytes, most: int = sys.maxsize) -> int:
+        """How many bytes of `data`, from its start, belong to the body.
+
+        Fewer than all only at its end, or where `most` lines have been followed and another would begin.
+        """
         position, size = 0, len(data)
+        self.lines = 0
         while position < size:
             if self._left:
                 step = min(self._left, size - position)
                 position += step
                 self._left -= step
                 continue
+            if self.lines == most:
+                return position
+            self.lines += 1
             end = data.find(b"\n", position) + 1
             if not end:
                 self._line += data[position:]

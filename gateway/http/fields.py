@@ -14,6 +14,8 @@ from mypy_extensions import mypyc_attr
 RawField = tuple[bytes, bytes]
 
 _MEMO_MAX = 2048
+_MEMO_NAME = 64
+"""The longest name that is remembered: a hostile one may be as long as a head."""
 
 
 class _Folded(dict[bytes | str, bytes]):
@@ -24,6 +26,8 @@ class _Folded(dict[bytes | str, bytes]):
 
     def __missing__(self, name: bytes | str) -> bytes:
         folded = (name if isinstance(name, bytes) else name.encode("latin-1")).lower()
+        if len(name) > _MEMO_NAME:
+            return folded
         if len(self) >= _MEMO_MAX:
             self.clear()
         self[name] = folded

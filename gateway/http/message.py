@@ -15,13 +15,17 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
+_MEMO_PHRASE: Final = 64
+"""The longest phrase that is remembered."""
+
+
 class _StatusLines(dict[tuple[int, bytes], bytes]):
     """A bounded memo: upstreams use a few statuses, and the usual phrases."""
 
     def __missing__(self, key: tuple[int, bytes]) -> bytes:
         status, phrase = key
         line = b"HTTP/1.1 %d %b\r\n" % (status, phrase or _PHRASES.get(status, b""))
-        if len(self) < 256:
+        if len(self) < 256 and len(phrase) <= _MEMO_PHRASE:
             self[key] = line
         return line
 

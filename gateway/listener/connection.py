@@ -40,6 +40,11 @@ BODY_BUFFER: Final = 64 * 1024
 """Bytes of a request body read ahead of its reader; the parser holds twice as many at the most."""
 WRITE_HIGH: Final = 64 * 1024
 LINGER_BYTES: Final = 1024 * 1024
+TURN: Final = 512
+"""What is done for one client before others have their turn, in lines of a chunked body, each of some 2 us: whoever sends
+chunks of a byte, or requests without end, waits between turns and holds nobody up."""
+REQUEST: Final = 16
+"""How many of them the beginning of a request counts for, which may be all of an exchange."""
 
 _NEXT_TURN: Final = 0.05
 """Seconds until an idle connection is looked at again on which something has come in the last moment."""
@@ -75,8 +80,10 @@ class Connection:
         "_queue",
         "_queue_paused",
         "_reading",
+        "_resting",
         "_to_head",
         "_unread",
+        "_work",
         "deadline",
         "filed",
         "handler",
@@ -111,7 +118,9 @@ class Connection:
         self._last_payload: StreamReader = EMPTY_PAYLOAD
         self._left = 0  # bytes to come of a body by Content-Length
         self._chunked: ChunkedEnd | None = None
-        self._unread = b""  # what waits for a place in the queue
+        self._unread = b""  # what waits for a place in the queue, or for the next turn
+        self._work = TURN  # what may be done in this turn
+        self._resting = False  # until the next
         self._early: bytes | None = None  # what came behind a request that offers an upgrade
         self._early_paused = False
         self._final = False  # no request may follow
@@ -232,7 +241,7 @@ class Connection:
         self._set_reading()
 
     def _set_reading(self) -> None:
-        reading = not (self._body_paused or self._queue_paused or self._early_paused)
+        reading = not (self._body_paused or self._queue_paused or self._early_paused or self._resting)
         if reading == self._reading or self.transport is None:
             return
         self._reading = reading
@@ -249,13 +258,21 @@ class Connection:
         The parser would keep the last trailer of one message for the head of the next, and would lose the
         requests that it reads in one go with a malformed one. So it never sees beyond the end of a message.
         """
+        if self._unread:
+            self._unread += data
+            return
         while data:
             if self._left:
                 size = min(self._left, len(data))
                 self._left -= size
                 data = self._feed_body(data, size, ended=not self._left)
             elif self._chunked is not None:
-                size = self._chunked.consume(data)
+                if self._work <= 0:
+                    self._unread = data
+                    self._rest()
+                    return
+                size = self._chunked.consume(data, self._work)
+                self._work -= self._chunked.lines
                 data = self._feed_body(data, size, ended=self._chunked.done)
             elif self._final:
                 # Bytes behind the last request of this connection are nobody's, or a tunnel's.
@@ -383,7 +400,7 @@ class Connection:
         self._last_payload = EMPTY_PAYLOAD
         self._left = 0
         self._chunked = None
-        self._head = b""
+        self._head = self._unread = b""
         self._early = None
         self._early_paused = False
         self._clean = False
@@ -398,16 +415,42 @@ class Connection:
             if handler is not None:
                 handler.on_body_data()
             # Nothing new begins for a client that does not take what it has been answered.
-            while self.handler is None and self._queue and self._serving() and not self.write_paused:
+            while (
+                self.handler is None
+                and self._queue
+                and not self._resting
+                and self._serving()
+                and not self.write_paused
+            ):
+                if self._work <= 0:
+                    self._rest()
+                    break
+                self._work -= REQUEST
                 self._start(self._queue.popleft())
         finally:
             self._advancing = False
-        if self.handler is None and not self._queue and self._serving():
+            self._work = TURN
+        if self.handler is None and not self._queue and not self._resting and self._serving():
             if self._eof and self.transport is not None:
                 self._close()
             elif self._head and not self._in_head and self._head != b"\r":
                 self._in_head = True
                 self._wait(self.listener.plan.configuration.timeouts.header)
+
+    def _rest(self) -> None:
+        """Others have their turn: what waits here goes on in the loop's next, and nothing more is read before."""
+        self._resting = True
+        self._set_reading()
+        self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        if self._serving():
+            if self._unread and not self._queue_paused:
+                unread, self._unread = self._unread, b""
+                self._feed(unread)
+            self._advance()
+        self._set_reading()
 
     def _serving(self) -> bool:
         return self.transport is not None and not self.lingering
@@ -526,7 +569,7 @@ class Connection:
             self._to_head = self._head.startswith(b"HEAD ")
             self._end_of_requests()
             self._start(_HEADER_TIMEOUT)
-        elif self._reading and unread(self.transport):
+        elif self._resting or (self._reading and unread(self.transport)):
             # It was idle, but is no longer: the loop looks at its timers before it looks at its sockets, and a client
             # whose request is lost does not know whether it was.
             self._wait(_NEXT_TURN)
@@ -542,7 +585,7 @@ class Connection:
 
     def drain(self, grace: float) -> None:
         """Closes the connection, if nothing is in progress on it, unless a request comes within `grace` seconds."""
-        if self.handler is None and not self._queue and not self._head and not self.lingering:
+        if self.handler is None and not (self._queue or self._head or self._unread or self.lingering):
             if grace:
                 self._wait(grace)
             else:

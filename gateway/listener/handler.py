@@ -144,6 +144,7 @@ class Handler(LegOwner):
     _upstream_body: Body | None = None
     _done = False
     _last_body_at = 0.0
+    _body_seen = 0
 
     def __init__(self, connection: "Connection", clock: Instant) -> None:
         self._connection = connection
@@ -331,9 +332,14 @@ class Handler(LegOwner):
         return not self.payload.is_eof()
 
     def on_body_data(self) -> None:
-        """The parser has fed the payload, or ended it."""
-        if self._done or self.payload is EMPTY_PAYLOAD:
+        """More of the request has come: of the body, or only of what frames it, which brings nobody any further."""
+        payload = self.payload
+        if self._done or payload is EMPTY_PAYLOAD:
             return
+        seen = payload.total_bytes
+        if seen == self._body_seen and not payload.is_eof():
+            return
+        self._body_seen = seen
         self._last_body_at = self._loop.time()
         if self._collector is not None:
             if not self._collector.done():
@@ -1142,7 +1148,10 @@ class Handler(LegOwner):
         if now >= self._continue_at:
             self._send_continue()
         elif now >= self._total_at:
-            self._time_out("upstream_total_timeout")
+            if self.receiving and not self._outward_begun and self._waits_for_body():
+                self._body_timeout()  # the upstream cannot answer what has not come
+            else:
+                self._time_out("upstream_total_timeout")
         elif (self.receiving and self._waits_for_body() and now >= self._last_body_at + timeouts.body) or (
             self.receiving and self._collector is not None and now >= self._collect_until
         ):

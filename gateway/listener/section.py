@@ -15,9 +15,15 @@ from gateway.http.fields import Fields, RawField
 from gateway.http.target import plain
 from gateway.record import Peer, Received
 
-MAX_SECTIONS: Final = 1024
-MAX_SIZE: Final = 16 * 1024
+MAX_SIZE: Final = 8 * 1024
 """Bytes of a section that is kept."""
+MAX_TOTAL: Final = 4 * 1024 * 1024
+"""Bytes of memory for all of them: they are kept before any filter has judged a request, so anybody may fill it."""
+
+# What a section takes: its bytes as they came, as lines, and as they go upstream; and the objects for each line, and for all.
+_COPIES: Final = 3
+_LINE: Final = 400
+_SECTION: Final = 1024
 
 _VARYING: Final = frozenset(
     (
@@ -82,6 +88,7 @@ class Sections:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, bytes], Section] = {}
+        self._total = 0  # bytes, about
         self.get = self._known.get
 
     def learn(
@@ -99,6 +106,11 @@ class Sections:
             and index.get(b"connection", b"keep-alive") in _KEEP_ALIVE
             and _VARYING.isdisjoint(index)
         ):
-            if len(self._known) >= MAX_SECTIONS:
-                self._known.clear()
-            self._known[origin, text] = Section(lines, exchange, trusted)
+            key = (origin, text)
+            if key not in self._known:
+                size = _COPIES * len(text) + _LINE * len(lines) + _SECTION
+                if self._total + size > MAX_TOTAL:
+                    self._known.clear()
+                    self._total = 0
+                self._total += size
+            self._known[key] = Section(lines, exchange, trusted)

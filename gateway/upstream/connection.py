@@ -7,6 +7,7 @@ the connection that brought it is never used again (RFC 9112 sections 6.3 and 9.
 import asyncio
 import re
 import ssl
+import sys
 from abc import ABC, abstractmethod
 from typing import Final, NamedTuple, cast
 
@@ -25,6 +26,11 @@ MAX_FIELDS: Final = 512
 MAX_TRAILERS: Final = 16 * 1024
 """Bytes of all trailer fields."""
 MAX_INTERIM: Final = 16
+LINES: Final = 512
+"""Lines of a chunked body, each of some 2 us, that are followed before others have their turn: an upstream that sends chunks
+of a byte holds nobody up."""
+AT_ONCE: Final = 4096
+"""Bytes of a head and what comes with it that are not looked at apart; they hold about as many lines."""
 WRITE_HIGH: Final = 128 * 1024
 
 
@@ -74,6 +80,7 @@ class UpstreamConnection:
         "_chunks",
         "_fields",
         "_heads",
+        "_held",
         "_in_body",
         "_interim_count",
         "_left",
@@ -134,6 +141,7 @@ class UpstreamConnection:
         self._lines: list[RawField] = []
         self._chunks: list[bytes] = []
         self._heads = bytearray()  # of the response, as they came
+        self._held = b""  # what has come and is for the next turn of the loop
         self._in_body = False  # whether they have been checked
         self._left = 0  # bytes to come of a body; below zero where nobody knows
         self._chunked: ChunkedEnd | None = None
@@ -176,6 +184,8 @@ class UpstreamConnection:
             if self.trailers:
                 self.trailers = []
                 self._trailer_size = 0
+                # To llhttp, a coding or a Connection among them says something of what follows.
+                self._parser = httptools.HttpResponseParser(self)
             if self.offered:
                 self.offered = _NO_PROTOCOLS
         self.requests += 1
@@ -198,12 +208,14 @@ class UpstreamConnection:
         if not self._reading_paused and not self.closed:
             self._reading_paused = True
             # The socket, and not TLS: uvloop's would go on reading, and lose what it holds when the upstream closes.
-            self.raw.pause_reading()
+            if not self._held:
+                self.raw.pause_reading()
 
     def resume(self) -> None:
         if self._reading_paused and not self.closed:
             self._reading_paused = False
-            self.raw.resume_reading()
+            if not self._held:
+                self.raw.resume_reading()
 
     def hand_over(self) -> bytes:
         """Leaves the transport to a tunnel: what has come behind the 101. The owner hears nothing more."""
@@ -276,10 +288,60 @@ class UpstreamConnection:
             self.dirty = True  # the message is over: this is of no message that was asked for
             return
         self.got_bytes = True
-        if self.protocol:
-            self._chunks.append(data)
-            owner.on_progress()
+        if self._held:
+            self._held += data
             return
+        self._read_on(data, LINES)
+        if self._held and not self._reading_paused:
+            self.raw.pause_reading()
+        owner.on_progress()
+
+    def _read_on(self, data: bytes, lines: int) -> None:
+        """Reads what has come of the answer; of a chunked body so many `lines`, and the rest in the next turn of the loop."""
+        while data and self.error is None:
+            if self.complete:
+                self.dirty = True
+                return
+            if self.protocol:
+                self._chunks.append(data)
+                return
+            size = len(data)
+            chunked = self._chunked if self._in_body else None
+            if chunked is not None:
+                size = chunked.consume(data, lines)
+            elif not self._in_body and (size > AT_ONCE or self._heads or data[9:10] == b"1"):
+                size = self._head_size(data)
+            piece, data = (data, b"") if size == len(data) else (data[:size], data[size:])
+            self._read(piece, followed=chunked is not None)
+            if data and chunked is not None and not (self.complete or self.error):
+                self._held = data
+                asyncio.get_running_loop().call_soon(self._go_on)
+                return
+
+    def _head_size(self, data: bytes) -> int:
+        """How many bytes of `data` belong to the head that is being read: an interim head has a parser of its own."""
+        heads = self._heads
+        end = data.find(b"\r\n\r\n")
+        if heads:
+            before = bytes(heads[-3:])
+            across = (before + data[:3]).find(b"\r\n\r\n")
+            if across >= 0:
+                return across + 4 - len(before)
+        return end + 4 if end >= 0 else len(data)
+
+    def _go_on(self) -> None:
+        """Others have had their turn, and nothing more was read meanwhile."""
+        held, self._held = self._held, b""
+        owner = self._owner
+        if owner is None or not held:
+            return
+        self._read_on(held, LINES)
+        if not (self._held or self._reading_paused or self.closed):
+            self.raw.resume_reading()
+        owner.on_progress()
+
+    def _read(self, data: bytes, *, followed: bool) -> None:
+        """Has the parser read a piece of the answer, and judges what it makes of it; `followed` where its end is known."""
         self._overhead += len(data)
         try:
             self._parser.feed_data(data)
@@ -290,14 +352,13 @@ class UpstreamConnection:
                 self._fail()
         except httptools.HttpParserError:
             self._fail()
-        if self.error is None and not self._agrees(data):
+        if self.error is None and not self._agrees(data, followed=followed):
             self.complete = False
             self._fail()
         if self._overhead > MAX_HEAD and not (self.complete or self.protocol):
             self._fail()
-        owner.on_progress()
 
-    def _agrees(self, data: bytes) -> bool:
+    def _agrees(self, data: bytes, *, followed: bool) -> bool:
         """Whether the parser has read these bytes by the grammar; it is more lenient.
 
         It skips empty lines before a head, and what is malformed in a chunk's extensions, and does not tell where a
@@ -327,8 +388,7 @@ class UpstreamConnection:
                 self._chunked = ChunkedEnd()
         chunked = self._chunked
         if chunked is not None:
-            size = chunked.consume(data)
-            if size < len(data):
+            if not followed and chunked.consume(data) < len(data):
                 self.dirty = True
             return chunked.done == self.complete and not chunked.broken
         if self._left >= 0:
@@ -399,6 +459,9 @@ class UpstreamConnection:
             owner.on_progress()
 
     def _end(self, *, clean: bool) -> None:
+        if self._held and self._owner is not None:
+            held, self._held = self._held, b""
+            self._read_on(held, sys.maxsize)
         self.keep_alive = False
         if self.complete or self.error is not None:
             return
@@ -479,6 +542,11 @@ class UpstreamConnection:
                 return
             self.interim.append(Interim(status, phrase, fields))
             self.phrase = b""
+            # The final answer is still to come, whatever the interim one says of the connection (RFC 9112 section 9.6);
+            # llhttp would take nothing more behind a `close`.
+            self._parser = httptools.HttpResponseParser(self)
+            if b"close" in connection_options(index.get(b"connection", b"")):
+                self.dirty = True
             return
         length = index.get(b"content-length")
         if b"transfer-encoding" in index:
@@ -512,7 +580,9 @@ class UpstreamConnection:
         if self._no_body or status in BODILESS:
             # llhttp would wait for the body that Content-Length announces, and misses the length that is absent.
             self.complete = True
-            self.keep_alive = self.keep_alive or (version == "1.1" and not closes)
+            # Content that was announced may come all the same, and would be taken for the next answer.
+            announced = b"transfer-encoding" in index or bool(self.length)
+            self.keep_alive = (self.keep_alive or (version == "1.1" and not closes)) and not announced
             self._parser = httptools.HttpResponseParser(self)
 
     def _switch(self, version: str, fields: Fields) -> None:

@@ -68,3 +68,33 @@ def test_a_body_that_is_not_whole_is_not_done() -> None:
         end, consumed = follow([b"3\r\nabc\r\n0\r\n\r\n"[:cut]])
         assert not end.done
         assert consumed == cut
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=40), max_size=8),
+    extensions,
+    trailers,
+    st.integers(1, 3),
+    st.integers(1, 50),
+)
+def test_so_many_lines_at_a_time_end_at_the_same_byte(
+    chunks: list[bytes], extension: bytes, fields: list[bytes], most: int, step: int
+) -> None:
+    body = written(chunks, extension, fields)
+    data = body + NEXT
+    end, consumed, followed = ChunkedEnd(), 0, 0
+    while not end.done:
+        size = end.consume(data[consumed : consumed + step], most)
+        assert 0 < size <= step
+        assert end.lines <= most
+        consumed += size
+        followed += end.lines
+    assert consumed == len(body)
+    assert not end.broken
+    assert followed >= len(chunks) + len(fields) + 2
+
+
+def test_the_data_of_the_last_line_is_taken_with_it() -> None:
+    end = ChunkedEnd()
+    assert end.consume(b"2\r\nab\r\n1\r\nc\r\n", 1) == len(b"2\r\nab\r\n")
+    assert (end.lines, end.done, end.broken) == (1, False, False)

@@ -122,3 +122,14 @@ def test_an_overlay_reads_through_sets_and_replaces() -> None:
     overlay.replace([(b"C", b"3")])
     assert list(overlay) == [(b"C", b"3")]
     assert base.get("a") == "1"
+
+
+def test_the_memo_of_names_is_bounded_in_bytes() -> None:
+    """An upstream's head may be 256 KiB, and a name may be nearly all of it."""
+    folded.clear()
+    for number in range(100):
+        Fields([(b"%d" % number + b"n" * 100_000, b"")]).index()
+    try:
+        assert sum(len(name) + len(lower) for name, lower in folded.items()) < 1 << 20
+    finally:
+        folded.clear()

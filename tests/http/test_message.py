@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.message import chunk, field_lines, first_lines_only, status_line
+from gateway.http.message import _status_lines, chunk, field_lines, first_lines_only, status_line
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,14 @@ def test_a_chunk_says_its_own_length(data: bytes) -> None:
     size, _, rest = chunk(data).partition(b"\r\n")
     assert int(size, 16) == len(data)
     assert rest == data + b"\r\n"
+
+
+def test_the_memo_of_status_lines_is_bounded_in_bytes() -> None:
+    """An upstream chooses the phrase, and its length."""
+    _status_lines.clear()
+    for number in range(100):
+        status_line(200, b"%d" % number + b"p" * 100_000)
+    try:
+        assert sum(len(phrase) + len(line) for (_, phrase), line in _status_lines.items()) < 1 << 20
+    finally:
+        _status_lines.clear()

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config.load import loads
-from gateway.listener.connection import Connection
+from gateway.listener.connection import REQUEST, TURN, Connection
 from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
 from gateway.plan import build_plan
 from gateway.record import Record
 from gateway.wheel import FAR
 from tests.support.client import chunked, get, post
+from tests.support.deadline import until
 from tests.support.filters import Hold, HoldAnswer
 from tests.support.gateway import configuration, test_filters
 from tests.support.transport import FakeTransport
@@ -235,3 +236,124 @@ async def test_a_request_that_has_come_when_the_idle_time_is_over_is_served() ->
         ours.recv(1)
         talk.connection.on_deadline(0.0)
         assert talk.transport.closing
+
+
+# ---- turns
+
+FLOOD = b"".join([get(f"/{number}") for number in range(200)])
+
+
+async def turns(talk: Talk) -> int:
+    """How many turns of the loop it takes until the connection rests no more."""
+    count = 0
+    while talk.connection._resting and count < 10_000:
+        await asyncio.sleep(0)
+        count += 1
+    return count
+
+
+async def test_a_client_that_pipelines_much_is_served_some_and_waits_for_its_next_turn() -> None:
+    talk = Talk()
+    talk.hear(FLOOD)
+    assert len(talk.statuses) == TURN // REQUEST
+    assert talk.transport.paused
+    await turns(talk)
+    assert talk.statuses == [299] * 200
+    assert [target for _, target, *_ in talk.told] == [b"/%d" % number for number in range(200)]
+    assert not talk.transport.paused
+    talk.hear(get("/more"))
+    assert len(talk.statuses) == 201
+    talk.end()
+
+
+@given(points=st.lists(st.integers(0, len(FLOOD)), max_size=8), turn_between=st.booleans())
+@settings(max_examples=25)
+def test_whatever_comes_while_a_client_waits_for_its_turn_is_answered_in_order(
+    points: list[int], turn_between: bool
+) -> None:
+    async def talked_in_turns() -> Talk:
+        talk = Talk()
+        for segment in split(FLOOD, points):
+            talk.hear(segment)
+            if turn_between:
+                await asyncio.sleep(0)
+        await turns(talk)
+        talk.end()
+        return talk
+
+    talk = asyncio.run(talked_in_turns())
+    assert [target for _, target, *_ in talk.told] == [b"/%d" % number for number in range(200)]
+
+
+async def test_a_client_that_has_ended_its_side_is_answered_in_all_its_turns() -> None:
+    talk = Talk()
+    talk.hear(FLOOD)
+    assert talk.connection.eof_received() is True
+    await turns(talk)
+    assert talk.statuses == [299] * 200
+    assert talk.transport.closing
+    talk.end()
+
+
+async def test_an_answer_that_closes_ends_the_waiting() -> None:
+    """Also when it comes in a later turn; what is behind it is nobody's."""
+    talk = Talk()
+    talk.hear(FLOOD + get("/last", "Connection: close") + FLOOD)
+    await turns(talk)
+    assert len(talk.statuses) == 201
+    assert talk.transport.closing
+    talk.end()
+
+
+async def test_a_gateway_that_drains_answers_one_more_of_those_that_wait() -> None:
+    talk = Talk()
+    talk.hear(FLOOD)
+    before = len(talk.statuses)
+    talk.listener.draining = True
+    talk.connection.drain(0)
+    assert not talk.transport.closing
+    await turns(talk)
+    assert len(talk.statuses) == before + 1
+    assert talk.transport.closing
+    assert bytes(talk.transport.written).count(b"Connection: close") == 1
+    talk.end()
+
+
+async def test_a_connection_that_is_lost_while_it_waits_is_at_rest() -> None:
+    talk = Talk()
+    talk.hear(FLOOD)
+    before = len(talk.statuses)
+    talk.end()
+    await turns(talk)
+    assert len(talk.statuses) == before
+
+
+async def test_a_body_of_tiny_chunks_takes_its_turns_and_arrives_whole() -> None:
+    talk = Talk({"test.collect": {}})
+    tiny = b"2\r\nab\r\n" * 20_000
+    talk.hear(CHUNKED + tiny + b"0\r\n\r\n" + get("/next"))
+    assert talk.transport.paused
+    assert talk.connection._last_payload.total_bytes <= 2 * TURN
+    assert await turns(talk) >= 20_000 // TURN
+    await until(lambda: len(talk.statuses) == 2, "both are answered")
+    assert [(target, size) for _, target, _, size, _ in talk.told] == [(b"/c", 40_000), (b"/next", 0)]
+    assert not talk.transport.paused
+    talk.end()
+
+
+async def test_big_chunks_are_taken_at_once() -> None:
+    talk = Talk({"test.collect": {}})
+    talk.hear(CHUNKED + chunked(b"a" * 1000, b"b" * 40_000, end=False) * 4)
+    assert talk.connection._last_payload.total_bytes == 4 * 41_000
+    assert not talk.connection._resting
+    talk.end()
+
+
+async def test_a_body_that_turns_out_malformed_in_a_later_turn_is_refused() -> None:
+    talk = Talk({"test.collect": {}})
+    talk.hear(CHUNKED + b"2\r\nab\r\n" * 2_000 + b"zz\r\n")
+    assert talk.statuses == []
+    await turns(talk)
+    await until(lambda: talk.statuses == [400], "it is refused")
+    assert [reason for _, _, reason, *_ in talk.told] == ["framing_invalid"]
+    talk.end()

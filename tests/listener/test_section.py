@@ -1,11 +1,14 @@
 """A request whose header section came before is what it would be without memory."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.testing import exchange
-from gateway.http.fields import RawField
+from gateway.http.fields import RawField, folded
+from gateway.http.message import field_lines
 from gateway.listener import section as module
 from gateway.listener.section import MAX_SIZE, Sections, request_line
 
@@ -104,13 +107,50 @@ def test_a_large_section_is_not_kept() -> None:
     assert not known(written(HOST, large), HOST, large)
 
 
-def test_the_sections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_SECTIONS", 2)
+def test_no_more_are_kept_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_TOTAL", 5000)
     sections = Sections()
-    texts = [written(HOST, (b"X", b"%d" % number)) for number in range(3)]
+    texts = [written(HOST, (b"X", b"%d" % number)) for number in range(4)]
     for text in texts:
         sections.learn("192.0.2.1", text, (HOST,), exchange(), False)
-    assert [sections.get(("192.0.2.1", text)) is not None for text in texts] == [False, False, True]
+    assert [sections.get(("192.0.2.1", text)) is not None for text in texts] == [False, False, False, True]
+
+
+def test_one_that_is_learned_again_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_TOTAL", 5000)
+    sections = Sections()
+    first, again = written(HOST), written(HOST, (b"X", b"y"))
+    sections.learn("192.0.2.1", first, (HOST,), exchange(), False)
+    for _ in range(10):
+        sections.learn("192.0.2.1", again, (HOST,), exchange(), False)
+    assert sections.get(("192.0.2.1", first)) is not None
+
+
+@pytest.mark.parametrize(("count", "length"), [(0, 0), (2, 3500), (20, 20), (100, 60)])
+def test_all_that_is_kept_takes_no_more_memory_than_it_may(
+    count: int, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_TOTAL", 256 * 1024)
+    folded.clear()
+    tracemalloc.start()
+    try:
+        sections = Sections()
+        for number in range(200):
+            values = [
+                (b"X-%d-%d" % (number, of), (b"%d %d" % (number, of)).ljust(length)) for of in range(count)
+            ]
+            lines = (HOST, (b"X-Number", b"%d" % number), *values)
+            told = exchange(headers=[(name.decode(), value.decode()) for name, value in lines])
+            text = written(*lines)
+            sections.learn("192.0.2.1", text, lines, told, False)
+            section = sections.get(("192.0.2.1", text))
+            assert section is not None
+            section.crossing = field_lines(lines, ())
+        del values, lines, told, text
+        folded.clear()
+        assert tracemalloc.get_traced_memory()[0] < 1.25 * module.MAX_TOTAL
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.binary(max_size=40))

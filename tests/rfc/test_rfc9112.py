@@ -113,7 +113,8 @@ async def test_6_3_a_response_to_what_was_not_asked_is_not_waited_for() -> None:
             client = await gateway.connect()
             for _ in range(2):
                 assert (await client.ask(get("/a", method=method))).status == int(status[:3])
-            assert len(upstream.conversations) == 1
+            # What they announce may come all the same, and is no answer to another request.
+            assert len(upstream.conversations) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Answers of an upstream, fed to the connection without a socket. The hostile ones are in tests/wire/test_response.py."""
 
+import asyncio
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.upstream import connection as upstream
 from gateway.upstream.connection import (
+    LINES,
     MAX_FIELDS,
     MAX_HEAD,
     MAX_INTERIM,
@@ -22,6 +24,7 @@ from tests.support.transport import FakeTransport
 PLAIN = b"HTTP/1.1 200 OK\r\nX-Foo: a\r\nx-foo: b\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 201 Made It\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n"
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + PLAIN
+CLOSING = b"HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n"
 EMPTY = b"HTTP/1.1 204 No Content\r\nX-Foo: a\r\n\r\n"
 HEAD_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 870\r\n\r\n"
 
@@ -85,15 +88,20 @@ def split(data: bytes, points: list[int]) -> list[bytes]:
 
 @pytest.mark.parametrize(
     ("data", "no_body"),
-    [(PLAIN, False), (CHUNKED, False), (INTERIM, False), (EMPTY, False), (HEAD_ANSWER, True)],
-    ids=["length", "chunked", "interim", "204", "head"],
+    [
+        *((PLAIN, False), (CHUNKED, False), (INTERIM, False), (EMPTY, False), (HEAD_ANSWER, True)),
+        (CLOSING + PLAIN, False),
+        (CLOSING + CLOSING + CHUNKED, False),
+    ],
+    ids=["length", "chunked", "interim", "204", "head", "interim close", "interim closes"],
 )
 @given(points=st.lists(st.integers(0, 1000), max_size=30))
 def test_an_answer_reads_the_same_however_its_segments_fall(
     data: bytes, no_body: bool, points: list[int]
 ) -> None:
     at_once = fed(data, no_body=no_body)
-    assert (at_once.complete, at_once.error, at_once.reusable) == (True, None, True)
+    assert (at_once.complete, at_once.error) == (True, None)
+    assert at_once.reusable is (b"close" not in data and not no_body)
     assert fed(*split(data, points), no_body=no_body) == at_once
     assert fed(*(data[at : at + 1] for at in range(len(data))), no_body=no_body) == at_once
 
@@ -162,7 +170,7 @@ def test_a_connection_is_used_again_and_nothing_of_the_last_answer_is_left() -> 
         b"",
         b"",
     )
-    connection.data_received(HEAD_ANSWER)
+    connection.data_received(HEAD_ANSWER.replace(b"870", b"0"))
     assert (connection.status, connection.complete) == (200, True)
     assert connection.release()
     connection.begin(owner, b"GET /c HTTP/1.1\r\n\r\n", no_body=False)
@@ -532,3 +540,156 @@ def test_close_wins_over_keep_alive(version: bytes) -> None:
     )
     outcome = fed(data)
     assert (outcome.complete, outcome.error, outcome.reusable) == (True, None, False)
+
+
+@pytest.mark.parametrize(
+    ("data", "no_body"),
+    [
+        (HEAD_ANSWER, True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", True),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", False),
+        (b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", False),
+    ],
+    ids=["head", "head of chunks", "304", "304 of chunks", "204"],
+)
+def test_content_that_was_announced_and_did_not_come_is_not_waited_for_by_another_request(
+    data: bytes, no_body: bool
+) -> None:
+    """What came of it later would be that request's answer."""
+    outcome = fed(data, no_body=no_body)
+    assert (outcome.complete, outcome.error, outcome.reusable) == (True, None, False)
+
+
+@pytest.mark.parametrize(
+    ("data", "no_body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nX-Foo: a\r\n\r\n", True),
+        (b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n', False),
+        (EMPTY, False),
+    ],
+    ids=["head of nothing", "head", "304", "204"],
+)
+def test_where_none_was_announced_the_connection_is_used_again(data: bytes, no_body: bool) -> None:
+    assert fed(data, no_body=no_body).reusable
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked, gzip", b"Upgrade: x", b"X-Foo: y"]
+)
+def test_trailers_say_nothing_of_the_answer_that_follows(trailer: bytes) -> None:
+    connection, _, owner = opened()
+    connection.data_received(CHUNKED.replace(b"X-Sum: 1", trailer))
+    assert (connection.take(), connection.error) == (b"hello world", None)
+    assert connection.release()
+    for data in (CHUNKED, INTERIM):
+        connection.begin(owner, b"GET /b HTTP/1.1\r\n\r\n", no_body=False)
+        for segment in split(data, list(range(0, len(data), 7))):
+            connection.data_received(segment)
+        assert (connection.error, connection.complete) == (None, True)
+        assert connection.take() in (b"hello world", b"hello")
+        assert connection.release()
+
+
+# ---- turns
+
+TINY = b"1\r\na\r\n" * 10_000
+TINY_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def rested(connection: UpstreamConnection) -> bytes:
+    """What comes of the body until nothing is held any more."""
+    body = connection.take()
+    while connection._held:
+        await asyncio.sleep(0)
+        piece = connection.take()
+        assert len(piece) <= LINES
+        body += piece
+    return body
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["with the head", "behind it"])
+async def test_tiny_chunks_take_their_turns_and_arrive_whole(apart: bool) -> None:
+    connection, transport, owner = opened()
+    for segment in (TINY_HEAD, TINY) if apart else (TINY_HEAD + TINY,):
+        connection.data_received(segment)
+    assert transport.paused
+    assert len(await rested(connection)) == 10_000
+    assert owner.progress > 10_000 // LINES
+    assert not transport.paused
+    connection.data_received(b"0\r\n\r\n")
+    assert (connection.complete, connection.error) == (True, None)
+    assert connection.release()
+
+
+async def test_chunks_of_any_size_but_the_smallest_are_read_at_once() -> None:
+    connection, transport, _ = opened()
+    connection.data_received(TINY_HEAD + b"400\r\n%b\r\n" % (b"a" * 1024) * 250)
+    assert len(connection.take()) == 250 * 1024
+    assert not transport.paused
+
+
+async def test_what_comes_while_the_rest_is_held_comes_behind_it() -> None:
+    connection, _, _ = opened()
+    connection.data_received(TINY_HEAD + TINY)
+    connection.data_received(b"2\r\nxy\r\n0\r\n\r\n")
+    assert await rested(connection) == b"a" * 10_000 + b"xy"
+    assert connection.complete
+
+
+async def test_bytes_behind_an_answer_that_took_its_turns_end_the_connection() -> None:
+    connection, _, _ = opened()
+    connection.data_received(TINY_HEAD + TINY + b"0\r\n\r\n" + PLAIN)
+    assert await rested(connection) == b"a" * 10_000
+    assert (connection.complete, connection.error) == (True, None)
+    assert not connection.release()
+
+
+async def test_an_owner_that_pauses_meanwhile_is_obeyed() -> None:
+    connection, transport, _ = opened()
+    connection.data_received(TINY_HEAD + TINY)
+    connection.pause()
+    await rested(connection)
+    assert transport.paused
+    connection.resume()
+    assert not transport.paused
+
+
+async def test_an_owner_that_pauses_and_resumes_meanwhile_reads_nothing_early() -> None:
+    connection, transport, _ = opened()
+    connection.data_received(TINY_HEAD + TINY)
+    connection.pause()
+    connection.resume()
+    assert transport.paused
+    await rested(connection)
+    assert not transport.paused
+
+
+async def test_the_end_of_the_connection_loses_nothing_that_is_held() -> None:
+    connection, _, owner = opened()
+    connection.data_received(TINY_HEAD + TINY + b"0\r\n\r\n")
+    connection.connection_lost(None)
+    assert (len(connection.take()), connection.complete, connection.error) == (10_000, True, None)
+    told = owner.progress
+    await asyncio.sleep(0)
+    assert owner.progress == told
+
+
+async def test_an_attempt_that_is_given_up_hears_nothing_of_what_is_held() -> None:
+    connection, transport, owner = opened()
+    connection.data_received(TINY_HEAD + TINY)
+    told = owner.progress
+    connection.abort()
+    await asyncio.sleep(0)
+    assert owner.progress == told
+    assert transport.aborted
+
+
+async def test_a_malformed_chunk_of_a_later_turn_is_an_error() -> None:
+    connection, _, _ = opened()
+    connection.data_received(TINY_HEAD + TINY + b"zz\r\n")
+    assert connection.error is None
+    await rested(connection)
+    assert connection.error == "upstream_response_invalid"
+    assert not connection.release()

@@ -7,6 +7,8 @@ from contextlib import suppress
 import pytest
 
 from gateway.config.model import Address
+from gateway.listener.connection import REQUEST, TURN
+from gateway.record import Record
 from tests.support.client import Client, get, post
 from tests.support.deadline import settled, until, within
 from tests.support.gateway import Running, proxy
@@ -50,6 +52,18 @@ SLOW = {
     "a chunk that stops": (
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nab",
         b"",
+        408,
+        "body_timeout",
+    ),
+    "an extension that trickles": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2;x=",
+        b"y",
+        408,
+        "body_timeout",
+    ),
+    "trailers that trickle": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n",
+        b"X-Slow: a\r\n",
         408,
         "body_timeout",
     ),
@@ -213,3 +227,38 @@ async def test_empty_lines_are_no_way_to_stay(apart: bool) -> None:
         await client.ended()
         await staying
         await gateway.records(0)
+
+
+async def test_a_client_that_pipelines_without_end_gets_its_turn_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between two turns of the event loop nobody else is served, and no timeout fires."""
+    served, most = 0, 0
+    loop = asyncio.get_running_loop()
+    handle = loop.call_soon(lambda: None)
+
+    async with Upstream() as upstream, proxy(upstream) as gateway:
+        publish = gateway.listener.publish
+
+        def count(record: Record) -> None:
+            nonlocal served
+            served += 1
+            publish(record)
+
+        def turn() -> None:
+            nonlocal served, most, handle
+            most, served = max(most, served), 0
+            handle = loop.call_soon(turn)
+
+        monkeypatch.setattr(gateway.listener, "publish", count)
+        handle = loop.call_soon(turn)
+        client = await gateway.connect()
+        asked = 4000
+        ours = b"OPTIONS /a HTTP/1.1\r\nHost: api.test\r\nMax-Forwards: 0\r\n\r\n"
+        await client.send(ours * asked)
+        try:
+            for _ in range(asked):
+                assert (await client.answer()).status == 200
+        finally:
+            handle.cancel()
+        assert most <= 2 * TURN // REQUEST, f"{most} requests of one client in one turn"

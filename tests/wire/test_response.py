@@ -8,7 +8,7 @@ import pytest
 from tests.support.client import get
 from tests.support.expect import marked
 from tests.support.gateway import proxy
-from tests.support.upstream import OK, Upstream, answers, answers_and_closes
+from tests.support.upstream import OK, Conversation, Upstream, answers, answers_and_closes
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ async def test_a_status_line_without_a_phrase_is_forwarded() -> None:
 
 
 async def test_head_keeps_the_length_that_the_upstream_gives_and_has_no_body() -> None:
-    """P43; and the upstream's connection is used again."""
+    """P43. The body may yet come: the upstream's connection is for no other request."""
     data = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 870\r\n\r\n"
     async with Upstream(answers(data)) as upstream, proxy(upstream) as gateway:
         client = await gateway.connect()
@@ -44,7 +44,7 @@ async def test_head_keeps_the_length_that_the_upstream_gives_and_has_no_body() -
             answer = await client.ask(get("/a", method="HEAD"))
             assert (answer.status, answer.get("content-length"), answer.closes) == (200, "870", False)
         assert [request.method for request in upstream.requests] == ["HEAD"] * 3
-        assert len(upstream.conversations) == 1
+        assert len(upstream.conversations) == 3
 
 
 async def test_head_of_a_chunked_answer_has_no_body() -> None:
@@ -55,7 +55,7 @@ async def test_head_of_a_chunked_answer_has_no_body() -> None:
         for _ in range(2):
             answer = await client.ask(get("/a", method="HEAD"))
             assert (answer.status, answer.closes) == (200, False)
-        assert len(upstream.conversations) == 1
+        assert len(upstream.conversations) == 2
 
 
 @pytest.mark.parametrize("lines", [b"", b"Content-Type: application/json\r\n", b"Content-Length: 0\r\n"])
@@ -79,7 +79,33 @@ async def test_304_keeps_its_length_and_has_no_body() -> None:
         for _ in range(2):
             answer = await client.ask(get("/a", 'If-None-Match: "a"'))
             assert (answer.status, answer.get("content-length"), answer.get("etag")) == (304, "870", '"a"')
-        assert len(upstream.conversations) == 1
+        assert len(upstream.conversations) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "head"),
+    [("HEAD", b"HTTP/1.1 200 OK\r\n"), ("GET", b"HTTP/1.1 304 Not Modified\r\n")],
+)
+async def test_a_body_that_comes_late_and_unasked_is_nobody_elses_answer(method: str, head: bytes) -> None:
+    """Of HEAD and 304; RFC 9112 section 6.3 gives it no place."""
+    stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
+
+    async def script(conversation: Conversation) -> None:
+        while True:
+            received = await conversation.next_request()
+            if received is None:
+                return
+            if received.target == b"/first":
+                await conversation.send(head + b"Content-Length: %d\r\n\r\n" % len(stray))
+            else:
+                if conversation.number == 0:
+                    await conversation.send(stray)
+                await conversation.send(OK)
+
+    async with Upstream(script) as upstream, proxy(upstream) as gateway:
+        first, second = await gateway.connect(), await gateway.connect()
+        await first.ask(get("/first", method=method))
+        assert (await second.ask(get("/second"))).body == b"ok"
 
 
 async def test_an_empty_answer_keeps_its_length_of_zero() -> None:
@@ -465,3 +491,19 @@ async def test_a_second_answer_in_the_same_segment_changes_nothing_of_the_first(
         answer = await client.answer()
         assert (answer.phrase, answer.body) == ("Fine", b"ok")
         await conversation.gone()
+
+
+async def test_an_interim_answer_may_say_close() -> None:
+    """RFC 9112 section 9.6: the connection ends behind the final response, which is still to come."""
+    data = (
+        b"HTTP/1.1 103 Early Hints\r\nConnection: close\r\nLink: </a>\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    )
+    async with Upstream(answers(data)) as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        for _ in range(2):
+            await client.send(get("/a"))
+            assert await client.status() == 103
+            answer = await client.answer()
+            assert (answer.body, answer.closes) == (b"ok", False)
+        assert len(upstream.conversations) == 2

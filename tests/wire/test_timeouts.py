@@ -387,3 +387,16 @@ async def test_a_body_that_trickles_under_a_collecting_filter_is_cut_in_the_end(
         await client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
         assert (await client.answer("POST")).status == 408
         assert (await gateway.record())["gateway.reason"] == "body_timeout"
+
+
+async def test_a_client_that_uploads_slowly_is_not_the_upstreams_fault() -> None:
+    """RFC 9110 sections 15.5.9 and 15.6.5: it is the client whose request has not come."""
+    timeouts = {"timeouts": {"total": SHORT}}
+    async with Upstream() as upstream, proxy(upstream, upstream_options=timeouts) as gateway:
+        client = await gateway.connect()
+        await client.send(b"POST /a HTTP/1.1\r\nHost: api.test\r\nContent-Length: 10\r\n\r\nab")
+        await upstream.accepted()
+        answer = await client.answer("POST")
+        assert (answer.status, answer.closes) == (408, True)
+        record = await gateway.record()
+        assert (record["gateway.reason"], record["gateway.decision"]) == ("body_timeout", "refuse")

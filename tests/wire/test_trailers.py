@@ -214,3 +214,17 @@ async def test_nothing_of_one_exchange_is_left_for_the_next() -> None:
         assert len((await first.ask(get("/a", *WANTED))).trailers) == 2
         assert (await second.ask(get("/b", *WANTED))).trailers == []
         assert len(upstream.conversations) == 1
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"chunked, gzip"])
+async def test_a_coding_among_the_trailers_does_not_fail_the_next_exchange(coding: bytes) -> None:
+    """Whatever a parser makes of that trailer, the next client's answer is not to suffer for it."""
+    poisoned = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+        b"Transfer-Encoding: %b\r\n\r\n" % coding
+    )
+    async with Upstream(answers(poisoned, TRAILED)) as upstream, proxy(upstream) as gateway:
+        first, second = await gateway.connect(), await gateway.connect()
+        assert (await first.ask(get("/a"))).body == b"hello"
+        answer = await second.ask(get("/b"))
+        assert (answer.status, answer.body) == (200, b"hello")
