@@ -291,20 +291,19 @@ class UpstreamConnection:
         if self._held:
             self._held += data
             return
-        self._read_on(data, LINES)
-        if self._held and not self._reading_paused:
+        if self._read_on(data, LINES) and not self._reading_paused:
             self.raw.pause_reading()
         owner.on_progress()
 
-    def _read_on(self, data: bytes, lines: int) -> None:
-        """Reads what has come of the answer; of a chunked body so many `lines`, and the rest in the next turn of the loop."""
-        while data and self.error is None:
-            if self.complete:
-                self.dirty = True
-                return
+    def _read_on(self, data: bytes, lines: int) -> bool:
+        """Reads what has come of the answer; of a chunked body so many `lines`, and the rest in the next turn of the loop.
+
+        Whether there is a rest.
+        """
+        while data:
             if self.protocol:
                 self._chunks.append(data)
-                return
+                break
             size = len(data)
             chunked = self._chunked if self._in_body else None
             if chunked is not None:
@@ -312,11 +311,14 @@ class UpstreamConnection:
             elif not self._in_body and (size > AT_ONCE or self._heads or data[9:10] == b"1"):
                 size = self._head_size(data)
             piece, data = (data, b"") if size == len(data) else (data[:size], data[size:])
-            self._read(piece, followed=chunked is not None)
-            if data and chunked is not None and not (self.complete or self.error):
+            if not self._read(piece, followed=chunked is not None):
+                self.dirty = self.dirty or bool(data)
+                break
+            if data and chunked is not None:
                 self._held = data
                 asyncio.get_running_loop().call_soon(self._go_on)
-                return
+                return True
+        return False
 
     def _head_size(self, data: bytes) -> int:
         """How many bytes of `data` belong to the head that is being read: an interim head has a parser of its own."""
@@ -335,13 +337,15 @@ class UpstreamConnection:
         owner = self._owner
         if owner is None or not held:
             return
-        self._read_on(held, LINES)
-        if not (self._held or self._reading_paused or self.closed):
+        if not (self._read_on(held, LINES) or self._reading_paused or self.closed):
             self.raw.resume_reading()
         owner.on_progress()
 
-    def _read(self, data: bytes, *, followed: bool) -> None:
-        """Has the parser read a piece of the answer, and judges what it makes of it; `followed` where its end is known."""
+    def _read(self, data: bytes, *, followed: bool) -> bool:
+        """Has the parser read a piece of the answer, and judges what it makes of it: whether the answer goes on.
+
+        `followed` where the end of the chunked body has been looked for.
+        """
         self._overhead += len(data)
         try:
             self._parser.feed_data(data)
@@ -357,6 +361,7 @@ class UpstreamConnection:
             self._fail()
         if self._overhead > MAX_HEAD and not (self.complete or self.protocol):
             self._fail()
+        return self.error is None and not self.complete
 
     def _agrees(self, data: bytes, *, followed: bool) -> bool:
         """Whether the parser has read these bytes by the grammar; it is more lenient.
