@@ -322,7 +322,7 @@ class _Loading:
                 text += self._got(path, value, shape, base)
             elif isinstance(value, (str, int, float)) and self._hides(path, shape, base):
                 hidden = self._source.variables.get(path) or message.kind_of(value)
-                text = text.replace(repr(value), hidden).replace(str(value), hidden) if str(value) else text
+                text = _without(text, value, hidden)
             self._note(path, failure.code, text)
 
     def _got(self, path: Path, value: Any, shape: Shape, base: Path) -> str:
@@ -514,6 +514,14 @@ class _Names:
             name = f"{kind}-{number}"
         self._taken.add(name)
         return name
+
+
+def _without(text: str, value: str | float, hidden: str) -> str:
+    """A message with `hidden` for a value that it may not show; a short one may stand inside our own words."""
+    text = text.replace(repr(value), hidden)
+    if not str(value):
+        return text
+    return re.sub(rf"(?<!\w){re.escape(str(value))}(?!\w)", lambda _: hidden, text)
 
 
 def _certain(place: Place) -> bool:

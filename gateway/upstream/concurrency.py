@@ -33,6 +33,9 @@ class Waiter(ABC):
         """It waits no longer, in vain. Called in the midst of another's `wait`."""
 
 
+_REASONS: Final = {"route": "route_concurrency_exceeded", "upstream": "upstream_concurrency_exceeded"}
+
+
 class Limiter:
     """The requests of one route, or to one upstream.
 
@@ -69,7 +72,7 @@ class Limiter:
         self.queue_timeout = options.queue_timeout
         self.fault = Fault(
             503,
-            f"{scope}_concurrency_exceeded",
+            _REASONS[scope],
             "The service has too much to do at the moment.",
             retry_after=max(1, ceil(options.queue_timeout)),
         )

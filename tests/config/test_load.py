@@ -282,3 +282,12 @@ def _loads_or_is_refused(text: str) -> None:
         assert problem.column >= 1
         assert problem.message
         assert str(problem).isprintable()
+
+
+def test_a_short_value_is_hidden_and_our_own_words_are_not() -> None:
+    text = (
+        'tracing: {endpoint: "http://a:1", headers: {"no name": x}}\n'
+        'upstreams: {a: {endpoints: ["http://a:1"]}}\nroutes: [{name: r, path: /, upstream: a}]\n'
+    )
+    with pytest.raises(ConfigurationError, match="expected the name of a header field"):
+        loads(text, "gateway.yaml", registry=Registry())

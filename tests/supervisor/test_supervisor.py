@@ -200,6 +200,17 @@ async def test_the_service_manager_is_told_of_every_state(
 # ---- as a process
 
 
+async def refuses(port: int) -> bool:
+    """Whether nothing accepts connections at `port`."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    await writer.wait_closed()
+    return False
+
+
 def written(directory: Path, url: str, **options: Any) -> Path:
     path = directory / "gateway.yaml"
     path.write_text(configuration(url, admin="127.0.0.1:0", log={"path": "-"}, **options))
@@ -237,6 +248,9 @@ async def test_an_exchange_in_progress_outlives_the_place_where_it_came_in(tmp_p
                 await conversation.request_head()
                 process.signal()
                 await process.prints('"draining"', to="stderr")
+                async with asyncio.timeout(START):
+                    while not await refuses(address.port):  # the log tells it before it is done
+                        pass
                 await client.send(b"x" * 5)
                 assert await conversation.take(10) == b"x" * 10
                 await conversation.send(OK)
