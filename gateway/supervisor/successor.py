@@ -22,6 +22,7 @@ class Successor:
 
     def __init__(self, places: Places, notifier: Notifier) -> None:
         """Starts it. Raises OSError."""
+        self.took_over = False
         self._heard, said = os.pipe()
         told, descriptors = places.bequeath()
         environment = {**os.environ, SOCKETS: told, READY: str(said)}
@@ -45,6 +46,10 @@ class Successor:
     def pid(self) -> int:
         return self._process.pid
 
+    def kill(self) -> None:
+        """Ends it before it takes over."""
+        self._process.kill()
+
     async def ready(self) -> str | None:
         """Waits for it: None when it has taken over, else why it has not, and then it is gone."""
         reading = asyncio.ensure_future(asyncio.to_thread(os.read, self._heard, 1))
@@ -52,6 +57,7 @@ class Successor:
         late = not reading.done()
         if not late and reading.result():
             os.close(self._heard)
+            self.took_over = True
             return None
         self._process.kill()
         status = await asyncio.to_thread(self._process.wait)

@@ -168,6 +168,8 @@ class Supervisor:
     async def _end(self, timeout: float) -> bool:
         """Ends the workers, whose exchanges have so many seconds, and closes everything."""
         self._stopping.set()
+        if self._successor is not None and not self._successor.took_over:
+            self._successor.kill()  # the service is to end, and not to go on under another number
         for keeper in self._keepers:
             keeper.cancel()
         if self._keepers:
@@ -471,9 +473,16 @@ class Supervisor:
         """
         if self._successor is not None or self._stopping.is_set():
             return
-        self._successor = successor = Successor(self._places, self._notifier)
-        self._log.info("successor_starting")
+        try:
+            self._successor = successor = Successor(self._places, self._notifier)
+        except OSError as error:
+            self._log.error("successor_failed", reason=error.strerror)
+            return
+        self._log.info("successor_starting", pid=successor.pid)
         failure = await successor.ready()
+        if self._stopping.is_set():
+            successor.kill()
+            return
         if failure is not None:
             self._successor = None
             self._log.error("successor_failed", reason=failure)

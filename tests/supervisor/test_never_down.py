@@ -243,6 +243,20 @@ async def test_a_successor_that_does_not_come_up_changes_nothing(tmp_path: Path)
         assert traffic.failures == []
 
 
+async def test_a_service_that_is_stopped_does_not_go_on_as_its_successor(tmp_path: Path) -> None:
+    async with Witness() as witness:
+        path = written(tmp_path, witness.url)
+        async with weir("run", path, "--workers", "1", directory=tmp_path) as process:
+            await process.listens()
+            process.signal(signal.SIGUSR2)
+            await process.prints('"successor_starting"', to="stderr")
+            process.signal()
+            assert await process.ends() == 0
+            told = [json.loads(line) for line in process.stderr.splitlines()]
+            (pid,) = [line["pid"] for line in told if line["event"] == "successor_starting"]
+            await until(lambda: not alive(pid), "the successor is gone", START)
+
+
 async def test_a_restart_on_the_sockets_of_the_service_manager_loses_nothing(tmp_path: Path) -> None:
     async with Witness() as witness:
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
