@@ -21,7 +21,7 @@ REASONS: Final[dict[str, str]] = {
     "expectation_unknown": "The Expect field asks for something other than 100-continue.",
     "loop_detected": "The request has passed this gateway before.",
     "header_timeout": "The head of the request did not arrive in time.",
-    "body_timeout": "The body of the request stopped arriving.",
+    "body_timeout": "The body of the request did not arrive in time.",
     "client_disconnected": "The client went away before the answer was complete.",
     "client_stalled": "The client stopped reading the answer.",
     "max_forwards_reached": "Max-Forwards was 0 and the gateway answered for itself.",

@@ -12,7 +12,7 @@ from gateway.record import Record
 from tests.support.client import Client, get, post
 from tests.support.deadline import settled, until, within
 from tests.support.gateway import Running, proxy
-from tests.support.upstream import OK, Upstream, echo
+from tests.support.upstream import OK, Conversation, Upstream, echo
 
 CROWD = 200
 
@@ -262,3 +262,40 @@ async def test_a_client_that_pipelines_without_end_gets_its_turn_and_no_more(
         finally:
             handle.cancel()
         assert most <= 2 * TURN // REQUEST, f"{most} requests of one client in one turn"
+
+
+@pytest.mark.parametrize("half_closes", [False, True])
+async def test_the_last_of_many_requests_ends_the_connection_in_a_later_turn(half_closes: bool) -> None:
+    """By its own word, or because nothing more can come."""
+    ours = b"OPTIONS /a HTTP/1.1\r\nHost: api.test\r\nMax-Forwards: 0\r\n"
+    many = (ours + b"\r\n") * (3 * TURN // REQUEST)
+    async with Upstream() as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        await client.send(many if half_closes else many + ours + b"Connection: close\r\n\r\n")
+        if half_closes:
+            client.half_close()
+        asked = 3 * TURN // REQUEST + (not half_closes)
+        for _ in range(asked):
+            assert (await client.answer()).status == 200
+        await client.ended()
+        assert not client.was_reset
+        await gateway.records(asked)
+
+
+async def test_tiny_chunks_cross_the_gateway_both_ways_while_others_are_served() -> None:
+    tiny = b"2\r\nab\r\n" * 50_000
+
+    async def script(conversation: Conversation) -> None:
+        received = await conversation.request()
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert received.body == b"ab" * 50_000 or received.method == "GET"
+        await conversation.send(head + tiny + b"0\r\n\r\n", seconds=30)
+
+    async with Upstream(script) as upstream, proxy(upstream) as gateway:
+        client, other = await gateway.connect(), await gateway.connect()
+        await client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sending = asyncio.ensure_future(client.send(tiny + b"0\r\n\r\n", seconds=30))
+        assert (await other.ask(get("/b"))).body == b"ab" * 50_000
+        await within(sending, "the body is sent")
+        assert (await client.answer("POST")).body == b"ab" * 50_000
+        await gateway.records(2)
