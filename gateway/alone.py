@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from gateway.admin.access import load_access
-from gateway.admin.health import any_upstream
+from gateway.admin.health import Check, upstream_checks
 from gateway.admin.server import Admin
 from gateway.admin.service import Reload, described
 from gateway.app import Gateway, StartError
@@ -127,11 +127,12 @@ class Alone(Gateway):
 
     # ---- for the admin listener
 
-    async def readiness(self) -> list[tuple[str, bool]]:
+    async def readiness(self) -> list[Check]:
+        started = self._listener is not None
         return [
-            ("configuration", self._listener is not None),
-            ("accepting", self._listener is not None and not self.draining),
-            ("upstreams", self._listener is not None and any_upstream(await self.upstreams())),
+            Check("configuration", started),
+            Check("accepting", started and not self.draining),
+            *upstream_checks(await self.upstreams() if started else {}),
         ]
 
     async def families(self) -> list[Any]:

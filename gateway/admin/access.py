@@ -6,7 +6,6 @@ Its requests name that site in Origin (RFC 6454), or in Host, where the site's n
 
 import hmac
 import ipaddress
-import ssl
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 from gateway.config.load import Loaded
 from gateway.config.model import AdminListen
 from gateway.config.problem import ConfigurationError, Problem, written
-from gateway.listener.tls import make_context
+from gateway.listener.tls import Credentials
 from gateway.tls import TlsError
 
 
@@ -26,10 +25,10 @@ class Refused(NamedTuple):
 
 
 class Access:
-    """The rules of one admin listener. `context` is there where it speaks TLS."""
+    """The rules of one admin listener. `credentials` are there where it speaks TLS."""
 
-    def __init__(self, options: AdminListen, context: ssl.SSLContext | None = None) -> None:
-        self.context = context
+    def __init__(self, options: AdminListen, credentials: Credentials | None = None) -> None:
+        self.credentials = credentials
         self._token = options.token.reveal().encode() if options.token is not None else None
         # A token, a certificate and the permissions of a socket are what no page of another site has.
         self._guarded = self._token is not None or options.unix is not None or options.asks_certificate
@@ -73,7 +72,8 @@ def _same_site(headers: Mapping[str, str]) -> bool:
     origin = headers.get("Origin")
     if origin is None:
         return headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
-    return urlsplit(origin).netloc == headers.get("Host")
+    scheme, _, place = origin.partition("://")
+    return scheme in ("http", "https") and place == headers.get("Host")
 
 
 def load_access(loaded: Loaded) -> Access | None:
@@ -84,7 +84,7 @@ def load_access(loaded: Loaded) -> Access | None:
     if options.tls is None:
         return Access(options)
     try:
-        return Access(options, make_context(options.tls, loaded.directory))
+        return Access(options, Credentials(options.tls, loaded.directory))
     except TlsError as error:
         option = error.option if getattr(options.tls, error.option, None) is not None else "certificate"
         path = ("admin", "tls", option)

@@ -1,39 +1,64 @@
 """What the health pages say: `/livez`, `/readyz`, `/healthz` and OpenStack's `/healthcheck`."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 UNAVAILABLE = ("unhealthy", "ejected")
 """States of an endpoint that gets no requests, see `gateway.upstream.standing`."""
 
-Check = tuple[str, bool]
-"""What must hold before requests are welcome, in a few words, and whether it does."""
 
+class Check(NamedTuple):
+    """Something that an operator wants to hold while requests come.
 
-def any_upstream(upstreams: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether there is an endpoint that can be asked, of any upstream, in any worker.
-
-    One upstream that is down does not make the gateway unready: the others' requests would be refused with its own.
+    name    by which it is told, included and excluded
+    holds   whether it does
+    counts  whether requests are unwelcome while it does not, unless the asker says otherwise
     """
-    return any(
-        endpoint["state"] not in UNAVAILABLE
-        for workers in upstreams.values()
-        for standing in workers.values()
-        for endpoint in standing["endpoints"]
-    )
+
+    name: str
+    holds: bool
+    counts: bool = True
 
 
-def failed(checks: Sequence[Check], excluded: Collection[str] = ()) -> list[str]:
-    """What does not hold, and is not excluded."""
-    return [name for name, holds in checks if not holds and name not in excluded]
+def upstream_checks(upstreams: Mapping[str, Mapping[str, Any]]) -> list[Check]:
+    """Whether there is an endpoint that can be asked: of any upstream, and of each, in any worker.
+
+    One upstream that is down does not make the gateway unready: a balancer in front would then refuse, together with its
+    requests, those of all others. So that of each is told, and counts only for those who include it.
+    """
+    usable = {
+        name: any(
+            endpoint["state"] not in UNAVAILABLE
+            for standing in workers.values()
+            for endpoint in standing["endpoints"]
+        )
+        for name, workers in sorted(upstreams.items())
+    }
+    return [
+        Check("upstreams", any(usable.values())),
+        *(Check(f"upstream:{name}", holds, counts=False) for name, holds in usable.items()),
+    ]
 
 
-def told(checks: Sequence[Check], excluded: Collection[str]) -> list[str]:
+def chosen(
+    checks: Sequence[Check], included: Collection[str] = (), excluded: Collection[str] = ()
+) -> list[Check]:
+    """The checks as somebody asks for them: what he includes counts, and what he excludes does not."""
+    return [
+        check._replace(counts=(check.counts or check.name in included) and check.name not in excluded)
+        for check in checks
+    ]
+
+
+def failed(checks: Sequence[Check]) -> list[str]:
+    """What counts, and does not hold."""
+    return [check.name for check in checks if check.counts and not check.holds]
+
+
+def told(checks: Sequence[Check]) -> list[str]:
     """Each check on a line, as Kubernetes' components write it."""
-    lines = []
-    for name, holds in checks:
-        if name in excluded:
-            lines.append(f"[+] {name}: excluded")
-        else:
-            lines.append(f"[+] {name}: ok" if holds else f"[-] {name}: failed")
-    return lines
+    return [
+        f"[{'+' if check.holds else '-'}] {check.name}: {'ok' if check.holds else 'failed'}"
+        + ("" if check.counts else ", does not count")
+        for check in checks
+    ]

@@ -4,26 +4,34 @@ Answers are plain text, or JSON where the Accept field asks for it (RFC 9110 sec
 cached, never sniffed for another type, and carry no leave for other origins. Everything but `/reload` is read-only.
 """
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import orjson
+import structlog
 from aiohttp import web
 
 from gateway.admin.access import Access
 from gateway.admin.exposition import wants_openmetrics
-from gateway.admin.health import failed, told
+from gateway.admin.health import Check, chosen, failed, told
 from gateway.admin.service import Service
+from gateway.listener.tls import Credentials
 from gateway.metrics import CONTENT_TYPE, OPENMETRICS, render
+from gateway.task import spawn
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _STOP = 1.0  # seconds that a scrape in progress is given when the listener closes
 
-_IDLE = 75.0  # seconds that a connection without a request is kept
+_IDLE = 75.0  # seconds that a connection is kept on which no request is, the first one included
+_BACKLOG = 128
 _BODY = 64 << 10  # bytes of a request, none of which needs a body
 _PUBLIC: Final = frozenset(("/livez", "/readyz", "/healthz", "/healthcheck"))
+
+MAX_CONNECTIONS: Final = 256
+"""Who comes when there are so many is turned away: a scraper that leaks connections takes none of the gateway's."""
 
 _HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -35,6 +43,9 @@ class Admin:
         self._service = service
         self._access: Access | None = None
         self._runner: web.AppRunner | None = None
+        self._sockets: Sequence[socket.socket] = ()
+        self._servers: list[asyncio.Server] = []
+        self._renewal: asyncio.Task[None] | None = None
 
     async def start(self, sockets: Sequence[socket.socket], access: Access | None = None) -> None:
         """Accepts from sockets that listen, and that stay the caller's, by the rules of `access`; anybody's without.
@@ -58,16 +69,58 @@ class Admin:
             application, access_log=None, shutdown_timeout=_STOP, keepalive_timeout=_IDLE
         )
         await runner.setup()
-        context = access.context if access is not None else None
+        self._sockets = sockets
+        credentials = access.credentials if access is not None else None
         try:
-            for sock in sockets:
-                await web.SockSite(runner, sock.dup(), ssl_context=context).start()
+            await self._listen(credentials)
         except OSError:
             await self.close()
             raise
+        if credentials is not None:
+            credentials.check_dates()
+            if credentials.tls.reload:
+                self._renewal = spawn(self._renew(credentials), name="admin certificate")
+
+    async def _listen(self, credentials: Credentials | None) -> None:
+        """Accepts from now on with these credentials, and with the former no more. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {"backlog": _BACKLOG}
+        if credentials is not None:
+            options["ssl"] = credentials.context
+            options["ssl_handshake_timeout"] = credentials.tls.handshake_timeout
+        former, self._servers = self._servers, []
+        try:
+            for sock in self._sockets:
+                self._servers.append(await loop.create_server(self._accept, sock=sock.dup(), **options))
+        finally:
+            for server in former:
+                server.close()
+
+    def _accept(self) -> asyncio.BaseProtocol:
+        server = self._runner.server if self._runner is not None else None
+        if server is None or len(server.connections) >= MAX_CONNECTIONS:
+            return _TurnedAway()
+        return server()
+
+    async def _renew(self, credentials: Credentials) -> None:
+        """Takes the files of TLS into use when they have changed. Whoever is connected stays."""
+        while True:
+            await asyncio.sleep(credentials.tls.reload)
+            if not credentials.changed:
+                continue
+            context = credentials.context
+            await credentials.renew()
+            if credentials.context is not context:
+                await self._listen(credentials)
 
     async def close(self) -> None:
         """Stops listening; harmless when nothing was started."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal = None
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -85,6 +138,9 @@ class Admin:
         except web.HTTPException as error:
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             return _error(request, error.status, error.reason.lower(), allow)
+        except Exception as error:  # noqa: BLE001 - a bug is told in the log, and not to who asks
+            structlog.get_logger("gateway").error("admin_page_failed", path=request.path, error=repr(error))
+            return _error(request, 500, "the gateway has failed to say it", {})
 
     async def _livez(self, request: web.Request) -> web.Response:
         if _wants_json(request):
@@ -92,16 +148,17 @@ class Admin:
         return web.Response(text="ok\n")
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        checks = await self._service.readiness()
-        excluded = request.query.getall("exclude", [])
-        wrong = failed(checks, excluded)
+        query = request.query
+        checks: Sequence[Check] = await self._service.readiness()
+        checks = chosen(checks, query.getall("include", []), query.getall("exclude", []))
+        wrong = failed(checks)
         status = 503 if wrong else 200
         if _wants_json(request):
-            told_ = [{"name": name, "ok": holds} for name, holds in checks if name not in excluded]
-            return _json(status, {"status": "unavailable" if wrong else "ok", "checks": told_})
+            listed = [{"name": name, "ok": holds, "counts": counts} for name, holds, counts in checks]
+            return _json(status, {"status": "unavailable" if wrong else "ok", "checks": listed})
         lines = []
-        if "verbose" in request.query:
-            lines = told(checks, excluded)
+        if "verbose" in query:
+            lines = told(checks)
         elif wrong:
             lines = [f"not ready: {name}" for name in wrong]
         if not wrong:
@@ -143,6 +200,13 @@ class Admin:
             "state_lost": list(result.state_lost),
         }
         return _json(200 if result.applied else 422, told)
+
+
+class _TurnedAway(asyncio.Protocol):
+    """For a connection that is one too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 def _error(request: web.Request, status: int, message: str, headers: Mapping[str, str]) -> web.Response:

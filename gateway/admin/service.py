@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from gateway.admin.health import Check
 from gateway.config.load import Loaded, shown
 from gateway.config.problem import Problem
 
@@ -41,8 +42,8 @@ def described(loaded: Loaded, loaded_at: float, last_error: dict[str, Any] | Non
 class Service(Protocol):
     """The gateway, to its admin listener."""
 
-    async def readiness(self) -> list[tuple[str, bool]]:
-        """What must hold before requests are welcome, each in a few words, and whether it does."""
+    async def readiness(self) -> list[Check]:
+        """What should hold while requests come."""
 
     async def families(self) -> "list[Metric]":
         """The metrics of all processes, as one."""

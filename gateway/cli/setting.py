@@ -79,6 +79,8 @@ def _moved(admin: AdminListen | None, text: str) -> AdminListen:
         {"token": admin.token} if admin.tls is None else {"token": admin.token, "tls": admin.tls}
     )
     if isinstance(place, UnixAddress):
+        if admin.unix is not None:
+            options["mode"] = admin.mode
         return AdminListen(unix=place.path, **options)
     return AdminListen(address=place, **options)
 

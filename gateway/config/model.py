@@ -573,6 +573,9 @@ def listen_at(value: object) -> Listen:
     return Listen(unix=place.path) if isinstance(place, UnixAddress) else Listen(address=place)
 
 
+_BEARER = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # what a header field can hold as it is
+
+
 class AdminListen(Options):
     """The admin listener: health, metrics, what is in force, and reload."""
 
@@ -591,11 +594,18 @@ class AdminListen(Options):
         description="What a client sends as `Authorization: Bearer TOKEN` for all but the health pages; none is asked "
         "for where absent.",
     )
-    tls: ListenTLS | None = Field(
-        default=None, description="TLS; plain HTTP where absent. Its files are read at each reload."
-    )
+    tls: ListenTLS | None = Field(default=None, description="TLS; plain HTTP where absent.")
 
     _no_empty_block = field_validator("tls", mode="before")(_not_empty)
+
+    @field_validator("token")
+    @classmethod
+    def _fits_a_field(cls, token: Secret | None) -> Secret | None:
+        if token is not None and not _BEARER.fullmatch(token.reveal()):
+            raise ValueError(
+                "expected at least one visible ASCII character, and no other but spaces between them"
+            )
+        return token
 
     @model_validator(mode="after")
     def _is_one_guarded_place(self) -> "AdminListen":
@@ -603,8 +613,6 @@ class AdminListen(Options):
             raise ValueError("expected exactly one of address, unix")
         if "mode" in self.model_fields_set and self.unix is None:
             raise ValueError("mode is for a Unix socket")
-        if self.token is not None and not self.token.reveal():
-            raise ValueError("the token is empty")
         guarded = self.token is not None or self.asks_certificate
         if self.address is not None and not guarded and not _loopback(self.address.host):
             raise ValueError(

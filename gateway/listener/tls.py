@@ -108,11 +108,6 @@ class Credentials:
         self.check_dates()
 
 
-def make_context(tls: ListenTLS, directory: Path) -> ssl.SSLContext:
-    """The server's side of TLS, of the files as they are. Raises TlsError."""
-    return _make(tls, directory).context
-
-
 def load_credentials(loaded: Loaded) -> list[Credentials | None]:
     """Those of each `listen` entry, None where it speaks plain HTTP. Raises ConfigurationError with all problems."""
     made: list[Credentials | None] = []

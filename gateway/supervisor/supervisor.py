@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 
 from gateway.admin.access import Access, load_access
-from gateway.admin.health import any_upstream
+from gateway.admin.health import Check, upstream_checks
 from gateway.admin.server import Admin
 from gateway.admin.service import Reload, described
 from gateway.app import StartError
@@ -26,7 +26,7 @@ from gateway.config.problem import ConfigurationError
 from gateway.listener.opening import told
 from gateway.metrics import Metrics, merged
 from gateway.supervisor import message
-from gateway.supervisor.child import CLEAN, Child, WorkerError, WorkerGone
+from gateway.supervisor.child import ANSWER, CLEAN, Child, WorkerError, WorkerGone
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places, Spot
 from gateway.supervisor.successor import Predecessor, Successor
@@ -41,6 +41,8 @@ BACKOFF: Final = (0.1, 5.0)
 connections that the kernel gives to its slot wait."""
 LOOK: Final = 5.0
 """Seconds between two looks at each worker."""
+PROMPT: Final = 1.0
+"""Seconds that a worker has to say how upstreams stand when readiness is asked for, by probes that do not wait long."""
 HUNG: Final = 30.0
 """Seconds after which a worker that does not answer is killed."""
 
@@ -273,10 +275,12 @@ class Supervisor:
     async def _ask_all(self, asked: Any) -> None:
         await asyncio.gather(*(child.ask(asked) for child in self._ready()), return_exceptions=True)
 
-    async def _told(self, topic: str) -> list[tuple[Child, Any]]:
+    async def _told(self, topic: str, within: float = ANSWER) -> list[tuple[Child, Any]]:
         """What each worker has to say of a topic; one that says nothing is left out."""
         children = self._ready()
-        values = await asyncio.gather(*(child.told(topic) for child in children), return_exceptions=True)
+        values = await asyncio.gather(
+            *(child.told(topic, within) for child in children), return_exceptions=True
+        )
         return [
             (child, value)
             for child, value in zip(children, values, strict=True)
@@ -406,12 +410,12 @@ class Supervisor:
         if former is not None:
             spawn(former.close(), name="admin")
 
-    async def readiness(self) -> list[tuple[str, bool]]:
+    async def readiness(self) -> list[Check]:
         return [
-            ("configuration", self._started),
-            ("accepting", self._started and not self._stopping.is_set()),
-            ("workers", bool(self._ready())),
-            ("upstreams", any_upstream(await self.upstreams())),
+            Check("configuration", self._started),
+            Check("accepting", self._started and not self._stopping.is_set()),
+            Check("workers", bool(self._ready())),
+            *upstream_checks(await self.upstreams(PROMPT)),
         ]
 
     async def families(self) -> list[Any]:
@@ -436,9 +440,9 @@ class Supervisor:
             for slot, child in sorted(self._children.items())
         ]
 
-    async def upstreams(self) -> dict[str, Any]:
+    async def upstreams(self, within: float = ANSWER) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for child, status in await self._told("upstreams"):
+        for child, status in await self._told("upstreams", within):
             for name, state in status.items():
                 found.setdefault(name, {})[str(child.slot)] = state
         return found

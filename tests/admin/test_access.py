@@ -52,6 +52,10 @@ def test_the_configured_name_is_ours() -> None:
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:8000"},
+        {"Origin": "http://["},
+        {"Origin": "127.0.0.1:9901"},
+        {"Origin": ""},
+        {"Origin": "file://", "Host": ""},
         {"Sec_Fetch_Site": "cross-site"},
     ],
 )
@@ -90,7 +94,10 @@ def test_who_may_write_to_a_socket_may_ask_by_any_name() -> None:
         ("weir.internal:9901", "can be reached by others"),
         ({"address": "0.0.0.0:9901", "tls": {"certificate": "own.pem"}}, "can be reached by others"),
         ({"address": "127.0.0.1:1", "unix": "a"}, "expected exactly one of address, unix"),
-        ({"address": "127.0.0.1:1", "token": ""}, "the token is empty"),
+        ({"address": "127.0.0.1:1", "token": ""}, "expected at least one visible ASCII character"),
+        ({"address": "127.0.0.1:1", "token": "two\nlines"}, "expected at least one visible ASCII character"),
+        ({"address": "127.0.0.1:1", "token": " open"}, "expected at least one visible ASCII character"),
+        ({"address": "127.0.0.1:1", "token": "schlüssel"}, "expected at least one visible ASCII character"),
         ({"address": "127.0.0.1:1", "mode": "0600"}, "mode is for a Unix socket"),
     ],
 )
@@ -116,5 +123,5 @@ def test_certificates_guard_as_well(tmp_path: Path) -> None:
     loaded = loads(text, "gateway.yaml", registry=Registry(), directory=tmp_path)
     made = load_access(loaded)
     assert made is not None
-    assert made.context is not None
+    assert made.credentials is not None
     assert status(made, Host="weir.internal") is None

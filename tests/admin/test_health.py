@@ -2,16 +2,25 @@
 
 import pytest
 
-from gateway.admin.health import any_upstream, failed, told
+from gateway.admin.health import Check, chosen, failed, told, upstream_checks
 
-CHECKS = [("accepting", True), ("upstreams", False)]
+CHECKS = [Check("accepting", True), Check("upstreams", False), Check("upstream:a", False, counts=False)]
 
 
-def test_what_does_not_hold_is_told_unless_it_is_excluded() -> None:
+def test_what_counts_and_does_not_hold_is_why_it_is_not_ready() -> None:
     assert failed(CHECKS) == ["upstreams"]
-    assert failed(CHECKS, ["upstreams"]) == []
-    assert told(CHECKS, ()) == ["[+] accepting: ok", "[-] upstreams: failed"]
-    assert told(CHECKS, ["upstreams"]) == ["[+] accepting: ok", "[+] upstreams: excluded"]
+    assert failed(chosen(CHECKS, excluded=["upstreams"])) == []
+    assert failed(chosen(CHECKS, included=["upstream:a"])) == ["upstreams", "upstream:a"]
+    assert failed(chosen(CHECKS, ["upstream:a"], ["upstreams", "upstream:a"])) == []
+
+
+def test_every_check_is_told_and_whether_it_counts() -> None:
+    assert told(CHECKS) == [
+        "[+] accepting: ok",
+        "[-] upstreams: failed",
+        "[-] upstream:a: failed, does not count",
+    ]
+    assert told(chosen(CHECKS, excluded=["accepting"]))[0] == "[+] accepting: ok, does not count"
 
 
 def standing(*states: str) -> dict[str, object]:
@@ -31,4 +40,15 @@ def standing(*states: str) -> dict[str, object]:
 def test_one_endpoint_of_one_upstream_in_one_worker_is_enough(
     upstreams: dict[str, dict[str, object]], expected: bool
 ) -> None:
-    assert any_upstream(upstreams) is expected
+    assert upstream_checks(upstreams)[0] == Check("upstreams", expected)
+
+
+def test_each_upstream_is_told_and_does_not_count() -> None:
+    upstreams = {
+        "b": {"0": standing("ejected"), "1": standing("ejected")},
+        "a": {"0": standing("ejected", "up")},
+    }
+    assert upstream_checks(upstreams)[1:] == [
+        Check("upstream:a", True, counts=False),
+        Check("upstream:b", False, counts=False),
+    ]

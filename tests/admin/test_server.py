@@ -1,30 +1,43 @@
+import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.admin import Admin
+from gateway.admin import Admin, server
 from gateway.admin.access import Access
+from gateway.admin.health import Check
 from gateway.admin.service import Reload
 from gateway.config.model import AdminListen
 from gateway.config.problem import Problem
+from gateway.listener.tls import Credentials
 from gateway.metrics import Metrics
+from tests.support.authority import Authority
+from tests.support.deadline import until, within
 from tests.support.records import record
 
 strictly: Any = openmetrics.text_string_to_metric_families  # which has no types
 
-Checks = list[tuple[str, bool]]
+Checks = list[Check]
 
 
 class Service:
     """A gateway that says what the test wants."""
 
     def __init__(self) -> None:
-        self.checks: Checks = [("configuration", True), ("upstream compute", True)]
+        self.checks: Checks = [
+            Check("configuration", True),
+            Check("upstreams", True),
+            Check("upstream:compute", True, counts=False),
+        ]
         self.metrics = Metrics()
         self.result = Reload("0" * 64, True, state_lost=("rate_limit",))
         self.reloads = 0
@@ -83,7 +96,7 @@ async def client(base: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_livez_is_ok_whatever_readiness_says(client: aiohttp.ClientSession, checks: Checks) -> None:
-    checks.append(("draining", False))
+    checks.append(Check("draining", False))
     async with client.get("/livez") as response:
         assert (response.status, await response.text()) == (200, "ok\n")
         assert response.content_type == "text/plain"
@@ -95,27 +108,46 @@ async def test_readyz_is_200_when_all_holds(client: aiohttp.ClientSession) -> No
 
 
 async def test_readyz_is_503_with_the_reasons(client: aiohttp.ClientSession, checks: Checks) -> None:
-    checks[1] = ("upstream compute", False)
+    checks[1] = Check("upstreams", False)
     async with client.get("/readyz") as response:
-        assert (response.status, await response.text()) == (503, "not ready: upstream compute\n")
+        assert (response.status, await response.text()) == (503, "not ready: upstreams\n")
 
 
 async def test_readyz_verbose_tells_every_check(client: aiohttp.ClientSession, checks: Checks) -> None:
+    checks[2] = Check("upstream:compute", False, counts=False)
     async with client.get("/readyz?verbose") as response:
-        assert await response.text() == "[+] configuration: ok\n[+] upstream compute: ok\nok\n"
-    checks[1] = ("upstream compute", False)
+        assert response.status == 200
+        assert await response.text() == (
+            "[+] configuration: ok\n[+] upstreams: ok\n[-] upstream:compute: failed, does not count\nok\n"
+        )
+    checks[1] = Check("upstreams", False)
     async with client.get("/readyz?verbose") as response:
         assert response.status == 503
-        assert await response.text() == "[+] configuration: ok\n[-] upstream compute: failed\n"
+        assert (await response.text()).splitlines()[1:] == [
+            "[-] upstreams: failed",
+            "[-] upstream:compute: failed, does not count",
+        ]
+
+
+async def test_a_check_that_does_not_count_does_for_who_includes_it(
+    client: aiohttp.ClientSession, checks: Checks
+) -> None:
+    checks[2] = Check("upstream:compute", False, counts=False)
+    async with client.get("/readyz", params={"include": "upstream:compute"}) as response:
+        assert (response.status, await response.text()) == (503, "not ready: upstream:compute\n")
 
 
 async def test_readyz_in_json_where_it_is_asked_for(client: aiohttp.ClientSession, checks: Checks) -> None:
-    checks[1] = ("upstream compute", False)
+    checks[1] = Check("upstreams", False)
     async with client.get("/readyz", headers={"Accept": "text/html, application/json;q=0.9"}) as response:
         assert response.status == 503
         assert await response.json() == {
             "status": "unavailable",
-            "checks": [{"name": "configuration", "ok": True}, {"name": "upstream compute", "ok": False}],
+            "checks": [
+                {"name": "configuration", "ok": True, "counts": True},
+                {"name": "upstreams", "ok": False, "counts": True},
+                {"name": "upstream:compute", "ok": True, "counts": False},
+            ],
         }
     async with client.get("/livez", headers={"Accept": "application/json"}) as response:
         assert await response.json() == {"status": "ok"}
@@ -214,12 +246,13 @@ async def test_a_reload_that_was_refused_says_what_is_wrong_and_where(
 
 @pytest.mark.parametrize("page", ["/readyz", "/healthz"])
 async def test_a_check_may_be_left_out(client: aiohttp.ClientSession, checks: Checks, page: str) -> None:
-    checks[1] = ("upstreams", False)
+    checks[1] = Check("upstreams", False)
     async with client.get(page) as response:
         assert response.status == 503
     async with client.get(page, params={"exclude": "upstreams", "verbose": ""}) as response:
         assert response.status == 200
-        assert (await response.text()).splitlines()[1:] == ["[+] upstreams: excluded", "ok"]
+        lines = (await response.text()).splitlines()
+        assert (lines[1], lines[-1]) == ("[-] upstreams: failed, does not count", "ok")
 
 
 async def test_the_healthcheck_of_openstack(client: aiohttp.ClientSession, checks: Checks) -> None:
@@ -231,7 +264,7 @@ async def test_the_healthcheck_of_openstack(client: aiohttp.ClientSession, check
         assert await response.json() == {"detailed": False, "reasons": ["OK"]}
     async with client.head("/healthcheck") as response:
         assert response.status == 204
-    checks[1] = ("upstreams", False)
+    checks[1] = Check("upstreams", False)
     async with client.get("/healthcheck", headers=json) as response:
         assert (response.status, await response.json()) == (
             503,
@@ -266,4 +299,107 @@ async def test_rules_are_applied_before_anything_is_told(service: Service) -> No
             token = {"Authorization": "Bearer open sesame"}
             async with session.get("/config", headers=token) as response:
                 assert response.status == 200
+        await admin.close()
+
+
+async def test_a_bug_is_told_in_the_log_and_not_to_who_asks(
+    client: aiohttp.ClientSession, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> dict[str, Any]:
+        raise RuntimeError("what nobody should see")
+
+    monkeypatch.setattr(service, "config", fails)
+    with structlog.testing.capture_logs() as told:
+        async with client.get("/config", headers={"Accept": "application/json"}) as response:
+            assert (response.status, await response.json()) == (
+                500,
+                {"error": "the gateway has failed to say it"},
+            )
+    (entry,) = told
+    assert (entry["event"], entry["path"]) == ("admin_page_failed", "/config")
+    assert "what nobody should see" in entry["error"]
+
+
+async def test_who_is_one_too_many_is_turned_away(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    port = int(base.rpartition(":")[2])
+    ask = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    held = []
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(ask)
+        assert (await within(reader.readline(), "an answer")).startswith(b"HTTP/1.1 200")
+        held.append(writer)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await within(reader.read(), "it is turned away") == b""
+    writer.close()
+    held[0].close()
+
+    async def answered() -> bool:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(ask)
+            return (await reader.readline()).startswith(b"HTTP/1.1 200")
+        except ConnectionError:
+            return False
+        finally:
+            writer.close()
+
+    async def in_time() -> None:
+        while not await answered():
+            pass
+
+    await within(in_time(), "there is room again")
+    held[1].close()
+
+
+async def test_a_renewed_certificate_is_taken_into_use(tmp_path: Path, service: Service) -> None:
+    authority = Authority(tmp_path)
+    own = authority.issue("first")
+    options = AdminListen.model_validate(
+        {"address": "127.0.0.1:1", "tls": {**own.options, "reload": 0.01, "client_ca": str(authority.file)}}
+    )
+    assert options.tls is not None
+    credentials = Credentials(options.tls, tmp_path)
+    trusting = ssl.create_default_context(cafile=str(authority.file))
+    trusting.check_hostname = False
+    client = authority.issue("operator")
+    trusting.load_cert_chain(client.certificate, client.key)
+    admin = Admin(service)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        await admin.start([listening], Access(options, credentials))
+
+        async def connected() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            return await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+
+        async def shown() -> bytes:
+            _, writer = await connected()
+            certificate: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            writer.close()
+            return certificate
+
+        first = await shown()
+        reader, writer = await connected()
+        second = authority.issue("second")
+        own.key.write_bytes(second.key.read_bytes())
+        own.certificate.write_bytes(second.certificate.read_bytes())
+        await until(lambda: credentials.renewals > 0, "the files are looked at")
+
+        async def other() -> None:
+            while await shown() == first:
+                pass
+
+        await within(other(), "the other certificate is shown")
+        writer.write(b"GET /config HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await within(reader.readline(), "who was connected stays")
+        assert answer.startswith(b"HTTP/1.1 200")
+        writer.close()
+        without = ssl.create_default_context(cafile=str(authority.file))
+        without.check_hostname = False
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=without)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        with suppress(ssl.SSLError, ConnectionError):
+            assert await within(reader.read(), "who has no certificate is not answered") == b""
+        writer.close()
         await admin.close()

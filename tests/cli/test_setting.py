@@ -10,7 +10,7 @@ from gateway import application_log
 from gateway.api.option import Secret
 from gateway.app import StartError
 from gateway.cli.setting import adjusted, load_or_exit, serve_or_exit
-from gateway.config.load import Loaded, load
+from gateway.config.load import Loaded, load, loads
 from gateway.config.locate import bundled
 from gateway.config.model import Address, AdminListen, Endpoint, UnixAddress, admin_at
 from gateway.config.problem import ConfigurationError, Problem
@@ -143,3 +143,21 @@ def test_a_bug_is_not_hidden(loaded: Loaded, registry: Registry, monkeypatch: py
     monkeypatch.setattr(application_log, "configure", lambda: None)
     with pytest.raises(ZeroDivisionError):
         serve_or_exit(loaded, registry)
+
+
+def test_the_admin_listener_takes_its_guards_along(registry: Registry) -> None:
+    text = (
+        bundled()
+        .read_text()
+        .replace(
+            "admin: ${WEIR_ADMIN:-127.0.0.1:9901}",
+            'admin: { unix: a.sock, mode: "0600", token: open sesame }',
+        )
+    )
+    loaded = loads(text, "gateway.yaml", registry=registry, environment={})
+    moved = adjusted(loaded, admin="unix:b.sock").configuration.admin
+    assert moved is not None
+    assert (moved.unix, moved.mode) == ("b.sock", "0600")
+    outside = adjusted(loaded, admin="0.0.0.0:9901").configuration.admin
+    assert outside is not None
+    assert outside.token == Secret("open sesame")
