@@ -2,20 +2,25 @@
 
 import http.client
 import json
+import re
 import socket
 import ssl
 from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
-from gateway.cli.setting import adjusted, load_or_exit
-from gateway.config.load import Loaded
+from gateway.cli.setting import moved, tell
+from gateway.config.load import load_admin
 from gateway.config.locate import locate
 from gateway.config.model import Address, AdminListen, ListenTLS
-from gateway.config.problem import Problem
+from gateway.config.problem import ConfigurationError, Problem
 
+_CONNECT = 5.0  # seconds
 _TIMEOUT = 120.0  # seconds, for as long as workers may take to build a configuration
+
+_FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Unreachable(Exception):  # noqa: N818 - named for what it says
@@ -36,36 +41,57 @@ def command(config: str | None, admin: str | None, certificate: str | None) -> N
     Asks the gateway's admin listener, with the token that CONFIG has for it. The exit status is 0 when the
     configuration is in force, 1 when it was rejected and nothing has changed, 2 when no gateway answers.
     """
-    loaded, _ = load_or_exit(locate(config))
-    loaded = adjusted(loaded, admin=admin)
-    options = loaded.configuration.admin
-    if options is None:
-        raise click.UsageError("the configuration has no admin listener to ask: send SIGHUP to the gateway")
+    path = locate(config)
+    options = _place(path, admin)
     try:
-        status, told = _post(options, loaded, certificate)
+        status, told = _post(options, path.parent, certificate)
     except Unreachable as error:
-        click.echo(f"weir: {options} (admin): {error}", err=True)
-        raise SystemExit(2) from None
+        raise _unanswered(options, str(error)) from None
     if status == 200:
         click.echo(f"applied, revision {told['revision'][:8]}")
         for name in told["state_lost"]:
             click.echo(f"{name}: begins anew, for its definition or its name is another")
         return
     if status != 422:
-        click.echo(f"weir: {options} (admin): {told.get('error', f'status {status}')}", err=True)
-        raise SystemExit(2)
+        raise _unanswered(options, str(told.get("error", f"status {status}")))
     click.echo(f"weir: rejected: {told['error']}; revision {told['revision'][:8]} stays in force", err=True)
     for problem in told["problems"]:
         click.echo(str(Problem(**problem)), err=True)
     raise SystemExit(1)
 
 
-def _post(options: AdminListen, loaded: Loaded, certificate: str | None) -> tuple[int, dict[str, Any]]:
+def _place(path: Path, admin: str | None) -> AdminListen:
+    """Where to ask; what is wrong with that, be it in the file, ends the command."""
+    try:
+        options = load_admin(path)
+    except ConfigurationError as error:
+        tell(error)
+        click.echo("weir: the gateway has not been asked; nothing has changed", err=True)
+        raise SystemExit(1) from None
+    if admin is not None:
+        try:
+            return moved(options, admin)
+        except ValidationError as error:
+            raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    if options is None:
+        raise click.UsageError("the configuration has no admin listener to ask: send SIGHUP to the gateway")
+    return options
+
+
+def _unanswered(options: AdminListen, why: str) -> SystemExit:
+    click.echo(f"weir: {options} (admin): {why}", err=True)
+    click.echo("weir: where `admin` itself is what has changed, send SIGHUP to the gateway", err=True)
+    return SystemExit(2)
+
+
+def _post(options: AdminListen, directory: Path, certificate: str | None) -> tuple[int, dict[str, Any]]:
     """Status and answer. Raises Unreachable."""
     headers = {"Accept": "application/json"}
     if options.token is not None:
         headers["Authorization"] = f"Bearer {options.token.reveal()}"
-    connection = _connection(options, loaded.directory, certificate)
+    connection = _connection(options, directory, certificate)
     try:
         connection.request("POST", "/reload", headers=headers)
         response = connection.getresponse()
@@ -92,11 +118,14 @@ def _connection(options: AdminListen, directory: Path, certificate: str | None) 
     try:
         if options.unix is not None:
             sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(_TIMEOUT)
+            sock.settimeout(_CONNECT)
             sock.connect(str(directory / options.unix))
         else:
-            sock = socket.create_connection((host, place.port), _TIMEOUT)
-        connection.sock = context.wrap_socket(sock) if context is not None else sock
+            sock = socket.create_connection((host, place.port), _CONNECT)
+        if context is not None:
+            sock = context.wrap_socket(sock)
+        sock.settimeout(_TIMEOUT)
+        connection.sock = sock
     except OSError as error:
         if sock is not None:
             sock.close()
@@ -105,13 +134,17 @@ def _connection(options: AdminListen, directory: Path, certificate: str | None) 
 
 
 def _context(tls: ListenTLS, directory: Path, certificate: str | None) -> ssl.SSLContext:
-    """Trusts the certificate that the configuration names, by whatever name the listener is asked. Raises Unreachable."""
+    """Trusts the very certificate that the configuration names, and no other that its authority has issued.
+
+    So it does not matter by what name the listener is asked. Raises Unreachable.
+    """
     try:
-        context = ssl.create_default_context(cafile=str(directory / tls.certificate))
+        own = _FIRST.search((directory / tls.certificate).read_text())
+        context = ssl.create_default_context(cadata=own[0] if own is not None else "")
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.check_hostname = False
         if certificate is not None:
             context.load_cert_chain(certificate)
-    except OSError as error:
-        raise Unreachable(f"TLS files: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"TLS files: {getattr(error, 'strerror', None) or error}") from None
     return context

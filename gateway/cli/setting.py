@@ -35,7 +35,7 @@ def load_or_exit(path: Path) -> tuple[Loaded, Registry]:
     try:
         return load(path, registry=registry), registry
     except ConfigurationError as error:
-        _tell(error)
+        tell(error)
         raise SystemExit(1) from None
 
 
@@ -54,7 +54,7 @@ def adjusted(
         if listen is not None:
             update["listen"] = (listen_at(listen),)
         if admin is not None:
-            update["admin"] = _moved(configuration.admin, admin)
+            update["admin"] = moved(configuration.admin, admin)
     except ValidationError as error:
         raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     except ValueError as error:
@@ -70,8 +70,8 @@ def adjusted(
     return replace(loaded, configuration=configuration.model_copy(update=update))
 
 
-def _moved(admin: AdminListen | None, text: str) -> AdminListen:
-    """The admin listener at another place, with the token and the TLS that it has. Raises ValueError."""
+def moved(admin: AdminListen | None, text: str) -> AdminListen:
+    """The admin listener at another place, with the guards that it has. Raises ValueError."""
     if admin is None:
         return admin_at(text)
     place = parse_place(text)
@@ -109,13 +109,14 @@ def exit_telling() -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        _tell(error)
+        tell(error)
         raise SystemExit(1) from None
     except (StartError, UnsupportedAiohttp) as error:
         click.echo(f"weir: {error}", err=True)
         raise SystemExit(1) from None
 
 
-def _tell(error: ConfigurationError) -> None:
+def tell(error: ConfigurationError) -> None:
+    """What is wrong, a line each, to standard error."""
     for problem in error.problems:
         click.echo(str(problem), err=True)

@@ -21,7 +21,7 @@ from gateway.api import message
 from gateway.api.message import did_you_mean
 from gateway.api.option import Secret
 from gateway.config import document
-from gateway.config.model import Configuration, Entry, EntryKeys, Place, UnixAddress
+from gateway.config.model import AdminListen, AdminOnly, Configuration, Entry, EntryKeys, Place, UnixAddress
 from gateway.config.problem import (
     ConfigurationError,
     Marks,
@@ -37,6 +37,8 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_SECRET = 64 << 10
 
+_IN_ADMIN = re.compile(r"admin(?:$|[.\[])")
+
 # Keys whose value is taken for a secret whatever its type: a mistake must not put it on a screen.
 _SECRET_KEY = re.compile(r"(?:^|_)(?:token|password|passphrase|secret|key)s?(?:_sha256)?$")
 _LEAST_SECRET = 4  # a shorter one cannot be told from ordinary words of a message
@@ -49,6 +51,7 @@ __all__ = [
     "Problem",
     "digest",
     "load",
+    "load_admin",
     "loads",
     "normal_form",
     "shown",
@@ -82,14 +85,32 @@ class Loaded:
 def load(path: FilePath, *, registry: Registry, environment: Mapping[str, str] | None = None) -> Loaded:
     """Loads a file. Raises ConfigurationError, and nothing else, whatever the file holds."""
     file = str(path)
+    data = _bytes(path)
+    return _loaded(data, document.decode(data, file), file, registry, environment, path.parent)
+
+
+def load_admin(path: FilePath, *, environment: Mapping[str, str] | None = None) -> AdminListen | None:
+    """The `admin` of a file, for who wants to ask the gateway that runs with it.
+
+    Whatever else is wrong with the file, or is right for that gateway only (its variables, its secrets), does not matter.
+    Raises ConfigurationError.
+    """
+    file = str(path)
+    source = document.read(
+        document.decode(_bytes(path), file), file, os.environ if environment is None else environment
+    )
+    return _Loading(source, None, path.parent).admin()
+
+
+def _bytes(path: FilePath) -> bytes:
+    """What is in a file, as far as one may be long. Raises ConfigurationError."""
     try:
         with path.open("rb") as stream:
-            data = stream.read(document.MAX_BYTES + 1)
+            return stream.read(document.MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            [Problem(file, 0, 0, "unreadable", f"cannot be read: {_why(error)}")]
+            [Problem(str(path), 0, 0, "unreadable", f"cannot be read: {_why(error)}")]
         ) from None
-    return _loaded(data, document.decode(data, file), file, registry, environment, path.parent)
 
 
 def loads(
@@ -186,7 +207,7 @@ def _loaded(
 class _Loading:
     """One attempt: collects problems, and ends with a configuration when there are none."""
 
-    def __init__(self, source: document.Document, registry: Registry, directory: FilePath) -> None:
+    def __init__(self, source: document.Document, registry: Registry | None, directory: FilePath) -> None:
         self.problems = list(source.problems)
         self._source = source
         self._registry = registry
@@ -217,6 +238,17 @@ class _Loading:
             self._check_addresses(configuration)
         self._finish()
         return configuration
+
+    def admin(self) -> AdminListen | None:
+        """That part alone. Raises ConfigurationError."""
+        raw = self._source.value
+        core = {key: item for key, item in raw.items() if key == "admin"} if isinstance(raw, dict) else {}
+        self.problems = [problem for problem in self.problems if _IN_ADMIN.match(problem.key)]
+        alone = self._validated(AdminOnly, core, ())
+        self._finish()
+        if alone is None or self.problems:
+            raise ConfigurationError(self.problems)
+        return alone.admin
 
     # -- entries -------------------------------------------------------------------------------------------
 
@@ -251,6 +283,7 @@ class _Loading:
             self._note(path, "type", f"expected a mapping of options, got {message.kind_of(options)}")
             options = {}
         name = names.of(kind, options, path)
+        assert self._registry is not None
         try:
             filter_class = self._registry.get(kind)
         except UnknownFilter as error:

@@ -672,6 +672,16 @@ class _PlaceOrMore:
         return {"anyOf": [_ADDRESS_SCHEMA, {"type": "string", "pattern": "^unix:."}, handler(schema)]}
 
 
+_AdminPlace: TypeAlias = Annotated[AdminListen, BeforeValidator(_admin), _PlaceOrMore()]
+_ADMIN = AdminListen(address=Address("127.0.0.1", 9901))
+
+
+class AdminOnly(Options):
+    """What of a configuration one needs to ask the gateway that runs with it."""
+
+    admin: _AdminPlace | None = Field(default=_ADMIN, description="See Configuration.")
+
+
 class _OneOrMany:
     """The schema of a list of listeners, one of which may stand for the list."""
 
@@ -1238,8 +1248,8 @@ class Configuration(Options):
         json_schema_extra={"default": "127.0.0.1:8080"},
         description="Where the gateway listens: host:port, unix:PATH, or a mapping that says more; or a list of them.",
     )
-    admin: Annotated[AdminListen, BeforeValidator(_admin), _PlaceOrMore()] | None = Field(
-        default=AdminListen(address=Address("127.0.0.1", 9901)),
+    admin: _AdminPlace | None = Field(
+        default=_ADMIN,
         json_schema_extra={"default": "127.0.0.1:9901"},
         description="The admin listener (health, metrics, what is in force, reload): host:port, unix:PATH, or a mapping "
         "that says more; null opens none.",
@@ -1306,6 +1316,7 @@ class Configuration(Options):
 __all__ = [
     "Address",
     "AdminListen",
+    "AdminOnly",
     "Breaker",
     "Breakers",
     "Canary",

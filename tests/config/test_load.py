@@ -9,7 +9,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.api import Secret
-from gateway.config.load import ConfigurationError, Loaded, Problem, digest, load, loads, normal_form
+from gateway.config.load import (
+    ConfigurationError,
+    Loaded,
+    Problem,
+    digest,
+    load,
+    load_admin,
+    loads,
+    normal_form,
+)
+from gateway.config.model import admin_at
 from gateway.registry import Registry
 
 BASE = 'upstreams: {a: {endpoints: ["http://a:1"]}}\nroutes: [{name: r, path: /, upstream: a}]\n'
@@ -291,3 +301,23 @@ def test_a_short_value_is_hidden_and_our_own_words_are_not() -> None:
     )
     with pytest.raises(ConfigurationError, match="expected the name of a header field"):
         loads(text, "gateway.yaml", registry=Registry())
+
+
+def test_where_the_admin_listener_is_can_be_read_whatever_else_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    (tmp_path / "token").write_text("open sesame\n")
+    path.write_text(
+        "lisen: ${ABSENT}\nadmin: { unix: admin.sock, token: file:token }\nadministrator: ${ABSENT}\nroutes: 7\n"
+    )
+    admin = load_admin(path, environment={})
+    assert admin is not None
+    assert admin.token is not None
+    assert (admin.unix, admin.token.reveal()) == ("admin.sock", "open sesame")
+    path.write_text("routes: []\n")
+    assert load_admin(path) == admin_at("127.0.0.1:9901")
+    path.write_text("admin: null\n")
+    assert load_admin(path) is None
+    path.write_text("admin:\n  token: ${ABSENT}\nlisten: ${ABSENT}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_admin(path, environment={})
+    assert {problem.key for problem in caught.value.problems} == {"admin", "admin.token"}
