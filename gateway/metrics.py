@@ -7,6 +7,7 @@ same (an upstream that makes up statuses, a plugin that makes up reasons), what 
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway import __version__, form
@@ -39,6 +40,7 @@ class Metrics:
         self._outcomes: _Counts = {}
         self._filters: _Counts = {}
         self._attempts: _Counts = {}
+        self._upstreams: dict[str, list[float]] = {}
         self._reads: list[Callable[[], Metric]] = []
         self.info("gateway_build", "The running version.", lambda: {"version": __version__, "form": form()})
 
@@ -52,6 +54,13 @@ class Metrics:
         cell[BYTES_OUT] += record.bytes_out
         if record.bytes_in:
             cell[BYTES_IN] += record.bytes_in
+        for attempt in record.attempts:
+            total = attempt.total
+            tried = self._upstreams.get(attempt.upstream)
+            if tried is None:
+                tried = self._upstreams[attempt.upstream] = list(EMPTY_CELL)
+            tried[bisect_left(BUCKETS, total)] += 1
+            tried[SECONDS] += total
 
     def _fold(self) -> None:
         """Adds what each flow has counted to the numbers that have labels, and empties its cell."""
@@ -159,6 +168,12 @@ class Metrics:
             ("upstream", "result"),
             self._attempts.items(),
         )
+        yield _histogram(
+            "http_client_request_duration_seconds",
+            "Seconds from the begin of an attempt to the end of the upstream's answer, or to its failure.",
+            "upstream",
+            self._upstreams,
+        )
         for read in self._reads:
             yield read()
 
@@ -168,8 +183,6 @@ class Metrics:
         return self._requests.setdefault(key, list(EMPTY_CELL))
 
     def _request_families(self) -> Iterator["Metric"]:
-        from prometheus_client.core import HistogramMetricFamily
-
         by_route: dict[str, list[float]] = {}
         counts: list[tuple[tuple[str, ...], float]] = []
         for (method, template, status), cell in self._requests.items():
@@ -179,18 +192,12 @@ class Metrics:
                 total[place] += number
             counts.append(((method, route, str(status)), sum(cell[:SECONDS])))
         yield _counters("gateway_requests", "Exchanges that are over.", ("method", "route", "status"), counts)
-        histogram = HistogramMetricFamily(
+        yield _histogram(
             "http_server_request_duration_seconds",
             "Seconds from the head of a request to the end of its answer.",
-            labels=("http_route",),
+            "http_route",
+            by_route,
         )
-        for route, total in by_route.items():
-            below, buckets = 0.0, []
-            for bound, number in zip((*map(str, BUCKETS), "+Inf"), total[:SECONDS], strict=True):
-                below += number
-                buckets.append((bound, below))
-            histogram.add_metric((route,), buckets, sum_value=total[SECONDS])
-        yield histogram
         for name, text, place in (
             ("gateway_request_body_bytes", "Bytes of request bodies.", BYTES_IN),
             ("gateway_response_body_bytes", "Bytes of response bodies.", BYTES_OUT),
@@ -222,18 +229,22 @@ _LEAST: Final = frozenset(
         "process_max_fds",
         "gateway_start_time_seconds",
         "gateway_certificate_expiry_timestamp_seconds",
+        "gateway_upstream_endpoint_up",
     )
 )
 """Gauges that are no amounts: of several processes the least counts."""
+_MOST: Final = frozenset(("gateway_upstream_breaker_state",))
+"""And those of which the most counts."""
 
 
 def merged(processes: "Sequence[Sequence[Metric]]") -> "list[Metric]":
-    """The metrics of several processes as one: amounts added up, label by label."""
+    """The metrics of several processes as one, which stay as they are: amounts added up, label by label."""
     found: dict[str, Metric] = {}
     samples: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], Sample]] = {}
     for families in processes:
         for family in families:
-            found.setdefault(family.name, family)
+            if family.name not in found:
+                found[family.name] = copy(family)
             known = samples.setdefault(family.name, {})
             for sample in family.samples:
                 key = (sample.name, tuple(sorted(sample.labels.items())))
@@ -242,6 +253,8 @@ def merged(processes: "Sequence[Sequence[Metric]]") -> "list[Metric]":
                     value = sample.value
                 elif family.name in _LEAST:
                     value = min(sample.value, other.value)
+                elif family.name in _MOST:
+                    value = max(sample.value, other.value)
                 else:
                     value = sample.value + other.value
                 known[key] = sample._replace(value=value)
@@ -285,4 +298,17 @@ def _counters(name: str, documentation: str, labels: tuple[str, ...], samples: L
     family = CounterMetricFamily(name, documentation, labels=labels)
     for values, number in samples:
         family.add_metric(values, number)
+    return family
+
+
+def _histogram(name: str, documentation: str, label: str, cells: Mapping[str, Sequence[float]]) -> "Metric":
+    from prometheus_client.core import HistogramMetricFamily
+
+    family = HistogramMetricFamily(name, documentation, labels=(label,))
+    for value, cell in cells.items():
+        below, buckets = 0.0, []
+        for bound, number in zip((*map(str, BUCKETS), "+Inf"), cell[:SECONDS], strict=True):
+            below += number
+            buckets.append((bound, below))
+        family.add_metric((value,), buckets, sum_value=cell[SECONDS])
     return family

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import __version__, form, metrics
 from gateway.api import Note
 from gateway.flow import BUCKETS
-from gateway.metrics import Metrics, render
+from gateway.metrics import Metrics, merged, render
 from gateway.record import Record
 from tests.support.records import Entry, attempt, record, refused, step
 
@@ -140,6 +140,39 @@ def test_attempts_by_upstream_and_result() -> None:
     name = "gateway_upstream_attempts_total"
     assert value(told, name, upstream="compute", result="upstream_connect_failed") == 1
     assert value(told, name, upstream="compute", result="ok") == 2
+
+
+def test_every_attempt_is_in_the_histogram_of_its_upstream() -> None:
+    told = observed(
+        record(attempts=[attempt(total=0.003), attempt(total=0.3)]), record(attempts=[attempt(total=11.0)])
+    )
+    name = "http_client_request_duration_seconds"
+    below = {
+        bound: value(told, f"{name}_bucket", upstream="compute", le=bound)
+        for bound in ("0.005", "0.5", "+Inf")
+    }
+    assert below == {"0.005": 1, "0.5": 2, "+Inf": 3}
+    assert value(told, f"{name}_count", upstream="compute") == 3
+    assert value(told, f"{name}_sum", upstream="compute") == pytest.approx(11.303)
+
+
+def of_worker(up: float, breaker: float, requests: int) -> list[Any]:
+    told = observed(*[record()] * requests)
+    told.gauges("gateway_upstream_endpoint_up", "Up.", ("endpoint",), lambda: [(("a",), up)])
+    told.gauges("gateway_upstream_breaker_state", "State.", ("endpoint",), lambda: [(("a",), breaker)])
+    told.gauge("gateway_connections", "Open.", lambda: 2)
+    return told.families()
+
+
+def test_the_metrics_of_processes_are_added_up_where_they_are_amounts() -> None:
+    workers = [of_worker(1, 0, 3), of_worker(0, 2, 4)]
+    for _ in range(2):  # what has been merged is as it was
+        whole = {family.name: family.samples for family in merged(workers)}
+        assert [sample.value for sample in whole["gateway_requests"]] == [7]
+        assert [sample.value for sample in whole["gateway_connections"]] == [4]
+        assert [sample.value for sample in whole["gateway_build"]] == [1]
+        assert [sample.value for sample in whole["gateway_upstream_endpoint_up"]] == [0]
+        assert [sample.value for sample in whole["gateway_upstream_breaker_state"]] == [2]
 
 
 def test_bytes_by_route() -> None:

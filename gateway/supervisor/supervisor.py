@@ -30,6 +30,7 @@ from gateway.supervisor.child import ANSWER, CLEAN, Child, WorkerError, WorkerGo
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places, Spot
 from gateway.supervisor.successor import Predecessor, Successor
+from gateway.supervisor.tally import Tally
 from gateway.task import spawn
 
 PREPARE: Final = 30.0
@@ -88,6 +89,7 @@ class Supervisor:
         self._loaded_at = time.time()
         self._reloads = {"applied": 0, "rejected": 0}
         self._last_error: dict[str, Any] | None = None
+        self._tally = Tally()
         self.metrics = Metrics()
         self._observe()
 
@@ -419,8 +421,9 @@ class Supervisor:
         ]
 
     async def families(self) -> list[Any]:
-        found = [value for _, value in await self._told("metrics")]
-        return merged([self.metrics.families(), *found])
+        found = {child.number: value for child, value in await self._told("metrics")}
+        living = [child.number for child in self._children.values() if not child.over.done()]
+        return merged([self.metrics.families(), *self._tally.take(found, living)])
 
     def config(self) -> dict[str, Any]:
         return described(self._loaded, self._loaded_at, self._last_error)
@@ -457,7 +460,7 @@ class Supervisor:
             lambda: [((str(slot),), count) for slot, count in self._restarts.items()],
         )
         metrics.counters(
-            "gateway_config_reloads",
+            "gateway_config_reload",
             "Attempts to put another configuration in force.",
             ("result",),
             lambda: [((result,), count) for result, count in self._reloads.items()],
