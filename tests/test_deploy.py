@@ -24,6 +24,22 @@ from tests.support.deadline import until
 DEPLOY = Path(__file__).parents[1] / "deploy"
 IMAGE = "/v2/8f0e5ee2b0b14f5ab0d2e9a0f4a3c1d7/images/70a599e0-31e7-49b7-b260-868f441e862b/metadata"
 
+# From systemd.unit(5), systemd.service(5), systemd.exec(5), systemd.kill(5), systemd.resource-control(5) and
+# systemd.socket(5), version 247 and later: those that such units may need.
+KNOWN = {
+    "Unit": "Description Documentation After Before Wants Requires",
+    "Install": "WantedBy Also Alias",
+    "Socket": "ListenStream Backlog NoDelay ReusePort BindIPv6Only SocketUser SocketGroup SocketMode Service",
+    "Service": """
+        Type NotifyAccess ExecStartPre ExecStart ExecReload KillMode TimeoutStopSec Restart RestartSec WatchdogSec User Group
+        RuntimeDirectory LogsDirectory StateDirectory ConfigurationDirectory WorkingDirectory UMask LimitNOFILE
+        Environment EnvironmentFile LoadCredential AmbientCapabilities CapabilityBoundingSet NoNewPrivileges ProtectSystem
+        ProtectHome PrivateTmp PrivateDevices ProtectKernelTunables ProtectKernelModules ProtectKernelLogs
+        ProtectControlGroups ProtectClock ProtectHostname ProtectProc RemoveIPC RestrictAddressFamilies RestrictNamespaces
+        RestrictRealtime RestrictSUIDSGID LockPersonality SystemCallArchitectures SystemCallFilter SystemCallErrorNumber
+    """,
+}
+
 
 def unit(name: str) -> dict[str, list[str]]:
     """The directives of a unit, each with its values."""
@@ -67,13 +83,25 @@ def test_the_drain_has_the_time_that_it_takes(name: str) -> None:
     assert int(compose()["weir"]["stop_grace_period"].removesuffix("s")) > longest
 
 
+@pytest.mark.parametrize("name", ["weir.service", "weir.socket"])
+def test_the_units_hold_what_systemd_knows_and_nothing_twice(name: str) -> None:
+    section, seen = "", set()
+    for line in (DEPLOY / name).read_text().splitlines():
+        assert re.fullmatch(r"(#.*|\[\w+\]|[A-Z]\w+=\S.*)?", line), line
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key = line.partition("=")[0]
+            assert key in KNOWN[section].split(), f"[{section}] {line}"
+            assert (section, key) not in seen, f"[{section}] {line}"
+            seen.add((section, key))
+
+
 def test_the_units_are_good_in_the_eyes_of_systemd(tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
-    known = (DEPLOY / "weir.service").read_text()
-    # Where systemd is not at hand, at least nothing is misspelt that the next lines do not know.
-    assert all(re.fullmatch(r"(#.*|\[\w+\]|[A-Z]\w+=.+)?", line) for line in known.splitlines())
-    if program is None:
+    if program is None:  # what it looks at is then looked at by the test above
         return
+    known = (DEPLOY / "weir.service").read_text()
     (tmp_path / "weir.service").write_text(known.replace("/opt/weir/bin/weir", str(WEIR)))
     shutil.copy(DEPLOY / "weir.socket", tmp_path)
     done = subprocess.run(
@@ -91,6 +119,16 @@ def test_the_socket_is_where_the_default_configuration_can_listen() -> None:
     (listen,) = shipped("deploy/gateway.yaml").listen
     assert str(listen) == stream
     assert unit("weir.socket")["Service"] == ["weir.service"]
+
+
+def test_the_image_looks_after_the_health_of_the_gateway_where_its_admin_listener_is() -> None:
+    gateway = compose()["weir"]
+    assert "healthcheck" not in gateway  # which would take the place of the image's
+    admin = shipped("deploy/gateway.yaml").admin
+    assert admin is not None
+    assert admin.address is not None
+    (check,) = re.findall(r"HTTPConnection\('(.+?)', (\d+)", (DEPLOY.parent / "Dockerfile").read_text())
+    assert check == (admin.address.host, str(admin.address.port))
 
 
 async def test_the_services_of_the_compose_file_work_together(tmp_path: Path) -> None:
