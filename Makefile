@@ -37,7 +37,7 @@ $(COMPILED)/.made: $(VENV)/.dev pyproject.toml hatch_build.py $(shell find gatew
 
 unit-compiled: $(COMPILED)/.made
 	@$(IN_COMPILED) $(CURDIR)/$(BIN)/python -c 'import gateway; assert gateway.form() == "compiled"'
-	$(IN_COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/rfc tests/wire tests/smuggling tests/api tests/http \
+	$(IN_COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/rfc tests/wire tests/api tests/http \
 		tests/filters \
 		--ignore tests/filters/rate_limit --ignore tests/filters/token_auth --ignore tests/api/test_reason.py
 

@@ -139,7 +139,7 @@ async def test_is_ready_until_it_drains_and_live_until_it_ends() -> None:
         async with uploading(gateway) as client:
             stopping = asyncio.create_task(gateway.gateway.stop())
             await until(lambda: gateway.listener.draining, "the gateway drains")
-            assert await asked(admin, "/readyz") == (503, "not ready: accepting requests\n")
+            assert await asked(admin, "/readyz") == (503, "not ready: accepting\n")
             assert await asked(admin, "/livez") == (200, "ok\n")
             assert not stopping.done()
             await client.send(b"x" * 5)

@@ -68,8 +68,8 @@ async def test_the_admin_listener_answers_beside_it(site: Deployment) -> None:
     address = site.gateway.gateway.admin_address
     assert address is not None
     async with await Client.connect(address) as client:
-        assert (await client.ask(get("/readyz"))).status == 200
-        metrics = (await client.ask(get("/metrics"))).body.decode()
+        assert (await client.ask(get("/readyz", host="localhost"))).status == 200
+        metrics = (await client.ask(get("/metrics", host="localhost"))).body.decode()
     counted = re.findall(
         r"^http_server_request_duration_seconds_count\{(.*)\} 1(?:\.0)?$", metrics, re.MULTILINE
     )
