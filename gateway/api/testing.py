@@ -213,22 +213,22 @@ def exchange(
 
 def judge(filter: Filter[Any], exchange: Exchange) -> Verdict:
     """The verdict of `on_request`, awaited where it must be; reading an undeclared fact raises."""
-    return _settle(filter.on_request(guarded(exchange, facts_of(type(filter), filter.config))))
+    return _settled(lambda: filter.on_request(guarded(exchange, facts_of(type(filter), filter.config))))
 
 
 def judge_response(filter: Filter[Any], exchange: Exchange) -> Verdict:
     """The verdict of `on_response`."""
-    return _settle(filter.on_response(exchange))
+    return _settled(lambda: filter.on_response(exchange))
 
 
-def _settle(verdict: Verdict | Awaitable[Verdict]) -> Verdict:
-    if inspect.isawaitable(verdict):
-        return asyncio.run(_wait(verdict))
-    return verdict
+def _settled(hook: Callable[[], Verdict | Awaitable[Verdict]]) -> Verdict:
+    """Runs a hook where it runs in a gateway: in an event loop, which it may need before it awaits anything."""
 
+    async def run() -> Verdict:
+        verdict = hook()
+        return await verdict if inspect.isawaitable(verdict) else verdict
 
-async def _wait(awaitable: Awaitable[Verdict]) -> Verdict:
-    return await awaitable
+    return asyncio.run(run())
 
 
 class UndeclaredFact(AssertionError):  # noqa: N818 - it names what is wrong
