@@ -30,6 +30,7 @@ from gateway.serializer import Serializer
 from gateway.state import StateStore
 from gateway.task import spawn
 from gateway.tracing import Tracers
+from gateway.upstream.http_client import SessionClient
 from gateway.upstream.measure import observe_pools
 from gateway.upstream.pool import Pool
 from gateway.upstream.resolver import Resolver
@@ -123,7 +124,7 @@ class Gateway:
         configuration = loaded.configuration
         credentials = load_credentials(loaded)
         key = self._key(configuration)
-        plan = build_plan(loaded, self._registry, state=self._state, hash_key=key)
+        plan = build_plan(loaded, self._registry, state=self._state, hash_key=key, network=SessionClient)
         holder = object()
         try:
             await plan.start()

@@ -16,7 +16,7 @@ from pydantic import (
 from gateway.api.exchange import Exchange
 from gateway.api.fact import METHOD, PRINCIPAL, TARGET, Fact
 from gateway.api.fact import header as header_fact
-from gateway.api.filter import Options
+from gateway.api.option import Options
 from gateway.http.target import matchable
 from gateway.http.template import parse, pattern
 

@@ -21,6 +21,7 @@ from gateway.api.exchange import Exchange, Instant, Route
 from gateway.api.fact import Fact, header, header_names
 from gateway.api.filter import Filter, facts_of
 from gateway.api.message import did_you_mean
+from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
 from gateway.api.option import OptionError
 from gateway.api.verdict import Fault, Response, Rule
 from gateway.chain import Chain, Entry
@@ -45,9 +46,12 @@ from gateway.upstream.concurrency import Limiter
 from gateway.upstream.mirror import Mirror
 from gateway.upstream.passage import Gate
 from gateway.upstream.priority import Ranking
-from gateway.upstream.tls import client_context
+from gateway.upstream.tls import client_context, verified_context
 
 T = TypeVar("T")
+
+Network = Callable[[HttpOptions, ssl.SSLContext | None], HttpClient]
+"""Makes the client of a service, with the context of an https one."""
 
 _LOG: Final = structlog.get_logger("gateway")
 
@@ -220,7 +224,9 @@ class EntryServices:
         directory: Path,
         hash_key: bytes,
         hold: Callable[[str, Callable[[], Any]], Any],
+        network: Network | None,
     ) -> None:
+        self._network = network
         self._directory = directory
         self._hash_key = hash_key
         self._hold = hold
@@ -243,23 +249,46 @@ class EntryServices:
     def read_file(self, path: str) -> bytes:
         return (self._directory / path).read_bytes()
 
+    def http(self, name: str, options: HttpOptions) -> HttpClient:
+        context = None
+        files = hashlib.sha256()
+        if options.url.startswith("https:"):
+            tls = options.tls or TlsOptions()
+            try:
+                context = verified_context(tls, self._directory)
+                for file in (tls.ca, tls.certificate, tls.key):
+                    # By their contents: after a reload with renewed files there is a new client.
+                    files.update(b"" if file is None else hashlib.sha256(self.read_file(file)).digest())
+            except TlsError as error:
+                raise OptionError(("tls", error.option), str(error)) from None
+        network = self._network
+        if network is None:
+            return NoNetwork()
+        make = network
+        return self.state(f"http {name} {files.hexdigest()}", lambda: make(options, context))
+
     def warn(self, event: str, **facts: Any) -> None:
         self._log.warning(event, **facts)
 
 
 def build_plan(
-    loaded: Loaded, registry: Registry, *, state: StateStore | None = None, hash_key: bytes | None = None
+    loaded: Loaded,
+    registry: Registry,
+    *,
+    state: StateStore | None = None,
+    hash_key: bytes | None = None,
+    network: Network | None = None,
 ) -> Plan:
     """A plan of a loaded configuration, its filters built.
 
     Raises ConfigurationError with every problem that only shows when the parts are put together: routes that
     exclude each other, a filter that cannot be built from its options. State is taken from `state`; nothing
-    stays held there when building fails.
+    stays held there when building fails. Without `network` the filters of the plan reach nobody: it is one to be checked.
     """
     holder = object()
     store = state if state is not None else StateStore()
     key = hash_key or secret_key(loaded.configuration)
-    builder = _Builder(loaded, registry, store, holder, key)
+    builder = _Builder(loaded, registry, store, holder, key, network)
     plan = builder.plan()
     if builder.problems:
         store.release(holder)
@@ -270,8 +299,15 @@ def build_plan(
 
 class _Builder:
     def __init__(
-        self, loaded: Loaded, registry: Registry, store: StateStore, holder: object, hash_key: bytes
+        self,
+        loaded: Loaded,
+        registry: Registry,
+        store: StateStore,
+        holder: object,
+        hash_key: bytes,
+        network: Network | None,
     ) -> None:
+        self._network = network
         self._loaded = loaded
         self._registry = registry
         self._store = store
@@ -463,6 +499,7 @@ class _Builder:
             directory=self._loaded.directory,
             hash_key=self._hash_key,
             hold=lambda key, factory: self._store.hold(self._holder, key, factory),
+            network=self._network,
         )
         try:
             filter: Filter[Any] = filter_class(options.options, services)

@@ -3,6 +3,8 @@
 Providers are asked in order until one knows the token, or the certificate by which the client has made itself known
 (then the token, if there is one, stays here: nobody has judged it). A token that none accepts is answered 401 with
 WWW-Authenticate (RFC 9110 section 15.5.2), and 503 where the provider that could judge it cannot be reached.
+What is accepted is remembered for a time, and so is, for seconds, a definite no; a failure never is. A service may
+vouch by a token of its own (X-Service-Token) for the request that it makes for a user.
 Identity fields such as X-User-Id or X-Roles are always stripped from what the client sent, in every spelling,
 and set from the principal.
 """
@@ -15,28 +17,45 @@ from math import inf
 from typing import NamedTuple
 
 from filters.token_auth.cache import Accepted, Refused, TokenCache
-from filters.token_auth.identity import INVALID, STRIPPED, identity_fields, spellings
+from filters.token_auth.identity import (
+    INVALID,
+    SERVICE_HEADER,
+    SERVICE_INVALID,
+    STRIPPED,
+    identity_fields,
+    service_fields,
+    spellings,
+)
 from filters.token_auth.option import ProviderOptions, TokenAuthConfig
-from filters.token_auth.provider import Answer, Provider, Refusal, Unavailable
+from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
 from gateway.api import Certificate, Exchange, Fault, Filter, Note, OptionError, Principal, Services, Verdict
 
 _TOKEN_MAX = 8192
+_SERVICE_TOKEN = SERVICE_HEADER.lower().encode("ascii")
 _MESSAGES = {
     "token_missing": "The request you have made requires authentication.",
     "token_invalid": "The token is not valid.",
     "token_expired": "The token has expired.",
     "token_ambiguous": "The request carries more than one token.",
+    "token_restricted": "The application credential does not allow the request.",
+    "service_token_invalid": "The service token is not valid.",
     "certificate_unknown": "The request you have made requires authentication.",
     "certificate_expired": "The certificate has expired.",
 }
 
 
 class _Question(NamedTuple):
-    """What providers are asked of: a token, empty where only a certificate is there; and where its answer is kept."""
+    """What providers are asked of: a token, empty where only a certificate is there; and where its answer is kept.
+
+    stale   what was remembered of it, and may stand in while nobody can judge
+    beside  whether a service vouches for the request, so that the token may have expired
+    """
 
     cache: TokenCache
     key: bytes
     token: str
+    stale: Accepted | None = None
+    beside: bool = False
 
 
 class TokenAuth(Filter[TokenAuthConfig]):
@@ -49,6 +68,14 @@ class TokenAuth(Filter[TokenAuthConfig]):
         # An upstream that folds `_` into `-` would see another token than the one judged here.
         self.secrets = frozenset((self._header,))
         self.owns = STRIPPED | (spellings(config.header) - {self._header})
+        services_vouch = config.service_tokens
+        self._service_roles = frozenset(services_vouch.roles if services_vouch is not None else ())
+        asks_keystone = any(options.keystone is not None for options in config.providers)
+        if services_vouch is not None:
+            self.owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
+        elif asks_keystone and self._header != _SERVICE_TOKEN:
+            # An upstream that asks Keystone itself would let an expired token pass beside it.
+            self.owns |= spellings(SERVICE_HEADER)
         self._providers = tuple(
             _provider(options, place, services) for place, options in enumerate(config.providers)
         )
@@ -59,6 +86,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._negative_ttl = config.cache.negative_ttl
         trusted = sha256(b"".join(provider.fingerprint for provider in self._providers)).hexdigest()
         self._certifies = not all(provider.needs_token for provider in self._providers)
+        self.pure = all(provider.pure for provider in self._providers)
+        self._jitter = config.cache.jitter / 100
+        self._stale_for = config.cache.stale_if_error
 
         def cache() -> TokenCache:
             return TokenCache(services.entropy(32), config.cache.size, config.cache.negative_size)
@@ -66,6 +96,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._cache = services.state(f"tokens {trusted}", cache)
         # Apart from the other, since no token may be written so that it is taken for a certificate.
         self._certified = services.state(f"certificates {trusted}", cache)
+        # Apart, since a token may be accepted here that has expired; and apart, since a service is to have its role.
+        self._beside = services.state(f"tokens beside services {trusted}", cache)
+        self._vouching = services.state(f"services {trusted}", cache)
 
     async def start(self) -> None:
         for provider in self._providers:
@@ -88,6 +121,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
             certificate = exchange.certificate
             if certificate is not None:
                 return self._with_certificate(exchange, token, certificate)
+        if self._service_roles and _SERVICE_TOKEN in index:
+            return self._with_service(exchange, token, index[_SERVICE_TOKEN])
         if not token:
             return self._no_principal(exchange, "token_missing", None)
         if len(token) > _TOKEN_MAX or not token.isascii():
@@ -102,7 +137,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         else:
             if clock.monotonic < accepted.until and clock.wall < accepted.expires:
                 return self._pass(exchange, accepted)
-            del cache.accepted[key]
+            stale = self._forget(cache, key, accepted, exchange)
+            return self._ask(exchange, _Question(cache, key, token.decode("ascii"), stale), 0, None)
         try:
             refused = cache.refused[key]
         except KeyError:
@@ -121,14 +157,138 @@ class TokenAuth(Filter[TokenAuthConfig]):
             token = b""  # it can be nobody's
         cache = self._certified
         key = cache.digest(certificate.fingerprint.encode("ascii") + token)
-        clock = exchange.clock
+        return self._judge(exchange, _Question(cache, key, token.decode("ascii")))
+
+    def _with_service(
+        self, exchange: Exchange, token: bytes, value: bytes | list[bytes]
+    ) -> Verdict | Awaitable[Verdict]:
+        """Judges a request that a service vouches for: first the service, then the user's token."""
+        service = value.strip(b" \t") if isinstance(value, bytes) else b""
+        if isinstance(value, list) or len(service) > _TOKEN_MAX or not service.isascii():
+            return self._no_service(exchange, None)
+        if not self._forward or not service:
+            exchange.request.headers.remove(_SERVICE_TOKEN)
+        if not service:
+            return self._for_user(exchange, token, beside=False)
+        cache, clock = self._vouching, exchange.clock
+        key = cache.digest(service)
         accepted = cache.accepted.get(key)
-        if accepted is not None and clock.monotonic < accepted.until and clock.wall < accepted.expires:
-            return self._pass(exchange, accepted)
+        if accepted is not None:
+            if clock.monotonic < accepted.until and clock.wall < accepted.expires:
+                return self._vouched(exchange, token, accepted)
+            accepted = self._forget(cache, key, accepted, exchange)
+        refused = cache.refused.get(key)
+        if refused is not None and clock.monotonic < refused.until:
+            return self._no_service(exchange, refused.place)
+        question = _Question(cache, key, service.decode("ascii"), accepted)
+        return self._ask_of_service(exchange, token, question)
+
+    async def _ask_of_service(self, exchange: Exchange, token: bytes, question: _Question) -> Verdict:
+        failure: tuple[Unavailable, int] | None = None
+        for place, provider in enumerate(self._providers):
+            if not provider.needs_token:
+                continue
+            answer = provider.look_up(question.token, exchange)
+            if isawaitable(answer):
+                answer = await answer
+            if isinstance(answer, Unavailable):
+                failure = failure or (answer, place)
+            elif answer is not None:
+                return await self._known_service(exchange, token, question, place, answer)
+        if failure is not None:
+            if question.stale is None:
+                return self._unavailable(exchange, question, *failure)
+            verdict = self._vouched(exchange, token, question.stale)
+            return await verdict if isawaitable(verdict) else verdict
+        return self._refuse_service(exchange, question, Refusal("service_token_invalid"), None)
+
+    async def _known_service(
+        self,
+        exchange: Exchange,
+        token: bytes,
+        question: _Question,
+        place: int,
+        answer: Principal | Grant | Refusal,
+    ) -> Verdict:
+        if isinstance(answer, Refusal):
+            return self._refuse_service(exchange, question, answer, place)
+        grant = answer if isinstance(answer, Grant) else Grant(answer)
+        principal = grant.principal
+        try:
+            fields = service_fields(principal)
+        except ValueError:
+            return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
+        if self._service_roles.isdisjoint(principal.roles):
+            return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
+        note = Note("token_accepted", ("providers", place), {})
+        accepted = Accepted(
+            exchange.clock.monotonic + self._lifetime(place),
+            principal.expires_at if principal.expires_at is not None else inf,
+            principal,
+            fields,
+            note,
+            self._forward,
+            grant.rules,
+        )
+        if self._ttl > 0 and exchange.clock.wall < accepted.expires:
+            question.cache.accepted[question.key] = accepted
+        verdict = self._vouched(exchange, token, accepted)
+        return await verdict if isawaitable(verdict) else verdict
+
+    def _vouched(self, exchange: Exchange, token: bytes, accepted: Accepted) -> Verdict | Awaitable[Verdict]:
+        rules = accepted.rules
+        if rules is not None and not rules.allow(exchange.method, exchange.path):
+            return self._no_principal(exchange, "token_restricted", _place(accepted.note))
+        exchange.request.headers.extend(accepted.fields)
+        return self._for_user(exchange, token, beside=True)
+
+    def _for_user(self, exchange: Exchange, token: bytes, *, beside: bool) -> Verdict | Awaitable[Verdict]:
+        if not token:
+            return self._no_principal(exchange, "token_missing", None)
+        if len(token) > _TOKEN_MAX or not token.isascii():
+            return self._no_principal(exchange, "token_invalid", None)
+        cache = self._beside if beside else self._cache
+        return self._judge(
+            exchange, _Question(cache, cache.digest(token), token.decode("ascii"), None, beside)
+        )
+
+    def _refuse_service(
+        self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
+    ) -> Verdict:
+        self._remember_no(exchange, question, Refusal("service_token_invalid", refusal.lasting), place)
+        return self._no_service(exchange, place)
+
+    def _no_service(self, exchange: Exchange, place: int | None) -> Verdict:
+        """A request that somebody vouches for who may not is refused, however good the user's token is."""
+        headers = exchange.request.headers
+        headers.remove(_SERVICE_TOKEN)
+        if self.config.optional:
+            headers.extend(SERVICE_INVALID)
+        return self._no_principal(exchange, "service_token_invalid", place)
+
+    def _judge(self, exchange: Exchange, question: _Question) -> Verdict | Awaitable[Verdict]:
+        """By what is remembered, where that is enough."""
+        cache, key, clock = question.cache, question.key, exchange.clock
+        accepted = cache.accepted.get(key)
+        if accepted is not None:
+            if clock.monotonic < accepted.until and clock.wall < accepted.expires:
+                return self._pass(exchange, accepted)
+            stale = self._forget(cache, key, accepted, exchange)
+            return self._ask(exchange, question._replace(stale=stale), 0, None)
         refused = cache.refused.get(key)
         if refused is not None and clock.monotonic < refused.until:
             return self._no_principal(exchange, refused.reason, refused.place)
-        return self._ask(exchange, _Question(cache, key, token.decode("ascii")), 0, None)
+        return self._ask(exchange, question, 0, None)
+
+    def _forget(
+        self, cache: TokenCache, key: bytes, accepted: Accepted, exchange: Exchange
+    ) -> Accepted | None:
+        """What is past its time; it is kept, and given back, where it may yet stand in while nobody can judge."""
+        clock = exchange.clock
+        if clock.monotonic < accepted.until + self._stale_for and clock.wall < accepted.expires:
+            return accepted
+        cache.accepted.pop(key, None)
+        return None
 
     def _ask(
         self, exchange: Exchange, question: _Question, first: int, failure: tuple[Unavailable, int] | None
@@ -138,7 +298,10 @@ class TokenAuth(Filter[TokenAuthConfig]):
             provider = self._providers[place]
             if provider.needs_token and not question.token:
                 continue
-            answer = provider.look_up(question.token, exchange)
+            if question.beside and provider.judges_expired:
+                answer = provider.look_up_expired(question.token, exchange)
+            else:
+                answer = provider.look_up(question.token, exchange)
             if isawaitable(answer):
                 return self._wait(answer, exchange, question, place, failure)
             if isinstance(answer, Unavailable):
@@ -146,7 +309,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             elif answer is not None:
                 return self._answered(exchange, question, place, answer)
         if failure is not None:
-            return self._unavailable(exchange, *failure)
+            return self._unavailable(exchange, question, *failure)
         reason = "token_invalid" if question.token else "certificate_unknown"
         return self._refuse(exchange, question, Refusal(reason), None)
 
@@ -167,11 +330,12 @@ class TokenAuth(Filter[TokenAuthConfig]):
         return await verdict if isawaitable(verdict) else verdict
 
     def _answered(
-        self, exchange: Exchange, question: _Question, place: int, answer: Principal | Refusal
+        self, exchange: Exchange, question: _Question, place: int, answer: Principal | Grant | Refusal
     ) -> Verdict:
         if isinstance(answer, Refusal):
             return self._refuse(exchange, question, answer, place)
-        cache, key, token = question
+        grant = answer if isinstance(answer, Grant) else Grant(answer)
+        token = question.token
         provider, by_token = self._providers[place].kind, self._providers[place].needs_token
         reason, proof = "token_accepted", token
         if not by_token:
@@ -179,35 +343,47 @@ class TokenAuth(Filter[TokenAuthConfig]):
             assert certificate is not None
             reason, proof = "certificate_accepted", f"certificate {certificate.fingerprint}"
         principal = replace(
-            answer,
+            grant.principal,
             token_key=self.services.keyed_hash(proof.encode("ascii")),
-            provider=answer.provider or provider,
+            provider=grant.principal.provider or provider,
         )
         try:
-            fields = identity_fields(principal)
+            fields = identity_fields(principal, grant.catalog)
         except ValueError as error:
             self.services.warn("token_claims_unusable", provider=provider, field=str(error))
             return self._refuse(exchange, question, Refusal("token_invalid"), place)
-        expires = principal.expires_at if principal.expires_at is not None else inf
+        # Of a token that may have expired, its end says nothing.
+        ends = principal.expires_at if not question.beside else None
+        expires = ends if ends is not None else inf
         rule = ("providers", place)
         accepted = Accepted(
-            exchange.clock.monotonic + self._ttl,
+            exchange.clock.monotonic + self._lifetime(place),
             expires,
             principal,
             fields,
             Note(reason, rule, {"provider": provider, "cached": True}),
             # Beside a certificate that has decided, nobody has judged the token: it may be another caller's.
             self._forward and by_token,
+            grant.rules,
         )
         if self._ttl > 0 and exchange.clock.wall < expires:
-            cache.accepted[key] = accepted
+            question.cache.accepted[question.key] = accepted
         return self._pass(
             exchange,
             accepted._replace(note=Note(reason, rule, {"provider": provider, "cached": False})),
         )
 
+    def _lifetime(self, place: int) -> float:
+        """Seconds for which an answer of a provider is remembered."""
+        if self._providers[place].pure:
+            return self._ttl
+        return self._ttl * (1 - self._jitter * self.services.entropy(1)[0] / 255)
+
     def _pass(self, exchange: Exchange, accepted: Accepted) -> Verdict:
-        _, _, exchange.principal, fields, note, forward = accepted
+        _, _, principal, fields, note, forward, rules = accepted
+        if rules is not None and not rules.allow(exchange.method, exchange.path):
+            return self._no_principal(exchange, "token_restricted", _place(note))
+        exchange.principal = principal
         headers = exchange.request.headers
         headers.extend(fields)
         exchange.trail.append(note)  # what exchange.note() does, without building the note again
@@ -218,13 +394,26 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _refuse(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
     ) -> Verdict:
+        self._remember_no(exchange, question, refusal, place)
+        return self._no_principal(exchange, refusal.reason, place)
+
+    def _remember_no(
+        self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
+    ) -> None:
+        question.cache.accepted.pop(question.key, None)
         if refusal.lasting and self._negative_ttl > 0:
             question.cache.refused[question.key] = Refused(
                 exchange.clock.monotonic + self._negative_ttl, refusal.reason, place
             )
-        return self._no_principal(exchange, refusal.reason, place)
 
-    def _unavailable(self, exchange: Exchange, failure: Unavailable, place: int) -> Verdict:
+    def _unavailable(
+        self, exchange: Exchange, question: _Question, failure: Unavailable, place: int
+    ) -> Verdict:
+        stale = question.stale
+        if stale is not None:
+            reason, rule, facts = stale.note
+            note = Note(reason, rule, {**facts, "stale": True})
+            return self._pass(exchange, stale._replace(note=note))
         if self.config.optional:
             return self._invalid(exchange, "provider_unavailable", place)
         return Fault(
@@ -261,6 +450,12 @@ class TokenAuth(Filter[TokenAuthConfig]):
         )
 
 
+def _place(note: Note) -> int | None:
+    """The number of the provider that a note is of."""
+    place = note.rule[1]
+    return place if isinstance(place, int) else None
+
+
 def _provider(options: ProviderOptions, number: int, services: Services) -> Provider:
     """The provider of one entry; ValueError says what is wrong, and where."""
     place = f"providers[{number}]"
@@ -275,6 +470,11 @@ def _provider(options: ProviderOptions, number: int, services: Services) -> Prov
 
             place += ".client_certificate"
             return ClientCertificate(options.client_certificate, services)
+        if options.keystone is not None:
+            from filters.token_auth.keystone import Keystone
+
+            place += ".keystone"
+            return Keystone(options.keystone, services)
         # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
         from filters.token_auth.jwt import Jwt
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
+from filters.token_auth.access_rule import AccessRules
 from gateway.api import Note, Principal
 from gateway.http.fields import Fields
 
@@ -19,6 +20,7 @@ class Accepted(NamedTuple):
     until    monotonic instant after which a provider is asked again
     expires  wall-clock second at which the token ends; infinite for never
     forward  whether the upstream sees the token
+    rules    the only requests that it may be used for; None where there are no such rules
     """
 
     until: float
@@ -27,6 +29,7 @@ class Accepted(NamedTuple):
     fields: Fields
     note: Note
     forward: bool
+    rules: AccessRules | None = None
 
 
 class Refused(NamedTuple):

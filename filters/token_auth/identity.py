@@ -74,36 +74,62 @@ def spellings(name: str) -> frozenset[bytes]:
 STRIPPED: Final = frozenset(spelling for name in IDENTITY_NAMES for spelling in spellings(name))
 """Lower-case names, in every spelling, of the fields that only the gateway may set."""
 
+SERVICE_HEADER: Final = "X-Service-Token"
+"""The field by which a service vouches for a request that it makes for somebody."""
+
 INVALID: Final = Fields([(b"X-Identity-Status", b"Invalid")])
+SERVICE_INVALID: Final = Fields([(b"X-Service-Identity-Status", b"Invalid")])
 
 
-def identity_fields(principal: Principal) -> Fields:
+def identity_fields(principal: Principal, catalog: str | None = None) -> Fields:
     """The fields that tell the upstream of `principal`; unknown things are left out.
 
     Text travels as UTF-8. Raises ValueError, naming the field, for text that cannot travel.
     """
-    roles = ",".join(principal.roles)
-    if roles.count(",") > len(principal.roles) - 1 and principal.roles:
-        raise ValueError("a comma in X-Roles: a role would become two")
+    admin = principal.is_admin_project
     values = (
-        ("X-Identity-Status", "Confirmed"),
-        ("X-User-Id", principal.user_id),
-        ("X-User-Name", principal.user_name),
-        ("X-User-Domain-Id", principal.user_domain_id),
-        ("X-User-Domain-Name", principal.user_domain_name),
-        ("X-Project-Id", principal.project_id),
-        ("X-Project-Name", principal.project_name),
-        ("X-Project-Domain-Id", principal.project_domain_id),
-        ("X-Project-Domain-Name", principal.project_domain_name),
-        ("X-Roles", roles),
+        *_twinned("X-", principal),
+        ("X-Is-Admin-Project", None if admin is None else str(admin)),
+        ("OpenStack-System-Scope", principal.system_scope),
+        ("X-Service-Catalog", catalog),
         # Deprecated since Keystone v3 and still read; X-Tenant is the name in code, whatever its page says.
         ("X-User", principal.user_name),
-        ("X-Role", roles),
+        ("X-Role", _roles("X-Role", principal)),
         ("X-Tenant-Id", principal.project_id),
         ("X-Tenant-Name", principal.project_name),
         ("X-Tenant", principal.project_name),
     )
     return Fields([_line(name, value) for name, value in values if value])
+
+
+def service_fields(principal: Principal) -> Fields:
+    """The fields that tell the upstream of the service which vouches for a request. Raises as `identity_fields` does."""
+    return Fields([_line(name, value) for name, value in _twinned("X-Service-", principal) if value])
+
+
+def _twinned(prefix: str, principal: Principal) -> tuple[tuple[str, str | None], ...]:
+    values = (
+        ("Identity-Status", "Confirmed"),
+        ("User-Id", principal.user_id),
+        ("User-Name", principal.user_name),
+        ("User-Domain-Id", principal.user_domain_id),
+        ("User-Domain-Name", principal.user_domain_name),
+        ("Project-Id", principal.project_id),
+        ("Project-Name", principal.project_name),
+        ("Project-Domain-Id", principal.project_domain_id),
+        ("Project-Domain-Name", principal.project_domain_name),
+        ("Domain-Id", principal.domain_id),
+        ("Domain-Name", principal.domain_name),
+        ("Roles", _roles(f"{prefix}Roles", principal)),
+    )
+    return tuple((prefix + name, value) for name, value in values)
+
+
+def _roles(name: str, principal: Principal) -> str:
+    roles = ",".join(principal.roles)
+    if roles.count(",") > len(principal.roles) - 1 and principal.roles:
+        raise ValueError(f"a comma in {name}: a role would become two")
+    return roles
 
 
 def _line(name: str, value: str) -> RawField:

@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from filters.token_auth.identity import STRIPPED
-from gateway.api import Duration, Fact, Options, Secret
-from gateway.api.fact import CERTIFICATE, CLOCK, header
+from filters.token_auth.identity import SERVICE_HEADER, STRIPPED
+from gateway.api import Duration, Fact, Options, Secret, TlsOptions
+from gateway.api.fact import CERTIFICATE, CLOCK, METHOD, TARGET, header
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -101,6 +102,18 @@ def _key_source(value: Any) -> Any:
         return Secret(json.dumps(value))
     if isinstance(value, str) and value.lstrip().startswith(("{", "-----BEGIN")):
         return Secret(value)
+    return value
+
+
+def _identity_url(value: str) -> str:
+    value = value.rstrip("/")
+    parts = urlsplit(_url(value))
+    try:
+        wrong = not parts.hostname or parts.port == 0 or parts.username is not None
+    except ValueError:
+        wrong = True
+    if wrong or parts.query or parts.fragment or not parts.path.endswith("/v3"):
+        raise ValueError("expected the URL of the v3 API, such as http://127.0.0.1:5000/v3")
     return value
 
 
@@ -274,6 +287,102 @@ class CertificateOptions(Options):
     project_name: Text | None = Field(default=None, description="Their project's name.")
 
 
+class AccountOptions(Options):
+    """The gateway's own user, in a project where it has the role `service`."""
+
+    user: Text | None = Field(default=None, description="The user's name.")
+    user_id: Text | None = Field(default=None, description="The user's id, in place of the name.")
+    user_domain_id: Text = Field(default="default", description="The id of the domain that the name is of.")
+    user_domain_name: Text | None = Field(default=None, description="The domain's name, in place of its id.")
+    password: Secret = Field(
+        description="The password; `file:PATH` or `${VARIABLE}` keep it out of this file."
+    )
+    project_name: Text | None = Field(default=None, description="The project's name.")
+    project_id: Text | None = Field(default=None, description="The project's id, in place of the name.")
+    project_domain_id: Text = Field(
+        default="default", description="The id of the domain that the project's name is of."
+    )
+    project_domain_name: Text | None = Field(
+        default=None, description="The domain's name, in place of its id."
+    )
+
+    _one_user = model_validator(mode="after")(_exactly_one("user", "user_id"))
+    _one_project = model_validator(mode="after")(_exactly_one("project_name", "project_id"))
+
+
+class ApplicationCredentialOptions(Options):
+    """An application credential of the gateway's own user."""
+
+    id: Text = Field(description="Its id.")
+    secret: Secret = Field(description="Its secret; `file:PATH` or `${VARIABLE}` keep it out of this file.")
+
+
+class BreakerOptions(Options):
+    """When Keystone is left alone."""
+
+    failures: int = Field(default=5, ge=1, description="After how many failures in a row.")
+    pause: Duration = Field(
+        default=10.0,
+        ge=0.1,
+        le=600.0,
+        description="For how long; then one token is asked about, and what comes of it decides.",
+    )
+
+
+class KeystoneOptions(Options):
+    """OpenStack Identity, v3: it is asked for each token that is not remembered."""
+
+    url: Annotated[str, AfterValidator(_identity_url)] = Field(
+        description="Where its v3 API is, such as http://127.0.0.1:5000/v3."
+    )
+    account: AccountOptions | None = Field(
+        default=None, description="Whose token the gateway asks with: a user and its password."
+    )
+    application_credential: ApplicationCredentialOptions | None = Field(
+        default=None, description="Or an application credential."
+    )
+    service_type: Text | None = Field(
+        default=None,
+        description="What the catalog calls the service behind the gateway, e.g. compute: the access rules of application "
+        "credentials are judged by it. Unset, a token that has such rules may do nothing.",
+    )
+    include_catalog: bool = Field(
+        default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
+    )
+    timeout: Duration = Field(
+        default=5.0,
+        ge=0.1,
+        le=60.0,
+        description="How long a question may take, waiting for its turn included.",
+    )
+    concurrency: int = Field(
+        default=16,
+        ge=1,
+        le=1000,
+        description="Questions at once, in each worker; sixteen times as many may wait.",
+    )
+    breaker: BreakerOptions = Field(
+        default=BreakerOptions(), description="When Keystone fails, and is left alone for a while."
+    )
+    tls: TlsOptions | None = Field(default=None, description="For an https URL: whom to trust, and as whom.")
+
+    _one_form = model_validator(mode="after")(_exactly_one("account", "application_credential"))
+
+    @model_validator(mode="after")
+    def _tls_needs_https(self) -> "KeystoneOptions":
+        if self.tls is not None and not self.url.startswith("https:"):
+            raise ValueError("tls is for an https URL")
+        return self
+
+
+class ServiceTokenOptions(Options):
+    """Services that make requests for users, and vouch for them by X-Service-Token."""
+
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)] = Field(
+        default=("service",), description="The roles, one of which a service has."
+    )
+
+
 class ProviderOptions(Options):
     """One provider: a mapping with its kind as the only key."""
 
@@ -287,7 +396,11 @@ class ProviderOptions(Options):
         description="Certificates of clients, verified by the listener; asked whether or not there is a token.",
     )
 
-    _one_kind = model_validator(mode="after")(_exactly_one("static", "jwt", "client_certificate"))
+    keystone: KeystoneOptions | None = Field(
+        default=None, description="OpenStack Identity, asked over the network."
+    )
+
+    _one_kind = model_validator(mode="after")(_exactly_one("static", "jwt", "client_certificate", "keystone"))
 
 
 class CacheOptions(Options):
@@ -296,6 +409,18 @@ class CacheOptions(Options):
     ttl: Duration = Field(
         default=300.0,
         description="How long an accepted token is trusted without asking again, but never beyond its expiry.",
+    )
+    jitter: float = Field(
+        default=10.0,
+        ge=0,
+        le=100,
+        description="Percent of `ttl` that a token is asked about earlier by chance, where asking needs the network: tokens "
+        "that came together do not end together.",
+    )
+    stale_if_error: Duration = Field(
+        default=0.0,
+        description="How long after `ttl` an accepted token is still trusted while its provider cannot be reached, but "
+        "never beyond its expiry. A token that is revoked meanwhile goes on as well.",
     )
     size: int = Field(
         default=10_000, ge=1, description="How many accepted tokens are remembered; the least used go first."
@@ -317,6 +442,12 @@ class TokenAuthConfig(Options):
         min_length=1, description="Who is asked for the token, in this order, until one knows it."
     )
     cache: CacheOptions = Field(default=CacheOptions(), description="What is remembered of tokens.")
+    service_tokens: ServiceTokenOptions | None = Field(
+        default=None,
+        description="Services may vouch for requests: X-Service-Token is judged as tokens are, and beside a valid one "
+        "Keystone lets a user's token pass that has expired. Unset, with Keystone among the providers, a client's "
+        "X-Service-Token is stripped.",
+    )
     optional: bool = Field(
         default=False,
         description="Pass a request without a valid token, marked X-Identity-Status: Invalid, for an upstream that "
@@ -336,4 +467,8 @@ class TokenAuthConfig(Options):
         facts = {header(self.header), CLOCK}
         if any(provider.client_certificate is not None for provider in self.providers):
             facts.add(CERTIFICATE)
+        if self.service_tokens is not None:
+            facts.add(header(SERVICE_HEADER))
+        if any(provider.keystone is not None for provider in self.providers):
+            facts |= {METHOD, TARGET}  # for the access rules of application credentials
         return frozenset(facts)

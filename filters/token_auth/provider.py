@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
+from filters.token_auth.access_rule import AccessRules
 from gateway.api import Exchange, Principal
 
 
@@ -25,7 +26,20 @@ class Unavailable:
     retry_after: int
 
 
-Answer: TypeAlias = Principal | Refusal | Unavailable | None
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A principal, and more that its provider knows of the token.
+
+    catalog  JSON for X-Service-Catalog
+    rules    the only requests that the token may be used for; None where there are no such rules
+    """
+
+    principal: Principal
+    catalog: str | None = None
+    rules: AccessRules | None = None
+
+
+Answer: TypeAlias = Principal | Grant | Refusal | Unavailable | None
 """None: not a token of this provider, the next one is asked."""
 
 
@@ -37,15 +51,21 @@ class Provider(Protocol):
 
     kind         its key in the configuration
     needs_token  whether it can say nothing of a request without a token
+    pure         whether it needs no network
+    judges_expired  whether it has `look_up_expired`: what it says of a token that may have expired
     fingerprint  changes with whatever the provider trusts (tokens, keys), also where only a file's content
                  changed: what is remembered of tokens is dropped with it
     """
 
     kind: ClassVar[str]
     needs_token: ClassVar[bool]
+    pure: ClassVar[bool]
+    judges_expired: ClassVar[bool]
     fingerprint: bytes
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]: ...
+
+    def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]: ...
 
     async def start(self) -> None: ...
 
@@ -56,6 +76,11 @@ class LocalProvider:
     """Base of the providers that need no network."""
 
     needs_token: ClassVar[bool] = True
+    pure: ClassVar[bool] = True
+    judges_expired: ClassVar[bool] = False
+
+    def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        raise NotImplementedError  # judges_expired is False
 
     async def start(self) -> None:
         return

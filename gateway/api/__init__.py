@@ -5,8 +5,10 @@ from gateway.api.body import Body, too_large
 from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Instant, Note, Request, Route, ShadowExchange
 from gateway.api.fact import Fact
-from gateway.api.filter import Filter, Options, Services, facts_of
-from gateway.api.option import Duration, OptionError, Secret, Size
+from gateway.api.filter import Filter, Services, facts_of
+from gateway.api.flight import SingleFlight
+from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions, TlsOptions
+from gateway.api.option import Duration, OptionError, Options, Secret, Size
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
@@ -23,6 +25,10 @@ __all__ = [
     "Fact",
     "Fault",
     "Filter",
+    "HttpAnswer",
+    "HttpClient",
+    "HttpError",
+    "HttpOptions",
     "Instant",
     "Note",
     "OptionError",
@@ -36,7 +42,9 @@ __all__ = [
     "Secret",
     "Services",
     "ShadowExchange",
+    "SingleFlight",
     "Size",
+    "TlsOptions",
     "Verdict",
     "fact",
     "facts_of",

@@ -4,23 +4,14 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import Fact
+from gateway.api.network import HttpClient, HttpOptions
 from gateway.api.verdict import Rule, Verdict
 
 T = TypeVar("T")
-
-
-class Options(BaseModel):
-    """Base of every filter's options: frozen, unknown keys refused, every option described.
-
-    A filter whose facts depend on its options gives its model a method `reads() -> frozenset[Fact]`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
-
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -57,6 +48,14 @@ class Services(Protocol):
         """
 
     @abstractmethod
+    def http(self, name: str, options: HttpOptions) -> HttpClient:
+        """A client of the service that `options` describe; `name` tells it from others of the same entry.
+
+        It is the same after a reload with the same definition, and closed when no plan holds it. Raises OptionError
+        for a file of `options.tls` that cannot be used, with the rule ("tls", OPTION). For the constructor.
+        """
+
+    @abstractmethod
     def warn(self, event: str, **facts: Any) -> None:
         """One line in the application log."""
 
@@ -72,8 +71,8 @@ class Filter(Generic[C]):
     name: ClassVar[str]
     Config: ClassVar[type[BaseModel]]
     reads: ClassVar[frozenset[Fact]] = frozenset()
-    pure: ClassVar[bool] = True
-    """False when the verdict needs the network."""
+    pure: bool = True
+    """False when the verdict needs the network. Of a class, or of one with these options."""
     counts: ClassVar[bool] = False
     """True when verdicts depend on what the filter has counted in its own process: of several, each counts alone."""
     reasons: ClassVar[Mapping[str, str]] = {}

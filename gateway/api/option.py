@@ -1,9 +1,16 @@
-"""Types for options: durations, sizes and secrets, as people write them."""
+"""What options are made of: the base of their models, and durations, sizes and secrets as people write them."""
 
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from gateway.api.verdict import Rule
@@ -46,6 +53,15 @@ def parse_size(value: Any) -> int:
     if match is None:
         raise ValueError(f"expected a size such as 64KiB or 10MB, got {value!r}")
     return int(match[1]) * _SIZE_UNITS[match[2] or "B"]
+
+
+class Options(BaseModel):
+    """Base of every filter's options: frozen, unknown keys refused, every option described.
+
+    A filter whose facts depend on its options gives its model a method `reads() -> frozenset[Fact]`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
 
 
 class OptionError(ValueError):

@@ -68,6 +68,8 @@ REASONS: Final[dict[str, str]] = {
     "certificate_accepted": "A provider vouches for the client's certificate.",
     "certificate_expired": "The client's certificate has expired since it connected.",
     "certificate_unknown": "The request carries no token, and no provider accepts the client's certificate.",
+    "token_restricted": "No access rule of the token's application credential allows the request.",
+    "service_token_invalid": "The token of the service that vouches for the request is not valid, or has no role of a service.",
     "provider_unavailable": "The provider that could judge the token cannot be reached.",
     "rate_limited": "A limit's allowance is used up.",
     "rate_counted": "The request was counted against every matching limit.",

@@ -11,7 +11,7 @@ import inspect
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from gateway.api.body import Body, too_large
 from gateway.api.certificate import Certificate
@@ -34,6 +34,7 @@ from gateway.api.fact import (
     header,
 )
 from gateway.api.filter import Filter, facts_of
+from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
 from gateway.api.principal import Principal
 from gateway.api.verdict import Response, Verdict
 from gateway.http.fields import Fields
@@ -43,10 +44,64 @@ F = TypeVar("F", bound=Filter[Any])
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
-class FrozenServices:
-    """Services whose clock moves only by `advance`, whose entropy is seeded, whose warnings are kept."""
+class HttpRequest(NamedTuple):
+    """What a filter has asked a service for. `url` is whole; names of `headers` are lower case."""
 
-    def __init__(self, *, wall: float = 1_700_000_000.0, directory: Path | None = None) -> None:
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Answering: TypeAlias = Callable[[HttpRequest], HttpAnswer | HttpError | Awaitable[HttpAnswer]]
+"""A service in a test: what it answers to a request, or how it fails; an awaitable where it takes its time."""
+
+
+class FakeClient:
+    """A client without a network: `answer` plays the service, `requests` are kept by who made it."""
+
+    def __init__(self, options: HttpOptions, answer: Answering, requests: list[HttpRequest]) -> None:
+        self.options = options
+        self._answer = answer
+        self._requests = requests
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        timeout: float | None = None,
+    ) -> HttpAnswer:
+        fields = {name.lower(): value for name, value in headers}
+        asked = HttpRequest(method, self.options.url.rstrip("/") + path, fields, body)
+        self._requests.append(asked)
+        answer = self._answer(asked)
+        if isinstance(answer, HttpError):
+            raise answer
+        return answer if isinstance(answer, HttpAnswer) else await answer
+
+
+def _nobody(request: HttpRequest) -> HttpError:
+    return HttpError("connect", "nobody plays the service in this test")
+
+
+class FrozenServices:
+    """Services whose clock moves only by `advance`, whose entropy is seeded, whose warnings are kept.
+
+    answer  plays every service that a filter asks; `requests` are what it was asked
+    """
+
+    def __init__(
+        self,
+        *,
+        wall: float = 1_700_000_000.0,
+        directory: Path | None = None,
+        answer: Answering = _nobody,
+    ) -> None:
+        self.answer = answer
+        self.requests: list[HttpRequest] = []
         self._now = Instant(wall, 1000.0)
         self._random = random.Random(0)  # noqa: S311 - a test's entropy is to be the same each time
         self._state: dict[str, Any] = {}
@@ -72,6 +127,12 @@ class FrozenServices:
 
     def read_file(self, path: str) -> bytes:
         return (self._directory / path).read_bytes()
+
+    def http(self, name: str, options: HttpOptions) -> HttpClient:
+        return self.state(f"http {name}", lambda: FakeClient(options, self._play, self.requests))
+
+    def _play(self, request: HttpRequest) -> HttpAnswer | HttpError | Awaitable[HttpAnswer]:
+        return self.answer(request)  # as it is now: a test may change it
 
     def warn(self, event: str, **facts: Any) -> None:
         self.warnings.append((event, facts))
@@ -152,22 +213,22 @@ def exchange(
 
 def judge(filter: Filter[Any], exchange: Exchange) -> Verdict:
     """The verdict of `on_request`, awaited where it must be; reading an undeclared fact raises."""
-    return _settle(filter.on_request(guarded(exchange, facts_of(type(filter), filter.config))))
+    return _settled(lambda: filter.on_request(guarded(exchange, facts_of(type(filter), filter.config))))
 
 
 def judge_response(filter: Filter[Any], exchange: Exchange) -> Verdict:
     """The verdict of `on_response`."""
-    return _settle(filter.on_response(exchange))
+    return _settled(lambda: filter.on_response(exchange))
 
 
-def _settle(verdict: Verdict | Awaitable[Verdict]) -> Verdict:
-    if inspect.isawaitable(verdict):
-        return asyncio.run(_wait(verdict))
-    return verdict
+def _settled(hook: Callable[[], Verdict | Awaitable[Verdict]]) -> Verdict:
+    """Runs a hook where it runs in a gateway: in an event loop, which it may need before it awaits anything."""
 
+    async def run() -> Verdict:
+        verdict = hook()
+        return await verdict if inspect.isawaitable(verdict) else verdict
 
-async def _wait(awaitable: Awaitable[Verdict]) -> Verdict:
-    return await awaitable
+    return asyncio.run(run())
 
 
 class UndeclaredFact(AssertionError):  # noqa: N818 - it names what is wrong

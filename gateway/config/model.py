@@ -24,8 +24,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from gateway.api.filter import Options
-from gateway.api.option import Duration, Secret, Size
+from gateway.api.network import TlsOptions
+from gateway.api.option import Duration, Options, Secret, Size
 from gateway.condition import When
 from gateway.config.section import Section
 from gateway.config.traffic import Concurrency, Mirror, PriorityClass, Retries
@@ -748,38 +748,15 @@ class UpstreamTimeouts(Section):
     )
 
 
-class UpstreamTls(Section):
+class UpstreamTls(Section, TlsOptions):
     """How https endpoints are spoken to. Their certificates are always verified."""
 
-    ca: str | None = Field(
-        default=None,
-        min_length=1,
-        description="File of the certificates that are trusted, in place of the system's: those of authorities, or the "
-        "upstream's own.",
-    )
-    certificate: str | None = Field(
-        default=None,
-        min_length=1,
-        description="File of the gateway's own certificate, with its chain, for an upstream that asks for one.",
-    )
-    key: str | None = Field(
-        default=None,
-        min_length=1,
-        description="File of its private key; the certificate's own file where absent.",
-    )
-    key_passphrase: Secret | None = Field(default=None, description="What an encrypted key is opened with.")
     server_name: Annotated[str, AfterValidator(_server_name)] | None = Field(
         default=None,
         description="The name that is asked for (SNI) and that the certificate must be for; the endpoint's host where "
         "absent, be it a name or an address.",
     )
     minimum: TlsVersion = Field(default="1.2", description="The oldest version of TLS that is spoken.")
-
-    @model_validator(mode="after")
-    def _key_has_a_certificate(self) -> "UpstreamTls":
-        if self.certificate is None and (self.key is not None or self.key_passphrase is not None):
-            raise ValueError("a key needs its certificate")
-        return self
 
 
 class UpstreamEndpoint(Options):

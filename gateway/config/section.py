@@ -2,7 +2,7 @@
 
 from pydantic import model_validator
 
-from gateway.api.filter import Options
+from gateway.api.option import Options
 
 
 class Section(Options):

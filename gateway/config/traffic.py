@@ -4,8 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from gateway.api.filter import Options
-from gateway.api.option import Duration, Size
+from gateway.api.option import Duration, Options, Size
 from gateway.config.section import Section
 
 Status: TypeAlias = Annotated[int, Field(ge=400, le=599)]

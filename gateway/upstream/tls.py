@@ -9,6 +9,7 @@ import ssl
 from contextlib import suppress
 from pathlib import Path
 
+from gateway.api.network import TlsOptions
 from gateway.config.model import Upstream, UpstreamTls
 from gateway.tls import VERSIONS, load_authorities, load_certificate
 
@@ -21,9 +22,16 @@ def client_context(upstream: Upstream, directory: Path) -> ssl.SSLContext | None
     if not any(server.url.scheme == "https" for server in upstream.servers):
         return None
     options = upstream.tls or UpstreamTls()
+    return verified_context(options, directory, VERSIONS[options.minimum])
+
+
+def verified_context(
+    options: TlsOptions, directory: Path, minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+) -> ssl.SSLContext:
+    """The context of a client with these options. Raises TlsError."""
     # Not `ssl.create_default_context`: it writes keys to a file that a variable of the environment names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = VERSIONS[options.minimum]
+    context.minimum_version = minimum
     # An end without close_notify is an error, and never taken for the end of an answer (RFC 9112 section 9.8).
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.set_alpn_protocols(["http/1.1"])

@@ -8,6 +8,7 @@
     ---- normal        | or: ---- errors
     listen[0]: "127.0.0.1:80"
 
+A case whose name begins with `builtin_` is of the built-in filters; others have those of tests/config/sample.
 `normal` lists what differs from the normal form of BASE. Run with WEIR_ACCEPT=1 to write what comes out into the
 case, and read the difference before it is committed.
 """
@@ -29,6 +30,7 @@ BASE = 'upstreams: {a: {endpoints: ["http://a:1"]}}\nroutes: [{name: r, path: /,
 
 _RULER = re.compile(r"^---- (environment|file (?P<file>\S+)|normal|errors)\n", re.MULTILINE)
 _REGISTRY = Registry(package="tests.config.sample", entry_points=lambda: ())
+_BUILT_IN = Registry(entry_points=lambda: ())
 
 
 class Case(NamedTuple):
@@ -74,12 +76,12 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, json.dumps(value)
 
 
-def outcome(case: Case, directory: Path) -> tuple[str, str]:
+def outcome(case: Case, directory: Path, registry: Registry) -> tuple[str, str]:
     for name, content in case.files.items():
         (directory / name).write_text(content)
     try:
         loaded = loads(
-            case.text, "gateway.yaml", registry=_REGISTRY, environment=case.environment, directory=directory
+            case.text, "gateway.yaml", registry=registry, environment=case.environment, directory=directory
         )
     except ConfigurationError as error:
         return "errors", "".join(f"{problem}\n" for problem in error.problems)
@@ -94,7 +96,8 @@ def outcome(case: Case, directory: Path) -> tuple[str, str]:
 def test_means_what_the_case_says(path: Path, tmp_path: Path) -> None:
     content = path.read_text()
     case = parse(content)
-    kind, text = outcome(case, tmp_path)
+    registry = _BUILT_IN if path.stem.startswith("builtin_") else _REGISTRY
+    kind, text = outcome(case, tmp_path, registry)
     if os.environ.get("WEIR_ACCEPT"):
         path.write_text(f"{case.given}---- {kind}\n{text}")
     else:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from filters.token_auth.identity import IDENTITY_NAMES, STRIPPED, identity_fields, spellings
+from filters.token_auth.identity import IDENTITY_NAMES, STRIPPED, identity_fields, service_fields, spellings
 from gateway.api import Principal
 
 
@@ -45,8 +45,17 @@ def test_the_token_fields_are_left_alone() -> None:
 
 
 def test_all_that_is_set_is_also_stripped() -> None:
-    principal = Principal("u", "n", "ud", "udn", "p", "pn", "pd", "pdn", ("r",))
-    names = {name.decode().lower() for name, _ in identity_fields(principal)}
+    principal = Principal(
+        *("u", "n", "ud", "udn", "p", "pn", "pd", "pdn"),
+        ("r",),
+        domain_id="d",
+        domain_name="dn",
+        system_scope="all",
+        is_admin_project=False,
+    )
+    lines = [*identity_fields(principal, "[]"), *service_fields(principal)]
+    names = {name.decode().lower() for name, _ in lines}
+    assert len(names) == len(lines) == 20 + 12
     assert names <= {name.lower() for name in IDENTITY_NAMES}
 
 

@@ -1,0 +1,42 @@
+"""Leaves an identity service alone that fails again and again: then one question is let out for each pause."""
+
+from math import ceil
+
+
+class Breaker:
+    """Open after `failures` in a row; instants are monotonic seconds, and so is `pause`.
+
+    A client that could make the service fail with a token of its own keeps nobody out for long: any answer in between
+    begins the count anew.
+    """
+
+    def __init__(self, failures: int, pause: float) -> None:
+        self._limit = failures
+        self._pause = pause
+        self._failed = 0
+        self._until = 0.0
+
+    @property
+    def open(self) -> bool:
+        return self._failed >= self._limit
+
+    def admits(self, now: float) -> bool:
+        """Whether the service may be asked; while it is open, True is said once in a pause."""
+        if not self.open:
+            return True
+        if now < self._until:
+            return False
+        self._until = now + self._pause
+        return True
+
+    def succeeded(self) -> None:
+        self._failed = 0
+
+    def failed(self, now: float) -> None:
+        self._failed += 1
+        if self.open:
+            self._until = now + self._pause
+
+    def remaining(self, now: float) -> int:
+        """Whole seconds until it may be worth to ask again, at least one."""
+        return max(1, ceil(self._until - now)) if self.open else 1

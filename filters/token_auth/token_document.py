@@ -1,0 +1,129 @@
+"""What Keystone says of a token (the body of GET /v3/auth/tokens), read strictly.
+
+It is the identity service that speaks: what cannot be understood is its trouble, and never taken for a no.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from filters.token_auth.access_rule import AccessRules, read_rules
+from gateway.api import Principal
+
+MAX_CATALOG: Final = 32 << 10
+"""Bytes of a catalog in a header field; servers refuse fields that are much longer."""
+
+
+class Document(NamedTuple):
+    """A token as Keystone knows it.
+
+    catalog  in the form of v2, as JSON; None without one, or with one that no header field can hold
+    rules    what its application credential may be used for; None where it has no access rules
+    """
+
+    principal: Principal
+    catalog: str | None
+    rules: AccessRules | None
+
+
+def read_document(body: bytes, *, service_type: str | None, provider: str) -> Document:
+    """Reads an answer. Raises ValueError, which names what is wrong and shows no value."""
+    try:
+        token = json.loads(body)["token"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise ValueError("not a token document") from None
+    token = _mapping(token, "token")
+    user = _mapping(token.get("user"), "user")
+    user_domain = _optional(user, "domain")
+    project = _optional(token, "project")
+    project_domain = _optional(project, "domain")
+    domain = _optional(token, "domain")
+    system = _optional(token, "system")
+    principal = Principal(
+        user_id=_text(user, "id"),
+        user_name=_text(user, "name", None),
+        user_domain_id=_text(user_domain, "id", None),
+        user_domain_name=_text(user_domain, "name", None),
+        project_id=_text(project, "id", None),
+        project_name=_text(project, "name", None),
+        project_domain_id=_text(project_domain, "id", None),
+        project_domain_name=_text(project_domain, "name", None),
+        domain_id=_text(domain, "id", None),
+        domain_name=_text(domain, "name", None),
+        system_scope="all" if system.get("all") is True else None,
+        # Absent for a Keystone that names no admin project: then, as its libraries have it, every project is.
+        is_admin_project=token.get("is_admin_project", True) is True,
+        roles=tuple(_text(_mapping(role, "roles"), "name") for role in _list(token, "roles")),
+        expires_at=instant(token.get("expires_at")),
+        provider=provider,
+    )
+    rules = read_rules(token.get("application_credential"), service_type)
+    return Document(principal, _catalog(_list(token, "catalog")), rules)
+
+
+def instant(value: Any) -> float:
+    """Seconds since the epoch of a time with its zone, as Keystone writes it. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError("expires_at")
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError("expires_at") from None
+
+
+def _catalog(services: list[Any]) -> str | None:
+    """The catalog as v2 of the API has it, which is what services read in X-Service-Catalog."""
+    if not services:
+        return None
+    told: list[dict[str, Any]] = []
+    for service in services:
+        service = _mapping(service, "catalog")
+        regions: dict[str | None, dict[str, Any]] = {}
+        for endpoint in _list(service, "endpoints"):
+            endpoint = _mapping(endpoint, "endpoints")
+            region = _text(endpoint, "region", None)
+            urls = regions.setdefault(region, {"region": region})
+            urls[_text(endpoint, "interface").lower() + "URL"] = _text(endpoint, "url")
+        one: dict[str, Any] = {"type": _text(service, "type"), "endpoints": list(regions.values())}
+        name = _text(service, "name", None)
+        if name is not None:
+            one["name"] = name
+        told.append(one)
+    text = json.dumps(told, separators=(",", ":"))
+    return text if len(text) <= MAX_CATALOG else None
+
+
+_REQUIRED: Final[Any] = object()
+
+
+def _text(mapping: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> Any:
+    value = mapping.get(name)
+    if value is None and default is not _REQUIRED:
+        return default
+    if not isinstance(value, str) or (default is _REQUIRED and not value):
+        raise ValueError(name)
+    return value
+
+
+def _mapping(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(name)
+    return value
+
+
+def _optional(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = mapping.get(name)
+    return {} if value is None else _mapping(value, name)
+
+
+def _list(mapping: Mapping[str, Any], name: str) -> list[Any]:
+    value = mapping.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ValueError(name)
+    return value

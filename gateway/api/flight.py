@@ -1,0 +1,41 @@
+"""Single flight: those who ask the same at the same time are answered by one question.
+
+The question belongs to nobody who waits for it: it goes on when they go away, and others may join as long as it is out.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class SingleFlight(Generic[K, V]):
+    """Questions that are out, by key. Nothing is remembered of one that is over."""
+
+    def __init__(self) -> None:
+        self._out: dict[K, asyncio.Task[V]] = {}
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._out
+
+    def __len__(self) -> int:
+        return len(self._out)
+
+    def join(self, key: K, ask: Callable[[], Coroutine[Any, Any, V]]) -> Awaitable[V]:
+        """The answer to the question that is out for `key`; `ask` begins it where there is none.
+
+        Needs a running event loop. What `ask` raises is raised for all who wait.
+        """
+        task = self._out.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(ask(), name="single flight")
+            self._out[key] = task
+            task.add_done_callback(lambda _: self._out.pop(key, None))
+        return asyncio.shield(task)
+
+    def close(self) -> None:
+        """Ends what is out; nobody waits for it any more."""
+        for task in self._out.values():
+            task.cancel()

@@ -1,0 +1,69 @@
+"""Single flight: one question for all who ask the same."""
+
+import asyncio
+
+import pytest
+
+from gateway.api import SingleFlight
+
+
+class Service:
+    def __init__(self) -> None:
+        self.asked = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self) -> int:
+        self.asked += 1
+        await self.go.wait()
+        return self.asked
+
+
+async def test_fifty_who_ask_the_same_are_answered_by_one_question() -> None:
+    flight, service = SingleFlight[str, int](), Service()
+    waiting = [asyncio.ensure_future(flight.join("a", service)) for _ in range(50)]
+    await asyncio.sleep(0)
+    assert "a" in flight
+    service.go.set()
+    assert await asyncio.gather(*waiting) == [1] * 50
+    assert service.asked == 1
+    assert len(flight) == 0
+    assert await flight.join("a", service) == 2  # nothing is remembered
+
+
+async def test_other_questions_are_asked_for_themselves() -> None:
+    flight, service = SingleFlight[str, int](), Service()
+    service.go.set()
+    await asyncio.gather(flight.join("a", service), flight.join("b", service))
+    assert service.asked == 2
+
+
+async def test_who_goes_away_takes_the_answer_from_nobody() -> None:
+    flight, service = SingleFlight[str, int](), Service()
+    first = asyncio.ensure_future(flight.join("a", service))
+    second = asyncio.ensure_future(flight.join("a", service))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    assert first.cancelled()
+    service.go.set()
+    assert await second == 1
+
+
+async def test_a_failure_is_everybodys() -> None:
+    async def fails() -> int:
+        raise LookupError("broken")
+
+    flight = SingleFlight[str, int]()
+    outcomes = await asyncio.gather(flight.join("a", fails), flight.join("a", fails), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [LookupError, LookupError]
+    assert "a" not in flight
+
+
+async def test_closed_it_ends_what_is_out() -> None:
+    flight, service = SingleFlight[str, int](), Service()
+    waiting = asyncio.ensure_future(flight.join("a", service))
+    await asyncio.sleep(0)
+    flight.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert len(flight) == 0

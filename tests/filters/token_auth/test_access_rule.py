@@ -1,0 +1,139 @@
+"""Access rules: what they allow, and that none of them can hold the gateway up."""
+
+import re
+from time import process_time
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from filters.token_auth.access_rule import MAX_RULES, AccessRule, AccessRules, read_rules
+
+
+def allows(pattern: str, path: str) -> bool:
+    return AccessRules([AccessRule("compute", "GET", pattern)], "compute").allow("GET", path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "allowed"),
+    [
+        ("/v2.1/servers", "/v2.1/servers", True),
+        ("/v2.1/servers", "/v2X1/servers", False),
+        ("/v2.1/servers", "/v2.1/servers/", False),
+        ("/v2.1/servers", "/v2.1/servers\n", False),
+        ("/v2.1/servers", "/v2.1/servers%0A", False),
+        ("/v2.1/servers", "/a/v2.1/servers", False),
+        ("/v2.1/servers/*", "/v2.1/servers/s1", True),
+        ("/v2.1/servers/*", "/v2.1/servers/", False),
+        ("/v2.1/servers/*", "/v2.1/servers/s1/action", False),
+        ("/v2.1/servers/*", "/v2.1/servers/s1%2Faction", False),
+        ("/v2.1/servers/{id}/ips", "/v2.1/servers/s1/ips", True),
+        ("/v2.1/servers/{id}/ips", "/v2.1/servers//ips", False),
+        ("/v2.1/servers/a{id}", "/v2.1/servers/a1", True),
+        ("/v2.1/servers/a{id}", "/v2.1/servers/b1", False),
+        ("/v2.1/**", "/v2.1/", True),
+        ("/v2.1/**", "/v2.1/servers/s1/action", True),
+        ("/v2.1/**", "/v2.0/servers", False),
+        ("/v2.1/**/action", "/v2.1/servers/s1/action", True),
+        ("/v2.1/**/action", "/v2.1/action", False),
+        ("**", "/anything/at/all", True),
+        ("/v2.1/**", "/v2.1/../v3/users", False),
+        ("/v2.1/**", "/v2.1/%2e%2E/v3/users", False),
+        ("/v2.1/**", "/v2.1/./servers", False),
+        ("/v2.1/**", "/v2.1/a..b", True),
+        ("/v2.1/a b", "/v2.1/a%20b", True),
+        ("/v2.1/\u00e9", "/v2.1/%C3%A9", True),
+        ("/v2.1/(a|b)+", "/v2.1/a", False),
+        ("/v2.1/(a|b)+", "/v2.1/(a|b)+", True),
+        ("/v2.1/[", "/v2.1/[", True),
+        ("/v2.1/{", "/v2.1/{", True),
+        ("/v2.1/{}", "/v2.1/a", False),
+        ("/v2.1/{a/b}", "/v2.1/x", False),
+        ("", "", True),
+        ("/", "/" * 5000, False),
+        ("/**", "/" + "a" * 5000, False),
+    ],
+)
+def test_a_path_is_matched_whole(pattern: str, path: str, allowed: bool) -> None:
+    assert allows(pattern, path) is allowed
+
+
+def test_method_and_service_are_those_of_the_rule() -> None:
+    rules = AccessRules(
+        [
+            AccessRule("compute", "GET", "/a"),
+            AccessRule("compute", "POST", "/b"),
+            AccessRule("image", "GET", "/c"),
+        ],
+        "compute",
+    )
+    allowed = {
+        (method, path)
+        for method in ("GET", "POST", "PUT")
+        for path in ("/a", "/b", "/c")
+        if rules.allow(method, path)
+    }
+    assert allowed == {("GET", "/a"), ("POST", "/b")}
+    assert not AccessRules([AccessRule("compute", "GET", "/a")], None).allow("GET", "/a")
+
+
+def by_expression(pattern: str) -> re.Pattern[str]:
+    """The same rule as an expression: slow on purpose-made paths, and right."""
+    kinds = {"**": r".*", "*": r"[^/]+"}
+    parts = re.split(r"(\*\*|\*|\{[^/{}]+\})", pattern)
+    return re.compile(
+        "".join(
+            kinds.get(
+                part,
+                r"[^/]+"
+                if part.startswith("{") and part.endswith("}") and len(part) > 2
+                else re.escape(part),
+            )
+            for part in parts
+        ),
+        re.DOTALL,
+    )
+
+
+PATTERNS = st.lists(st.sampled_from(["/", "a", "b", ".", "*", "**", "{id}"]), max_size=8).map("".join)
+PATHS = st.lists(st.sampled_from(["/", "a", "b", "c"]), max_size=10).map("".join)
+
+
+@given(st.lists(PATTERNS, max_size=4), PATHS)
+@example(["***"], "a/b")
+@example(["a**", "b"], "ab")
+def test_matches_as_an_expression_would(patterns: list[str], path: str) -> None:
+    rules = AccessRules([AccessRule("s", "GET", pattern) for pattern in patterns], "s")
+    assert rules.allow("GET", path) == any(by_expression(pattern).fullmatch(path) for pattern in patterns)
+
+
+@pytest.mark.parametrize("piece", ["**a", "*a", "{x}a", "*"])
+def test_no_rule_takes_long(piece: str) -> None:
+    rules = [AccessRule("s", "GET", "/" + piece * 40 + f"b{number}") for number in range(MAX_RULES)]
+    judged = AccessRules(rules, "s")
+    before = process_time()
+    assert not judged.allow("GET", "/" + "a" * 4000)
+    assert process_time() - before < 1.0  # an expression would take longer than the universe has
+
+
+def test_a_credential_with_too_many_rules_may_do_nothing() -> None:
+    rules = [AccessRule("s", "GET", "/a")] * (MAX_RULES + 1)
+    assert AccessRules(rules[1:], "s").allow("GET", "/a")
+    assert not AccessRules(rules, "s").allow("GET", "/a")
+
+
+def test_rules_are_read_from_a_credential() -> None:
+    assert read_rules(None, "s") is None
+    assert read_rules({"id": "c"}, "s") is None
+    found = read_rules({"access_rules": [{"id": "r", "service": "s", "method": "GET", "path": "/a"}]}, "s")
+    assert found is not None and found.allow("GET", "/a")
+    none = read_rules({"access_rules": []}, "s")
+    assert none is not None and not none.allow("GET", "/a")
+
+
+@pytest.mark.parametrize(
+    "value", [1, [], {"access_rules": 1}, {"access_rules": [1]}, {"access_rules": [{"path": "/"}]}]
+)
+def test_what_is_no_rule_is_an_error(value: object) -> None:
+    with pytest.raises(ValueError, match=r"application_credential|access_rules"):
+        read_rules(value, "s")

@@ -1,0 +1,799 @@
+"""The provider `keystone`: every answer of the identity service, and what it means for the client."""
+
+import asyncio
+import json
+from inspect import isawaitable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.token_auth import TokenAuth
+from gateway.api import Exchange, Fault, HttpAnswer, HttpError, Instant
+from gateway.api.fact import METHOD, TARGET, header
+from gateway.api.testing import FrozenServices, build, exchange, judge
+from tests.filters.token_auth.identity_service import ACCOUNT, NOW, OPTIONS, IdentityService, document, error
+
+TOKEN = "gAAAAABm-user-token"
+MEMBER = document("u1", "reader", "member")
+
+
+class Desk:
+    """A filter that asks an identity service, and the clock of both."""
+
+    def __init__(self, tokens: dict[str, dict[str, Any]] | None = None, **options: Any) -> None:
+        keystone = {**OPTIONS, **options.pop("keystone", {})}
+        self.service = IdentityService({TOKEN: MEMBER} if tokens is None else tokens)
+        self.services = FrozenServices(wall=NOW, answer=self.service)
+        self.options = {"providers": [{"keystone": keystone}], **options}
+        self.filter = build(TokenAuth, self.options, self.services)
+
+    def pass_time(self, seconds: float) -> None:
+        self.services.advance(seconds)
+        self.service.now += seconds
+
+    def request(
+        self,
+        token: str | None = TOKEN,
+        *headers: tuple[str, str],
+        method: str = "GET",
+        target: str = "/v2.1/x",
+    ) -> Exchange:
+        given = [] if token is None else [("X-Auth-Token", token)]
+        return exchange(method, target, headers=[*given, *headers], clock=self.services.now())
+
+    def judge(self, made: Exchange | None = None) -> int | None:
+        """The status of a refusal, None where the request passes."""
+        verdict = judge(self.filter, made if made is not None else self.request())
+        assert verdict is None or isinstance(verdict, Fault)
+        self.fault = verdict
+        return None if verdict is None else verdict.status
+
+    @property
+    def refusal(self) -> Fault:
+        assert self.fault is not None
+        return self.fault
+
+
+def fields(made: Exchange) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in made.request.headers}
+
+
+# ---- a good token
+
+
+def test_a_good_token_tells_the_upstream_all_that_keystone_says() -> None:
+    desk = Desk()
+    made = desk.request()
+    assert desk.judge(made) is None
+    assert fields(made) == {
+        "X-Auth-Token": TOKEN,
+        "X-Identity-Status": "Confirmed",
+        "X-User-Id": "u1",
+        "X-User-Name": "name-u1",
+        "X-User-Domain-Id": "default",
+        "X-User-Domain-Name": "Default",
+        "X-Project-Id": "p1",
+        "X-Project-Name": "web",
+        "X-Project-Domain-Id": "default",
+        "X-Project-Domain-Name": "Default",
+        "X-Roles": "reader,member",
+        "X-Is-Admin-Project": "True",
+        "X-User": "name-u1",
+        "X-Role": "reader,member",
+        "X-Tenant-Id": "p1",
+        "X-Tenant-Name": "web",
+        "X-Tenant": "web",
+    }
+    assert made.principal is not None
+    assert (made.principal.provider, made.principal.expires_at) == ("keystone", NOW + 3600)
+
+
+def test_it_is_asked_as_keystone_wants_to_be_asked() -> None:
+    desk = Desk()
+    assert desk.judge() is None
+    login, question = desk.services.requests
+    assert (login.method, login.url) == ("POST", "http://identity.test/v3/auth/tokens?nocatalog")
+    assert json.loads(login.body) == {
+        "auth": {
+            "identity": {
+                "methods": ["password"],
+                "password": {
+                    "user": {"name": "gateway", "domain": {"id": "default"}, "password": "gateway-pw"}
+                },
+            },
+            "scope": {"project": {"name": "service", "domain": {"id": "default"}}},
+        }
+    }
+    assert (question.method, question.url) == ("GET", "http://identity.test/v3/auth/tokens?nocatalog")
+    assert question.headers == {
+        "x-auth-token": "own-1",
+        "x-subject-token": TOKEN,
+        "openstack-identity-access-rules": "1",
+        "accept": "application/json",
+    }
+
+
+def test_an_unscoped_token_is_good_and_has_no_project() -> None:
+    desk = Desk({TOKEN: document("u1", project=None, roles=None, catalog=None)})
+    made = desk.request()
+    assert desk.judge(made) is None
+    assert not {"X-Project-Id", "X-Roles", "X-Tenant-Id"} & fields(made).keys()
+
+
+def test_tokens_of_a_domain_and_of_the_system() -> None:
+    domain = {"id": "d1", "name": "Cloud"}
+    desk = Desk(
+        {
+            "domain": document("u1", "admin", project=None, domain=domain, is_admin_project=False),
+            "system": document("u1", "admin", project=None, system={"all": True}),
+        }
+    )
+    made = desk.request("domain")
+    assert desk.judge(made) is None
+    told = fields(made)
+    assert (told["X-Domain-Id"], told["X-Domain-Name"]) == ("d1", "Cloud")
+    assert told["X-Is-Admin-Project"] == "False"
+    made = desk.request("system")
+    assert desk.judge(made) is None
+    assert fields(made)["OpenStack-System-Scope"] == "all"
+
+
+def test_the_catalog_is_handed_on_where_it_is_asked_for() -> None:
+    desk = Desk(keystone={"include_catalog": True})
+    made = desk.request()
+    assert desk.judge(made) is None
+    assert desk.services.requests[1].url == "http://identity.test/v3/auth/tokens"
+    assert json.loads(fields(made)["X-Service-Catalog"]) == [
+        {
+            "type": "compute",
+            "name": "nova",
+            "endpoints": [
+                {"region": "One", "publicURL": "http://a/v2.1", "internalURL": "http://b/v2.1"},
+                {"region": "Two", "adminURL": "http://c/v2.1"},
+            ],
+        }
+    ]
+    desk = Desk()
+    assert desk.judge(made := desk.request()) is None
+    assert "X-Service-Catalog" not in fields(made)
+
+
+def test_a_catalog_that_no_field_can_hold_is_left_out_with_a_word() -> None:
+    service = {"type": "t", "name": "n" * 40_000, "endpoints": []}
+    desk = Desk({TOKEN: document("u1", catalog=[service])}, keystone={"include_catalog": True})
+    made = desk.request()
+    assert desk.judge(made) is None
+    assert "X-Service-Catalog" not in fields(made)
+    assert [event for event, _ in desk.services.warnings] == ["catalog_left_out"]
+
+
+# ---- the answer map
+
+
+@pytest.mark.parametrize("token", ["garbage", TOKEN + "x", "revoked", "x" * 3000])
+def test_its_404_is_the_clients_401(token: str) -> None:
+    desk = Desk()
+    assert desk.judge(desk.request(token)) == 401
+    assert (desk.refusal.reason, desk.refusal.rule) == ("token_invalid", ("providers",))
+    assert token not in repr(desk.services.warnings)
+
+
+@pytest.mark.parametrize("token", ["x" * 5000, "a\x01b", "a\tb"])
+def test_what_can_be_no_token_of_keystone_is_not_asked_for(token: str) -> None:
+    desk = Desk()
+    assert desk.judge(desk.request(token)) == 401
+    assert desk.services.requests == []
+
+
+def test_a_token_that_has_expired_by_our_clock_is_refused() -> None:
+    desk = Desk({TOKEN: document(expires=NOW + 5)})
+    desk.services.advance(5)  # Keystone's clock is behind
+    assert desk.judge() == 401
+    assert (desk.refusal.reason, desk.refusal.rule) == ("token_expired", ("providers", 0))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(error(status) for status in (300, 301, 400, 401, 403, 405, 410, 413, 429, 500, 502, 503)),
+        HttpAnswer(204, {}, b""),
+        HttpAnswer(201, {}, json.dumps({"token": MEMBER}).encode()),
+        HttpAnswer(200, {}, b""),
+        HttpAnswer(200, {}, b"<html>login here</html>"),
+        HttpAnswer(200, {}, b"\xff\xfe"),
+        HttpAnswer(200, {}, b"[" * 100_000),
+        HttpAnswer(200, {}, b"[]"),
+        HttpAnswer(200, {}, b'{"token": null}'),
+        HttpAnswer(200, {}, b'{"token": {}}'),
+        HttpAnswer(200, {}, json.dumps({"token": {**MEMBER, "user": {"name": "n"}}}).encode()),
+        HttpAnswer(200, {}, json.dumps({"token": {**MEMBER, "user": {"id": ["u"]}}}).encode()),
+        HttpAnswer(200, {}, json.dumps({"token": {**MEMBER, "expires_at": "soon"}}).encode()),
+        HttpAnswer(200, {}, json.dumps({"token": {**MEMBER, "expires_at": "2033-01-01T00:00:00"}}).encode()),
+        HttpAnswer(200, {}, json.dumps({"token": {**MEMBER, "expires_at": None}}).encode()),
+        HttpAnswer(200, {}, json.dumps({"token": {**MEMBER, "roles": ["admin"]}}).encode()),
+        HttpAnswer(200, {}, json.dumps({"token": {**MEMBER, "roles": {"a": "b"}}}).encode()),
+        HttpAnswer(200, {}, json.dumps({"token": {**MEMBER, "project": "p1"}}).encode()),
+        HttpAnswer(200, {}, json.dumps({"token": {**MEMBER, "application_credential": 1}}).encode()),
+        HttpAnswer(200, {"x-subject-token": "another"}, json.dumps({"token": MEMBER}).encode()),
+        *(HttpError(reason) for reason in ("connect", "tls", "timeout", "too_large", "broken", "busy")),
+    ],
+    ids=lambda answer: str(answer)[:60],
+)
+def test_whatever_else_it_says_is_no_answer_and_remembered_by_nobody(answer: HttpAnswer | HttpError) -> None:
+    desk = Desk()
+    desk.service.instead = answer
+    assert desk.judge() == 503
+    fault = desk.refusal
+    assert (fault.reason, fault.rule) == ("provider_unavailable", ("providers", 0))
+    assert fault.retry_after is not None and fault.retry_after >= 1
+    assert fault.headers == ()  # no challenge: the client's token may be as good as any
+    assert "identity.test" not in fault.message
+    desk.service.instead = None
+    assert desk.judge() is None
+    assert TOKEN not in repr(desk.services.warnings) and "gateway-pw" not in repr(desk.services.warnings)
+
+
+def test_the_time_that_it_asks_for_is_passed_on() -> None:
+    desk = Desk()
+    desk.service.instead = HttpAnswer(429, {"retry-after": "17"}, b"")
+    assert desk.judge() == 503
+    assert desk.refusal.retry_after == 17
+    desk.service.instead = HttpAnswer(503, {"retry-after": "999999999"}, b"")
+    assert desk.judge() == 503
+    assert desk.refusal.retry_after == 300
+
+
+# ---- the gateway's own token
+
+
+def test_its_own_token_is_used_again() -> None:
+    desk = Desk({TOKEN: MEMBER, "other": document("u2")})
+    assert desk.judge() is None
+    assert desk.judge(desk.request("other")) is None
+    assert desk.service.issued == 1
+
+
+def test_its_own_token_is_renewed_before_it_ends() -> None:
+    desk = Desk({str(number): document(expires=NOW + 9e6) for number in range(4)})
+    assert desk.judge(desk.request("0")) is None
+    desk.pass_time(3600 - 61)
+    assert desk.judge(desk.request("1")) is None
+    assert desk.service.issued == 1
+    desk.pass_time(2)
+    assert desk.judge(desk.request("2")) is None
+    assert desk.service.issued == 2
+
+
+def test_while_it_cannot_be_renewed_early_the_old_one_is_used() -> None:
+    desk = Desk({str(number): document(expires=NOW + 9e6) for number in range(4)})
+    assert desk.judge(desk.request("0")) is None
+    desk.service.accepts = "another"
+    desk.pass_time(3600 - 30)
+    assert desk.judge(desk.request("1")) is None
+    desk.pass_time(30)
+    assert desk.judge(desk.request("2")) == 503
+
+
+def test_a_short_life_is_renewed_in_its_last_fifth() -> None:
+    desk = Desk({str(number): document(expires=NOW + 9e6) for number in range(4)})
+    desk.service.life = 10.0
+    for number, (wait, issued) in enumerate([(0, 1), (7.9, 1), (0.2, 2)]):
+        desk.pass_time(wait)
+        assert desk.judge(desk.request(str(number))) is None
+        assert desk.service.issued == issued
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_own_token_that_is_refused_is_renewed_once(status: int) -> None:
+    desk = Desk({TOKEN: MEMBER, "other": document("u2")})
+    assert desk.judge() is None
+    desk.service.own.clear()  # revoked
+    assert desk.judge(desk.request("other")) is None
+    assert desk.service.issued == 2
+    desk.service.instead = error(status)
+    before = len(desk.service.asked)
+    assert desk.judge(desk.request("third")) == 503
+    assert len(desk.service.asked) - before == 2
+    assert desk.service.issued == 3
+
+
+def test_an_account_that_may_not_validate_is_said_aloud() -> None:
+    desk = Desk()
+    desk.service.instead = error(403)
+    assert desk.judge() == 503
+    ((event, facts),) = desk.services.warnings
+    assert event == "keystone_unavailable"
+    assert "role service" in facts["because"]
+
+
+def test_a_wrong_password_is_our_trouble() -> None:
+    desk = Desk(keystone={"account": {**ACCOUNT, "password": "wrong"}})
+    assert desk.judge() == 503
+    assert "credentials" in desk.services.warnings[0][1]["because"]
+    assert "wrong" not in repr(desk.services.warnings)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HttpAnswer(200, {"x-subject-token": "own"}, b"{}"),
+        HttpAnswer(201, {}, json.dumps({"token": MEMBER}).encode()),
+        HttpAnswer(201, {"x-subject-token": "o\r\nwn"}, json.dumps({"token": MEMBER}).encode()),
+        HttpAnswer(201, {"x-subject-token": "own"}, b"{}"),
+        HttpAnswer(201, {"x-subject-token": "own"}, b"nothing"),
+        error(500),
+    ],
+)
+def test_a_login_that_is_answered_oddly_is_our_trouble(answer: HttpAnswer) -> None:
+    desk = Desk()
+    desk.services.answer = lambda request: answer
+    assert desk.judge() == 503
+
+
+def test_an_application_credential_of_its_own() -> None:
+    credential = {"id": "abc", "secret": "gateway-pw"}
+    desk = Desk(keystone={"account": None, "application_credential": credential})
+    assert desk.judge() is None
+    assert json.loads(desk.services.requests[0].body)["auth"]["identity"] == {
+        "methods": ["application_credential"],
+        "application_credential": credential,
+    }
+
+
+@pytest.mark.parametrize(
+    ("account", "user", "project"),
+    [
+        (
+            {"user_id": "u9", "project_id": "p9"},
+            {"id": "u9", "password": "pw"},
+            {"id": "p9"},
+        ),
+        (
+            {"user": "g", "user_domain_name": "A", "project_name": "s", "project_domain_name": "B"},
+            {"name": "g", "domain": {"name": "A"}, "password": "pw"},
+            {"name": "s", "domain": {"name": "B"}},
+        ),
+        (
+            {"user": "g", "user_domain_id": "a", "project_name": "s", "project_domain_id": "b"},
+            {"name": "g", "domain": {"id": "a"}, "password": "pw"},
+            {"name": "s", "domain": {"id": "b"}},
+        ),
+    ],
+)
+def test_an_account_is_named_in_every_way(account: Any, user: Any, project: Any) -> None:
+    desk = Desk(keystone={"account": {**account, "password": "pw"}})
+    desk.service.accepts = "pw"
+    assert desk.judge() is None
+    asked = json.loads(desk.services.requests[0].body)["auth"]
+    assert asked["identity"]["password"]["user"] == user
+    assert asked["scope"]["project"] == project
+
+
+# ---- together
+
+
+async def all_at_once(desk: Desk, *tokens: str) -> list[Any]:
+    async def one(token: str) -> Any:
+        verdict = desk.filter.on_request(desk.request(token))
+        return await verdict if isawaitable(verdict) else verdict
+
+    return await asyncio.gather(*map(one, tokens))
+
+
+async def test_fifty_cold_requests_with_one_token_ask_once() -> None:
+    desk = Desk()
+    assert await all_at_once(desk, *[TOKEN] * 50) == [None] * 50
+    assert [asked.method for asked in desk.services.requests] == ["POST", "GET"]
+
+
+async def test_fifty_tokens_are_asked_for_with_one_login() -> None:
+    tokens = [f"t{number}" for number in range(50)]
+    desk = Desk({token: document() for token in tokens})
+    assert await all_at_once(desk, *tokens) == [None] * 50
+    assert desk.service.issued == 1
+    assert sorted(desk.service.asked) == sorted(tokens)
+
+
+async def test_one_renewal_for_all_whose_question_was_refused() -> None:
+    tokens = [f"t{number}" for number in range(20)]
+    desk = Desk({token: document() for token in (*tokens, TOKEN)})
+    assert await all_at_once(desk, TOKEN) == [None]
+    desk.service.own.clear()
+    assert await all_at_once(desk, *tokens) == [None] * 20
+    assert desk.service.issued == 2
+
+
+async def test_a_client_that_goes_away_takes_the_answer_from_nobody() -> None:
+    desk = Desk()
+    go = asyncio.Event()
+
+    async def slow(answer: HttpAnswer) -> HttpAnswer:
+        await go.wait()
+        return answer
+
+    def answer(request: Any) -> Any:
+        found = desk.service(request)
+        return slow(found) if isinstance(found, HttpAnswer) else found
+
+    desk.services.answer = answer
+    first = asyncio.ensure_future(all_at_once(desk, TOKEN))
+    second = asyncio.ensure_future(all_at_once(desk, TOKEN))
+    await asyncio.sleep(0)
+    first.cancel()
+    go.set()
+    assert await second == [None]
+    assert len(desk.service.asked) == 1
+
+
+# ---- bad days
+
+
+def test_what_is_remembered_goes_on_while_it_is_away() -> None:
+    desk = Desk(cache={"jitter": 0})
+    assert desk.judge() is None
+    desk.service.down = HttpError("connect")
+    desk.pass_time(299)
+    assert desk.judge() is None
+    assert desk.judge(desk.request("cold")) == 503
+    desk.pass_time(1)
+    assert desk.judge() == 503
+
+
+def test_past_its_time_a_token_stands_in_as_long_as_is_allowed() -> None:
+    desk = Desk(cache={"jitter": 0, "ttl": "300s", "stale_if_error": "600s"})
+    assert desk.judge() is None
+    desk.service.down = HttpError("timeout")
+    desk.pass_time(899)
+    made = desk.request()
+    assert desk.judge(made) is None
+    assert made.principal is not None and made.principal.user_id == "u1"
+    assert made.notes[0].facts == {"provider": "keystone", "cached": True, "stale": True}
+    desk.pass_time(1)
+    assert desk.judge() == 503
+
+
+def test_what_stands_in_is_never_a_token_that_has_ended() -> None:
+    desk = Desk({TOKEN: document(expires=NOW + 400)}, cache={"jitter": 0, "stale_if_error": "1h"})
+    assert desk.judge() is None
+    desk.service.down = HttpError("timeout")
+    desk.pass_time(399)
+    assert desk.judge() is None
+    desk.pass_time(1)
+    assert desk.judge() == 503
+
+
+def test_a_no_ends_what_could_stand_in() -> None:
+    desk = Desk(cache={"jitter": 0, "stale_if_error": "1h", "negative_ttl": "5s"})
+    assert desk.judge() is None
+    desk.pass_time(301)
+    del desk.service.tokens[TOKEN]
+    assert desk.judge() == 401
+    desk.service.down = HttpError("connect")
+    desk.pass_time(6)
+    assert desk.judge() == 503
+
+
+def test_once_it_is_back_it_is_asked_and_its_word_counts() -> None:
+    desk = Desk(cache={"jitter": 0, "stale_if_error": "1h"})
+    assert desk.judge() is None
+    desk.service.down = HttpError("connect")
+    desk.pass_time(301)
+    assert desk.judge() is None
+    desk.service.down = None
+    made = desk.request()
+    assert desk.judge(made) is None
+    assert made.notes[0].facts["cached"] is False
+
+
+def test_a_service_that_fails_again_and_again_is_left_alone() -> None:
+    desk = Desk(keystone={"breaker": {"failures": 3, "pause": "10s"}})
+    desk.service.down = HttpError("timeout")
+    for number in range(3):
+        assert desk.judge(desk.request(f"t{number}")) == 503
+    asked = len(desk.services.requests)
+    for number in range(20):
+        assert desk.judge(desk.request(f"u{number}")) == 503
+        assert desk.refusal.retry_after == 10
+    assert len(desk.services.requests) == asked
+    desk.pass_time(7.5)
+    assert desk.judge() == 503
+    assert desk.refusal.retry_after == 3
+    desk.pass_time(2.5)
+    desk.service.down = None
+    assert desk.judge() is None
+
+
+def test_a_clients_own_faults_do_not_keep_others_out() -> None:
+    desk = Desk(keystone={"breaker": {"failures": 2, "pause": "10s"}})
+    for answer in (error(400), error(404), error(413), HttpError("busy")):
+        desk.service.instead = answer
+        for number in range(5):
+            desk.judge(desk.request(f"{answer}{number}"[:40]))
+    desk.service.instead = None
+    assert desk.judge() is None
+
+
+def test_optional_passes_a_request_that_nobody_can_judge() -> None:
+    desk = Desk(optional=True)
+    desk.service.down = HttpError("connect")
+    made = desk.request()
+    assert desk.judge(made) is None
+    assert made.request.headers.get("X-Identity-Status") == "Invalid"
+
+
+def test_a_reload_with_the_same_definition_goes_on_with_what_is_known() -> None:
+    desk = Desk()
+    assert desk.judge() is None
+    desk.filter = build(TokenAuth, desk.options, desk.services)
+    assert desk.judge() is None
+    assert desk.judge(desk.request("other")) == 401
+    assert desk.service.issued == 1
+    assert desk.service.asked == [TOKEN, "other"]
+
+
+def test_its_verdict_needs_the_network_and_reads_what_access_rules_ask_for() -> None:
+    desk = Desk(service_tokens={})
+    assert desk.filter.pure is False
+    assert {METHOD, TARGET, header("x-service-token")} <= desk.filter.config.reads()
+    static = {"static": {"tokens": [{"token": "t", "user_id": "u"}]}}
+    assert build(TokenAuth, {"providers": [static]}).pure is True
+
+
+def test_what_is_remembered_needs_no_coroutine() -> None:
+    desk = Desk()
+    assert desk.judge() is None
+    assert desk.filter.on_request(desk.request()) is None
+
+
+def test_the_next_provider_is_asked_where_keystone_knows_nothing() -> None:
+    static = {"static": {"tokens": [{"token": "static", "user_id": "probe"}]}}
+    service = IdentityService()
+    services = FrozenServices(wall=NOW, answer=service)
+    filter = build(TokenAuth, {"providers": [{"keystone": OPTIONS}, static]}, services)
+    assert judge(filter, exchange(headers={"X-Auth-Token": "static"})) is None
+    service.down = HttpError("connect")
+    assert judge(filter, exchange(headers={"X-Auth-Token": "static"})) is None
+
+
+# ---- access rules
+
+
+RESTRICTED = document(
+    "u1",
+    "member",
+    application_credential={
+        "id": "c1",
+        "restricted": True,
+        "access_rules": [
+            {"id": "r1", "service": "compute", "method": "GET", "path": "/v2.1/servers/{id}"},
+            {"id": "r2", "service": "image", "method": "GET", "path": "/v2/images"},
+        ],
+    },
+)
+
+
+def test_a_token_with_access_rules_does_what_they_allow() -> None:
+    desk = Desk({TOKEN: RESTRICTED}, keystone={"service_type": "compute"})
+    for cached in (False, True):
+        made = desk.request(target="/v2.1/servers/s1?detail")
+        assert desk.judge(made) is None
+        assert made.notes[0].facts["cached"] is cached
+        for method, target in (
+            ("GET", "/v2.1/servers/s1/action"),
+            ("GET", "/v2X1/servers/s1"),
+            ("DELETE", "/v2.1/servers/s1"),
+            ("GET", "/v2/images"),
+        ):
+            made = desk.request(method=method, target=target)
+            assert desk.judge(made) == 401
+            assert (desk.refusal.reason, desk.refusal.rule) == ("token_restricted", ("providers", 0))
+            assert made.principal is None
+    assert desk.service.asked == [TOKEN]
+
+
+def test_without_a_service_type_such_a_token_does_nothing_and_that_is_said() -> None:
+    desk = Desk({TOKEN: RESTRICTED})
+    assert desk.judge(desk.request(target="/v2.1/servers/s1")) == 401
+    assert desk.refusal.reason == "token_restricted"
+    assert [event for event, _ in desk.services.warnings] == ["access_rules_unjudged"]
+
+
+@pytest.mark.parametrize(("rules", "status"), [(None, None), ([], 401)])
+def test_no_access_rules_are_not_an_empty_list_of_them(rules: Any, status: int | None) -> None:
+    credential = {"id": "c1", **({} if rules is None else {"access_rules": rules})}
+    desk = Desk({TOKEN: document(application_credential=credential)}, keystone={"service_type": "compute"})
+    assert desk.judge() == status
+
+
+# ---- a service vouches
+
+SERVICE = "service-token"
+VOUCHED = {
+    TOKEN: MEMBER,
+    "old": document("u2", "member", expires=NOW - 60),
+    SERVICE: document("nova", "service", "admin"),
+    "plain": document("u3", "member"),
+}
+
+
+def vouching(tokens: dict[str, dict[str, Any]] = VOUCHED, **options: Any) -> Desk:
+    return Desk(tokens, service_tokens={"roles": ["service"]}, **options)
+
+
+def test_a_service_is_told_of_beside_the_user() -> None:
+    desk = vouching()
+    for _ in range(2):
+        made = desk.request(TOKEN, ("X-Service-Token", SERVICE))
+        assert desk.judge(made) is None
+        told = fields(made)
+        assert (told["X-User-Id"], told["X-Identity-Status"]) == ("u1", "Confirmed")
+        assert told["X-Service-Identity-Status"] == "Confirmed"
+        assert (told["X-Service-User-Id"], told["X-Service-Roles"]) == ("nova", "service,admin")
+        assert told["X-Service-Token"] == SERVICE
+    assert desk.service.asked == [SERVICE, TOKEN]
+
+
+def test_an_expired_token_passes_beside_a_service_only() -> None:
+    desk = vouching()
+    for _ in range(2):
+        assert desk.judge(desk.request("old", ("X-Service-Token", SERVICE))) is None
+        assert desk.judge(desk.request("old")) == 401
+    assert desk.service.asked == [SERVICE, "old", "old"]
+    desk.pass_time(400)
+    assert desk.judge(desk.request("old")) == 401
+
+
+@pytest.mark.parametrize("service", ["plain", "old", "garbage", "x" * 9000, "t\xe9ken"])
+def test_a_bad_service_token_refuses_the_request_however_good_the_users_is(service: str) -> None:
+    desk = vouching()
+    for _ in range(2):
+        made = desk.request(TOKEN, ("X-Service-Token", service))
+        assert desk.judge(made) == 401
+        assert desk.refusal.reason == "service_token_invalid"
+    assert desk.judge() is None
+    assert desk.service.asked.count(service) <= 1
+
+
+def test_two_service_tokens_are_too_many() -> None:
+    desk = vouching()
+    made = desk.request(TOKEN, ("X-Service-Token", SERVICE), ("X-Service-Token", SERVICE))
+    assert desk.judge(made) == 401
+
+
+def test_a_service_without_a_user_is_refused() -> None:
+    desk = vouching()
+    assert desk.judge(desk.request(None, ("X-Service-Token", SERVICE))) == 401
+    assert desk.refusal.reason == "token_missing"
+    assert desk.judge(desk.request("a\xe9", ("X-Service-Token", SERVICE))) == 401
+
+
+def test_an_empty_service_token_is_none() -> None:
+    desk = vouching()
+    made = desk.request(TOKEN, ("X-Service-Token", " "))
+    assert desk.judge(made) is None
+    assert "X-Service-Token" not in fields(made)
+    assert desk.judge(desk.request("old", ("X-Service-Token", ""))) == 401
+
+
+def test_a_service_that_cannot_be_judged_is_503() -> None:
+    desk = vouching()
+    assert desk.judge() is None
+    desk.service.down = HttpError("timeout")
+    assert desk.judge(desk.request(TOKEN, ("X-Service-Token", SERVICE))) == 503
+    desk.service.down = None
+    assert desk.judge(desk.request(TOKEN, ("X-Service-Token", SERVICE))) is None
+
+
+def test_a_service_may_stand_in_too() -> None:
+    desk = vouching(cache={"jitter": 0, "stale_if_error": "1h"})
+    assert desk.judge(desk.request("old", ("X-Service-Token", SERVICE))) is None
+    desk.service.down = HttpError("timeout")
+    desk.pass_time(1000)
+    made = desk.request("old", ("X-Service-Token", SERVICE))
+    assert desk.judge(made) is None
+    assert fields(made)["X-Service-User-Id"] == "nova"
+
+
+def test_optional_marks_a_service_that_is_none() -> None:
+    desk = vouching(optional=True)
+    made = desk.request(TOKEN, ("X-Service-Token", "garbage"))
+    assert desk.judge(made) is None
+    told = fields(made)
+    assert (told["X-Identity-Status"], told["X-Service-Identity-Status"]) == ("Invalid", "Invalid")
+    assert "X-Service-Token" not in told
+
+
+def test_tokens_may_stay_here() -> None:
+    desk = vouching(forward_token=False)
+    for _ in range(2):
+        made = desk.request(TOKEN, ("X-Service-Token", SERVICE))
+        assert desk.judge(made) is None
+        assert not {"X-Auth-Token", "X-Service-Token"} & fields(made).keys()
+
+
+@pytest.mark.parametrize("name", ["X-Service-Token", "x_service_token", "X-Service_Token"])
+def test_an_unasked_service_token_never_crosses(name: str) -> None:
+    desk = Desk()
+    made = desk.request(TOKEN, (name, SERVICE))
+    assert desk.judge(made) is None
+    assert SERVICE not in fields(made).values()
+    assert name.lower().encode() in desk.filter.owns
+
+
+def test_with_services_other_spellings_are_stripped_all_the_same() -> None:
+    desk = vouching()
+    made = desk.request("old", ("x_service_token", SERVICE))
+    assert desk.judge(made) == 401
+    assert "x_service_token" not in fields(made)
+
+
+# ---- laws of what is remembered
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["ask", "revoke", "restore", "down", "up"]),
+            st.sampled_from(["a", "b"]),
+            st.floats(0, 400),
+        ),
+        max_size=25,
+    ),
+    st.sampled_from([0, 200]),
+)
+def test_what_is_remembered_is_true_or_was_not_long_ago(
+    steps: list[tuple[str, str, float]], stale: int
+) -> None:
+    """No token passes that has been bad for longer than `ttl` and `stale_if_error`, none that has ended, none that never
+    was; and one that has been good for longer than `negative_ttl`, with the service up, always does."""
+    good = {"a": document("a", expires=NOW + 2000), "b": document("b", expires=NOW + 1000)}
+    desk = Desk(
+        {"a": good["a"]},
+        keystone={"breaker": {"failures": 1000}},
+        cache={"ttl": 100, "negative_ttl": 5, "stale_if_error": stale},
+    )
+    since = {"a": NOW, "b": float("-inf")}  # of its last change
+    last_good = {"a": NOW, "b": float("-inf")}
+    for step, token, wait in steps:
+        desk.pass_time(wait)
+        now = desk.service.now
+        if step == "down":
+            desk.service.down = HttpError("connect")
+        elif step == "up":
+            desk.service.down = None
+        elif step == "revoke" and token in desk.service.tokens:
+            del desk.service.tokens[token]
+            last_good[token], since[token] = now, now
+        elif step == "restore" and token not in desk.service.tokens:
+            desk.service.tokens[token] = good[token]
+            since[token] = now
+        elif step == "ask":
+            status = desk.judge(desk.request(token))
+            ended = now >= NOW + (2000 if token == "a" else 1000)
+            known = token in desk.service.tokens
+            if status is None:
+                assert not ended
+                assert known or now <= last_good[token] + 100 + stale
+            elif known and not ended and desk.service.down is None:
+                assert status == 401 and now < since[token] + 5
+
+
+def test_tokens_that_came_together_do_not_end_together() -> None:
+    tokens = [f"t{number}" for number in range(40)]
+    desk = Desk({token: document() for token in tokens}, cache={"ttl": 100, "jitter": 20})
+    for token in tokens:
+        assert desk.judge(desk.request(token)) is None
+    ends = [
+        accepted.until - desk.services.now().monotonic for accepted in desk.filter._cache.accepted.values()
+    ]
+    assert all(80 <= end <= 100 for end in ends)
+    assert len({round(end) for end in ends}) > 5
+
+
+def test_the_clock_of_an_exchange_is_its_own() -> None:
+    desk = Desk({TOKEN: document(expires=NOW + 100)})
+    made = exchange(headers={"X-Auth-Token": TOKEN}, clock=Instant(NOW + 99, 1099.0))
+    assert desk.judge(made) is None
+    assert desk.judge(exchange(headers={"X-Auth-Token": TOKEN}, clock=Instant(NOW + 101, 1101.0))) is None
