@@ -12,9 +12,10 @@ import structlog
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.admin import Admin, server
+from gateway.admin import server
 from gateway.admin.access import Access
 from gateway.admin.health import Check
+from gateway.admin.server import Admin
 from gateway.admin.service import Reload
 from gateway.config.model import AdminListen
 from gateway.config.problem import Problem

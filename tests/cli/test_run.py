@@ -233,10 +233,20 @@ async def test_one_port_cannot_be_both(tmp_path: Path) -> None:
 
 
 async def test_an_address_of_another_host_is_one_line(tmp_path: Path) -> None:
+    admin = "admin: ${WEIR_ADMIN:-127.0.0.1:9901}"
+    path = written(tmp_path, (admin, 'admin: { address: "127.0.0.1:9901", token: open sesame }'))
     for option, where in (("--listen", ""), ("--admin", " (admin)")):
-        status, stdout, stderr = await told("run", *ANYWHERE, option, "192.0.2.1:0", directory=tmp_path)
+        status, stdout, stderr = await told("run", path, *ANYWHERE, option, "192.0.2.1:0", directory=tmp_path)
         assert (status, stdout) == (1, "")
         assert stderr == f"weir: cannot listen on 192.0.2.1:0{where}: the address is not one of this host\n"
+
+
+async def test_an_admin_listener_that_others_can_reach_and_nobody_guards_is_an_error_of_usage(
+    tmp_path: Path,
+) -> None:
+    status, stdout, stderr = await told("run", *ANYWHERE, "--admin", "0.0.0.0:0", directory=tmp_path)
+    assert (status, stdout) == (2, "")
+    assert "0.0.0.0:0 can be reached by others than this host: it needs a token" in stderr
 
 
 @pytest.mark.parametrize(
