@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMPILED := build/compiled
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down soak fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down test-openstack soak fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
@@ -57,6 +57,11 @@ smuggle: $(VENV)/.dev
 # Reloads, killed workers and restarts under load: two minutes.
 never-down: $(VENV)/.dev
 	WEIR_NEVER_DOWN=full $(BIN)/pytest tests/supervisor/test_never_down.py
+
+# Against a real Keystone, from its packages and on SQLite, which is installed below build/ the first time: a minute.
+test-openstack: $(VENV)/.dev
+	$(BIN)/python -m tests.openstack.install
+	WEIR_OPENSTACK=1 $(BIN)/pytest tests/openstack
 
 # Options: make fuzz FUZZ="--minutes 60 listener"
 fuzz: $(VENV)/.fuzz

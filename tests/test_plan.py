@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway import plan as plans
+from gateway.api import HttpOptions
 from gateway.api.testing import exchange
 from gateway.config.load import Loaded, loads
 from gateway.config.problem import ConfigurationError
@@ -414,3 +415,70 @@ def test_limits_and_mirrors_count_on_over_a_reload_where_they_stay_as_they_were(
     store.release(first.holder)
     store.release(second.holder)
     assert len(store) == 0
+
+
+# ---- the network of filters
+
+
+KEYSTONE = """
+upstreams: { compute: { endpoints: ["http://127.0.0.1:8774"] } }
+filters:
+  - token_auth:
+      providers:
+        - keystone:
+            url: https://identity.test/v3
+            account: { user: gateway, password: password, project_name: service }
+            tls: { ca: ca.pem, certificate: gateway.pem, key: key.pem }
+routes: [{ name: all, path: "/{rest*}", upstream: compute }]
+"""
+
+
+class Network:
+    """Makes clients that are never asked, and keeps what they are made of."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[HttpOptions, ssl.SSLContext | None]] = []
+        self.closed = 0
+
+    def __call__(self, options: HttpOptions, context: ssl.SSLContext | None) -> Any:
+        self.made.append((options, context))
+        return self
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def identity_files(directory: Path) -> None:
+    ours = authority().sign("gateway.test")
+    written(directory, ca=authority().certificate, gateway=ours.certificate, key=ours.key)
+
+
+async def test_a_filters_client_lives_as_long_as_a_plan_has_its_definition(tmp_path: Path) -> None:
+    identity_files(tmp_path)
+    network, state = Network(), StateStore()
+    first = build_plan(loaded(KEYSTONE, tmp_path), Registry(), state=state, network=network)
+    again = build_plan(loaded(KEYSTONE, tmp_path), Registry(), state=state, network=network)
+    ((options, context),) = network.made
+    assert options.url == "https://identity.test/v3"
+    assert context is not None and context.verify_mode == ssl.CERT_REQUIRED
+    await first.close()
+    assert network.closed == 0
+    identity_files(tmp_path)  # renewed: whoever asks from now on presents the new certificate
+    renewed = build_plan(loaded(KEYSTONE, tmp_path), Registry(), state=state, network=network)
+    assert len(network.made) == 2
+    await again.close()
+    assert network.closed == 1
+    await renewed.close()
+    assert network.closed == 2
+    assert len(state) == 0
+
+
+def test_a_plan_that_is_checked_opens_nothing_and_says_what_is_wrong(tmp_path: Path) -> None:
+    identity_files(tmp_path)
+    assert build_plan(loaded(KEYSTONE, tmp_path), Registry()).entries[0].filter.pure is False
+    (tmp_path / "ca.pem").write_text("none")
+    with pytest.raises(ConfigurationError) as raised:
+        build_plan(loaded(KEYSTONE, tmp_path), Registry())
+    assert [str(problem) for problem in raised.value.problems] == [
+        "gateway.yaml:9:20: token_auth.providers[0].keystone.tls.ca: the file 'ca.pem' holds no certificate in PEM form"
+    ]

@@ -67,15 +67,15 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._header = config.header.lower().encode("ascii")
         # An upstream that folds `_` into `-` would see another token than the one judged here.
         self.secrets = frozenset((self._header,))
-        self.owns = STRIPPED | (spellings(config.header) - {self._header})
-        services_vouch = config.service_tokens
-        self._service_roles = frozenset(services_vouch.roles if services_vouch is not None else ())
-        asks_keystone = any(options.keystone is not None for options in config.providers)
-        if services_vouch is not None:
-            self.owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
-        elif asks_keystone and self._header != _SERVICE_TOKEN:
+        owns = STRIPPED | (spellings(config.header) - {self._header})
+        vouching = config.service_tokens
+        self._service_roles = frozenset(vouching.roles if vouching is not None else ())
+        if vouching is not None:
+            owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
+        elif self._header != _SERVICE_TOKEN and any(options.keystone for options in config.providers):
             # An upstream that asks Keystone itself would let an expired token pass beside it.
-            self.owns |= spellings(SERVICE_HEADER)
+            owns |= spellings(SERVICE_HEADER)
+        self.owns = owns
         self._providers = tuple(
             _provider(options, place, services) for place, options in enumerate(config.providers)
         )

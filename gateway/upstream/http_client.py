@@ -4,6 +4,7 @@ It speaks to identity services and the like; requests are forwarded by `gateway.
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Iterable
 from typing import Any, Final
@@ -131,5 +132,5 @@ def _told(error: Exception) -> HttpError:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return HttpError("connect", "the name has no address")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return HttpError("connect", error.strerror or "")
+        return HttpError("connect", os.strerror(error.errno).lower() if error.errno else "")
     return HttpError("broken")

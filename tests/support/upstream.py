@@ -155,6 +155,8 @@ class Upstream:
         if self._path is not None:
             sock.bind(str(self._path))
         else:
+            # For the next who listens on this port, beside connections that are in TIME_WAIT.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((self._host, self.port))
             self.port = sock.getsockname()[1]
         sock.listen(128)

@@ -118,7 +118,7 @@ async def test_a_service_that_does_not_behave(script: Script, reason: str) -> No
 async def test_nobody_listens() -> None:
     async with Upstream() as server:
         await server.stop_listening()
-        assert (await failure(server)).reason == "connect"
+        assert str(await failure(server)) == "connect: connection refused"
 
 
 async def test_requests_at_once_and_those_that_wait_are_bounded() -> None:

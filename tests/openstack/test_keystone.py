@@ -1,0 +1,225 @@
+"""The provider `keystone` of token_auth before a real Keystone: every kind of token, and Keystone's bad days."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.openstack.keystone import START, Keystone, fresh
+from tests.support.client import get
+from tests.support.deadline import until, within
+from tests.support.gateway import Running, proxy
+from tests.support.message import Answer
+from tests.support.upstream import Upstream, echo
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fresh(tmp_path_factory.mktemp("openstack"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def keystone(place: Path) -> AsyncIterator[Keystone]:
+    made = Keystone(place)
+    try:
+        await made.start()
+        await made.populate()
+        yield made
+    finally:
+        await made.kill()
+
+
+def filters(
+    keystone: Keystone, provider: dict[str, Any] | None = None, **options: Any
+) -> list[dict[str, Any]]:
+    """A filter that asks `keystone`, with `provider` over what is usual of the provider's options."""
+    asked = {
+        "url": keystone.url,
+        "account": {"user": "gateway", "password": "gateway-password", "project_name": "service"},
+        "service_type": "compute",
+        "timeout": "30s",
+        **(provider or {}),
+    }
+    return [{"token_auth": {"providers": [{"keystone": asked}], **options}}]
+
+
+async def ask(
+    gateway: Running, token: str, *lines: str, target: str = "/v2.1/servers", method: str = "GET"
+) -> Answer:
+    client = await gateway.connect()
+    await client.send(get(target, f"X-Auth-Token: {token}", *lines, method=method))
+    return await within(client.answer(method), "the gateway answers", START)
+
+
+async def demo(keystone: Keystone) -> str:
+    return await keystone.token("demo", "demo-password", "demo")
+
+
+async def test_a_valid_token_and_all_that_is_told_of_it(keystone: Keystone) -> None:
+    token = await demo(keystone)
+    options = filters(keystone, {"include_catalog": True})
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        for _ in range(2):
+            assert (await ask(gateway, token)).status == 200
+        for request in upstream.requests:
+            told = {name: request.get(name) for name in ("x-user-name", "x-project-name", "x-user-domain-id")}
+            assert told == {
+                "x-user-name": "demo",
+                "x-project-name": "demo",
+                "x-user-domain-id": "default",
+            }
+            # Of member follows reader.
+            assert set((request.get("x-roles") or "").split(",")) == {"member", "reader"}
+            assert request.get("x-identity-status") == "Confirmed"
+            assert request.get("x-auth-token") == token
+
+
+async def test_an_unscoped_token_is_good_and_has_no_project(keystone: Keystone) -> None:
+    token = await keystone.token("demo", "demo-password")
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters(keystone)) as gateway:
+        assert (await ask(gateway, token)).status == 200
+        (request,) = upstream.requests
+        assert (request.get("x-user-name"), request.get("x-project-id")) == ("demo", None)
+
+
+async def test_what_is_no_token_or_none_any_more_is_401(keystone: Keystone) -> None:
+    revoked, other = await demo(keystone), await demo(keystone)
+    await keystone.revoke(revoked)
+    tampered = other[:60] + ("A" if other[60] != "A" else "B") + other[61:]
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters(keystone)) as gateway:
+        for token in ("garbage", tampered, revoked, "x" * 2000, other + "x", "a.b.c"):
+            answer = await ask(gateway, token)
+            assert answer.status == 401, token
+            assert answer.get("www-authenticate") == "Keystone"
+            assert token.encode() not in answer.body
+        assert (await ask(gateway, other)).status == 200
+        assert len(upstream.requests) == 1
+
+
+async def test_a_token_that_is_revoked_is_refused_once_it_is_asked_about_again(keystone: Keystone) -> None:
+    token = await demo(keystone)
+    options = filters(keystone, cache={"ttl": "0s", "negative_ttl": "0s"})
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        assert (await ask(gateway, token)).status == 200
+        await keystone.revoke(token)
+        assert (await ask(gateway, token)).status == 401
+
+
+async def test_an_expired_token_passes_beside_a_service_only(keystone: Keystone, place: Path) -> None:
+    short = Keystone(place, expiration=4)
+    try:
+        await short.start()
+        token = await demo(short)
+        status, _, answer = await short.ask("GET", "/auth/tokens", token, headers={"X-Subject-Token": token})
+        assert status == 200
+        ends = datetime.fromisoformat(answer["token"]["expires_at"])
+    finally:
+        await short.kill()
+    nova = await keystone.token("nova", "nova-password", "service")
+    user = await demo(keystone)
+    options = filters(keystone, service_tokens={"roles": ["service"]})
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        await until(lambda: datetime.now(UTC) > ends, "the token has expired", START)
+        assert (await ask(gateway, token)).status == 401
+        for _ in range(2):
+            assert (await ask(gateway, token, f"X-Service-Token: {nova}")).status == 200
+        request = upstream.requests[-1]
+        assert (request.get("x-user-name"), request.get("x-service-user-name")) == ("demo", "nova")
+        assert (await ask(gateway, token)).status == 401
+        for service in ("garbage", user, token):
+            assert (await ask(gateway, user, f"X-Service-Token: {service}")).status == 401
+        assert (await ask(gateway, user)).status == 200
+
+
+async def test_an_application_credential_does_what_its_access_rules_allow(keystone: Keystone) -> None:
+    token = await demo(keystone)
+    credential = await keystone.made(
+        f"/users/{await keystone.user_id(token)}/application_credentials",
+        token,
+        application_credential={
+            "name": "limited",
+            "access_rules": [
+                {"path": "/v2.1/servers/*", "method": "GET", "service": "compute"},
+                {"path": "/v2/images", "method": "GET", "service": "image"},
+            ],
+        },
+    )
+    limited = await keystone.token_of_credential(credential["id"], credential["secret"])
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters(keystone)) as gateway:
+        for target, status in (
+            ("/v2.1/servers/s1", 200),
+            ("/v2.1/servers/s1/action", 401),
+            ("/v2X1/servers/s1", 401),
+            ("/v2/images", 401),
+            ("/v2.1/servers/s2?all_tenants=1", 200),
+        ):
+            assert (await ask(gateway, limited, target=target)).status == status, target
+        assert (await ask(gateway, limited, target="/v2.1/servers/s1", method="DELETE")).status == 401
+        assert (await ask(gateway, token, target="/v2/images")).status == 200
+
+
+async def test_the_gateway_may_have_an_application_credential_itself(keystone: Keystone) -> None:
+    own = await keystone.token("gateway", "gateway-password", "service")
+    credential = await keystone.made(
+        f"/users/{await keystone.user_id(own)}/application_credentials",
+        own,
+        application_credential={"name": "gateway"},
+    )
+    given = {"id": credential["id"], "secret": credential["secret"]}
+    options = filters(keystone, {"account": None, "application_credential": given})
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        assert (await ask(gateway, await demo(keystone))).status == 200
+
+
+async def test_an_account_without_the_role_is_our_trouble(keystone: Keystone) -> None:
+    account = {"user": "demo", "password": "demo-password", "project_name": "demo"}
+    token = await keystone.token("nova", "nova-password", "service")
+    for changed in (account, {**account, "password": "wrong"}):
+        options = filters(keystone, {"account": changed})
+        async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+            answer = await ask(gateway, token)
+            assert (answer.status, answer.get("www-authenticate")) == (503, None)
+            assert int(answer.get("retry-after") or 0) >= 1
+
+
+async def test_keystone_is_killed_and_comes_back_while_requests_run(keystone: Keystone) -> None:
+    warm = await demo(keystone)
+    cold = [await demo(keystone) for _ in range(3)]
+    breaker = {"failures": 2, "pause": "200ms"}
+    options = filters(keystone, {"breaker": breaker})
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        assert (await ask(gateway, warm)).status == 200
+        statuses: list[int] = []
+        over = asyncio.Event()
+
+        async def known() -> None:
+            client = await gateway.connect()
+            while not over.is_set():
+                await client.send(get("/v2.1/servers", f"X-Auth-Token: {warm}"))
+                statuses.append((await client.answer()).status)
+
+        async def returns() -> None:
+            while (await ask(gateway, cold[0])).status != 200:
+                await asyncio.sleep(0.05)
+
+        running = [asyncio.ensure_future(known()) for _ in range(4)]
+        await keystone.kill()
+        answers = [await ask(gateway, token) for token in cold]
+        assert [answer.status for answer in answers] == [503] * 3
+        before = len(statuses)
+        await until(lambda: len(statuses) > before + 100, "known callers go on")
+        await keystone.start()
+        await within(returns(), "Keystone is asked again", START)
+        over.set()
+        await asyncio.gather(*running)
+        assert set(statuses) == {200}
+        assert {(await ask(gateway, token)).status for token in cold} == {200}
