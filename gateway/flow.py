@@ -108,7 +108,8 @@ class Flows:
             if type(item) is int:
                 said.append(_PASS)
             elif type(item) is Note:
-                said.append((item.reason, item.rule))
+                note: Any = item  # what a plugin has noted may be of any type
+                said.append((note.reason, note.rule))
             else:
                 said.append(None if item is None else _step(item))
         for attempt in record.attempts:

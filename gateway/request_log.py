@@ -22,7 +22,7 @@ STANDARD_OUTPUT: Final = "-"
 _INTERVAL = 0.1  # seconds that a batch is given to fill; a record is in the file twice that later at most
 _SLICE = 32  # records whose lines are made together
 _BATCH = 256 * 1024  # bytes per write, or a quarter of a file that is smaller than that
-_CLOSE = 5.0  # seconds that close() waits for a reader of standard output that has stopped reading
+_CLOSE = 2.0  # seconds that close() waits for a reader of standard output that has stopped reading
 
 
 class LogFile:

@@ -26,7 +26,7 @@ BATCH: Final = 128
 """Exchanges in one request to the collector."""
 INTERVAL: Final = 1.0
 """Seconds that a batch is given to fill."""
-CLOSE: Final = 5.0
+CLOSE: Final = 2.0
 """Seconds that the collector has to take what is left when the gateway ends."""
 _PAUSE: Final = 1.0  # seconds before a request that failed is sent again; twice as long each time
 _LONGEST: Final = 30.0

@@ -50,5 +50,6 @@ def command(config: str | None, listen: str | None, admin: str | None, workers: 
             loaded,
             load=lambda: changed(load(path, registry=registry)),
             workers=worker_count(loaded, registry, workers),
+            count=lambda loaded, running: worker_count(loaded, registry, workers, running),
             console=console,
         )

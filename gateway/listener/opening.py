@@ -64,6 +64,15 @@ class Opening:
         """The same sockets for somebody else. Raises OSError."""
         return Opening([sock.dup() for sock in self.sockets], self.place)
 
+    @property
+    def owns_file(self) -> bool:
+        """Whether the file of a Unix socket goes with it."""
+        return self._inode != 0
+
+    def own_file(self, inode: int) -> None:
+        """The file of a Unix socket goes with it from now on."""
+        self._inode = inode
+
     def leave_file(self) -> None:
         """The file of a Unix socket is somebody else's from now on."""
         self._inode = 0

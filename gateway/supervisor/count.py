@@ -8,10 +8,10 @@ from gateway.config.load import Loaded
 from gateway.registry import Registry
 
 
-def worker_count(loaded: Loaded, registry: Registry, asked: int | None = None) -> int:
+def worker_count(loaded: Loaded, registry: Registry, asked: int | None = None, running: int = 0) -> int:
     """`asked` for, or what the configuration says; else one for each core, or one while filters count by themselves.
 
-    Warns where more than one is asked for and a filter counts what only its own process sees.
+    Warns where more than one is asked for, or `running` already, and a filter counts what only its own process sees.
     """
     configuration = loaded.configuration
     counting = sorted(
@@ -21,10 +21,11 @@ def worker_count(loaded: Loaded, registry: Registry, asked: int | None = None) -
         if entry.mode != "off" and registry.get(entry.type).counts
     )
     wanted = asked if asked is not None else configuration.workers
+    several = max(running, wanted or 1)
+    if several > 1 and counting:
+        structlog.get_logger("gateway").warning("counted_in_each_worker", entries=counting, workers=several)
     if wanted is None:
         return 1 if counting else _cores()
-    if wanted > 1 and counting:
-        structlog.get_logger("gateway").warning("counted_in_each_worker", entries=counting, workers=wanted)
     return wanted
 
 

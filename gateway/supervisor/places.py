@@ -27,11 +27,13 @@ class Spot(NamedTuple):
     """One `listen` entry.
 
     key       by which another load of the configuration finds it again
-    openings  one for each worker, with its number
+    openings  one for each worker, with its number; without sockets for one that is not there
+    managed   whether the service manager has opened it, and would not do so again
     """
 
     key: str
     openings: tuple[tuple[int, Opening], ...]
+    managed: bool = False
 
     @property
     def place(self) -> Place:
@@ -46,9 +48,13 @@ class Inherited:
         self._managed = listening(environment)
         told = environment.pop(SOCKETS, "")
         self._named: dict[str, list[list[socket.socket]]] = {}
+        self._with_files: set[str] = set()
+        self._files: list[tuple[Opening, int]] = []
         if told:
-            for key, groups in json.loads(told):
+            for key, groups, has_file in json.loads(told):
                 self._named[key] = [[socket.socket(fileno=number) for number in group] for group in groups]
+                if has_file:
+                    self._with_files.add(key)
         for sock in self._all():
             sock.set_inheritable(False)
             sock.setblocking(False)
@@ -59,11 +65,16 @@ class Inherited:
 
     def take(self, key: str, wanted: Place) -> list[Opening]:
         """The openings of a place that a predecessor has handed over, one for each worker that it had, or none."""
-        openings: list[Opening] = []
-        for sockets in self._named.pop(key, []):
-            inode = 0 if openings else _inode(sockets[0])
-            openings.append(Opening(sockets, _told(wanted, sockets[0]), inode))
+        openings = [Opening(sockets, _told(wanted, sockets[0])) for sockets in self._named.pop(key, [])]
+        if openings and key in self._with_files:
+            self._files.append((openings[0], _inode(openings[0].sockets[0])))
         return openings
+
+    def own_files(self) -> None:
+        """The files of Unix sockets are ours from now on: until then they are the predecessor's, which may have to go on."""
+        for opening, inode in self._files:
+            opening.own_file(inode)
+        self._files.clear()
 
     def take_managed(self, wanted: Place) -> Opening | None:
         """The opening of a place that the service manager has made. The file of a Unix socket is then not ours."""
@@ -96,6 +107,7 @@ class Places:
         self._inherited = Inherited(environment)
         self._numbers = 0
         self._spots: tuple[Spot, ...] = ()
+        self._parked: dict[str, Spot] = {}  # of the service manager, and not in use just now
         self.admin: Spot | None = None
 
     @property
@@ -127,7 +139,10 @@ class Places:
         return tuple(spots)
 
     async def _open(self, key: str, listen: Listen, directory: Path, count: int) -> Spot:
+        if key in self._parked:
+            return self._parked.pop(key)
         openings = self._inherited.take(key, listen.place)
+        managed = None
         for extra in openings[count:]:  # of more workers than there are now
             least = min(openings[:count], key=lambda opening: len(opening.sockets))
             least.sockets.extend(extra.sockets)
@@ -149,7 +164,7 @@ class Places:
         for opening in openings:
             self._numbers += 1
             numbered.append((self._numbers, opening))
-        return Spot(key, tuple(numbered))
+        return Spot(key, tuple(numbered), managed is not None)
 
     def use(self, spots: Sequence[Spot]) -> None:
         """These are in use from now on; what is no longer is closed."""
@@ -161,7 +176,31 @@ class Places:
         used = {spot.key for spot in self._spots}
         for spot in spots:
             if spot.key not in used:
-                _close(spot)
+                if spot.managed:
+                    self._parked[spot.key] = spot
+                else:
+                    _close(spot)
+
+    def withdraw(self, slot: int) -> None:
+        """Closes what only the worker of this slot accepts from: there is none, and clients would wait for it."""
+        self._spots = tuple(
+            spot._replace(openings=_with(spot.openings, slot, (0, Opening([], spot.place))))
+            if not spot.managed and _is_own(spot.openings[slot][1])
+            else spot
+            for spot in self._spots
+        )
+
+    def restore(self, slot: int) -> None:
+        """Opens again what was withdrawn. Raises OSError."""
+        spots: list[Spot] = []
+        for spot in self._spots:
+            if not spot.openings[slot][1].sockets:
+                base = next(opening for _, opening in spot.openings if opening.sockets)
+                self._numbers += 1
+                again = (self._numbers, base.again())
+                spot = spot._replace(openings=_with(spot.openings, slot, again))
+            spots.append(spot)
+        self._spots = tuple(spots)
 
     async def open_admin(self, loaded: Loaded) -> Spot | None:
         """The place of the admin listener, None for none: that in use, or another. Raises OSError."""
@@ -192,15 +231,30 @@ class Places:
 
     def close_rest(self) -> None:
         self._inherited.close()
+        for spot in self._parked.values():
+            _close(spot)
+        self._parked.clear()
+
+    def own_files(self) -> None:
+        """What the predecessor has handed over is ours alone from now on."""
+        self._inherited.own_files()
 
     def bequeath(self) -> tuple[str, list[int]]:
         """For a successor: what goes into its environment, and the descriptors that it inherits."""
         spots = [*self._spots, *([self.admin] if self.admin is not None else [])]
         told = [
-            (spot.key, [[sock.fileno() for sock in opening.sockets] for _, opening in spot.openings])
+            (
+                spot.key,
+                [
+                    [sock.fileno() for sock in opening.sockets]
+                    for _, opening in spot.openings
+                    if opening.sockets
+                ],
+                any(opening.owns_file for _, opening in spot.openings),
+            )
             for spot in spots
         ]
-        return json.dumps(told), [number for _, groups in told for group in groups for number in group]
+        return json.dumps(told), [number for _, groups, _ in told for group in groups for number in group]
 
     def leave_files(self) -> None:
         """The files of Unix sockets are the successor's from now on."""
@@ -212,6 +266,18 @@ class Places:
 def _close(spot: Spot) -> None:
     for _, opening in spot.openings:
         opening.close()
+
+
+def _with(
+    openings: tuple[tuple[int, Opening], ...], slot: int, other: tuple[int, Opening]
+) -> tuple[tuple[int, Opening], ...]:
+    openings[slot][1].close()
+    return (*openings[:slot], other, *openings[slot + 1 :])
+
+
+def _is_own(opening: Opening) -> bool:
+    """Whether its sockets are no one else's: over TCP each worker has some."""
+    return bool(opening.sockets) and all(sock.family != socket.AF_UNIX for sock in opening.sockets)
 
 
 def _key(listen: Listen) -> str:

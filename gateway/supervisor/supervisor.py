@@ -44,6 +44,12 @@ LOOK: Final = 5.0
 """Seconds between two looks at each worker."""
 PROMPT: Final = 1.0
 """Seconds that a worker has to say how upstreams stand when readiness is asked for, by probes that do not wait long."""
+SCRAPE: Final = 5.0
+"""Seconds that a worker has to tell its metrics: a scraper waits for ten."""
+SOON: Final = 1.0
+"""Seconds that workers have to hear that the service ends; one that hangs holds nobody up."""
+LAST: Final = 5.0
+"""Seconds beyond its time to drain that a worker has for its logs and traces; then it is killed."""
 HUNG: Final = 30.0
 """Seconds after which a worker that does not answer is killed."""
 
@@ -52,6 +58,7 @@ class Supervisor:
     """The parent of all workers.
 
     load     reads the configuration, as it is now. Raises ConfigurationError
+    count    of a configuration and the workers that run: how many there should be; warns of filters that count alone
     console  whether workers print a readable line for each record
     """
 
@@ -64,8 +71,10 @@ class Supervisor:
         places: Places,
         notifier: Notifier,
         predecessor: Predecessor,
+        count: Callable[[Loaded, int], int] = lambda loaded, running: running,
         console: bool = False,
     ) -> None:
+        self._count_for = count
         self._loaded = loaded
         self._load = load
         self._count = workers
@@ -149,6 +158,7 @@ class Supervisor:
             workers=self._count,
         )
         self._notifier.ready(self._summary())
+        self._places.own_files()
         self._predecessor.tell_ready()
 
     def _summary(self) -> str:
@@ -162,7 +172,7 @@ class Supervisor:
         """Stops accepting after `drain_delay`, and ends within `drain_timeout` after that."""
         configuration = self._loaded.configuration
         self._log.info("draining", delay=configuration.drain_delay, timeout=configuration.drain_timeout)
-        await self._ask_all(message.Announce())
+        await self._ask_all(message.Announce(), SOON)
         if self._successor is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(configuration.drain_delay):
@@ -179,7 +189,7 @@ class Supervisor:
         if self._keepers:
             await asyncio.wait(self._keepers)
         children = list(self._children.values())
-        await self._ask_all(message.Close())
+        await self._ask_all(message.Close(), SOON)
         self._places.use(())
         clean = all(await asyncio.gather(*(self._end_child(child, timeout) for child in children)))
         if self._admin is not None:
@@ -204,7 +214,7 @@ class Supervisor:
 
     async def _drained(self, child: Child, timeout: float) -> bool:
         try:
-            answer = await child.ask(message.Drain(timeout), timeout + HUNG)
+            answer = await child.ask(message.Drain(timeout), timeout + LAST)
         except WorkerGone:
             child.kill()
             return await child.ended() == CLEAN
@@ -215,7 +225,7 @@ class Supervisor:
     async def _keep(self, slot: int) -> None:
         """Sees to it that there is a worker in a slot."""
         pause = 0.0
-        while not self._stopping.is_set():
+        while True:  # until the drain begins, which ends this task
             why = await self._work(slot)
             if not self._started:
                 return
@@ -224,6 +234,8 @@ class Supervisor:
             pause = 0.0 if steady else min(max(pause * 2, BACKOFF[0]), BACKOFF[1])
             self._restarts[slot] += 1
             self._log.error("worker_ended", slot=slot, reason=why, starts_again_in=pause)
+            if ready_at is None and self._ready():
+                self._places.withdraw(slot)  # so that its share of the clients goes to the others
             await asyncio.sleep(pause)
 
     async def _work(self, slot: int) -> str:
@@ -242,6 +254,8 @@ class Supervisor:
             if self._started:
                 self._log.info("worker_started", slot=slot, worker=number, pid=child.pid)
             self._progress.set()
+            if self._stopping.is_set():
+                await child.ask(message.Announce(), SOON)
             why = await child.ended()
             self._fail(StartError(f"a worker ended: {why}"))
             return why
@@ -269,13 +283,17 @@ class Supervisor:
             raise ConfigurationError(answer.problems)
         if answer.error is not None:
             raise WorkerError(answer.error)
+        try:
+            self._places.restore(child.slot)
+        except OSError as error:
+            raise WorkerError(f"it has nothing to accept from: {error.strerror}") from error
         await child.commit(self._places.of(child.slot, self._places.spots))
 
     def _ready(self) -> list[Child]:
         return [child for child in self._children.values() if child.ready]
 
-    async def _ask_all(self, asked: Any) -> None:
-        await asyncio.gather(*(child.ask(asked) for child in self._ready()), return_exceptions=True)
+    async def _ask_all(self, asked: Any, within: float = ANSWER) -> None:
+        await asyncio.gather(*(child.ask(asked, within) for child in self._ready()), return_exceptions=True)
 
     async def _told(self, topic: str, within: float = ANSWER) -> list[tuple[Child, Any]]:
         """What each worker has to say of a topic; one that says nothing is left out."""
@@ -313,8 +331,13 @@ class Supervisor:
     async def reload(self) -> Reload:
         """Reads the configuration and puts it in force in all workers, or in none."""
         async with self._changing:
-            if self._stopping.is_set():
-                return Reload(self._loaded.revision, False, "the gateway is stopping")
+            for prevents, why in (
+                (self._stopping.is_set(), "the gateway is stopping"),
+                (not self._started, "the gateway is starting"),
+                (self._successor is not None, "a successor is starting"),
+            ):
+                if prevents:
+                    return Reload(self._loaded.revision, False, why)
             self._notifier.reloading()
             result = await self._reload()
             self._notifier.ready(self._summary())
@@ -353,7 +376,14 @@ class Supervisor:
         anew = await asyncio.gather(*(self._commit(child, spots) for child in children))
         self._places.use(spots)
         await self._move_admin(admin, access)
+        self._check_count(loaded)
         return Reload(loaded.revision, True, state_lost=sorted({name for names in anew for name in names}))
+
+    def _check_count(self, loaded: Loaded) -> None:
+        """Warns where another number of workers would be right: it takes a restart, or SIGUSR2."""
+        wanted = self._count_for(loaded, self._count)
+        if wanted != self._count:
+            self._log.warning("workers_take_a_restart", workers=self._count, wanted=wanted)
 
     async def _prepare(self, loaded: Loaded) -> list[Child]:
         """The workers that have built it; one that has ended meanwhile is none. Raises ConfigurationError or WorkerError."""
@@ -395,7 +425,7 @@ class Supervisor:
             if not self._loaded.configuration.watch:
                 continue
             text = await asyncio.to_thread(self._loaded.current_text)
-            if text is not None and text not in (seen, self._loaded.text):
+            if text is not None and text != seen:
                 await self.reload()
             if text is not None:
                 seen = text
@@ -421,7 +451,7 @@ class Supervisor:
         ]
 
     async def families(self) -> list[Any]:
-        found = {child.number: value for child, value in await self._told("metrics")}
+        found = {child.number: value for child, value in await self._told("metrics", SCRAPE)}
         living = [child.number for child in self._children.values() if not child.over.done()]
         return merged([self.metrics.families(), *self._tally.take(found, living)])
 
@@ -497,6 +527,8 @@ class Supervisor:
         self._log.info("successor_ready", pid=successor.pid)
         self._notifier.successor(successor.pid)
         self._places.leave_files()
+        # Two that answer for one service would say two things.
+        await self._move_admin(None, None)
         self.stop()
 
 
@@ -514,6 +546,7 @@ def supervise(
     *,
     load: Callable[[], Loaded],
     workers: int,
+    count: Callable[[Loaded, int], int],
     console: bool = False,
 ) -> bool:
     """Runs the gateway until a signal stops it; True when every exchange ended by itself.
@@ -530,6 +563,7 @@ def supervise(
             places=Places(workers, os.environ),
             notifier=notifier,
             predecessor=Predecessor(os.environ),
+            count=count,
             console=console,
         )
         obey_signals(supervisor)

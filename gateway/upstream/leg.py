@@ -172,19 +172,25 @@ class Leg(Owner):
         self._end_course()
         self._owner.on_leg_failure(failure)
 
-    def _try_again(self, course: Course, pause: float, failure: str) -> None:
-        """Another attempt begins in `pause` seconds, in place of one that has ended by `failure`."""
+    def _try_again(self, course: Course, pause: float, failure: str, chosen: Endpoint | None = None) -> None:
+        """Another attempt begins in `pause` seconds, in place of one that has ended by `failure`; at `chosen`, if it has been."""
         self._pausing = True
-        self._task = spawn(self._trying_again(course, pause, failure), name="upstream retry")
+        self._task = spawn(self._trying_again(course, pause, failure, chosen), name="upstream retry")
 
-    async def _trying_again(self, course: Course, pause: float, failure: str) -> None:
+    async def _trying_again(
+        self, course: Course, pause: float, failure: str, settled: Endpoint | None = None
+    ) -> None:
         pool = self._pool
         while True:
             self._pausing = True
             await asyncio.sleep(pause)
             self._pausing = False
             endpoint = pool.only
-            if endpoint is None:
+            if endpoint is None and settled is not None:
+                endpoint, settled = settled, None
+                if pool.counts:
+                    self._ticket = pool.begun(endpoint)
+            elif endpoint is None:
                 chosen = pool.choose(self.key, course.tried)
                 if isinstance(chosen, Refusal):
                     if failure == STATUS_RETRIED:  # which was an answer, and is gone
@@ -314,8 +320,12 @@ class Leg(Owner):
     def _give_up_answer(self, course: Course, connection: UpstreamConnection) -> bool:
         """Whether another attempt is made in place of an answer whose head is here."""
         pool = self._pool
-        if pool.only is None and isinstance(pool.choose(self.key, course.tried), Refusal):
-            return False
+        other: Endpoint | None = None
+        if pool.only is None:
+            chosen = pool.choose(self.key, course.tried)
+            if isinstance(chosen, Refusal):
+                return False
+            other = chosen  # and not another by a second look, which would be one further in turn
         given = connection.fields.get(b"retry-after")
         retry_after = None if given is None else seconds_of(given.encode("latin-1"), time())
         pause = course.again("status", self._loop.time(), nothing_sent=False, retry_after=retry_after)
@@ -328,7 +338,7 @@ class Leg(Owner):
             pool.give_back(self._endpoint, connection)
         else:
             connection.abort()
-        self._try_again(course, pause, STATUS_RETRIED)
+        self._try_again(course, pause, STATUS_RETRIED, other)
         return True
 
     def _failed(self, connection: UpstreamConnection, error: str) -> None:

@@ -53,3 +53,9 @@ def test_more_than_one_that_count_by_themselves_are_warned_of() -> None:
         assert worker_count(loaded(filters=[COUNTS]), Registry(), 4) == 4
     (line,) = logs
     assert (line["event"], line["entries"], line["workers"]) == ("counted_in_each_worker", ["rate_limit"], 4)
+
+
+def test_a_reload_that_makes_workers_count_by_themselves_is_warned_of() -> None:
+    with structlog.testing.capture_logs() as logs:
+        assert worker_count(loaded(filters=[COUNTS]), Registry(), running=4) == 1
+    assert [(line["event"], line["workers"]) for line in logs] == [("counted_in_each_worker", 4)]

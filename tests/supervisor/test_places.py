@@ -103,7 +103,7 @@ async def test_a_successor_accepts_from_all_that_it_inherits(tmp_path: Path, bef
     assert len(descriptors) == 2 * before + 1
     copies = {number: os.dup(number) for number in descriptors}  # as another process has them
     inherited = json.loads(told)
-    for _, groups in inherited:
+    for _, groups, _ in inherited:
         for group in groups:
             group[:] = [copies[number] for number in group]
     environment = {SOCKETS: json.dumps(inherited)}
@@ -112,6 +112,7 @@ async def test_a_successor_accepts_from_all_that_it_inherits(tmp_path: Path, bef
     places.use(await places.opened(wanted))
     places.use_admin(await places.open_admin(wanted))
     places.refuse_rest()
+    places.own_files()
     former.leave_files()
     own = {os.fstat(number).st_ino for number in descriptors}
     former.use(())
@@ -147,6 +148,7 @@ async def test_the_socket_of_the_service_manager_is_accepted_from(monkeypatch: p
         inodes = {os.fstat(opening.sockets[0].fileno()).st_ino for _, opening in spot.openings}
         assert inodes == {os.fstat(made.fileno()).st_ino}
         places.use(())
+        places.close_rest()
 
 
 async def test_the_file_of_the_service_managers_socket_stays(
@@ -159,6 +161,7 @@ async def test_the_file_of_the_service_managers_socket_stays(
         places = Places(1, handed(monkeypatch, made))
         places.use(await places.opened(loaded("unix:weir.sock", directory=tmp_path)))
         places.use(())
+        places.close_rest()
         assert path.is_socket()
 
 
@@ -171,3 +174,52 @@ async def test_a_socket_of_the_service_manager_that_no_listen_names_is_an_error(
         with pytest.raises(OSError, match=rf"has opened 127\.0\.0\.1:{made.getsockname()[1]}, which"):
             places.refuse_rest()
         places.use(())
+
+
+async def test_a_successor_that_does_not_take_over_leaves_the_files_alone(tmp_path: Path) -> None:
+    wanted = loaded("unix:weir.sock", directory=tmp_path)
+    former = Places(1, {})
+    former.use(await former.opened(wanted))
+    told, descriptors = former.bequeath()
+    inherited = json.loads(told)
+    inherited[0][1] = [[os.dup(descriptors[0])]]
+    places = Places(1, {SOCKETS: json.dumps(inherited)})
+    places.use(await places.opened(wanted))
+    places.use(())
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "weir.sock"))
+    former.use(())
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_slot_without_a_worker_gets_no_clients_until_it_has_one() -> None:
+    places = Places(2, {})
+    places.use(await places.opened(loaded("127.0.0.1:0")))
+    port = ports(places.spots[0])[0]
+    places.withdraw(1)
+    accepted = places.spots[0].openings[0][1].sockets[0]
+    for _ in range(20):  # all of them come to the one that is left
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            accepted.setblocking(True)
+            accepted.accept()[0].close()
+    places.withdraw(1)  # once more is harmless
+    places.restore(1)
+    assert ports(places.spots[0]) == [port, port]
+    places.use(())
+    assert not listens(port)
+
+
+async def test_a_socket_of_the_service_manager_is_kept_for_when_it_is_wanted_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        port = made.getsockname()[1]
+        wanted, other = loaded(f"127.0.0.1:{port}"), loaded("127.0.0.1:0")
+        places = Places(1, handed(monkeypatch, made))
+        places.use(await places.opened(wanted))
+        (first,) = places.spots
+        places.use(await places.opened(other))
+        places.use(await places.opened(wanted))
+        assert places.spots == (first,)
+        places.use(())
+        places.close_rest()

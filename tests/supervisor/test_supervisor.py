@@ -153,6 +153,47 @@ async def test_a_worker_that_does_not_answer_aborts_the_reload(monkeypatch: pyte
         assert (await supervisor.reload()).applied
 
 
+async def test_clients_of_a_worker_that_cannot_come_back_go_to_the_others(tmp_path: Path) -> None:
+    """A file of the configuration in force has been broken since: the reload of it was rejected."""
+    tokens = tmp_path / "tokens.yaml"
+    tokens.write_text("- { token: some-token, user: u, roles: [member] }\n")
+    filters = [{"token_auth": {"providers": [{"static": {"file": str(tokens)}}]}}]
+    async with running(Source(loaded(filters=filters))) as supervisor:
+        tokens.write_text("- nonsense\n")
+        assert not (await supervisor.reload()).applied
+        os.kill((await supervisor.workers())[1]["pid"], signal.SIGKILL)
+        await until(lambda: not supervisor._places.spots[0].openings[1][1].sockets, "it is given up", START)
+        assert {await ask(supervisor) for _ in range(20)} == {401}
+        tokens.write_text("- { token: some-token, user: u, roles: [member] }\n")
+        await until(lambda: len(supervisor._ready()) == 2, "it is back", START)
+        assert {await ask(supervisor) for _ in range(20)} == {401}
+
+
+async def test_a_worker_that_hangs_holds_no_stop_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "SOON", 0.1)
+    monkeypatch.setattr(supervisor_module, "LAST", 0.2)
+    supervisor = made(Source(loaded(drain_timeout="0.2s")))
+    task = spawn(supervisor.run(), name="supervisor")
+    await until(lambda: supervisor._started, "it has started", START)
+    os.kill((await supervisor.workers())[0]["pid"], signal.SIGSTOP)
+    supervisor.stop()
+    assert await within(task, "it has ended") is False
+
+
+async def test_a_worker_that_dies_before_the_drain_is_replaced_and_ends_connections_as_well() -> None:
+    source = Source(loaded(drain_delay="60s"))
+    async with running(source, 1) as supervisor:
+        supervisor.stop()
+        os.kill((await supervisor.workers())[0]["pid"], signal.SIGKILL)
+        await until(lambda: supervisor._restarts[0] == 1, "it has ended", START)
+        await until(lambda: bool(supervisor._ready()), "another is ready", START)
+        async with asyncio.timeout(START):
+            while True:
+                async with await Client.connect(place(supervisor)) as client:
+                    if (await client.ask(get("/"))).closes:
+                        break
+
+
 async def test_what_is_wrong_with_a_start_is_told_and_nothing_is_left() -> None:
     for wrong, error in (
         (loaded(log={"path": "/absent/requests.log"}), ConfigurationError),
