@@ -73,6 +73,21 @@ async def test_what_may_have_been_acted_on_goes_again_only_where_that_changes_no
             assert len(bad.requests) == 1
 
 
+async def test_requests_that_go_again_are_divided_among_the_others() -> None:
+    async with (
+        Upstream(answers(BUSY)) as bad,
+        Upstream(echo) as first,
+        Upstream(echo) as second,
+        proxy(
+            [bad.url, first.url, second.url], upstream_options=retries(on=[503], budget={"percent": 100})
+        ) as gateway,
+    ):
+        client = await gateway.connect()
+        for _ in range(30):
+            assert (await client.ask(get("/a"))).status == 200
+        assert abs(len(first.requests) - len(second.requests)) <= 2
+
+
 async def test_a_listed_status_is_given_up_for_another_answer_that_filters_see_alone() -> None:
     registry = test_filters("answers_seen")
     async with (
