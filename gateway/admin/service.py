@@ -35,7 +35,7 @@ def described(loaded: Loaded, loaded_at: float, last_error: dict[str, Any] | Non
         "file": loaded.marks.file,
         "loaded_at": loaded_at,
         "last_error": last_error,
-        "configuration": shown(loaded.configuration),
+        "configuration": shown(loaded.configuration, loaded.filled),
     }
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -41,6 +41,8 @@ _IN_ADMIN = re.compile(r"admin(?:$|[.\[])")
 
 # Keys whose value is taken for a secret whatever its type: a mistake must not put it on a screen.
 _SECRET_KEY = re.compile(r"(?:^|_)(?:token|password|passphrase|secret|key)s?(?:_sha256)?$")
+_SECRET_FIELD = re.compile(r"(?i)^(?:(?:proxy-)?authorization|cookie|.*-(?:token|password|secret|key))$")
+_MASK = "**********"
 _LEAST_SECRET = 4  # a shorter one cannot be told from ordinary words of a message
 
 __all__ = [
@@ -65,6 +67,7 @@ class Loaded:
     revision   SHA-256 of its normal form, hexadecimal
     text       the bytes of the file
     directory  what file names in the configuration are relative to
+    filled     texts that came from the environment, and how they are written in the file
     """
 
     configuration: Configuration
@@ -72,6 +75,7 @@ class Loaded:
     revision: str
     text: bytes
     directory: FilePath
+    filled: Mapping[str, str] = field(default_factory=dict)
 
     def current_text(self) -> bytes | None:
         """The bytes of the file as it is now; None where it cannot be read."""
@@ -158,19 +162,31 @@ def normal_form(value: Any) -> Any:
     return to_jsonable_python(value, inf_nan_mode="strings", fallback=str)
 
 
-def shown(value: Any) -> Any:
-    """`normal_form` for people to see: of a secret not even a hash, by which a weak one could be found."""
-    normal = normal_form(value)
-    return _masked(normal)
+def shown(value: Any, filled: Mapping[str, str] | None = None) -> Any:
+    """`normal_form` for people to see: of a secret not even a hash, by which a weak one could be found.
+
+    What came from the environment is shown as the file has it, for it may be a secret whatever its place; and the value of
+    a header field whose name says that it is one is not shown either.
+    """
+    return _masked(normal_form(value), filled or {})
 
 
-def _masked(normal: Any) -> Any:
+def _masked(normal: Any, filled: Mapping[str, str], secret: bool = False) -> Any:
     if isinstance(normal, dict):
         if normal.keys() == {"sha256"}:
-            return "**********"
-        return {key: _masked(item) for key, item in normal.items()}
+            return _MASK
+        return {
+            key: _masked(
+                item, filled, secret or _SECRET_KEY.search(key.lower().replace("-", "_")) is not None
+            )
+            for key, item in normal.items()
+        }
     if isinstance(normal, list):
-        return [_masked(item) for item in normal]
+        return [_masked(item, filled, secret) for item in normal]
+    if isinstance(normal, str):
+        if normal in filled:
+            return filled[normal]
+        return _MASK if secret and normal else normal
     return normal
 
 
@@ -201,7 +217,9 @@ def _loaded(
     configuration = loading.configuration()
     if configuration is None or loading.problems:
         raise ConfigurationError(loading.problems)
-    return Loaded(configuration, source.marks, digest(configuration), data, directory)
+    values = ((_at(source.value, path), written) for path, written in source.variables.items())
+    filled = {str(value): written for value, written in values if len(str(value)) >= _LEAST_SECRET}
+    return Loaded(configuration, source.marks, digest(configuration), data, directory, filled)
 
 
 class _Loading:
@@ -518,7 +536,7 @@ class _Loading:
         for path, code, text in self._noted:
             position: Position = self._source.marks.position(path)
             for secret in secrets:
-                text = text.replace(secret, "**********")
+                text = text.replace(secret, _MASK)
             named = (
                 path[:-1] if code in ("unknown_key", "unknown_filter") and isinstance(path[-1], str) else path
             )
