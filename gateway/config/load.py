@@ -176,9 +176,7 @@ def _masked(normal: Any, filled: Mapping[str, str], secret: bool = False) -> Any
         if normal.keys() == {"sha256"}:
             return _MASK
         return {
-            key: _masked(
-                item, filled, secret or _SECRET_KEY.search(key.lower().replace("-", "_")) is not None
-            )
+            key: _masked(item, filled, secret or _SECRET_FIELD.search(key) is not None)
             for key, item in normal.items()
         }
     if isinstance(normal, list):
