@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 import time
@@ -150,7 +151,14 @@ routes: [{ name: images, path: /v2/images, upstream: compute }]
 def test_tail_follows_across_rotation_until_it_is_interrupted(log: Path) -> None:
     program = "from gateway.cli.main import main; main()"
     arguments = [sys.executable, "-c", program, "logs", "tail", "-n", "1", "-f", "--log", str(log)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Whoever runs the tests in the background may have had the signal ignored, and children inherit that.
+    with subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread holds a lock here
+    ) as process:
         try:
             assert process.stdout is not None
             assert "passed" in process.stdout.readline()
