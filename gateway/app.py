@@ -122,9 +122,12 @@ class Gateway:
     async def prepare(self, loaded: Loaded) -> Prepared:
         """Builds what `loaded` asks for, beside what is in force. Raises ConfigurationError, and then nothing is left of it."""
         configuration = loaded.configuration
-        credentials = load_credentials(loaded)
         key = self._key(configuration)
-        plan = build_plan(loaded, self._registry, state=self._state, hash_key=key, network=SessionClient)
+        # In a thread: files may be slow, and there may be a thousand routes, while exchanges go on.
+        credentials = await asyncio.to_thread(load_credentials, loaded)
+        plan = await asyncio.to_thread(
+            build_plan, loaded, self._registry, state=self._state, hash_key=key, network=SessionClient
+        )
         holder = object()
         try:
             await plan.start()

@@ -1,5 +1,6 @@
 """What filters remember between exchanges, kept apart from the filters so that it outlives a reload."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -7,33 +8,43 @@ T = TypeVar("T")
 
 
 class StateStore:
-    """Objects by key, each held by the plans that use it and closed when no plan holds it."""
+    """Objects by key, each held by the plans that use it and closed when no plan holds it.
+
+    A plan may be built in a thread while others are in force.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()  # again by a factory that holds something itself
         self._objects: dict[str, Any] = {}
         self._holders: dict[str, set[object]] = {}
 
     def hold(self, holder: object, key: str, factory: Callable[[], T]) -> T:
         """The object of `key`, made by `factory` when there is none; `holder` keeps it alive."""
-        if key not in self._objects:
-            self._objects[key] = factory()
-            self._holders[key] = set()
-        self._holders[key].add(holder)
-        return cast(T, self._objects[key])
+        with self._lock:
+            if key not in self._objects:
+                self._objects[key] = factory()
+                self._holders[key] = set()
+            self._holders[key].add(holder)
+            return cast(T, self._objects[key])
 
     def held(self, holder: object) -> set[str]:
         """The keys of all that `holder` holds."""
-        return {key for key, holders in self._holders.items() if holder in holders}
+        with self._lock:
+            return {key for key, holders in self._holders.items() if holder in holders}
 
     def release(self, holder: object) -> None:
         """Lets go of all that `holder` holds; what nobody holds any more is closed."""
-        for key, holders in list(self._holders.items()):
-            holders.discard(holder)
-            if not holders:
-                del self._holders[key]
-                close = getattr(self._objects.pop(key), "close", None)
-                if close is not None:
-                    close()
+        closing: list[Any] = []
+        with self._lock:
+            for key, holders in list(self._holders.items()):
+                holders.discard(holder)
+                if not holders:
+                    del self._holders[key]
+                    closing.append(self._objects.pop(key))
+        for held in closing:
+            close = getattr(held, "close", None)
+            if close is not None:
+                close()
 
     def __contains__(self, key: str) -> bool:
         return key in self._objects

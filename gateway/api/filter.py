@@ -92,6 +92,7 @@ class Filter(Generic[C]):
     the path of the entry's route does not have is an error of the configuration."""
 
     def __init__(self, config: C, services: Services) -> None:
+        """Builds all that the options say. May run in a thread, beside what is in force: the event loop is for `start`."""
         self.config = config
         self.services = services
 

@@ -48,6 +48,7 @@ class Worker:
             on_record=_show if begin.console else None,
         )
         self._prepared: Prepared | None = None
+        self._wanted = 0  # changes with what the supervisor waits for
         self._openings: dict[int, Opening] = {}
         self._drain: asyncio.Task[bool] | None = None
         self.over = asyncio.Event()
@@ -67,9 +68,15 @@ class Worker:
 
     async def _prepare(self, asked: message.Prepare) -> None:
         await self._abandon()
-        self._prepared = await self.gateway.prepare(asked.loaded)
+        wanted = self._wanted
+        prepared = await self.gateway.prepare(asked.loaded)
+        if wanted != self._wanted:  # it took so long that nobody waits for it any more
+            await self.gateway.discard(prepared)
+            raise OSError("another configuration has come meanwhile")
+        self._prepared = prepared
 
     async def _abandon(self, asked: message.Abandon | None = None) -> None:
+        self._wanted += 1
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
             await self.gateway.discard(prepared)

@@ -1,7 +1,10 @@
 """What a worker answers to what it is asked, here without a process of its own."""
 
+import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from gateway.registry import Registry
 from gateway.supervisor import message
 from gateway.supervisor.worker import Worker
 from tests.support.client import Client, get
+from tests.support.deadline import within
 from tests.support.gateway import configuration
 
 
@@ -93,4 +97,26 @@ async def test_a_commit_without_sockets_is_an_error_and_no_end(worker: Worker, h
     answer = await worker.answer(message.Commit((message.Handed(1, opening.place, 1),)))
     assert answer.error is not None
     assert await worker.answer(message.Tell("pulse")) == message.Answer(True)
+    opening.close()
+
+
+async def test_exchanges_go_on_while_a_configuration_is_built(
+    worker: Worker, handover: Any, tmp_path: Path
+) -> None:
+    """From a file that does not come to its end; what comes of it when it does is wanted by nobody any more."""
+    opening = await opened()
+    await put_in_force(worker, handover, 1, opening)
+    before = worker.gateway.plan
+    slow = tmp_path / "tokens.yaml"
+    os.mkfifo(slow)
+    filters = [{"token_auth": {"providers": [{"static": {"file": str(slow)}}]}}]
+    building = asyncio.ensure_future(worker.answer(message.Prepare(loaded(filters=filters))))
+    async with await Client.connect(opening.place) as client:
+        assert (await client.ask(get("/"))).status == 503
+    assert not building.done()
+    assert (await worker.answer(message.Abandon())).error is None
+    await asyncio.to_thread(slow.write_text, "- { token: some-token, user: u, roles: [member] }\n")
+    answer = await within(building, "it is built")
+    assert answer.error == "another configuration has come meanwhile"
+    assert worker.gateway.plan is before
     opening.close()
