@@ -7,7 +7,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from tests.bench.pace import Pace, run
-from tests.bench.sample import watch
+from tests.bench.sample import ATTEMPTS, QUIET, watch
 from tests.bench.stage import Running, Stage, probed
 from tests.bench.subject import Subject
 from tests.bench.workload import WORKLOADS, Workload
@@ -18,7 +18,6 @@ RATES: Final = (1000, 2000)
 _LATE: Final = (
     1.0  # milliseconds by which one request in a hundred may leave late, all else being the subject's time
 )
-_ATTEMPTS: Final = 3  # measurements of which the last counts, if the load was late in those before it
 _KEPT: Final = 0.99  # share of the rate that must be answered
 
 
@@ -42,6 +41,10 @@ class LatencySample:
     def late(self) -> bool:
         """Whether the load itself was late: then it says nothing about the subject."""
         return self.pace.lag_p99_ms > _LATE
+
+    @property
+    def disturbed(self) -> bool:
+        return max(self.foreign, self.steal) > QUIET
 
     def problems(self) -> list[str]:
         """Why this measurement is not valid; empty when it is."""
@@ -141,10 +144,10 @@ def measure(
 def take(
     stage: Stage, running: Running, load: Callable[[], Pace], *, rate: int, number: int
 ) -> LatencySample:
-    """Measures one subject, again if the load was late. Raises PaceError or ProcError."""
-    for _ in range(_ATTEMPTS):
+    """Measures one subject, again while the load was late or others were in its way. Raises PaceError or ProcError."""
+    for _ in range(ATTEMPTS):
         pace, spent = watch(running.server, stage.core, load)
         sample = LatencySample(running.name, rate, number, pace, spent.share, spent.foreign, spent.steal)
-        if not sample.late:
+        if not sample.late and not sample.disturbed:
             break
     return sample

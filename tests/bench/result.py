@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final, NamedTuple, Protocol
 
-from tests.bench.sample import Sample
+from tests.bench.sample import QUIET, Sample
 
 YARDSTICK_US: Final = 24.0
 """What the yardstick cost on the machine where the project's design was measured; normalised figures refer to it."""
-
-_QUIET: Final = 0.10  # share of the subject's core that others may use before figures are doubtful
 
 
 class Disturbed(Protocol):
@@ -103,6 +101,6 @@ def doubts(samples: Iterable[Disturbed]) -> list[str]:
         ("others used up to {:.0%} of the core under test", max((s.foreign for s in samples), default=0)),
         ("the hypervisor kept up to {:.0%} of it", max((s.steal for s in samples), default=0)),
     ):
-        if share > _QUIET:
+        if share > QUIET:
             found.append(title.format(share))
     return found

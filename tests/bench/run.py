@@ -14,7 +14,7 @@ from tests.bench.machine import machine, versions
 from tests.bench.pace import PaceError
 from tests.bench.proc import ProcError
 from tests.bench.result import Result
-from tests.bench.sample import Bench, take
+from tests.bench.sample import ATTEMPTS, Bench, Sample, take
 from tests.bench.server import StartError
 from tests.bench.session import Session
 from tests.bench.stage import Running, Stage, probed
@@ -159,16 +159,7 @@ def _measure(
             # Each round begins with another, so that nobody always follows the same neighbour's heat.
             first = number % len(contestants)
             for contestant in contestants[first:] + contestants[:first]:
-                sample = take(
-                    contestant.bench,
-                    contestant.running.server,
-                    contestant.running.port,
-                    contestant.workload,
-                    row=contestant.running.name,
-                    number=number,
-                    seconds=options.seconds,
-                )
-                contestant.answered += sample.requests
+                sample = undisturbed(contestant, number, options.seconds)
                 result.samples.append(sample)
                 tell(
                     f"{workload.name}, round {number + 1} of {options.rounds}: "
@@ -176,6 +167,25 @@ def _measure(
                 )
     result.problems.extend(problem for contestant in contestants for problem in _unlogged(contestant))
     return result
+
+
+def undisturbed(contestant: _Contestant, number: int, seconds: int) -> Sample:
+    """One measurement, made again while others are in its way."""
+    for _ in range(ATTEMPTS):
+        running = contestant.running
+        sample = take(
+            contestant.bench,
+            running.server,
+            running.port,
+            contestant.workload,
+            row=running.name,
+            number=number,
+            seconds=seconds,
+        )
+        contestant.answered += sample.requests
+        if not sample.disturbed:
+            break
+    return sample
 
 
 def _yardstick(workload: Workload, subjects: Sequence[Subject]) -> str:

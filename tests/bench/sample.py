@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from tests.bench import proc
 from tests.bench.server import Server
@@ -12,6 +12,12 @@ from tests.bench.workload import Workload
 from tests.bench.wrk import Load, run
 
 MIB = 1 << 20
+
+QUIET: Final = 0.10
+"""Share of the subject's core that others may use before its figures are doubtful."""
+
+ATTEMPTS: Final = 3
+"""Times that a measurement is made at most, if others are in its way."""
 
 T = TypeVar("T")
 
@@ -80,6 +86,10 @@ class Sample:
     unexpected: int
     foreign: float
     steal: float
+
+    @property
+    def disturbed(self) -> bool:
+        return max(self.foreign, self.steal) > QUIET
 
     def problems(self) -> list[str]:
         """Why this measurement is not valid; empty when it is."""

@@ -2,14 +2,18 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
+from unittest.mock import Mock
 
 import pytest
 
 from tests.bench import latency, memory
+from tests.bench import run as bench
 from tests.bench.install import Tools
 from tests.bench.memory import MemorySample
 from tests.bench.run import STUDIES, Options, RunError, needs, run
+from tests.bench.sample import ATTEMPTS, Sample
 from tests.bench.server import StartError
+from tests.bench.test_sample import GOOD
 
 _NOTHING = Tools(None, None, None, None)
 _ALL = Tools(Path("/nginx"), Path("/wrk"), Path("/taskset"), Path("/envoy"))
@@ -75,6 +79,26 @@ def test_a_run_of_one_study_that_breaks_off_cannot_be_made(
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     with pytest.raises(StartError, match="it does not listen"):
         run(replace(_OPTIONS, studies=["latency"]), _ALL, tmp_path, print)
+
+
+def test_a_measurement_is_made_again_while_others_are_in_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = iter([0.5, 0.2, 0.05, 0.0])
+    monkeypatch.setattr(bench, "take", lambda *_, **__: replace(GOOD, foreign=next(shares)))
+    contestant = Mock(answered=0)
+    assert bench.undisturbed(contestant, number=0, seconds=1).foreign == 0.05
+    assert contestant.answered == 3 * GOOD.requests, "its log has the lines of all of them"
+
+
+def test_a_machine_that_is_never_quiet_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Sample] = []
+
+    def take(*_: object, **__: object) -> Sample:
+        taken.append(replace(GOOD, steal=0.3))
+        return taken[-1]
+
+    monkeypatch.setattr(bench, "take", take)
+    assert bench.undisturbed(Mock(answered=0), number=0, seconds=1).disturbed
+    assert len(taken) == ATTEMPTS
 
 
 @pytest.mark.parametrize("cores", [(0, 0), (0, 1_000_000)])
