@@ -12,7 +12,8 @@ import structlog
 from gateway.admin.access import load_access
 from gateway.admin.health import Check, upstream_checks
 from gateway.admin.server import Admin
-from gateway.admin.service import Reload, described
+from gateway.admin.service import Reload, Revoked, described
+from gateway.api.revocation import Revocation
 from gateway.app import Gateway, StartError
 from gateway.config.load import Loaded
 from gateway.config.model import Address, Listen, Place
@@ -146,6 +147,9 @@ class Alone(Gateway):
 
     async def upstreams(self) -> dict[str, Any]:
         return {name: {"0": state} for name, state in self.upstream_states().items()}
+
+    async def revoke_all(self, revocation: Revocation) -> Revoked:
+        return Revoked(self.revoke(revocation), True)
 
     async def reload(self) -> Reload:
         """Such a gateway has no file that could have changed."""

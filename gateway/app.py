@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from gateway.api.exchange import Exchange
+from gateway.api.revocation import Revocation
 from gateway.config.load import Loaded, digest
 from gateway.config.model import Configuration
 from gateway.config.problem import ConfigurationError, Problem, written
@@ -257,6 +258,10 @@ class Gateway:
         return {name: pool.status() for name, pool in self.listener.generation.pools.items()}
 
     # ---- the end
+
+    def revoke(self, revocation: Revocation) -> int:
+        """Forgets what has been remembered of those who fit; how many entries those were."""
+        return self._state.revoke(revocation)
 
     @property
     def draining(self) -> bool:

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from gateway.api.revocation import Revocable, Revocation
+
 T = TypeVar("T")
 
 
@@ -45,6 +47,12 @@ class StateStore:
             close = getattr(held, "close", None)
             if close is not None:
                 close()
+
+    def revoke(self, revocation: Revocation) -> int:
+        """Has everything forgotten that fits; how many entries those were."""
+        with self._lock:
+            found = [held for held in self._objects.values() if isinstance(held, Revocable)]
+        return sum(held.revoke(revocation) for held in found)
 
     def __contains__(self, key: str) -> bool:
         return key in self._objects

@@ -1,5 +1,6 @@
 """State outlives its plan as long as another holds it."""
 
+from gateway.api import Revocation
 from gateway.state import StateStore
 
 
@@ -42,3 +43,16 @@ def test_releasing_a_stranger_changes_nothing() -> None:
     held = store.hold("plan", "a", Closing)
     store.release("stranger")
     assert held.closed == 0
+
+
+def test_a_revocation_reaches_all_that_can_revoke_and_nothing_else() -> None:
+    class Memory:
+        def revoke(self, revocation: Revocation) -> int:
+            return 2 if revocation.user_id == "u" else 0
+
+    store = StateStore()
+    store.hold("old", "a", Memory)
+    store.hold("new", "b", Memory)
+    store.hold("new", "c", dict)
+    assert store.revoke(Revocation(user_id="u")) == 4
+    assert store.revoke(Revocation(user_id="v")) == 0

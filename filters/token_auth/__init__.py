@@ -49,13 +49,19 @@ class _Question(NamedTuple):
 
     stale   what was remembered of it, and may stand in while nobody can judge
     beside  whether a service vouches for the request, so that the token may have expired
+    epoch   of the cache when it was asked
     """
 
     cache: TokenCache
     key: bytes
     token: str
+    epoch: int
     stale: Accepted | None = None
     beside: bool = False
+
+    def fallback(self) -> Accepted | None:
+        """What may stand in, unless somebody has been revoked since."""
+        return self.stale if self.epoch == self.cache.epoch else None
 
 
 class TokenAuth(Filter[TokenAuthConfig]):
@@ -138,7 +144,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if clock.monotonic < accepted.until and clock.wall < accepted.expires:
                 return self._pass(exchange, accepted)
             stale = self._forget(cache, key, accepted, exchange)
-            return self._ask(exchange, _Question(cache, key, token.decode("ascii"), stale), 0, None)
+            return self._ask(
+                exchange, _Question(cache, key, token.decode("ascii"), cache.epoch, stale), 0, None
+            )
         try:
             refused = cache.refused[key]
         except KeyError:
@@ -147,7 +155,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if clock.monotonic < refused.until:
                 return self._no_principal(exchange, refused.reason, refused.place)
             del cache.refused[key]
-        return self._ask(exchange, _Question(cache, key, token.decode("ascii")), 0, None)
+        return self._ask(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch), 0, None)
 
     def _with_certificate(
         self, exchange: Exchange, token: bytes, certificate: Certificate
@@ -157,7 +165,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             token = b""  # it can be nobody's
         cache = self._certified
         key = cache.digest(certificate.fingerprint.encode("ascii") + token)
-        return self._judge(exchange, _Question(cache, key, token.decode("ascii")))
+        return self._judge(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch))
 
     def _with_service(
         self, exchange: Exchange, token: bytes, value: bytes | list[bytes]
@@ -180,7 +188,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         refused = cache.refused.get(key)
         if refused is not None and clock.monotonic < refused.until:
             return self._no_service(exchange, refused.place)
-        question = _Question(cache, key, service.decode("ascii"), accepted)
+        question = _Question(cache, key, service.decode("ascii"), cache.epoch, accepted)
         return self._ask_of_service(exchange, token, question)
 
     async def _ask_of_service(self, exchange: Exchange, token: bytes, question: _Question) -> Verdict:
@@ -196,9 +204,10 @@ class TokenAuth(Filter[TokenAuthConfig]):
             elif answer is not None:
                 return await self._known_service(exchange, token, question, place, answer)
         if failure is not None:
-            if question.stale is None:
+            stale = question.fallback()
+            if stale is None:
                 return self._unavailable(exchange, question, *failure)
-            verdict = self._vouched(exchange, token, question.stale)
+            verdict = self._vouched(exchange, token, stale)
             return await verdict if isawaitable(verdict) else verdict
         return self._refuse_service(exchange, question, Refusal("service_token_invalid"), None)
 
@@ -213,7 +222,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if isinstance(answer, Refusal):
             return self._refuse_service(exchange, question, answer, place)
         grant = answer if isinstance(answer, Grant) else Grant(answer)
-        principal = grant.principal
+        token_key = self.services.keyed_hash(question.token.encode("ascii"))
+        principal = replace(grant.principal, token_key=token_key)
         try:
             fields = service_fields(principal)
         except ValueError:
@@ -230,8 +240,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             self._forward,
             grant.rules,
         )
-        if self._ttl > 0 and exchange.clock.wall < accepted.expires:
-            question.cache.accepted[question.key] = accepted
+        self._remember(exchange, question, accepted)
         verdict = self._vouched(exchange, token, accepted)
         return await verdict if isawaitable(verdict) else verdict
 
@@ -248,9 +257,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if len(token) > _TOKEN_MAX or not token.isascii():
             return self._no_principal(exchange, "token_invalid", None)
         cache = self._beside if beside else self._cache
-        return self._judge(
-            exchange, _Question(cache, cache.digest(token), token.decode("ascii"), None, beside)
-        )
+        question = _Question(cache, cache.digest(token), token.decode("ascii"), cache.epoch, None, beside)
+        return self._judge(exchange, question)
 
     def _refuse_service(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
@@ -366,12 +374,16 @@ class TokenAuth(Filter[TokenAuthConfig]):
             self._forward and by_token,
             grant.rules,
         )
-        if self._ttl > 0 and exchange.clock.wall < expires:
-            question.cache.accepted[question.key] = accepted
+        self._remember(exchange, question, accepted)
         return self._pass(
             exchange,
             accepted._replace(note=Note(reason, rule, {"provider": provider, "cached": False})),
         )
+
+    def _remember(self, exchange: Exchange, question: _Question, accepted: Accepted) -> None:
+        fresh = question.epoch == question.cache.epoch  # else it may have been revoked since it was asked
+        if fresh and self._ttl > 0 and exchange.clock.wall < accepted.expires:
+            question.cache.accepted[question.key] = accepted
 
     def _lifetime(self, place: int) -> float:
         """Seconds for which an answer of a provider is remembered."""
@@ -409,7 +421,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _unavailable(
         self, exchange: Exchange, question: _Question, failure: Unavailable, place: int
     ) -> Verdict:
-        stale = question.stale
+        stale = question.fallback()
         if stale is not None:
             reason, rule, facts = stale.note
             note = Note(reason, rule, {**facts, "stale": True})

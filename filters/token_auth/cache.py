@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cachetools import LRUCache
 
 from filters.token_auth.access_rule import AccessRules
-from gateway.api import Note, Principal
+from gateway.api import Note, Principal, Revocation
 from gateway.http.fields import Fields
 
 
@@ -41,14 +41,26 @@ class Refused(NamedTuple):
 
 
 class TokenCache:
-    """Digests of tokens to what was decided; the least used are forgotten first."""
+    """Digests of tokens to what was decided; the least used are forgotten first.
+
+    epoch  changes with every revocation: what was asked for before one may not be remembered after it
+    """
 
     def __init__(self, key: bytes, size: int, negative_size: int) -> None:
         self._hash = hashlib.blake2b(key=key, digest_size=16)
         self.accepted: LRUCache[bytes, Accepted] = LRUCache(size)
         self.refused: LRUCache[bytes, Refused] = LRUCache(negative_size)
+        self.epoch = 0
 
     def digest(self, token: bytes) -> bytes:
         keyed = self._hash.copy()  # a third cheaper than taking up the key each time
         keyed.update(token)
         return keyed.digest()
+
+    def revoke(self, revocation: Revocation) -> int:
+        """Forgets those who fit, and how many they were; of a token that was refused there is nothing to revoke."""
+        self.epoch += 1
+        fitting = [key for key, accepted in self.accepted.items() if revocation.fits(accepted.principal)]
+        for key in fitting:
+            del self.accepted[key]
+        return len(fitting)

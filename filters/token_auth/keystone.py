@@ -14,7 +14,7 @@ from filters.token_auth.option import KeystoneOptions
 from filters.token_auth.provider import Answer, Grant, Refusal, Unavailable
 from filters.token_auth.service_token import ServiceToken, Trouble
 from filters.token_auth.token_document import MAX_CATALOG, read_document
-from gateway.api import Exchange, HttpAnswer, HttpError, HttpOptions, Services, SingleFlight
+from gateway.api import Exchange, HttpAnswer, HttpError, HttpOptions, Revocation, Services, SingleFlight
 from gateway.http.retry_after import seconds_of
 
 MAX_TOKEN: Final = 4096
@@ -34,6 +34,11 @@ class Memory:
         self.own = ServiceToken()
         self.breaker = Breaker(options.breaker.failures, options.breaker.pause)
         self.flight: SingleFlight[tuple[str, bool], Answer] = SingleFlight()
+
+    def revoke(self, revocation: Revocation) -> int:
+        """Nobody is to be answered by a question that was asked before."""
+        self.flight.part()
+        return 0
 
     def close(self) -> None:
         self.flight.close()

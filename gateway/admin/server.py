@@ -1,22 +1,25 @@
 """The admin listener's pages: whether the gateway lives and is ready, its metrics, and what is in force in it.
 
 Answers are plain text, or JSON where the Accept field asks for it (RFC 9110 section 12.5.1); they are never
-cached, never sniffed for another type, and carry no leave for other origins. Everything but `/reload` is read-only.
+cached, never sniffed for another type, and carry no leave for other origins. What changes anything is asked for by POST.
 """
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import orjson
 import structlog
 from aiohttp import web
+from pydantic import Field, ValidationError, model_validator
 
 from gateway.admin.access import Access
 from gateway.admin.exposition import wants_openmetrics
 from gateway.admin.health import Check, chosen, failed, told
 from gateway.admin.service import Service
+from gateway.api.option import Options
+from gateway.api.revocation import Revocation
 from gateway.listener.tls import Credentials
 from gateway.metrics import CONTENT_TYPE, OPENMETRICS, render
 from gateway.task import spawn
@@ -29,6 +32,23 @@ _IDLE = 75.0  # seconds that a connection is kept on which no request is, the fi
 _BACKLOG = 128
 _BODY = 64 << 10  # bytes of a request, none of which needs a body
 _PUBLIC: Final = frozenset(("/livez", "/readyz", "/healthz", "/healthcheck"))
+
+_Id = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class _Whom(Options):
+    """The body of `/tokens/revoke`."""
+
+    token_hash: _Id | None = None
+    user_id: _Id | None = None
+    project_id: _Id | None = None
+
+    @model_validator(mode="after")
+    def _somebody(self) -> "_Whom":
+        if not any(self.model_dump().values()):
+            raise ValueError("nobody is named")
+        return self
+
 
 MAX_CONNECTIONS: Final = 256
 """Who comes when there are so many is turned away: a scraper that leaks connections takes none of the gateway's."""
@@ -64,6 +84,7 @@ class Admin:
         router.add_get("/workers", self._workers)
         router.add_get("/upstreams", self._upstreams)
         router.add_post("/reload", self._reload)
+        router.add_post("/tokens/revoke", self._revoke)
         application.on_response_prepare.append(_prepare)
         self._runner = runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=_STOP, keepalive_timeout=_IDLE
@@ -200,6 +221,21 @@ class Admin:
             "state_lost": list(result.state_lost),
         }
         return _json(200 if result.applied else 422, told)
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        try:
+            whom = _Whom.model_validate_json(await request.read(), strict=True)
+        except ValidationError:
+            names = ", ".join(_Whom.model_fields)
+            return _error(
+                request, 400, f"expected a JSON object with one or more of {names}, each a text", {}
+            )
+        revocation = Revocation(whom.token_hash, whom.user_id, whom.project_id)
+        forgotten, complete = await self._service.revoke_all(revocation)
+        structlog.get_logger("gateway").info(
+            "tokens_revoked", **whom.model_dump(exclude_none=True), forgotten=forgotten, complete=complete
+        )
+        return _json(200 if complete else 503, {"forgotten": forgotten, "complete": complete})
 
 
 class _TurnedAway(asyncio.Protocol):

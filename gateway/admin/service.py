@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gateway.admin.health import Check
+from gateway.api.revocation import Revocation
 from gateway.config.load import Loaded, shown
 from gateway.config.problem import Problem
 
@@ -26,6 +27,17 @@ class Reload(NamedTuple):
     error: str | None = None
     problems: Sequence[Problem] = ()
     state_lost: Sequence[str] = ()
+
+
+class Revoked(NamedTuple):
+    """How a revocation has ended.
+
+    forgotten  entries of all processes that are not remembered any more
+    complete   whether every process has said so
+    """
+
+    forgotten: int
+    complete: bool
 
 
 def described(loaded: Loaded, loaded_at: float, last_error: dict[str, Any] | None) -> dict[str, Any]:
@@ -59,3 +71,6 @@ class Service(Protocol):
 
     async def reload(self) -> Reload:
         """Reads the configuration again and puts it in force, if it can be."""
+
+    async def revoke_all(self, revocation: Revocation) -> Revoked:
+        """Has every process forget what it remembers of those who fit."""

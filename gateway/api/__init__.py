@@ -11,6 +11,7 @@ from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions, 
 from gateway.api.option import Duration, OptionError, Options, Secret, Size
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
+from gateway.api.revocation import Revocable, Revocation
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 
 API_VERSION = 1
@@ -37,6 +38,8 @@ __all__ = [
     "Refused",
     "Request",
     "Response",
+    "Revocable",
+    "Revocation",
     "Route",
     "Rule",
     "Secret",

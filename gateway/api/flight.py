@@ -16,6 +16,7 @@ class SingleFlight(Generic[K, V]):
 
     def __init__(self) -> None:
         self._out: dict[K, asyncio.Task[V]] = {}
+        self._former: set[asyncio.Task[V]] = set()
 
     def __contains__(self, key: K) -> bool:
         return key in self._out
@@ -32,10 +33,20 @@ class SingleFlight(Generic[K, V]):
         if task is None:
             task = asyncio.get_running_loop().create_task(ask(), name="single flight")
             self._out[key] = task
-            task.add_done_callback(lambda _: self._out.pop(key, None))
+            task.add_done_callback(lambda task: self._over(key, task))
         return asyncio.shield(task)
+
+    def _over(self, key: K, task: asyncio.Task[V]) -> None:
+        self._former.discard(task)
+        if self._out.get(key) is task:
+            del self._out[key]
+
+    def part(self) -> None:
+        """Lets nobody else join what is out: whoever asks from now on begins anew."""
+        self._former.update(self._out.values())
+        self._out.clear()
 
     def close(self) -> None:
         """Ends what is out; nobody waits for it any more."""
-        for task in self._out.values():
+        for task in (*self._out.values(), *self._former):
             task.cancel()

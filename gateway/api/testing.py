@@ -36,6 +36,7 @@ from gateway.api.fact import (
 from gateway.api.filter import Filter, facts_of
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
 from gateway.api.principal import Principal
+from gateway.api.revocation import Revocable, Revocation
 from gateway.api.verdict import Response, Verdict
 from gateway.http.fields import Fields
 
@@ -124,6 +125,10 @@ class FrozenServices:
         if name not in self._state:
             self._state[name] = factory()
         return cast(T, self._state[name])
+
+    def revoke(self, revocation: Revocation) -> int:
+        """What the gateway does with all state when somebody is revoked."""
+        return sum(held.revoke(revocation) for held in self._state.values() if isinstance(held, Revocable))
 
     def read_file(self, path: str) -> bytes:
         return (self._directory / path).read_bytes()

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from gateway.api.revocation import Revocation
 from gateway.config.load import Loaded
 from gateway.config.model import Place
 from gateway.config.problem import Problem
@@ -62,6 +63,12 @@ class Tell(NamedTuple):
     """Answer: what there is to say of `topic`, a method of the worker's."""
 
     topic: str
+
+
+class Revoke(NamedTuple):
+    """Forget what is remembered of these callers. Answer: of how many entries."""
+
+    revocation: Revocation
 
 
 class Announce(NamedTuple):

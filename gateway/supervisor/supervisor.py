@@ -18,7 +18,8 @@ import structlog
 from gateway.admin.access import Access, load_access
 from gateway.admin.health import Check, upstream_checks
 from gateway.admin.server import Admin
-from gateway.admin.service import Reload, described
+from gateway.admin.service import Reload, Revoked, described
+from gateway.api.revocation import Revocation
 from gateway.app import StartError
 from gateway.config.load import Loaded
 from gateway.config.model import Place
@@ -479,6 +480,14 @@ class Supervisor:
             for name, state in status.items():
                 found.setdefault(name, {})[str(child.slot)] = state
         return found
+
+    async def revoke_all(self, revocation: Revocation) -> Revoked:
+        """A worker that is starting has nothing yet to forget."""
+        answers = await asyncio.gather(
+            *(child.ask(message.Revoke(revocation)) for child in self._ready()), return_exceptions=True
+        )
+        done = [answer.value for answer in answers if isinstance(answer, message.Answer) and not answer.error]
+        return Revoked(sum(done), len(done) == len(answers))
 
     def _observe(self) -> None:
         metrics = self.metrics

@@ -112,6 +112,9 @@ class Worker:
     async def _tell(self, asked: message.Tell) -> Any:
         return self._topics[asked.topic](self)
 
+    async def _revoke(self, asked: message.Revoke) -> int:
+        return self.gateway.revoke(asked.revocation)
+
     def _metrics(self) -> Any:
         return self.gateway.metrics.families()
 
@@ -156,6 +159,7 @@ class Worker:
         message.Abandon: _abandon,
         message.Commit: _commit,
         message.Tell: _tell,
+        message.Revoke: _revoke,
         message.Announce: _announce,
         message.Close: _close,
         message.Drain: _end,

@@ -16,7 +16,8 @@ from gateway.admin import server
 from gateway.admin.access import Access
 from gateway.admin.health import Check
 from gateway.admin.server import Admin
-from gateway.admin.service import Reload
+from gateway.admin.service import Reload, Revoked
+from gateway.api import Revocation
 from gateway.config.model import AdminListen
 from gateway.config.problem import Problem
 from gateway.listener.tls import Credentials
@@ -42,6 +43,8 @@ class Service:
         self.metrics = Metrics()
         self.result = Reload("0" * 64, True, state_lost=("rate_limit",))
         self.reloads = 0
+        self.revoked: list[Revocation] = []
+        self.complete = True
 
     async def readiness(self) -> Checks:
         return self.checks
@@ -61,6 +64,10 @@ class Service:
     async def reload(self) -> Reload:
         self.reloads += 1
         return self.result
+
+    async def revoke_all(self, revocation: Revocation) -> Revoked:
+        self.revoked.append(revocation)
+        return Revoked(3, self.complete)
 
 
 @pytest.fixture
@@ -231,6 +238,49 @@ async def test_a_reload_is_asked_for_by_post_only(client: aiohttp.ClientSession,
             "problems": [],
             "state_lost": ["rate_limit"],
         }
+
+
+async def test_tokens_are_revoked_by_hash_user_or_project(
+    client: aiohttp.ClientSession, service: Service
+) -> None:
+    for body, expected in (
+        ({"user_id": "u"}, Revocation(user_id="u")),
+        ({"token_hash": "0f", "project_id": "p"}, Revocation(token_key="0f", project_id="p")),
+    ):
+        async with client.post("/tokens/revoke", json=body) as response:
+            assert (response.status, await response.json()) == (200, {"forgotten": 3, "complete": True})
+        assert service.revoked.pop() == expected
+
+
+async def test_a_revocation_that_not_all_have_heard_of_is_no_success(
+    client: aiohttp.ClientSession, service: Service
+) -> None:
+    service.complete = False
+    async with client.post("/tokens/revoke", json={"user_id": "u"}) as response:
+        assert (response.status, await response.json()) == (503, {"forgotten": 3, "complete": False})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"{",
+        b'{"user_id": 1}',
+        b'{"user_id": ""}',
+        b'{"user_id": null}',
+        b'{"user": "u"}',
+        b"[" * 5000,
+    ],
+)
+async def test_a_revocation_that_names_nobody_is_none(
+    client: aiohttp.ClientSession, service: Service, body: bytes
+) -> None:
+    async with client.post("/tokens/revoke", data=body) as response:
+        assert response.status == 400
+        assert "token_hash, user_id, project_id" in await response.text()
+    assert service.revoked == []
 
 
 async def test_a_reload_that_was_refused_says_what_is_wrong_and_where(

@@ -67,3 +67,46 @@ async def test_closed_it_ends_what_is_out() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert len(flight) == 0
+
+
+async def test_who_asks_after_a_parting_is_answered_by_another_question() -> None:
+    flight, service = SingleFlight[str, int](), Service()
+    first = asyncio.ensure_future(flight.join("a", service))
+    await asyncio.sleep(0)
+    flight.part()
+    assert "a" not in flight
+    second = asyncio.ensure_future(flight.join("a", service))
+    await asyncio.sleep(0)
+    assert service.asked == 2
+    service.go.set()
+    await asyncio.gather(first, second)
+    assert len(flight) == 0
+
+
+async def test_the_end_of_a_question_from_before_a_parting_ends_none_that_came_after() -> None:
+    go = asyncio.Event()
+
+    async def slow() -> int:
+        await go.wait()
+        return 2
+
+    async def quick() -> int:
+        return 1
+
+    flight = SingleFlight[str, int]()
+    first = flight.join("a", quick)
+    flight.part()
+    second = flight.join("a", slow)
+    assert await first == 1
+    assert "a" in flight
+    go.set()
+    assert await second == 2
+
+
+async def test_closing_ends_what_was_parted_from_too() -> None:
+    flight, service = SingleFlight[str, int](), Service()
+    waiting = flight.join("a", service)
+    flight.part()
+    flight.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

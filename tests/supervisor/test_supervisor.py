@@ -8,11 +8,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.admin.service import Revoked
+from gateway.api import Revocation
 from gateway.app import StartError
 from gateway.config.load import Loaded, loads
 from gateway.config.model import Address
@@ -21,6 +23,7 @@ from gateway.metrics import render
 from gateway.registry import Registry
 from gateway.supervisor import child as child_module
 from gateway.supervisor import supervisor as supervisor_module
+from gateway.supervisor.child import WorkerGone
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places
 from gateway.supervisor.successor import Predecessor
@@ -107,6 +110,41 @@ async def test_the_metrics_of_all_workers_are_one() -> None:
         assert families["process_resident_memory_bytes"].samples[0].value > sum(
             worker["memory_bytes"] for worker in told
         )
+
+
+async def test_a_revocation_reaches_every_worker() -> None:
+    token = {"token": "t", "user_id": "u", "project_id": "p"}
+    source = Source(loaded(filters=[{"token_auth": {"providers": [{"static": {"tokens": [token]}}]}}]))
+    async with running(source) as supervisor:
+
+        async def warm() -> int:
+            """Asks until each worker remembers the token; how many requests that took of each."""
+            async with asyncio.timeout(START):
+                while True:
+                    async with await Client.connect(place(supervisor)) as client:
+                        assert (await client.ask(get("/", "X-Auth-Token: t"))).status == 503
+                    counts = [worker["requests"] for worker in await supervisor.workers()]
+                    if all(counts):
+                        return len(counts)
+
+        assert await warm() == 2
+        assert await supervisor.revoke_all(Revocation(user_id="another")) == Revoked(0, True)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2, True)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, True)
+
+
+async def test_a_revocation_that_a_worker_has_not_heard_of_is_not_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(Source(loaded())) as supervisor:
+        (child, _) = supervisor._ready()
+
+        async def deaf(asked: object, within: float = 0.0) -> NoReturn:
+            raise WorkerGone("no answer")
+
+        monkeypatch.setattr(child, "ask", deaf)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, False)
+        monkeypatch.undo()
 
 
 async def test_a_worker_that_hangs_is_killed_and_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,10 @@
 """What is remembered of tokens."""
 
-from filters.token_auth.cache import Refused, TokenCache
+from math import inf
+
+from filters.token_auth.cache import Accepted, Refused, TokenCache
+from gateway.api import Note, Principal, Revocation
+from gateway.http.fields import Fields
 
 
 def test_a_digest_depends_on_token_and_key_and_shows_neither() -> None:
@@ -17,3 +21,14 @@ def test_both_sides_are_bounded_apart() -> None:
     assert (cache.accepted.maxsize, len(cache.refused)) == (2, 3)
     assert bytes([9]) in cache.refused
     assert bytes([0]) not in cache.refused
+
+
+def test_a_revocation_takes_those_who_fit_and_begins_an_epoch() -> None:
+    cache = TokenCache(b"k", 8, 8)
+    note = Note("token_accepted", (), {})
+    for key, user in ((b"1", "a"), (b"2", "b"), (b"3", "a")):
+        cache.accepted[key] = Accepted(inf, inf, Principal(user_id=user), Fields(), note, True)
+    epoch = cache.epoch
+    assert cache.revoke(Revocation(user_id="a")) == 2
+    assert list(cache.accepted) == [b"2"]
+    assert cache.epoch != epoch

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.token_auth import TokenAuth
-from gateway.api import Exchange, Fault, HttpAnswer, HttpError, Instant
+from gateway.api import Exchange, Fault, HttpAnswer, HttpError, Instant, Revocation
 from gateway.api.fact import METHOD, TARGET, header
 from gateway.api.testing import FrozenServices, build, exchange, judge
 from tests.filters.token_auth.identity_service import ACCOUNT, NOW, OPTIONS, IdentityService, document, error
+from tests.support.deadline import until
 
 TOKEN = "gAAAAABm-user-token"
 MEMBER = document("u1", "reader", "member")
@@ -427,6 +428,48 @@ async def test_a_client_that_goes_away_takes_the_answer_from_nobody() -> None:
     assert len(desk.service.asked) == 1
 
 
+async def test_what_was_asked_before_a_revocation_answers_nobody_after_it() -> None:
+    """Whoever asked it is let in, as Keystone said then; whoever comes later is asked for anew."""
+    desk = Desk()
+    go = asyncio.Event()
+
+    async def slow(answer: HttpAnswer) -> HttpAnswer:
+        await go.wait()
+        return answer
+
+    def answer(request: Any) -> Any:
+        found = desk.service(request)
+        return slow(found) if isinstance(found, HttpAnswer) and request.method == "GET" else found
+
+    desk.services.answer = answer
+    early = asyncio.ensure_future(all_at_once(desk, TOKEN))
+    await until(lambda: desk.service.asked == [TOKEN], "it is asked")
+    desk.services.revoke(Revocation(user_id="u1"))
+    del desk.service.tokens[TOKEN]
+    late = asyncio.ensure_future(all_at_once(desk, TOKEN))
+    await until(lambda: desk.service.asked == [TOKEN, TOKEN], "it is asked again")
+    go.set()
+    assert await early == [None]
+    (refused,) = await late
+    assert refused.status == 401
+    (refused,) = await all_at_once(desk, TOKEN)
+    assert refused.status == 401, "what the early one learned is not remembered"
+
+
+@pytest.mark.parametrize("whom", [{"user_id": "u1"}, {"project_id": "p1"}, {"token_key": "its"}])
+def test_who_is_revoked_is_asked_for_anew(whom: dict[str, str]) -> None:
+    desk = Desk()
+    assert desk.judge() is None
+    if "token_key" in whom:
+        whom = {"token_key": desk.services.keyed_hash(TOKEN.encode())}
+    assert desk.services.revoke(Revocation(user_id="another")) == 0
+    assert desk.judge() is None
+    assert len(desk.service.asked) == 1
+    assert desk.services.revoke(Revocation(**whom)) == 1
+    del desk.service.tokens[TOKEN]
+    assert desk.judge() == 401
+
+
 # ---- bad days
 
 
@@ -654,6 +697,14 @@ def test_a_bad_service_token_refuses_the_request_however_good_the_users_is(servi
         assert desk.refusal.reason == "service_token_invalid"
     assert desk.judge() is None
     assert desk.service.asked.count(service) <= 1
+
+
+def test_a_service_that_is_revoked_vouches_for_nobody() -> None:
+    desk = vouching(dict(VOUCHED))
+    assert desk.judge(desk.request(TOKEN, ("X-Service-Token", SERVICE))) is None
+    assert desk.services.revoke(Revocation(token_key=desk.services.keyed_hash(SERVICE.encode()))) == 1
+    del desk.service.tokens[SERVICE]
+    assert desk.judge(desk.request(TOKEN, ("X-Service-Token", SERVICE))) == 401
 
 
 def test_two_service_tokens_are_too_many() -> None:

@@ -1,0 +1,34 @@
+"""Revocation: what has been remembered of somebody is forgotten, because it may hold no longer."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from gateway.api.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Whose proofs of identity are to be judged anew: those that fit all that is given, which is one thing at least.
+
+    token_key   keyed hash of a token, as records have it
+    user_id, project_id  of the identity service
+    """
+
+    token_key: str | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+
+    def fits(self, principal: Principal) -> bool:
+        return (
+            self.token_key in (None, principal.token_key)
+            and self.user_id in (None, principal.user_id)
+            and self.project_id in (None, principal.project_id)
+        )
+
+
+@runtime_checkable
+class Revocable(Protocol):
+    """State of a filter (`Services.state`) that holds what was learned of callers."""
+
+    def revoke(self, revocation: Revocation) -> int:
+        """Forgets what fits; how many entries those were. What is being asked meanwhile is not to be kept either."""
