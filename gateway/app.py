@@ -29,6 +29,7 @@ from gateway.registry import Registry
 from gateway.request_log import RequestLog
 from gateway.serializer import Serializer
 from gateway.state import StateStore
+from gateway.store import RedisStore
 from gateway.task import spawn
 from gateway.tracing import Tracers
 from gateway.upstream.http_client import SessionClient
@@ -127,7 +128,13 @@ class Gateway:
         # In a thread: files may be slow, and there may be a thousand routes, while exchanges go on.
         credentials = await asyncio.to_thread(load_credentials, loaded)
         plan = await asyncio.to_thread(
-            build_plan, loaded, self._registry, state=self._state, hash_key=key, network=SessionClient
+            build_plan,
+            loaded,
+            self._registry,
+            state=self._state,
+            hash_key=key,
+            network=SessionClient,
+            stores=RedisStore,
         )
         holder = object()
         try:

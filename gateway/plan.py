@@ -23,6 +23,7 @@ from gateway.api.filter import Filter, facts_of
 from gateway.api.message import did_you_mean
 from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
 from gateway.api.option import OptionError
+from gateway.api.store import NoStore, Store, StoreOptions
 from gateway.api.verdict import Fault, Response, Rule
 from gateway.chain import Chain, Entry
 from gateway.condition import compile_condition, condition_facts
@@ -52,6 +53,8 @@ T = TypeVar("T")
 
 Network = Callable[[HttpOptions, ssl.SSLContext | None], HttpClient]
 """Makes the client of a service, with the context of an https one."""
+Stores = Callable[[StoreOptions, ssl.SSLContext | None], Store]
+"""Makes the client of a store, with the context of one that speaks TLS."""
 
 _LOG: Final = structlog.get_logger("gateway")
 
@@ -225,8 +228,10 @@ class EntryServices:
         hash_key: bytes,
         hold: Callable[[str, Callable[[], Any]], Any],
         network: Network | None,
+        stores: Stores | None,
     ) -> None:
         self._network = network
+        self._stores = stores
         self._directory = directory
         self._hash_key = hash_key
         self._hold = hold
@@ -250,22 +255,38 @@ class EntryServices:
         return (self._directory / path).read_bytes()
 
     def http(self, name: str, options: HttpOptions) -> HttpClient:
-        context = None
-        files = hashlib.sha256()
+        context, files = None, ""
         if options.url.startswith("https:"):
-            tls = options.tls or TlsOptions()
-            try:
-                context = verified_context(tls, self._directory)
-                for file in (tls.ca, tls.certificate, tls.key):
-                    # By their contents: after a reload with renewed files there is a new client.
-                    files.update(b"" if file is None else hashlib.sha256(self.read_file(file)).digest())
-            except TlsError as error:
-                raise OptionError(("tls", error.option), str(error)) from None
+            context, files = self._context(options.tls, ("http/1.1",))
         network = self._network
         if network is None:
             return NoNetwork()
         make = network
-        return self.state(f"http {name} {files.hexdigest()}", lambda: make(options, context))
+        return self.state(f"http {name} {files}", lambda: make(options, context))
+
+    def store(self, name: str, options: StoreOptions) -> Store:
+        if find_spec("hiredis") is None:
+            raise OptionError((), "needs more than is installed: pip install 'weir-gateway[redis]'")
+        context, files = None, ""
+        if options.url.startswith("rediss:"):
+            context, files = self._context(options.tls, ())
+        stores = self._stores
+        if stores is None:
+            return NoStore()
+        make = stores
+        return self.state(f"store {name} {files}", lambda: make(options, context))
+
+    def _context(self, tls: TlsOptions | None, protocols: Sequence[str]) -> tuple[ssl.SSLContext, str]:
+        """The context of a client, and what changes with the contents of its files: then there is a new client."""
+        tls = tls or TlsOptions()
+        files = hashlib.sha256()
+        try:
+            context = verified_context(tls, self._directory, protocols=protocols)
+            for file in (tls.ca, tls.certificate, tls.key):
+                files.update(b"" if file is None else hashlib.sha256(self.read_file(file)).digest())
+        except TlsError as error:
+            raise OptionError(("tls", error.option), str(error)) from None
+        return context, files.hexdigest()
 
     def warn(self, event: str, **facts: Any) -> None:
         self._log.warning(event, **facts)
@@ -278,17 +299,18 @@ def build_plan(
     state: StateStore | None = None,
     hash_key: bytes | None = None,
     network: Network | None = None,
+    stores: Stores | None = None,
 ) -> Plan:
     """A plan of a loaded configuration, its filters built.
 
     Raises ConfigurationError with every problem that only shows when the parts are put together: routes that
     exclude each other, a filter that cannot be built from its options. State is taken from `state`; nothing
-    stays held there when building fails. Without `network` the filters of the plan reach nobody: it is one to be checked.
+    stays held there when building fails. Without `network` and `stores` the filters of the plan reach nobody: it is one to be checked.
     """
     holder = object()
     store = state if state is not None else StateStore()
     key = hash_key or secret_key(loaded.configuration)
-    builder = _Builder(loaded, registry, store, holder, key, network)
+    builder = _Builder(loaded, registry, store, holder, key, network, stores)
     plan = builder.plan()
     if builder.problems:
         store.release(holder)
@@ -306,8 +328,10 @@ class _Builder:
         holder: object,
         hash_key: bytes,
         network: Network | None,
+        stores: Stores | None,
     ) -> None:
         self._network = network
+        self._stores = stores
         self._loaded = loaded
         self._registry = registry
         self._store = store
@@ -500,6 +524,7 @@ class _Builder:
             hash_key=self._hash_key,
             hold=lambda key, factory: self._store.hold(self._holder, key, factory),
             network=self._network,
+            stores=self._stores,
         )
         try:
             filter: Filter[Any] = filter_class(options.options, services)

@@ -12,7 +12,18 @@ LAYERS = (
     ("cli", "app", "alone", "supervisor"),
     ("listener", "admin", "inspect", "demo"),
     (
-        *("plan", "chain", "router", "upstream", "faults", "config", "registry", "condition", "state"),
+        *(
+            "plan",
+            "chain",
+            "router",
+            "upstream",
+            "faults",
+            "config",
+            "registry",
+            "condition",
+            "state",
+            "store",
+        ),
         *(
             "record",
             "flow",

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import Fact
 from gateway.api.network import HttpClient, HttpOptions
+from gateway.api.store import Store, StoreOptions
 from gateway.api.verdict import Rule, Verdict
 
 T = TypeVar("T")
@@ -54,6 +55,11 @@ class Services(Protocol):
         It is the same after a reload with the same definition, and closed when no plan holds it. Raises OptionError
         for a file of `options.tls` that cannot be used, with the rule ("tls", OPTION). For the constructor.
         """
+
+    @abstractmethod
+    def store(self, name: str, options: StoreOptions) -> Store:
+        """A client of the store that `options` describe; in all else as `http`. Raises OptionError also where the extra
+        `redis` is not installed, with an empty rule."""
 
     @abstractmethod
     def warn(self, event: str, **facts: Any) -> None:

@@ -10,6 +10,7 @@ import hmac
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -37,6 +38,7 @@ from gateway.api.filter import Filter, facts_of
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
 from gateway.api.principal import Principal
 from gateway.api.revocation import Revocable, Revocation
+from gateway.api.store import Store, StoreError, StoreOptions
 from gateway.api.verdict import Response, Verdict
 from gateway.http.fields import Fields
 
@@ -103,6 +105,9 @@ class FrozenServices:
     ) -> None:
         self.answer = answer
         self.requests: list[HttpRequest] = []
+        self.stored: dict[bytes, tuple[bytes, float]] = {}
+        """What is in every store, and until when."""
+        self.store_down: StoreError | None = None
         self._now = Instant(wall, 1000.0)
         self._random = random.Random(0)  # noqa: S311 - a test's entropy is to be the same each time
         self._state: dict[str, Any] = {}
@@ -136,11 +141,47 @@ class FrozenServices:
     def http(self, name: str, options: HttpOptions) -> HttpClient:
         return self.state(f"http {name}", lambda: FakeClient(options, self._play, self.requests))
 
+    def store(self, name: str, options: StoreOptions) -> Store:
+        return self.state(f"store {name}", lambda: FakeStore(self))
+
     def _play(self, request: HttpRequest) -> HttpAnswer | HttpError | Awaitable[HttpAnswer]:
         return self.answer(request)  # as it is now: a test may change it
 
     def warn(self, event: str, **facts: Any) -> None:
         self.warnings.append((event, facts))
+
+
+class FakeStore:
+    """A client of the services' `stored`, which knows GET, MGET, SET with PX, and DEL; `store_down` is what it raises."""
+
+    def __init__(self, services: FrozenServices) -> None:
+        self._services = services
+
+    async def command(self, *parts: bytes | str | int) -> Any:
+        return self._done(*parts)
+
+    def tell(self, *parts: bytes | str | int) -> None:
+        with suppress(StoreError):
+            self._done(*parts)
+
+    def _done(self, *parts: bytes | str | int) -> Any:
+        services = self._services
+        if services.store_down is not None:
+            raise services.store_down
+        now = services.now().wall
+        name, *rest = parts
+        keys = [part if isinstance(part, bytes) else str(part).encode() for part in rest]
+        if name == "SET":
+            key, value, px, milliseconds = keys
+            assert px == b"PX", "what is shared has an end"
+            services.stored[key] = (value, now + int(milliseconds) / 1000)
+            return b"OK"
+        if name == "DEL":
+            return sum(services.stored.pop(key, None) is not None for key in keys)
+        found = [services.stored.get(key) for key in keys]
+        values = [entry[0] if entry is not None and now < entry[1] else None for entry in found]
+        assert name in ("GET", "MGET")
+        return values if name == "MGET" else values[0]
 
 
 class StreamBody(Body):

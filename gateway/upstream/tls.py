@@ -6,6 +6,7 @@ authority, in `ca`, and one for another name by `server_name`.
 
 import hashlib
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,15 +27,20 @@ def client_context(upstream: Upstream, directory: Path) -> ssl.SSLContext | None
 
 
 def verified_context(
-    options: TlsOptions, directory: Path, minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+    options: TlsOptions,
+    directory: Path,
+    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
+    *,
+    protocols: Sequence[str] = ("http/1.1",),
 ) -> ssl.SSLContext:
-    """The context of a client with these options. Raises TlsError."""
+    """The context of a client with these options, which speaks one of `protocols` (RFC 7301). Raises TlsError."""
     # Not `ssl.create_default_context`: it writes keys to a file that a variable of the environment names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = minimum
     # An end without close_notify is an error, and never taken for the end of an answer (RFC 9112 section 9.8).
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    context.set_alpn_protocols(["http/1.1"])
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     if options.ca is None:
         context.load_default_certs()
     else:
