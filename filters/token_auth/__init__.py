@@ -16,8 +16,7 @@ from inspect import isawaitable
 from math import inf
 from typing import NamedTuple
 
-from filters.token_auth.cache import Accepted, Refused, TokenCache
-from filters.token_auth.identity import (
+from filters._identity import (
     INVALID,
     SERVICE_HEADER,
     SERVICE_INVALID,
@@ -26,6 +25,7 @@ from filters.token_auth.identity import (
     service_fields,
     spellings,
 )
+from filters.token_auth.cache import Accepted, Refused, TokenCache
 from filters.token_auth.option import ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
 from gateway.api import Certificate, Exchange, Fault, Filter, Note, OptionError, Principal, Services, Verdict

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from filters.token_auth.identity import identity_fields
+from filters._identity import identity_fields
 from filters.token_auth.key import Key, from_base64url, load_keys, without_duplicates
 from filters.token_auth.option import JwtOptions
 from filters.token_auth.provider import Answer, LocalProvider, Refusal

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from math import ceil
 from typing import ClassVar, Final
 
-from filters.token_auth.breaker import Breaker
+from filters._breaker import Breaker
 from filters.token_auth.option import KeystoneOptions
 from filters.token_auth.provider import Answer, Grant, Refusal, Unavailable
 from filters.token_auth.service_token import ServiceToken, Trouble

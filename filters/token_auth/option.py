@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from filters.token_auth.identity import SERVICE_HEADER, STRIPPED
+from filters._identity import SERVICE_HEADER, STRIPPED
 from gateway.api import Duration, Fact, Options, Secret, TlsOptions
 from gateway.api.fact import CERTIFICATE, CLOCK, METHOD, TARGET, header
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters._identity import IDENTITY_NAMES
 from filters.token_auth import TokenAuth
-from filters.token_auth.identity import IDENTITY_NAMES
 from filters.token_auth.provider import Answer, LocalProvider, Refusal, Unavailable
 from gateway.api import Certificate, Exchange, Fault, Instant, OptionError, Principal, ShadowExchange
 from gateway.api.fact import CERTIFICATE
