@@ -270,7 +270,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         """A request that somebody vouches for who may not is refused, however good the user's token is."""
         headers = exchange.request.headers
         headers.remove(_SERVICE_TOKEN)
-        if self.config.optional:
+        if self.config.delay_auth_decision:
             headers.extend(SERVICE_INVALID)
         return self._no_principal(exchange, "service_token_invalid", place)
 
@@ -426,7 +426,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             reason, rule, facts = stale.note
             note = Note(reason, rule, {**facts, "stale": True})
             return self._pass(exchange, stale._replace(note=note))
-        if self.config.optional:
+        if self.config.delay_auth_decision:
             return self._invalid(exchange, "provider_unavailable", place)
         return Fault(
             503,
@@ -437,14 +437,16 @@ class TokenAuth(Filter[TokenAuthConfig]):
         )
 
     def _no_principal(self, exchange: Exchange, reason: str, place: int | None) -> Verdict:
-        if self.config.optional:
+        if self.config.delay_auth_decision:
             return self._invalid(exchange, reason, place)
         return self._unauthorized(reason, place)
 
     def _invalid(self, exchange: Exchange, reason: str, place: int | None) -> Verdict:
         """Lets a request go on without a principal, marked so."""
         exchange.request.headers.extend(INVALID)
-        exchange.note("token_optional", rule=("optional",), because=reason, provider=self._kind(place))
+        exchange.note(
+            "auth_decision_delayed", rule=("delay_auth_decision",), because=reason, provider=self._kind(place)
+        )
         if not self._forward:
             exchange.request.headers.remove(self._header)
         return None
@@ -477,11 +479,11 @@ def _provider(options: ProviderOptions, number: int, services: Services) -> Prov
 
             place += ".static"
             return Static(options.static, services)
-        if options.client_certificate is not None:
-            from filters.token_auth.certificate import ClientCertificate
+        if options.mtls is not None:
+            from filters.token_auth.mtls import Mtls
 
-            place += ".client_certificate"
-            return ClientCertificate(options.client_certificate, services)
+            place += ".mtls"
+            return Mtls(options.mtls, services)
         if options.keystone is not None:
             from filters.token_auth.keystone import Keystone
 

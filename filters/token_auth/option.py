@@ -269,7 +269,7 @@ class JwtOptions(Options):
     )
 
 
-class CertificateOptions(Options):
+class MtlsOptions(Options):
     """Clients that prove by a certificate who they are; the listener's `tls.client_ca` says whose are believed."""
 
     user: Literal["subject", "subject_cn", "san_dns", "san_email", "san_uri"] = Field(
@@ -391,7 +391,7 @@ class ProviderOptions(Options):
         default=None, description="Signed tokens, verified with keys that are at hand."
     )
 
-    client_certificate: Annotated[CertificateOptions | None, BeforeValidator(_defaults)] = Field(
+    mtls: Annotated[MtlsOptions | None, BeforeValidator(_defaults)] = Field(
         default=None,
         description="Certificates of clients, verified by the listener; asked whether or not there is a token.",
     )
@@ -400,7 +400,7 @@ class ProviderOptions(Options):
         default=None, description="OpenStack Identity, asked over the network."
     )
 
-    _one_kind = model_validator(mode="after")(_exactly_one("static", "jwt", "client_certificate", "keystone"))
+    _one_kind = model_validator(mode="after")(_exactly_one("static", "jwt", "mtls", "keystone"))
 
 
 class CacheOptions(Options):
@@ -448,7 +448,7 @@ class TokenAuthConfig(Options):
         "Keystone lets a user's token pass that has expired. Unset, with Keystone among the providers, a client's "
         "X-Service-Token is stripped.",
     )
-    optional: bool = Field(
+    delay_auth_decision: bool = Field(
         default=False,
         description="Pass a request without a valid token, marked X-Identity-Status: Invalid, for an upstream that "
         "decides itself. Two tokens in one request are refused all the same.",
@@ -465,7 +465,7 @@ class TokenAuthConfig(Options):
 
     def reads(self) -> frozenset[Fact]:
         facts = {header(self.header), CLOCK}
-        if any(provider.client_certificate is not None for provider in self.providers):
+        if any(provider.mtls is not None for provider in self.providers):
             facts.add(CERTIFICATE)
         if self.service_tokens is not None:
             facts.add(header(SERVICE_HEADER))

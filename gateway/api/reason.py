@@ -63,7 +63,7 @@ REASONS: Final[dict[str, str]] = {
     "token_invalid": "No provider accepts the token.",
     "token_expired": "The token has expired.",
     "token_ambiguous": "The request carries more than one token.",
-    "token_optional": "The token is missing or invalid, and the filter is optional.",
+    "auth_decision_delayed": "There is no valid token, and whether the request may go on is left to the upstream.",
     "token_accepted": "A provider vouches for the token.",
     "certificate_accepted": "A provider vouches for the client's certificate.",
     "certificate_expired": "The client's certificate has expired since it connected.",
