@@ -14,17 +14,11 @@ from dataclasses import replace
 from hashlib import sha256
 from inspect import isawaitable
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from filters._identity import (
-    INVALID,
-    SERVICE_HEADER,
-    SERVICE_INVALID,
-    STRIPPED,
-    identity_fields,
-    service_fields,
-    spellings,
-)
+from filters._identity import SERVICE_HEADER, STRIPPED, spellings
+from filters._profile import profile
+from filters._repose import ReposeOptions
 from filters.token_auth.cache import Accepted, Refused, TokenCache
 from filters.token_auth.option import ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
@@ -32,16 +26,18 @@ from gateway.api import Certificate, Exchange, Fault, Filter, Note, OptionError,
 
 _TOKEN_MAX = 8192
 _SERVICE_TOKEN = SERVICE_HEADER.lower().encode("ascii")
-_MESSAGES = {
-    "token_missing": "The request you have made requires authentication.",
-    "token_invalid": "The token is not valid.",
-    "token_expired": "The token has expired.",
-    "token_ambiguous": "The request carries more than one token.",
-    "token_restricted": "The application credential does not allow the request.",
-    "service_token_invalid": "The service token is not valid.",
-    "certificate_unknown": "The request you have made requires authentication.",
-    "certificate_expired": "The certificate has expired.",
+_ANSWERS: Final[dict[str, tuple[int, str]]] = {
+    "token_missing": (401, "The request you have made requires authentication."),
+    "token_invalid": (401, "The token is not valid."),
+    "token_expired": (401, "The token has expired."),
+    "token_ambiguous": (401, "The request carries more than one token."),
+    "token_restricted": (401, "The application credential does not allow the request."),
+    "service_token_invalid": (401, "The service token is not valid."),
+    "certificate_unknown": (401, "The request you have made requires authentication."),
+    "certificate_expired": (401, "The certificate has expired."),
+    "provider_unavailable": (503, "The identity service is temporarily unavailable."),
 }
+"""What a reason is answered with."""
 
 
 class _Question(NamedTuple):
@@ -85,8 +81,12 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._providers = tuple(
             _provider(options, place, services) for place, options in enumerate(config.providers)
         )
+        self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
         challenge = "Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'
         self._challenge = (("WWW-Authenticate", challenge),)
+        asks_keystone = any(options.keystone for options in config.providers)
+        tells = asks_keystone or config.auth_url is not None or config.delay_auth_decision
+        self.statuses = frozenset((401,) if tells else ())
         self._forward = config.forward_token
         self._ttl = config.cache.ttl
         self._negative_ttl = config.cache.negative_ttl
@@ -105,6 +105,14 @@ class TokenAuth(Filter[TokenAuthConfig]):
         # Apart, since a token may be accepted here that has expired; and apart, since a service is to have its role.
         self._beside = services.state(f"tokens beside services {trusted}", cache)
         self._vouching = services.state(f"services {trusted}", cache)
+
+    def on_response(self, exchange: Exchange) -> Verdict:
+        """Says how to get a token where an upstream's 401 does not (RFC 9110 section 15.5.2 wants it said)."""
+        response = exchange.response
+        if response is not None and response.status == 401 and not response.headers.has(b"www-authenticate"):
+            for name, value in self._challenge:
+                response.headers.add(name, value)
+        return None
 
     async def start(self) -> None:
         for provider in self._providers:
@@ -225,7 +233,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         token_key = self.services.keyed_hash(question.token.encode("ascii"))
         principal = replace(grant.principal, token_key=token_key)
         try:
-            fields = service_fields(principal)
+            fields = self._profile.service_fields(principal)
         except ValueError:
             return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
         if self._service_roles.isdisjoint(principal.roles):
@@ -271,7 +279,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         headers = exchange.request.headers
         headers.remove(_SERVICE_TOKEN)
         if self.config.delay_auth_decision:
-            headers.extend(SERVICE_INVALID)
+            headers.extend(self._profile.service_invalid)
         return self._no_principal(exchange, "service_token_invalid", place)
 
     def _judge(self, exchange: Exchange, question: _Question) -> Verdict | Awaitable[Verdict]:
@@ -356,7 +364,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             provider=grant.principal.provider or provider,
         )
         try:
-            fields = identity_fields(principal, grant.catalog)
+            fields = self._profile.fields(principal, grant.catalog)
         except ValueError as error:
             self.services.warn("token_claims_unusable", provider=provider, field=str(error))
             return self._refuse(exchange, question, Refusal("token_invalid"), place)
@@ -428,10 +436,11 @@ class TokenAuth(Filter[TokenAuthConfig]):
             return self._pass(exchange, stale._replace(note=note))
         if self.config.delay_auth_decision:
             return self._invalid(exchange, "provider_unavailable", place)
+        status, message = _ANSWERS["provider_unavailable"]
         return Fault(
-            503,
+            status,
             "provider_unavailable",
-            "The identity service is temporarily unavailable.",
+            message,
             rule=("providers", place),
             retry_after=max(1, failure.retry_after),
         )
@@ -443,7 +452,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
 
     def _invalid(self, exchange: Exchange, reason: str, place: int | None) -> Verdict:
         """Lets a request go on without a principal, marked so."""
-        exchange.request.headers.extend(INVALID)
+        status, message = _ANSWERS.get(reason, _ANSWERS["token_invalid"])
+        exchange.request.headers.extend(self._profile.invalid(status, message))
         exchange.note(
             "auth_decision_delayed", rule=("delay_auth_decision",), because=reason, provider=self._kind(place)
         )
@@ -455,10 +465,11 @@ class TokenAuth(Filter[TokenAuthConfig]):
         return None if place is None else self._providers[place].kind
 
     def _unauthorized(self, reason: str, place: int | None) -> Fault:
+        status, message = _ANSWERS.get(reason, _ANSWERS["token_invalid"])
         return Fault(
-            401,
+            status,
             reason,
-            _MESSAGES.get(reason, _MESSAGES["token_invalid"]),
+            message,
             rule=("providers",) if place is None else ("providers", place),
             headers=self._challenge,
         )

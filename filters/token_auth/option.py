@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from filters._identity import SERVICE_HEADER, STRIPPED
+from filters._profile import ProfileName
+from filters._repose import ReposeOptions
 from gateway.api import Duration, Fact, Options, Secret, TlsOptions
 from gateway.api.fact import CERTIFICATE, CLOCK, METHOD, TARGET, header
 
@@ -457,11 +459,26 @@ class TokenAuthConfig(Options):
         default=True,
         description="Leave the token on the request. Off where the upstream trusts the identity fields alone.",
     )
+    headers: ProfileName = Field(
+        default="keystonemiddleware",
+        description="How the upstream is told who is calling: as OpenStack's services read it, as Repose told it, or not at "
+        "all. What a client sends of any of these fields is stripped in every case.",
+    )
+    repose: ReposeOptions | None = Field(
+        default=None, description="What Repose's configuration says of them; for `headers: repose`."
+    )
     auth_url: Annotated[str, AfterValidator(_url)] | None = Field(
         default=None,
-        description='Where clients get a token; sent with a 401 as WWW-Authenticate: Keystone uri="...". '
-        "Unset, the scheme is sent alone.",
+        description='Where clients get a token; sent with a 401 as WWW-Authenticate: Keystone uri="...", the upstream\'s '
+        "too where it has no WWW-Authenticate. Unset, the scheme is sent alone, and with the upstream's only where "
+        "Keystone is a provider or the decision is delayed.",
     )
+
+    @model_validator(mode="after")
+    def _repose_is_asked_for(self) -> "TokenAuthConfig":
+        if self.repose is not None and self.headers != "repose":
+            raise ValueError("repose needs `headers: repose`")
+        return self
 
     def reads(self) -> frozenset[Fact]:
         facts = {header(self.header), CLOCK}
