@@ -318,7 +318,7 @@ class ApplicationCredentialOptions(Options):
 
 
 class BreakerOptions(Options):
-    """When Keystone is left alone."""
+    """When a service is left alone."""
 
     failures: int = Field(default=5, ge=1, description="After how many failures in a row.")
     pause: Duration = Field(
