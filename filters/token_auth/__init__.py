@@ -124,10 +124,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         for cache in (self._cache, self._certified, self._beside, self._vouching):
             cache.refused.clear()
             if gone:
-                for key in [
-                    key for key, accepted in cache.accepted.items() if _place(accepted.note) == place
-                ]:
-                    del cache.accepted[key]
+                cache.forget(place)
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         headers = exchange.request.headers

@@ -77,7 +77,8 @@ async def test_they_are_trusted_for_their_period_and_while_they_cannot_be_fetche
 async def test_what_cannot_be_read_leaves_those_that_are_there() -> None:
     desk = Desk()
     await desk.fetch()
-    for document in ({"keys": []}, b"<html>", {"keys": [jwk(SECRET)]}):
+    documents: list[Any] = [{"keys": []}, b"<html>", {"keys": [jwk(SECRET)]}]
+    for document in documents:
         desk.service.instead = answer(document)
         assert await desk.fetch() == ["one"]
     assert desk.changes == []
