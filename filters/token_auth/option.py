@@ -420,6 +420,18 @@ class BreakerOptions(Options):
     )
 
 
+class JwsOptions(Options):
+    """Keystone's own signed tokens, of which forged and expired ones are refused before it is asked."""
+
+    keys: tuple[KeySource, ...] = Field(
+        min_length=1,
+        description="Its public keys in PEM form: paths of files, or the texts. All that it signs with must be here.",
+    )
+    leeway: Duration = Field(
+        default=10.0, le=300.0, description="How far Keystone's clock may differ when exp is judged."
+    )
+
+
 class KeystoneOptions(Options):
     """OpenStack Identity, v3: it is asked for each token that is not remembered."""
 
@@ -439,6 +451,11 @@ class KeystoneOptions(Options):
     )
     include_catalog: bool = Field(
         default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
+    )
+    jws: JwsOptions | None = Field(
+        default=None,
+        description="Where Keystone issues JWS tokens (ES256): those that none of these keys has signed, and those that are "
+        "over, are refused here. The others are asked about as ever, and so are tokens of another form.",
     )
     timeout: Duration = Field(
         default=5.0,
