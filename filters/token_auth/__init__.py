@@ -9,8 +9,9 @@ Identity fields such as X-User-Id or X-Roles are always stripped from what the c
 and set from the principal.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from inspect import isawaitable
 from math import inf
@@ -79,7 +80,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
             owns |= spellings(SERVICE_HEADER)
         self.owns = owns
         self._providers = tuple(
-            _provider(options, place, services) for place, options in enumerate(config.providers)
+            _provider(options, place, services, partial(self._changed, place))
+            for place, options in enumerate(config.providers)
         )
         self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
         challenge = "Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'
@@ -121,6 +123,16 @@ class TokenAuth(Filter[TokenAuthConfig]):
     async def close(self) -> None:
         for provider in self._providers:
             await provider.close()
+
+    def _changed(self, place: int, gone: bool) -> None:
+        """Forgets what a provider has said that trusts others now; `gone`: one that it trusted is among them no more.
+
+        A no may have been one only because the provider did not know yet whom it trusts now.
+        """
+        for cache in (self._cache, self._certified, self._beside, self._vouching):
+            cache.refused.clear()
+            if gone:
+                cache.forget(place)
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         headers = exchange.request.headers
@@ -481,8 +493,13 @@ def _place(note: Note) -> int | None:
     return place if isinstance(place, int) else None
 
 
-def _provider(options: ProviderOptions, number: int, services: Services) -> Provider:
-    """The provider of one entry; ValueError says what is wrong, and where."""
+def _provider(
+    options: ProviderOptions, number: int, services: Services, changed: Callable[[bool], None]
+) -> Provider:
+    """The provider of one entry; ValueError says what is wrong, and where.
+
+    `changed` is for it to call when it trusts others than before, with True where it no longer trusts one.
+    """
     place = f"providers[{number}]"
     try:
         if options.static is not None:
@@ -501,10 +518,12 @@ def _provider(options: ProviderOptions, number: int, services: Services) -> Prov
             place += ".keystone"
             return Keystone(options.keystone, services)
         # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
-        from filters.token_auth.jwt import Jwt
+        from filters.token_auth.jwt import FetchedJwt, Jwt
 
         assert options.jwt is not None
         place += ".jwt"
+        if options.jwt.keys is None:
+            return FetchedJwt(options.jwt, services, changed)
         return Jwt(options.jwt, services)
     except OptionError as error:
         kind = place.rpartition(".")[2]

@@ -43,7 +43,7 @@ class Refused(NamedTuple):
 class TokenCache:
     """Digests of tokens to what was decided; the least used are forgotten first.
 
-    epoch  changes with every revocation: what was asked for before one may not be remembered after it
+    epoch  changes with all that is to be forgotten: what was asked for before may not be remembered after it
     """
 
     def __init__(self, key: bytes, size: int, negative_size: int) -> None:
@@ -64,3 +64,9 @@ class TokenCache:
         for key in fitting:
             del self.accepted[key]
         return len(fitting)
+
+    def forget(self, place: int) -> None:
+        """Forgets all that the provider of this number has vouched for."""
+        self.epoch += 1
+        for key in [key for key, accepted in self.accepted.items() if accepted.note.rule[1] == place]:
+            del self.accepted[key]

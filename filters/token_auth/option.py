@@ -34,6 +34,18 @@ AlgorithmName = Literal[
     "HS384",
     "HS512",
 ]
+PublicAlgorithmName = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+]
 
 
 def _header_name(value: str) -> str:
@@ -116,6 +128,24 @@ def _identity_url(value: str) -> str:
         wrong = True
     if wrong or parts.query or parts.fragment or not parts.path.endswith("/v3"):
         raise ValueError("expected the URL of the v3 API, such as http://127.0.0.1:5000/v3")
+    return value
+
+
+def service_url(value: str) -> str:
+    """An http or https URL that can be asked as it is; it may have a query."""
+    parts = urlsplit(_url(value))
+    try:
+        wrong = not parts.hostname or parts.port == 0 or parts.username is not None
+    except ValueError:
+        wrong = True
+    if wrong or parts.fragment:
+        raise ValueError("expected the URL of a server, without a user or a fragment")
+    return value
+
+
+def _issuer_url(value: str) -> str:
+    if "?" in service_url(value):
+        raise ValueError("an issuer's URL has no query")
     return value
 
 
@@ -246,15 +276,61 @@ class ClaimOptions(Options):
     )
 
 
-class JwtOptions(Options):
-    """Signed tokens (RFC 7519), verified here with keys that are at hand."""
+class FetchOptions(Options):
+    """How keys are fetched from the issuer, and how long they are trusted."""
 
-    keys: tuple[KeyOptions, ...] = Field(
-        min_length=1,
+    period: Duration = Field(
+        default=600.0,
+        ge=1.0,
+        le=86400.0,
+        description="How often they are fetched anew, whether or not there are requests.",
+    )
+    cooldown: Duration = Field(
+        default=30.0,
+        ge=0.1,
+        le=3600.0,
+        description="How long at least lies between two fetches because of tokens that no known key is for, and at most until "
+        "another attempt after one that failed.",
+    )
+    stale_for: Duration = Field(
+        default=86400.0,
+        description="How long after `period` keys are still trusted while they cannot be fetched. A key that the issuer has "
+        "taken back meanwhile is trusted as well.",
+    )
+    timeout: Duration = Field(
+        default=5.0, ge=0.1, le=60.0, description="How long the issuer has for an answer."
+    )
+    tls: TlsOptions | None = Field(default=None, description="For https: whom to trust, and as whom.")
+
+
+class JwtOptions(Options):
+    """Signed tokens (RFC 7519), verified here with keys that are at hand or fetched from the issuer."""
+
+    keys: Annotated[tuple[KeyOptions, ...], Field(min_length=1)] | None = Field(
+        default=None,
         description="The keys that are trusted. A token's kid chooses among them and never adds one.",
     )
+    jwks_url: Annotated[str, AfterValidator(service_url)] | None = Field(
+        default=None,
+        description="Or where the issuer publishes its keys, a JSON Web Key Set. Whoever can answer in its place can make "
+        "tokens: https, but for a server on the same machine.",
+    )
+    issuer_url: Annotated[str, AfterValidator(_issuer_url)] | None = Field(
+        default=None,
+        description="Or the issuer, an OpenID provider: its `/.well-known/openid-configuration` says where the keys are. "
+        "It must name the issuer as `issuer` does, or else as this URL is written.",
+    )
+    algorithms: Annotated[tuple[PublicAlgorithmName, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="The only algorithms that fetched keys verify; a token that names another is refused.",
+    )
+    fetch: FetchOptions = Field(
+        default=FetchOptions(), description="How keys are fetched, and how long they are trusted."
+    )
     issuer: str | None = Field(
-        default=None, min_length=1, description="What iss must be; unset, iss is not looked at."
+        default=None,
+        min_length=1,
+        description="What iss must be; unset, `issuer_url` where that is set, and else iss is not looked at.",
     )
     audience: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
         default=(),
@@ -269,6 +345,21 @@ class JwtOptions(Options):
     claims: ClaimOptions = Field(
         default=ClaimOptions(), description="Which claim tells what of the user, project and roles."
     )
+
+    _one_source = model_validator(mode="after")(_exactly_one("keys", "jwks_url", "issuer_url"))
+
+    @model_validator(mode="after")
+    def _fetched_or_not(self) -> "JwtOptions":
+        if self.keys is not None:
+            if self.algorithms is not None:
+                raise ValueError("algorithms is for keys that are fetched; each of keys has its own")
+            if "fetch" in self.model_fields_set:
+                raise ValueError("fetch is for jwks_url and issuer_url")
+        elif self.algorithms is None:
+            raise ValueError("expected algorithms: a fetched key verifies with those alone")
+        elif self.fetch.tls is not None and not (self.jwks_url or self.issuer_url or "").startswith("https:"):
+            raise ValueError("fetch.tls is for an https URL")
+        return self
 
 
 class MtlsOptions(Options):
@@ -320,7 +411,7 @@ class ApplicationCredentialOptions(Options):
 
 
 class BreakerOptions(Options):
-    """When Keystone is left alone."""
+    """When a service is left alone."""
 
     failures: int = Field(default=5, ge=1, description="After how many failures in a row.")
     pause: Duration = Field(
@@ -328,6 +419,18 @@ class BreakerOptions(Options):
         ge=0.1,
         le=600.0,
         description="For how long; then one token is asked about, and what comes of it decides.",
+    )
+
+
+class JwsOptions(Options):
+    """Keystone's own signed tokens, of which forged and expired ones are refused before it is asked."""
+
+    keys: tuple[KeySource, ...] = Field(
+        min_length=1,
+        description="Its public keys in PEM form: paths of files, or the texts. All that it signs with must be here.",
+    )
+    leeway: Duration = Field(
+        default=10.0, le=300.0, description="How far Keystone's clock may differ when exp is judged."
     )
 
 
@@ -350,6 +453,11 @@ class KeystoneOptions(Options):
     )
     include_catalog: bool = Field(
         default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
+    )
+    jws: JwsOptions | None = Field(
+        default=None,
+        description="Where Keystone issues JWS tokens (ES256): those that none of these keys has signed, and those that are "
+        "over, are refused here. The others are asked about as ever, and so are tokens of another form.",
     )
     timeout: Duration = Field(
         default=5.0,
@@ -390,7 +498,7 @@ class ProviderOptions(Options):
 
     static: StaticOptions | None = Field(default=None, description="Tokens written down here or in a file.")
     jwt: JwtOptions | None = Field(
-        default=None, description="Signed tokens, verified with keys that are at hand."
+        default=None, description="Signed tokens, verified with keys that are at hand or fetched."
     )
 
     mtls: Annotated[MtlsOptions | None, BeforeValidator(_defaults)] = Field(

@@ -54,7 +54,8 @@ class Provider(Protocol):
     pure         whether it needs no network
     judges_expired  whether it has `look_up_expired`: what it says of a token that may have expired
     fingerprint  changes with whatever the provider trusts (tokens, keys), also where only a file's content
-                 changed: what is remembered of tokens is dropped with it
+                 changed: what is remembered of tokens is dropped with it. What changes while the provider is in use
+                 it tells the filter by the callback that it was made with
     """
 
     kind: ClassVar[str]

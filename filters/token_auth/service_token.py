@@ -5,24 +5,12 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from filters.token_auth.option import AccountOptions, KeystoneOptions
+from filters.token_auth.remote import Trouble
 from filters.token_auth.token_document import instant
 from gateway.api import HttpAnswer, HttpClient, Services, SingleFlight
 
 EARLY: Final = 60.0
 """Seconds before its end at which a token is renewed; a fifth of its life where it is shorter than five times that."""
-
-
-class Trouble(Exception):  # noqa: N818 - it says of whom there is no answer
-    """Keystone gives no answer that says anything of the client's token. `counts`: it is unwell, and is to be left alone.
-
-    retry_after  seconds that it asks for itself, 0 where it does not say
-    """
-
-    def __init__(self, why: str, *, counts: bool = True, retry_after: int = 0) -> None:
-        super().__init__(why)
-        self.why = why
-        self.counts = counts
-        self.retry_after = retry_after
 
 
 class ServiceToken:

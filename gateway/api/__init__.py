@@ -12,6 +12,7 @@ from gateway.api.option import Duration, OptionError, Options, Secret, Size
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.revocation import Revocable, Revocation
+from gateway.api.timer import Timer
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 
 API_VERSION = 1
@@ -47,6 +48,7 @@ __all__ = [
     "ShadowExchange",
     "SingleFlight",
     "Size",
+    "Timer",
     "TlsOptions",
     "Verdict",
     "fact",
