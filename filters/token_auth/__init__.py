@@ -20,10 +20,23 @@ from typing import Final, NamedTuple
 from filters._identity import SERVICE_HEADER, STRIPPED, spellings
 from filters._profile import profile
 from filters._repose import ReposeOptions
-from filters.token_auth.cache import Accepted, Refused, TokenCache
+from filters.token_auth.access_rule import AccessRules
+from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
 from filters.token_auth.option import ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
-from gateway.api import Certificate, Exchange, Fault, Filter, Note, OptionError, Principal, Services, Verdict
+from gateway.api import (
+    Certificate,
+    Exchange,
+    Fault,
+    Filter,
+    Note,
+    OptionError,
+    Principal,
+    Rule,
+    Services,
+    Verdict,
+)
+from gateway.http.fields import Fields
 
 _TOKEN_MAX = 8192
 _SERVICE_TOKEN = SERVICE_HEADER.lower().encode("ascii")
@@ -36,6 +49,7 @@ _ANSWERS: Final[dict[str, tuple[int, str]]] = {
     "service_token_invalid": (401, "The service token is not valid."),
     "certificate_unknown": (401, "The request you have made requires authentication."),
     "certificate_expired": (401, "The certificate has expired."),
+    "tenant_forbidden": (403, "The token is not for the project of the request."),
     "provider_unavailable": (503, "The identity service is temporarily unavailable."),
 }
 """What a reason is answered with."""
@@ -75,7 +89,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._service_roles = frozenset(vouching.roles if vouching is not None else ())
         if vouching is not None:
             owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
-        elif self._header != _SERVICE_TOKEN and any(options.keystone for options in config.providers):
+        elif self._header != _SERVICE_TOKEN and any(
+            options.keystone or options.keystone_v2 for options in config.providers
+        ):
             # An upstream that asks Keystone itself would let an expired token pass beside it.
             owns |= spellings(SERVICE_HEADER)
         self.owns = owns
@@ -86,7 +102,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
         challenge = "Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'
         self._challenge = (("WWW-Authenticate", challenge),)
-        asks_keystone = any(options.keystone for options in config.providers)
+        asks_keystone = any(options.keystone or options.keystone_v2 for options in config.providers)
         tells = asks_keystone or config.auth_url is not None or config.delay_auth_decision
         self.statuses = frozenset((401,) if tells else ())
         self._forward = config.forward_token
@@ -94,6 +110,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._negative_ttl = config.cache.negative_ttl
         trusted = sha256(b"".join(provider.fingerprint for provider in self._providers)).hexdigest()
         self._certifies = not all(provider.needs_token for provider in self._providers)
+        self.params = _params(config)
         self.pure = all(provider.pure for provider in self._providers)
         self._jitter = config.cache.jitter / 100
         self._stale_for = config.cache.stale_if_error
@@ -266,7 +283,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
 
     def _vouched(self, exchange: Exchange, token: bytes, accepted: Accepted) -> Verdict | Awaitable[Verdict]:
         rules = accepted.rules
-        if rules is not None and not rules.allow(exchange.method, exchange.path):
+        if isinstance(rules, AccessRules) and not rules.allow(exchange.method, exchange.path):
             return self._no_principal(exchange, "token_restricted", _place(accepted.note))
         exchange.request.headers.extend(accepted.fields)
         return self._for_user(exchange, token, beside=True)
@@ -392,7 +409,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             Note(reason, rule, {"provider": provider, "cached": True}),
             # Beside a certificate that has decided, nobody has judged the token: it may be another caller's.
             self._forward and by_token,
-            grant.rules,
+            grant.rules if grant.tenants is None else TenantScope(grant.tenants, grant.catalog),
         )
         self._remember(exchange, question, accepted)
         return self._pass(
@@ -413,15 +430,44 @@ class TokenAuth(Filter[TokenAuthConfig]):
 
     def _pass(self, exchange: Exchange, accepted: Accepted) -> Verdict:
         _, _, principal, fields, note, forward, rules = accepted
-        if rules is not None and not rules.allow(exchange.method, exchange.path):
-            return self._no_principal(exchange, "token_restricted", _place(note))
+        if rules is not None:
+            narrowed = self._narrowed(exchange, principal, fields, rules)
+            if isinstance(narrowed, str):
+                return self._no_principal(exchange, narrowed, _place(note))
+            principal, fields = narrowed
         exchange.principal = principal
         headers = exchange.request.headers
-        headers.extend(fields)
-        exchange.trail.append(note)  # what exchange.note() does, without building the note again
         if not forward:
             headers.remove(self._header)
+        headers.extend(fields)
+        exchange.trail.append(note)  # what exchange.note() does, without building the note again
         return None
+
+    def _narrowed(
+        self, exchange: Exchange, principal: Principal, fields: Fields, rules: AccessRules | TenantScope
+    ) -> tuple[Principal, Fields] | str:
+        """What of a token the request may have, and how the upstream is told; or the reason why it may have nothing."""
+        if isinstance(rules, AccessRules):
+            if rules.allow(exchange.method, exchange.path):
+                return principal, fields
+            return "token_restricted"
+        tenant = rules.rules.named(exchange)
+        if tenant is None:
+            return "tenant_forbidden"
+        known = rules.known.get(tenant)
+        if known is not None:
+            return known
+        narrow = rules.rules.narrowed(principal, tenant)
+        if narrow is None:
+            return "tenant_forbidden"
+        try:
+            made = narrow, self._profile.fields(narrow, rules.catalog, chosen=narrow.project_id is not None)
+        except ValueError as error:
+            self.services.warn("token_claims_unusable", provider=principal.provider, field=str(error))
+            return "token_invalid"
+        if rules.rules.bounded(principal):
+            rules.known[tenant] = made
+        return made
 
     def _refuse(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
@@ -483,7 +529,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             reason,
             message,
             rule=("providers",) if place is None else ("providers", place),
-            headers=self._challenge,
+            headers=self._challenge if status == 401 else (),
         )
 
 
@@ -517,6 +563,11 @@ def _provider(
 
             place += ".keystone"
             return Keystone(options.keystone, services)
+        if options.keystone_v2 is not None:
+            from filters.token_auth.keystone_v2 import KeystoneV2
+
+            place += ".keystone_v2"
+            return KeystoneV2(options.keystone_v2, services)
         # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
         from filters.token_auth.jwt import FetchedJwt, Jwt
 
@@ -530,3 +581,13 @@ def _provider(
         raise OptionError(("providers", number, kind, *error.rule), *error.messages) from None
     except ValueError as error:
         raise ValueError(f"{place}.{error}") from None
+
+
+def _params(config: TokenAuthConfig) -> dict[str, Rule]:
+    """The path parameters that name a tenant."""
+    params: dict[str, Rule] = {}
+    for place, options in enumerate(config.providers):
+        v2 = options.keystone_v2
+        if v2 is not None and v2.tenant is not None and v2.tenant.param is not None:
+            params[v2.tenant.param] = ("providers", place, "keystone_v2", "tenant", "param")
+    return params

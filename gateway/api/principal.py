@@ -14,7 +14,7 @@ class Principal:
     domain_id, domain_name  of the domain that the token is for, where it is for one and no project
     system_scope      "all" of a token for the whole system
     is_admin_project  whether the project is the admins' own; None where the provider knows of no such thing
-    groups      names of the groups that the user is in, in the provider's order
+    groups      of the user, as the provider names them and in its order
     assignments       (role, id of the project that it is held in, or None for every project), where a token is good for
                 several projects; `roles` are then those held in `project_id`
     default_project_id  the project that such a token is for where a request names none

@@ -69,6 +69,7 @@ REASONS: Final[dict[str, str]] = {
     "certificate_expired": "The client's certificate has expired since it connected.",
     "certificate_unknown": "The request carries no token, and no provider accepts the client's certificate.",
     "token_restricted": "No access rule of the token's application credential allows the request.",
+    "tenant_forbidden": "The tenant that the request names is none of the token's.",
     "service_token_invalid": "The token of the service that vouches for the request is not valid, or has no role of a service.",
     "provider_unavailable": "The provider that could judge the token cannot be reached.",
     "rate_limited": "A limit's allowance is used up.",
