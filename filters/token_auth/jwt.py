@@ -77,6 +77,8 @@ class FetchedJwt:
     needs_token: ClassVar[bool] = True
     pure: ClassVar[bool] = False
     judges_expired: ClassVar[bool] = False
+    header: bytes = b""
+    forwards: bool = False
 
     def __init__(self, config: JwtOptions, services: Services, changed: Callable[[bool], None]) -> None:
         self.fingerprint = hashlib.sha256(repr(config).encode()).digest()
@@ -86,6 +88,9 @@ class FetchedJwt:
         self._reader = Reader(Issuer(config, services), services, changed)
         name = f"keys {self.fingerprint.hex()}"
         self._keys = services.state(name, lambda: KeySet(config.fetch))
+
+    def proof(self, value: bytes) -> str | None:
+        return None
 
     async def start(self) -> None:
         """Begins to fetch, and does not wait for it: a gateway is ready while its issuer is down."""

@@ -13,7 +13,7 @@ from filters._identity import SERVICE_HEADER, STRIPPED
 from filters._profile import ProfileName
 from filters._repose import ReposeOptions
 from gateway.api import Duration, Fact, Options, Secret, TlsOptions
-from gateway.api.fact import CERTIFICATE, CLOCK, METHOD, PARAMS, TARGET, header
+from gateway.api.fact import CERTIFICATE, CLIENT, CLOCK, METHOD, PARAMS, TARGET, header
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -79,6 +79,12 @@ def _header_value(value: str) -> str:
         raise ValueError("expected text without outer white space")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise ValueError("a control character cannot travel in a header field")
+    return value
+
+
+def _realm(value: str) -> str:
+    if not value.isascii() or not value.isprintable() or '"' in value or "\\" in value:
+        raise ValueError("expected printable ASCII without quotes and backslashes")
     return value
 
 
@@ -592,6 +598,122 @@ class KeystoneV2Options(Options):
         return self
 
 
+class AttemptOptions(Options):
+    """How often a password may be tried."""
+
+    failures: int = Field(default=10, ge=1, description="Wrong ones of one user from one address ...")
+    period: Duration = Field(
+        default=60.0, ge=1.0, le=86400.0, description="... within this time; then 429 until it is over."
+    )
+    size: int = Field(
+        default=10_000,
+        ge=1,
+        description="How many users and addresses are counted; the least recent go first.",
+    )
+
+
+class BasicOptions(Options):
+    """A user's name and password (RFC 7617), with which a token is got from OpenStack Identity, v3."""
+
+    url: Annotated[str, AfterValidator(_identity_url)] = Field(
+        description="Where its v3 API is, such as http://127.0.0.1:5000/v3."
+    )
+    realm: Annotated[str, AfterValidator(_realm)] = Field(
+        default="weir", description="What the client's user is asked for a password of."
+    )
+    user_domain_id: Text = Field(
+        default="default",
+        description="The id of the domain of a name without one; others write `domain/user`.",
+    )
+    user_domain_name: Text | None = Field(default=None, description="The domain's name, in place of its id.")
+    project_id: Text | None = Field(
+        default=None,
+        description="The project that tokens are for. Without an id or a name, the user's default project, if there is one.",
+    )
+    project_name: Text | None = Field(default=None, description="The project's name, in place of its id.")
+    project_domain_id: Text = Field(
+        default="default", description="The id of the domain that the project's name is of."
+    )
+    project_domain_name: Text | None = Field(
+        default=None, description="The domain's name, in place of its id."
+    )
+    include_catalog: bool = Field(
+        default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
+    )
+    attempts: AttemptOptions = Field(
+        default=AttemptOptions(), description="How often a wrong password may be tried, in each worker."
+    )
+    timeout: Duration = Field(
+        default=5.0,
+        ge=0.1,
+        le=60.0,
+        description="How long a question may take, waiting for its turn included.",
+    )
+    concurrency: int = Field(
+        default=16,
+        ge=1,
+        le=1000,
+        description="Questions at once, in each worker; sixteen times as many may wait.",
+    )
+    breaker: BreakerOptions = Field(
+        default=BreakerOptions(), description="When Keystone fails, and is left alone for a while."
+    )
+    tls: TlsOptions | None = Field(default=None, description="For an https URL: whom to trust, and as whom.")
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> "BasicOptions":
+        if self.project_id is not None and self.project_name is not None:
+            raise ValueError("expected one of project_id, project_name")
+        if self.tls is not None and not self.url.startswith("https:"):
+            raise ValueError("tls is for an https URL")
+        return self
+
+
+class ApiKey(Options):
+    """One key and the caller it stands for."""
+
+    key_sha256: Annotated[Secret, AfterValidator(_digest)] = Field(
+        description="SHA-256 of the key in hexadecimal; `weir key` makes a key and tells it."
+    )
+    user: Text | None = Field(default=None, description="The user's name.")
+    user_id: Text | None = Field(default=None, description="The user's id.")
+    project_id: Text | None = Field(default=None, description="The project's id.")
+    project_name: Text | None = Field(default=None, description="The project's name.")
+    roles: tuple[Role, ...] = Field(
+        default=(), description="Names of the roles that the user holds in the project."
+    )
+    expires: Instant | None = Field(
+        default=None,
+        description="When the key stops being valid: ISO 8601 with a zone, or seconds since the epoch.",
+    )
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> "ApiKey":
+        if self.user is None and self.user_id is None:
+            raise ValueError("expected user_id or user: a key stands for somebody")
+        return self
+
+
+class ApiKeyOptions(Options):
+    """Keys of machines, of which only hashes are kept. A key has 256 random bits (`weir key`), so that a plain SHA-256 of
+    it cannot be turned back; a hash that is slow by design would only let strangers keep the gateway busy."""
+
+    file: str = Field(
+        description="A YAML file with a list of keys, each `key_sha256` with `user` or `user_id`, and as wanted `project_id`, "
+        "`project_name`, `roles` and `expires`; read when the configuration is loaded."
+    )
+    header: Annotated[str, AfterValidator(_header_name)] = Field(
+        default="X-Api-Key", description="The request header field that carries the key."
+    )
+    forward: bool = Field(default=False, description="Leave the key on the request.")
+
+    @model_validator(mode="after")
+    def _has_a_field_of_its_own(self) -> "ApiKeyOptions":
+        if self.header.lower() in ("authorization", "x-service-token", "cookie", "host"):
+            raise ValueError("this field has a meaning of its own")
+        return self
+
+
 class ServiceTokenOptions(Options):
     """Services that make requests for users, and vouch for them by X-Service-Token."""
 
@@ -621,8 +743,16 @@ class ProviderOptions(Options):
         default=None, description="Identity v2.0, as Rackspace has it, asked over the network."
     )
 
+    basic: BasicOptions | None = Field(
+        default=None, description="A user's name and password (RFC 7617), by which Keystone gives a token."
+    )
+
+    api_key: ApiKeyOptions | None = Field(
+        default=None, description="Keys of machines, in a field of their own."
+    )
+
     _one_kind = model_validator(mode="after")(
-        _exactly_one("static", "jwt", "mtls", "keystone", "keystone_v2")
+        _exactly_one("static", "jwt", "mtls", "keystone", "keystone_v2", "basic", "api_key")
     )
 
 
@@ -696,6 +826,15 @@ class TokenAuthConfig(Options):
     )
 
     @model_validator(mode="after")
+    def _fields_are_apart(self) -> "TokenAuthConfig":
+        names = [self.header.lower(), *(one.api_key.header.lower() for one in self.providers if one.api_key)]
+        if any(one.basic for one in self.providers):
+            names.append("authorization")
+        if len({name.replace("_", "-") for name in names}) != len(names):
+            raise ValueError("the token, passwords and keys each need a header field of their own")
+        return self
+
+    @model_validator(mode="after")
     def _repose_is_asked_for(self) -> "TokenAuthConfig":
         if self.repose is not None and self.headers != "repose":
             raise ValueError("repose needs `headers: repose`")
@@ -710,6 +849,10 @@ class TokenAuthConfig(Options):
         if any(provider.keystone is not None for provider in self.providers):
             facts |= {METHOD, TARGET}  # for the access rules of application credentials
         for provider in self.providers:
+            if provider.basic is not None:
+                facts |= {header("Authorization"), CLIENT}
+            if provider.api_key is not None:
+                facts.add(header(provider.api_key.header))
             if provider.keystone_v2 is not None and provider.keystone_v2.tenant is not None:
                 facts.add(PARAMS if provider.keystone_v2.tenant.param is not None else TARGET)
         return frozenset(facts)

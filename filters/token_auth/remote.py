@@ -56,11 +56,16 @@ class RemoteProvider(Generic[K]):
     needs_token: ClassVar[bool] = True
     pure: ClassVar[bool] = False
     judges_expired: ClassVar[bool] = False
+    header: bytes = b""
+    forwards: bool = False
 
     def __init__(self, services: Services, url: str, memory: Memory[K]) -> None:
         self._services = services
         self._url = url
         self._memory = memory
+
+    def proof(self, value: bytes) -> str | None:
+        return None
 
     async def start(self) -> None:
         return
