@@ -94,7 +94,6 @@ class TokenAuth(Filter[TokenAuthConfig]):
         super().__init__(config, services)
         self._header = config.header.lower().encode("ascii")
         # An upstream that folds `_` into `-` would see another token than the one judged here.
-        self.secrets = frozenset((self._header,))
         owns = STRIPPED | (spellings(config.header) - {self._header})
         vouching = config.service_tokens
         self._service_roles = frozenset(vouching.roles if vouching is not None else ())
@@ -127,7 +126,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._certifies = any(not (one.needs_token or one.header) for one in self._providers)
         fields = frozenset(provider.header for provider in self._providers if provider.header)
         self._proof_fields = fields
-        self.secrets |= fields
+        self.secrets = fields | {self._header}
         self.params = _params(config)
         self.pure = all(provider.pure for provider in self._providers)
         self._jitter = config.cache.jitter / 100
