@@ -1,7 +1,7 @@
 """Asks who is calling: takes the token of a request, finds its principal, and tells the upstream.
 
-Providers are asked in order until one knows the token, or the certificate by which the client has made itself known
-(then the token, if there is one, stays here: nobody has judged it). A token that none accepts is answered 401 with
+Providers are asked in order until one knows the token, or the certificate, password or key by which the client makes
+itself known (then the token, if there is one, stays here: nobody has judged it). A token that none accepts is answered 401 with
 WWW-Authenticate (RFC 9110 section 15.5.2), and 503 where the provider that could judge it cannot be reached.
 What is accepted is remembered for a time, and so is, for seconds, a definite no; a failure never is. A service may
 vouch by a token of its own (X-Service-Token) for the request that it makes for a user.
@@ -9,47 +9,68 @@ Identity fields such as X-User-Id or X-Roles are always stripped from what the c
 and set from the principal.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from inspect import isawaitable
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from filters.token_auth.cache import Accepted, Refused, TokenCache
-from filters.token_auth.identity import (
-    INVALID,
-    SERVICE_HEADER,
-    SERVICE_INVALID,
-    STRIPPED,
-    identity_fields,
-    service_fields,
-    spellings,
-)
+from filters._identity import SERVICE_HEADER, STRIPPED, spellings
+from filters._profile import profile
+from filters._repose import ReposeOptions
+from filters.token_auth.access_rule import AccessRules
+from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
 from filters.token_auth.option import ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
-from gateway.api import Certificate, Exchange, Fault, Filter, Note, OptionError, Principal, Services, Verdict
+from gateway.api import (
+    Certificate,
+    Exchange,
+    Fault,
+    Filter,
+    Note,
+    OptionError,
+    Principal,
+    Rule,
+    Services,
+    Verdict,
+)
+from gateway.http.fields import Fields, encoded
 
 _TOKEN_MAX = 8192
+_TWICE: Final = "\n"
+"""In place of a proof that comes twice; no field value holds it."""
 _SERVICE_TOKEN = SERVICE_HEADER.lower().encode("ascii")
-_MESSAGES = {
-    "token_missing": "The request you have made requires authentication.",
-    "token_invalid": "The token is not valid.",
-    "token_expired": "The token has expired.",
-    "token_ambiguous": "The request carries more than one token.",
-    "token_restricted": "The application credential does not allow the request.",
-    "service_token_invalid": "The service token is not valid.",
-    "certificate_unknown": "The request you have made requires authentication.",
-    "certificate_expired": "The certificate has expired.",
+_ANSWERS: Final[dict[str, tuple[int, str]]] = {
+    "token_missing": (401, "The request you have made requires authentication."),
+    "token_invalid": (401, "The token is not valid."),
+    "token_expired": (401, "The token has expired."),
+    "token_ambiguous": (401, "The request carries more than one token."),
+    "token_restricted": (401, "The application credential does not allow the request."),
+    "service_token_invalid": (401, "The service token is not valid."),
+    "certificate_unknown": (401, "The request you have made requires authentication."),
+    "certificate_expired": (401, "The certificate has expired."),
+    "credentials_invalid": (401, "The name or the password is not right."),
+    "key_invalid": (401, "The key is not valid."),
+    "key_expired": (401, "The key has expired."),
+    "attempts_exceeded": (429, "There have been too many wrong passwords."),
+    "tenant_forbidden": (403, "The token is not for the project of the request."),
+    "provider_unavailable": (503, "The identity service is temporarily unavailable."),
 }
+"""What a reason is answered with."""
+_ACCEPTED: Final = {"mtls": "certificate_accepted", "basic": "password_accepted", "api_key": "key_accepted"}
+_UNKNOWN: Final = {"mtls": "certificate_unknown", "basic": "credentials_invalid", "api_key": "key_invalid"}
+"""Why a request passes, or is refused, by the kind of the provider where the proof is no token."""
 
 
 class _Question(NamedTuple):
-    """What providers are asked of: a token, empty where only a certificate is there; and where its answer is kept.
+    """What providers are asked of: a token, empty where there is only another proof; and where its answer is kept.
 
     stale   what was remembered of it, and may stand in while nobody can judge
     beside  whether a service vouches for the request, so that the token may have expired
     epoch   of the cache when it was asked
+    proofs  what each provider is asked of, by its place, where there is another proof than the token; None is nothing
     """
 
     cache: TokenCache
@@ -58,6 +79,7 @@ class _Question(NamedTuple):
     epoch: int
     stale: Accepted | None = None
     beside: bool = False
+    proofs: tuple[str | None, ...] | None = None
 
     def fallback(self) -> Accepted | None:
         """What may stand in, unless somebody has been revoked since."""
@@ -72,26 +94,40 @@ class TokenAuth(Filter[TokenAuthConfig]):
         super().__init__(config, services)
         self._header = config.header.lower().encode("ascii")
         # An upstream that folds `_` into `-` would see another token than the one judged here.
-        self.secrets = frozenset((self._header,))
         owns = STRIPPED | (spellings(config.header) - {self._header})
         vouching = config.service_tokens
         self._service_roles = frozenset(vouching.roles if vouching is not None else ())
         if vouching is not None:
             owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
-        elif self._header != _SERVICE_TOKEN and any(options.keystone for options in config.providers):
+        elif self._header != _SERVICE_TOKEN and any(
+            options.keystone or options.keystone_v2 for options in config.providers
+        ):
             # An upstream that asks Keystone itself would let an expired token pass beside it.
             owns |= spellings(SERVICE_HEADER)
+        for options in config.providers:
+            if options.api_key is not None:
+                owns |= spellings(options.api_key.header) - {options.api_key.header.lower().encode("ascii")}
         self.owns = owns
         self._providers = tuple(
-            _provider(options, place, services) for place, options in enumerate(config.providers)
+            _provider(options, place, services, partial(self._changed, place))
+            for place, options in enumerate(config.providers)
         )
-        challenge = "Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'
-        self._challenge = (("WWW-Authenticate", challenge),)
+        self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
+        self._challenge = tuple(("WWW-Authenticate", challenge) for challenge in _challenges(config))
+        asks_keystone = any(options.keystone or options.keystone_v2 for options in config.providers)
+        tells = asks_keystone or config.auth_url is not None or config.delay_auth_decision
+        self.statuses = frozenset((401,) if tells else ())
         self._forward = config.forward_token
         self._ttl = config.cache.ttl
         self._negative_ttl = config.cache.negative_ttl
         trusted = sha256(b"".join(provider.fingerprint for provider in self._providers)).hexdigest()
-        self._certifies = not all(provider.needs_token for provider in self._providers)
+        # Whether anybody looks at another proof than the token, and at which fields.
+        self._beside_token = not all(provider.needs_token for provider in self._providers)
+        self._certifies = any(not (one.needs_token or one.header) for one in self._providers)
+        fields = frozenset(provider.header for provider in self._providers if provider.header)
+        self._proof_fields = fields
+        self.secrets = fields | {self._header}
+        self.params = _params(config)
         self.pure = all(provider.pure for provider in self._providers)
         self._jitter = config.cache.jitter / 100
         self._stale_for = config.cache.stale_if_error
@@ -106,6 +142,14 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._beside = services.state(f"tokens beside services {trusted}", cache)
         self._vouching = services.state(f"services {trusted}", cache)
 
+    def on_response(self, exchange: Exchange) -> Verdict:
+        """Says how to get a token where an upstream's 401 does not (RFC 9110 section 15.5.2 wants it said)."""
+        response = exchange.response
+        if response is not None and response.status == 401 and not response.headers.has(b"www-authenticate"):
+            for name, value in self._challenge:
+                response.headers.add(name, value)
+        return None
+
     async def start(self) -> None:
         for provider in self._providers:
             await provider.start()
@@ -113,6 +157,16 @@ class TokenAuth(Filter[TokenAuthConfig]):
     async def close(self) -> None:
         for provider in self._providers:
             await provider.close()
+
+    def _changed(self, place: int, gone: bool) -> None:
+        """Forgets what a provider has said that trusts others now; `gone`: one that it trusted is among them no more.
+
+        A no may have been one only because the provider did not know yet whom it trusts now.
+        """
+        for cache in (self._cache, self._certified, self._beside, self._vouching):
+            cache.refused.clear()
+            if gone:
+                cache.forget(place)
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         headers = exchange.request.headers
@@ -123,10 +177,12 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if isinstance(value, list):
             return self._unauthorized("token_ambiguous", None)
         token = value.strip(b" \t") if value is not None else b""
-        if self._certifies:
-            certificate = exchange.certificate
-            if certificate is not None:
-                return self._with_certificate(exchange, token, certificate)
+        if self._beside_token:
+            certificate = exchange.certificate if self._certifies else None
+            if certificate is not None or not self._proof_fields.isdisjoint(index):
+                proofs = self._proofs(token, index, certificate)
+                if proofs is not None:
+                    return self._with_proofs(exchange, token, proofs)
         if self._service_roles and _SERVICE_TOKEN in index:
             return self._with_service(exchange, token, index[_SERVICE_TOKEN])
         if not token:
@@ -157,15 +213,51 @@ class TokenAuth(Filter[TokenAuthConfig]):
             del cache.refused[key]
         return self._ask(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch), 0, None)
 
-    def _with_certificate(
-        self, exchange: Exchange, token: bytes, certificate: Certificate
-    ) -> Verdict | Awaitable[Verdict]:
-        """Judges a client that is known by a certificate: what is remembered is said of both, it and the token."""
+    def _proofs(
+        self, token: bytes, index: Mapping[bytes, bytes | list[bytes]], certificate: Certificate | None
+    ) -> tuple[str | None, ...] | None:
+        """What each provider is to look at, or that it came twice; None where there is nothing but the token."""
         if len(token) > _TOKEN_MAX or not token.isascii():
             token = b""  # it can be nobody's
+        proofs: list[str | None] = []
+        others = False
+        for provider in self._providers:
+            if provider.needs_token:
+                proofs.append(token.decode("ascii") or None)
+                continue
+            proof = None
+            if provider.header:
+                value = index.get(provider.header)
+                if isinstance(value, list):
+                    proof = _TWICE if any(provider.proof(line) is not None for line in value) else None
+                elif value is not None:
+                    proof = provider.proof(value.strip(b" \t"))
+            elif certificate is not None:
+                proof = certificate.fingerprint
+            others = others or proof is not None
+            proofs.append(proof)
+        return tuple(proofs) if others else None
+
+    def _with_proofs(
+        self, exchange: Exchange, token: bytes, proofs: tuple[str | None, ...]
+    ) -> Verdict | Awaitable[Verdict]:
+        """Judges a request with another proof than the token: what is remembered is said of all that it brings."""
+        headers = exchange.request.headers
+        for provider, proof in zip(self._providers, proofs, strict=True):
+            if provider.header and proof is not None:
+                headers.remove(provider.header)  # whoever decides: passwords and keys stay here
+        if self._service_roles:
+            headers.remove(_SERVICE_TOKEN)  # nobody judges it
+        if _TWICE in proofs:
+            return self._unauthorized("token_ambiguous", None)
+        text = next(
+            (proof for one, proof in zip(self._providers, proofs, strict=True) if one.needs_token and proof),
+            "",
+        )
         cache = self._certified
-        key = cache.digest(certificate.fingerprint.encode("ascii") + token)
-        return self._judge(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch))
+        named = [f"{place} {len(proof)} {proof}" for place, proof in enumerate(proofs) if proof is not None]
+        key = cache.digest("".join(named).encode())
+        return self._judge(exchange, _Question(cache, key, text, cache.epoch, proofs=proofs))
 
     def _with_service(
         self, exchange: Exchange, token: bytes, value: bytes | list[bytes]
@@ -225,7 +317,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         token_key = self.services.keyed_hash(question.token.encode("ascii"))
         principal = replace(grant.principal, token_key=token_key)
         try:
-            fields = service_fields(principal)
+            fields = self._profile.service_fields(principal)
         except ValueError:
             return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
         if self._service_roles.isdisjoint(principal.roles):
@@ -246,7 +338,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
 
     def _vouched(self, exchange: Exchange, token: bytes, accepted: Accepted) -> Verdict | Awaitable[Verdict]:
         rules = accepted.rules
-        if rules is not None and not rules.allow(exchange.method, exchange.path):
+        if isinstance(rules, AccessRules) and not rules.allow(exchange.method, exchange.path):
             return self._no_principal(exchange, "token_restricted", _place(accepted.note))
         exchange.request.headers.extend(accepted.fields)
         return self._for_user(exchange, token, beside=True)
@@ -270,8 +362,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         """A request that somebody vouches for who may not is refused, however good the user's token is."""
         headers = exchange.request.headers
         headers.remove(_SERVICE_TOKEN)
-        if self.config.optional:
-            headers.extend(SERVICE_INVALID)
+        if self.config.delay_auth_decision:
+            headers.extend(self._profile.service_invalid)
         return self._no_principal(exchange, "service_token_invalid", place)
 
     def _judge(self, exchange: Exchange, question: _Question) -> Verdict | Awaitable[Verdict]:
@@ -304,12 +396,16 @@ class TokenAuth(Filter[TokenAuthConfig]):
         """Asks the providers from `first` on; `failure` is an earlier one that could not judge."""
         for place in range(first, len(self._providers)):
             provider = self._providers[place]
-            if provider.needs_token and not question.token:
+            if question.proofs is None:
+                proof = question.token if provider.needs_token else None
+            else:
+                proof = question.proofs[place]
+            if proof is None:
                 continue
             if question.beside and provider.judges_expired:
                 answer = provider.look_up_expired(question.token, exchange)
             else:
-                answer = provider.look_up(question.token, exchange)
+                answer = provider.look_up(proof, exchange)
             if isawaitable(answer):
                 return self._wait(answer, exchange, question, place, failure)
             if isinstance(answer, Unavailable):
@@ -318,8 +414,15 @@ class TokenAuth(Filter[TokenAuthConfig]):
                 return self._answered(exchange, question, place, answer)
         if failure is not None:
             return self._unavailable(exchange, question, *failure)
-        reason = "token_invalid" if question.token else "certificate_unknown"
-        return self._refuse(exchange, question, Refusal(reason), None)
+        return self._refuse(exchange, question, Refusal(self._unknown(question)), None)
+
+    def _unknown(self, question: _Question) -> str:
+        """The reason where nobody knows what the request brings: the token's, where there is one."""
+        if not question.token and question.proofs is not None:
+            for provider, proof in zip(self._providers, question.proofs, strict=True):
+                if proof is not None:
+                    return _UNKNOWN.get(provider.kind, "token_invalid")
+        return "token_invalid"
 
     async def _wait(
         self,
@@ -343,20 +446,22 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if isinstance(answer, Refusal):
             return self._refuse(exchange, question, answer, place)
         grant = answer if isinstance(answer, Grant) else Grant(answer)
-        token = question.token
-        provider, by_token = self._providers[place].kind, self._providers[place].needs_token
-        reason, proof = "token_accepted", token
-        if not by_token:
-            certificate = exchange.certificate
-            assert certificate is not None
-            reason, proof = "certificate_accepted", f"certificate {certificate.fingerprint}"
+        asked = self._providers[place]
+        provider, by_token = asked.kind, asked.needs_token
+        reason, proof = _ACCEPTED.get(provider, "token_accepted"), question.token
+        if not by_token and question.proofs is not None:
+            own = question.proofs[place] or ""
+            proof = f"{provider if asked.header else 'certificate'} {own}"
         principal = replace(
             grant.principal,
-            token_key=self.services.keyed_hash(proof.encode("ascii")),
+            token_key=self.services.keyed_hash(proof.encode()),
             provider=grant.principal.provider or provider,
         )
         try:
-            fields = identity_fields(principal, grant.catalog)
+            fields = self._profile.fields(principal, grant.catalog)
+            travels = self._travelling(asked, question, place, grant)
+            if travels:
+                fields = Fields([*fields, *travels])
         except ValueError as error:
             self.services.warn("token_claims_unusable", provider=provider, field=str(error))
             return self._refuse(exchange, question, Refusal("token_invalid"), place)
@@ -372,13 +477,24 @@ class TokenAuth(Filter[TokenAuthConfig]):
             Note(reason, rule, {"provider": provider, "cached": True}),
             # Beside a certificate that has decided, nobody has judged the token: it may be another caller's.
             self._forward and by_token,
-            grant.rules,
+            grant.rules if grant.tenants is None else TenantScope(grant.tenants, grant.catalog),
         )
         self._remember(exchange, question, accepted)
         return self._pass(
             exchange,
             accepted._replace(note=Note(reason, rule, {"provider": provider, "cached": False})),
         )
+
+    def _travelling(
+        self, asked: Provider, question: _Question, place: int, grant: Grant
+    ) -> list[tuple[bytes, bytes]]:
+        """What goes on in place of the proof: the token that was got by it, or a key that is to go on."""
+        lines = []
+        if grant.token is not None and self._forward:
+            lines.append(encoded(self.config.header, grant.token))
+        if asked.header and asked.forwards and question.proofs is not None:
+            lines.append(encoded(asked.header, question.proofs[place] or ""))
+        return lines
 
     def _remember(self, exchange: Exchange, question: _Question, accepted: Accepted) -> None:
         fresh = question.epoch == question.cache.epoch  # else it may have been revoked since it was asked
@@ -393,21 +509,53 @@ class TokenAuth(Filter[TokenAuthConfig]):
 
     def _pass(self, exchange: Exchange, accepted: Accepted) -> Verdict:
         _, _, principal, fields, note, forward, rules = accepted
-        if rules is not None and not rules.allow(exchange.method, exchange.path):
-            return self._no_principal(exchange, "token_restricted", _place(note))
+        if rules is not None:
+            narrowed = self._narrowed(exchange, principal, fields, rules)
+            if isinstance(narrowed, str):
+                return self._no_principal(exchange, narrowed, _place(note))
+            principal, fields = narrowed
         exchange.principal = principal
         headers = exchange.request.headers
-        headers.extend(fields)
-        exchange.trail.append(note)  # what exchange.note() does, without building the note again
         if not forward:
             headers.remove(self._header)
+        headers.extend(fields)
+        exchange.trail.append(note)  # what exchange.note() does, without building the note again
         return None
+
+    def _narrowed(
+        self, exchange: Exchange, principal: Principal, fields: Fields, rules: AccessRules | TenantScope
+    ) -> tuple[Principal, Fields] | str:
+        """What of a token the request may have, and how the upstream is told; or the reason why it may have nothing."""
+        if isinstance(rules, AccessRules):
+            if rules.allow(exchange.method, exchange.path):
+                return principal, fields
+            return "token_restricted"
+        tenant = rules.rules.named(exchange)
+        if tenant is None:
+            return "tenant_forbidden"
+        known = rules.known.get(tenant)
+        if known is not None:
+            return known
+        narrow = rules.rules.narrowed(principal, tenant)
+        if narrow is None:
+            return "tenant_forbidden"
+        try:
+            made = narrow, self._profile.fields(narrow, rules.catalog, chosen=narrow.project_id is not None)
+        except ValueError as error:
+            self.services.warn("token_claims_unusable", provider=principal.provider, field=str(error))
+            return "token_invalid"
+        if rules.rules.bounded(principal):
+            rules.known[tenant] = made
+        return made
 
     def _refuse(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
     ) -> Verdict:
         self._remember_no(exchange, question, refusal, place)
-        return self._no_principal(exchange, refusal.reason, place)
+        verdict = self._no_principal(exchange, refusal.reason, place)
+        if refusal.retry_after and isinstance(verdict, Fault):
+            verdict.retry_after = refusal.retry_after
+        return verdict
 
     def _remember_no(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
@@ -426,25 +574,29 @@ class TokenAuth(Filter[TokenAuthConfig]):
             reason, rule, facts = stale.note
             note = Note(reason, rule, {**facts, "stale": True})
             return self._pass(exchange, stale._replace(note=note))
-        if self.config.optional:
+        if self.config.delay_auth_decision:
             return self._invalid(exchange, "provider_unavailable", place)
+        status, message = _ANSWERS["provider_unavailable"]
         return Fault(
-            503,
+            status,
             "provider_unavailable",
-            "The identity service is temporarily unavailable.",
+            message,
             rule=("providers", place),
             retry_after=max(1, failure.retry_after),
         )
 
     def _no_principal(self, exchange: Exchange, reason: str, place: int | None) -> Verdict:
-        if self.config.optional:
+        if self.config.delay_auth_decision:
             return self._invalid(exchange, reason, place)
         return self._unauthorized(reason, place)
 
     def _invalid(self, exchange: Exchange, reason: str, place: int | None) -> Verdict:
         """Lets a request go on without a principal, marked so."""
-        exchange.request.headers.extend(INVALID)
-        exchange.note("token_optional", rule=("optional",), because=reason, provider=self._kind(place))
+        status, message = _ANSWERS.get(reason, _ANSWERS["token_invalid"])
+        exchange.request.headers.extend(self._profile.invalid(status, message))
+        exchange.note(
+            "auth_decision_delayed", rule=("delay_auth_decision",), because=reason, provider=self._kind(place)
+        )
         if not self._forward:
             exchange.request.headers.remove(self._header)
         return None
@@ -453,12 +605,13 @@ class TokenAuth(Filter[TokenAuthConfig]):
         return None if place is None else self._providers[place].kind
 
     def _unauthorized(self, reason: str, place: int | None) -> Fault:
+        status, message = _ANSWERS.get(reason, _ANSWERS["token_invalid"])
         return Fault(
-            401,
+            status,
             reason,
-            _MESSAGES.get(reason, _MESSAGES["token_invalid"]),
+            message,
             rule=("providers",) if place is None else ("providers", place),
-            headers=self._challenge,
+            headers=self._challenge if status == 401 else (),
         )
 
 
@@ -468,8 +621,13 @@ def _place(note: Note) -> int | None:
     return place if isinstance(place, int) else None
 
 
-def _provider(options: ProviderOptions, number: int, services: Services) -> Provider:
-    """The provider of one entry; ValueError says what is wrong, and where."""
+def _provider(
+    options: ProviderOptions, number: int, services: Services, changed: Callable[[bool], None]
+) -> Provider:
+    """The provider of one entry; ValueError says what is wrong, and where.
+
+    `changed` is for it to call when it trusts others than before, with True where it no longer trusts one.
+    """
     place = f"providers[{number}]"
     try:
         if options.static is not None:
@@ -477,24 +635,64 @@ def _provider(options: ProviderOptions, number: int, services: Services) -> Prov
 
             place += ".static"
             return Static(options.static, services)
-        if options.client_certificate is not None:
-            from filters.token_auth.certificate import ClientCertificate
+        if options.mtls is not None:
+            from filters.token_auth.mtls import Mtls
 
-            place += ".client_certificate"
-            return ClientCertificate(options.client_certificate, services)
+            place += ".mtls"
+            return Mtls(options.mtls, services)
         if options.keystone is not None:
             from filters.token_auth.keystone import Keystone
 
             place += ".keystone"
             return Keystone(options.keystone, services)
+        if options.basic is not None:
+            from filters.token_auth.basic import Basic
+
+            place += ".basic"
+            return Basic(options.basic, services)
+        if options.api_key is not None:
+            from filters.token_auth.api_key import ApiKeys
+
+            place += ".api_key"
+            return ApiKeys(options.api_key, services)
+        if options.keystone_v2 is not None:
+            from filters.token_auth.keystone_v2 import KeystoneV2
+
+            place += ".keystone_v2"
+            return KeystoneV2(options.keystone_v2, services)
         # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
-        from filters.token_auth.jwt import Jwt
+        from filters.token_auth.jwt import FetchedJwt, Jwt
 
         assert options.jwt is not None
         place += ".jwt"
+        if options.jwt.keys is None:
+            return FetchedJwt(options.jwt, services, changed)
         return Jwt(options.jwt, services)
     except OptionError as error:
         kind = place.rpartition(".")[2]
         raise OptionError(("providers", number, kind, *error.rule), *error.messages) from None
     except ValueError as error:
         raise ValueError(f"{place}.{error}") from None
+
+
+def _params(config: TokenAuthConfig) -> dict[str, Rule]:
+    """The path parameters that name a tenant."""
+    params: dict[str, Rule] = {}
+    for place, options in enumerate(config.providers):
+        v2 = options.keystone_v2
+        if v2 is not None and v2.tenant is not None and v2.tenant.param is not None:
+            params[v2.tenant.param] = ("providers", place, "keystone_v2", "tenant", "param")
+    return params
+
+
+def _challenges(config: TokenAuthConfig) -> list[str]:
+    """How clients may prove who they are (RFC 9110 section 11.6.1), each way once."""
+    told: dict[str, None] = {}
+    for options in config.providers:
+        if options.basic is not None:
+            told[f'Basic realm="{options.basic.realm}", charset="UTF-8"'] = None
+        elif options.api_key is not None:
+            told[f'ApiKey header="{options.api_key.header}"'] = None
+        elif options.mtls is None:
+            told["Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'] = None
+    return list(told) or ["Keystone"]

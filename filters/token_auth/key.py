@@ -17,7 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from jwt.algorithms import Algorithm, get_default_algorithms
 from jwt.exceptions import PyJWTError
 
@@ -34,6 +34,10 @@ _HASH_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518 section 3.2: a
 _UNUSABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, PyJWTError)
 
 
+MAX_KEYS: Final = 64
+"""Of a published set. A token without a kid is verified with each that fits its algorithm."""
+
+
 class Unsuitable(ValueError):  # noqa: N818 - it names what the key is
     """A sound key that may not, or cannot, verify with the algorithms asked for."""
 
@@ -45,6 +49,12 @@ class Key:
     kid: str | None
     algorithms: frozenset[str]
     material: Any
+
+    @property
+    def identity(self) -> tuple[bytes, frozenset[str]]:
+        """What tells a public key from others: its material and what it may verify, whatever it is called."""
+        spki = self.material.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return spki, self.algorithms
 
     def verifies(self, algorithm: str, signed: bytes, signature: bytes) -> bool:
         try:
@@ -75,16 +85,11 @@ def load_keys(options: KeyOptions, services: Services) -> tuple[list[Key], bytes
 def _parse(form: str, text: bytes, algorithms: frozenset[str]) -> list[Key]:
     if form == "pem":
         return [_pem(text, algorithms)]
-    document = _object(text)
+    document = json_document(text)
     if form == "jwk":
         return [_jwk(document, algorithms)]
-    members = document.get("keys")
-    if not isinstance(members, list):
-        raise ValueError("a JSON Web Key Set has a list named keys")
     keys: list[Key] = []
-    for member in members:
-        if not isinstance(member, dict):
-            raise ValueError("a member of keys is not an object")
+    for member in _members(document):
         try:
             key = _jwk(member, algorithms)
         except Unsuitable:
@@ -97,12 +102,49 @@ def _parse(form: str, text: bytes, algorithms: frozenset[str]) -> list[Key]:
     return keys
 
 
+def read_published(text: bytes, algorithms: frozenset[str]) -> tuple[list[Key], list[str]]:
+    """The public keys of a set that somebody publishes, and why others of it are left out.
+
+    What cannot verify with `algorithms` is passed over without a word. No shared secret is taken from a place that anybody
+    may read. Raises ValueError for what is no key set, or has no key that fits, or too many.
+    """
+    keys: list[Key] = []
+    left_out: list[str] = []
+    for member in _members(json_document(text)):
+        if member.get("kty") == "oct":
+            left_out.append("a shared secret")
+            continue
+        try:
+            keys.append(_jwk(member, algorithms))
+        except Unsuitable:
+            continue
+        except ValueError as error:
+            left_out.append(
+                str(error)
+            )  # one bad key is no reason to do without the others: RFC 7517 section 5
+    if not keys:
+        raise ValueError(f"no key in the set verifies with {', '.join(sorted(algorithms))}")
+    if len(keys) > MAX_KEYS:
+        raise ValueError(f"a set of more than {MAX_KEYS} keys")
+    return keys, left_out
+
+
+def _members(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    members = document.get("keys")
+    if not isinstance(members, list):
+        raise ValueError("a JSON Web Key Set has a list named keys")
+    if not all(isinstance(member, dict) for member in members):
+        raise ValueError("a member of keys is not an object")
+    return members
+
+
 def _confusable(one: Key, other: Key) -> bool:
     """Whether a kid leaves open which of two is meant; keys of two kinds may share one (RFC 7517 section 4.5)."""
     return one.kid is not None and one.kid == other.kid and not one.algorithms.isdisjoint(other.algorithms)
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def json_document(text: bytes) -> dict[str, Any]:
+    """The object that `text` is; ValueError where it is none, or names a member twice."""
     try:
         document = json.loads(text.decode("utf-8"), object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError):

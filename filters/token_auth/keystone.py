@@ -6,56 +6,49 @@ never of the client's. Whatever else comes, or does not come, is no answer; nobo
 
 import hashlib
 from collections.abc import Awaitable
-from math import ceil
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
-from filters.token_auth.breaker import Breaker
 from filters.token_auth.option import KeystoneOptions
-from filters.token_auth.provider import Answer, Grant, Refusal, Unavailable
-from filters.token_auth.service_token import ServiceToken, Trouble
+from filters.token_auth.provider import Answer, Grant, Refusal
+from filters.token_auth.remote import Memory, RemoteProvider, Trouble
+from filters.token_auth.service_token import ServiceToken
 from filters.token_auth.token_document import MAX_CATALOG, read_document
-from gateway.api import Exchange, HttpAnswer, HttpError, HttpOptions, Revocation, Services, SingleFlight
-from gateway.http.retry_after import seconds_of
+from gateway.api import Exchange, HttpAnswer, HttpOptions, Services
 
 MAX_TOKEN: Final = 4096
 """Bytes. Keystone's tokens have some hundreds, and servers before it refuse the whole request for a field that is much
 longer, which would look like a failure."""
 
-MAX_WAIT: Final = 300
-"""Seconds at most for which a client is told to wait because the service asks for it."""
-
 _EXPIRED = Refusal("token_expired")
 
 
-class Memory:
-    """What outlives a reload: the gateway's own token, how the service is, and the questions that are out."""
+class Question(NamedTuple):
+    """What Keystone is asked: of a token, and whether it may have expired."""
+
+    token: str
+    expired: bool
+
+
+class KeystoneMemory(Memory[Question]):
+    """What outlives a reload: the gateway's own token too."""
 
     def __init__(self, options: KeystoneOptions) -> None:
+        super().__init__(options.breaker)
         self.own = ServiceToken()
-        self.breaker = Breaker(options.breaker.failures, options.breaker.pause)
-        self.flight: SingleFlight[tuple[str, bool], Answer] = SingleFlight()
-
-    def revoke(self, revocation: Revocation) -> int:
-        """Nobody is to be answered by a question that was asked before."""
-        self.flight.part()
-        return 0
 
     def close(self) -> None:
-        self.flight.close()
+        super().close()
         self.own.close()
 
 
-class Keystone:
+class Keystone(RemoteProvider[Question]):
     """Asks for each token once, however many requests carry it; what it learns is remembered by the filter."""
 
     kind: ClassVar[str] = "keystone"
-    needs_token: ClassVar[bool] = True
-    pure: ClassVar[bool] = False
     judges_expired: ClassVar[bool] = True
 
     def __init__(self, config: KeystoneOptions, services: Services) -> None:
         self._config = config
-        self._services = services
         self.fingerprint = hashlib.sha256(repr(config).encode()).digest()
         name = f"keystone {self.fingerprint.hex()}"
         self._client = services.http(
@@ -68,59 +61,43 @@ class Keystone:
                 queue=config.concurrency * 16,
             ),
         )
-        self._memory = services.state(name, lambda: Memory(config))
+        memory = services.state(name, lambda: KeystoneMemory(config))
+        super().__init__(services, config.url, memory)
+        self._own = memory.own
+        self._precheck = None
+        if config.jws is not None:
+            # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
+            from filters.token_auth.precheck import Precheck
+
+            self._precheck = Precheck(config.jws, services)
+            self.fingerprint = hashlib.sha256(self.fingerprint + self._precheck.fingerprint).digest()
         flags = [] if config.include_catalog else ["nocatalog"]
         self._path = "/auth/tokens" + _query(flags)
         self._path_expired = "/auth/tokens" + _query([*flags, "allow_expired=1"])
 
-    async def start(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
-
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
-        return self._look_up(token, False)
+        return self._look_up(token, exchange, False)
 
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         """The same of a token that may have expired; for a request that a service vouches for."""
-        return self._look_up(token, True)
+        return self._look_up(token, exchange, True)
 
-    def _look_up(self, token: str, expired: bool) -> Answer | Awaitable[Answer]:
+    def _look_up(self, token: str, exchange: Exchange, expired: bool) -> Answer | Awaitable[Answer]:
         if len(token) > MAX_TOKEN or not token.isprintable():
             return None
-        memory = self._memory
-        key = (token, expired)
-        if key not in memory.flight:
-            now = self._services.now().monotonic
-            if not memory.breaker.admits(now):
-                return Unavailable(memory.breaker.remaining(now))
-        return memory.flight.join(key, lambda: self._judged(token, expired))
+        if self._precheck is not None:
+            early = self._precheck.judge(token, exchange.clock.wall, may_be_over=expired)
+            if early is not None:
+                return early.answer
+        question = Question(token, expired)
+        return self._question(question, lambda: self._judge(question))
 
-    async def _judged(self, token: str, expired: bool) -> Answer:
-        breaker = self._memory.breaker
-        try:
-            answer = self._read(await self._asked(token, expired), token, expired)
-        except Trouble as trouble:
-            return self._failed(trouble)
-        except HttpError as error:
-            # Neither says anything of the service: it has not been asked.
-            return self._failed(Trouble(str(error), counts=error.reason not in ("busy", "closed")))
-        breaker.succeeded()
-        return answer
-
-    def _failed(self, trouble: Trouble) -> Unavailable:
-        breaker, now = self._memory.breaker, self._services.now().monotonic
-        if trouble.counts:
-            breaker.failed(now)
-        self._services.warn(
-            "keystone_unavailable", url=self._config.url, because=trouble.why, left_alone=breaker.open
-        )
-        return Unavailable(max(breaker.remaining(now), trouble.retry_after))
+    async def _judge(self, question: Question) -> Answer:
+        return self._read(await self._asked(*question), *question)
 
     async def _asked(self, token: str, expired: bool) -> HttpAnswer:
         """Keystone's answer, which speaks of the client's token."""
-        config, services, client, own = self._config, self._services, self._client, self._memory.own
+        config, services, client, own = self._config, self._services, self._client, self._own
         mine = await own.get(client, config, services)
         answer = await self._ask(token, mine, expired)
         if answer.status in (401, 403):
@@ -147,18 +124,11 @@ class Keystone:
             ),
         )
 
-    def _wait(self, answer: HttpAnswer) -> int:
-        """Seconds that the service asks to be left alone, as far as that is within reason."""
-        value = answer.headers.get("retry-after", "").encode("ascii", "replace")
-        return min(MAX_WAIT, ceil(seconds_of(value, self._services.now().wall) or 0))
-
     def _read(self, answer: HttpAnswer, token: str, expired: bool) -> Answer:
         if answer.status == 404:
             return None  # its body may hold the whole token: it is not looked at
         if answer.status != 200:
-            # A client's token may have brought about any 4xx but 429, which is Keystone's own.
-            counts = answer.status >= 500 or answer.status == 429
-            raise Trouble(f"it answered {answer.status}", counts=counts, retry_after=self._wait(answer))
+            raise self._refused(answer)
         if answer.headers.get("x-subject-token", token) != token:
             raise Trouble("it answered for another token than it was asked for")
         config = self._config

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from filters.token_auth.identity import SERVICE_HEADER, STRIPPED
+from filters._identity import SERVICE_HEADER, STRIPPED
+from filters._profile import ProfileName
+from filters._repose import ReposeOptions
 from gateway.api import Duration, Fact, Options, Secret, TlsOptions
-from gateway.api.fact import CERTIFICATE, CLOCK, METHOD, TARGET, header
+from gateway.api.fact import CERTIFICATE, CLIENT, CLOCK, METHOD, PARAMS, TARGET, header
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -31,6 +33,18 @@ AlgorithmName = Literal[
     "HS256",
     "HS384",
     "HS512",
+]
+PublicAlgorithmName = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
 ]
 
 
@@ -65,6 +79,12 @@ def _header_value(value: str) -> str:
         raise ValueError("expected text without outer white space")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise ValueError("a control character cannot travel in a header field")
+    return value
+
+
+def _realm(value: str) -> str:
+    if not value.isascii() or not value.isprintable() or '"' in value or "\\" in value:
+        raise ValueError("expected printable ASCII without quotes and backslashes")
     return value
 
 
@@ -114,6 +134,46 @@ def _identity_url(value: str) -> str:
         wrong = True
     if wrong or parts.query or parts.fragment or not parts.path.endswith("/v3"):
         raise ValueError("expected the URL of the v3 API, such as http://127.0.0.1:5000/v3")
+    return value
+
+
+def service_url(value: str) -> str:
+    """An http or https URL that can be asked as it is; it may have a query."""
+    parts = urlsplit(_url(value))
+    try:
+        wrong = not parts.hostname or parts.port == 0 or parts.username is not None
+    except ValueError:
+        wrong = True
+    if wrong or parts.fragment:
+        raise ValueError("expected the URL of a server, without a user or a fragment")
+    return value
+
+
+def _issuer_url(value: str) -> str:
+    if "?" in service_url(value):
+        raise ValueError("an issuer's URL has no query")
+    return value
+
+
+def _identity_v2_url(value: str) -> str:
+    value = value.rstrip("/")
+    parts = urlsplit(_url(value))
+    try:
+        wrong = not parts.hostname or parts.port == 0 or parts.username is not None
+    except ValueError:
+        wrong = True
+    if wrong or parts.query or parts.fragment or not parts.path.endswith("/v2.0"):
+        raise ValueError("expected the URL of the v2.0 API, such as https://identity.example.com/v2.0")
+    return value
+
+
+def _expression(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError("expected one group, the tenant's id, as in /v1/([^/]+)/.*")
     return value
 
 
@@ -244,15 +304,61 @@ class ClaimOptions(Options):
     )
 
 
-class JwtOptions(Options):
-    """Signed tokens (RFC 7519), verified here with keys that are at hand."""
+class FetchOptions(Options):
+    """How keys are fetched from the issuer, and how long they are trusted."""
 
-    keys: tuple[KeyOptions, ...] = Field(
-        min_length=1,
+    period: Duration = Field(
+        default=600.0,
+        ge=1.0,
+        le=86400.0,
+        description="How often they are fetched anew, whether or not there are requests.",
+    )
+    cooldown: Duration = Field(
+        default=30.0,
+        ge=0.1,
+        le=3600.0,
+        description="How long at least lies between two fetches because of tokens that no known key is for, and at most until "
+        "another attempt after one that failed.",
+    )
+    stale_for: Duration = Field(
+        default=86400.0,
+        description="How long after `period` keys are still trusted while they cannot be fetched. A key that the issuer has "
+        "taken back meanwhile is trusted as well.",
+    )
+    timeout: Duration = Field(
+        default=5.0, ge=0.1, le=60.0, description="How long the issuer has for an answer."
+    )
+    tls: TlsOptions | None = Field(default=None, description="For https: whom to trust, and as whom.")
+
+
+class JwtOptions(Options):
+    """Signed tokens (RFC 7519), verified here with keys that are at hand or fetched from the issuer."""
+
+    keys: Annotated[tuple[KeyOptions, ...], Field(min_length=1)] | None = Field(
+        default=None,
         description="The keys that are trusted. A token's kid chooses among them and never adds one.",
     )
+    jwks_url: Annotated[str, AfterValidator(service_url)] | None = Field(
+        default=None,
+        description="Or where the issuer publishes its keys, a JSON Web Key Set. Whoever can answer in its place can make "
+        "tokens: https, but for a server on the same machine.",
+    )
+    issuer_url: Annotated[str, AfterValidator(_issuer_url)] | None = Field(
+        default=None,
+        description="Or the issuer, an OpenID provider: its `/.well-known/openid-configuration` says where the keys are. "
+        "It must name the issuer as `issuer` does, or else as this URL is written.",
+    )
+    algorithms: Annotated[tuple[PublicAlgorithmName, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="The only algorithms that fetched keys verify; a token that names another is refused.",
+    )
+    fetch: FetchOptions = Field(
+        default=FetchOptions(), description="How keys are fetched, and how long they are trusted."
+    )
     issuer: str | None = Field(
-        default=None, min_length=1, description="What iss must be; unset, iss is not looked at."
+        default=None,
+        min_length=1,
+        description="What iss must be; unset, `issuer_url` where that is set, and else iss is not looked at.",
     )
     audience: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
         default=(),
@@ -268,8 +374,23 @@ class JwtOptions(Options):
         default=ClaimOptions(), description="Which claim tells what of the user, project and roles."
     )
 
+    _one_source = model_validator(mode="after")(_exactly_one("keys", "jwks_url", "issuer_url"))
 
-class CertificateOptions(Options):
+    @model_validator(mode="after")
+    def _fetched_or_not(self) -> "JwtOptions":
+        if self.keys is not None:
+            if self.algorithms is not None:
+                raise ValueError("algorithms is for keys that are fetched; each of keys has its own")
+            if "fetch" in self.model_fields_set:
+                raise ValueError("fetch is for jwks_url and issuer_url")
+        elif self.algorithms is None:
+            raise ValueError("expected algorithms: a fetched key verifies with those alone")
+        elif self.fetch.tls is not None and not (self.jwks_url or self.issuer_url or "").startswith("https:"):
+            raise ValueError("fetch.tls is for an https URL")
+        return self
+
+
+class MtlsOptions(Options):
     """Clients that prove by a certificate who they are; the listener's `tls.client_ca` says whose are believed."""
 
     user: Literal["subject", "subject_cn", "san_dns", "san_email", "san_uri"] = Field(
@@ -318,7 +439,7 @@ class ApplicationCredentialOptions(Options):
 
 
 class BreakerOptions(Options):
-    """When Keystone is left alone."""
+    """When a service is left alone."""
 
     failures: int = Field(default=5, ge=1, description="After how many failures in a row.")
     pause: Duration = Field(
@@ -326,6 +447,18 @@ class BreakerOptions(Options):
         ge=0.1,
         le=600.0,
         description="For how long; then one token is asked about, and what comes of it decides.",
+    )
+
+
+class JwsOptions(Options):
+    """Keystone's own signed tokens, of which forged and expired ones are refused before it is asked."""
+
+    keys: tuple[KeySource, ...] = Field(
+        min_length=1,
+        description="Its public keys in PEM form: paths of files, or the texts. All that it signs with must be here.",
+    )
+    leeway: Duration = Field(
+        default=10.0, le=300.0, description="How far Keystone's clock may differ when exp is judged."
     )
 
 
@@ -348,6 +481,11 @@ class KeystoneOptions(Options):
     )
     include_catalog: bool = Field(
         default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
+    )
+    jws: JwsOptions | None = Field(
+        default=None,
+        description="Where Keystone issues JWS tokens (ES256): those that none of these keys has signed, and those that are "
+        "over, are refused here. The others are asked about as ever, and so are tokens of another form.",
     )
     timeout: Duration = Field(
         default=5.0,
@@ -375,6 +513,207 @@ class KeystoneOptions(Options):
         return self
 
 
+class V2AccountOptions(Options):
+    """The gateway's own user."""
+
+    user: Text = Field(description="The user's name.")
+    password: Secret | None = Field(
+        default=None, description="The password; `file:PATH` or `${VARIABLE}` keep it out of this file."
+    )
+    api_key: Secret | None = Field(default=None, description="The user's API key, in place of a password.")
+
+    _one_form = model_validator(mode="after")(_exactly_one("password", "api_key"))
+
+
+class TenantOptions(Options):
+    """The tenant that the path names must be one of the token's; roles held in others do not count for the request."""
+
+    param: str | None = Field(
+        default=None, min_length=1, description="The path parameter of the route that names it."
+    )
+    regex: (
+        Annotated[tuple[Annotated[str, AfterValidator(_expression)], ...], BeforeValidator(_one_or_many)]
+        | None
+    ) = Field(
+        default=None,
+        min_length=1,
+        description="Or regular expressions for the whole path, each with one group, the tenant's id; the first that "
+        "matches counts. A path that none matches is refused.",
+    )
+    strip_prefixes: tuple[Text, ...] = Field(
+        default=(), description="What may stand in front of a tenant's id in a token, and not in a path."
+    )
+    bypass_roles: tuple[Role, ...] = Field(
+        default=(),
+        description="Roles, held in every tenant or in the one named, with which any tenant may be named.",
+    )
+
+    _one_form = model_validator(mode="after")(_exactly_one("param", "regex"))
+
+
+class KeystoneV2Options(Options):
+    """Identity v2.0, as Rackspace has it: it is asked for each token that is not remembered."""
+
+    url: Annotated[str, AfterValidator(_identity_v2_url)] = Field(
+        description="Where its v2.0 API is, such as https://identity.example.com/v2.0."
+    )
+    account: V2AccountOptions | None = Field(
+        default=None,
+        description="Whose token the gateway asks with. Unset, a token asks for itself, and a 401 says that it is none.",
+    )
+    belongs_to: Text | None = Field(default=None, description="A tenant that every token must belong to.")
+    groups: bool = Field(
+        default=True,
+        description="Ask for the user's groups (RAX-KSGRP) too, for X-PP-Groups; a user who has none has an empty list.",
+    )
+    ignored_roles: tuple[Role, ...] = Field(
+        default=("identity:tenant-access",), description="Roles that are held by everybody, and say nothing."
+    )
+    tenant: TenantOptions | None = Field(
+        default=None,
+        description="What the path must say of the tenant. Unset, a request is for the token's default tenant, or for the "
+        "first in which the user has a role.",
+    )
+    timeout: Duration = Field(
+        default=5.0,
+        ge=0.1,
+        le=60.0,
+        description="How long a question may take, waiting for its turn included.",
+    )
+    concurrency: int = Field(
+        default=16,
+        ge=1,
+        le=1000,
+        description="Questions at once, in each worker; sixteen times as many may wait.",
+    )
+    breaker: BreakerOptions = Field(
+        default=BreakerOptions(), description="When it fails, and is left alone for a while."
+    )
+    tls: TlsOptions | None = Field(default=None, description="For an https URL: whom to trust, and as whom.")
+
+    @model_validator(mode="after")
+    def _tls_needs_https(self) -> "KeystoneV2Options":
+        if self.tls is not None and not self.url.startswith("https:"):
+            raise ValueError("tls is for an https URL")
+        return self
+
+
+class AttemptOptions(Options):
+    """How often a password may be tried."""
+
+    failures: int = Field(default=10, ge=1, description="Wrong ones of one user from one address ...")
+    period: Duration = Field(
+        default=60.0, ge=1.0, le=86400.0, description="... within this time; then 429 until it is over."
+    )
+    size: int = Field(
+        default=10_000,
+        ge=1,
+        description="How many users and addresses are counted; the least recent go first.",
+    )
+
+
+class BasicOptions(Options):
+    """A user's name and password (RFC 7617), with which a token is got from OpenStack Identity, v3."""
+
+    url: Annotated[str, AfterValidator(_identity_url)] = Field(
+        description="Where its v3 API is, such as http://127.0.0.1:5000/v3."
+    )
+    realm: Annotated[str, AfterValidator(_realm)] = Field(
+        default="weir", description="What the client's user is asked for a password of."
+    )
+    user_domain_id: Text = Field(
+        default="default",
+        description="The id of the domain of a name without one; others write `domain/user`.",
+    )
+    user_domain_name: Text | None = Field(default=None, description="The domain's name, in place of its id.")
+    project_id: Text | None = Field(
+        default=None,
+        description="The project that tokens are for. Without an id or a name, the user's default project, if there is one.",
+    )
+    project_name: Text | None = Field(default=None, description="The project's name, in place of its id.")
+    project_domain_id: Text = Field(
+        default="default", description="The id of the domain that the project's name is of."
+    )
+    project_domain_name: Text | None = Field(
+        default=None, description="The domain's name, in place of its id."
+    )
+    include_catalog: bool = Field(
+        default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
+    )
+    attempts: AttemptOptions = Field(
+        default=AttemptOptions(), description="How often a wrong password may be tried, in each worker."
+    )
+    timeout: Duration = Field(
+        default=5.0,
+        ge=0.1,
+        le=60.0,
+        description="How long a question may take, waiting for its turn included.",
+    )
+    concurrency: int = Field(
+        default=16,
+        ge=1,
+        le=1000,
+        description="Questions at once, in each worker; sixteen times as many may wait.",
+    )
+    breaker: BreakerOptions = Field(
+        default=BreakerOptions(), description="When Keystone fails, and is left alone for a while."
+    )
+    tls: TlsOptions | None = Field(default=None, description="For an https URL: whom to trust, and as whom.")
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> "BasicOptions":
+        if self.project_id is not None and self.project_name is not None:
+            raise ValueError("expected one of project_id, project_name")
+        if self.tls is not None and not self.url.startswith("https:"):
+            raise ValueError("tls is for an https URL")
+        return self
+
+
+class ApiKey(Options):
+    """One key and the caller it stands for."""
+
+    key_sha256: Annotated[Secret, AfterValidator(_digest)] = Field(
+        description="SHA-256 of the key in hexadecimal; `weir key` makes a key and tells it."
+    )
+    user: Text | None = Field(default=None, description="The user's name.")
+    user_id: Text | None = Field(default=None, description="The user's id.")
+    project_id: Text | None = Field(default=None, description="The project's id.")
+    project_name: Text | None = Field(default=None, description="The project's name.")
+    roles: tuple[Role, ...] = Field(
+        default=(), description="Names of the roles that the user holds in the project."
+    )
+    expires: Instant | None = Field(
+        default=None,
+        description="When the key stops being valid: ISO 8601 with a zone, or seconds since the epoch.",
+    )
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> "ApiKey":
+        if self.user is None and self.user_id is None:
+            raise ValueError("expected user_id or user: a key stands for somebody")
+        return self
+
+
+class ApiKeyOptions(Options):
+    """Keys of machines, of which only hashes are kept. A key has 256 random bits (`weir key`), so that a plain SHA-256 of
+    it cannot be turned back; a hash that is slow by design would only let strangers keep the gateway busy."""
+
+    file: str = Field(
+        description="A YAML file with a list of keys, each `key_sha256` with `user` or `user_id`, and as wanted `project_id`, "
+        "`project_name`, `roles` and `expires`; read when the configuration is loaded."
+    )
+    header: Annotated[str, AfterValidator(_header_name)] = Field(
+        default="X-Api-Key", description="The request header field that carries the key."
+    )
+    forward: bool = Field(default=False, description="Leave the key on the request.")
+
+    @model_validator(mode="after")
+    def _has_a_field_of_its_own(self) -> "ApiKeyOptions":
+        if self.header.lower() in ("authorization", "x-service-token", "cookie", "host"):
+            raise ValueError("this field has a meaning of its own")
+        return self
+
+
 class ServiceTokenOptions(Options):
     """Services that make requests for users, and vouch for them by X-Service-Token."""
 
@@ -388,10 +727,10 @@ class ProviderOptions(Options):
 
     static: StaticOptions | None = Field(default=None, description="Tokens written down here or in a file.")
     jwt: JwtOptions | None = Field(
-        default=None, description="Signed tokens, verified with keys that are at hand."
+        default=None, description="Signed tokens, verified with keys that are at hand or fetched."
     )
 
-    client_certificate: Annotated[CertificateOptions | None, BeforeValidator(_defaults)] = Field(
+    mtls: Annotated[MtlsOptions | None, BeforeValidator(_defaults)] = Field(
         default=None,
         description="Certificates of clients, verified by the listener; asked whether or not there is a token.",
     )
@@ -400,7 +739,21 @@ class ProviderOptions(Options):
         default=None, description="OpenStack Identity, asked over the network."
     )
 
-    _one_kind = model_validator(mode="after")(_exactly_one("static", "jwt", "client_certificate", "keystone"))
+    keystone_v2: KeystoneV2Options | None = Field(
+        default=None, description="Identity v2.0, as Rackspace has it, asked over the network."
+    )
+
+    basic: BasicOptions | None = Field(
+        default=None, description="A user's name and password (RFC 7617), by which Keystone gives a token."
+    )
+
+    api_key: ApiKeyOptions | None = Field(
+        default=None, description="Keys of machines, in a field of their own."
+    )
+
+    _one_kind = model_validator(mode="after")(
+        _exactly_one("static", "jwt", "mtls", "keystone", "keystone_v2", "basic", "api_key")
+    )
 
 
 class CacheOptions(Options):
@@ -448,7 +801,7 @@ class TokenAuthConfig(Options):
         "Keystone lets a user's token pass that has expired. Unset, with Keystone among the providers, a client's "
         "X-Service-Token is stripped.",
     )
-    optional: bool = Field(
+    delay_auth_decision: bool = Field(
         default=False,
         description="Pass a request without a valid token, marked X-Identity-Status: Invalid, for an upstream that "
         "decides itself. Two tokens in one request are refused all the same.",
@@ -457,18 +810,49 @@ class TokenAuthConfig(Options):
         default=True,
         description="Leave the token on the request. Off where the upstream trusts the identity fields alone.",
     )
+    headers: ProfileName = Field(
+        default="keystonemiddleware",
+        description="How the upstream is told who is calling: as OpenStack's services read it, as Repose told it, or not at "
+        "all. What a client sends of any of these fields is stripped in every case.",
+    )
+    repose: ReposeOptions | None = Field(
+        default=None, description="What Repose's configuration says of them; for `headers: repose`."
+    )
     auth_url: Annotated[str, AfterValidator(_url)] | None = Field(
         default=None,
-        description='Where clients get a token; sent with a 401 as WWW-Authenticate: Keystone uri="...". '
-        "Unset, the scheme is sent alone.",
+        description='Where clients get a token; sent with a 401 as WWW-Authenticate: Keystone uri="...", the upstream\'s '
+        "too where it has no WWW-Authenticate. Unset, the scheme is sent alone, and with the upstream's only where "
+        "Keystone is a provider or the decision is delayed.",
     )
+
+    @model_validator(mode="after")
+    def _fields_are_apart(self) -> "TokenAuthConfig":
+        names = [self.header.lower(), *(one.api_key.header.lower() for one in self.providers if one.api_key)]
+        if any(one.basic for one in self.providers):
+            names.append("authorization")
+        if len({name.replace("_", "-") for name in names}) != len(names):
+            raise ValueError("the token, passwords and keys each need a header field of their own")
+        return self
+
+    @model_validator(mode="after")
+    def _repose_is_asked_for(self) -> "TokenAuthConfig":
+        if self.repose is not None and self.headers != "repose":
+            raise ValueError("repose needs `headers: repose`")
+        return self
 
     def reads(self) -> frozenset[Fact]:
         facts = {header(self.header), CLOCK}
-        if any(provider.client_certificate is not None for provider in self.providers):
+        if any(provider.mtls is not None for provider in self.providers):
             facts.add(CERTIFICATE)
         if self.service_tokens is not None:
             facts.add(header(SERVICE_HEADER))
         if any(provider.keystone is not None for provider in self.providers):
             facts |= {METHOD, TARGET}  # for the access rules of application credentials
+        for provider in self.providers:
+            if provider.basic is not None:
+                facts |= {header("Authorization"), CLIENT}
+            if provider.api_key is not None:
+                facts.add(header(provider.api_key.header))
+            if provider.keystone_v2 is not None and provider.keystone_v2.tenant is not None:
+                facts.add(PARAMS if provider.keystone_v2.tenant.param is not None else TARGET)
         return frozenset(facts)

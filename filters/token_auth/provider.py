@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 from filters.token_auth.access_rule import AccessRules
+from filters.token_auth.tenant import TenantRules
 from gateway.api import Exchange, Principal
 
 
@@ -13,10 +14,12 @@ class Refusal:
     """A definite no: the provider knows the token and refuses it. No other provider is asked.
 
     lasting  False when the token may become valid by waiting, so that the no must not be remembered
+    retry_after  seconds, where it is nobody's fault but the haste's: the answer is 429
     """
 
     reason: str
     lasting: bool = True
+    retry_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,15 @@ class Grant:
 
     catalog  JSON for X-Service-Catalog
     rules    the only requests that the token may be used for; None where there are no such rules
+    tenants  how the request's tenant is found, where the principal depends on it
+    token    one that was got by the client's proof, and goes to the upstream in its place
     """
 
     principal: Principal
     catalog: str | None = None
     rules: AccessRules | None = None
+    tenants: TenantRules | None = None
+    token: str | None = None
 
 
 Answer: TypeAlias = Principal | Grant | Refusal | Unavailable | None
@@ -51,17 +58,25 @@ class Provider(Protocol):
 
     kind         its key in the configuration
     needs_token  whether it can say nothing of a request without a token
+    header       lower-case name of the field in which a proof of its own comes; empty for the token, and for a certificate
+    forwards     whether that field goes on to the upstream, once the provider has accepted what is in it
     pure         whether it needs no network
     judges_expired  whether it has `look_up_expired`: what it says of a token that may have expired
     fingerprint  changes with whatever the provider trusts (tokens, keys), also where only a file's content
-                 changed: what is remembered of tokens is dropped with it
+                 changed: what is remembered of tokens is dropped with it. What changes while the provider is in use
+                 it tells the filter by the callback that it was made with
     """
 
     kind: ClassVar[str]
     needs_token: ClassVar[bool]
     pure: ClassVar[bool]
     judges_expired: ClassVar[bool]
+    header: bytes
+    forwards: bool
     fingerprint: bytes
+
+    def proof(self, value: bytes) -> str | None:
+        """What of the value of `header` is to be looked up; None where that is meant for somebody else."""
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]: ...
 
@@ -78,6 +93,11 @@ class LocalProvider:
     needs_token: ClassVar[bool] = True
     pure: ClassVar[bool] = True
     judges_expired: ClassVar[bool] = False
+    header: bytes = b""
+    forwards: bool = False
+
+    def proof(self, value: bytes) -> str | None:
+        return None
 
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         raise NotImplementedError  # judges_expired is False

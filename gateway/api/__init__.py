@@ -13,6 +13,7 @@ from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.revocation import Revocable, Revocation
 from gateway.api.store import Store, StoreError, StoreOptions
+from gateway.api.timer import Timer
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 
 API_VERSION = 1
@@ -51,6 +52,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreOptions",
+    "Timer",
     "TlsOptions",
     "Verdict",
     "fact",

@@ -48,7 +48,8 @@ class TlsOptions(Options):
 class HttpOptions:
     """A service, and how much of it is asked for.
 
-    url          http or https, with the path that every request's path is appended to; no query
+    url          http or https, with the path that every request's path is appended to; no query. A scheme alone ("https:") for
+                 a service that names its hosts itself: paths then begin with "//HOST"
     tls          for https; the system's authorities where None
     timeout      seconds that a request may take, from the queue to the last byte of its answer
     concurrency  requests at once, each on a connection of its own

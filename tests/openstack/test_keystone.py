@@ -1,6 +1,7 @@
 """The provider `keystone` of token_auth before a real Keystone: every kind of token, and Keystone's bad days."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -178,6 +179,28 @@ async def test_the_gateway_may_have_an_application_credential_itself(keystone: K
     options = filters(keystone, {"account": None, "application_credential": given})
     async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
         assert (await ask(gateway, await demo(keystone))).status == 200
+
+
+async def test_a_name_and_a_password_become_a_token(keystone: Keystone) -> None:
+    basic = {"url": keystone.url, "project_name": "demo", "timeout": "30s"}
+    options: list[dict[str, Any]] = [{"token_auth": {"providers": [{"basic": basic}]}}]
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        for given, status in (
+            ("demo:demo-password", 200),
+            ("Default/demo:demo-password", 200),
+            ("demo:no", 401),
+        ):
+            client = await gateway.connect()
+            line = f"Authorization: Basic {b64encode(given.encode()).decode()}"
+            await client.send(get("/v2.1/servers", line))
+            assert (await within(client.answer(), "the gateway answers", START)).status == status
+        first, second = upstream.requests
+        for request in (first, second):
+            assert request.get("authorization") is None
+            assert request.get("x-project-name") == "demo"
+            token = request.get("x-auth-token") or ""
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters(keystone)) as gateway:
+        assert (await ask(gateway, token)).status == 200, "it is a token as any other"
 
 
 async def test_an_account_without_the_role_is_our_trouble(keystone: Keystone) -> None:

@@ -32,3 +32,14 @@ def test_a_revocation_takes_those_who_fit_and_begins_an_epoch() -> None:
     assert cache.revoke(Revocation(user_id="a")) == 2
     assert list(cache.accepted) == [b"2"]
     assert cache.epoch != epoch
+
+
+def test_what_a_provider_has_vouched_for_is_forgotten_and_the_others_word_stays() -> None:
+    cache = TokenCache(b"k", 8, 8)
+    for key, place in ((b"1", 0), (b"2", 1), (b"3", 0)):
+        note = Note("token_accepted", ("providers", place), {})
+        cache.accepted[key] = Accepted(inf, inf, Principal(user_id="a"), Fields(), note, True)
+    epoch = cache.epoch
+    cache.forget(0)
+    assert list(cache.accepted) == [b"2"]
+    assert cache.epoch != epoch

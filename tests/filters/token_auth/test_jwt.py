@@ -1,6 +1,7 @@
 """The provider `jwt`: what passes, and that every bad token is a no and never an exception."""
 
 import json
+from inspect import isawaitable
 from typing import Any
 
 import jwt as pyjwt
@@ -8,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters.token_auth import TokenAuth
 from filters.token_auth.jwt import Jwt
 from filters.token_auth.option import JwtOptions
-from filters.token_auth.provider import Answer, Refusal
-from gateway.api import Principal
-from gateway.api.testing import FrozenServices, exchange
+from filters.token_auth.provider import Answer, Refusal, Unavailable
+from gateway.api import Fault, HttpError, Principal, Verdict
+from gateway.api.testing import FrozenServices, build, exchange, judge
+from tests.filters.token_auth.issuer_service import BY_ISSUER, BY_URL, IssuerService, token
 from tests.filters.token_auth.signing import SECRET, b64, ec384_key, ec_key, ed_key, jwk, pem, rsa_key, sign
 
 NOW = 1_700_000_000
@@ -352,3 +355,220 @@ def test_the_fingerprint_follows_keys_and_rules() -> None:
     assert first.fingerprint != provider(issuer="i").fingerprint
     assert first.fingerprint != provider(claims={"roles": "r"}).fingerprint
     assert first.fingerprint != provider(keys=[{"pem": pem(rsa_key()), "algorithms": ["RS256"]}]).fingerprint
+
+
+# ---- keys that are fetched
+
+
+class Desk:
+    """A filter that fetches its keys, and the issuer's clock and its own."""
+
+    def __init__(self, *others: dict[str, Any], cache: dict[str, Any] | None = None, **options: Any) -> None:
+        self.service = IssuerService()
+        self.services = FrozenServices(wall=NOW, answer=self.service)
+        self.options = {"providers": [{"jwt": options or BY_URL}, *others], "cache": cache or {}}
+        self.filter = build(TokenAuth, self.options, self.services)
+
+    def judge(self, given: str) -> str | None:
+        """The reason of a refusal with its status, None where the request passes."""
+        made = exchange(headers=[("X-Auth-Token", given)], clock=self.services.now())
+        verdict = judge(self.filter, made)
+        self.fault = verdict if isinstance(verdict, Fault) else None
+        self.principal = made.principal
+        return None if self.fault is None else f"{self.fault.status} {self.fault.reason}"
+
+    async def asked(self, given: str) -> Answer:
+        """What the provider says, beside the filter and its memory."""
+        answer = self.filter._providers[0].look_up(given, exchange(clock=self.services.now()))
+        return await answer if isawaitable(answer) else answer
+
+
+DOWN = HttpError("connect")
+UNAVAILABLE = "503 provider_unavailable"
+
+
+@pytest.mark.parametrize("options", [BY_URL, BY_ISSUER])
+def test_a_token_is_verified_with_a_key_that_the_issuer_publishes(options: dict[str, Any]) -> None:
+    desk = Desk(**options)
+    assert desk.judge(token()) is None
+    assert desk.principal is not None
+    assert (desk.principal.user_id, desk.principal.roles, desk.principal.provider) == (
+        "u1",
+        ("member",),
+        "jwt",
+    )
+    for number in range(3):
+        assert desk.judge(token(jti=str(number))) is None
+    assert desk.service.fetched == 1
+    assert not desk.filter.pure
+
+
+def test_a_token_of_another_issuer_than_the_one_discovered_is_not_ours() -> None:
+    desk = Desk(**BY_ISSUER)
+    assert desk.judge(token(iss="https://evil.test")) == "401 token_invalid"
+    assert desk.service.asked == []
+    assert Desk(**BY_URL).judge(token(iss="https://evil.test")) is None  # nothing is said of the issuer there
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "opaque",
+        "a.b.c",
+        token(algorithm="HS256", key=SECRET),
+        token(algorithm="ES384", key=ec384_key()),
+        token(aud="somebody else"),
+        sign({"sub": "u1"}, ec_key(), "ES256", {"kid": "one", "alg": "none"}),
+        sign(b"[]", ec_key(), "ES256", {"kid": "one"}),
+    ],
+)
+def test_for_what_can_never_be_ours_nobody_is_asked(given: str) -> None:
+    desk = Desk()
+    assert desk.judge(given) == "401 token_invalid"
+    assert desk.service.asked == []
+
+
+def test_a_shared_secret_that_is_published_verifies_nothing() -> None:
+    desk = Desk()
+    desk.service.keys.append(jwk(SECRET, kid="hs"))
+    forged = token("hs", SECRET, "HS256")
+    assert desk.judge(forged) == "401 token_invalid"
+    assert desk.judge(token()) is None
+    assert desk.judge(token("hs", SECRET, "HS256", jti="2")) == "401 token_invalid"
+
+
+def test_while_there_are_no_keys_nobody_is_refused_or_let_in() -> None:
+    desk = Desk()
+    desk.service.instead = DOWN
+    assert desk.judge(token()) == UNAVAILABLE
+    assert desk.fault is not None
+    assert desk.fault.retry_after == 1
+    assert desk.judge(token()) == UNAVAILABLE
+    assert desk.service.fetched == 1
+    desk.service.instead = None
+    desk.services.advance(1)
+    assert desk.judge(token()) is None
+
+
+def test_another_provider_may_know_the_token_while_there_are_no_keys() -> None:
+    given = token()
+    desk = Desk({"static": {"tokens": [{"token": given, "user_id": "known"}]}})
+    desk.service.instead = DOWN
+    assert desk.judge(given) is None
+    assert desk.principal is not None
+    assert desk.principal.user_id == "known"
+
+
+def test_an_unknown_kid_has_the_keys_fetched_once_in_a_cooldown() -> None:
+    desk = Desk(cache={"negative_ttl": 0})
+    assert desk.judge(token()) is None
+    for number in range(20):
+        assert desk.judge(token(f"invented-{number}", rsa_key(), "RS256")) == "401 token_invalid"
+    assert desk.service.fetched == 1
+    desk.services.advance(30)
+    for number in range(20):
+        assert desk.judge(token(f"invented-{number}", rsa_key(), "RS256")) == "401 token_invalid"
+    assert desk.service.fetched == 2
+
+
+def test_a_new_key_is_known_with_the_first_token_that_names_it() -> None:
+    desk = Desk()
+    assert desk.judge(token()) is None
+    desk.services.advance(30)
+    desk.service.keys.append(jwk(rsa_key(), kid="two"))
+    assert desk.judge(token("two", rsa_key(), "RS256")) is None
+    assert desk.service.fetched == 2
+
+
+def test_a_bad_signature_of_a_known_key_has_nothing_fetched() -> None:
+    desk = Desk()
+    assert desk.judge(token()) is None
+    desk.services.advance(60)
+    head, body, _ = token().split(".")
+    _, _, other = token(sub="admin").split(".")
+    assert desk.judge(f"{head}.{body}.{other}") == "401 token_invalid"
+    assert desk.service.fetched == 1
+
+
+def test_keys_without_names_are_fetched_anew_for_what_none_has_signed() -> None:
+    desk = Desk()
+    desk.service.keys = [jwk(ec_key())]
+    assert desk.judge(token(None)) is None
+    desk.service.keys = [jwk(rsa_key())]
+    desk.services.advance(30)
+    assert desk.judge(token(None, rsa_key(), "RS256")) is None
+
+
+def test_whether_an_unknown_key_is_known_to_the_issuer_cannot_be_said_while_it_is_down() -> None:
+    desk = Desk()
+    assert desk.judge(token()) is None
+    desk.services.advance(60)
+    desk.service.instead = DOWN
+    assert desk.judge(token("two", rsa_key(), "RS256")) == UNAVAILABLE
+    assert desk.judge(token("two", rsa_key(), "RS256", jti="again")) == UNAVAILABLE
+    assert desk.service.fetched == 2
+    assert desk.judge(token(jti="new")) is None  # what is known goes on
+
+
+def test_keys_that_could_not_be_fetched_for_too_long_verify_nothing() -> None:
+    desk = Desk(**BY_URL, fetch={"period": "10m", "stale_for": "1h"}, cache={"ttl": 0})
+    desk.service.instead = None
+    assert desk.judge(token()) is None
+    desk.service.instead = DOWN
+    desk.services.advance(3000)
+    assert desk.judge(token(exp=NOW + 90000)) is None
+    desk.services.advance(1200)
+    assert desk.judge(token(exp=NOW + 90000)) == UNAVAILABLE
+
+
+async def test_what_was_accepted_under_a_key_that_is_gone_is_forgotten() -> None:
+    known = {"static": {"tokens": [{"token": "opaque", "user_id": "u2"}]}}
+    desk = Desk(known)
+    await desk.filter.start()
+    assert isinstance(await desk.asked(token()), Principal)
+
+    async def judged(given: str) -> Verdict:
+        verdict = desk.filter.on_request(
+            exchange(headers=[("X-Auth-Token", given)], clock=desk.services.now())
+        )
+        return await verdict if isawaitable(verdict) else verdict
+
+    assert await judged(token()) is None
+    assert await judged("opaque") is None
+    two = token("two", rsa_key(), "RS256")
+    refused = await judged(two)
+    assert isinstance(refused, Fault)
+    remembered = desk.filter._cache
+    assert (len(remembered.accepted), len(remembered.refused)) == (2, 1)
+    desk.service.keys = [jwk(rsa_key(), kid="two")]
+    desk.services.advance(30)
+    assert isinstance(await desk.asked(token("two", rsa_key(), "RS256", jti="x")), Principal)
+    # The other provider's stays; the no may have been one only because the key was not known.
+    assert (len(remembered.accepted), len(remembered.refused)) == (1, 0)
+    assert isinstance(await judged(token()), Fault)
+    assert await judged(two) is None
+    await desk.filter.close()
+
+
+def test_keys_outlive_the_filter_that_fetched_them() -> None:
+    desk = Desk()
+    assert desk.judge(token()) is None
+    desk.service.instead = DOWN
+    desk.filter = build(TokenAuth, desk.options, desk.services)
+    assert desk.judge(token(jti="other")) is None
+    assert desk.service.fetched == 1
+
+
+async def test_a_filter_is_ready_while_its_issuer_is_down() -> None:
+    desk = Desk()
+    desk.service.instead = DOWN
+    await desk.filter.start()
+    assert isinstance(await desk.asked(token()), Unavailable)
+    await desk.filter.close()
+
+
+def test_a_fetching_provider_judges_no_expired_token() -> None:
+    desk = Desk()
+    assert desk.judge(token(exp=NOW - 60)) == "401 token_expired"
+    with pytest.raises(NotImplementedError):
+        desk.filter._providers[0].look_up_expired(token(), exchange())

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from filters.token_auth.key import Key, from_base64url, load_keys, without_duplicates
+from filters.token_auth.key import Key, from_base64url, load_keys, read_published, without_duplicates
 from filters.token_auth.option import KeyOptions
 from gateway.api.testing import FrozenServices
 from tests.filters.token_auth.signing import (
@@ -186,3 +186,58 @@ def test_a_signature_of_any_form_is_judged_without_an_exception() -> None:
     (key,) = load(pem=pem(ec_key()), algorithms=["ES256"])
     for signature in (b"", b"\0" * 64, b"x", b"\xff" * 64, b"x" * 4096):
         assert key.verifies("ES256", b"signed", signature) is False
+
+
+# ---- sets that somebody publishes
+
+
+PUBLIC = frozenset({"ES256", "RS256", "EdDSA"})
+
+
+def published(*members: Any) -> tuple[list[Key], list[str]]:
+    return read_published(json.dumps({"keys": members}).encode(), PUBLIC)
+
+
+def test_a_published_set_gives_the_keys_that_may_verify() -> None:
+    keys, left_out = published(
+        jwk(ec_key(), kid="a", use="sig", key_ops=["verify"]),
+        jwk(rsa_key(), kid="b", alg="RS256"),
+        jwk(rsa_key(), kid="c", use="enc"),
+        jwk(rsa_key(), kid="d", key_ops=["wrapKey"]),
+        jwk(rsa_key(), kid="e", alg="RS512"),
+        jwk(ec384_key(), kid="f"),
+        {"kty": "future", "kid": "g"},
+    )
+    assert [(key.kid, set(key.algorithms)) for key in keys] == [("a", {"ES256"}), ("b", {"RS256"})]
+    assert left_out == []
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        (jwk(SECRET, kid="s"), "a shared secret"),
+        (jwk(SECRET, alg="HS256"), "a shared secret"),
+        (jwk(small_rsa_key()), "an RSA key of 1024 bits"),
+        ({**jwk(ec_key()), "d": "AA"}, "a private key"),
+        ({**jwk(ec_key()), "kid": 1}, "kid is not text"),
+        ({**jwk(ec_key()), "x": "AA"}, "do not make a key"),
+        ({**jwk(ec_key()), "x": None}, "the key has no x"),
+    ],
+)
+def test_one_bad_key_is_left_out_and_the_others_stay(member: Any, words: str) -> None:
+    keys, (why,) = published(member, jwk(ed_key(), kid="good"))
+    assert [key.kid for key in keys] == ["good"]
+    assert words in why
+
+
+def test_two_published_keys_may_have_one_kid() -> None:
+    keys, _ = published(jwk(ec_key(), kid="a"), jwk(ec_key(), kid="a"))
+    assert [key.kid for key in keys] == ["a", "a"]
+
+
+def test_a_key_is_told_by_its_material_and_what_it_may_verify() -> None:
+    (one, named, narrow, other), _ = published(
+        jwk(ec_key()), jwk(ec_key(), kid="a"), jwk(rsa_key(), alg="RS256"), jwk(ed_key())
+    )
+    assert one.identity == named.identity
+    assert len({one.identity, narrow.identity, other.identity}) == 3

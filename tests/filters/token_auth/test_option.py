@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from filters.token_auth.option import KeyOptions, StaticToken, TokenAuthConfig
+from filters.token_auth.option import FetchOptions, JwtOptions, KeyOptions, StaticToken, TokenAuthConfig
 from gateway.api import Secret
 from gateway.api.fact import CLOCK, header
 
@@ -19,7 +19,7 @@ def config(**options: Any) -> TokenAuthConfig:
 def test_defaults_are_safe() -> None:
     made = config()
     assert made.header == "X-Auth-Token"
-    assert made.optional is False
+    assert made.delay_auth_decision is False
     assert made.forward_token is True
     assert (made.cache.ttl, made.cache.size, made.cache.negative_ttl) == (300.0, 10_000, 5.0)
 
@@ -108,3 +108,50 @@ def test_the_schema_of_every_option_can_be_written() -> None:
     schema = TokenAuthConfig.model_json_schema()
     assert schema["properties"]["header"]["default"] == "X-Auth-Token"
     assert all("description" in option for option in schema["properties"].values())
+
+
+# ---- keys that are fetched
+
+
+FETCHED = {"jwks_url": "https://login.test/keys", "algorithms": ["ES256"]}
+
+
+def test_fetched_keys_have_safe_defaults() -> None:
+    made = JwtOptions.model_validate(FETCHED)
+    assert made.fetch == FetchOptions()
+    assert (made.fetch.period, made.fetch.cooldown, made.fetch.stale_for) == (600.0, 30.0, 86400.0)
+    assert JwtOptions(issuer_url="http://localhost:8080/realms/a", algorithms=("RS256",)).issuer is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "exactly one of keys, jwks_url, issuer_url"),
+        ({**FETCHED, "issuer_url": "https://login.test"}, "exactly one of keys, jwks_url, issuer_url"),
+        ({"keys": [], **FETCHED}, "at least 1 item"),
+        ({**FETCHED, "algorithms": None}, "expected algorithms"),
+        ({**FETCHED, "algorithms": []}, "at least 1 item"),
+        ({**FETCHED, "algorithms": ["HS256"]}, "Input should be 'RS256'"),
+        ({**FETCHED, "algorithms": ["none"]}, "Input should be 'RS256'"),
+        ({**FETCHED, "jwks_url": "ftp://login.test"}, "http or https"),
+        ({**FETCHED, "jwks_url": "https://user:pw@login.test/"}, "without a user"),
+        ({**FETCHED, "jwks_url": "https://login.test/#keys"}, "without a user or a fragment"),
+        ({**FETCHED, "jwks_url": "https://:443/"}, "the URL of a server"),
+        ({**FETCHED, "jwks_url": "https://login.test:99999/"}, "the URL of a server"),
+        ({"issuer_url": "https://login.test/?a=b", "algorithms": ["ES256"]}, "no query"),
+        ({**FETCHED, "fetch": {"period": "0.5s"}}, "greater than or equal to 1"),
+        ({**FETCHED, "fetch": {"cooldown": 0}}, "greater than or equal to 0.1"),
+        ({**FETCHED, "jwks_url": "http://login.test/", "fetch": {"tls": {}}}, "tls is for an https URL"),
+        (
+            {"keys": [{"pem": "a", "algorithms": ["ES256"]}], "algorithms": ["ES256"]},
+            "each of keys has its own",
+        ),
+        (
+            {"keys": [{"pem": "a", "algorithms": ["ES256"]}], "fetch": {}},
+            "fetch is for jwks_url and issuer_url",
+        ),
+    ],
+)
+def test_refuses_of_fetched_keys(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        JwtOptions.model_validate(options)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from filters.token_auth.option import KeystoneOptions
-from filters.token_auth.service_token import ServiceToken, Trouble, credentials
+from filters.token_auth.remote import Trouble
+from filters.token_auth.service_token import ServiceToken, credentials
 from gateway.api import HttpError, HttpOptions
 from gateway.api.testing import FrozenServices
 from tests.filters.token_auth.identity_service import NOW, OPTIONS, URL, IdentityService

@@ -1,0 +1,117 @@
+"""What providers have in common that ask a service over the network: one question for a token at a time, and a breaker.
+
+What a service answers is either of the token, or it is trouble: then nobody is refused for it, or let in.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from math import ceil
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+from filters._breaker import Breaker
+from filters.token_auth.option import BreakerOptions
+from filters.token_auth.provider import Answer, Unavailable
+from gateway.api import Exchange, HttpAnswer, HttpError, Revocation, Services, SingleFlight
+from gateway.http.retry_after import seconds_of
+
+K = TypeVar("K")
+
+MAX_WAIT: Final = 300
+"""Seconds at most for which a client is told to wait because the service asks for it."""
+
+
+class Trouble(Exception):  # noqa: N818 - it says of whom there is no answer
+    """A service gives no answer that says anything of the client's token.
+
+    counts       whether it is unwell, and is to be left alone
+    retry_after  seconds that it asks for itself, 0 where it does not say
+    """
+
+    def __init__(self, why: str, *, counts: bool = True, retry_after: int = 0) -> None:
+        super().__init__(why)
+        self.why = why
+        self.counts = counts
+        self.retry_after = retry_after
+
+
+class Memory(Generic[K]):
+    """What outlives a reload: how the service is, and the questions that are out, each by what it asks."""
+
+    def __init__(self, options: BreakerOptions) -> None:
+        self.breaker = Breaker(options.failures, options.pause)
+        self.flight: SingleFlight[K, Answer] = SingleFlight()
+
+    def revoke(self, revocation: Revocation) -> int:
+        """Nobody is to be answered by a question that was asked before."""
+        self.flight.part()
+        return 0
+
+    def close(self) -> None:
+        self.flight.close()
+
+
+class RemoteProvider(Generic[K]):
+    """Base of the providers that ask a service of one URL. `K` is what tells one question from another."""
+
+    kind: ClassVar[str]
+    needs_token: ClassVar[bool] = True
+    pure: ClassVar[bool] = False
+    judges_expired: ClassVar[bool] = False
+    header: bytes = b""
+    forwards: bool = False
+
+    def __init__(self, services: Services, url: str, memory: Memory[K]) -> None:
+        self._services = services
+        self._url = url
+        self._memory = memory
+
+    def proof(self, value: bytes) -> str | None:
+        return None
+
+    async def start(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+    def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        raise NotImplementedError  # where judges_expired is False
+
+    def _question(self, key: K, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer | Awaitable[Answer]:
+        """What `ask` says, which raises Trouble or HttpError where the service says nothing.
+
+        Who asks for a key that is being asked for is answered with them. A service that is left alone is Unavailable.
+        """
+        memory = self._memory
+        if key not in memory.flight:
+            now = self._services.now().monotonic
+            if not memory.breaker.admits(now):
+                return Unavailable(memory.breaker.remaining(now))
+        return memory.flight.join(key, lambda: self._judged(ask))
+
+    async def _judged(self, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        try:
+            answer = await ask()
+        except Trouble as trouble:
+            return self._failed(trouble)
+        except HttpError as error:
+            # Neither says anything of the service: it has not been asked.
+            return self._failed(Trouble(str(error), counts=error.reason not in ("busy", "closed")))
+        self._memory.breaker.succeeded()
+        return answer
+
+    def _failed(self, trouble: Trouble) -> Unavailable:
+        breaker, now = self._memory.breaker, self._services.now().monotonic
+        if trouble.counts:
+            breaker.failed(now)
+        self._services.warn(
+            f"{self.kind}_unavailable", url=self._url, because=trouble.why, left_alone=breaker.open
+        )
+        return Unavailable(max(breaker.remaining(now), trouble.retry_after))
+
+    def _refused(self, answer: HttpAnswer) -> Trouble:
+        """The trouble that a status is which says nothing of the token."""
+        # A client's token may have brought about any 4xx but 429, which is the service's own.
+        counts = answer.status >= 500 or answer.status == 429
+        value = answer.headers.get("retry-after", "").encode("ascii", "replace")
+        wait = min(MAX_WAIT, ceil(seconds_of(value, self._services.now().wall) or 0))
+        return Trouble(f"it answered {answer.status}", counts=counts, retry_after=wait)

@@ -1,0 +1,124 @@
+"""What providers that ask over the network have in common: one question at a time, and a service left alone."""
+
+import asyncio
+from collections.abc import Awaitable
+from inspect import isawaitable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.token_auth.option import BreakerOptions
+from filters.token_auth.provider import Answer, Unavailable
+from filters.token_auth.remote import MAX_WAIT, Memory, RemoteProvider, Trouble
+from gateway.api import Exchange, HttpAnswer, HttpError, Principal
+from gateway.api.testing import FrozenServices, exchange
+
+KNOWN = Principal(user_id="u1")
+
+
+class Oracle(RemoteProvider[str]):
+    """Says what it is told to say."""
+
+    kind = "oracle"
+
+    def __init__(self, failures: int = 2) -> None:
+        self.services = FrozenServices()
+        super().__init__(
+            self.services, "http://oracle.test", Memory(BreakerOptions(failures=failures, pause=10))
+        )
+        self.says: Answer | Exception = KNOWN
+        self.asked: list[str] = []
+        self.gate: asyncio.Event | None = None
+
+    def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        return self._question(token, lambda: self._ask(token))
+
+    async def _ask(self, token: str) -> Answer:
+        self.asked.append(token)
+        if self.gate is not None:
+            await self.gate.wait()
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+    async def answer(self, token: str = "t") -> Answer:
+        answer = self.look_up(token, exchange())
+        return await answer if isawaitable(answer) else answer
+
+    def refused(self, answer: HttpAnswer) -> Trouble:
+        return self._refused(answer)
+
+
+async def test_one_question_for_all_who_ask_the_same() -> None:
+    oracle = Oracle()
+    oracle.gate = asyncio.Event()
+    asking = [asyncio.ensure_future(oracle.answer(token)) for token in ("a", "a", "b")]
+    await asyncio.sleep(0)
+    oracle.gate.set()
+    assert await asyncio.gather(*asking) == [KNOWN] * 3
+    assert oracle.asked == ["a", "b"]
+
+
+async def test_a_service_that_fails_is_left_alone_and_then_asked_once() -> None:
+    oracle = Oracle()
+    oracle.says = Trouble("it is unwell")
+    assert [await oracle.answer(), await oracle.answer(), await oracle.answer()] == [
+        Unavailable(1),
+        Unavailable(10),
+        Unavailable(10),
+    ]
+    assert len(oracle.asked) == 2
+    assert oracle.services.warnings[1] == (
+        "oracle_unavailable",
+        {"url": "http://oracle.test", "because": "it is unwell", "left_alone": True},
+    )
+    oracle.services.advance(10)
+    oracle.says = KNOWN
+    assert await oracle.answer() == KNOWN
+    assert await oracle.answer() == KNOWN
+
+
+@pytest.mark.parametrize("reason", ["busy", "closed"])
+async def test_a_service_that_was_not_asked_is_not_thought_unwell(reason: str) -> None:
+    oracle = Oracle(failures=1)
+    oracle.says = HttpError(reason)
+    assert await oracle.answer() == Unavailable(1)
+    oracle.says = KNOWN
+    assert await oracle.answer() == KNOWN
+
+
+async def test_a_no_is_an_answer() -> None:
+    oracle = Oracle(failures=2)
+    for says in (Trouble("x"), None, Trouble("x"), None):
+        oracle.says = says
+        assert await oracle.answer() == (Unavailable(1) if says is not None else None)
+
+
+@given(st.integers(400, 599))
+def test_whose_fault_a_status_is(status: int) -> None:
+    trouble = Oracle().refused(HttpAnswer(status, {}, b"secret"))
+    assert trouble.counts == (status >= 500 or status == 429)
+    assert trouble.why == f"it answered {status}"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("7", 7), ("99999", MAX_WAIT), ("-1", 0), ("soon", 0), ("é", 0)]
+)
+async def test_a_client_waits_as_long_as_the_service_asks_within_reason(value: str, seconds: int) -> None:
+    oracle = Oracle()
+    oracle.says = oracle.refused(HttpAnswer(503, {"retry-after": value}, b""))
+    assert await oracle.answer() == Unavailable(max(1, seconds))
+
+
+async def test_closing_ends_what_is_out() -> None:
+    memory: Memory[str] = Memory(BreakerOptions())
+    asking = memory.flight.join("t", lambda: asyncio.sleep(3600, KNOWN))
+    memory.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+def test_an_expired_token_is_not_judged() -> None:
+    with pytest.raises(NotImplementedError):
+        Oracle().look_up_expired("t", exchange())
