@@ -504,6 +504,11 @@ def _provider(
 
             place += ".keystone"
             return Keystone(options.keystone, services)
+        if options.introspection is not None:
+            from filters.token_auth.introspection import Introspection
+
+            place += ".introspection"
+            return Introspection(options.introspection, services)
         # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
         from filters.token_auth.jwt import FetchedJwt, Jwt
 
