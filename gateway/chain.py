@@ -42,6 +42,7 @@ class Entry:
         "plain",
         "shadow_share",
         "source",
+        "statuses",
         "type",
     )
 
@@ -68,7 +69,12 @@ class Entry:
         self.source = source
         self.path = path
         self.on_request = filter.on_request if _overrides(filter, "on_request") else None
-        self.on_response = filter.on_response if _overrides(filter, "on_response") else None
+        self.statuses = filter.statuses
+        self.on_response = (
+            filter.on_response
+            if _overrides(filter, "on_response") and (self.statuses is None or self.statuses)
+            else None
+        )
         self.plain = mode == "enforce" and condition is None
 
 
@@ -81,10 +87,11 @@ class Chain:
 
     inward   place, entry and hook of each that is met inward; where the hook is None, the entry takes a second look
     guards   the entries whose hooks run inward
-    outward  whether any looks at answers
+    outward  whether any looks at every answer
+    statuses those of answers that any looks at
     """
 
-    __slots__ = ("entries", "guards", "inward", "outward")
+    __slots__ = ("entries", "guards", "inward", "outward", "statuses")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(
@@ -98,7 +105,9 @@ class Chain:
             if entry.on_request is not None or not entry.plain
         )
         self.guards = tuple(entry for entry in self.entries if entry.on_request is not None)
-        self.outward = any(entry.on_response is not None for entry in self.entries)
+        lookers = [entry for entry in self.entries if entry.on_response is not None]
+        self.outward = any(entry.statuses is None for entry in lookers)
+        self.statuses: frozenset[int] = frozenset().union(*(entry.statuses or () for entry in lookers))
 
 
 class Reporter(Protocol):
@@ -145,10 +154,9 @@ class Run:
         """What each filter has done so far."""
         return steps(self.guards, self._exchange.trail)
 
-    @property
-    def sees_answers(self) -> bool:
-        """Whether any filter looks at answers."""
-        return self._chain.outward
+    def sees(self, status: int) -> bool:
+        """Whether any filter looks at an answer of this status."""
+        return self._chain.outward or status in self._chain.statuses
 
     # ---- inward
 
@@ -320,7 +328,7 @@ class Run:
 
     def outward(self) -> Awaitable[None] | None:
         """Takes `exchange.response` outward; None when that is done already, an awaitable otherwise."""
-        if not self._chain.outward:
+        if not self._chain.outward and not self._chain.statuses:
             return None
         return self._outward(self._passed - 1)
 
@@ -334,11 +342,13 @@ class Run:
             hook = entry.on_response
             if hook is None or (left_out is not None and place in left_out):
                 continue
+            response = exchange.response
+            assert response is not None
+            if entry.statuses is not None and response.status not in entry.statuses:
+                continue
             if entry.mode == "shadow":
                 self._shadow_response(entry)
                 continue
-            response = exchange.response
-            assert response is not None
             body, wrappers = response.body, response.body.wrappers
             try:
                 verdict = hook(exchange)

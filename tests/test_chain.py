@@ -54,13 +54,16 @@ class Bench:
         mode: str = "enforce",
         condition: Callable[[Exchange], bool] | None = None,
         shadow_percent: float = 100.0,
+        statuses: frozenset[int] | None = None,
     ) -> "Bench":
+        filter = Scripted(self.seen, label, request, response)
+        filter.statuses = statuses
         self.entries.append(
             Entry(
                 len(self.entries),
                 label,
                 "scripted",
-                Scripted(self.seen, label, request, response),
+                filter,
                 mode=mode,
                 condition=condition,
                 shadow_percent=shadow_percent,
@@ -86,13 +89,15 @@ def settle(outcome: Any) -> Any:
     return asyncio.run(wait()) if inspect.isawaitable(outcome) else outcome
 
 
-def through(bench: Bench, subject: Exchange | None = None) -> tuple[Run, Exchange, Verdict]:
-    """One exchange all the way: inward, an upstream that answers 200 unless refused, outward, the end."""
+def through(
+    bench: Bench, subject: Exchange | None = None, *, status: int = 200
+) -> tuple[Run, Exchange, Verdict]:
+    """One exchange all the way: inward, an upstream that answers unless refused, outward, the end."""
     subject = subject or exchange()
     run = bench.run(subject)
     verdict: Verdict = settle(run.inward())
     if verdict is None:
-        subject.response = Response(200, body=b"upstream")
+        subject.response = Response(status, body=b"upstream")
     else:
         subject.response = verdict if isinstance(verdict, Response) else bench.render(verdict, subject)
     settle(run.outward())
@@ -275,6 +280,37 @@ def test_a_guard_whose_condition_is_broken_still_guards() -> None:
     _, _, verdict = through(bench)
     assert verdict is REFUSAL
     assert bench.bugs[0][0] == "a.when"
+
+
+@pytest.mark.parametrize(("status", "seen"), [(200, []), (401, ["a out"]), (500, [])])
+def test_a_filter_sees_the_answers_of_its_statuses_alone(status: int, seen: list[str]) -> None:
+    bench = Bench().add("a", statuses=frozenset((401, 404)))
+    run, _, _ = through(bench, status=status)
+    assert run.sees(status) is bool(seen)
+    assert bench.seen == ["a in", *seen]
+    assert [step.phase for step in run.steps] == ["request", *("response" for _ in seen)]
+
+
+def test_the_status_that_counts_is_the_one_that_the_filters_inside_have_made() -> None:
+    bench = Bench().add("a", statuses=frozenset((401,)))
+    bench.add("b", response=lambda subject: Fault(401, "token_missing", "No."))
+    _, subject, _ = through(bench)
+    assert bench.seen == ["a in", "b in", "b out", "a out"]
+    assert subject.response is not None and subject.response.status == 401
+
+
+def test_a_filter_of_no_status_looks_at_no_answer() -> None:
+    chain = Chain(Bench().add("a", statuses=frozenset()).add("b", statuses=frozenset()).entries)
+    assert (chain.outward, chain.statuses) == (False, frozenset())
+    assert [entry.on_response for entry in chain.entries] == [None, None]
+
+
+def test_a_shadow_of_some_statuses_stays_out_of_others() -> None:
+    bench = Bench().add("a", mode="shadow", statuses=frozenset((401,)))
+    through(bench)
+    assert bench.seen == ["a in"]
+    through(bench, status=401)
+    assert bench.seen == ["a in", "a in", "a out"]
 
 
 def test_an_entry_that_is_off_is_not_in_the_chain() -> None:

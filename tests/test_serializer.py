@@ -222,23 +222,23 @@ def test_a_refusal_names_the_filter_and_the_line_of_the_rule_that_decided() -> N
 def test_a_pass_says_why_with_its_notes() -> None:
     notes = [
         Note("token_accepted", ("providers", 0), {"provider": "static"}),
-        Note("token_optional", (), {}),
+        Note("auth_decision_delayed", (), {}),
     ]
     (told,) = line(record(steps=[step("token_auth", note=notes)]))["gateway.filters"]
     assert told["reason"] == "token_accepted"
     assert told["rule"] == "providers[0]"
     assert told["facts"] == {"provider": "static"}
-    assert told["notes"] == [{"reason": "token_optional", "source": "gateway.yaml:12:7"}]
+    assert told["notes"] == [{"reason": "auth_decision_delayed", "source": "gateway.yaml:12:7"}]
 
 
 def test_a_refusal_keeps_its_own_reason_beside_notes() -> None:
-    notes = [Note("token_optional", (), {"seen": True})]
+    notes = [Note("auth_decision_delayed", (), {"seen": True})]
     (told,) = line(record(steps=[step("x", "refuse", "token_missing", status=401, note=notes)]))[
         "gateway.filters"
     ]
     assert told["reason"] == "token_missing"
     assert told["notes"] == [
-        {"reason": "token_optional", "source": "gateway.yaml:12:7", "facts": {"seen": True}}
+        {"reason": "auth_decision_delayed", "source": "gateway.yaml:12:7", "facts": {"seen": True}}
     ]
 
 

@@ -15,34 +15,44 @@ from functools import partial
 from hashlib import sha256
 from inspect import isawaitable
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from filters.token_auth.cache import Accepted, Refused, TokenCache
-from filters.token_auth.identity import (
-    INVALID,
-    SERVICE_HEADER,
-    SERVICE_INVALID,
-    STRIPPED,
-    identity_fields,
-    service_fields,
-    spellings,
-)
+from filters._identity import SERVICE_HEADER, STRIPPED, spellings
+from filters._profile import profile
+from filters._repose import ReposeOptions
+from filters.token_auth.access_rule import AccessRules
+from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
 from filters.token_auth.option import ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
-from gateway.api import Certificate, Exchange, Fault, Filter, Note, OptionError, Principal, Services, Verdict
+from gateway.api import (
+    Certificate,
+    Exchange,
+    Fault,
+    Filter,
+    Note,
+    OptionError,
+    Principal,
+    Rule,
+    Services,
+    Verdict,
+)
+from gateway.http.fields import Fields
 
 _TOKEN_MAX = 8192
 _SERVICE_TOKEN = SERVICE_HEADER.lower().encode("ascii")
-_MESSAGES = {
-    "token_missing": "The request you have made requires authentication.",
-    "token_invalid": "The token is not valid.",
-    "token_expired": "The token has expired.",
-    "token_ambiguous": "The request carries more than one token.",
-    "token_restricted": "The application credential does not allow the request.",
-    "service_token_invalid": "The service token is not valid.",
-    "certificate_unknown": "The request you have made requires authentication.",
-    "certificate_expired": "The certificate has expired.",
+_ANSWERS: Final[dict[str, tuple[int, str]]] = {
+    "token_missing": (401, "The request you have made requires authentication."),
+    "token_invalid": (401, "The token is not valid."),
+    "token_expired": (401, "The token has expired."),
+    "token_ambiguous": (401, "The request carries more than one token."),
+    "token_restricted": (401, "The application credential does not allow the request."),
+    "service_token_invalid": (401, "The service token is not valid."),
+    "certificate_unknown": (401, "The request you have made requires authentication."),
+    "certificate_expired": (401, "The certificate has expired."),
+    "tenant_forbidden": (403, "The token is not for the project of the request."),
+    "provider_unavailable": (503, "The identity service is temporarily unavailable."),
 }
+"""What a reason is answered with."""
 
 
 class _Question(NamedTuple):
@@ -79,7 +89,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._service_roles = frozenset(vouching.roles if vouching is not None else ())
         if vouching is not None:
             owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
-        elif self._header != _SERVICE_TOKEN and any(options.keystone for options in config.providers):
+        elif self._header != _SERVICE_TOKEN and any(
+            options.keystone or options.keystone_v2 for options in config.providers
+        ):
             # An upstream that asks Keystone itself would let an expired token pass beside it.
             owns |= spellings(SERVICE_HEADER)
         self.owns = owns
@@ -87,13 +99,18 @@ class TokenAuth(Filter[TokenAuthConfig]):
             _provider(options, place, services, partial(self._changed, place))
             for place, options in enumerate(config.providers)
         )
+        self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
         challenge = "Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'
         self._challenge = (("WWW-Authenticate", challenge),)
+        asks_keystone = any(options.keystone or options.keystone_v2 for options in config.providers)
+        tells = asks_keystone or config.auth_url is not None or config.delay_auth_decision
+        self.statuses = frozenset((401,) if tells else ())
         self._forward = config.forward_token
         self._ttl = config.cache.ttl
         self._negative_ttl = config.cache.negative_ttl
         trusted = sha256(b"".join(provider.fingerprint for provider in self._providers)).hexdigest()
         self._certifies = not all(provider.needs_token for provider in self._providers)
+        self.params = _params(config)
         self.pure = all(provider.pure for provider in self._providers)
         self._jitter = config.cache.jitter / 100
         self._stale_for = config.cache.stale_if_error
@@ -107,6 +124,14 @@ class TokenAuth(Filter[TokenAuthConfig]):
         # Apart, since a token may be accepted here that has expired; and apart, since a service is to have its role.
         self._beside = services.state(f"tokens beside services {trusted}", cache)
         self._vouching = services.state(f"services {trusted}", cache)
+
+    def on_response(self, exchange: Exchange) -> Verdict:
+        """Says how to get a token where an upstream's 401 does not (RFC 9110 section 15.5.2 wants it said)."""
+        response = exchange.response
+        if response is not None and response.status == 401 and not response.headers.has(b"www-authenticate"):
+            for name, value in self._challenge:
+                response.headers.add(name, value)
+        return None
 
     async def start(self) -> None:
         for provider in self._providers:
@@ -237,7 +262,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         token_key = self.services.keyed_hash(question.token.encode("ascii"))
         principal = replace(grant.principal, token_key=token_key)
         try:
-            fields = service_fields(principal)
+            fields = self._profile.service_fields(principal)
         except ValueError:
             return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
         if self._service_roles.isdisjoint(principal.roles):
@@ -258,7 +283,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
 
     def _vouched(self, exchange: Exchange, token: bytes, accepted: Accepted) -> Verdict | Awaitable[Verdict]:
         rules = accepted.rules
-        if rules is not None and not rules.allow(exchange.method, exchange.path):
+        if isinstance(rules, AccessRules) and not rules.allow(exchange.method, exchange.path):
             return self._no_principal(exchange, "token_restricted", _place(accepted.note))
         exchange.request.headers.extend(accepted.fields)
         return self._for_user(exchange, token, beside=True)
@@ -282,8 +307,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         """A request that somebody vouches for who may not is refused, however good the user's token is."""
         headers = exchange.request.headers
         headers.remove(_SERVICE_TOKEN)
-        if self.config.optional:
-            headers.extend(SERVICE_INVALID)
+        if self.config.delay_auth_decision:
+            headers.extend(self._profile.service_invalid)
         return self._no_principal(exchange, "service_token_invalid", place)
 
     def _judge(self, exchange: Exchange, question: _Question) -> Verdict | Awaitable[Verdict]:
@@ -368,7 +393,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             provider=grant.principal.provider or provider,
         )
         try:
-            fields = identity_fields(principal, grant.catalog)
+            fields = self._profile.fields(principal, grant.catalog)
         except ValueError as error:
             self.services.warn("token_claims_unusable", provider=provider, field=str(error))
             return self._refuse(exchange, question, Refusal("token_invalid"), place)
@@ -384,7 +409,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             Note(reason, rule, {"provider": provider, "cached": True}),
             # Beside a certificate that has decided, nobody has judged the token: it may be another caller's.
             self._forward and by_token,
-            grant.rules,
+            grant.rules if grant.tenants is None else TenantScope(grant.tenants, grant.catalog),
         )
         self._remember(exchange, question, accepted)
         return self._pass(
@@ -405,15 +430,44 @@ class TokenAuth(Filter[TokenAuthConfig]):
 
     def _pass(self, exchange: Exchange, accepted: Accepted) -> Verdict:
         _, _, principal, fields, note, forward, rules = accepted
-        if rules is not None and not rules.allow(exchange.method, exchange.path):
-            return self._no_principal(exchange, "token_restricted", _place(note))
+        if rules is not None:
+            narrowed = self._narrowed(exchange, principal, fields, rules)
+            if isinstance(narrowed, str):
+                return self._no_principal(exchange, narrowed, _place(note))
+            principal, fields = narrowed
         exchange.principal = principal
         headers = exchange.request.headers
-        headers.extend(fields)
-        exchange.trail.append(note)  # what exchange.note() does, without building the note again
         if not forward:
             headers.remove(self._header)
+        headers.extend(fields)
+        exchange.trail.append(note)  # what exchange.note() does, without building the note again
         return None
+
+    def _narrowed(
+        self, exchange: Exchange, principal: Principal, fields: Fields, rules: AccessRules | TenantScope
+    ) -> tuple[Principal, Fields] | str:
+        """What of a token the request may have, and how the upstream is told; or the reason why it may have nothing."""
+        if isinstance(rules, AccessRules):
+            if rules.allow(exchange.method, exchange.path):
+                return principal, fields
+            return "token_restricted"
+        tenant = rules.rules.named(exchange)
+        if tenant is None:
+            return "tenant_forbidden"
+        known = rules.known.get(tenant)
+        if known is not None:
+            return known
+        narrow = rules.rules.narrowed(principal, tenant)
+        if narrow is None:
+            return "tenant_forbidden"
+        try:
+            made = narrow, self._profile.fields(narrow, rules.catalog, chosen=narrow.project_id is not None)
+        except ValueError as error:
+            self.services.warn("token_claims_unusable", provider=principal.provider, field=str(error))
+            return "token_invalid"
+        if rules.rules.bounded(principal):
+            rules.known[tenant] = made
+        return made
 
     def _refuse(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
@@ -438,25 +492,29 @@ class TokenAuth(Filter[TokenAuthConfig]):
             reason, rule, facts = stale.note
             note = Note(reason, rule, {**facts, "stale": True})
             return self._pass(exchange, stale._replace(note=note))
-        if self.config.optional:
+        if self.config.delay_auth_decision:
             return self._invalid(exchange, "provider_unavailable", place)
+        status, message = _ANSWERS["provider_unavailable"]
         return Fault(
-            503,
+            status,
             "provider_unavailable",
-            "The identity service is temporarily unavailable.",
+            message,
             rule=("providers", place),
             retry_after=max(1, failure.retry_after),
         )
 
     def _no_principal(self, exchange: Exchange, reason: str, place: int | None) -> Verdict:
-        if self.config.optional:
+        if self.config.delay_auth_decision:
             return self._invalid(exchange, reason, place)
         return self._unauthorized(reason, place)
 
     def _invalid(self, exchange: Exchange, reason: str, place: int | None) -> Verdict:
         """Lets a request go on without a principal, marked so."""
-        exchange.request.headers.extend(INVALID)
-        exchange.note("token_optional", rule=("optional",), because=reason, provider=self._kind(place))
+        status, message = _ANSWERS.get(reason, _ANSWERS["token_invalid"])
+        exchange.request.headers.extend(self._profile.invalid(status, message))
+        exchange.note(
+            "auth_decision_delayed", rule=("delay_auth_decision",), because=reason, provider=self._kind(place)
+        )
         if not self._forward:
             exchange.request.headers.remove(self._header)
         return None
@@ -465,12 +523,13 @@ class TokenAuth(Filter[TokenAuthConfig]):
         return None if place is None else self._providers[place].kind
 
     def _unauthorized(self, reason: str, place: int | None) -> Fault:
+        status, message = _ANSWERS.get(reason, _ANSWERS["token_invalid"])
         return Fault(
-            401,
+            status,
             reason,
-            _MESSAGES.get(reason, _MESSAGES["token_invalid"]),
+            message,
             rule=("providers",) if place is None else ("providers", place),
-            headers=self._challenge,
+            headers=self._challenge if status == 401 else (),
         )
 
 
@@ -494,11 +553,11 @@ def _provider(
 
             place += ".static"
             return Static(options.static, services)
-        if options.client_certificate is not None:
-            from filters.token_auth.certificate import ClientCertificate
+        if options.mtls is not None:
+            from filters.token_auth.mtls import Mtls
 
-            place += ".client_certificate"
-            return ClientCertificate(options.client_certificate, services)
+            place += ".mtls"
+            return Mtls(options.mtls, services)
         if options.keystone is not None:
             from filters.token_auth.keystone import Keystone
 
@@ -509,6 +568,11 @@ def _provider(
 
             place += ".introspection"
             return Introspection(options.introspection, services)
+        if options.keystone_v2 is not None:
+            from filters.token_auth.keystone_v2 import KeystoneV2
+
+            place += ".keystone_v2"
+            return KeystoneV2(options.keystone_v2, services)
         # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
         from filters.token_auth.jwt import FetchedJwt, Jwt
 
@@ -522,3 +586,13 @@ def _provider(
         raise OptionError(("providers", number, kind, *error.rule), *error.messages) from None
     except ValueError as error:
         raise ValueError(f"{place}.{error}") from None
+
+
+def _params(config: TokenAuthConfig) -> dict[str, Rule]:
+    """The path parameters that name a tenant."""
+    params: dict[str, Rule] = {}
+    for place, options in enumerate(config.providers):
+        v2 = options.keystone_v2
+        if v2 is not None and v2.tenant is not None and v2.tenant.param is not None:
+            params[v2.tenant.param] = ("providers", place, "keystone_v2", "tenant", "param")
+    return params

@@ -10,8 +10,18 @@ from typing import NamedTuple
 from cachetools import LRUCache
 
 from filters.token_auth.access_rule import AccessRules
+from filters.token_auth.tenant import TenantRules
 from gateway.api import Note, Principal, Revocation
 from gateway.http.fields import Fields
+
+
+class TenantScope:
+    """A token that is good for several tenants, and what was made of it for each that has been named."""
+
+    def __init__(self, rules: TenantRules, catalog: str | None) -> None:
+        self.rules = rules
+        self.catalog = catalog
+        self.known: dict[str, tuple[Principal, Fields]] = {}
 
 
 class Accepted(NamedTuple):
@@ -20,7 +30,7 @@ class Accepted(NamedTuple):
     until    monotonic instant after which a provider is asked again
     expires  wall-clock second at which the token ends; infinite for never
     forward  whether the upstream sees the token
-    rules    the only requests that it may be used for; None where there are no such rules
+    rules    the only requests that it may be used for, or how their tenant narrows it; None for all, as it is
     """
 
     until: float
@@ -29,7 +39,7 @@ class Accepted(NamedTuple):
     fields: Fields
     note: Note
     forward: bool
-    rules: AccessRules | None = None
+    rules: "AccessRules | TenantScope | None" = None
 
 
 class Refused(NamedTuple):

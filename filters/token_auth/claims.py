@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from filters.token_auth.identity import identity_fields
+from filters._identity import identity_fields
 from filters.token_auth.option import ClaimOptions
 from filters.token_auth.provider import Refusal
 from gateway.api import Principal, Services

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from filters.token_auth.identity import SERVICE_HEADER, STRIPPED
+from filters._identity import SERVICE_HEADER, STRIPPED
+from filters._profile import ProfileName
+from filters._repose import ReposeOptions
 from gateway.api import Duration, Fact, Options, Secret, TlsOptions
-from gateway.api.fact import CERTIFICATE, CLOCK, METHOD, TARGET, header
+from gateway.api.fact import CERTIFICATE, CLOCK, METHOD, PARAMS, TARGET, header
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -144,6 +146,28 @@ def service_url(value: str) -> str:
 def _issuer_url(value: str) -> str:
     if "?" in service_url(value):
         raise ValueError("an issuer's URL has no query")
+    return value
+
+
+def _identity_v2_url(value: str) -> str:
+    value = value.rstrip("/")
+    parts = urlsplit(_url(value))
+    try:
+        wrong = not parts.hostname or parts.port == 0 or parts.username is not None
+    except ValueError:
+        wrong = True
+    if wrong or parts.query or parts.fragment or not parts.path.endswith("/v2.0"):
+        raise ValueError("expected the URL of the v2.0 API, such as https://identity.example.com/v2.0")
+    return value
+
+
+def _expression(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError("expected one group, the tenant's id, as in /v1/([^/]+)/.*")
     return value
 
 
@@ -360,7 +384,7 @@ class JwtOptions(Options):
         return self
 
 
-class CertificateOptions(Options):
+class MtlsOptions(Options):
     """Clients that prove by a certificate who they are; the listener's `tls.client_ca` says whose are believed."""
 
     user: Literal["subject", "subject_cn", "san_dns", "san_email", "san_uri"] = Field(
@@ -548,6 +572,81 @@ class IntrospectionOptions(Options):
         return self
 
 
+class V2AccountOptions(Options):
+    """The gateway's own user."""
+
+    user: Text = Field(description="The user's name.")
+    password: Secret | None = Field(
+        default=None, description="The password; `file:PATH` or `${VARIABLE}` keep it out of this file."
+    )
+    api_key: Secret | None = Field(default=None, description="The user's API key, in place of a password.")
+
+    _one_form = model_validator(mode="after")(_exactly_one("password", "api_key"))
+
+
+class TenantOptions(Options):
+    """The tenant that the path names must be one of the token's; roles held in others do not count for the request."""
+
+    param: str | None = Field(
+        default=None, min_length=1, description="The path parameter of the route that names it."
+    )
+    regex: (
+        Annotated[tuple[Annotated[str, AfterValidator(_expression)], ...], BeforeValidator(_one_or_many)]
+        | None
+    ) = Field(
+        default=None,
+        min_length=1,
+        description="Or regular expressions for the whole path, each with one group, the tenant's id; the first that "
+        "matches counts. A path that none matches is refused.",
+    )
+    strip_prefixes: tuple[Text, ...] = Field(
+        default=(), description="What may stand in front of a tenant's id in a token, and not in a path."
+    )
+    bypass_roles: tuple[Role, ...] = Field(
+        default=(),
+        description="Roles, held in every tenant or in the one named, with which any tenant may be named.",
+    )
+
+    _one_form = model_validator(mode="after")(_exactly_one("param", "regex"))
+
+
+class KeystoneV2Options(Options):
+    """Identity v2.0, as Rackspace has it: it is asked for each token that is not remembered."""
+
+    url: Annotated[str, AfterValidator(_identity_v2_url)] = Field(
+        description="Where its v2.0 API is, such as https://identity.example.com/v2.0."
+    )
+    account: V2AccountOptions | None = Field(
+        default=None,
+        description="Whose token the gateway asks with. Unset, a token asks for itself, and a 401 says that it is none.",
+    )
+    belongs_to: Text | None = Field(default=None, description="A tenant that every token must belong to.")
+    groups: bool = Field(
+        default=True,
+        description="Ask for the user's groups (RAX-KSGRP) too, for X-PP-Groups; a user who has none has an empty list.",
+    )
+    ignored_roles: tuple[Role, ...] = Field(
+        default=("identity:tenant-access",), description="Roles that are held by everybody, and say nothing."
+    )
+    tenant: TenantOptions | None = Field(
+        default=None,
+        description="What the path must say of the tenant. Unset, a request is for the token's default tenant, or for the "
+        "first in which the user has a role.",
+    )
+    timeout: QuestionTimeout = 5.0
+    concurrency: QuestionsAtOnce = 16
+    breaker: BreakerOptions = Field(
+        default=BreakerOptions(), description="When it fails, and is left alone for a while."
+    )
+    tls: TlsOptions | None = Field(default=None, description="For an https URL: whom to trust, and as whom.")
+
+    @model_validator(mode="after")
+    def _tls_needs_https(self) -> "KeystoneV2Options":
+        if self.tls is not None and not self.url.startswith("https:"):
+            raise ValueError("tls is for an https URL")
+        return self
+
+
 class ServiceTokenOptions(Options):
     """Services that make requests for users, and vouch for them by X-Service-Token."""
 
@@ -564,7 +663,7 @@ class ProviderOptions(Options):
         default=None, description="Signed tokens, verified with keys that are at hand or fetched."
     )
 
-    client_certificate: Annotated[CertificateOptions | None, BeforeValidator(_defaults)] = Field(
+    mtls: Annotated[MtlsOptions | None, BeforeValidator(_defaults)] = Field(
         default=None,
         description="Certificates of clients, verified by the listener; asked whether or not there is a token.",
     )
@@ -577,8 +676,12 @@ class ProviderOptions(Options):
         default=None, description="An OAuth 2.0 authorization server, asked over the network."
     )
 
+    keystone_v2: KeystoneV2Options | None = Field(
+        default=None, description="Identity v2.0, as Rackspace has it, asked over the network."
+    )
+
     _one_kind = model_validator(mode="after")(
-        _exactly_one("static", "jwt", "client_certificate", "keystone", "introspection")
+        _exactly_one("static", "jwt", "mtls", "keystone", "keystone_v2", "introspection")
     )
 
 
@@ -627,7 +730,7 @@ class TokenAuthConfig(Options):
         "Keystone lets a user's token pass that has expired. Unset, with Keystone among the providers, a client's "
         "X-Service-Token is stripped.",
     )
-    optional: bool = Field(
+    delay_auth_decision: bool = Field(
         default=False,
         description="Pass a request without a valid token, marked X-Identity-Status: Invalid, for an upstream that "
         "decides itself. Two tokens in one request are refused all the same.",
@@ -636,18 +739,36 @@ class TokenAuthConfig(Options):
         default=True,
         description="Leave the token on the request. Off where the upstream trusts the identity fields alone.",
     )
+    headers: ProfileName = Field(
+        default="keystonemiddleware",
+        description="How the upstream is told who is calling: as OpenStack's services read it, as Repose told it, or not at "
+        "all. What a client sends of any of these fields is stripped in every case.",
+    )
+    repose: ReposeOptions | None = Field(
+        default=None, description="What Repose's configuration says of them; for `headers: repose`."
+    )
     auth_url: Annotated[str, AfterValidator(_url)] | None = Field(
         default=None,
-        description='Where clients get a token; sent with a 401 as WWW-Authenticate: Keystone uri="...". '
-        "Unset, the scheme is sent alone.",
+        description='Where clients get a token; sent with a 401 as WWW-Authenticate: Keystone uri="...", the upstream\'s '
+        "too where it has no WWW-Authenticate. Unset, the scheme is sent alone, and with the upstream's only where "
+        "Keystone is a provider or the decision is delayed.",
     )
+
+    @model_validator(mode="after")
+    def _repose_is_asked_for(self) -> "TokenAuthConfig":
+        if self.repose is not None and self.headers != "repose":
+            raise ValueError("repose needs `headers: repose`")
+        return self
 
     def reads(self) -> frozenset[Fact]:
         facts = {header(self.header), CLOCK}
-        if any(provider.client_certificate is not None for provider in self.providers):
+        if any(provider.mtls is not None for provider in self.providers):
             facts.add(CERTIFICATE)
         if self.service_tokens is not None:
             facts.add(header(SERVICE_HEADER))
         if any(provider.keystone is not None for provider in self.providers):
             facts |= {METHOD, TARGET}  # for the access rules of application credentials
+        for provider in self.providers:
+            if provider.keystone_v2 is not None and provider.keystone_v2.tenant is not None:
+                facts.add(PARAMS if provider.keystone_v2.tenant.param is not None else TARGET)
         return frozenset(facts)

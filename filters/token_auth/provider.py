@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 from filters.token_auth.access_rule import AccessRules
+from filters.token_auth.tenant import TenantRules
 from gateway.api import Exchange, Principal
 
 
@@ -32,11 +33,13 @@ class Grant:
 
     catalog  JSON for X-Service-Catalog
     rules    the only requests that the token may be used for; None where there are no such rules
+    tenants  how the request's tenant is found, where the principal depends on it
     """
 
     principal: Principal
     catalog: str | None = None
     rules: AccessRules | None = None
+    tenants: TenantRules | None = None
 
 
 Answer: TypeAlias = Principal | Grant | Refusal | Unavailable | None

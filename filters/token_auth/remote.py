@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from math import ceil
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from filters.token_auth.breaker import Breaker
+from filters._breaker import Breaker
 from filters.token_auth.option import BreakerOptions
 from filters.token_auth.provider import Answer, Unavailable
 from gateway.api import Exchange, HttpAnswer, HttpError, Revocation, Services, SingleFlight

@@ -1,8 +1,8 @@
 """The gateway's own token, by which it asks Keystone for others' (POST /v3/auth/tokens)."""
 
 import json
-from collections.abc import Awaitable
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeAlias
 
 from filters.token_auth.option import AccountOptions, KeystoneOptions
 from filters.token_auth.remote import Trouble
@@ -13,8 +13,14 @@ EARLY: Final = 60.0
 """Seconds before its end at which a token is renewed; a fifth of its life where it is shorter than five times that."""
 
 
-class ServiceToken:
-    """The token in use. It is got when it is first needed, and by one request however many need it."""
+Issue: TypeAlias = Callable[[], Coroutine[Any, Any, tuple[str, float]]]
+
+
+class OwnToken:
+    """The token in use. It is got when it is first needed, and by one request however many need it.
+
+    `issue` gets a new one, and the second of its end; it may raise Trouble, and what the client raises.
+    """
 
     def __init__(self) -> None:
         self._value: str | None = None
@@ -25,32 +31,22 @@ class ServiceToken:
     def close(self) -> None:
         self._flight.close()
 
-    async def get(self, client: HttpClient, options: KeystoneOptions, services: Services) -> str:
-        """One that is valid as far as it is known. Raises Trouble, and what the client raises."""
-        now = services.now().wall
+    async def held(self, issue: Issue, services: Services) -> str:
+        """One that is valid as far as it is known. Raises what `issue` raises."""
         value = self._value
-        if value is not None and now < self._renew_at:
+        if value is not None and services.now().wall < self._renew_at:
             return value
-        return await self._renewed(client, options, services)
+        return await self._flight.join("", lambda: self._renewed(issue, services))
 
-    async def other(self, client: HttpClient, options: KeystoneOptions, services: Services, bad: str) -> str:
-        """Another than `bad`, which Keystone has refused."""
+    async def another(self, issue: Issue, services: Services, bad: str) -> str:
+        """Another than `bad`, which the service has refused."""
         if self._value == bad:
             self._value = None
-        return await self.get(client, options, services)
+        return await self.held(issue, services)
 
-    def _renewed(self, client: HttpClient, options: KeystoneOptions, services: Services) -> Awaitable[str]:
-        return self._flight.join("", lambda: self._ask(client, options, services))
-
-    async def _ask(self, client: HttpClient, options: KeystoneOptions, services: Services) -> str:
+    async def _renewed(self, issue: Issue, services: Services) -> str:
         try:
-            answer = await client.request(
-                "POST",
-                "/auth/tokens?nocatalog",
-                headers=(("Content-Type", "application/json"), ("Accept", "application/json")),
-                body=credentials(options),
-            )
-            value, expires = _issued(answer)
+            value, expires = await issue()
         except Exception:
             if self._value is not None and services.now().wall < self._expires:
                 return self._value  # it was to be renewed early, and that has time
@@ -60,6 +56,30 @@ class ServiceToken:
         self._expires = expires
         self._renew_at = expires - min(EARLY, (expires - now) / 5)
         return value
+
+
+class ServiceToken(OwnToken):
+    """Keystone's, v3."""
+
+    async def get(self, client: HttpClient, options: KeystoneOptions, services: Services) -> str:
+        """One that is valid as far as it is known. Raises Trouble, and what the client raises."""
+        return await self.held(lambda: _ask(client, options), services)
+
+    async def other(self, client: HttpClient, options: KeystoneOptions, services: Services, bad: str) -> str:
+        """Another than `bad`, which Keystone has refused."""
+        return await self.another(lambda: _ask(client, options), services, bad)
+
+
+async def _ask(client: HttpClient, options: KeystoneOptions) -> tuple[str, float]:
+    answer = await client.request(
+        "POST",
+        "/auth/tokens?nocatalog",
+        headers=(("Content-Type", "application/json"), ("Accept", "application/json")),
+        body=credentials(options),
+    )
+    if answer.status in (401, 403):
+        raise Trouble(f"it refuses the gateway's own credentials ({answer.status})")
+    return issued(answer)
 
 
 def credentials(options: KeystoneOptions) -> bytes:
@@ -94,9 +114,8 @@ def _project_domain(account: AccountOptions) -> dict[str, str]:
     return {"id": account.project_domain_id}
 
 
-def _issued(answer: HttpAnswer) -> tuple[str, float]:
-    if answer.status in (401, 403):
-        raise Trouble(f"it refuses the gateway's own credentials ({answer.status})")
+def issued(answer: HttpAnswer) -> tuple[str, float]:
+    """The token that Keystone has issued, and the second of its end. Raises Trouble where it has not."""
     if answer.status != 201:
         raise Trouble(f"it answered {answer.status} to a request for a token")
     value = answer.headers.get("x-subject-token", "")

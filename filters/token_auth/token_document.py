@@ -33,33 +33,33 @@ def read_document(body: bytes, *, service_type: str | None, provider: str) -> Do
         token = json.loads(body)["token"]
     except (ValueError, TypeError, LookupError, RecursionError):
         raise ValueError("not a token document") from None
-    token = _mapping(token, "token")
-    user = _mapping(token.get("user"), "user")
-    user_domain = _optional(user, "domain")
-    project = _optional(token, "project")
-    project_domain = _optional(project, "domain")
-    domain = _optional(token, "domain")
-    system = _optional(token, "system")
+    token = mapping_of(token, "token")
+    user = mapping_of(token.get("user"), "user")
+    user_domain = optional_mapping(user, "domain")
+    project = optional_mapping(token, "project")
+    project_domain = optional_mapping(project, "domain")
+    domain = optional_mapping(token, "domain")
+    system = optional_mapping(token, "system")
     principal = Principal(
-        user_id=_text(user, "id"),
-        user_name=_text(user, "name", None),
-        user_domain_id=_text(user_domain, "id", None),
-        user_domain_name=_text(user_domain, "name", None),
-        project_id=_text(project, "id", None),
-        project_name=_text(project, "name", None),
-        project_domain_id=_text(project_domain, "id", None),
-        project_domain_name=_text(project_domain, "name", None),
-        domain_id=_text(domain, "id", None),
-        domain_name=_text(domain, "name", None),
+        user_id=text_of(user, "id"),
+        user_name=text_of(user, "name", None),
+        user_domain_id=text_of(user_domain, "id", None),
+        user_domain_name=text_of(user_domain, "name", None),
+        project_id=text_of(project, "id", None),
+        project_name=text_of(project, "name", None),
+        project_domain_id=text_of(project_domain, "id", None),
+        project_domain_name=text_of(project_domain, "name", None),
+        domain_id=text_of(domain, "id", None),
+        domain_name=text_of(domain, "name", None),
         system_scope="all" if system.get("all") is True else None,
         # Absent for a Keystone that names no admin project: then, as its libraries have it, every project is.
         is_admin_project=token.get("is_admin_project", True) is True,
-        roles=tuple(_text(_mapping(role, "roles"), "name") for role in _list(token, "roles")),
+        roles=tuple(text_of(mapping_of(role, "roles"), "name") for role in list_of(token, "roles")),
         expires_at=instant(token.get("expires_at")),
         provider=provider,
     )
     rules = read_rules(token.get("application_credential"), service_type)
-    return Document(principal, _catalog(_list(token, "catalog")), rules)
+    return Document(principal, _catalog(list_of(token, "catalog")), rules)
 
 
 def instant(value: Any) -> float:
@@ -81,15 +81,15 @@ def _catalog(services: list[Any]) -> str | None:
         return None
     told: list[dict[str, Any]] = []
     for service in services:
-        service = _mapping(service, "catalog")
+        service = mapping_of(service, "catalog")
         regions: dict[str | None, dict[str, Any]] = {}
-        for endpoint in _list(service, "endpoints"):
-            endpoint = _mapping(endpoint, "endpoints")
-            region = _text(endpoint, "region", None)
+        for endpoint in list_of(service, "endpoints"):
+            endpoint = mapping_of(endpoint, "endpoints")
+            region = text_of(endpoint, "region", None)
             urls = regions.setdefault(region, {"region": region})
-            urls[_text(endpoint, "interface").lower() + "URL"] = _text(endpoint, "url")
-        one: dict[str, Any] = {"type": _text(service, "type"), "endpoints": list(regions.values())}
-        name = _text(service, "name", None)
+            urls[text_of(endpoint, "interface").lower() + "URL"] = text_of(endpoint, "url")
+        one: dict[str, Any] = {"type": text_of(service, "type"), "endpoints": list(regions.values())}
+        name = text_of(service, "name", None)
         if name is not None:
             one["name"] = name
         told.append(one)
@@ -100,7 +100,7 @@ def _catalog(services: list[Any]) -> str | None:
 _REQUIRED: Final[Any] = object()
 
 
-def _text(mapping: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> Any:
+def text_of(mapping: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> Any:
     value = mapping.get(name)
     if value is None and default is not _REQUIRED:
         return default
@@ -109,18 +109,18 @@ def _text(mapping: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> An
     return value
 
 
-def _mapping(value: Any, name: str) -> dict[str, Any]:
+def mapping_of(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(name)
     return value
 
 
-def _optional(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
+def optional_mapping(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = mapping.get(name)
-    return {} if value is None else _mapping(value, name)
+    return {} if value is None else mapping_of(value, name)
 
 
-def _list(mapping: Mapping[str, Any], name: str) -> list[Any]:
+def list_of(mapping: Mapping[str, Any], name: str) -> list[Any]:
     value = mapping.get(name)
     if value is None:
         return []

@@ -75,6 +75,9 @@ class Filter(Generic[C]):
     """False when the verdict needs the network. Of a class, or of one with these options."""
     counts: ClassVar[bool] = False
     """True when verdicts depend on what the filter has counted in its own process: of several, each counts alone."""
+    statuses: frozenset[int] | None = None
+    """Of the answers that `on_response` is to see; None for all, the empty set for none, and then it costs nothing. Of a
+    class, or of one with these options, set in the constructor."""
     reasons: ClassVar[Mapping[str, str]] = {}
     """Reason codes of a third party's filter, each with a sentence; built-in ones are in the registry."""
 

@@ -22,7 +22,10 @@ class Revocation:
         return (
             self.token_key in (None, principal.token_key)
             and self.user_id in (None, principal.user_id)
-            and self.project_id in (None, principal.project_id)
+            and (
+                self.project_id in (None, principal.project_id, principal.default_project_id)
+                or any(self.project_id == held_in for _, held_in in principal.assignments)
+            )
         )
 
 

@@ -694,7 +694,7 @@ class Handler(LegOwner):
         connection = leg.connection
         exchange, run = self._exchange, self._run
         assert connection is not None and exchange is not None and run is not None
-        if connection.section and not run.sees_answers:
+        if connection.section and not run.sees(connection.status):
             self._relay_plain(connection)
             return
         fields = connection.fields
@@ -713,7 +713,7 @@ class Handler(LegOwner):
             body.length = _number(fields.get(b"content-length"))
         self._upstream_body = body
         exchange.response = response = Response(connection.status, fields, body, phrase=connection.phrase)
-        if run.sees_answers:
+        if run.sees(connection.status):
             self._go_outward()
         else:
             self._outward_begun = True

@@ -116,18 +116,18 @@ async def test_where_a_token_is_to_be_had_is_said_in_quotes(deploy: Deploy) -> N
         made_here(answer, 401, MISSING, {"WWW-Authenticate": 'Keystone uri="http://127.0.0.1:5000/v3"'})
 
 
-OPTIONAL = {"      optional: false  ": "      optional: true  "}
+DELAYED = {"      delay_auth_decision: false  ": "      delay_auth_decision: true  "}
 FROM_THE_API = {"WWW-Authenticate": 'Keystone realm="image-metadata"'}
 
 
 @pytest.mark.parametrize("token", [None, "f064c46a782c444cb4ba4b6434288f7c"])
-async def test_where_a_token_is_optional_the_api_decides(deploy: Deploy, token: str | None) -> None:
+async def test_where_the_decision_is_delayed_the_api_decides(deploy: Deploy, token: str | None) -> None:
     """The 401 is the upstream's, whose WWW-Authenticate passes as it is; a claim to be confirmed does not help."""
-    async with deploy(OPTIONAL) as site:
+    async with deploy(DELAYED) as site:
         answer = await site.ask("GET", METADATA, None, "X-Identity-Status: Confirmed", token=token)
         passed_on(answer, 401, MISSING, FROM_THE_API, content_type=JSON)
         record = await site.decided(answer, "passed")
-        assert record["gateway.filters"][0]["reason"] == "token_optional"
+        assert record["gateway.filters"][0]["reason"] == "auth_decision_delayed"
         assert record["gateway.filters"][0]["facts"]["because"] == (
             "token_invalid" if token else "token_missing"
         )

@@ -326,7 +326,7 @@ async def test_a_client_is_known_by_its_certificate(authority: Authority) -> Non
             x509.RFC822Name("ops@example.test"),
         ],
     )
-    filters = [{"token_auth": {"providers": [{"client_certificate": {"roles": ["service"]}}]}}]
+    filters = [{"token_auth": {"providers": [{"mtls": {"roles": ["service"]}}]}}]
     entry = secured(authority, client_ca=str(authority.file))
     async with Upstream(echo) as upstream, proxy(upstream, listen=entry, filters=filters) as gateway:
         client = await SecureClient.open(gateway.address, trusting(authority, own))
@@ -352,7 +352,7 @@ async def test_a_client_is_known_by_its_certificate(authority: Authority) -> Non
 
 async def test_two_clients_at_one_address_are_two(authority: Authority) -> None:
     """Sections that came before are those of one client, and say nothing of another with the same bytes."""
-    filters: list[Any] = [{"token_auth": {"providers": [{"client_certificate": {}}]}}]
+    filters: list[Any] = [{"token_auth": {"providers": [{"mtls": {}}]}}]
     entry = secured(authority, client_ca=str(authority.file))
     async with Upstream(echo) as upstream, proxy(upstream, listen=entry, filters=filters) as gateway:
         clients = [
@@ -384,7 +384,7 @@ async def test_a_certificate_that_is_required_is_that_of_a_believed_authority(
 
 async def test_an_optional_certificate_leaves_the_next_provider_to_judge(authority: Authority) -> None:
     tokens = {"static": {"tokens": [{"token": "good-token-1", "user_id": "u1"}]}}
-    filters: list[Any] = [{"token_auth": {"providers": [{"client_certificate": {}}, tokens]}}]
+    filters: list[Any] = [{"token_auth": {"providers": [{"mtls": {}}, tokens]}}]
     entry = secured(authority, client_ca=str(authority.file), client_certificate="optional")
     async with Upstream(echo) as upstream, proxy(upstream, listen=entry, filters=filters) as gateway:
         without = await SecureClient.open(gateway.address, trusting(authority))

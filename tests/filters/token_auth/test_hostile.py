@@ -59,7 +59,7 @@ def guard(keys: Any = NAMED_KEYS, **more: Any) -> TokenAuth:
     return build(TokenAuth, options(keys, **more))
 
 
-NAMED, NAMELESS, OPTIONAL = guard(), guard(NAMELESS_KEYS), guard(optional=True)
+NAMED, NAMELESS, DELAYED = guard(), guard(NAMELESS_KEYS), guard(delay_auth_decision=True)
 
 
 def asked(filter: TokenAuth, token: bytes, *more: tuple[str, str]) -> tuple[Verdict, Exchange]:
@@ -131,9 +131,9 @@ def test_the_catalogue_is_as_large_as_it_was_meant_to_be() -> None:
     assert len(HOSTILE) + len(WRONG_KID) > 900
 
 
-def test_where_a_token_is_optional_a_hostile_one_is_nobody() -> None:
+def test_where_the_decision_is_delayed_a_hostile_token_is_nobodys() -> None:
     for name, token in {**HOSTILE, **WRONG_KID}.items():
-        verdict, made = asked(OPTIONAL, token, ("X-User-Id", "admin"))
+        verdict, made = asked(DELAYED, token, ("X-User-Id", "admin"))
         assert verdict is None, name
         assert made.principal is None, name
         assert [line for line in made.request.headers if line[0] != b"X-Auth-Token"] == [

@@ -558,8 +558,8 @@ def test_a_clients_own_faults_do_not_keep_others_out() -> None:
     assert desk.judge() is None
 
 
-def test_optional_passes_a_request_that_nobody_can_judge() -> None:
-    desk = Desk(optional=True)
+def test_a_delayed_decision_passes_a_request_that_nobody_can_judge() -> None:
+    desk = Desk(delay_auth_decision=True)
     desk.service.down = HttpError("connect")
     made = desk.request()
     assert desk.judge(made) is None
@@ -747,8 +747,8 @@ def test_a_service_may_stand_in_too() -> None:
     assert fields(made)["X-Service-User-Id"] == "nova"
 
 
-def test_optional_marks_a_service_that_is_none() -> None:
-    desk = vouching(optional=True)
+def test_a_delayed_decision_marks_a_service_that_is_none() -> None:
+    desk = vouching(delay_auth_decision=True)
     made = desk.request(TOKEN, ("X-Service-Token", "garbage"))
     assert desk.judge(made) is None
     told = fields(made)

@@ -19,7 +19,7 @@ def config(**options: Any) -> TokenAuthConfig:
 def test_defaults_are_safe() -> None:
     made = config()
     assert made.header == "X-Auth-Token"
-    assert made.optional is False
+    assert made.delay_auth_decision is False
     assert made.forward_token is True
     assert (made.cache.ttl, made.cache.size, made.cache.negative_ttl) == (300.0, 10_000, 5.0)
 

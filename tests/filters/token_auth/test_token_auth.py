@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters._identity import IDENTITY_NAMES
 from filters.token_auth import TokenAuth
-from filters.token_auth.identity import IDENTITY_NAMES
 from filters.token_auth.provider import Answer, LocalProvider, Refusal, Unavailable
 from gateway.api import Certificate, Exchange, Fault, Instant, OptionError, Principal, ShadowExchange
 from gateway.api.fact import CERTIFICATE
@@ -170,7 +170,7 @@ def test_two_kinds_of_provider_stand_side_by_side() -> None:
 @pytest.mark.parametrize("spell", [str, str.upper, str.lower, lambda name: name.replace("-", "_")])
 @pytest.mark.parametrize("token", [TOKEN, None])
 def test_identity_fields_of_the_client_never_arrive(spell: Any, token: str | None) -> None:
-    filter = guard(optional=True)
+    filter = guard(delay_auth_decision=True)
     made = asked(token, *((spell(name), "evil") for name in IDENTITY_NAMES), ("X-Other", "kept"))
     assert judge(filter, made) is None
     assert b"evil" not in [value for _, value in lines(made)]
@@ -235,26 +235,26 @@ def test_the_challenge_without_a_place_is_the_scheme_alone() -> None:
     assert refused(judge(guard(), asked("bad"))).headers == (("WWW-Authenticate", "Keystone"),)
 
 
-def test_optional_passes_without_a_principal_and_says_so() -> None:
-    filter = guard(optional=True)
+def test_a_delayed_decision_passes_without_a_principal_and_says_so() -> None:
+    filter = guard(delay_auth_decision=True)
     for token, because in ((None, "token_missing"), ("bad", "token_invalid"), ("old", "token_expired")):
         made = asked(token)
         assert judge(filter, made) is None
         assert made.principal is None
         assert made.request.headers.all("X-Identity-Status") == ["Invalid"]
         assert made.notes is not None
-        assert made.notes[0].reason == "token_optional"
+        assert made.notes[0].reason == "auth_decision_delayed"
         assert made.notes[0].facts["because"] == because
 
 
-def test_optional_does_not_choose_between_two_tokens() -> None:
+def test_a_delayed_decision_does_not_choose_between_two_tokens() -> None:
     made = asked(TOKEN, ("X-Auth-Token", "other"))
-    assert refused(judge(guard(optional=True), made)).reason == "token_ambiguous"
+    assert refused(judge(guard(delay_auth_decision=True), made)).reason == "token_ambiguous"
 
 
-def test_optional_and_not_forwarded() -> None:
+def test_a_delayed_decision_and_a_token_that_stays_here() -> None:
     made = asked("bad")
-    assert judge(guard(optional=True, forward_token=False), made) is None
+    assert judge(guard(delay_auth_decision=True, forward_token=False), made) is None
     assert lines(made) == [(b"X-Identity-Status", b"Invalid")]
 
 
@@ -298,9 +298,9 @@ def test_a_failure_is_503_with_the_time_to_wait_and_is_not_remembered() -> None:
     assert refused(judge(asking(Asked(Unavailable(0))), asked())).retry_after == 1
 
 
-def test_optional_passes_when_nobody_can_judge() -> None:
+def test_a_delayed_decision_passes_when_nobody_can_judge() -> None:
     made = asked()
-    assert judge(asking(Asked(AWAY), optional=True), made) is None
+    assert judge(asking(Asked(AWAY), delay_auth_decision=True), made) is None
     assert made.request.headers.get("X-Identity-Status") == "Invalid"
     assert made.notes is not None
     assert made.notes[0].facts == {"because": "provider_unavailable", "provider": "asked"}
@@ -455,7 +455,7 @@ def test_an_entry_without_expiry_never_ends() -> None:
 
 OURS = Certificate("CN=service", "service", fingerprint="0" * 64, expires_at=NOW + 60.0)
 OTHER = Certificate("CN=other", "other", fingerprint="1" * 64, expires_at=NOW + 60.0)
-BY_CERTIFICATE: dict[str, Any] = {"client_certificate": {"allow": ["service"], "roles": ["service"]}}
+BY_CERTIFICATE: dict[str, Any] = {"mtls": {"allow": ["service"], "roles": ["service"]}}
 FIRST = [BY_CERTIFICATE, *PROVIDERS]
 LAST = [*PROVIDERS, BY_CERTIFICATE]
 
@@ -544,16 +544,16 @@ def test_two_tokens_are_too_many_beside_a_certificate_as_well() -> None:
     assert refused(judge(build(TokenAuth, {"providers": FIRST}), made)).reason == "token_ambiguous"
 
 
-def test_an_optional_filter_lets_an_unknown_certificate_pass_marked() -> None:
+def test_a_delayed_decision_lets_an_unknown_certificate_pass_marked() -> None:
     made = known(OTHER)
-    assert judge(build(TokenAuth, {"providers": FIRST, "optional": True}), made) is None
+    assert judge(build(TokenAuth, {"providers": FIRST, "delay_auth_decision": True}), made) is None
     assert made.principal is None
     assert made.request.headers.get("X-Identity-Status") == "Invalid"
 
 
 def test_a_name_that_cannot_travel_is_refused() -> None:
     services = FrozenServices()
-    filter = build(TokenAuth, {"providers": [{"client_certificate": None}]}, services)
+    filter = build(TokenAuth, {"providers": [{"mtls": None}]}, services)
     odd = Certificate("CN=a", "a\r\nX-Roles: admin", fingerprint="2" * 64, expires_at=NOW + 60.0)
     assert refused(judge(filter, known(odd))).status == 401
     assert [event for event, _ in services.warnings] == ["token_claims_unusable"]

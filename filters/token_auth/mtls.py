@@ -1,4 +1,4 @@
-"""The provider `client_certificate`: who has proven by a certificate who they are, when they connected.
+"""The provider `mtls`: who has proven by a certificate who they are, when they connected.
 
 The listener has verified the certificate (`listen[].tls.client_ca`); here its name becomes a principal.
 """
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from filters.token_auth.option import CertificateOptions
+from filters.token_auth.option import MtlsOptions
 from filters.token_auth.provider import Answer, LocalProvider, Refusal
 from gateway.api import Certificate, Exchange, Principal, Services
 
@@ -21,13 +21,13 @@ _NAMES: Final[dict[str, Callable[[Certificate], tuple[str, ...]]]] = {
 }
 
 
-class ClientCertificate(LocalProvider):
+class Mtls(LocalProvider):
     """Where a certificate has several names of the kind, the first that is allowed is the caller's."""
 
-    kind: ClassVar[str] = "client_certificate"
+    kind: ClassVar[str] = "mtls"
     needs_token: ClassVar[bool] = False
 
-    def __init__(self, config: CertificateOptions, services: Services) -> None:
+    def __init__(self, config: MtlsOptions, services: Services) -> None:
         self._config = config
         self._names = _NAMES[config.user]
         self._allowed = None if config.allow is None else _matcher(config.allow)

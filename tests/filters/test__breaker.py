@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.token_auth.breaker import Breaker
+from filters._breaker import Breaker
 
 
 def test_opens_after_failures_in_a_row_only() -> None:

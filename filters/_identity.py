@@ -94,17 +94,17 @@ def identity_fields(principal: Principal, catalog: str | None = None) -> Fields:
         ("X-Service-Catalog", catalog),
         # Deprecated since Keystone v3 and still read; X-Tenant is the name in code, whatever its page says.
         ("X-User", principal.user_name),
-        ("X-Role", _roles("X-Role", principal)),
+        ("X-Role", joined_roles("X-Role", principal)),
         ("X-Tenant-Id", principal.project_id),
         ("X-Tenant-Name", principal.project_name),
         ("X-Tenant", principal.project_name),
     )
-    return Fields([_line(name, value) for name, value in values if value])
+    return Fields([line_of(name, value) for name, value in values if value])
 
 
 def service_fields(principal: Principal) -> Fields:
     """The fields that tell the upstream of the service which vouches for a request. Raises as `identity_fields` does."""
-    return Fields([_line(name, value) for name, value in _twinned("X-Service-", principal) if value])
+    return Fields([line_of(name, value) for name, value in _twinned("X-Service-", principal) if value])
 
 
 def _twinned(prefix: str, principal: Principal) -> tuple[tuple[str, str | None], ...]:
@@ -120,19 +120,21 @@ def _twinned(prefix: str, principal: Principal) -> tuple[tuple[str, str | None],
         ("Project-Domain-Name", principal.project_domain_name),
         ("Domain-Id", principal.domain_id),
         ("Domain-Name", principal.domain_name),
-        ("Roles", _roles(f"{prefix}Roles", principal)),
+        ("Roles", joined_roles(f"{prefix}Roles", principal)),
     )
     return tuple((prefix + name, value) for name, value in values)
 
 
-def _roles(name: str, principal: Principal) -> str:
+def joined_roles(name: str, principal: Principal) -> str:
+    """Its roles in one value. Raises ValueError for a role with a comma, which would arrive as two."""
     roles = ",".join(principal.roles)
     if roles.count(",") > len(principal.roles) - 1 and principal.roles:
         raise ValueError(f"a comma in {name}: a role would become two")
     return roles
 
 
-def _line(name: str, value: str) -> RawField:
+def line_of(name: str, value: str) -> RawField:
+    """One line, its text as UTF-8. Raises ValueError, naming the field, for text that cannot travel."""
     try:
         return encoded(name, value.encode("utf-8"))
     except ValueError:  # a control character, or half of a surrogate pair

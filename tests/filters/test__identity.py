@@ -2,7 +2,7 @@
 
 import pytest
 
-from filters.token_auth.identity import IDENTITY_NAMES, STRIPPED, identity_fields, service_fields, spellings
+from filters._identity import IDENTITY_NAMES, STRIPPED, identity_fields, service_fields, spellings
 from gateway.api import Principal
 
 

@@ -1,12 +1,12 @@
-"""The provider `client_certificate`."""
+"""The provider `mtls`."""
 
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from filters.token_auth.certificate import ClientCertificate
-from filters.token_auth.option import CertificateOptions
+from filters.token_auth.mtls import Mtls
+from filters.token_auth.option import MtlsOptions
 from filters.token_auth.provider import Refusal
 from gateway.api import Certificate, Principal
 from gateway.api.testing import FrozenServices, exchange
@@ -23,8 +23,8 @@ OURS = Certificate(
 )
 
 
-def provider(**options: Any) -> ClientCertificate:
-    return ClientCertificate(CertificateOptions.model_validate(options), FrozenServices())
+def provider(**options: Any) -> Mtls:
+    return Mtls(MtlsOptions.model_validate(options), FrozenServices())
 
 
 def name(certificate: Certificate | None = OURS, **options: Any) -> str | None:
@@ -45,7 +45,7 @@ def test_a_certificate_is_somebody() -> None:
         project_name="web",
         roles=("service",),
         expires_at=END,
-        provider="client_certificate",
+        provider="mtls",
     )
     assert made.look_up("a token", exchange()) is None
 

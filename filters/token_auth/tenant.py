@@ -1,0 +1,62 @@
+"""The tenant that a request names, and what a token is good for in it: for tokens that are good for several."""
+
+import re
+from dataclasses import replace
+from urllib.parse import unquote
+
+from filters.token_auth.option import TenantOptions
+from gateway.api import Exchange, Principal
+
+
+class TenantRules:
+    """Roles that are held in one tenant count in it and nowhere else."""
+
+    def __init__(self, options: TenantOptions) -> None:
+        self._param = options.param
+        self._expressions = tuple(re.compile(each) for each in options.regex or ())
+        self._prefixes = options.strip_prefixes
+        self._bypass = frozenset(options.bypass_roles)
+
+    def named(self, exchange: Exchange) -> str | None:
+        """The tenant that the path names, percent-decoded once; None where it names none."""
+        if self._param is not None:
+            return exchange.params.get(self._param) or None
+        for expression in self._expressions:
+            match = expression.fullmatch(exchange.path)
+            if match is not None:
+                return unquote(match[1] or "", errors="surrogateescape") or None
+        return None
+
+    def narrowed(self, principal: Principal, tenant: str) -> Principal | None:
+        """The caller as far as `tenant` goes; None where the token is not for it."""
+        default = principal.default_project_id
+        ids = dict.fromkeys(held_in for _, held_in in principal.assignments if held_in is not None)
+        if default is not None:
+            ids = dict.fromkeys((default, *ids))
+        for held in ids:
+            if self._is(held, tenant):
+                return in_tenant(principal, held)
+        everywhere = tuple(role for role, held_in in principal.assignments if held_in is None)
+        if self._bypass.isdisjoint(everywhere):
+            return None
+        return replace(principal, roles=everywhere, project_id=default)
+
+    def bounded(self, principal: Principal) -> bool:
+        """Whether only tenants of the token are let through, so that they may be remembered one by one."""
+        return not any(role in self._bypass for role, held_in in principal.assignments if held_in is None)
+
+    def _is(self, held: str, named: str) -> bool:
+        return held == named or any(
+            held.startswith(prefix) and held[len(prefix) :] == named for prefix in self._prefixes
+        )
+
+
+def in_tenant(principal: Principal, tenant: str | None) -> Principal:
+    """The caller with the roles that count in `tenant`: those held in it, and those held in every tenant."""
+    roles = (role for role, held_in in principal.assignments if held_in is None or held_in == tenant)
+    return replace(
+        principal,
+        project_id=tenant,
+        project_name=principal.project_name if tenant == principal.default_project_id else None,
+        roles=tuple(dict.fromkeys(roles)),
+    )

@@ -1,0 +1,43 @@
+"""The tenant that a request names."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.token_auth.option import TenantOptions
+from filters.token_auth.tenant import TenantRules, in_tenant
+from gateway.api import Principal
+from gateway.api.testing import exchange
+
+NAMES = st.sampled_from(["a", "b", "x-a", "c"])
+ASSIGNMENTS = st.lists(st.tuples(st.sampled_from(["r1", "r2", "r3"]), st.none() | NAMES)).map(tuple)
+
+
+def test_the_first_expression_that_matches_names_the_tenant() -> None:
+    rules = TenantRules(TenantOptions(regex=("/a/([^/]*)", "/(?:a|b)/([^/]+)(?:/.*)?")))
+    assert rules.named(exchange(target="/a/one")) == "one"
+    assert rules.named(exchange(target="/b/two%20x/y")) == "two x"
+    assert rules.named(exchange(target="/a/")) is None
+    assert rules.named(exchange(target="/c/two")) is None
+    assert rules.named(exchange(target="/a/one%0A")) == "one\n"
+
+
+@given(ASSIGNMENTS, st.none() | NAMES, NAMES)
+def test_nobody_has_a_role_in_a_tenant_that_is_held_in_another(
+    assignments: tuple[tuple[str, str | None], ...], default: str | None, named: str
+) -> None:
+    principal = Principal(assignments=assignments, default_project_id=default)
+    rules = TenantRules(TenantOptions(param="t", strip_prefixes=("x-",)))
+    narrow = rules.narrowed(principal, named)
+    held = {tenant for _, tenant in assignments} | {default}
+    if narrow is None:
+        assert named not in held and f"x-{named}" not in held
+        return
+    assert narrow.project_id in held and narrow.project_id in (named, f"x-{named}")
+    assert set(narrow.roles) == {role for role, tenant in assignments if tenant in (None, narrow.project_id)}
+    assert len(set(narrow.roles)) == len(narrow.roles)
+
+
+def test_a_tenant_has_its_name_where_it_is_known() -> None:
+    principal = Principal(default_project_id="a", project_name="web", assignments=(("r", "b"),))
+    assert in_tenant(principal, "a").project_name == "web"
+    assert in_tenant(principal, "b").project_name is None
