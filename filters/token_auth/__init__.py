@@ -655,6 +655,11 @@ def _provider(
 
             place += ".api_key"
             return ApiKeys(options.api_key, services)
+        if options.introspection is not None:
+            from filters.token_auth.introspection import Introspection
+
+            place += ".introspection"
+            return Introspection(options.introspection, services)
         if options.keystone_v2 is not None:
             from filters.token_auth.keystone_v2 import KeystoneV2
 

@@ -123,7 +123,8 @@ def read_published(text: bytes, algorithms: frozenset[str]) -> tuple[list[Key], 
                 str(error)
             )  # one bad key is no reason to do without the others: RFC 7517 section 5
     if not keys:
-        raise ValueError(f"no key in the set verifies with {', '.join(sorted(algorithms))}")
+        why = "".join(f"; left out: {reason}" for reason in dict.fromkeys(left_out))
+        raise ValueError(f"no key in the set verifies with {', '.join(sorted(algorithms))}{why}")
     if len(keys) > MAX_KEYS:
         raise ValueError(f"a set of more than {MAX_KEYS} keys")
     return keys, left_out

@@ -462,6 +462,16 @@ class JwsOptions(Options):
     )
 
 
+QuestionTimeout = Annotated[
+    Duration,
+    Field(ge=0.1, le=60.0, description="How long a question may take, waiting for its turn included."),
+]
+QuestionsAtOnce = Annotated[
+    int,
+    Field(ge=1, le=1000, description="Questions at once, in each worker; sixteen times as many may wait."),
+]
+
+
 class KeystoneOptions(Options):
     """OpenStack Identity, v3: it is asked for each token that is not remembered."""
 
@@ -487,18 +497,8 @@ class KeystoneOptions(Options):
         description="Where Keystone issues JWS tokens (ES256): those that none of these keys has signed, and those that are "
         "over, are refused here. The others are asked about as ever, and so are tokens of another form.",
     )
-    timeout: Duration = Field(
-        default=5.0,
-        ge=0.1,
-        le=60.0,
-        description="How long a question may take, waiting for its turn included.",
-    )
-    concurrency: int = Field(
-        default=16,
-        ge=1,
-        le=1000,
-        description="Questions at once, in each worker; sixteen times as many may wait.",
-    )
+    timeout: QuestionTimeout = 5.0
+    concurrency: QuestionsAtOnce = 16
     breaker: BreakerOptions = Field(
         default=BreakerOptions(), description="When Keystone fails, and is left alone for a while."
     )
@@ -508,6 +508,71 @@ class KeystoneOptions(Options):
 
     @model_validator(mode="after")
     def _tls_needs_https(self) -> "KeystoneOptions":
+        if self.tls is not None and not self.url.startswith("https:"):
+            raise ValueError("tls is for an https URL")
+        return self
+
+
+class IntrospectionClaimOptions(ClaimOptions):
+    """Which member of the answer tells what, as with the claims of a signed token."""
+
+    user: str | None = Field(default="username", min_length=1, description="The user's name.")
+    roles: str | None = Field(
+        default="roles",
+        min_length=1,
+        description="The roles: a list of names, or one text of names parted by spaces, as `scope` is.",
+    )
+
+
+class IntrospectionOptions(Options):
+    """An OAuth 2.0 authorization server, asked for each token that is not remembered (RFC 7662)."""
+
+    url: Annotated[str, AfterValidator(service_url)] = Field(
+        description="Its introspection endpoint, such as https://login.example.com/introspect."
+    )
+    client_id: Text | None = Field(
+        default=None, description="Who the gateway is to the server, by HTTP Basic authentication."
+    )
+    client_secret: Secret | None = Field(
+        default=None, description="Its secret; `file:PATH` or `${VARIABLE}` keep it out of this file."
+    )
+    bearer: Annotated[Secret, AfterValidator(_token)] | None = Field(
+        default=None, description="Or a bearer token that the gateway asks with."
+    )
+    issuer: str | None = Field(
+        default=None, min_length=1, description="What iss must be; unset, iss is not looked at."
+    )
+    audience: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
+        default=(),
+        description="Names of this service, one of which aud must hold. Unset, a token that has an aud is refused, "
+        "because it is meant for somebody else.",
+    )
+    leeway: Duration = Field(
+        default=10.0,
+        le=300.0,
+        description="How far the server's clock may differ when exp and nbf are judged.",
+    )
+    claims: IntrospectionClaimOptions = Field(
+        default=IntrospectionClaimOptions(), description="Which member of the answer tells what."
+    )
+    clients: bool = Field(
+        default=False,
+        description="Take a token without a user, which a client has got for itself, for one of the user whose id is the "
+        "`client_id`. Unset, such a token is refused.",
+    )
+    timeout: QuestionTimeout = 5.0
+    concurrency: QuestionsAtOnce = 16
+    breaker: BreakerOptions = Field(
+        default=BreakerOptions(), description="When the server fails, and is left alone for a while."
+    )
+    tls: TlsOptions | None = Field(default=None, description="For an https URL: whom to trust, and as whom.")
+
+    _one_form = model_validator(mode="after")(_exactly_one("client_id", "bearer"))
+
+    @model_validator(mode="after")
+    def _whole(self) -> "IntrospectionOptions":
+        if (self.client_id is None) != (self.client_secret is None):
+            raise ValueError("client_id and client_secret go together")
         if self.tls is not None and not self.url.startswith("https:"):
             raise ValueError("tls is for an https URL")
         return self
@@ -574,18 +639,8 @@ class KeystoneV2Options(Options):
         description="What the path must say of the tenant. Unset, a request is for the token's default tenant, or for the "
         "first in which the user has a role.",
     )
-    timeout: Duration = Field(
-        default=5.0,
-        ge=0.1,
-        le=60.0,
-        description="How long a question may take, waiting for its turn included.",
-    )
-    concurrency: int = Field(
-        default=16,
-        ge=1,
-        le=1000,
-        description="Questions at once, in each worker; sixteen times as many may wait.",
-    )
+    timeout: QuestionTimeout = 5.0
+    concurrency: QuestionsAtOnce = 16
     breaker: BreakerOptions = Field(
         default=BreakerOptions(), description="When it fails, and is left alone for a while."
     )
@@ -739,6 +794,10 @@ class ProviderOptions(Options):
         default=None, description="OpenStack Identity, asked over the network."
     )
 
+    introspection: IntrospectionOptions | None = Field(
+        default=None, description="An OAuth 2.0 authorization server, asked over the network."
+    )
+
     keystone_v2: KeystoneV2Options | None = Field(
         default=None, description="Identity v2.0, as Rackspace has it, asked over the network."
     )
@@ -752,7 +811,7 @@ class ProviderOptions(Options):
     )
 
     _one_kind = model_validator(mode="after")(
-        _exactly_one("static", "jwt", "mtls", "keystone", "keystone_v2", "basic", "api_key")
+        _exactly_one("static", "jwt", "mtls", "keystone", "keystone_v2", "introspection", "basic", "api_key")
     )
 
 

@@ -72,6 +72,19 @@ async def test_what_is_sent_compressed_is_handed_over_as_it_is() -> None:
         await ended(server, asker)
 
 
+async def test_of_a_scheme_alone_the_path_names_the_host() -> None:
+    async with Upstream(answers(OK)) as one, Upstream(answers(OK)) as other:
+        asker = SessionClient(HttpOptions("http:"), None)
+        for server in (one, other):
+            assert (await asker.request("GET", server.url.removeprefix("http:") + "/keys?a=b")).status == 200
+            assert [asked.target for asked in server.requests] == [b"/keys?a=b"]
+            assert server.requests[0].get("host") == server.url.removeprefix("http://")
+        asker.close()
+        for server in (one, other):
+            for conversation in server.conversations:
+                await within(conversation.rest(), "the client closes its connections")
+
+
 async def silent(conversation: Conversation) -> None:
     await conversation.next_request()
     await conversation.rest()

@@ -1,5 +1,6 @@
 """Which keys are taken, and for which algorithms."""
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
 from filters.token_auth.key import Key, from_base64url, load_keys, read_published, without_duplicates
 from filters.token_auth.option import KeyOptions
@@ -241,3 +244,40 @@ def test_a_key_is_told_by_its_material_and_what_it_may_verify() -> None:
     )
     assert one.identity == named.identity
     assert len({one.identity, narrow.identity, other.identity}) == 3
+
+
+def test_a_set_without_a_key_that_fits_says_what_there_was() -> None:
+    with pytest.raises(ValueError, match=r"verifies with ES256, EdDSA, RS256; left out: a shared secret$"):
+        published(jwk(SECRET), jwk(SECRET, kid="b"))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+_MEMBER = st.fixed_dictionaries(
+    {"kty": st.sampled_from(["RSA", "EC", "OKP", "oct"]) | _JSON},
+    optional={
+        **{
+            name: _JSON | st.just("AQAB")
+            for name in ("kid", "use", "key_ops", "alg", "n", "e", "x", "y", "k", "d")
+        },
+        "crv": st.sampled_from(["P-256", "Ed25519"]) | _JSON,
+    },
+)
+
+
+@given(st.lists(_MEMBER | _JSON, max_size=4))
+def test_whatever_is_published_is_a_set_or_a_value_error(members: list[Any]) -> None:
+    with contextlib.suppress(ValueError):
+        published(*members)
+    good = [member for member in members if isinstance(member, dict)]
+    keys, _ = published(*good, jwk(ec_key(), kid="good"))
+    assert keys[-1].kid == "good"
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_set(text: bytes) -> None:
+    with pytest.raises(ValueError):
+        read_published(text, PUBLIC)
