@@ -82,4 +82,9 @@ REASONS: Final[dict[str, str]] = {
     "json_duplicate_key": "An object in the request body names a key twice.",
     "metadata_invalid": "The request body breaks a rule for metadata.",
     "address_denied": "The client's address is not among those allowed.",
+    "access_granted": "The rows that have the path and the method let the caller through.",
+    "role_missing": "The caller has none of the roles that are asked for.",
+    "project_mismatch": "The project in the path is not the caller's own.",
+    "path_not_listed": "No row has the path.",
+    "principal_missing": "Nobody knows who is calling, and it matters.",
 }
