@@ -86,5 +86,8 @@ REASONS: Final[dict[str, str]] = {
     "role_missing": "The caller has none of the roles that are asked for.",
     "project_mismatch": "The project in the path is not the caller's own.",
     "path_not_listed": "No row has the path.",
+    "principal_found": "The principal was made from the client's address, a header field, or the path.",
+    "principal_kept": "An earlier filter has found the principal, which is kept.",
+    "principal_invalid": "Who is calling cannot be read from the request.",
     "principal_missing": "Nobody knows who is calling, and it matters.",
 }
