@@ -1,0 +1,98 @@
+"""Asks an HTTP service whether a request may go on, as nginx's auth_request and Traefik's forwardAuth do.
+
+The service gets method, target and the listed header fields, never the body. What it does not judge, because it cannot
+be reached, is slow, or fails, is answered 503, or passed where `on_error` says so; an answer that a request might have
+brought about (any other 4xx) never lets one pass. What is remembered is remembered under a keyed hash.
+"""
+
+from collections.abc import Awaitable
+
+from filters._identity import spellings
+from filters.external_auth.convention import Lines, No, Trouble, Yes, carried, reader, spoken
+from filters.external_auth.option import ExternalAuthConfig
+from filters.external_auth.service import Service
+from gateway.api import Exchange, Fault, Filter, Services, Verdict
+
+
+class ExternalAuth(Filter[ExternalAuthConfig]):
+    name = "external_auth"
+    Config = ExternalAuthConfig
+    pure = False
+
+    def __init__(self, config: ExternalAuthConfig, services: Services) -> None:
+        super().__init__(config, services)
+        self._asked = tuple((name, name.lower().encode("ascii")) for name in config.request_headers)
+        asked = frozenset(key for _, key in self._asked)
+        self.secrets = asked
+        back = [name.lower().encode("ascii") for name in config.response_headers]
+        # What is asked about is read first, and taken away here.
+        self._replaced = tuple(key for key in back if key in asked)
+        self.owns = frozenset().union(*map(spellings, config.response_headers)) - asked
+        self._service = Service(config, services, reader(config))
+        cache = config.cache
+        self._caches = cache is not None
+        self._by_request = cache is None or cache.by_request
+        self._key_names = (
+            frozenset(name.lower() for name in cache.headers)
+            if cache is not None and cache.headers is not None
+            else None
+        )
+
+    def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
+        own = carried(exchange, self._asked)
+        if own is None:
+            return Fault(
+                400, "credential_unreadable", "A header field is no text.", rule=("request_headers",)
+            )
+        told = spoken(exchange, self.config.convention)
+        if not self._caches:
+            return self._wait(exchange, None, [*told, *own])
+        key = self._key(exchange, own)
+        answer = self._service.remembered(key, exchange.clock.monotonic)
+        if answer is not None:
+            return self._settled(exchange, answer, cached=True)
+        return self._wait(exchange, key, [*told, *own])
+
+    def _key(self, exchange: Exchange, own: Lines) -> str:
+        names = self._key_names
+        parts = [(name.lower(), value) for name, value in own if names is None or name.lower() in names]
+        request = (
+            (exchange.method, exchange.target, exchange.host, exchange.scheme, exchange.client)
+            if self._by_request
+            else ()
+        )
+        return self.services.keyed_hash(repr((request, parts)).encode())
+
+    async def _wait(self, exchange: Exchange, key: str | None, lines: Lines) -> Verdict:
+        try:
+            answer = await self._service.ask(key, lines)
+        except Trouble as trouble:
+            return self._unjudged(exchange, trouble)
+        return self._settled(exchange, answer, cached=False)
+
+    def _settled(self, exchange: Exchange, answer: Yes | No, *, cached: bool) -> Verdict:
+        if isinstance(answer, No):
+            return answer.verdict()
+        self._strip(exchange)
+        if answer.principal is not None:
+            exchange.principal = answer.principal
+        exchange.request.headers.extend(answer.fields)
+        exchange.note("external_auth_allowed", rule=("url",), cached=cached)
+        return None
+
+    def _unjudged(self, exchange: Exchange, trouble: Trouble) -> Verdict:
+        if self.config.on_error == "allow" and trouble.lenient:
+            self._strip(exchange)
+            exchange.note("external_auth_unavailable", rule=("on_error",), because=trouble.why)
+            return None
+        return Fault(
+            503,
+            "external_auth_unavailable",
+            "The request cannot be authorised at the moment.",
+            rule=("on_error",),
+            retry_after=self._service.retry_after(),
+        )
+
+    def _strip(self, exchange: Exchange) -> None:
+        for key in self._replaced:
+            exchange.request.headers.remove(key)

@@ -1,0 +1,119 @@
+"""The service that is asked, and what outlives a reload: answers that are remembered, questions that are out, the breaker."""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from cachetools import LRUCache
+
+from filters._breaker import Breaker
+from filters.external_auth.convention import Lines, No, Trouble, Yes
+from filters.external_auth.option import CacheOptions, ExternalAuthConfig
+from gateway.api import HttpAnswer, HttpError, HttpOptions, Services, SingleFlight
+
+_MAX_AGE: Final = re.compile(r"max-age=\"?(\d{1,9})")
+
+
+class Kept(NamedTuple):
+    """An answer, until a monotonic instant."""
+
+    answer: Yes | No
+    until: float
+
+
+class Memory:
+    """What outlives a reload with the same definition."""
+
+    def __init__(self, config: ExternalAuthConfig) -> None:
+        self.breaker = Breaker(config.breaker.failures, config.breaker.pause)
+        self.flight: SingleFlight[str, Yes | No] = SingleFlight()
+        self.kept: LRUCache[str, Kept] = LRUCache(config.cache.size if config.cache is not None else 1)
+
+    def close(self) -> None:
+        self.flight.close()
+
+
+class Service:
+    """Asks; raises Trouble where there is no answer that says anything of the request."""
+
+    def __init__(
+        self, config: ExternalAuthConfig, services: Services, read: Callable[[HttpAnswer], Yes | No]
+    ) -> None:
+        self._services = services
+        self._cache = config.cache
+        self._read = read
+        self._url = config.url
+        self._client = services.http(
+            "service",
+            HttpOptions(
+                config.url,
+                config.tls,
+                timeout=config.timeout,
+                concurrency=config.concurrency,
+                queue=config.concurrency * 16,
+                max_body=config.max_body,
+            ),
+        )
+        self._memory = services.state("memory", lambda: Memory(config))
+
+    def remembered(self, key: str, now: float) -> Yes | No | None:
+        kept = self._memory.kept.get(key)
+        return kept.answer if kept is not None and now < kept.until else None
+
+    async def ask(self, key: str | None, lines: Lines) -> Yes | No:
+        """The service's answer; who asks for a key that is being asked for is answered with it. None asks alone."""
+        memory = self._memory
+        if key is not None and key in memory.flight:
+            return await memory.flight.join(key, lambda: self._asked(key, lines))
+        if not memory.breaker.admits(self._services.now().monotonic):
+            raise Trouble("it is left alone", counts=False)
+        if key is None:
+            return await self._asked(None, lines)
+        return await memory.flight.join(key, lambda: self._asked(key, lines))
+
+    def retry_after(self) -> int:
+        """Whole seconds until it may be worth to ask again, at least one."""
+        return self._memory.breaker.remaining(self._services.now().monotonic)
+
+    async def _asked(self, key: str | None, lines: Lines) -> Yes | No:
+        memory = self._memory
+        try:
+            answered = await self._client.request("GET", "", headers=lines)
+            answer = self._read(answered)
+        except Trouble as trouble:
+            self._failed(trouble.why, counts=trouble.counts)
+            raise
+        except HttpError as error:
+            # Neither says anything of the service: it has not been asked.
+            counts = error.reason not in ("busy", "closed")
+            self._failed(str(error), counts=counts)
+            # A crowd of requests could fill the queue, and one might have a large answer made.
+            lenient = error.reason not in ("busy", "too_large")
+            raise Trouble(str(error), counts=counts, lenient=lenient) from None
+        memory.breaker.succeeded()
+        if key is not None and self._cache is not None:
+            seconds = lifetime(self._cache, answered)
+            if seconds > 0:
+                memory.kept[key] = Kept(answer, self._services.now().monotonic + seconds)
+        return answer
+
+    def _failed(self, why: str, *, counts: bool) -> None:
+        breaker = self._memory.breaker
+        if counts:
+            breaker.failed(self._services.now().monotonic)
+        self._services.warn("external_auth_unavailable", url=self._url, because=why, left_alone=breaker.open)
+
+
+def lifetime(cache: CacheOptions, answer: HttpAnswer) -> float:
+    """Seconds for which an answer may be remembered, by the configuration and by what it says of itself (RFC 9111)."""
+    if 200 <= answer.status <= 299:
+        seconds = cache.ttl
+    elif answer.status in (401, 403):
+        seconds = cache.negative_ttl
+    else:
+        return 0
+    control = answer.headers.get("cache-control", "").lower()
+    if "no-store" in control or "no-cache" in control:
+        return 0
+    age = _MAX_AGE.search(control)
+    return min(seconds, float(age[1])) if age is not None else seconds

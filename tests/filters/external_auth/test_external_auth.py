@@ -1,0 +1,152 @@
+"""The filter, by itself."""
+
+from typing import Any
+
+import pytest
+
+from filters.external_auth import ExternalAuth
+from gateway.api import Exchange, Fault, HttpAnswer, HttpError, Response
+from gateway.api.testing import Answering, FrozenServices, build, exchange, judge
+
+URL = "http://auth.test/verify"
+
+
+def guard(answer: Answering, **options: Any) -> tuple[ExternalAuth, FrozenServices]:
+    services = FrozenServices(answer=answer)
+    return build(ExternalAuth, {"url": URL, **options}, services), services
+
+
+def says(status: int, **headers: str) -> Answering:
+    return lambda request: HttpAnswer(
+        status, {name.replace("_", "-"): text for name, text in headers.items()}, b""
+    )
+
+
+def names(asked: Exchange) -> list[tuple[str, str]]:
+    return [(name.decode(), value.decode()) for name, value in asked.request.headers]
+
+
+def test_only_the_listed_fields_and_the_request_line_go_to_the_service() -> None:
+    filter, services = guard(says(204))
+    headers = {"Authorization": "Bearer t", "X-Other": "1", "Host": "api.test"}
+    asked = exchange("PUT", "/a?b=c", headers=headers, body=b"secret")
+    assert judge(filter, asked) is None
+    (request,) = services.requests
+    assert (request.method, request.url, request.body) == ("GET", URL, b"")
+    assert request.headers == {
+        "x-original-method": "PUT",
+        "x-original-uri": "/a?b=c",
+        "authorization": "Bearer t",
+    }
+    assert [(note.reason, note.rule) for note in asked.notes] == [("external_auth_allowed", ("url",))]
+    assert filter.secrets == {b"authorization", b"cookie", b"x-auth-token"}
+
+
+def test_fields_of_a_yes_take_the_place_of_the_clients_own() -> None:
+    options = {"request_headers": ["Authorization"], "response_headers": ["X-User-Id", "Authorization"]}
+    filter, _ = guard(says(200, x_user_id="u1", authorization="Basic inner"), **options)
+    assert {b"x-user-id", b"x_user_id", b"x-user_id", b"x_user-id"} <= filter.owns
+    assert b"authorization" not in filter.owns
+    asked = exchange(headers={"Authorization": "Bearer outer", "Accept": "*/*"})
+    assert judge(filter, asked) is None
+    assert names(asked) == [("Accept", "*/*"), ("X-User-Id", "u1"), ("Authorization", "Basic inner")]
+    filter, _ = guard(says(200), **options)
+    asked = exchange(headers={"Authorization": "Bearer outer"})
+    assert judge(filter, asked) is None
+    assert names(asked) == []
+
+
+def test_a_no_is_answered_and_nothing_is_changed() -> None:
+    filter, _ = guard(says(401, www_authenticate="Bearer"), response_headers=["Authorization"])
+    verdict = judge(filter, exchange(headers={"Authorization": "x"}))
+    assert isinstance(verdict, Fault)
+    assert (verdict.status, verdict.headers) == (401, (("WWW-Authenticate", "Bearer"),))
+    filter, _ = guard(says(302, location="https://login.test/"), convention="traefik")
+    relayed = judge(filter, exchange())
+    assert isinstance(relayed, Response)
+    assert (relayed.status, relayed.headers.get("location")) == (302, "https://login.test/")
+
+
+def test_what_is_remembered_depends_on_all_that_was_sent() -> None:
+    filter, services = guard(says(200), cache={})
+    plain = {"headers": {"Authorization": "t1"}, "client": "192.0.2.9"}
+
+    def asks(method: str = "GET", target: str = "/a", **over: Any) -> int:
+        before = len(services.requests)
+        assert judge(filter, exchange(method, target, **{**plain, **over})) is None
+        return len(services.requests) - before
+
+    assert (asks(), asks()) == (1, 0)
+    assert asks(headers={"Authorization": "t2"}) == 1
+    assert asks(headers={"Authorization": "t1", "Cookie": "a"}) == 1
+    assert asks(headers=[("Authorization", "t1"), ("Authorization", "t1")]) == 1
+    assert asks("POST") == 1
+    assert asks(target="/b") == 1
+    assert asks(host="other.test") == 1
+    assert asks(scheme="https") == 1
+    assert asks(client="192.0.2.8") == 1
+    assert asks(headers={"Authorization": "t1", "X-Other": "1"}) == 0
+
+
+def test_a_service_may_go_by_credentials_alone() -> None:
+    filter, services = guard(says(200), cache={"headers": ["authorization"], "by_request": False})
+    for target, cookie in (("/a", "x"), ("/b", "y")):
+        asked = exchange("GET", target, headers={"Authorization": "t", "Cookie": cookie})
+        assert judge(filter, asked) is None
+    assert len(services.requests) == 1
+    judge(filter, exchange(headers={"Authorization": "u"}))
+    assert len(services.requests) == 2
+    assert asked.notes[0].facts == {"cached": True}
+
+
+FAILURES = [
+    (lambda request: HttpError("connect"), True),
+    (lambda request: HttpError("timeout"), True),
+    (says(500), True),
+    (says(404), False),
+    (says(302), False),
+    (lambda request: HttpError("busy"), False),
+]
+
+
+@pytest.mark.parametrize(("answer", "lenient"), FAILURES)
+def test_what_is_not_judged_is_answered_503_or_passed_where_that_is_said(
+    answer: Answering, lenient: bool
+) -> None:
+    filter, _ = guard(answer)
+    verdict = judge(filter, exchange())
+    assert isinstance(verdict, Fault)
+    assert (verdict.status, verdict.reason, verdict.rule) == (503, "external_auth_unavailable", ("on_error",))
+    assert verdict.retry_after is not None and verdict.retry_after >= 1
+    options = {"on_error": "allow", "response_headers": ["Authorization"]}
+    filter, _ = guard(answer, **options)
+    asked = exchange(headers={"Authorization": "t"})
+    verdict = judge(filter, asked)
+    if lenient:
+        assert verdict is None
+        assert names(asked) == []
+        assert [(note.reason, note.rule) for note in asked.notes] == [
+            ("external_auth_unavailable", ("on_error",))
+        ]
+    else:
+        assert isinstance(verdict, Fault) and verdict.status == 503
+
+
+def test_who_is_calling_is_known_by_a_yes_and_bytes_that_are_no_text_by_nobody() -> None:
+    filter, services = guard(
+        says(200, x_id="u1", x_roles="a,b"), principal={"user_id": "X-Id", "roles": "X-Roles"}
+    )
+    asked = exchange()
+    assert judge(filter, asked) is None
+    assert asked.principal is not None
+    assert (asked.principal.user_id, asked.principal.roles) == ("u1", ("a", "b"))
+    verdict = judge(filter, exchange(headers={"Cookie": "\xff"}))
+    assert isinstance(verdict, Fault)
+    assert (verdict.status, verdict.reason) == (400, "credential_unreadable")
+    assert len(services.requests) == 1
+
+
+def test_no_credential_is_in_what_is_logged() -> None:
+    filter, services = guard(lambda request: HttpError("connect", "refused"))
+    judge(filter, exchange(headers={"Authorization": "Bearer s3cret", "Cookie": "s3cret"}))
+    assert "s3cret" not in repr(services.warnings)

@@ -1,0 +1,117 @@
+"""What is remembered, for how long, and when the service is left alone."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from filters.external_auth.convention import No, Trouble, Yes, reader
+from filters.external_auth.option import CacheOptions, ExternalAuthConfig
+from filters.external_auth.service import Service, lifetime
+from gateway.api import HttpAnswer, HttpError
+from gateway.api.testing import FrozenServices
+
+YES = HttpAnswer(204, {}, b"")
+
+
+def service(services: FrozenServices, **options: Any) -> Service:
+    config = ExternalAuthConfig.model_validate({"url": "http://auth/check", "cache": {}, **options})
+    return Service(config, services, reader(config))
+
+
+@pytest.mark.parametrize(
+    ("status", "control", "seconds"),
+    [
+        (200, None, 60),
+        (204, "max-age=7", 7),
+        (200, "max-age=999, private", 60),
+        (200, "No-Store", 0),
+        (200, "no-cache", 0),
+        (401, None, 5),
+        (403, "max-age=1", 1),
+        (302, None, 0),
+        (404, None, 0),
+        (500, "max-age=60", 0),
+    ],
+)
+def test_an_answer_is_remembered_as_long_as_both_allow(
+    status: int, control: str | None, seconds: float
+) -> None:
+    headers = {} if control is None else {"cache-control": control}
+    assert lifetime(CacheOptions.model_validate({}), HttpAnswer(status, headers, b"")) == seconds
+
+
+async def test_a_yes_is_remembered_until_its_time() -> None:
+    services = FrozenServices(answer=lambda request: YES)
+    asked = service(services)
+    assert asked.remembered("k", services.now().monotonic) is None
+    assert isinstance(await asked.ask("k", [("A", "b")]), Yes)
+    assert services.requests[0].url == "http://auth/check"
+    assert services.requests[0].headers == {"a": "b"}
+    assert isinstance(asked.remembered("k", services.now().monotonic), Yes)
+    services.advance(60)
+    assert asked.remembered("k", services.now().monotonic) is None
+
+
+async def test_a_no_is_remembered_and_a_failure_never() -> None:
+    services = FrozenServices(answer=lambda request: HttpAnswer(403, {}, b""))
+    asked = service(services)
+    assert isinstance(await asked.ask("no", []), No)
+    assert asked.remembered("no", services.now().monotonic) is not None
+    services.answer = lambda request: HttpError("timeout")
+    with pytest.raises(Trouble, match="timeout"):
+        await asked.ask("failure", [])
+    assert asked.remembered("failure", services.now().monotonic) is None
+    assert services.warnings[-1][0] == "external_auth_unavailable"
+
+
+async def test_those_who_ask_the_same_at_once_are_one_question() -> None:
+    gate = asyncio.Event()
+
+    async def slow() -> HttpAnswer:
+        await gate.wait()
+        return YES
+
+    services = FrozenServices(answer=lambda request: slow())
+    asked = service(services)
+    waiting = [asyncio.ensure_future(asked.ask("k", [])) for _ in range(20)]
+    other = asyncio.ensure_future(asked.ask("other", []))
+    alone = [asyncio.ensure_future(asked.ask(None, [])) for _ in range(2)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gate.set()
+    assert len(await asyncio.gather(*waiting, other, *alone)) == 23
+    assert len(services.requests) == 4
+
+
+async def test_a_service_that_fails_again_and_again_is_left_alone_for_a_while() -> None:
+    services = FrozenServices(answer=lambda request: HttpError("connect"))
+    asked = service(services, breaker={"failures": 3, "pause": "10s"})
+    for _ in range(3):
+        with pytest.raises(Trouble, match="connect"):
+            await asked.ask(None, [])
+    with pytest.raises(Trouble, match="left alone"):
+        await asked.ask(None, [])
+    assert len(services.requests) == 3
+    assert asked.retry_after() == 10
+    services.advance(10)
+    services.answer = lambda request: YES
+    assert isinstance(await asked.ask(None, []), Yes)
+    assert isinstance(await asked.ask(None, []), Yes)
+
+
+@pytest.mark.parametrize("reason", ["busy", "too_large"])
+async def test_what_requests_can_bring_about_lets_none_of_them_pass(reason: str) -> None:
+    asked = service(FrozenServices(answer=lambda request: HttpError(reason)))
+    with pytest.raises(Trouble) as trouble:
+        await asked.ask(None, [])
+    assert not trouble.value.lenient
+
+
+async def test_answers_a_request_may_have_brought_about_do_not_open_the_breaker() -> None:
+    services = FrozenServices(answer=lambda request: HttpAnswer(400, {}, b""))
+    asked = service(services, breaker={"failures": 1})
+    for _ in range(3):
+        with pytest.raises(Trouble, match="it answered 400"):
+            await asked.ask(None, [])
+    assert len(services.requests) == 3
