@@ -9,7 +9,7 @@ from cachetools import LRUCache
 from filters._breaker import Breaker
 from filters.external_auth.convention import Lines, No, Trouble, Yes
 from filters.external_auth.option import CacheOptions, ExternalAuthConfig
-from gateway.api import HttpAnswer, HttpError, HttpOptions, Services, SingleFlight
+from gateway.api import HttpAnswer, HttpError, HttpOptions, Revocation, Services, SingleFlight
 
 _MAX_AGE: Final = re.compile(r"max-age=\"?(\d{1,9})")
 
@@ -28,6 +28,15 @@ class Memory:
         self.breaker = Breaker(config.breaker.failures, config.breaker.pause)
         self.flight: SingleFlight[str, Yes | No] = SingleFlight()
         self.kept: LRUCache[str, Kept] = LRUCache(config.cache.size if config.cache is not None else 1)
+        self.epoch = 0
+
+    def revoke(self, revocation: Revocation) -> int:
+        """Forgets all answers, since whose they are is known to the service alone; what is out is not to be kept either."""
+        self.epoch += 1
+        self.flight.part()
+        forgotten = len(self.kept)
+        self.kept.clear()
+        return forgotten
 
     def close(self) -> None:
         self.flight.close()
@@ -77,6 +86,7 @@ class Service:
 
     async def _asked(self, key: str | None, lines: Lines) -> Yes | No:
         memory = self._memory
+        epoch = memory.epoch
         try:
             answered = await self._client.request("GET", "", headers=lines)
             answer = self._read(answered)
@@ -91,7 +101,7 @@ class Service:
             lenient = error.reason not in ("busy", "too_large")
             raise Trouble(str(error), counts=counts, lenient=lenient) from None
         memory.breaker.succeeded()
-        if key is not None and self._cache is not None:
+        if key is not None and self._cache is not None and epoch == memory.epoch:
             seconds = lifetime(self._cache, answered)
             if seconds > 0:
                 memory.kept[key] = Kept(answer, self._services.now().monotonic + seconds)

@@ -8,8 +8,9 @@ import pytest
 from filters.external_auth.convention import No, Trouble, Yes, reader
 from filters.external_auth.option import CacheOptions, ExternalAuthConfig
 from filters.external_auth.service import Service, lifetime
-from gateway.api import HttpAnswer, HttpError
+from gateway.api import HttpAnswer, HttpError, Revocation
 from gateway.api.testing import FrozenServices
+from tests.support.deadline import until
 
 YES = HttpAnswer(204, {}, b"")
 
@@ -115,3 +116,23 @@ async def test_answers_a_request_may_have_brought_about_do_not_open_the_breaker(
         with pytest.raises(Trouble, match="it answered 400"):
             await asked.ask(None, [])
     assert len(services.requests) == 3
+
+
+async def test_a_revocation_forgets_what_is_remembered_and_what_is_out() -> None:
+    gate = asyncio.Event()
+
+    async def slow() -> HttpAnswer:
+        await gate.wait()
+        return YES
+
+    services = FrozenServices(answer=lambda request: YES)
+    asked = service(services)
+    await asked.ask("k", [])
+    services.answer = lambda request: slow()
+    out = asyncio.ensure_future(asked.ask("out", []))
+    await until(lambda: len(services.requests) == 2, "it is asked")
+    assert services.revoke(Revocation(user_id="u")) == 1
+    gate.set()
+    assert isinstance(await out, Yes)
+    for key in ("k", "out"):
+        assert asked.remembered(key, services.now().monotonic) is None
