@@ -99,6 +99,7 @@ class Spans:
         def instant(at: float) -> int:
             return arrived + int((at - monotonic) * 1e9)
 
+        over = monotonic + record.duration
         told = _told(record, trace)
         name = exchange.method if exchange.method in METHODS else "HTTP"
         route = exchange.route
@@ -111,7 +112,7 @@ class Spans:
             name=f"{name} {_utf8(route.template)}" if route is not None else name,
             kind=Span.SPAN_KIND_SERVER,
             start_time_unix_nano=instant(monotonic),
-            end_time_unix_nano=instant(monotonic + record.duration),
+            end_time_unix_nano=instant(over),
         )
         if trace.parent_id is not None:
             span.parent_span_id = bytes.fromhex(trace.parent_id)
@@ -146,7 +147,8 @@ class Spans:
                 name=name,
                 kind=Span.SPAN_KIND_CLIENT,
                 start_time_unix_nano=instant(life.begin),
-                end_time_unix_nano=instant(life.end),
+                # The clock is read for both: an attempt that ended last is not to seem the later one.
+                end_time_unix_nano=instant(min(life.end, over)),
             )
             if attempt.error is not None or attempt.status >= CLIENT_ERROR:
                 child.status.code = Status.STATUS_CODE_ERROR

@@ -264,8 +264,8 @@ async def test_keys_outlive_a_reload_and_are_fetched_for_another_definition() ->
             await gateway.gateway.change(again)
             assert (await ask(gateway, issuer.token(jti="x"))).status == 200
             assert issuer.fetched == 1
-            issuer.trouble = hang
-            other = configuration(upstream.url, filters=issuer.filters(timeout="300ms"))
+            issuer.trouble = reset
+            other = configuration(upstream.url, filters=issuer.filters(timeout="9s"))
             await gateway.gateway.change(loads(other, "gateway.yaml", registry=Registry()))
             assert (await ask(gateway, issuer.token())).status == 503
             assert issuer.fetched == 2
