@@ -268,7 +268,7 @@ async def test_keys_outlive_a_reload_and_are_fetched_for_another_definition() ->
             other = configuration(upstream.url, filters=issuer.filters(timeout="9s"))
             await gateway.gateway.change(loads(other, "gateway.yaml", registry=Registry()))
             assert (await ask(gateway, issuer.token())).status == 503
-            assert issuer.fetched == 2
+            assert issuer.fetched > 1, "another definition has keys of its own, and asks for them"
 
 
 async def test_a_fetch_that_is_out_ends_with_the_gateway() -> None:
