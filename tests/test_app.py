@@ -21,7 +21,7 @@ from gateway.config.model import Address
 from gateway.config.problem import ConfigurationError
 from tests.cli.process import Process, weir
 from tests.support.authority import Authority
-from tests.support.client import Client, get, post
+from tests.support.client import Client, get, post, refuses
 from tests.support.deadline import DEADLINE, until, within
 from tests.support.gateway import Running, configuration, running
 from tests.support.upstream import OK, Conversation, Upstream, closed_port, echo
@@ -42,17 +42,6 @@ async def asked(address: Address | None, page: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def refuses(port: int) -> bool:
-    """Whether nothing accepts connections at `port`."""
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionRefusedError:
-        return True
-    writer.close()
-    await writer.wait_closed()
-    return False
-
-
 # ---- start
 
 
@@ -61,7 +50,7 @@ async def test_listens_where_it_says() -> None:
         assert gateway.gateway.admin_address is not None
         ports = [gateway.address.port, gateway.gateway.admin_address.port]
         assert 0 not in ports
-        assert [await refuses(port) for port in ports] == [False, False]
+        assert [await refuses(Address("127.0.0.1", port)) for port in ports] == [False, False]
         client = await gateway.connect()
         assert (await client.ask(get("/"))).status == 503
 
@@ -91,7 +80,7 @@ async def test_a_start_that_failed_gives_back_the_port_that_it_had(tmp_path: Pat
         with pytest.raises(StartError):
             async with running(text):
                 pass
-    assert await refuses(free)
+    assert await refuses(Address("127.0.0.1", free))
 
 
 @pytest.mark.parametrize("path", ["absent/requests.log", "."])
@@ -112,7 +101,7 @@ async def test_a_stop_closes_everything(tmp_path: Path) -> None:
     async with running(text) as gateway:
         ports = [gateway.address.port, gateway.gateway.admin_address.port]  # type: ignore[union-attr]
         assert await gateway.gateway.stop()
-        assert [await refuses(port) for port in ports] == [True, True]
+        assert [await refuses(Address("127.0.0.1", port)) for port in ports] == [True, True]
         assert opened() == before
         assert await gateway.gateway.stop()  # once more is harmless
 
@@ -154,7 +143,7 @@ async def test_a_drain_refuses_new_connections_and_ends_idle_ones_and_answers_th
         async with uploading(gateway) as client:
             stopping = asyncio.create_task(gateway.gateway.stop())
             assert not await idle.fill()
-            assert await refuses(gateway.address.port)
+            assert await refuses(gateway.address)
             await client.send(b"x" * 5)
             answer = await client.answer("POST")
             assert (answer.status, answer.body) == (200, b'{"bytes": 10}')
@@ -186,8 +175,8 @@ async def draining(directory: Path) -> AsyncIterator[tuple[Process, Client, Conv
         options: dict[str, Any] = {"admin": "127.0.0.1:0", "drain_timeout": "60s", "log": {"path": "-"}}
         path.write_text(configuration(upstream.url, **options))
         async with weir("run", path, directory=directory) as process:
-            address = await process.listens()
-            async with await Client.connect(Address("127.0.0.1", address.port)) as client:
+            place = Address("127.0.0.1", (await process.listens()).port)
+            async with await Client.connect(place) as client:
                 await client.send(post(b"x" * 10)[:-5])
                 conversation = await upstream.accepted()
                 await conversation.request_head()
@@ -195,7 +184,7 @@ async def draining(directory: Path) -> AsyncIterator[tuple[Process, Client, Conv
                 process.signal(signal.SIGTERM)
                 await process.prints('"draining"', to="stderr")
                 async with asyncio.timeout(DEADLINE):
-                    while not await refuses(address.port):  # the log tells it before it is done
+                    while not await refuses(place):  # the log tells it before it is done
                         pass
                 yield process, client, conversation
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from gateway.config.load import loads
-from gateway.config.model import Address, Listen, Place, UnixAddress, listen_at
+from gateway.config.model import Address, Listen, UnixAddress, listen_at
 from gateway.listener.acceptor import Binding
 from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
 from gateway.listener.opening import open_place
 from gateway.plan import build_plan
 from gateway.registry import Registry
-from tests.support.client import Client, get
+from tests.support.client import Client, get, refuses
 from tests.support.deadline import until, within
 from tests.support.gateway import configuration
 
@@ -38,14 +38,6 @@ async def bound(listen: Listen, directory: Path = Path()) -> Binding:
 def let_go(*bindings: Binding) -> None:
     for binding in bindings:
         binding.opening.close()
-
-
-async def refuses(place: Place) -> bool:
-    try:
-        (await Client.connect(place)).close()
-    except (ConnectionRefusedError, FileNotFoundError):
-        return True
-    return False
 
 
 async def test_each_place_is_accepted_from_until_it_is_drained(tmp_path: Path) -> None:

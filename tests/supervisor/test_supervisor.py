@@ -31,7 +31,7 @@ from gateway.supervisor.supervisor import Supervisor
 from gateway.task import spawn
 from tests.cli.process import weir
 from tests.cli.test_run import fetch
-from tests.support.client import Client, get, post
+from tests.support.client import Client, get, post, refuses
 from tests.support.deadline import until, within
 from tests.support.gateway import configuration
 from tests.support.upstream import OK, Upstream
@@ -279,17 +279,6 @@ async def test_the_service_manager_is_told_of_every_state(
 # ---- as a process
 
 
-async def refuses(port: int) -> bool:
-    """Whether nothing accepts connections at `port`."""
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionRefusedError:
-        return True
-    writer.close()
-    await writer.wait_closed()
-    return False
-
-
 def written(directory: Path, url: str, **options: Any) -> Path:
     path = directory / "gateway.yaml"
     path.write_text(configuration(url, admin="127.0.0.1:0", log={"path": "-"}, **options))
@@ -320,15 +309,15 @@ async def test_an_exchange_in_progress_outlives_the_place_where_it_came_in(tmp_p
     async with Upstream() as upstream:
         path = written(tmp_path, upstream.url)
         async with weir("run", path, "--workers", "2", directory=tmp_path) as process:
-            address = await process.listens()
-            async with await Client.connect(Address("127.0.0.1", address.port)) as client:
+            place = Address("127.0.0.1", (await process.listens()).port)
+            async with await Client.connect(place) as client:
                 await client.send(post(b"x" * 10)[:-5])
                 conversation = await upstream.accepted()
                 await conversation.request_head()
                 process.signal()
                 await process.prints('"draining"', to="stderr")
                 async with asyncio.timeout(START):
-                    while not await refuses(address.port):  # the log tells it before it is done
+                    while not await refuses(place):  # the log tells it before it is done
                         pass
                 await client.send(b"x" * 5)
                 assert await conversation.take(10) == b"x" * 10

@@ -83,3 +83,12 @@ def chunked(*chunks: bytes, end: bool = True) -> bytes:
     """A chunked body."""
     data = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     return data + b"0\r\n\r\n" if end else data
+
+
+async def refuses(place: Place) -> bool:
+    """Whether nothing accepts connections at `place`; a socket that closes while we connect to it resets us."""
+    try:
+        (await Client.connect(place)).close()
+    except (ConnectionError, FileNotFoundError):
+        return True
+    return False
