@@ -13,6 +13,7 @@ from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.revocation import Revocable, Revocation
 from gateway.api.store import Store, StoreError, StoreOptions
+from gateway.api.table import Cell, Place, Table, TableBusy
 from gateway.api.timer import Timer
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 
@@ -22,6 +23,7 @@ __all__ = [
     "API_VERSION",
     "REASONS",
     "Body",
+    "Cell",
     "Certificate",
     "Duration",
     "Exchange",
@@ -36,6 +38,7 @@ __all__ = [
     "Note",
     "OptionError",
     "Options",
+    "Place",
     "Principal",
     "Refused",
     "Request",
@@ -52,6 +55,8 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreOptions",
+    "Table",
+    "TableBusy",
     "Timer",
     "TlsOptions",
     "Verdict",

@@ -10,6 +10,7 @@ from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import Fact
 from gateway.api.network import HttpClient, HttpOptions
 from gateway.api.store import Store, StoreOptions
+from gateway.api.table import Table
 from gateway.api.verdict import Rule, Verdict
 
 T = TypeVar("T")
@@ -60,6 +61,15 @@ class Services(Protocol):
     def store(self, name: str, options: StoreOptions) -> Store:
         """A client of the store that `options` describe; in all else as `http`. Raises OptionError also where the extra
         `redis` is not installed, with an empty rule."""
+
+    @abstractmethod
+    def table(self, name: str) -> Table:
+        """A table that all worker processes share; `name` tells it from others of the same entry.
+
+        Keyed as `state` is: a reload with the same definition goes on with the same table, as does a worker that takes the
+        place of one that has ended, and it is freed when no plan of any worker holds it. Raises OSError where there is none
+        to be had. For the constructor.
+        """
 
     @abstractmethod
     def warn(self, event: str, **facts: Any) -> None:

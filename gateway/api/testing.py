@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
@@ -39,6 +39,7 @@ from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
 from gateway.api.principal import Principal
 from gateway.api.revocation import Revocable, Revocation
 from gateway.api.store import Store, StoreError, StoreOptions
+from gateway.api.table import Cell, Place, Table, TableBusy
 from gateway.api.verdict import Response, Verdict
 from gateway.http.fields import Fields
 
@@ -107,6 +108,8 @@ class FrozenServices:
         self.requests: list[HttpRequest] = []
         self.stored: dict[bytes, tuple[bytes, float]] = {}
         """What is in every store, and until when."""
+        self.table_busy = False
+        """Whether every table raises TableBusy."""
         self.store_down: StoreError | None = None
         self._now = Instant(wall, 1000.0)
         self._random = random.Random(0)  # noqa: S311 - a test's entropy is to be the same each time
@@ -143,6 +146,9 @@ class FrozenServices:
 
     def store(self, name: str, options: StoreOptions) -> Store:
         return self.state(f"store {name}", lambda: FakeStore(self))
+
+    def table(self, name: str) -> Table:
+        return self.state(f"table {name}", lambda: FakeTable(self))
 
     def _play(self, request: HttpRequest) -> HttpAnswer | HttpError | Awaitable[HttpAnswer]:
         return self.answer(request)  # as it is now: a test may change it
@@ -182,6 +188,31 @@ class FakeStore:
         values = [entry[0] if entry is not None and now < entry[1] else None for entry in found]
         assert name in ("GET", "MGET")
         return values if name == "MGET" else values[0]
+
+
+class FakeTable:
+    """A table that nobody else has, and that is never full: `cells` by key."""
+
+    def __init__(self, services: FrozenServices) -> None:
+        self.cells: dict[bytes, Cell] = {}
+        self._services = services
+
+    def place(self, key: bytes) -> Place:
+        return 0, key
+
+    def update(
+        self,
+        places: Sequence[Place],
+        now: float,
+        change: Callable[[Sequence[Cell | None]], Sequence[Cell] | None],
+    ) -> None:
+        if self._services.table_busy:
+            raise TableBusy
+        cells = [self.cells.get(key) for _, key in places]
+        after = change([cell if cell is not None and cell[0] > now else None for cell in cells])
+        if after is not None:
+            for (_, key), cell in zip(places, after, strict=True):
+                self.cells[key] = cell
 
 
 class StreamBody(Body):

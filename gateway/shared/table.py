@@ -1,0 +1,74 @@
+"""A table of cells by key in a zone of the shared memory; see `gateway.api.table` for what it promises."""
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+from gateway.api.table import Cell, Place, TableBusy
+from gateway.shared.zone import ENTRIES, SLOT, Change, Zone
+
+_EMPTY: Final = bytes(16)
+_unpack: Final = SLOT.unpack_from
+
+
+class SharedTable:
+    """Keys are kept as keyed hashes of 128 bits: none can be aimed at another's cell, or at one neighbourhood."""
+
+    __slots__ = ("_secret", "zone")
+
+    def __init__(self, zone: Zone, secret: bytes) -> None:
+        """`secret` is of the zone, at most 64 bytes."""
+        self.zone = zone
+        self._secret = secret
+
+    def place(self, key: bytes) -> Place:
+        hashed = blake2b(key, key=self._secret, digest_size=16).digest()
+        return self.zone.home(hashed), hashed
+
+    def update(
+        self,
+        places: Sequence[Place],
+        now: float,
+        change: Callable[[Sequence[Cell | None]], Sequence[Cell] | None],
+    ) -> None:
+        if len(places) > ENTRIES:
+            raise ValueError(f"at most {ENTRIES} cells change at once")
+        zone = self.zone
+        if not zone.enter():
+            raise TableBusy
+        try:
+            zone.decisions += 1
+            memory = zone.memory
+            cells: list[Cell | None] = []
+            offsets: list[int] = []
+            absent = False
+            for offset, hashed in places:
+                slot: tuple[Any, ...] = _unpack(memory, offset)
+                if slot[0] != hashed:
+                    offset = -1 if slot[0] == _EMPTY else zone.search(offset, hashed)
+                    if offset < 0:
+                        absent = True
+                        offsets.append(-1)
+                        cells.append(None)
+                        continue
+                    slot = _unpack(memory, offset)
+                offsets.append(offset)
+                expires: float = slot[1]
+                cells.append((expires, slot[2], slot[3]) if expires > now else None)
+            after = change(cells)
+            if after is None:
+                return
+            if absent:
+                offsets = zone.allot(places, offsets, now)
+            changes: list[Change] = []
+            number = 0
+            for expires, x, y in after:
+                if offsets[number] >= 0:
+                    changes.append((offsets[number], places[number][1], expires, x, y))
+                number += 1  # noqa: SIM113 - enumerate() would make a pair for every cell
+            zone.write(changes)
+        finally:
+            zone.leave()
+
+    def close(self) -> None:
+        self.zone.close()
