@@ -13,7 +13,7 @@ from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.revocation import Revocable, Revocation
 from gateway.api.store import Store, StoreError, StoreOptions
-from gateway.api.table import Cell, Place, Table, TableBusy
+from gateway.api.table import Cell, Change, Place, Table, TableBusy
 from gateway.api.timer import Timer
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 
@@ -25,6 +25,7 @@ __all__ = [
     "Body",
     "Cell",
     "Certificate",
+    "Change",
     "Duration",
     "Exchange",
     "Fact",

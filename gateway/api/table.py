@@ -12,6 +12,9 @@ Cell: TypeAlias = tuple[float, float, float]
 Place: TypeAlias = tuple[int, bytes]
 """Where a cell lies. To be had from `place`, and good for that table only."""
 
+Change: TypeAlias = Callable[[Sequence[Cell | None]], Sequence[Cell | None] | None]
+"""From the cells as they are to the cells as they are to be."""
+
 
 class TableBusy(Exception):  # noqa: N818 - it names what is wrong
     """Nothing was read or changed: a process that has the table has stopped. It is to be expected, though seldom."""
@@ -29,10 +32,11 @@ class Table(Protocol):
         self,
         places: Sequence[Place],
         now: float,
-        change: Callable[[Sequence[Cell | None]], Sequence[Cell] | None],
+        change: Change,
     ) -> None:
-        """Gives `change` the cells, None for one that has expired or is not there, and puts in their places what it returns, or
-        nothing for None: all or none, also when the process is killed meanwhile, and nobody else comes in between.
+        """Gives `change` the cells, None for one that has expired or is not there, and puts in their places what it returns: all
+        or none, also when the process is killed meanwhile, and nobody else comes in between. What is None, one of them or
+        all, stays as it was.
 
         So `change` must be short, and touch no table. What it raises passes through, and then nothing has changed. `now` is on
         the monotonic clock. The table is bounded: where it is full, cells that expire soon go before their time. Raises TableBusy.

@@ -39,7 +39,7 @@ from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
 from gateway.api.principal import Principal
 from gateway.api.revocation import Revocable, Revocation
 from gateway.api.store import Store, StoreError, StoreOptions
-from gateway.api.table import Cell, Place, Table, TableBusy
+from gateway.api.table import Cell, Change, Place, Table, TableBusy
 from gateway.api.verdict import Response, Verdict
 from gateway.http.fields import Fields
 
@@ -204,7 +204,7 @@ class FakeTable:
         self,
         places: Sequence[Place],
         now: float,
-        change: Callable[[Sequence[Cell | None]], Sequence[Cell] | None],
+        change: Change,
     ) -> None:
         if self._services.table_busy:
             raise TableBusy
@@ -212,7 +212,8 @@ class FakeTable:
         after = change([cell if cell is not None and cell[0] > now else None for cell in cells])
         if after is not None:
             for (_, key), cell in zip(places, after, strict=True):
-                self.cells[key] = cell
+                if cell is not None:
+                    self.cells[key] = cell
 
 
 class StreamBody(Body):

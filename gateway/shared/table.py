@@ -1,11 +1,11 @@
 """A table of cells by key in a zone of the shared memory; see `gateway.api.table` for what it promises."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
-from gateway.api.table import Cell, Place, TableBusy
-from gateway.shared.zone import ENTRIES, SLOT, Change, Zone
+from gateway.api.table import Cell, Change, Place, TableBusy
+from gateway.shared.zone import ENTRIES, SLOT, Zone
 
 _EMPTY: Final = bytes(16)
 _unpack: Final = SLOT.unpack_from
@@ -29,7 +29,7 @@ class SharedTable:
         self,
         places: Sequence[Place],
         now: float,
-        change: Callable[[Sequence[Cell | None]], Sequence[Cell] | None],
+        change: Change,
     ) -> None:
         if len(places) > ENTRIES:
             raise ValueError(f"at most {ENTRIES} cells change at once")
@@ -59,12 +59,12 @@ class SharedTable:
             if after is None:
                 return
             if absent:
-                offsets = zone.allot(places, offsets, now)
-            changes: list[Change] = []
+                offsets = zone.allot(places, offsets, after, now)
+            changes: list[tuple[int, bytes, float, float, float]] = []
             number = 0
-            for expires, x, y in after:
-                if offsets[number] >= 0:
-                    changes.append((offsets[number], places[number][1], expires, x, y))
+            for cell in after:
+                if cell is not None and offsets[number] >= 0:
+                    changes.append((offsets[number], places[number][1], cell[0], cell[1], cell[2]))
                 number += 1  # noqa: SIM113 - enumerate() would make a pair for every cell
             zone.write(changes)
         finally:

@@ -148,19 +148,25 @@ class Zone:
         return home + at if at >= 0 else -1
 
     def allot(
-        self, places: Sequence[Place], found: Sequence[int], now: float, keep: bool = False
+        self,
+        places: Sequence[Place],
+        found: Sequence[int],
+        wanted: Sequence[object],
+        now: float,
+        keep: bool = False,
     ) -> list[int]:
         """The offsets of the slots for these cells, of which those at `found` have one already, the others -1 there.
 
+        There is none for what is not `wanted`, None there: it would be passed over by a search, and then stay empty.
         With `keep` no cell has to make room. An offset remains -1 where there is no slot.
         """
         taken = {offset for offset in found if offset >= 0}
         given: dict[bytes, int] = {}
         offsets: list[int] = []
-        for (home, hashed), offset in zip(places, found, strict=True):
-            if offset < 0:
+        for (home, hashed), offset, want in zip(places, found, wanted, strict=True):
+            if offset < 0 and want is not None:
                 offset = given.get(hashed, -1)
-            if offset < 0:
+            if offset < 0 and want is not None:
                 offset = self._free(home, taken, now, keep)
                 if offset >= 0:
                     taken.add(offset)

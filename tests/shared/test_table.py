@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given, settings
@@ -104,6 +105,16 @@ def test_nothing_is_written_where_the_decision_is_none_or_fails(memory: SharedMe
     assert get(table, 0.0, "a", "b") == [(10.0, 1.0, 0.0), None]
     with Other(memory) as other:
         assert other.ask("memory.table('a', 'a').zone.lock.try_take()") is True
+
+
+def test_of_several_cells_some_may_stay_as_they_were() -> None:
+    memory = SharedMemory.create(slots=1)
+    table = memory.table("a", "a")
+    put(table, 0.0, a=(10.0, 1.0, 0.0))
+    places = [table.place(key) for key in (b"b", b"a", b"c")]
+    table.update(places, 0.0, lambda cells: [None, None, (10.0, 2.0, 0.0)])
+    assert get(table, 0.0, "a", "b", "c") == [(10.0, 1.0, 0.0), None, (10.0, 2.0, 0.0)]
+    memory.close()
 
 
 def test_a_key_that_is_given_twice_has_one_cell(memory: SharedMemory) -> None:
@@ -211,8 +222,8 @@ _RULES = [
 
 
 def test_eight_processes_decide_as_one_would(memory: SharedMemory) -> None:
-    others = [Other(memory) for _ in range(PROCESSES)]
-    try:
+    with ExitStack() as stack:
+        others = [stack.enter_context(Other(memory)) for _ in range(PROCESSES)]
         for other in others:
             other.ask("globals().update(table=memory.table('a', 'a'))")
         for number, other in enumerate(others):
@@ -220,9 +231,6 @@ def test_eight_processes_decide_as_one_would(memory: SharedMemory) -> None:
             rules = _RULES if number % 2 else _RULES[:2]
             other.tell(f"[(*told, {number % 2}) for told in hammer(table, {rules!r}, 1.2, 4000)]")
         told = [decision for other in others for decision in other.answer()]
-    finally:
-        for other in others:
-            other.__exit__()
     told.sort()
     assert [number for number, _, _, _ in told] == list(range(len(told))), "a decision is lost"
     model: dict[bytes, Cell] = {}
@@ -242,33 +250,29 @@ def test_eight_processes_decide_as_one_would(memory: SharedMemory) -> None:
 def test_exactly_the_limit_passes_over_windows_while_processes_are_killed(memory: SharedMemory) -> None:
     table = memory.table("a", "a")
     rules = [("window", b"a", 10.0, 700), ("gcra", b"b", 0.01, 1000)]
-    for number in range(3):
-        now = 1000.0 + 20 * number
-        others = [Other(memory) for _ in range(PROCESSES)]
-        try:
+    with ExitStack() as stack:
+        others = [stack.enter_context(Other(memory)) for _ in range(PROCESSES)]
+        for window in range(3):
+            now = 1000.0 + 20 * window
+            before = 700 * window
             for other in others:
                 other.ask("globals().update(table=memory.table('a', 'a'))")
             for other in others:
-                other.tell(f"many(table, {rules!r}, {now}, 100000)")
-            began = passed(table)
-            while passed(table) < began + 300 + 50 * number:
+                other.tell(f"many(table, {rules!r}, {now}, 400)")
+            while passed(table) < before + 300:
                 time.sleep(0.001)
-            for other in others[::2]:
-                other.kill()
-            while passed(table) < 700 * (number + 1):
-                time.sleep(0.001)
-            for other in others[1::2]:
-                other.kill()
-        finally:
-            for other in others:
-                other.__exit__()
-        # Whoever comes after them sees what they have left, and nothing passes any more.
-        with Other(memory) as other:
-            assert other.ask(f"many(memory.table('a', 'a'), {rules!r}, {now}, 50)") == 0
-        assert passed(table) == 700 * (number + 1)
-        count, back = get(table, now, "a", "b")
-        assert count == (now + 10.0, 700.0, 0.0)
-        assert back is not None and back[0] == pytest.approx(now + 7.0)
+            dying, others = others[:3], others[3:]
+            for other in dying:
+                other.process.kill()
+            assert None not in [other.answer() for other in others], "one has waited for a lock in vain"
+            assert passed(table) == before + 700
+            count, back = get(table, now, "a", "b")
+            assert count == (now + 10.0, 700.0, 0.0)
+            assert back is not None and back[0] == pytest.approx(now + 7.0)
+            # Whoever comes after them sees what they have left.
+            others += [stack.enter_context(Other(memory)) for _ in dying]
+            new = others[-1]
+            assert new.ask(f"many(memory.table('a', 'a'), {rules!r}, {now}, 50)") == 0
 
 
 def passed(table: SharedTable) -> int:
