@@ -23,6 +23,7 @@ from gateway.api.filter import Filter, facts_of
 from gateway.api.message import did_you_mean
 from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
 from gateway.api.option import OptionError
+from gateway.api.permit import Permits
 from gateway.api.store import NoStore, Store, StoreOptions
 from gateway.api.table import Table
 from gateway.api.verdict import Fault, Response, Rule
@@ -42,6 +43,9 @@ from gateway.http.via import default_pseudonym, member
 from gateway.registry import Registry
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
 from gateway.shared.memory import SharedMemory
+from gateway.shared.permit import SharedPermits
+from gateway.shared.table import SharedTable
+from gateway.shared.zone import Zone
 from gateway.state import StateStore
 from gateway.tls import TlsError, load_authorities
 from gateway.trace import TraceSource
@@ -282,8 +286,15 @@ class EntryServices:
         return self.state(f"store {name} {files}", lambda: make(options, context))
 
     def table(self, name: str) -> Table:
-        definition = f"{self._prefix}/{name}"
-        return self.state(f"table {name}", lambda: self._memory().table(self._name, definition))
+        return self.state(f"table {name}", lambda: SharedTable(self._zone(f"table {name}")))
+
+    def permits(self, name: str) -> Permits:
+        return self.state(
+            f"permits {name}", lambda: SharedPermits(self._zone(f"permits {name}"), self._memory())
+        )
+
+    def _zone(self, name: str) -> Zone:
+        return self._memory().claim(self._name, f"{self._prefix}/{name}")
 
     def _context(self, tls: TlsOptions | None, protocols: Sequence[str]) -> tuple[ssl.SSLContext, str]:
         """The context of a client, and what changes with the contents of its files: then there is a new client."""

@@ -9,6 +9,7 @@ from gateway.api.filter import Filter, Services, facts_of
 from gateway.api.flight import SingleFlight
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions, TlsOptions
 from gateway.api.option import Duration, OptionError, Options, Secret, Size
+from gateway.api.permit import Claim, Demand, Permits
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.revocation import Revocable, Revocation
@@ -26,6 +27,8 @@ __all__ = [
     "Cell",
     "Certificate",
     "Change",
+    "Claim",
+    "Demand",
     "Duration",
     "Exchange",
     "Fact",
@@ -39,6 +42,7 @@ __all__ = [
     "Note",
     "OptionError",
     "Options",
+    "Permits",
     "Place",
     "Principal",
     "Refused",

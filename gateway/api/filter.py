@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import Fact
 from gateway.api.network import HttpClient, HttpOptions
+from gateway.api.permit import Permits
 from gateway.api.store import Store, StoreOptions
 from gateway.api.table import Table
 from gateway.api.verdict import Rule, Verdict
@@ -70,6 +71,10 @@ class Services(Protocol):
         place of one that has ended, and it is freed when no plan of any worker holds it. Raises OSError where there is none
         to be had. For the constructor.
         """
+
+    @abstractmethod
+    def permits(self, name: str) -> Permits:
+        """Permits that all worker processes share; in all else as `table`."""
 
     @abstractmethod
     def warn(self, event: str, **facts: Any) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import inspect
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,7 @@ from gateway.api.fact import (
 )
 from gateway.api.filter import Filter, facts_of
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
+from gateway.api.permit import Demand, Permits
 from gateway.api.principal import Principal
 from gateway.api.revocation import Revocable, Revocation
 from gateway.api.store import Store, StoreError, StoreOptions
@@ -150,6 +152,9 @@ class FrozenServices:
     def table(self, name: str) -> Table:
         return self.state(f"table {name}", lambda: FakeTable(self))
 
+    def permits(self, name: str) -> Permits:
+        return self.state(f"permits {name}", FakePermits)
+
     def _play(self, request: HttpRequest) -> HttpAnswer | HttpError | Awaitable[HttpAnswer]:
         return self.answer(request)  # as it is now: a test may change it
 
@@ -214,6 +219,71 @@ class FakeTable:
             for (_, key), cell in zip(places, after, strict=True):
                 if cell is not None:
                     self.cells[key] = cell
+
+
+class FakePermits:
+    """Permits that nobody else has: `taken` by key."""
+
+    def __init__(self) -> None:
+        self.taken: Counter[bytes] = Counter()
+        self.waiting: list[FakeClaim] = []
+
+    def place(self, key: bytes) -> Place:
+        return 0, key
+
+    def claim(self, demands: Sequence[Demand]) -> "FakeClaim":
+        claim = FakeClaim(self, demands)
+        claim.take()
+        return claim
+
+
+class FakeClaim:
+    """One of them, or its place in their queue."""
+
+    def __init__(self, permits: FakePermits, demands: Sequence[Demand]) -> None:
+        self._permits = permits
+        self._demands = demands
+        self._has = False
+        self._passed = asyncio.Event()
+        self.full = -1
+        self.used = 0
+
+    def take(self) -> None:
+        taken = self._permits.taken
+        full = [number for number, ((_, key), most) in enumerate(self._demands) if taken[key] >= most]
+        self.full = full[0] if full else -1
+        if not full:
+            taken.update(key for (_, key), _ in self._demands)
+            self._has = True
+            self._passed.set()
+        self.used = taken[self._demands[max(0, self.full)][0][1]]
+
+    def queue(self, most: int) -> bool:
+        if len(self._permits.waiting) >= most:
+            return False
+        self._permits.waiting.append(self)
+        return True
+
+    async def turn(self, timeout: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._passed.wait()
+        except TimeoutError:
+            self.release()
+            return False
+        return True
+
+    def release(self) -> None:
+        permits = self._permits
+        if self in permits.waiting:
+            permits.waiting.remove(self)
+        if self._has:
+            self._has = False
+            permits.taken.subtract(key for (_, key), _ in self._demands)
+            for claim in list(permits.waiting):
+                claim.take()
+                if claim.full < 0:
+                    permits.waiting.remove(claim)
 
 
 class StreamBody(Body):

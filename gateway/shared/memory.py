@@ -21,7 +21,6 @@ from tempfile import TemporaryFile
 from typing import Final, NamedTuple
 
 from gateway.shared.lock import PATIENCE, ByteLock
-from gateway.shared.table import SharedTable
 from gateway.shared.zone import PROBES, SLOTS, Zone, zone_size
 
 ZONES: Final = 1024
@@ -113,17 +112,13 @@ class SharedMemory:
 
     # ---- for definitions
 
-    def table(self, name: str, definition: str) -> SharedTable:
-        """The table of a definition, by the name under which it is told of. Raises OSError."""
-        zone = self.claim(name, definition)
-        return SharedTable(zone, self.zone_secret(definition))
-
-    def zone_secret(self, definition: str) -> bytes:
-        return blake2b(definition.encode(), key=self._secret, digest_size=32).digest()
-
     def claim(self, name: str, definition: str) -> Zone:
-        """The zone of a definition, as others have it, or a new one. Raises OSError where there is none to be had."""
-        key = blake2b(definition.encode(), key=self._secret, digest_size=16).digest()
+        """The zone of a definition, as others have it, or a new one; it is told of by `name`.
+
+        Raises OSError where there is none to be had.
+        """
+        hashed = blake2b(definition.encode(), key=self._secret, digest_size=48).digest()
+        key, secret = hashed[:16], hashed[16:]
         with self._mutex, _Held(self._lock):
             self._join()
             number = next((number for number, found in self._used() if found == key), -1)
@@ -140,7 +135,7 @@ class SharedMemory:
                 memory = self._map(number)
             self._claims[number] = self._claims.get(number, 0) + 1
             lock = ByteLock(self.descriptors[1], _ZONE_LOCKS + number, patience=self._patience)
-            zone = Zone(number, name, memory, self._slots, lock, self._let_go)
+            zone = Zone(number, name, memory, self._slots, secret, lock, self._let_go)
             self._zones.setdefault(name, []).append(zone)
             return zone
 
@@ -241,7 +236,7 @@ class SharedMemory:
         with self._mutex:
             for number, name in self._named():
                 memory = self._map(number)
-                zone = Zone(number, name, memory, self._slots, self._lock, self._let_go)
+                zone = Zone(number, name, memory, self._slots, b"", self._lock, self._let_go)
                 found[name] = found.get(name, 0) + zone.in_use(now)
                 zone.unmap()
         return found

@@ -1,7 +1,6 @@
 """A table of cells by key in a zone of the shared memory; see `gateway.api.table` for what it promises."""
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any, Final
 
 from gateway.api.table import Cell, Change, Place, TableBusy
@@ -12,18 +11,15 @@ _unpack: Final = SLOT.unpack_from
 
 
 class SharedTable:
-    """Keys are kept as keyed hashes of 128 bits: none can be aimed at another's cell, or at one neighbourhood."""
+    """The table of one definition."""
 
-    __slots__ = ("_secret", "zone")
+    __slots__ = ("zone",)
 
-    def __init__(self, zone: Zone, secret: bytes) -> None:
-        """`secret` is of the zone, at most 64 bytes."""
+    def __init__(self, zone: Zone) -> None:
         self.zone = zone
-        self._secret = secret
 
     def place(self, key: bytes) -> Place:
-        hashed = blake2b(key, key=self._secret, digest_size=16).digest()
-        return self.zone.home(hashed), hashed
+        return self.zone.place(key)
 
     def update(
         self,

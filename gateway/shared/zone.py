@@ -18,6 +18,7 @@ counted is forgotten. Until every slot of a neighbourhood is taken, nothing is.
 import mmap
 from collections.abc import Callable, Sequence
 from functools import cache
+from hashlib import blake2b
 from struct import Struct
 from typing import Any, Final, TypeAlias
 
@@ -92,6 +93,7 @@ class Zone:
         "name",
         "number",
         "recoveries",
+        "secret",
         "slots",
         "words",
     )
@@ -102,14 +104,16 @@ class Zone:
         name: str,
         memory: mmap.mmap,
         slots: int,
+        secret: bytes,
         lock: ByteLock,
         release: "Callable[[Zone], None]",
     ) -> None:
-        """`slots` is a power of two."""
+        """`slots` is a power of two; `secret` is of this zone, at most 64 bytes."""
         self.number = number
         self.name = name
         self.memory = memory
         self.slots = slots
+        self.secret = secret
         self.lock = lock
         self.words: memoryview = memoryview(memory).cast("Q")
         self.decisions = 0
@@ -138,9 +142,13 @@ class Zone:
     def leave(self) -> None:
         self.lock.free()
 
-    def home(self, hashed: bytes) -> int:
-        """The offset of the slot that a hash names."""
-        return _SLOTS_AT + (int.from_bytes(hashed[:8], "little") & (self.slots - 1)) * SLOT.size
+    def place(self, key: bytes) -> Place:
+        """The offset of the slot that the hash of a key names, and the hash: keyed, 128 bits of it.
+
+        So nobody can aim at another's cell, or at one neighbourhood.
+        """
+        hashed = blake2b(key, key=self.secret, digest_size=16).digest()
+        return _SLOTS_AT + (int.from_bytes(hashed[:8], "little") & (self.slots - 1)) * SLOT.size, hashed
 
     def search(self, home: int, hashed: bytes) -> int:
         """The offset of the slot that has this hash, -1 when there is none."""

@@ -7,6 +7,7 @@ import pytest
 from gateway.api import Cell, Table, TableBusy
 from gateway.api.testing import FrozenServices
 from gateway.shared.memory import SharedMemory
+from gateway.shared.table import SharedTable
 
 
 @pytest.fixture(params=["in the gateway", "in a test"])
@@ -15,7 +16,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
         yield FrozenServices().table("a")
         return
     memory = SharedMemory.create(slots=64)
-    yield memory.table("a", "a")
+    yield SharedTable(memory.claim("a", "a"))
     memory.close()
 
 

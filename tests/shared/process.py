@@ -17,6 +17,7 @@ from typing import Any, Final
 from gateway.api.table import Cell, TableBusy
 from gateway.shared import zone as zone_module
 from gateway.shared.memory import SharedMemory
+from gateway.shared.permit import SharedPermits
 from gateway.shared.table import SharedTable
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -72,6 +73,34 @@ class Other:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def table_of(memory: SharedMemory, name: str, definition: str) -> SharedTable:
+    return SharedTable(memory.claim(name, definition))
+
+
+def permits_of(memory: SharedMemory, name: str, definition: str) -> SharedPermits:
+    return SharedPermits(memory.claim(name, definition), memory)
+
+
+def hold_again_and_again(
+    permits: SharedPermits, key: bytes, most: int, seconds: float
+) -> list[tuple[float, float]]:
+    """Claims and releases: from when to when it has had a permit."""
+    told: list[tuple[float, float]] = []
+    demands = [(permits.place(key), most)]
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        claim = permits.claim(demands)
+        if claim.full < 0:
+            began = time.monotonic()
+            for _ in range(len(told) % 5 * 20):
+                pass
+            told.append((began, time.monotonic()))
+            claim.release()
+        else:
+            os.sched_yield()
+    return told
 
 
 # ---- a reference model: two algorithms, in as few words as possible
@@ -159,7 +188,7 @@ class _Words:
         self._dying.step()
 
 
-def die_at(table: SharedTable, step: int) -> None:
+def die_at(table: SharedTable | SharedPermits, step: int) -> None:
     """From now on the process is killed at the write of this number."""
     dying = _Dying(step)
     patched: Any = zone_module

@@ -3,6 +3,7 @@
 from gateway.metrics import Metrics
 from gateway.shared.measure import observe_counts, observe_usage
 from gateway.shared.memory import SharedMemory
+from tests.shared.process import table_of
 
 
 def test_tells_of_each_entry_by_its_name() -> None:
@@ -11,7 +12,7 @@ def test_tells_of_each_entry_by_its_name() -> None:
     observe_counts(metrics, memory)
     observe_usage(metrics, memory)
     assert 'filter="' not in metrics.render().decode()
-    table = memory.table("limits", "limits")
+    table = table_of(memory, "limits", "limits")
     table.update([table.place(b"a")], 0.0, lambda cells: [(float("inf"), 0.0, 0.0)])
     text = metrics.render().decode()
     for line in (

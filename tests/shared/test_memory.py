@@ -8,7 +8,7 @@ import pytest
 
 from gateway.shared import memory as memory_module
 from gateway.shared.memory import Counted, SharedMemory
-from tests.shared.process import Other
+from tests.shared.process import Other, table_of
 from tests.shared.test_table import get, put
 
 
@@ -25,13 +25,13 @@ GET = "table.update([table.place(b'a')], 0.0, lambda cells: seen.extend(cells))"
 
 def claimed(other: Other, definition: str = "a") -> object:
     """The cell of a key, as another process finds it when it claims the table."""
-    other.ask(f"globals().update(table=memory.table('a', {definition!r}), seen=[])")
+    other.ask(f"globals().update(table=table_of(memory, 'a', {definition!r}), seen=[])")
     other.ask(GET)
     return other.ask("seen")
 
 
 def test_processes_with_one_definition_share_a_table(memory: SharedMemory) -> None:
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     put(table, 0.0, a=CELL)
     with Other(memory) as other:
         assert claimed(other) == [list(CELL)]
@@ -40,16 +40,16 @@ def test_processes_with_one_definition_share_a_table(memory: SharedMemory) -> No
 
 
 def test_what_nobody_has_any_more_is_freed(memory: SharedMemory) -> None:
-    first = memory.table("a", "a")
+    first = table_of(memory, "a", "a")
     put(first, 0.0, a=CELL)
     with Other(memory) as other:
         claimed(other)
         first.close()
-        again = memory.table("a", "a")
+        again = table_of(memory, "a", "a")
         assert get(again, 0.0, "a") == [CELL]
         again.close()
         other.ask("table.close()")
-    anew = memory.table("a", "a")
+    anew = table_of(memory, "a", "a")
     assert get(anew, 0.0, "a") == [None]
     assert anew.zone.number == first.zone.number
 
@@ -57,9 +57,9 @@ def test_what_nobody_has_any_more_is_freed(memory: SharedMemory) -> None:
 def test_a_definition_that_is_claimed_anew_before_it_is_let_go_of_keeps_its_table(
     memory: SharedMemory,
 ) -> None:
-    first = memory.table("a", "a")
+    first = table_of(memory, "a", "a")
     put(first, 0.0, a=CELL)
-    second = memory.table("a", "a")
+    second = table_of(memory, "a", "a")
     first.close()
     assert get(second, 0.0, "a") == [CELL]
 
@@ -84,7 +84,7 @@ def test_one_that_ends_leaves_its_table_to_the_next(memory: SharedMemory) -> Non
 
 
 def test_what_the_dead_alone_have_had_is_freed_when_others_let_go(memory: SharedMemory) -> None:
-    kept, given_up = memory.table("b", "b"), memory.table("c", "c")
+    kept, given_up = table_of(memory, "b", "b"), table_of(memory, "c", "c")
     put(kept, 0.0, a=CELL)
     with Other(memory) as other:
         claimed(other)
@@ -97,7 +97,7 @@ def test_what_the_dead_alone_have_had_is_freed_when_others_let_go(memory: Shared
 
 
 def test_a_number_that_is_given_again_has_none_of_its_former_zones(memory: SharedMemory) -> None:
-    table = memory.table("b", "b")
+    table = table_of(memory, "b", "b")
     with Other(memory) as other:
         claimed(other)
         owner = other.ask("memory.owner")
@@ -119,16 +119,16 @@ def test_more_definitions_than_there_are_zones_are_refused(
     memory: SharedMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_module, "ZONES", 2)
-    first, _ = memory.table("a", "a"), memory.table("b", "b")
+    first, _ = table_of(memory, "a", "a"), table_of(memory, "b", "b")
     with pytest.raises(OSError, match="more than 2 definitions"):
-        memory.table("c", "c")
+        table_of(memory, "c", "c")
     first.close()
     with Other(memory) as other:
         claimed(other, "c")
         with pytest.raises(OSError, match="more than 2 definitions"):
-            memory.table("d", "d")
+            table_of(memory, "d", "d")
         other.kill()
-    memory.table("d", "d")  # the room of one that is dead
+    table_of(memory, "d", "d")  # the room of one that is dead
 
 
 def test_files_of_another_kind_are_refused(memory: SharedMemory) -> None:
@@ -149,24 +149,24 @@ def test_a_stopped_holder_of_the_directory_fails_a_claim(
     with Other(memory) as other:
         assert other.ask("memory._lock.take()") is True
         with pytest.raises(OSError, match="has stopped"):
-            memory.table("a", "a")
-    memory.table("a", "a")
+            table_of(memory, "a", "a")
+    table_of(memory, "a", "a")
 
 
 def test_without_anonymous_files_of_the_system_there_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "memfd_create")
     monkeypatch.delattr(mmap, "MADV_REMOVE")
     memory = SharedMemory.create(slots=64)
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     put(table, 0.0, a=CELL)
     assert get(table, 0.0, "a") == [CELL]
     memory.close()
 
 
 def test_tells_how_full_it_is_and_what_was_counted(memory: SharedMemory) -> None:
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     put(table, 0.0, a=CELL, b=(5.0, 0.0, 0.0))
-    put(memory.table("a", "other"), 0.0, c=CELL)
+    put(table_of(memory, "a", "other"), 0.0, c=CELL)
     assert memory.usage(0.0) == {"a": 3}
     assert memory.usage(7.0) == {"a": 2}
     assert memory.capacity() == {"a": 2 * 95}

@@ -12,7 +12,7 @@ from gateway.api.table import Cell, TableBusy
 from gateway.shared.memory import SharedMemory
 from gateway.shared.table import SharedTable
 from gateway.shared.zone import ENTRIES, LINGER, PROBES
-from tests.shared.process import Other, decided
+from tests.shared.process import Other, decided, table_of
 
 PROCESSES = 8
 
@@ -51,7 +51,7 @@ _STEPS = st.lists(
 def test_is_a_dictionary_whose_entries_expire(steps: list[tuple[list[str], float, float, bool]]) -> None:
     # With few slots, so that most cells do not lie where their hashes would have them.
     memory = SharedMemory.create(slots=16)
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     model: dict[str, Cell] = {}
     now = 0.0
     for number, (keys, ahead, life, writes) in enumerate(steps):
@@ -84,7 +84,7 @@ def test_is_a_dictionary_whose_entries_expire(steps: list[tuple[list[str], float
 
 
 def test_a_cell_has_gone_when_it_expires(memory: SharedMemory) -> None:
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     put(table, 0.0, a=(10.0, 1.0, 2.0), b=(20.0, 3.0, 4.0))
     assert get(table, 9.9, "a", "b", "c") == [(10.0, 1.0, 2.0), (20.0, 3.0, 4.0), None]
     assert get(table, 10.0, "a", "b") == [None, (20.0, 3.0, 4.0)]
@@ -93,7 +93,7 @@ def test_a_cell_has_gone_when_it_expires(memory: SharedMemory) -> None:
 
 
 def test_nothing_is_written_where_the_decision_is_none_or_fails(memory: SharedMemory) -> None:
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     put(table, 0.0, a=(10.0, 1.0, 0.0))
 
     def fail(cells: Sequence[Cell | None]) -> None:
@@ -104,12 +104,12 @@ def test_nothing_is_written_where_the_decision_is_none_or_fails(memory: SharedMe
     table.update([table.place(b"a"), table.place(b"b")], 0.0, lambda cells: None)
     assert get(table, 0.0, "a", "b") == [(10.0, 1.0, 0.0), None]
     with Other(memory) as other:
-        assert other.ask("memory.table('a', 'a').zone.lock.try_take()") is True
+        assert other.ask("table_of(memory, 'a', 'a').zone.lock.try_take()") is True
 
 
 def test_of_several_cells_some_may_stay_as_they_were() -> None:
     memory = SharedMemory.create(slots=1)
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     put(table, 0.0, a=(10.0, 1.0, 0.0))
     places = [table.place(key) for key in (b"b", b"a", b"c")]
     table.update(places, 0.0, lambda cells: [None, None, (10.0, 2.0, 0.0)])
@@ -118,7 +118,7 @@ def test_of_several_cells_some_may_stay_as_they_were() -> None:
 
 
 def test_a_key_that_is_given_twice_has_one_cell(memory: SharedMemory) -> None:
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     place = table.place(b"a")
     table.update([place, place], 0.0, lambda cells: [(9.0, 1.0, 0.0), (9.0, 2.0, 0.0)])
     assert get(table, 0.0, "a") == [(9.0, 2.0, 0.0)]
@@ -126,7 +126,7 @@ def test_a_key_that_is_given_twice_has_one_cell(memory: SharedMemory) -> None:
 
 
 def test_more_than_a_journal_takes_is_refused(memory: SharedMemory) -> None:
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     places = [table.place(b"%d" % number) for number in range(ENTRIES + 1)]
     with pytest.raises(ValueError, match="at most 1024 cells"):
         table.update(places, 0.0, lambda cells: None)
@@ -135,7 +135,7 @@ def test_more_than_a_journal_takes_is_refused(memory: SharedMemory) -> None:
 
 def test_of_a_full_table_the_cells_go_that_expire_first() -> None:
     memory = SharedMemory.create(slots=1)  # all cells are neighbours
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     for number in range(PROBES):
         put(table, 0.0, **{f"key {number}": (100.0 - number, float(number), 0.0)})
     assert table.zone.evictions == 0
@@ -154,7 +154,7 @@ def test_of_a_full_table_the_cells_go_that_expire_first() -> None:
 
 def test_of_the_cells_of_one_decision_none_makes_room_for_another() -> None:
     memory = SharedMemory.create(slots=1)
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     for number in range(PROBES):
         put(table, 0.0, **{f"key {number}": (100.0 + number, 0.0, 0.0)})
     # The one that expires first is part of the decision itself, and comes last in it.
@@ -176,7 +176,7 @@ def test_of_the_cells_of_one_decision_none_makes_room_for_another() -> None:
 
 def test_room_is_made_without_loss_where_a_cell_has_expired() -> None:
     memory = SharedMemory.create(slots=1)
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     for number in range(PROBES):
         put(table, 0.0, **{f"key {number}": (10.0 + number, 0.0, 0.0)})
     put(table, 11.5, new=(99.0, 0.0, 0.0))
@@ -187,7 +187,7 @@ def test_room_is_made_without_loss_where_a_cell_has_expired() -> None:
 
 
 def test_tables_know_nothing_of_each_other(memory: SharedMemory) -> None:
-    first, second = memory.table("a", "a"), memory.table("a", "b")
+    first, second = table_of(memory, "a", "a"), table_of(memory, "a", "b")
     put(first, 0.0, a=(10.0, 1.0, 0.0))
     assert get(second, 0.0, "a") == [None]
     assert first.place(b"a")[1] != second.place(b"a")[1]
@@ -195,15 +195,15 @@ def test_tables_know_nothing_of_each_other(memory: SharedMemory) -> None:
 
 def test_hashes_differ_from_one_deployment_to_the_next(memory: SharedMemory) -> None:
     other = SharedMemory.create(slots=1024)
-    assert memory.table("a", "a").place(b"a")[1] != other.table("a", "a").place(b"a")[1]
+    assert table_of(memory, "a", "a").place(b"a")[1] != table_of(other, "a", "a").place(b"a")[1]
     other.close()
 
 
 def test_says_that_a_process_has_stopped_with_it() -> None:
     memory = SharedMemory.create(slots=64, patience=0.02)
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     with Other(memory) as other:
-        assert other.ask("memory.table('a', 'a').zone.lock.take()") is True
+        assert other.ask("table_of(memory, 'a', 'a').zone.lock.take()") is True
         with pytest.raises(TableBusy):
             put(table, 0.0, a=(10.0, 1.0, 0.0))
         assert table.zone.lock.timeouts == 1
@@ -225,7 +225,7 @@ def test_eight_processes_decide_as_one_would(memory: SharedMemory) -> None:
     with ExitStack() as stack:
         others = [stack.enter_context(Other(memory)) for _ in range(PROCESSES)]
         for other in others:
-            other.ask("globals().update(table=memory.table('a', 'a'))")
+            other.ask("globals().update(table=table_of(memory, 'a', 'a'))")
         for number, other in enumerate(others):
             # Not all have all limits: decisions overlap in parts.
             rules = _RULES if number % 2 else _RULES[:2]
@@ -248,7 +248,7 @@ def test_eight_processes_decide_as_one_would(memory: SharedMemory) -> None:
 
 
 def test_exactly_the_limit_passes_over_windows_while_processes_are_killed(memory: SharedMemory) -> None:
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     rules = [("window", b"a", 10.0, 700), ("gcra", b"b", 0.01, 1000)]
     with ExitStack() as stack:
         others = [stack.enter_context(Other(memory)) for _ in range(PROCESSES)]
@@ -256,7 +256,7 @@ def test_exactly_the_limit_passes_over_windows_while_processes_are_killed(memory
             now = 1000.0 + 20 * window
             before = 700 * window
             for other in others:
-                other.ask("globals().update(table=memory.table('a', 'a'))")
+                other.ask("globals().update(table=table_of(memory, 'a', 'a'))")
             for other in others:
                 other.tell(f"many(table, {rules!r}, {now}, 400)")
             while passed(table) < before + 300:
@@ -272,7 +272,7 @@ def test_exactly_the_limit_passes_over_windows_while_processes_are_killed(memory
             # Whoever comes after them sees what they have left.
             others += [stack.enter_context(Other(memory)) for _ in dying]
             new = others[-1]
-            assert new.ask(f"many(memory.table('a', 'a'), {rules!r}, {now}, 50)") == 0
+            assert new.ask(f"many(table_of(memory, 'a', 'a'), {rules!r}, {now}, 50)") == 0
 
 
 def passed(table: SharedTable) -> int:

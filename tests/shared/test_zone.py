@@ -7,7 +7,7 @@ import pytest
 from gateway.shared.memory import SharedMemory
 from gateway.shared.table import SharedTable
 from gateway.shared.zone import BLOCKS, PROBES, SEATS, SLOT, seats_at, word, zone_size
-from tests.shared.process import Other, decide
+from tests.shared.process import Other, decide, table_of
 
 RULES = "[('gcra', b'a', 1.0, 10), ('window', b'b', 60.0, 10), ('window', b'c', 60.0, 10)]"
 STEPS = 2 + 2 + 4 * 2 + 2
@@ -26,13 +26,13 @@ def test_one_that_is_killed_in_the_midst_of_a_change_leaves_all_of_it_or_nothing
     memory: SharedMemory, step: int
 ) -> None:
     rules = eval(RULES)
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     for _ in range(3):
         assert decide(table, rules, 100.0)[0]
     before = cells(table)
     assert [cell and cell[1] for cell in before] == [3.0, 0.0, 3.0, 3.0]
     with Other(memory) as other:
-        other.ask("globals().update(table=memory.table('a', 'a'))")
+        other.ask("globals().update(table=table_of(memory, 'a', 'a'))")
         other.ask(f"die_at(table, {step})")
         told = other.ask(f"decide(table, {RULES}, 100.0)")
         if step == STEPS:
@@ -78,7 +78,7 @@ def test_its_parts_do_not_overlap() -> None:
 
 
 def test_tells_how_many_cells_have_not_expired(memory: SharedMemory) -> None:
-    table = memory.table("a", "a")
+    table = table_of(memory, "a", "a")
     for number in range(40):
         table.update([table.place(b"%d" % number)], 0.0, lambda cells: [(100.0 + number, 0.0, 0.0)])  # noqa: B023
     assert table.zone.in_use(0.0) == 40

@@ -9,6 +9,7 @@ import structlog
 
 from gateway.api import Cell
 from gateway.shared.memory import SharedMemory
+from gateway.shared.table import SharedTable
 from gateway.supervisor import successor
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places
@@ -54,11 +55,12 @@ async def test_it_is_told_whom_to_notify(monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_it_counts_in_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import os; from gateway.supervisor.successor import inherited_memory; "
-        "memory = inherited_memory(os.environ); table = memory.table('a', 'a'); "
+        "import os; from gateway.shared.table import SharedTable; "
+        "from gateway.supervisor.successor import inherited_memory; "
+        "memory = inherited_memory(os.environ); table = SharedTable(memory.claim('a', 'a')); "
         "table.update([table.place(b'a')], 0.0, lambda cells: [(cells[0][0], 2.0, 0.0)]); "
     )
-    table = MEMORY.table("a", "a")
+    table = SharedTable(MEMORY.claim("a", "a"))
     table.update([table.place(b"a")], 0.0, lambda cells: [(10.0, 1.0, 0.0)])
     made = started(monkeypatch, code + SAYS)
     assert await within(made.ready(), "it is ready", 30.0) is None
