@@ -15,14 +15,14 @@ from functools import partial
 from hashlib import sha256
 from inspect import isawaitable
 from math import inf
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from filters._identity import SERVICE_HEADER, STRIPPED, spellings
 from filters._profile import profile
 from filters._repose import ReposeOptions
 from filters.token_auth.access_rule import AccessRules
 from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
-from filters.token_auth.option import ProviderOptions, TokenAuthConfig
+from filters.token_auth.option import CacheOptions, ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
 from gateway.api import (
     Certificate,
@@ -37,6 +37,9 @@ from gateway.api import (
     Verdict,
 )
 from gateway.http.fields import Fields, encoded
+
+if TYPE_CHECKING:  # its cryptography costs a tenth of a second to import
+    from filters.token_auth.shared_cache import SharedCache
 
 _TOKEN_MAX = 8192
 _TWICE: Final = "\n"
@@ -108,8 +111,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if options.api_key is not None:
                 owns |= spellings(options.api_key.header) - {options.api_key.header.lower().encode("ascii")}
         self.owns = owns
+        shared = _shared_cache(config.cache, services)
         self._providers = tuple(
-            _provider(options, place, services, partial(self._changed, place))
+            _provider(options, place, services, partial(self._changed, place), shared)
             for place, options in enumerate(config.providers)
         )
         self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
@@ -324,7 +328,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
         note = Note("token_accepted", ("providers", place), {})
         accepted = Accepted(
-            exchange.clock.monotonic + self._lifetime(place),
+            exchange.clock.monotonic + self._lifetime(place) - grant.age,
             principal.expires_at if principal.expires_at is not None else inf,
             principal,
             fields,
@@ -470,7 +474,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         expires = ends if ends is not None else inf
         rule = ("providers", place)
         accepted = Accepted(
-            exchange.clock.monotonic + self._lifetime(place),
+            exchange.clock.monotonic + self._lifetime(place) - grant.age,
             expires,
             principal,
             fields,
@@ -622,7 +626,11 @@ def _place(note: Note) -> int | None:
 
 
 def _provider(
-    options: ProviderOptions, number: int, services: Services, changed: Callable[[bool], None]
+    options: ProviderOptions,
+    number: int,
+    services: Services,
+    changed: Callable[[bool], None],
+    shared: "SharedCache | None",
 ) -> Provider:
     """The provider of one entry; ValueError says what is wrong, and where.
 
@@ -644,7 +652,7 @@ def _provider(
             from filters.token_auth.keystone import Keystone
 
             place += ".keystone"
-            return Keystone(options.keystone, services)
+            return Keystone(options.keystone, services, shared)
         if options.basic is not None:
             from filters.token_auth.basic import Basic
 
@@ -659,12 +667,12 @@ def _provider(
             from filters.token_auth.introspection import Introspection
 
             place += ".introspection"
-            return Introspection(options.introspection, services)
+            return Introspection(options.introspection, services, shared)
         if options.keystone_v2 is not None:
             from filters.token_auth.keystone_v2 import KeystoneV2
 
             place += ".keystone_v2"
-            return KeystoneV2(options.keystone_v2, services)
+            return KeystoneV2(options.keystone_v2, services, shared)
         # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
         from filters.token_auth.jwt import FetchedJwt, Jwt
 
@@ -678,6 +686,18 @@ def _provider(
         raise OptionError(("providers", number, kind, *error.rule), *error.messages) from None
     except ValueError as error:
         raise ValueError(f"{place}.{error}") from None
+
+
+def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | None":
+    if options.shared is None or options.ttl <= 0:
+        return None
+    from filters.token_auth.shared_cache import SharedCache
+
+    sharing, ttl = options.shared, options.ttl
+    try:
+        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services))
+    except OptionError as error:
+        raise OptionError(("cache", "shared", *error.rule), *error.messages) from None
 
 
 def _params(config: TokenAuthConfig) -> dict[str, Rule]:

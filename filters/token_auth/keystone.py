@@ -6,7 +6,7 @@ never of the client's. Whatever else comes, or does not come, is no answer; nobo
 
 import hashlib
 from collections.abc import Awaitable
-from typing import ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from filters.token_auth.option import KeystoneOptions
 from filters.token_auth.provider import Answer, Grant, Refusal
@@ -14,6 +14,9 @@ from filters.token_auth.remote import Memory, RemoteProvider, Trouble
 from filters.token_auth.service_token import ServiceToken
 from filters.token_auth.token_document import MAX_CATALOG, read_document
 from gateway.api import Exchange, HttpAnswer, HttpOptions, Services
+
+if TYPE_CHECKING:
+    from filters.token_auth.shared_cache import SharedCache
 
 MAX_TOKEN: Final = 4096
 """Bytes. Keystone's tokens have some hundreds, and servers before it refuse the whole request for a field that is much
@@ -47,7 +50,9 @@ class Keystone(RemoteProvider[Question]):
     kind: ClassVar[str] = "keystone"
     judges_expired: ClassVar[bool] = True
 
-    def __init__(self, config: KeystoneOptions, services: Services) -> None:
+    def __init__(
+        self, config: KeystoneOptions, services: Services, shared: "SharedCache | None" = None
+    ) -> None:
         self._config = config
         self.fingerprint = hashlib.sha256(repr(config).encode()).digest()
         name = f"keystone {self.fingerprint.hex()}"
@@ -62,7 +67,7 @@ class Keystone(RemoteProvider[Question]):
             ),
         )
         memory = services.state(name, lambda: KeystoneMemory(config))
-        super().__init__(services, config.url, memory)
+        super().__init__(services, config.url, memory, shared)
         self._own = memory.own
         self._precheck = None
         if config.jws is not None:
@@ -90,7 +95,7 @@ class Keystone(RemoteProvider[Question]):
             if early is not None:
                 return early.answer
         question = Question(token, expired)
-        return self._question(question, lambda: self._judge(question))
+        return self._question(question, lambda: self._judge(question), token)
 
     async def _judge(self, question: Question) -> Answer:
         return self._read(await self._asked(*question), *question)
