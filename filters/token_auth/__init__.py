@@ -32,6 +32,7 @@ from gateway.api import (
     Note,
     OptionError,
     Principal,
+    Revocation,
     Rule,
     Services,
     Verdict,
@@ -111,9 +112,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if options.api_key is not None:
                 owns |= spellings(options.api_key.header) - {options.api_key.header.lower().encode("ascii")}
         self.owns = owns
-        shared = _shared_cache(config.cache, services)
+        self._shared = shared = _shared_cache(config.cache, services)
         self._providers = tuple(
-            _provider(options, place, services, partial(self._changed, place), shared)
+            _provider(options, place, services, partial(self._changed, place), self._revoked, shared)
             for place, options in enumerate(config.providers)
         )
         self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
@@ -171,6 +172,12 @@ class TokenAuth(Filter[TokenAuthConfig]):
             cache.refused.clear()
             if gone:
                 cache.forget(place)
+
+    def _revoked(self, revocation: Revocation) -> None:
+        for cache in (self._cache, self._certified, self._beside, self._vouching):
+            cache.revoke(revocation)
+        if self._shared is not None:
+            self._shared.revoke(revocation)
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         headers = exchange.request.headers
@@ -630,11 +637,13 @@ def _provider(
     number: int,
     services: Services,
     changed: Callable[[bool], None],
+    revoked: Callable[[Revocation], None],
     shared: "SharedCache | None",
 ) -> Provider:
     """The provider of one entry; ValueError says what is wrong, and where.
 
-    `changed` is for it to call when it trusts others than before, with True where it no longer trusts one.
+    `changed` is for it to call when it trusts others than before, with True where it no longer trusts one; `revoked` when
+    it hears that somebody is to be judged anew.
     """
     place = f"providers[{number}]"
     try:
@@ -652,7 +661,7 @@ def _provider(
             from filters.token_auth.keystone import Keystone
 
             place += ".keystone"
-            return Keystone(options.keystone, services, shared)
+            return Keystone(options.keystone, services, shared, revoked)
         if options.basic is not None:
             from filters.token_auth.basic import Basic
 

@@ -503,6 +503,13 @@ class KeystoneOptions(Options):
         description="Where Keystone issues JWS tokens (ES256): those that none of these keys has signed, and those that are "
         "over, are refused here. The others are asked about as ever, and so are tokens of another form.",
     )
+    revocation_events: Duration | None = Field(
+        default=None,
+        ge=1.0,
+        le=3600.0,
+        description="How often Keystone is asked what it has revoked, by every worker; who is told of is judged anew, and "
+        "more rather than less. Unset, a token that is revoked goes on for `cache.ttl` at most.",
+    )
     timeout: QuestionTimeout = 5.0
     concurrency: QuestionsAtOnce = 16
     breaker: BreakerOptions = Field(

@@ -160,8 +160,10 @@ def _mark_of(revocation: Revocation) -> tuple[bytes, ...]:
     """The narrowest mark that takes all who fit."""
     for kind, value in (
         (b"hash", revocation.token_key),
+        (b"audit", revocation.audit_id),
         (b"user", revocation.user_id),
         (b"project", revocation.project_id),
+        (b"domain", revocation.domain_id),
     ):
         if value is not None:
             return b"revoked", kind, value.encode()
@@ -172,6 +174,8 @@ def _marks_of(principal: Principal, token_key: str) -> Iterator[tuple[bytes, ...
     """All marks that take this caller."""
     yield _mark_of(Revocation())
     yield _mark_of(Revocation(token_key=token_key))
+    for audit_id in principal.audit_ids:
+        yield _mark_of(Revocation(audit_id=audit_id))
     if principal.user_id is not None:
         yield _mark_of(Revocation(user_id=principal.user_id))
     projects = {
@@ -181,6 +185,9 @@ def _marks_of(principal: Principal, token_key: str) -> Iterator[tuple[bytes, ...
     }
     for project in sorted(filter(None, projects)):
         yield _mark_of(Revocation(project_id=project))
+    domains = {principal.user_domain_id, principal.project_domain_id, principal.domain_id}
+    for domain in sorted(filter(None, domains)):
+        yield _mark_of(Revocation(domain_id=domain))
 
 
 def _written(grant: Grant) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tests.support.redis import Redis, redis
 from tests.support.upstream import Upstream, echo
 from tests.wire.test_keystone import Keystone, ask, hang
 
-SECRETS = ("gAAAAABm", "u1", "member")
+SECRETS = ("gAAAAABm", "name-u1", "member", "Default")
 
 
 def shared(keystone: Keystone, server: Redis) -> list[dict[str, Any]]:

@@ -23,7 +23,14 @@ from tests.filters.token_auth.test_keystone_v2 import Desk as V2Desk
 KEY = "0123456789abcdef0123456789abcdef"
 TTL = 300.0
 TOKEN = "gAAAA-a-token"
-WHO = Principal(user_id="u1", project_id="p1", roles=("member",), expires_at=1_700_003_600.0)
+WHO = Principal(
+    user_id="u1",
+    project_id="p1",
+    user_domain_id="d1",
+    roles=("member",),
+    expires_at=1_700_003_600.0,
+    audit_ids=("a1", "a2"),
+)
 DOWN = StoreError("connect")
 
 
@@ -76,6 +83,7 @@ _VALUES: dict[str, Any] = {
     "roles": st.tuples(_NAMES, _NAMES),
     "groups": st.tuples(_NAMES),
     "authenticated_by": st.tuples(_NAMES),
+    "audit_ids": st.tuples(_NAMES),
     "impersonator_roles": st.tuples(_NAMES),
     "assignments": st.tuples(st.tuples(_NAMES, st.none() | _NAMES)),
     "is_admin_project": st.none() | st.booleans(),
@@ -99,12 +107,12 @@ async def test_every_caller_comes_out_as_it_went_in(told: dict[str, Any]) -> Non
 
 async def test_a_reader_of_the_store_learns_nothing() -> None:
     gateway = Gateway()
-    gateway.keep()
-    gateway.cache.revoke(Revocation(user_id="u1"))
+    gateway.keep(Grant(Principal(user_id="the-user-id", project_id="the-project-id", roles=("the-role",))))
+    gateway.cache.revoke(Revocation(user_id="the-user-id"))
     await gateway.find()
     assert len(gateway.services.stored) == 2
     for name, (value, _) in gateway.services.stored.items():
-        for secret in (TOKEN, "u1", "p1", "member", KEY):
+        for secret in (TOKEN, "the-user-id", "the-project-id", "the-role", KEY):
             assert secret.encode() not in name
             assert secret.encode() not in value
 
@@ -227,6 +235,10 @@ async def test_marks_that_cannot_be_read_are_no_leave(answer: Any) -> None:
         (Revocation(project_id="p2"), False),
         (Revocation(token_key=FrozenServices().keyed_hash(TOKEN.encode())), True),
         (Revocation(token_key="0" * 32), False),
+        (Revocation(audit_id="a1"), True),
+        (Revocation(audit_id="a3"), False),
+        (Revocation(domain_id="d1"), True),
+        (Revocation(domain_id="d2"), False),
         (Revocation(user_id="u1", project_id="p2"), True),  # too much is forgotten rather than too little
         (Revocation(), True),
     ],
