@@ -118,7 +118,13 @@ class TokenAuth(Filter[TokenAuthConfig]):
             for place, options in enumerate(config.providers)
         )
         self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
+        self._bearer = self._header == b"authorization"
         self._challenge = tuple(("WWW-Authenticate", challenge) for challenge in _challenges(config))
+        # RFC 6750 section 3.1: only who has brought a token is told that it is not good.
+        self._objection = tuple(
+            (name, challenge + ' error="invalid_token"' if challenge == "Bearer" else challenge)
+            for name, challenge in self._challenge
+        )
         asks_keystone = any(options.keystone or options.keystone_v2 for options in config.providers)
         tells = asks_keystone or config.auth_url is not None or config.delay_auth_decision
         self.statuses = frozenset((401,) if tells else ())
@@ -188,6 +194,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if isinstance(value, list):
             return self._unauthorized("token_ambiguous", None)
         token = value.strip(b" \t") if value is not None else b""
+        if self._bearer:
+            scheme, _, token = token.partition(b" ")
+            token = token.strip(b" \t") if scheme.lower() == b"bearer" else b""
         if self._beside_token:
             certificate = exchange.certificate if self._certifies else None
             if certificate is not None or not self._proof_fields.isdisjoint(index):
@@ -622,7 +631,11 @@ class TokenAuth(Filter[TokenAuthConfig]):
             reason,
             message,
             rule=("providers",) if place is None else ("providers", place),
-            headers=self._challenge if status == 401 else (),
+            headers=()
+            if status != 401
+            else self._challenge
+            if reason == "token_missing"
+            else self._objection,
         )
 
 
@@ -728,5 +741,8 @@ def _challenges(config: TokenAuthConfig) -> list[str]:
         elif options.api_key is not None:
             told[f'ApiKey header="{options.api_key.header}"'] = None
         elif options.mtls is None:
+            if config.header.lower() == "authorization":
+                told["Bearer"] = None
+                continue
             told["Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'] = None
     return list(told) or ["Keystone"]

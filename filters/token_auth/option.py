@@ -880,7 +880,8 @@ class CacheOptions(Options):
 
 class TokenAuthConfig(Options):
     header: Annotated[str, AfterValidator(_header_name)] = Field(
-        default="X-Auth-Token", description="The request header field that carries the token."
+        default="X-Auth-Token",
+        description="The request header field that carries the token. In `Authorization` it is a Bearer token (RFC 6750).",
     )
     providers: tuple[ProviderOptions, ...] = Field(
         min_length=1, description="Who is asked for the token, in this order, until one knows it."
