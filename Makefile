@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 COMPILED := build/compiled
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down test-openstack soak fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down test-keystone test-openstack soak fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
 
-test: $(VENV)/.dev lint types fuzz-short unit unit-compiled
+test: $(VENV)/.dev lint types fuzz-short unit unit-compiled test-keystone
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -62,8 +62,13 @@ never-down: $(VENV)/.dev
 	WEIR_NEVER_DOWN=full $(BIN)/pytest tests/supervisor/test_never_down.py
 
 # Against a real Keystone, from its packages and on SQLite, which is installed below build/ the first time: a minute.
+test-keystone: $(VENV)/.dev
+	@$(BIN)/python -m tests.openstack.install keystone
+	WEIR_OPENSTACK=1 $(BIN)/pytest tests/openstack/test_keystone.py
+
+# The same, and with Glance, Nova and their clients behind the gateway, which take some minutes to install the first time.
 test-openstack: $(VENV)/.dev
-	$(BIN)/python -m tests.openstack.install
+	@$(BIN)/python -m tests.openstack.install
 	WEIR_OPENSTACK=1 $(BIN)/pytest tests/openstack
 
 # Options: make fuzz FUZZ="--minutes 60 listener"
