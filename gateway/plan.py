@@ -286,15 +286,15 @@ class EntryServices:
         return self.state(f"store {name} {files}", lambda: make(options, context))
 
     def table(self, name: str) -> Table:
-        return self.state(f"table {name}", lambda: SharedTable(self._zone(f"table {name}")))
+        name, memory = f"table {name}", self._memory()
+        return self.state(name, lambda: SharedTable(self._zone(memory, name)))
 
     def permits(self, name: str) -> Permits:
-        return self.state(
-            f"permits {name}", lambda: SharedPermits(self._zone(f"permits {name}"), self._memory())
-        )
+        name, memory = f"permits {name}", self._memory()
+        return self.state(name, lambda: SharedPermits(self._zone(memory, name), memory))
 
-    def _zone(self, name: str) -> Zone:
-        return self._memory().claim(self._name, f"{self._prefix}/{name}")
+    def _zone(self, memory: SharedMemory, name: str) -> Zone:
+        return memory.claim(self._name, f"{self._prefix}/{name}")
 
     def _context(self, tls: TlsOptions | None, protocols: Sequence[str]) -> tuple[ssl.SSLContext, str]:
         """The context of a client, and what changes with the contents of its files: then there is a new client."""
@@ -327,7 +327,7 @@ def build_plan(
     Raises ConfigurationError with every problem that only shows when the parts are put together: routes that
     exclude each other, a filter that cannot be built from its options. State is taken from `state`; nothing
     stays held there when building fails. Without `network` and `stores` the filters of the plan reach nobody: it is one to be checked.
-    Without `memory` it shares no tables either.
+    Without `memory` nothing is shared with other processes.
     """
     holder = object()
     store = state if state is not None else StateStore()
@@ -335,7 +335,7 @@ def build_plan(
     builder = _Builder(loaded, registry, store, holder, key, network, stores, memory)
     plan = builder.plan()
     if builder.problems:
-        builder.release()
+        store.release(holder)
         raise ConfigurationError(builder.problems)
     assert plan is not None
     return plan
@@ -356,7 +356,6 @@ class _Builder:
         self._network = network
         self._stores = stores
         self._memory = memory
-        self._own_memory: SharedMemory | None = None
         self._loaded = loaded
         self._registry = registry
         self._store = store
@@ -411,7 +410,7 @@ class _Builder:
             mirrors=tuple(self._mirrors.values()),
             holder=self._holder,
             collector_context=collector_context,
-            release=self.release,
+            release=lambda: self._store.release(self._holder),
         )
 
     def _check_hashes(self, params: Sequence[frozenset[str]]) -> None:
@@ -587,14 +586,8 @@ class _Builder:
 
     def _shared(self) -> SharedMemory:
         if self._memory is None:
-            self._memory = self._own_memory = SharedMemory.create()
+            self._memory = self._store.hold(self._holder, "shared memory", SharedMemory.create)
         return self._memory
-
-    def release(self) -> None:
-        """Lets go of what the filters remember."""
-        self._store.release(self._holder)
-        if self._own_memory is not None:
-            self._own_memory.close()
 
     def _problem(self, path: tuple[str | int, ...], code: str, message: str) -> None:
         position = self._loaded.marks.position(path)

@@ -13,7 +13,8 @@ from urllib.parse import unquote_to_bytes
 from filters.rate_limit.algorithm import TOLERANCE, Algorithm, Cell, FixedWindow, Gcra, SlidingWindow
 from filters.rate_limit.key import KeyFunction, key_function
 from filters.rate_limit.option import UNITS, LimitOptions, RateLimitConfig
-from filters.rate_limit.store import Charge, MemoryStore, Store
+from filters.rate_limit.shared import SharedStore
+from filters.rate_limit.store import Charge, Store
 from gateway.api import Exchange, Fault, Filter, Note, Rule, Services, Verdict
 
 _HASHES_MAX = 16_384
@@ -54,7 +55,6 @@ class _Limit:
 
 class RateLimit(Filter[RateLimitConfig]):
     name = "rate_limit"
-    counts = True
     Config = RateLimitConfig
 
     def __init__(self, config: RateLimitConfig, services: Services) -> None:
@@ -67,7 +67,8 @@ class RateLimit(Filter[RateLimitConfig]):
         }
         self._for_all = tuple(limit for limit in limits if not limit.methods)
         self._by_path = any(limit.matches is not None for limit in limits)
-        self._store: Store = services.state("limits", MemoryStore)
+        table = services.table("limits")
+        self._store: Store = services.state("limits", lambda: SharedStore(table))
         self._hashes = _KeyHashes(services)
 
     def on_request(self, exchange: Exchange) -> Verdict:

@@ -86,7 +86,8 @@ class SharedMemory:
         self._zones: dict[str, list[Zone]] = {}
         self._former: dict[str, Counted] = {}
         self._leaving = False
-        self._closed = False
+        self.closed = False
+        """Whether the files are closed: then there is nothing to be let go of."""
 
     @classmethod
     def create(cls, *, slots: int = SLOTS, patience: float = PATIENCE) -> "SharedMemory":
@@ -98,13 +99,13 @@ class SharedMemory:
 
     def close(self) -> None:
         """Closes the files, and nothing is freed; for after the last use of every zone. Harmless a second time."""
-        if self._closed:
+        if self.closed:
             return
         self._words.release()
         self._head.close()
         for descriptor in self.descriptors:
             os.close(descriptor)
-        self._closed = True
+        self.closed = True
 
     def leave(self) -> None:
         """This process ends: what it lets go of from now on is left for others."""
@@ -145,7 +146,7 @@ class SharedMemory:
             self._former[zone.name] = _sum([self._former.get(zone.name, Counted()), _counted(zone)])
             zone.unmap()
             self._claims[zone.number] -= 1
-            if self._leaving or self._claims[zone.number]:
+            if self._leaving or self.closed or self._claims[zone.number]:
                 return
             with _Held(self._lock):
                 self._hold(zone.number, False)
@@ -250,7 +251,7 @@ class SharedMemory:
         return found
 
     def _named(self) -> Iterator[tuple[int, str]]:
-        if self._closed:
+        if self.closed:
             return
         for number, _ in self._used():
             at = _DIRECTORY + number * _ENTRY.size

@@ -223,7 +223,7 @@ class SharedPermits:
         for handle in (self._tick, self._retry):
             if handle is not None:
                 handle.cancel()
-        if self.zone.enter():
+        if not self._memory.closed and self.zone.enter():
             try:
                 self._vacate(self._late)
                 for number, owner in enumerate(self._owned()):

@@ -163,6 +163,14 @@ def test_without_anonymous_files_of_the_system_there_are_others(monkeypatch: pyt
     memory.close()
 
 
+def test_what_is_let_go_of_after_the_end_is_nobodys(memory: SharedMemory) -> None:
+    first, second = table_of(memory, "a", "a"), table_of(memory, "b", "b")
+    first.close()
+    memory.close()
+    second.close()
+    assert list(memory.counted()) == ["a", "b"]
+
+
 def test_tells_how_full_it_is_and_what_was_counted(memory: SharedMemory) -> None:
     table = table_of(memory, "a", "a")
     put(table, 0.0, a=CELL, b=(5.0, 0.0, 0.0))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
+from filters.rate_limit import RateLimit
 from gateway.config.load import Loaded, loads
 from gateway.registry import Registry
 from gateway.supervisor import count
@@ -24,6 +25,7 @@ def loaded(**options: Any) -> Loaded:
 @pytest.fixture(autouse=True)
 def cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 5})
+    monkeypatch.setattr(RateLimit, "counts", True)  # as another's filter might
     monkeypatch.setattr(count, "_OWN", tmp_path / "own")
     monkeypatch.setattr(count, "_CGROUPS", tmp_path / "cgroup")
 
@@ -45,6 +47,11 @@ def test_is_what_was_asked_for_or_what_the_machine_has(
     with structlog.testing.capture_logs() as logs:
         assert worker_count(loaded(**options), Registry(), asked) == expected
     assert logs == []
+
+
+def test_limits_of_all_workers_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert not RateLimit.counts
 
 
 def test_a_filter_of_a_route_counts_as_well() -> None:
