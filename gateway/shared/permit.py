@@ -16,12 +16,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from gateway.api.permit import Demand
 from gateway.api.table import Place
 from gateway.shared.memory import SharedMemory
-from gateway.shared.zone import BLOCKS, SEATS, Change, Zone, cell_of, seats_at, word
+from gateway.shared.zone import BLOCKS, SEATS, Zone, cell_of, seats_at, word
 
 POLL: Final = 0.005
 """Seconds between two looks of a process where somebody waits."""
@@ -206,16 +206,16 @@ class SharedPermits:
         words, memory = self.zone.words, self.zone.memory
         for start in range(0, len(seats), _AT_ONCE):
             cells: dict[int, list[float]] = {}
-            changes: list[Change] = []
+            changes: list[Any] = []
             for cell, seat in seats[start : start + _AT_ONCE]:
                 counts = cells.get(cell)
                 if counts is None:
                     counts = cells[cell] = list(cell_of(memory, cell)[1:])
                 counts[0 if words[seat >> 3] & _KINDS == _PERMIT else 1] -= 1
-                changes.append(word(seat, 0))
+                changes += word(seat, 0)
             for cell, (taken, waiting) in cells.items():
                 expires = _FOREVER if taken > 0 or waiting > 0 else _NEVER
-                changes.append((cell, memory[cell : cell + 16], expires, max(0.0, taken), max(0.0, waiting)))
+                changes += (cell, memory[cell : cell + 16], expires, max(0.0, taken), max(0.0, waiting))
             self.zone.write(changes)
 
     def close(self) -> None:
@@ -255,7 +255,8 @@ class SharedPermits:
             return
         places = [place for place, _ in demands]
         offsets = self.zone.allot(places, found, places, monotonic(), True)
-        changes: list[Change] = []
+        changes: list[Any] = []
+        left = False
         for number, offset in enumerate(offsets):
             seat = self._seat() if offset >= 0 else -1
             if seat < 0:  # there is no room for so many: it passes, and is counted as what has made room
@@ -266,17 +267,18 @@ class SharedPermits:
             )
             if queued is not None and offset == queued[0]:
                 waiting -= 1
-            changes.append((offset, places[number][1], _FOREVER, taken + 1, waiting))
-            changes.append(word(seat, offset | _PERMIT))
+                left = True
+            changes += (offset, places[number][1], _FOREVER, taken + 1, waiting)
+            changes += word(seat, offset | _PERMIT)
             claim._held.append((offset, seat))
             if number == 0:
                 claim.used = int(taken) + 1
         if queued is not None:
-            if all(change[0] != queued[0] for change in changes):
+            if not left:
                 _, taken, waiting = cell_of(self.zone.memory, queued[0])
                 hashed = self.zone.memory[queued[0] : queued[0] + 16]
-                changes.append((queued[0], hashed, _FOREVER, taken, waiting - 1))
-            changes.append(word(queued[1], 0))
+                changes += (queued[0], hashed, _FOREVER, taken, waiting - 1)
+            changes += word(queued[1], 0)
             self._free.append(queued[1])
             claim._queued = None
         self.zone.write(changes)
@@ -308,7 +310,7 @@ class SharedPermits:
             return False
         if expires != _FOREVER:  # it has been left meanwhile
             taken = waiting = 0.0
-        self.zone.write([(cell, hashed, _FOREVER, taken, waiting + 1), word(seat, cell | _WAITS)])
+        self.zone.write([cell, hashed, _FOREVER, taken, waiting + 1, *word(seat, cell | _WAITS)])
         claim._queued = (cell, seat)
         return True
 

@@ -56,11 +56,13 @@ class SharedTable:
                 return
             if absent:
                 offsets = zone.allot(places, offsets, after, now)
-            changes: list[tuple[int, bytes, float, float, float]] = []
+            changes: list[Any] = []
             number = 0
             for cell in after:
                 if cell is not None and offsets[number] >= 0:
-                    changes.append((offsets[number], places[number][1], cell[0], cell[1], cell[2]))
+                    changes.append(offsets[number])
+                    changes.append(places[number][1])
+                    changes += cell
                 number += 1  # noqa: SIM113 - enumerate() would make a pair for every cell
             zone.write(changes)
         finally:

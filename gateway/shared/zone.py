@@ -17,10 +17,9 @@ counted is forgotten. Until every slot of a neighbourhood is taken, nothing is.
 
 import mmap
 from collections.abc import Callable, Sequence
-from functools import cache
 from hashlib import blake2b
 from struct import Struct
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from gateway.api.table import Cell, Place
 from gateway.shared.lock import ByteLock
@@ -50,14 +49,8 @@ _NUMBERS: Final = Struct("Q8x")
 
 _pack: Final = SLOT.pack_into
 
-Change: TypeAlias = tuple[int, bytes, float, float, float]
-"""What is written: the offset of a slot, the hash, and the cell."""
-
-
-@cache
-def journal(entries: int) -> Struct:
-    """So many entries in one."""
-    return Struct(ENTRY.format * entries)
+_JOURNALS: Final[dict[int, Struct]] = {}
+"""So many entries in one."""
 
 
 def _pages(size: int) -> int:
@@ -200,19 +193,26 @@ class Zone:
             self.evictions += 1
         return first
 
-    def write(self, changes: Sequence[Change]) -> None:
-        """Makes the changes, at most `ENTRIES`: all, or none should the process be killed."""
+    def write(self, changes: list[Any]) -> None:
+        """Makes changes, at most `ENTRIES`: all, or none should the process be killed.
+
+        Each is five members: the offset of a slot, the hash, and the three numbers of the cell; or those of `word`.
+        """
         memory, words = self.memory, self.words
-        flat: list[Any] = []
-        for change in changes:
-            flat += change
-        journal(len(changes)).pack_into(memory, _JOURNAL, *flat)
-        words[0] = len(changes)
-        for offset, hashed, expires, x, y in changes:
+        entries = len(changes) // 5
+        struct = _JOURNALS.get(entries)
+        if struct is None:
+            struct = _JOURNALS[entries] = Struct(ENTRY.format * entries)
+        struct.pack_into(memory, _JOURNAL, *changes)
+        words[0] = entries
+        at = 0
+        while at < len(changes):
+            offset: int = changes[at]
             if offset & 1:
-                words[offset >> 3] = int.from_bytes(hashed[:8], "little")
+                words[offset >> 3] = int.from_bytes(changes[at + 1][:8], "little")
             else:
-                _pack(memory, offset, hashed, expires, x, y)
+                _pack(memory, offset, changes[at + 1], changes[at + 2], changes[at + 3], changes[at + 4])
+            at += 5
         words[0] = 0
 
     def _finish(self) -> None:
@@ -239,7 +239,7 @@ class Zone:
         return used
 
 
-def word(offset: int, value: int) -> Change:
+def word(offset: int, value: int) -> tuple[int, bytes, float, float, float]:
     """A change of the word at `offset`."""
     return offset | 1, _NUMBERS.pack(value), 0.0, 0.0, 0.0
 

@@ -195,13 +195,14 @@ def die_at(table: SharedTable | SharedPermits, step: int) -> None:
     struct = zone_module.SLOT
 
     class Journal:
-        def __init__(self, entries: int) -> None:
-            self._struct = Struct(zone_module.ENTRY.format * entries)
+        def __init__(self, form: str) -> None:
+            self._struct = Struct(form)
 
         def pack_into(self, memory: Any, offset: int, *values: Any) -> None:
             dying.pack(self._struct.pack(*values), memory, offset)
 
-    patched.journal = Journal
+    patched.Struct = Journal
+    patched._JOURNALS.clear()
     patched._pack = lambda memory, offset, *values: dying.pack(struct.pack(*values), memory, offset)
     zone: Any = table.zone
     zone.words = _Words(zone.words, dying)

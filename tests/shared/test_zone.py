@@ -63,7 +63,7 @@ def test_words_are_changed_with_cells(memory: SharedMemory) -> None:
     zone = memory.claim("a", "a")
     at = seats_at(64)
     assert zone.enter()
-    zone.write([word(at, 1 << 63), word(at + 8, 7)])
+    zone.write([*word(at, 1 << 63), *word(at + 8, 7)])
     zone.leave()
     assert list(zone.words[at // 8 : at // 8 + 3]) == [1 << 63, 7, 0]
 
