@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 COMPILED := build/compiled
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down test-openstack soak fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down test-keystone test-openstack soak fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
 
-test: $(VENV)/.dev lint types fuzz-short unit unit-compiled
+test: $(VENV)/.dev lint types fuzz-short unit unit-compiled test-keystone
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -21,8 +21,9 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	@command -v redis-server >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet redis-server; } \
-		|| { echo "Redis is needed; on Debian and Ubuntu: apt-get install redis-server" >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin"; { command -v redis-server && command -v nginx; } >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet redis-server nginx-light; } \
+		|| { echo "Redis and nginx are needed; on Debian and Ubuntu: apt-get install redis-server nginx-light" >&2; exit 1; }
 	$(BIN)/pytest -n auto
 
 # The gateway with its hot modules compiled, and the tests that run against it from outside and through the public API.
@@ -61,8 +62,13 @@ never-down: $(VENV)/.dev
 	WEIR_NEVER_DOWN=full $(BIN)/pytest tests/supervisor/test_never_down.py
 
 # Against a real Keystone, from its packages and on SQLite, which is installed below build/ the first time: a minute.
+test-keystone: $(VENV)/.dev
+	@$(BIN)/python -m tests.openstack.install keystone
+	WEIR_OPENSTACK=1 $(BIN)/pytest tests/openstack/test_keystone.py
+
+# The same, and with Glance, Nova and their clients behind the gateway, which take some minutes to install the first time.
 test-openstack: $(VENV)/.dev
-	$(BIN)/python -m tests.openstack.install
+	@$(BIN)/python -m tests.openstack.install
 	WEIR_OPENSTACK=1 $(BIN)/pytest tests/openstack
 
 # Options: make fuzz FUZZ="--minutes 60 listener"

@@ -10,5 +10,5 @@ settings.register_profile(
 )
 settings.load_profile("weir")
 
-# A real Keystone is more than every run of the tests can wait for: `make test-openstack` runs these, all of them.
+# Real services of OpenStack must be installed first: `make test-keystone` and `make test-openstack` do it, and run these.
 collect_ignore = [] if os.environ.get("WEIR_OPENSTACK") else ["openstack"]

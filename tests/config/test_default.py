@@ -30,7 +30,15 @@ def test_can_be_put_in_force(path: Path) -> None:
 
 
 def test_the_examples_are_those_that_are_promised() -> None:
-    assert [path.stem for path in EXAMPLES] == ["jwt", "keystone", "minimal", "oidc", "strict", "tls"]
+    assert [path.stem for path in EXAMPLES] == [
+        "jwt",
+        "keystone",
+        "minimal",
+        "oidc",
+        "openstack",
+        "strict",
+        "tls",
+    ]
 
 
 def test_the_default_says_the_defaults() -> None:

@@ -1,74 +1,40 @@
 """A real Keystone on a port of its own, with users, a project and tokens as a test wants them."""
 
-import asyncio
 import json
-import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientSession
 
-from tests.openstack.install import ADMIN, BIN, DATA, configure, environment
-from tests.support.deadline import until
-
-START = 60.0
-"""Seconds that it may take until it answers, on a busy machine."""
+from tests.openstack import configuration
+from tests.openstack.configuration import Tokens
+from tests.openstack.install import ADMIN
+from tests.openstack.service import Service
 
 _DOMAIN = {"id": "default"}
 
+PEOPLE = {
+    "gateway": ("service", ("service",)),
+    "nova": ("service", ("service", "admin")),
+    "glance": ("service", ("service", "admin")),
+    "demo": ("demo", ("member",)),
+    "reader": ("demo", ("reader",)),
+    "other": ("other", ("member",)),
+}
+"""Of each user the project, and the roles there."""
 
-class Keystone:
+
+class Keystone(Service):
     """One Keystone over data in `place`; several may share them, since tokens are sealed with keys that are there."""
 
-    def __init__(self, place: Path, *, expiration: int = 3600) -> None:
-        self._place = place
-        self._configuration = configure(place, expiration)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+    def __init__(self, place: Path, tokens: Tokens = Tokens()) -> None:
+        settings = configuration.keystone(place, tokens)
+        variables = {"OS_KEYSTONE_CONFIG_FILES": str(settings), "OS_KEYSTONE_CONFIG_DIR": str(place)}
+        super().__init__(place, "keystone", "keystone.wsgi.api", "/identity", variables, settings.stem)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v3"
-
-    async def start(self) -> None:
-        ready = self._place / f"ready-{self._configuration.stem}"
-        ready.unlink(missing_ok=True)
-        with (self._place / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                [
-                    str(BIN / "python"),
-                    "-P",  # a module beside the script, such as this one, is not taken for Keystone's
-                    str(Path(__file__).with_name("serve.py")),
-                    str(self.port),
-                    "keystone.wsgi.api",
-                    str(ready),
-                ],
-                env={
-                    **environment(),
-                    "OS_KEYSTONE_CONFIG_FILES": str(self._configuration),
-                    "OS_KEYSTONE_CONFIG_DIR": str(self._place),
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        process = self._process
-        await until(
-            lambda: ready.is_file() or process.poll() is not None, "Keystone accepts connections", START
-        )
-        if process.poll() is not None:
-            sys.stderr.write((self._place / "output").read_text()[-4000:])
-            raise AssertionError("Keystone has ended")
-        self.port = int(ready.read_text())
-
-    async def kill(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(signal.SIGKILL)
-            await asyncio.to_thread(process.wait)
+        return f"{self.root}/v3"
 
     async def ask(
         self,
@@ -121,32 +87,27 @@ class Keystone:
         )
         assert status == 204, answer
 
+    async def project_id(self, token: str) -> str:
+        _, _, answer = await self.ask("GET", "/auth/tokens", token, headers={"X-Subject-Token": token})
+        return str(answer["token"]["project"]["id"])
+
     async def user_id(self, token: str) -> str:
         _, _, answer = await self.ask("GET", "/auth/tokens", token, headers={"X-Subject-Token": token})
         return str(answer["token"]["user"]["id"])
 
     async def populate(self) -> None:
-        """Projects `service` and `demo`; users `gateway` and `nova` with the role service, `demo` with member."""
+        """Projects, and users with their roles in them, each with NAME-password. A test may make more."""
         admin = await self.token("admin", ADMIN, "admin")
         _, _, answer = await self.ask("GET", "/roles", admin)
         roles = {role["name"]: role["id"] for role in answer["roles"]}
         projects = {
             name: (await self.made("/projects", admin, project={"name": name, "domain_id": "default"}))["id"]
-            for name in ("service", "demo")
+            for name in dict.fromkeys(project for project, _ in PEOPLE.values())
         }
-        for name, project, role in (
-            ("gateway", "service", "service"),
-            ("nova", "service", "service"),
-            ("demo", "demo", "member"),
-        ):
+        for name, (project, names) in PEOPLE.items():
             user = {"name": name, "password": f"{name}-password", "domain_id": "default"}
             made = await self.made("/users", admin, user=user)
-            path = f"/projects/{projects[project]}/users/{made['id']}/roles/{roles[role]}"
-            status, _, answer = await self.ask("PUT", path, admin)
-            assert status == 204, answer
-
-
-def fresh(place: Path) -> Path:
-    """A copy of the data that the installation has made."""
-    assert (DATA / ".bootstrapped").is_file(), "Keystone is not installed: make test-openstack does it"
-    return Path(shutil.copytree(DATA, place / "keystone"))
+            for role in names:
+                path = f"/projects/{projects[project]}/users/{made['id']}/roles/{roles[role]}"
+                status, _, answer = await self.ask("PUT", path, admin)
+                assert status == 204, answer

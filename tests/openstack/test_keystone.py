@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.openstack.keystone import START, Keystone, fresh
+from tests.openstack.configuration import Tokens
+from tests.openstack.keystone import Keystone
+from tests.openstack.service import START, fresh
 from tests.support.client import get
 from tests.support.deadline import until, within
 from tests.support.gateway import Running, proxy
@@ -25,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fresh(tmp_path_factory.mktemp("openstack"))
+    return fresh("keystone", tmp_path_factory.mktemp("openstack"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -116,7 +120,7 @@ async def test_a_token_that_is_revoked_is_refused_once_it_is_asked_about_again(k
 
 
 async def test_an_expired_token_passes_beside_a_service_only(keystone: Keystone, place: Path) -> None:
-    short = Keystone(place, expiration=4)
+    short = Keystone(place, Tokens(expiration=4))
     try:
         await short.start()
         token = await demo(short)
@@ -139,6 +143,75 @@ async def test_an_expired_token_passes_beside_a_service_only(keystone: Keystone,
         for service in ("garbage", user, token):
             assert (await ask(gateway, user, f"X-Service-Token: {service}")).status == 401
         assert (await ask(gateway, user)).status == 200
+
+
+async def test_a_token_of_another_project_is_no_token_for_this_one(keystone: Keystone) -> None:
+    token, other = await demo(keystone), await keystone.token("other", "other-password", "other")
+    mine = await keystone.project_id(token)
+    row = {"path": "/v2.1/{project_id}/{rest*}", "roles": ["member", "reader"]}
+    options = [*filters(keystone), {"rbac": {"project_param": "project_id", "rows": [row]}}]
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        target = f"/v2.1/{mine}/servers"
+        assert (await ask(gateway, other, target=target)).status == 403
+        unscoped = await keystone.token("demo", "demo-password")
+        assert (await ask(gateway, unscoped, target=target)).status == 403
+        assert (await ask(gateway, token, target=target)).status == 200
+        assert len(upstream.requests) == 1
+
+
+def validations(keystone: Keystone) -> int:
+    """How often Keystone was asked of a token."""
+    return sum((one.method, one.path) == ("GET", "/v3/auth/tokens") for one in keystone.requests)
+
+
+async def test_signed_tokens_are_refused_before_keystone_is_asked_where_it_has_not_signed_them(
+    place: Path,
+) -> None:
+    keys = place / "jws-keys"
+    signing = Keystone(place, Tokens("jws"))
+    short = Keystone(place, Tokens("jws", expiration=4))
+    try:
+        await signing.start()
+        await short.start()
+        over, good, revoked = await demo(short), await demo(signing), await demo(signing)
+        _, _, answer = await short.ask("GET", "/auth/tokens", over, headers={"X-Subject-Token": over})
+        ends = datetime.fromisoformat(answer["token"]["expires_at"])
+        nova = await signing.token("nova", "nova-password", "service")
+        await signing.revoke(revoked)
+        head, claims, signature = good.split(".")
+        forged = jwt.encode(
+            jwt.decode(good, options={"verify_signature": False}), other_key(), "ES256", {"typ": "JWT"}
+        )
+        options = filters(
+            signing,
+            {"jws": {"keys": [str(keys / "public" / "public.pem")], "leeway": "0s"}},
+            service_tokens={"roles": ["service"]},
+        )
+        async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+            await until(lambda: datetime.now(UTC) > ends, "the token has expired", START)
+            assert (await ask(gateway, good)).status == 200
+            request = upstream.requests[-1]
+            assert (request.get("x-user-name"), request.get("x-project-name")) == ("demo", "demo")
+            assert (await ask(gateway, revoked)).status == 401, "which its signature does not say"
+            before = validations(signing)
+            swapped = claims[:-4] + claims[-5:-3] + claims[-2:]
+            tampered = f"{head}.{swapped}.{signature}"
+            unsigned = b64encode(b'{"alg": "none"}').decode().rstrip("=") + f".{claims}."
+            for token in (forged, tampered, unsigned, f"{head}.{claims}.", over, f"{good}A", "a.b.c"):
+                answered = await ask(gateway, token)
+                assert (answered.status, answered.get("www-authenticate")) == (401, "Keystone"), token
+                assert token.encode() not in answered.body
+            assert validations(signing) == before
+            assert (await ask(gateway, over, f"X-Service-Token: {nova}")).status == 200
+            assert (await ask(gateway, good, f"X-Service-Token: {forged}")).status == 401
+            assert len(upstream.requests) == 2
+    finally:
+        await signing.kill()
+        await short.kill()
+
+
+def other_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 async def test_an_application_credential_does_what_its_access_rules_allow(keystone: Keystone) -> None:
