@@ -95,7 +95,8 @@ class Filter(Generic[C]):
     pure: bool = True
     """False when the verdict needs the network. Of a class, or of one with these options."""
     counts: ClassVar[bool] = False
-    """True when verdicts depend on what the filter has counted in its own process: of several, each counts alone."""
+    """True when verdicts depend on what the filter has counted in its own process: of several, each counts alone. What is
+    counted in `Services.table` is counted by all as one."""
     statuses: frozenset[int] | None = None
     """Of the answers that `on_response` is to see; None for all, the empty set for none, and then it costs nothing. Of a
     class, or of one with these options, set in the constructor."""
