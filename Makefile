@@ -21,8 +21,9 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	@command -v redis-server >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet redis-server; } \
-		|| { echo "Redis is needed; on Debian and Ubuntu: apt-get install redis-server" >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin"; { command -v redis-server && command -v nginx; } >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet redis-server nginx-light; } \
+		|| { echo "Redis and nginx are needed; on Debian and Ubuntu: apt-get install redis-server nginx-light" >&2; exit 1; }
 	$(BIN)/pytest -n auto
 
 # The gateway with its hot modules compiled, and the tests that run against it from outside and through the public API.

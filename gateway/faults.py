@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.api.body import Body
 from gateway.api.verdict import Fault, Response
+from gateway.http.date import http_date
 from gateway.http.fields import Fields, RawField, encoded
 from gateway.http.negotiation import fault_format
 
@@ -82,15 +83,26 @@ class Renderer:
             fault.reason,
             fault.message,
             fault.details,
-            fault.headers,
             retry_after is None,
             written_as,
             depends,
         )
         form = self._memo.get(key) or self._written(key, fault, written_as, depends)
         lines, body, varies = form
+        if fault.headers:
+            # Retry-After is a singleton, and `retry_after` is where a fault says it.
+            lines += tuple(
+                [
+                    encoded(name, value)
+                    for name, value in fault.headers
+                    if retry_after is None or name.lower() != "retry-after"
+                ]
+            )
         if retry_after is not None:
-            lines = (*lines, (b"Retry-After", b"%d" % retry_after))
+            seconds_or_date = (
+                http_date(math.ceil(clock) + retry_after) if fault.retry_date else b"%d" % retry_after
+            )
+            lines = (*lines, (b"Retry-After", seconds_or_date))
         if varies:
             seconds = retry_after or 0
             body %= {
@@ -106,10 +118,6 @@ class Renderer:
         lines: list[RawField] = [(b"Content-Type", content_type)]
         if depends:
             lines.append(_VARY)
-        for name, value in fault.headers:
-            # Retry-After is a singleton, and `retry_after` is where a fault says it.
-            if fault.retry_after is None or name.lower() != "retry-after":
-                lines.append(encoded(name, value))
         template = write(fault).encode("utf-8")
         varies = _PLACE.search(template) is not None
         form = _Form(tuple(lines), template if varies else template % {}, varies)

@@ -246,6 +246,30 @@ def test_an_answer_is_edited_without_a_trace_on_the_next() -> None:
     assert second.headers.has("Vary")
 
 
+def test_retry_after_may_be_a_date_for_those_who_know_no_seconds() -> None:
+    fault = Fault(413, "rate_limited", "No.", details="Only 1.", retry_after=6, retry_date=True)
+    response = Renderer("compute").render(
+        fault, path="/", accept=(), request_id=REQUEST_ID, clock=CLOCK + 0.25
+    )
+    assert response.headers.all("Retry-After") == ["Tue, 14 Nov 2023 22:13:27 GMT"]
+    inner = json.loads(text(response))["overLimit"]
+    assert (inner["retryAfter"], inner["retryAt"]) == ("6", "2023-11-14T22:13:27Z")
+
+
+def test_header_fields_that_differ_each_time_cost_no_new_form() -> None:
+    renderer = Renderer("compute")
+    for number in range(100):
+        made = renderer.render(
+            Fault(413, "a", "m", headers=(("X-Left", str(number)),)),
+            path="/",
+            accept=(),
+            request_id=REQUEST_ID,
+            clock=CLOCK,
+        )
+        assert made.headers.get("X-Left") == str(number)
+    assert len(renderer._memo) == 1
+
+
 def test_the_memo_is_bounded() -> None:
     renderer = Renderer("compute")
     for number in range(2000):

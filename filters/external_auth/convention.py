@@ -108,11 +108,10 @@ def reader(config: ExternalAuthConfig) -> Callable[[HttpAnswer], Yes | No]:
             if 200 <= status <= 299:
                 return _yes(answer.headers, config)
             if nginx and status in (401, 403):
-                challenge = answer.headers.get("www-authenticate")
-                told = () if challenge is None or status != 401 else (("WWW-Authenticate", _raw(challenge)),)
-                return No(status, told, None)
+                asks = [value for name, value in answer.lines if name == "www-authenticate" and status == 401]
+                return No(status, tuple(("WWW-Authenticate", _raw(value)) for value in asks), None)
             if not nginx and 300 <= status <= 599:
-                return No(status, _relayed(answer.headers, relayed), answer.body)
+                return No(status, _relayed(answer.lines, relayed), answer.body)
         except ValueError:  # text that cannot travel, or a comma in no list
             raise Trouble(
                 "its answer holds a field that cannot travel", counts=False, lenient=False
@@ -155,11 +154,13 @@ def _principal(headers: Mapping[str, str], names: PrincipalOptions) -> Principal
     )
 
 
-def _relayed(headers: Mapping[str, str], held_back: frozenset[str]) -> tuple[tuple[str, bytes], ...]:
-    nominated = {part.strip().lower() for part in headers.get("connection", "").split(",")}
+def _relayed(lines: Lines, held_back: frozenset[str]) -> tuple[tuple[str, bytes], ...]:
+    nominated = {
+        part.strip().lower() for name, value in lines if name == "connection" for part in value.split(",")
+    }
     return tuple(
         (name, encoded(name, _raw(value))[1])
-        for name, value in headers.items()
+        for name, value in lines
         if name not in held_back and name not in nominated
     )
 

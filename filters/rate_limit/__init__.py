@@ -10,17 +10,18 @@ from math import ceil
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from filters.rate_limit.algorithm import TOLERANCE, Algorithm, FixedWindow, Gcra
+from filters.rate_limit.algorithm import TOLERANCE, Algorithm, Cell, FixedWindow, Gcra, SlidingWindow
 from filters.rate_limit.key import KeyFunction, key_function
 from filters.rate_limit.option import UNITS, LimitOptions, RateLimitConfig
-from filters.rate_limit.store import MemoryStore, Place, Store
+from filters.rate_limit.store import Charge, MemoryStore, Store
 from gateway.api import Exchange, Fault, Filter, Note, Rule, Services, Verdict
 
 _HASHES_MAX = 16_384
 _LIMITS: Rule = ("limits",)
 
-_CellFact: TypeAlias = tuple[str, str, tuple[float, int] | None]
-"""For the record: the limit, the hash of the key, and the cell as it was (seconds that it had to live, count)."""
+_CellFact: TypeAlias = tuple[str, str, int, Cell | None]
+"""For the record: the limit, the hash of the key, the cost, and the cell as it was, whose first number is told as the
+seconds that it had to live."""
 
 _note = tuple.__new__  # a Note in a third of the time that its constructor takes
 
@@ -42,6 +43,8 @@ class _Limit:
         if options.algorithm == "gcra":
             burst = options.burst if options.burst is not None else rate.value
             self.algorithm = Gcra(rate.value, UNITS[rate.unit], burst)
+        elif options.algorithm == "sliding_window":
+            self.algorithm = SlidingWindow(rate.value, UNITS[rate.unit])
         else:
             self.algorithm = FixedWindow(rate.value, UNITS[rate.unit])
         uri = "*" if options.path is None else options.path.removeprefix("regex:")
@@ -76,16 +79,21 @@ class RateLimit(Filter[RateLimitConfig]):
         if len(matching) == 1:
             (limit,) = matching
             key = limit.key(exchange)
-            wait, refused, before = self._store.decide(((limit.index, limit.algorithm, key),), now)
+            wait, refused, before, _ = self._store.decide(((limit.index, limit.algorithm, key, 1),), now)
             cell = before[0]
             cells: tuple[_CellFact, ...] = (
-                (limit.label, self._hashes[key], None if cell is None else (cell[0] - now, cell[1])),
+                (
+                    limit.label,
+                    self._hashes[key],
+                    1,
+                    None if cell is None else (cell[0] - now, cell[1], cell[2]),
+                ),
             )
         elif matching:
             wait, refused, cells = self._decide_all(exchange, matching, now)
         else:
             return None
-        facts = {"instant": now, "cost": 1, "cells": cells}
+        facts = {"instant": now, "cells": cells}
         if refused < 0:
             exchange.trail.append(_note(Note, ("rate_counted", _LIMITS, facts)))
             return None
@@ -103,13 +111,12 @@ class RateLimit(Filter[RateLimitConfig]):
     def _decide_all(
         self, exchange: Exchange, limits: tuple[_Limit, ...], now: float
     ) -> tuple[float, int, tuple[_CellFact, ...]]:
-        places: list[Place] = [(limit.index, limit.algorithm, limit.key(exchange)) for limit in limits]
-        wait, refused, before = self._store.decide(places, now)
+        charges: list[Charge] = [(limit.index, limit.algorithm, limit.key(exchange), 1) for limit in limits]
+        wait, refused, before, _ = self._store.decide(charges, now)
         cells: list[_CellFact] = []
-        for limit, place, cell in zip(limits, places, before, strict=True):
-            cells.append(
-                (limit.label, self._hashes[place[2]], None if cell is None else (cell[0] - now, cell[1]))
-            )
+        for limit, charge, cell in zip(limits, charges, before, strict=True):
+            left = None if cell is None else (cell[0] - now, cell[1], cell[2])
+            cells.append((limit.label, self._hashes[charge[2]], charge[3], left))
         return wait, refused, tuple(cells)
 
 

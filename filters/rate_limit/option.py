@@ -104,16 +104,17 @@ class LimitOptions(Options):
         "one segment, or regex:... which must match the whole path. It is matched against the path as "
         "it came and as it reads percent-decoded, so that no spelling escapes the limit.",
     )
-    algorithm: Literal["gcra", "fixed_window"] = Field(
+    algorithm: Literal["gcra", "sliding_window", "fixed_window"] = Field(
         default="gcra",
-        description="gcra gives requests back one by one, evenly; fixed_window gives them all back one unit after "
-        "the first, as Repose does, and so may let twice the value through around that moment.",
+        description="gcra gives requests back one by one, evenly; sliding_window counts those of about the last unit, "
+        "the one before it in proportion; fixed_window gives them all back one unit after the first, as Repose does, and "
+        "so may let twice the value through around that moment.",
     )
 
     @model_validator(mode="after")
     def _burst_fits(self) -> "LimitOptions":
-        if self.burst is not None and self.algorithm == "fixed_window":
-            raise ValueError("burst has no meaning for fixed_window, whose burst is the rate's value")
+        if self.burst is not None and self.algorithm != "gcra":
+            raise ValueError(f"burst has no meaning for {self.algorithm}, whose burst is the rate's value")
         return self
 
 

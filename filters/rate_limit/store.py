@@ -9,18 +9,23 @@ from typing import Protocol, TypeAlias
 
 from filters.rate_limit.algorithm import Algorithm, Cell
 
-Place: TypeAlias = tuple[int, Algorithm, Hashable]
-"""Which limit, how it counts, and whose cell."""
+Charge: TypeAlias = tuple[int, Algorithm, Hashable, int]
+"""Which limit, how it counts, whose cell, and how much. A cost of 0 only looks: it is never refused, and changes nothing."""
 
+Cells: TypeAlias = tuple[Cell | None, ...]
+"""One for each charge, None where there is none."""
 
-Decision: TypeAlias = tuple[float, int, tuple[Cell | None, ...]]
+Decision: TypeAlias = tuple[float, int, Cells, Cells]
 """What became of one request: the seconds until it would pass, 0.0 when it passed and was charged; which of the
-places asked for that longest wait, -1 when none did; and the cells as they were, None where there was none."""
+charges asked for that longest wait, -1 when none did; the cells as they were, and as they are now."""
 
 
 class Store(Protocol):
-    def decide(self, places: Sequence[Place], now: float) -> Decision:
-        """Charges one request to every place, or to none when one refuses. `now` is monotonic."""
+    def decide(self, charges: Sequence[Charge], now: float) -> Decision:
+        """Makes every charge, or none when one refuses. `now` is monotonic; no cell stands in two of the charges."""
+
+    def charge_late(self, charges: Sequence[Charge], now: float) -> Cells:
+        """Makes charges that nobody can refuse any more, and gives the cells as they were."""
 
 
 _MAX_CELLS = 1 << 18
@@ -39,44 +44,66 @@ class MemoryStore:
         self._max_cells = max_cells
         self._tables: dict[int, OrderedDict[Hashable, Cell]] = {}
 
-    def decide(self, places: Sequence[Place], now: float) -> Decision:
-        if len(places) == 1:  # nothing to hold back until the others have agreed
-            ((limit, algorithm, key),) = places
+    def decide(self, charges: Sequence[Charge], now: float) -> Decision:
+        if len(charges) == 1:  # nothing to hold back until the others have agreed
+            ((limit, algorithm, key, cost),) = charges
             table = self._tables.get(limit)
             cell = None if table is None else table.get(key)
-            wait, after = algorithm.charge(cell, now)
+            if not cost:
+                return 0.0, -1, (cell,), (cell,)
+            wait, after = algorithm.charge(cell, now, cost)
             if wait:
-                return wait, 0, (cell,)
+                return wait, 0, (cell,), (cell,)
             if cell is None:
                 self._insert(limit, key, after, now)
             else:
                 table[key] = after  # type: ignore[index] # a cell came out of it
-            return 0.0, -1, (cell,)
-        return self._decide_all(places, now)
+            return 0.0, -1, (cell,), (after,)
+        return self._decide_all(charges, now)
 
-    def _decide_all(self, places: Sequence[Place], now: float) -> Decision:
+    def _decide_all(self, charges: Sequence[Charge], now: float) -> Decision:
         longest, refused, number = 0.0, -1, 0
         tables = self._tables
         before: list[Cell | None] = []
-        charged: list[Cell] = []
-        for limit, algorithm, key in places:
+        charged: list[Cell | None] = []
+        for limit, algorithm, key, cost in charges:
             table = tables.get(limit)
             cell = None if table is None else table.get(key)
-            wait, after = algorithm.charge(cell, now)
-            if wait > longest:
-                longest, refused = wait, number
             before.append(cell)
-            charged.append(after)
-            number += 1  # noqa: SIM113 - enumerate() would make a pair for every place
-        if refused < 0:
-            number = 0
-            for limit, _, key in places:
+            if cost:
+                wait, after = algorithm.charge(cell, now, cost)
+                if wait > longest:
+                    longest, refused = wait, number
+                charged.append(after)
+            else:
+                charged.append(cell)
+            number += 1  # noqa: SIM113 - enumerate() would make a pair for every charge
+        told = tuple(before)
+        if refused >= 0:
+            return longest, refused, told, told
+        number = 0
+        for limit, _, key, cost in charges:
+            cell = charged[number]
+            if cost and cell is not None:
                 if before[number] is None:
-                    self._insert(limit, key, charged[number], now)
+                    self._insert(limit, key, cell, now)
                 else:
-                    tables[limit][key] = charged[number]
-                number += 1  # noqa: SIM113 - as above
-        return longest, refused, tuple(before)
+                    tables[limit][key] = cell
+            number += 1  # noqa: SIM113 - as above
+        return 0.0, -1, told, tuple(charged)
+
+    def charge_late(self, charges: Sequence[Charge], now: float) -> Cells:
+        before: list[Cell | None] = []
+        for limit, algorithm, key, cost in charges:
+            table = self._tables.get(limit)
+            cell = None if table is None else table.get(key)
+            before.append(cell)
+            after = algorithm.owe(cell, now, cost)
+            if cell is None:
+                self._insert(limit, key, after, now)
+            else:
+                table[key] = after  # type: ignore[index] # a cell came out of it
+        return tuple(before)
 
     def _insert(self, limit: int, key: Hashable, cell: Cell, now: float) -> None:
         table = self._tables.get(limit)

@@ -15,14 +15,14 @@ from functools import partial
 from hashlib import sha256
 from inspect import isawaitable
 from math import inf
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from filters._identity import SERVICE_HEADER, STRIPPED, spellings
 from filters._profile import profile
 from filters._repose import ReposeOptions
 from filters.token_auth.access_rule import AccessRules
 from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
-from filters.token_auth.option import ProviderOptions, TokenAuthConfig
+from filters.token_auth.option import CacheOptions, ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
 from gateway.api import (
     Certificate,
@@ -32,11 +32,15 @@ from gateway.api import (
     Note,
     OptionError,
     Principal,
+    Revocation,
     Rule,
     Services,
     Verdict,
 )
 from gateway.http.fields import Fields, encoded
+
+if TYPE_CHECKING:  # its cryptography costs a tenth of a second to import
+    from filters.token_auth.shared_cache import SharedCache
 
 _TOKEN_MAX = 8192
 _TWICE: Final = "\n"
@@ -108,12 +112,19 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if options.api_key is not None:
                 owns |= spellings(options.api_key.header) - {options.api_key.header.lower().encode("ascii")}
         self.owns = owns
+        self._shared = shared = _shared_cache(config.cache, services)
         self._providers = tuple(
-            _provider(options, place, services, partial(self._changed, place))
+            _provider(options, place, services, partial(self._changed, place), self._revoked, shared)
             for place, options in enumerate(config.providers)
         )
         self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
+        self._bearer = self._header == b"authorization"
         self._challenge = tuple(("WWW-Authenticate", challenge) for challenge in _challenges(config))
+        # RFC 6750 section 3.1: only who has brought a token is told that it is not good.
+        self._objection = tuple(
+            (name, challenge + ' error="invalid_token"' if challenge == "Bearer" else challenge)
+            for name, challenge in self._challenge
+        )
         asks_keystone = any(options.keystone or options.keystone_v2 for options in config.providers)
         tells = asks_keystone or config.auth_url is not None or config.delay_auth_decision
         self.statuses = frozenset((401,) if tells else ())
@@ -168,6 +179,12 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if gone:
                 cache.forget(place)
 
+    def _revoked(self, revocation: Revocation) -> None:
+        for cache in (self._cache, self._certified, self._beside, self._vouching):
+            cache.revoke(revocation)
+        if self._shared is not None:
+            self._shared.revoke(revocation)
+
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         headers = exchange.request.headers
         index = headers.index()
@@ -177,6 +194,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if isinstance(value, list):
             return self._unauthorized("token_ambiguous", None)
         token = value.strip(b" \t") if value is not None else b""
+        if self._bearer:
+            scheme, _, token = token.partition(b" ")
+            token = token.strip(b" \t") if scheme.lower() == b"bearer" else b""
         if self._beside_token:
             certificate = exchange.certificate if self._certifies else None
             if certificate is not None or not self._proof_fields.isdisjoint(index):
@@ -324,7 +344,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
         note = Note("token_accepted", ("providers", place), {})
         accepted = Accepted(
-            exchange.clock.monotonic + self._lifetime(place),
+            exchange.clock.monotonic + self._lifetime(place) - grant.age,
             principal.expires_at if principal.expires_at is not None else inf,
             principal,
             fields,
@@ -470,7 +490,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         expires = ends if ends is not None else inf
         rule = ("providers", place)
         accepted = Accepted(
-            exchange.clock.monotonic + self._lifetime(place),
+            exchange.clock.monotonic + self._lifetime(place) - grant.age,
             expires,
             principal,
             fields,
@@ -611,7 +631,11 @@ class TokenAuth(Filter[TokenAuthConfig]):
             reason,
             message,
             rule=("providers",) if place is None else ("providers", place),
-            headers=self._challenge if status == 401 else (),
+            headers=()
+            if status != 401
+            else self._challenge
+            if reason == "token_missing"
+            else self._objection,
         )
 
 
@@ -622,11 +646,17 @@ def _place(note: Note) -> int | None:
 
 
 def _provider(
-    options: ProviderOptions, number: int, services: Services, changed: Callable[[bool], None]
+    options: ProviderOptions,
+    number: int,
+    services: Services,
+    changed: Callable[[bool], None],
+    revoked: Callable[[Revocation], None],
+    shared: "SharedCache | None",
 ) -> Provider:
     """The provider of one entry; ValueError says what is wrong, and where.
 
-    `changed` is for it to call when it trusts others than before, with True where it no longer trusts one.
+    `changed` is for it to call when it trusts others than before, with True where it no longer trusts one; `revoked` when
+    it hears that somebody is to be judged anew.
     """
     place = f"providers[{number}]"
     try:
@@ -644,7 +674,7 @@ def _provider(
             from filters.token_auth.keystone import Keystone
 
             place += ".keystone"
-            return Keystone(options.keystone, services)
+            return Keystone(options.keystone, services, shared, revoked)
         if options.basic is not None:
             from filters.token_auth.basic import Basic
 
@@ -659,12 +689,12 @@ def _provider(
             from filters.token_auth.introspection import Introspection
 
             place += ".introspection"
-            return Introspection(options.introspection, services)
+            return Introspection(options.introspection, services, shared)
         if options.keystone_v2 is not None:
             from filters.token_auth.keystone_v2 import KeystoneV2
 
             place += ".keystone_v2"
-            return KeystoneV2(options.keystone_v2, services)
+            return KeystoneV2(options.keystone_v2, services, shared)
         # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
         from filters.token_auth.jwt import FetchedJwt, Jwt
 
@@ -678,6 +708,18 @@ def _provider(
         raise OptionError(("providers", number, kind, *error.rule), *error.messages) from None
     except ValueError as error:
         raise ValueError(f"{place}.{error}") from None
+
+
+def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | None":
+    if options.shared is None or options.ttl <= 0:
+        return None
+    from filters.token_auth.shared_cache import SharedCache
+
+    sharing, ttl = options.shared, options.ttl
+    try:
+        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services))
+    except OptionError as error:
+        raise OptionError(("cache", "shared", *error.rule), *error.messages) from None
 
 
 def _params(config: TokenAuthConfig) -> dict[str, Rule]:
@@ -699,5 +741,8 @@ def _challenges(config: TokenAuthConfig) -> list[str]:
         elif options.api_key is not None:
             told[f'ApiKey header="{options.api_key.header}"'] = None
         elif options.mtls is None:
+            if config.header.lower() == "authorization":
+                told["Bearer"] = None
+                continue
             told["Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'] = None
     return list(told) or ["Keystone"]

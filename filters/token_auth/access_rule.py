@@ -88,15 +88,15 @@ def _symbols(pattern: str) -> Iterable[str]:
 
 
 class AccessRules:
-    """What one credential may do with one service."""
+    """What one credential may do with one service; `rules` are those that count, none where it may do nothing."""
 
     def __init__(self, rules: Iterable[AccessRule], service: str | None) -> None:
         paths: dict[str, list[str]] = {}
-        rules = list(rules)
-        if service is not None and len(rules) <= MAX_RULES:
-            for rule in rules:
-                if rule.service == service:
-                    paths.setdefault(rule.method, []).append(rule.path)
+        told = tuple(rules)
+        self.service = service
+        self.rules = tuple(rule for rule in told if rule.service == service) if len(told) <= MAX_RULES else ()
+        for rule in self.rules:
+            paths.setdefault(rule.method, []).append(rule.path)
         self._matchers = {method: _Matcher(patterns) for method, patterns in paths.items()}
 
     def allow(self, method: str, path: str) -> bool:

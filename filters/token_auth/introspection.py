@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Awaitable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from filters.token_auth.claims import EXPIRED, NOT_YET, ClaimReader, addressed, is_time
@@ -17,18 +17,23 @@ from filters.token_auth.provider import Answer
 from filters.token_auth.remote import Memory, RemoteProvider, Trouble
 from gateway.api import Exchange, HttpAnswer, HttpOptions, Services
 
+if TYPE_CHECKING:
+    from filters.token_auth.shared_cache import SharedCache
+
 
 class Introspection(RemoteProvider[str]):
     """Asks for each token once, however many requests carry it; what it learns is remembered by the filter."""
 
     kind: ClassVar[str] = "introspection"
 
-    def __init__(self, config: IntrospectionOptions, services: Services) -> None:
+    def __init__(
+        self, config: IntrospectionOptions, services: Services, shared: "SharedCache | None" = None
+    ) -> None:
         self._config = config
         self.fingerprint = hashlib.sha256(repr(config).encode()).digest()
         name = f"introspection {self.fingerprint.hex()}"
         memory: Memory[str] = services.state(name, lambda: Memory(config.breaker))
-        super().__init__(services, config.url, memory)
+        super().__init__(services, config.url, memory, shared)
         parts = urlsplit(config.url)
         server = f"{parts.scheme}://{parts.netloc}"
         self._path = config.url[len(server) :] or "/"
@@ -51,7 +56,7 @@ class Introspection(RemoteProvider[str]):
         self._reader = ClaimReader(config.claims, services, self.kind, config.issuer)
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
-        return self._question(token, lambda: self._judge(token))
+        return self._question(token, lambda: self._judge(token), token)
 
     async def _judge(self, token: str) -> Answer:
         body = urlencode({"token": token, "token_type_hint": "access_token"}).encode("ascii")

@@ -5,15 +5,19 @@ never of the client's. Whatever else comes, or does not come, is no answer; nobo
 """
 
 import hashlib
-from collections.abc import Awaitable
-from typing import ClassVar, Final, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from filters.token_auth.option import KeystoneOptions
 from filters.token_auth.provider import Answer, Grant, Refusal
 from filters.token_auth.remote import Memory, RemoteProvider, Trouble
+from filters.token_auth.revocation_event import EventReader, Seen
 from filters.token_auth.service_token import ServiceToken
 from filters.token_auth.token_document import MAX_CATALOG, read_document
-from gateway.api import Exchange, HttpAnswer, HttpOptions, Services
+from gateway.api import Exchange, HttpAnswer, HttpOptions, Revocation, Services
+
+if TYPE_CHECKING:
+    from filters.token_auth.shared_cache import SharedCache
 
 MAX_TOKEN: Final = 4096
 """Bytes. Keystone's tokens have some hundreds, and servers before it refuse the whole request for a field that is much
@@ -35,6 +39,7 @@ class KeystoneMemory(Memory[Question]):
     def __init__(self, options: KeystoneOptions) -> None:
         super().__init__(options.breaker)
         self.own = ServiceToken()
+        self.seen = Seen()
 
     def close(self) -> None:
         super().close()
@@ -47,7 +52,13 @@ class Keystone(RemoteProvider[Question]):
     kind: ClassVar[str] = "keystone"
     judges_expired: ClassVar[bool] = True
 
-    def __init__(self, config: KeystoneOptions, services: Services) -> None:
+    def __init__(
+        self,
+        config: KeystoneOptions,
+        services: Services,
+        shared: "SharedCache | None" = None,
+        revoked: Callable[[Revocation], object] = lambda _: None,
+    ) -> None:
         self._config = config
         self.fingerprint = hashlib.sha256(repr(config).encode()).digest()
         name = f"keystone {self.fingerprint.hex()}"
@@ -62,8 +73,13 @@ class Keystone(RemoteProvider[Question]):
             ),
         )
         memory = services.state(name, lambda: KeystoneMemory(config))
-        super().__init__(services, config.url, memory)
+        super().__init__(services, config.url, memory, shared)
         self._own = memory.own
+        self._tell = revoked
+        self._events = None
+        if config.revocation_events is not None:
+            every, ask = config.revocation_events, self._with_own_token
+            self._events = EventReader(every, ask, memory.seen, services, self._revoked)
         self._precheck = None
         if config.jws is not None:
             # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.
@@ -74,6 +90,18 @@ class Keystone(RemoteProvider[Question]):
         flags = [] if config.include_catalog else ["nocatalog"]
         self._path = "/auth/tokens" + _query(flags)
         self._path_expired = "/auth/tokens" + _query([*flags, "allow_expired=1"])
+
+    def _revoked(self, revocation: Revocation) -> None:
+        self._memory.revoke(revocation)
+        self._tell(revocation)
+
+    async def start(self) -> None:
+        if self._events is not None:
+            self._events.start()
+
+    async def close(self) -> None:
+        if self._events is not None:
+            self._events.close()
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         return self._look_up(token, exchange, False)
@@ -90,19 +118,19 @@ class Keystone(RemoteProvider[Question]):
             if early is not None:
                 return early.answer
         question = Question(token, expired)
-        return self._question(question, lambda: self._judge(question))
+        return self._question(question, lambda: self._judge(question), token)
 
     async def _judge(self, question: Question) -> Answer:
         return self._read(await self._asked(*question), *question)
 
     async def _asked(self, token: str, expired: bool) -> HttpAnswer:
         """Keystone's answer, which speaks of the client's token."""
-        config, services, client, own = self._config, self._services, self._client, self._own
-        mine = await own.get(client, config, services)
-        answer = await self._ask(token, mine, expired)
-        if answer.status in (401, 403):
-            mine = await own.other(client, config, services, mine)
-            answer = await self._ask(token, mine, expired)
+        answer = await self._with_own_token(
+            self._path_expired if expired else self._path,
+            ("X-Subject-Token", token),
+            # Without it Keystone refuses tokens that have access rules: whoever asks could not know of them.
+            ("OpenStack-Identity-Access-Rules", "1"),
+        )
         if answer.status == 401:
             raise Trouble("it does not accept the gateway's own token")
         if answer.status == 403:
@@ -111,18 +139,16 @@ class Keystone(RemoteProvider[Question]):
             )
         return answer
 
-    async def _ask(self, token: str, mine: str, expired: bool) -> HttpAnswer:
-        return await self._client.request(
-            "GET",
-            self._path_expired if expired else self._path,
-            headers=(
-                ("X-Auth-Token", mine),
-                ("X-Subject-Token", token),
-                # Without it Keystone refuses tokens that have access rules: whoever asks could not know of them.
-                ("OpenStack-Identity-Access-Rules", "1"),
-                ("Accept", "application/json"),
-            ),
-        )
+    async def _with_own_token(self, path: str, *headers: tuple[str, str]) -> HttpAnswer:
+        """The answer to a GET, with another token of the gateway's where it does not accept the first."""
+        config, services, client, own = self._config, self._services, self._client, self._own
+        more = (*headers, ("Accept", "application/json"))
+        mine = await own.get(client, config, services)
+        answer = await client.request("GET", path, headers=(("X-Auth-Token", mine), *more))
+        if answer.status in (401, 403):
+            mine = await own.other(client, config, services, mine)
+            answer = await client.request("GET", path, headers=(("X-Auth-Token", mine), *more))
+        return answer
 
     def _read(self, answer: HttpAnswer, token: str, expired: bool) -> Answer:
         if answer.status == 404:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
 from filters.token_auth.option import KeystoneV2Options, V2AccountOptions
@@ -19,6 +19,9 @@ from filters.token_auth.service_token import OwnToken
 from filters.token_auth.tenant import TenantRules, in_tenant
 from filters.token_auth.token_document import instant, list_of, mapping_of, optional_mapping, text_of
 from gateway.api import Exchange, HttpAnswer, HttpOptions, Principal, Services
+
+if TYPE_CHECKING:
+    from filters.token_auth.shared_cache import SharedCache
 
 MAX_TOKEN: Final = 4096
 """Bytes; servers refuse a target that is much longer, which would look like a failure."""
@@ -43,7 +46,9 @@ class KeystoneV2(RemoteProvider[str]):
 
     kind: ClassVar[str] = "keystone_v2"
 
-    def __init__(self, config: KeystoneV2Options, services: Services) -> None:
+    def __init__(
+        self, config: KeystoneV2Options, services: Services, shared: "SharedCache | None" = None
+    ) -> None:
         self._config = config
         self.fingerprint = hashlib.sha256(f"{self.kind} {config!r}".encode()).digest()
         name = f"{self.kind} {self.fingerprint.hex()}"
@@ -58,7 +63,7 @@ class KeystoneV2(RemoteProvider[str]):
             ),
         )
         memory = services.state(name, lambda: V2Memory(config))
-        super().__init__(services, config.url, memory)
+        super().__init__(services, config.url, memory, shared)
         self._own = memory.own
         self._tenants = TenantRules(config.tenant) if config.tenant is not None else None
         self._query = f"?belongsTo={quote(config.belongs_to, safe='')}" if config.belongs_to else ""
@@ -67,7 +72,10 @@ class KeystoneV2(RemoteProvider[str]):
         # A dot segment would be taken for another path (RFC 3986 section 5.2.4), and cannot be encoded.
         if len(token) > MAX_TOKEN or not token.isprintable() or token in (".", ".."):
             return None
-        return self._question(token, lambda: self._judge(token))
+        return self._question(token, lambda: self._judge(token), token)
+
+    def _restored(self, grant: Grant) -> Grant:
+        return replace(grant, tenants=self._tenants)
 
     async def _judge(self, token: str) -> Answer:
         answer = await self._asked(f"/tokens/{quote(token, safe='')}{self._query}", token)

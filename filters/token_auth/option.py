@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from filters._identity import SERVICE_HEADER, STRIPPED
 from filters._profile import ProfileName
 from filters._repose import ReposeOptions
-from gateway.api import Duration, Fact, Options, Secret, TlsOptions
+from gateway.api import Duration, Fact, Options, Secret, StoreOptions, TlsOptions
 from gateway.api.fact import CERTIFICATE, CLIENT, CLOCK, METHOD, PARAMS, TARGET, header
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -104,6 +104,12 @@ def _token(value: Secret) -> Secret:
     text = value.reveal()
     if not text.isascii() or not text or text != text.strip() or not text.isprintable():
         raise ValueError("a token is printable ASCII without outer white space")
+    return value
+
+
+def _shared_key(value: Secret) -> Secret:
+    if len(value.reveal()) < 32:
+        raise ValueError("expected 32 characters or more, such as `openssl rand -hex 32` gives")
     return value
 
 
@@ -497,6 +503,13 @@ class KeystoneOptions(Options):
         description="Where Keystone issues JWS tokens (ES256): those that none of these keys has signed, and those that are "
         "over, are refused here. The others are asked about as ever, and so are tokens of another form.",
     )
+    revocation_events: Duration | None = Field(
+        default=None,
+        ge=1.0,
+        le=3600.0,
+        description="How often Keystone is asked what it has revoked, by every worker; who is told of is judged anew, and "
+        "more rather than less. Unset, a token that is revoked goes on for `cache.ttl` at most.",
+    )
     timeout: QuestionTimeout = 5.0
     concurrency: QuestionsAtOnce = 16
     breaker: BreakerOptions = Field(
@@ -815,6 +828,19 @@ class ProviderOptions(Options):
     )
 
 
+class SharedCacheOptions(StoreOptions):
+    """A store by which gateways tell each other what they have learned of tokens. Those that have the same key, prefix and
+    options of the provider share."""
+
+    key: Annotated[Secret, AfterValidator(_shared_key)] = Field(
+        description="What entries are named and sealed by, 32 characters or more; `file:PATH` or `${VARIABLE}` keep it out "
+        "of this file. Who has it can vouch for anybody."
+    )
+    prefix: str = Field(
+        default="weir", pattern=r"^[!-~]{1,64}$", description="What the names of all entries begin with."
+    )
+
+
 class CacheOptions(Options):
     """What is remembered of tokens, so that a token is not judged afresh with every request."""
 
@@ -844,11 +870,18 @@ class CacheOptions(Options):
     negative_size: int = Field(
         default=10_000, ge=1, description="How many refused tokens are remembered, apart from accepted."
     )
+    shared: SharedCacheOptions | None = Field(
+        default=None,
+        description="What `keystone`, `keystone_v2` and `introspection` say of accepted tokens is told to other gateways, and "
+        "asked of them first. Sealed: the store learns nothing. One that is away costs its `timeout` once in a while, and no "
+        "request.",
+    )
 
 
 class TokenAuthConfig(Options):
     header: Annotated[str, AfterValidator(_header_name)] = Field(
-        default="X-Auth-Token", description="The request header field that carries the token."
+        default="X-Auth-Token",
+        description="The request header field that carries the token. In `Authorization` it is a Bearer token (RFC 6750).",
     )
     providers: tuple[ProviderOptions, ...] = Field(
         min_length=1, description="Who is asked for the token, in this order, until one knows it."

@@ -37,6 +37,7 @@ class Grant:
     rules    the only requests that the token may be used for; None where there are no such rules
     tenants  how the request's tenant is found, where the principal depends on it
     token    one that was got by the client's proof, and goes to the upstream in its place
+    age      seconds since the identity service was asked
     """
 
     principal: Principal
@@ -44,6 +45,7 @@ class Grant:
     rules: AccessRules | None = None
     tenants: TenantRules | None = None
     token: str | None = None
+    age: float = 0.0
 
 
 Answer: TypeAlias = Principal | Grant | Refusal | Unavailable | None

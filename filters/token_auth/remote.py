@@ -5,13 +5,16 @@ What a service answers is either of the token, or it is trouble: then nobody is 
 
 from collections.abc import Awaitable, Callable, Coroutine
 from math import ceil
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from filters._breaker import Breaker
 from filters.token_auth.option import BreakerOptions
-from filters.token_auth.provider import Answer, Unavailable
-from gateway.api import Exchange, HttpAnswer, HttpError, Revocation, Services, SingleFlight
+from filters.token_auth.provider import Answer, Grant, Unavailable
+from gateway.api import Exchange, HttpAnswer, HttpError, Principal, Revocation, Services, SingleFlight
 from gateway.http.retry_after import seconds_of
+
+if TYPE_CHECKING:  # it costs a tenth of a second to import
+    from filters.token_auth.shared_cache import SharedCache
 
 K = TypeVar("K")
 
@@ -59,10 +62,15 @@ class RemoteProvider(Generic[K]):
     header: bytes = b""
     forwards: bool = False
 
-    def __init__(self, services: Services, url: str, memory: Memory[K]) -> None:
+    fingerprint: bytes
+
+    def __init__(
+        self, services: Services, url: str, memory: Memory[K], shared: "SharedCache | None" = None
+    ) -> None:
         self._services = services
         self._url = url
         self._memory = memory
+        self._shared = shared
 
     def proof(self, value: bytes) -> str | None:
         return None
@@ -76,17 +84,44 @@ class RemoteProvider(Generic[K]):
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         raise NotImplementedError  # where judges_expired is False
 
-    def _question(self, key: K, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer | Awaitable[Answer]:
+    def _question(
+        self, key: K, ask: Callable[[], Coroutine[Any, Any, Answer]], token: str = ""
+    ) -> Answer | Awaitable[Answer]:
         """What `ask` says, which raises Trouble or HttpError where the service says nothing.
 
         Who asks for a key that is being asked for is answered with them. A service that is left alone is Unavailable.
+        With a `token`, what other gateways know of the key comes first, and they are told.
         """
         memory = self._memory
+        shared = self._shared
+        if shared is not None and token:
+            return memory.flight.join(key, lambda: self._known(shared, key, token, ask))
         if key not in memory.flight:
             now = self._services.now().monotonic
             if not memory.breaker.admits(now):
                 return Unavailable(memory.breaker.remaining(now))
         return memory.flight.join(key, lambda: self._judged(ask))
+
+    async def _known(
+        self, shared: "SharedCache", key: K, token: str, ask: Callable[[], Coroutine[Any, Any, Answer]]
+    ) -> Answer:
+        name = shared.name(self.kind, self.fingerprint, repr(key))
+        found = await shared.find(name, token)
+        if found is not None:
+            return self._restored(found)
+        now, breaker = self._services.now(), self._memory.breaker
+        if not breaker.admits(now.monotonic):
+            return Unavailable(breaker.remaining(now.monotonic))
+        answer = await self._judged(ask)
+        if isinstance(answer, Principal):
+            shared.keep(name, Grant(answer), now.wall)
+        elif isinstance(answer, Grant):
+            shared.keep(name, answer, now.wall)
+        return answer
+
+    def _restored(self, grant: Grant) -> Grant:
+        """What was shared, with all that the provider itself adds to it."""
+        return grant
 
     async def _judged(self, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
         try:

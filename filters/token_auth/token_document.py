@@ -57,6 +57,7 @@ def read_document(body: bytes, *, service_type: str | None, provider: str) -> Do
         roles=tuple(text_of(mapping_of(role, "roles"), "name") for role in list_of(token, "roles")),
         expires_at=instant(token.get("expires_at")),
         provider=provider,
+        audit_ids=tuple(_word(each) for each in list_of(token, "audit_ids")),
     )
     rules = read_rules(token.get("application_credential"), service_type)
     return Document(principal, _catalog(list_of(token, "catalog")), rules)
@@ -95,6 +96,12 @@ def _catalog(services: list[Any]) -> str | None:
         told.append(one)
     text = json.dumps(told, separators=(",", ":"))
     return text if len(text) <= MAX_CATALOG else None
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("audit_ids")
+    return value
 
 
 _REQUIRED: Final[Any] = object()

@@ -67,11 +67,18 @@ class HttpOptions:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What the service said. Names of `headers` are lower case; of a repeated field the first line counts."""
+    """What the service said. Names of `headers` are lower case; of a repeated field they have the first line, and
+    `repeated` has the others, in their order."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    repeated: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """All lines; those of one name in their order."""
+        return [*self.headers.items(), *self.repeated]
 
 
 class HttpError(Exception):

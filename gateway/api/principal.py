@@ -21,6 +21,7 @@ class Principal:
     default_region    where the user's resources are
     contact_id  of the user, in the books of whoever runs the cloud
     authenticated_by  how the user has proven who it is, such as PASSWORD
+    audit_ids   that the identity service has given the token, and before it the one that it was got with
     impersonator_id, impersonator_name, impersonator_roles  who acts in the user's place, where somebody does
     """
 
@@ -49,3 +50,4 @@ class Principal:
     impersonator_id: str | None = None
     impersonator_name: str | None = None
     impersonator_roles: tuple[str, ...] = ()
+    audit_ids: tuple[str, ...] = ()

@@ -22,10 +22,21 @@ class Fault:
     headers      (name, value) pairs to add to the answer, e.g. Allow with a 405
     details      a second sentence for the client, or None
     retry_after  seconds the client should wait, sent as Retry-After (RFC 9110 section 10.2.3), or None
+    retry_date   sends Retry-After as a date, for clients that know no other form; the body says seconds all the same
     facts        what the record should know of the decision, beside the reason
     """
 
-    __slots__ = ("details", "facts", "headers", "message", "reason", "retry_after", "rule", "status")
+    __slots__ = (
+        "details",
+        "facts",
+        "headers",
+        "message",
+        "reason",
+        "retry_after",
+        "retry_date",
+        "rule",
+        "status",
+    )
 
     def __init__(
         self,
@@ -37,6 +48,7 @@ class Fault:
         headers: tuple[tuple[str, str], ...] = (),
         details: str | None = None,
         retry_after: int | None = None,
+        retry_date: bool = False,
         facts: Mapping[str, object] | None = None,
     ) -> None:
         self.status = status
@@ -46,6 +58,7 @@ class Fault:
         self.headers = headers
         self.details = details
         self.retry_after = retry_after
+        self.retry_date = retry_date
         self.facts = facts
 
     def __repr__(self) -> str:
@@ -59,7 +72,7 @@ class Fault:
     def _values(self) -> tuple[object, ...]:
         return (
             *(self.status, self.reason, self.message, self.rule),
-            *(self.headers, self.details, self.retry_after, self.facts),
+            *(self.headers, self.details, self.retry_after, self.retry_date, self.facts),
         )
 
     __hash__ = None  # type: ignore[assignment] # compared by value, never used as a key

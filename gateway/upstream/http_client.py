@@ -69,9 +69,14 @@ class SessionClient:
         )
         try:
             fields: dict[str, str] = {}
+            repeated: list[tuple[str, str]] = []
             for name, value in response.headers.items():
-                fields.setdefault(name.lower(), value)
-            return HttpAnswer(response.status, fields, await self._whole(response))
+                lower = name.lower()
+                if lower in fields:
+                    repeated.append((lower, value))
+                else:
+                    fields[lower] = value
+            return HttpAnswer(response.status, fields, await self._whole(response), tuple(repeated))
         except BaseException:
             response.close()  # what is left of the answer is not waited for
             raise

@@ -5,6 +5,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from tests.bench.hook import NONE
 from tests.bench.memory import IDLE, STALLED_CLIENT, STALLED_UPSTREAM, MemorySample
 from tests.bench.result import YARDSTICK_US, Result
 from tests.bench.workload import CHAINS, WORKLOADS
@@ -18,6 +19,8 @@ class Bound(NamedTuple):
 
 
 _FREE: Final = Bound()
+
+HOOKS: Final = "hooks"
 
 
 class Comparison(NamedTuple):
@@ -68,6 +71,10 @@ COMPARISONS: Final = (
         "weir",
         {"W1": Bound(must=14.0, aim=8.0)},
         added=True,
+    ),
+    *(
+        Comparison(title, name, NONE, {HOOKS: bound}, added=True)
+        for name, title, bound in (("token-cached", "a cached token check", Bound(must=2.0)),)
     ),
     *(
         Comparison(
@@ -180,7 +187,7 @@ class Promise(NamedTuple):
 
 def promises() -> Iterator[Promise]:
     """All bounds, by workload."""
-    for workload in WORKLOADS:
+    for workload in (*WORKLOADS, HOOKS):
         for comparison in COMPARISONS:
             if workload in comparison.bounds:
                 yield Promise(workload, comparison.title, comparison.bounds[workload])

@@ -1,6 +1,7 @@
 """A run: every subject is started, probed and warmed up, then measured in turn, round after round."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tests.bench import latency, memory, wrk
+from tests.bench import hook, latency, memory, wrk
+from tests.bench.bound import HOOKS
 from tests.bench.install import Tools
 from tests.bench.machine import machine, versions
 from tests.bench.pace import PaceError
@@ -25,8 +27,8 @@ from tests.bench.wrk import LoadError
 
 LATENCY: Final = "latency"
 MEMORY: Final = "memory"
-STUDIES: Final = (*WORKLOADS, LATENCY, MEMORY)
-"""What can be measured: the workloads, latency at a fixed rate, and memory."""
+STUDIES: Final = (*WORKLOADS, HOOKS, LATENCY, MEMORY)
+"""What can be measured: the workloads, calls of single hooks, latency at a fixed rate, and memory."""
 
 _WARM_UP = 1  # seconds
 
@@ -65,7 +67,7 @@ class Options:
         return [study for study in self.studies if self.chosen(study)]
 
 
-_STUDIED: Final = {LATENCY: ALL, MEMORY: memory.BARE}
+_STUDIED: Final = {LATENCY: ALL, MEMORY: memory.BARE, HOOKS: ("weir",)}
 
 
 @dataclass(slots=True)
@@ -135,6 +137,8 @@ def _study(options: Options, study: str, stage: Stage, session: Session, tell: C
         )
     elif study == MEMORY:
         session.memories += memory.measure(stage, subjects, tell, halt=Halt(), connections=memory.CONNECTIONS)
+    elif study == HOOKS:
+        session.results.append(_hooks(options, stage, tell))
     else:
         session.results.append(_measure(options, stage, WORKLOADS[study], subjects, tell))
 
@@ -166,6 +170,31 @@ def _measure(
                     f"{sample.row} {sample.cpu_us:.1f} us/{contestant.workload.unit}"
                 )
     result.problems.extend(problem for contestant in contestants for problem in _unlogged(contestant))
+    return result
+
+
+def _hooks(options: Options, stage: Stage, tell: Callable[[str], None]) -> Result:
+    """Calls of single hooks, beside the yardstick."""
+    result = Result(
+        workload=HOOKS,
+        title="calls of one hook, in a process that does nothing else",
+        unit="call",
+        connections=options.connections,
+        yardstick=f"{YARDSTICK} (W1)",
+    )
+    with stage.stack:
+        (yardstick,) = _start(options, stage, WORKLOADS["filters"], [])
+        yardstick.bench.load(yardstick.running.port, _WARM_UP)
+        for number in range(options.rounds):
+            result.samples.append(undisturbed(yardstick, number, options.seconds))
+            for name in hook.HOOKS:
+                command = stage.pinned([sys.executable, "-m", hook.__name__], stage.core)
+                for _ in range(ATTEMPTS):
+                    sample = hook.take(command, name, stage.core, number=number, seconds=options.seconds)
+                    if not sample.disturbed:
+                        break
+                result.samples.append(sample)
+                tell(f"{HOOKS}, round {number + 1} of {options.rounds}: {name} {sample.cpu_us:.2f} us/call")
     return result
 
 

@@ -45,7 +45,14 @@ def whole() -> Session:
     large = made(
         samples("nginx (W1)", 12.0), samples("nginx", 2000.0), samples("weir", 3000.0), workload="W4-up"
     )
-    made_whole = session(policy, bare, replace(large, unit="transfer"))
+    hooks = made(
+        samples("nginx (W1)", 12.0),
+        samples("none", 0.3),
+        samples("token-cached", 1.2),
+        workload="hooks",
+        yardstick="nginx (W1)",
+    )
+    made_whole = session(policy, bare, replace(large, unit="transfer"), replace(hooks, unit="call"))
     faster = replace(LATENCY, rate=2000, pace=PACE._replace(rate=2000.0))
     made_whole.latencies += [LATENCY, faster, replace(faster, row="envoy")]
     made_whole.memories += [
@@ -111,7 +118,7 @@ def test_bounds_that_were_not_measured_stand_alone() -> None:
 
 def test_json_holds_samples_and_what_was_made_of_them() -> None:
     read = json.loads(json.dumps(whole().as_json()))
-    assert [each["workload"] for each in read["workloads"]] == ["W1", "W3", "W4-up"]
+    assert [each["workload"] for each in read["workloads"]] == ["W1", "W3", "W4-up", "hooks"]
     assert read["workloads"][0]["rows"][0]["normalised"] == 24.0
     assert len(read["workloads"][0]["samples"]) == 12
     assert read["latency"]["samples"][0]["pace"]["p99_ms"] == 1.0

@@ -43,9 +43,9 @@ async def test_ten_writes_a_minute_pass_and_the_next_waits_for_six_seconds(site:
     record = await site.decided(answer, "rate_limited", "rate_limit", "name: writes")
     assert "gateway.upstream.attempts" not in record
     facts = record["gateway.filters"][-1]["facts"]
-    assert (facts["instant"], facts["cost"]) == (1000.0, 1)
-    ((label, hashed, (left, _)),) = facts["cells"]
-    assert (label, left) == ("writes", 60.0)
+    assert facts["instant"] == 1000.0
+    ((label, hashed, cost, cell),) = facts["cells"]
+    assert (label, cost, cell) == ("writes", 1, [60.0, 0.0, 0.0])
     assert len(hashed) == 32
 
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -52,7 +52,7 @@ def by_auth_request(received: Received) -> tuple[str, bytes]:
     """As a service for nginx's auth_request answers."""
     assert received.get("x-original-method") and received.get("x-original-uri")
     if received.get("authorization") is None:
-        return '401 Unauthorized\r\nWWW-Authenticate: Basic realm="auth"', b"who?"
+        return '401 Unauthorized\r\nWWW-Authenticate: Basic realm="auth"\r\nWWW-Authenticate: Bearer', b"who?"
     if received.get("authorization") != "Bearer good":
         return "403 Forbidden", b"no"
     return "204 No Content\r\nX-User-Id: ann", b""
@@ -63,8 +63,29 @@ def by_forward_auth(received: Received) -> tuple[str, bytes]:
     assert received.get("x-forwarded-method") and received.get("x-forwarded-uri")
     if received.get("cookie") != "session=good":
         login = f"https://login.test/?rd=http://{received.get('x-forwarded-host')}{received.get('x-forwarded-uri')}"
-        return f"302 Found\r\nLocation: {login}\r\nSet-Cookie: state=1\r\nX-Auth: no", b"go and log in"
+        return (
+            f"302 Found\r\nLocation: {login}\r\nSet-Cookie: state=1\r\nX-Auth: no\r\nSet-Cookie: next=/a",
+            b"go and log in",
+        )
     return "200 OK\r\nX-Forwarded-User: ann", b"ignored"
+
+
+class Speaks(NamedTuple):
+    """A service of one convention, and what it lets in."""
+
+    convention: str
+    decide: Callable[[Received], tuple[str, bytes]]
+    good: str
+
+
+both = pytest.mark.parametrize(
+    "speaks",
+    [
+        Speaks("nginx", by_auth_request, "Authorization: Bearer good"),
+        Speaks("traefik", by_forward_auth, "Cookie: session=good"),
+    ],
+    ids=lambda speaks: speaks.convention,
+)
 
 
 async def ask(gateway: Running, target: str = "/a?b=c", *lines: str) -> Answer:
@@ -78,7 +99,10 @@ async def test_a_service_for_auth_request() -> None:
         filters = service.filters(response_headers=["X-User-Id"], principal={"user_id": "X-User-Id"})
         async with proxy(upstream, filters=filters) as gateway:
             refused = await ask(gateway)
-            assert (refused.status, refused.get("www-authenticate")) == (401, 'Basic realm="auth"')
+            assert (refused.status, refused.all("www-authenticate")) == (
+                401,
+                ['Basic realm="auth"', "Bearer"],
+            )
             assert b"who?" not in refused.body
             assert (await ask(gateway, "/a?b=c", "Authorization: Bearer bad")).status == 403
             assert upstream.requests == []
@@ -117,16 +141,20 @@ async def test_a_service_for_forward_auth() -> None:
             let_in = await ask(gateway, "/a", "Cookie: session=good", "X-Forwarded-User: root")
             assert let_in.status == 200
             assert upstream.requests[0].get("x-forwarded-user") == "ann"
+        relaying = service.filters(convention="traefik", relay_headers=["Set-Cookie"])
+        async with proxy(upstream, filters=relaying) as gateway:
+            assert (await ask(gateway)).all("set-cookie") == ["state=1", "next=/a"]
 
 
-async def test_a_service_that_is_slow_is_not_waited_for_and_holds_nobody_up() -> None:
-    service = AuthService(by_auth_request)
+@both
+async def test_a_service_that_is_slow_is_not_waited_for_and_holds_nobody_up(speaks: Speaks) -> None:
+    service = AuthService(speaks.decide)
     service.gate = asyncio.Event()
     async with service.listening(), Upstream(echo) as upstream:
         for on_error, status in (("deny", 503), ("allow", 200)):
-            filters = service.filters(timeout="100ms", on_error=on_error)
+            filters = service.filters(timeout="100ms", on_error=on_error, convention=speaks.convention)
             async with proxy(upstream, filters=filters) as gateway:
-                answered = await ask(gateway, "/a", "Authorization: Bearer good")
+                answered = await ask(gateway, "/a", speaks.good)
                 assert answered.status == status
                 assert (answered.get("retry-after") is not None) == (status == 503)
                 record = await gateway.record()
@@ -152,12 +180,14 @@ async def test_those_who_ask_the_same_at_once_are_one_question() -> None:
         assert len(service.asked) == 1
 
 
-async def test_while_the_service_is_down_what_is_remembered_goes_on_until_it_is_back() -> None:
-    service = AuthService(by_auth_request)
-    good = "Authorization: Bearer good"
+@both
+async def test_while_the_service_is_down_what_is_remembered_goes_on_until_it_is_back(speaks: Speaks) -> None:
+    service = AuthService(speaks.decide)
+    good = speaks.good
     async with Upstream(echo) as upstream:
         async with service.listening():
-            filters = service.filters(cache={}, breaker={"failures": 2, "pause": "100ms"})
+            breaker = {"failures": 2, "pause": "100ms"}
+            filters = service.filters(cache={}, breaker=breaker, convention=speaks.convention)
         async with proxy(upstream, filters=filters) as gateway:
             async with service.listening():
                 assert (await ask(gateway, "/a", good)).status == 200
@@ -196,7 +226,7 @@ http {{
 }}
 """
     )
-    assert NGINX is not None
+    assert NGINX is not None, "the tests need nginx; on Debian and Ubuntu: apt-get install nginx-light"
     process = subprocess.Popen(
         [NGINX, "-e", "stderr", "-p", str(directory), "-c", str(directory / "nginx.conf")],
         stderr=subprocess.DEVNULL,

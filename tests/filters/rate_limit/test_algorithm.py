@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.rate_limit.algorithm import TOLERANCE, Algorithm, Cell, FixedWindow, Gcra
+from filters.rate_limit.algorithm import (
+    TOLERANCE,
+    Algorithm,
+    CalendarWindow,
+    Cell,
+    Closed,
+    FixedWindow,
+    Gcra,
+    SlidingWindow,
+)
 
 VALUES = st.integers(1, 20)
 UNITS = st.sampled_from([1.0, 60.0, 3600.0, 86400.0])
@@ -125,10 +134,113 @@ def test_a_window_agrees_with_counting(value: int, unit: float, start: float, ga
             assert wait == pytest.approx(opened + unit - now)
 
 
+def test_a_sliding_window_counts_the_last_one_in_proportion() -> None:
+    window = SlidingWindow(10, 60.0)
+    cell: Cell | None = None
+    for _ in range(10):
+        wait, cell = window.charge(cell, 70.0)
+        assert wait == 0.0
+    assert cell == (180.0, 10.0, 0.0)
+    assert window.remaining(cell, 90.0) == 0
+    assert window.charge(cell, 90.0)[0] == pytest.approx(30.0)
+    assert window.remaining(cell, 120.0) == 0
+    assert window.remaining(cell, 121.0) == 1  # nine and a bit, rounded down
+    assert window.remaining(cell, 150.0) == 5
+    wait, cell = window.charge(cell, 150.0, 5)
+    assert (wait, cell) == (0.0, (240.0, 5.0, 10.0))
+    assert window.charge(cell, 150.0)[0] == pytest.approx(0.0, abs=1e-4)
+    assert window.charge(cell, 150.0)[0] > 0.0
+    assert window.charge(cell, 200.0)[1] == (300.0, 1.0, 5.0)
+
+
+def test_a_calendar_window_is_known_by_its_number() -> None:
+    monday, tuesday = CalendarWindow(2, 1, 100.0), CalendarWindow(2, 2, 200.0)
+    _, cell = monday.charge(None, 50.0)
+    _, cell = monday.charge(cell, 60.0)
+    assert monday.charge(cell, 70.0)[0] == pytest.approx(30.0)
+    assert (monday.remaining(cell, 70.0), monday.reset(cell, 70.0)) == (0, 30.0)
+    assert tuesday.remaining(cell, 100.0) == 2
+    wait, cell = tuesday.charge(cell, 100.0)
+    assert (wait, cell[1:]) == (0.0, (1.0, 2.0))
+    # A request that set out on Monday and comes after one of Tuesday is Tuesday's.
+    wait, cell = monday.charge(cell, 99.9)
+    assert (wait, cell[1:]) == (0.0, (2.0, 2.0))
+    assert tuesday.charge(cell, 101.0)[0] == pytest.approx(99.0)
+
+
+def test_what_is_closed_lets_nothing_through() -> None:
+    closed = Closed(60.0)
+    assert closed.charge(None, 5.0)[0] == closed.charge((9.0, 0.0, 0.0), 5.0)[0] == 60.0
+    assert (closed.remaining(None, 5.0), closed.reset(None, 5.0), closed.capacity) == (0, 60.0, 0)
+    assert closed.owe(None, 5.0, 3)[0] <= 5.0
+
+
+def test_what_is_owed_is_bounded_and_paid_back() -> None:
+    gcra = Gcra(10, 60.0, 10, debt=5)
+    cell = gcra.owe(None, 0.0, 12)
+    assert gcra.charge(cell, 0.0)[0] == pytest.approx(18.0)
+    cell = gcra.owe(cell, 0.0, 1_000_000)
+    assert gcra.charge(cell, 0.0)[0] == pytest.approx(36.0)
+    assert gcra.charge(gcra.owe(cell, 0.0, 7), 0.0)[0] == pytest.approx(36.0)
+    window = SlidingWindow(10, 60.0, debt=10)
+    cell = window.owe(None, 60.0, 1_000_000)
+    assert cell == (180.0, 20.0, 0.0)
+    assert window.charge(cell, 120.0)[0] == pytest.approx(30.0, abs=1e-4)
+    day = CalendarWindow(10, 3, 100.0, debt=10)
+    assert day.owe(day.owe(None, 50.0, 9), 50.0, 99)[1:] == (20.0, 3.0)
+
+
+def test_the_spec_says_all_that_another_implementation_needs() -> None:
+    assert Gcra(10, 60.0, 5, debt=2).spec == ("gcra", (6.0, 30.0, 12.0))
+    assert FixedWindow(10, 60.0).spec == ("fixed_window", (10.0, 60.0, 0.0))
+    assert SlidingWindow(10, 60.0).spec == ("sliding_window", (10.0, 60.0, 0.0))
+    assert CalendarWindow(10, 7, 99.0, debt=1).spec == ("calendar_window", (10.0, 7.0, 99.0, 1.0))
+    assert Closed(60.0).spec == ("closed", (60.0,))
+
+
+ALGORITHMS = st.one_of(
+    st.builds(Gcra, VALUES, UNITS, st.integers(1, 30), st.integers(0, 40)),
+    st.builds(FixedWindow, VALUES, UNITS, st.integers(0, 40)),
+    st.builds(SlidingWindow, VALUES, UNITS, st.integers(0, 40)),
+)
+
+
+@given(ALGORITHMS, STARTS, GAPS, st.lists(st.integers(1, 5), min_size=60, max_size=60))
+def test_what_remains_is_what_fits(
+    algorithm: Algorithm, start: float, gaps: list[float], costs: list[int]
+) -> None:
+    cell: Cell | None = None
+    for now, cost in zip(instants(start, gaps, 1.0), costs, strict=False):
+        remaining = algorithm.remaining(cell, now)
+        assert 0 <= remaining <= algorithm.capacity
+        for more in (remaining, remaining + 1):
+            wait, _ = algorithm.charge(cell, now, more) if more else (0.0, None)
+            assert (wait == 0.0) == (more <= remaining)
+        reset = algorithm.reset(cell, now)
+        if not remaining:
+            assert algorithm.charge(cell, now + reset + TOLERANCE)[0] == 0.0
+        else:
+            assert algorithm.remaining(cell, now + reset + TOLERANCE) == algorithm.capacity
+        cell = algorithm.owe(cell, now, cost)
+
+
+@given(ALGORITHMS, STARTS, GAPS, st.integers(1, 100))
+def test_what_is_owed_late_is_what_a_charge_would_have_taken(
+    algorithm: Algorithm, start: float, gaps: list[float], cost: int
+) -> None:
+    cell: Cell | None = None
+    for now in instants(start, gaps, 1.0):
+        wait, after = algorithm.charge(cell, now, cost)
+        if not wait:
+            assert algorithm.owe(cell, now, cost) == pytest.approx(after)
+            cell = after
+
+
 @given(
     st.one_of(
         st.builds(Gcra, VALUES, UNITS, st.integers(1, 30)),
         st.builds(FixedWindow, VALUES, UNITS),
+        st.builds(SlidingWindow, VALUES, UNITS),
     ),
     STARTS,
     GAPS,
@@ -151,6 +263,7 @@ def test_the_wait_is_true(algorithm: Algorithm, start: float, gaps: list[float])
     st.one_of(
         st.builds(Gcra, VALUES, UNITS, st.integers(1, 30)),
         st.builds(FixedWindow, VALUES, UNITS),
+        st.builds(SlidingWindow, VALUES, UNITS),
     ),
     STARTS,
     GAPS,

@@ -198,16 +198,14 @@ def test_a_pass_and_a_refusal_tell_the_record_what_judging_again_needs() -> None
     assert first.notes is not None
     assert second.notes is not None
     assert first.notes[0].reason == "rate_counted"
-    assert first.notes[0].facts == {"instant": 1000.0, "cost": 1, "cells": (("per-project", key, None),)}
+    assert first.notes[0].facts == {"instant": 1000.0, "cells": (("per-project", key, 1, None),)}
     assert second.notes[0].facts == {
         "instant": 1010.0,
-        "cost": 1,
-        "cells": (("per-project", key, (20.0, 0)),),
+        "cells": (("per-project", key, 1, (20.0, 0.0, 0.0)),),
     }
     assert refused(filter, asked(at=10)).facts == {
         "instant": 1010.0,
-        "cost": 1,
-        "cells": (("per-project", key, (50.0, 0)),),
+        "cells": (("per-project", key, 1, (50.0, 0.0, 0.0)),),
     }
 
 
@@ -220,9 +218,9 @@ def test_every_limit_tells_its_cell() -> None:
     assert passes(filter, made)
     assert made.notes is not None
     cells: Any = made.notes[0].facts["cells"]
-    assert [(label, before) for label, _, before in cells] == [
-        ("limits[0]", (20.0, 0)),
-        ("limits[1]", (50.0, 1)),
+    assert [(label, cost, before) for label, _, cost, before in cells] == [
+        ("limits[0]", 1, (20.0, 0.0, 0.0)),
+        ("limits[1]", 1, (50.0, 1.0, 0.0)),
     ]
 
 

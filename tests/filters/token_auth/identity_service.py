@@ -63,11 +63,17 @@ class IdentityService:
         """What it answers to questions for tokens, in place of the truth."""
         self.down: HttpError | None = None
         self.accepts = "gateway-pw"
+        self.events: list[dict[str, Any]] = []
+        """What it tells of tokens that it has revoked."""
 
     def __call__(self, request: HttpRequest) -> HttpAnswer | HttpError:
         if self.down is not None:
             return self.down
         path, _, query = request.url.removeprefix(URL).partition("?")
+        if path == "/OS-REVOKE/events":
+            assert query.startswith("since=")
+            told = json.dumps({"events": self.events}).encode()
+            return HttpAnswer(200, {}, told) if request.headers["x-auth-token"] in self.own else error(401)
         assert path == "/auth/tokens"
         if request.method == "POST":
             return self._issue(json.loads(request.body)["auth"])

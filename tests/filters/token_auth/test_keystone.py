@@ -831,6 +831,28 @@ def test_what_is_remembered_is_true_or_was_not_long_ago(
                 assert status == 401 and now < since[token] + 5
 
 
+async def test_what_keystone_has_revoked_is_asked_for_anew() -> None:
+    token = {**MEMBER, "audit_ids": ["a1"]}
+    desk = Desk({TOKEN: token, "second": document("u2")}, keystone={"revocation_events": "30s"})
+    await desk.filter.start()
+    try:
+        for each in (TOKEN, "second"):
+            verdict = desk.filter.on_request(desk.request(each))
+            assert (await verdict if isawaitable(verdict) else verdict) is None
+        del desk.service.tokens[TOKEN], desk.service.tokens["second"]
+        desk.service.events = [{"audit_id": "a1", "issued_before": "2026-11-29T14:00:00.000000Z"}]
+        await desk.filter.close()
+        await desk.filter.start()  # as a reload does: it asks at once
+        await until(lambda: len(desk.filter._cache.accepted) == 1, "the token is forgotten")
+        verdict = desk.filter.on_request(desk.request(TOKEN))
+        refused = await verdict if isawaitable(verdict) else verdict
+        assert isinstance(refused, Fault)
+        assert refused.status == 401
+        assert desk.filter.on_request(desk.request("second")) is None
+    finally:
+        await desk.filter.close()
+
+
 def test_tokens_that_came_together_do_not_end_together() -> None:
     tokens = [f"t{number}" for number in range(40)]
     desk = Desk({token: document() for token in tokens}, cache={"ttl": 100, "jitter": 20})

@@ -231,6 +231,30 @@ def test_answers_401_with_a_challenge(headers: Iterable[tuple[str, str]], reason
     assert TOKEN not in fault.message
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (f"Bearer {TOKEN}", None),
+        (f"bearer   {TOKEN} ", None),
+        (f"BEARER {TOKEN}", None),
+        ("Bearer bad", ("token_invalid", 'Bearer error="invalid_token"')),
+        (f"Bearer {TOKEN} more", ("token_invalid", 'Bearer error="invalid_token"')),
+        ("Bearer", ("token_missing", "Bearer")),
+        (f"Bearer\t{TOKEN}", ("token_missing", "Bearer")),
+        (TOKEN, ("token_missing", "Bearer")),
+        (f"Basic {TOKEN}", ("token_missing", "Bearer")),
+        ("", ("token_missing", "Bearer")),
+    ],
+)
+def test_in_authorization_a_token_is_a_bearer_token(value: str, told: tuple[str, str] | None) -> None:
+    verdict = judge(guard(header="Authorization"), exchange(headers={"Authorization": value}))
+    if told is None:
+        assert verdict is None
+    else:
+        fault = refused(verdict)
+        assert (fault.status, fault.reason, fault.headers) == (401, told[0], (("WWW-Authenticate", told[1]),))
+
+
 def test_the_challenge_without_a_place_is_the_scheme_alone() -> None:
     assert refused(judge(guard(), asked("bad"))).headers == (("WWW-Authenticate", "Keystone"),)
 

@@ -32,6 +32,7 @@ def test_all_of_a_principal() -> None:
         expires_at=NOW + 3600,
         provider="keystone",
         is_admin_project=True,
+        audit_ids=("oQcF",),
     )
 
 

@@ -1,0 +1,93 @@
+"""Cells in Redis or Valkey, for gateways on several machines: one call for all limits of a request, by the server's clock."""
+
+import hashlib
+import math
+import struct
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from filters.rate_limit.algorithm import Algorithm, Cell
+from filters.rate_limit.script import KINDS, SCRIPT
+from filters.rate_limit.store import Charge, Decision
+from gateway.api import Store, StoreError
+
+_CHARGE: Final = struct.Struct("<7d")
+_CELL: Final = struct.Struct("<3d")
+_HEAD: Final = struct.Struct("<2d")
+_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_NAMES_MAX: Final = 16_384
+
+
+class Answer(NamedTuple):
+    """What the store has decided.
+
+    now      on the server's clock, in seconds since EPOCH: the axis of the cells
+    granted  for each charge, what it may spend: its cost, or as much of the share as fits
+    """
+
+    decision: Decision
+    now: float
+    granted: tuple[int, ...]
+
+
+class RemoteStore:
+    """`name` tells the cells of one set of limits from others; all of them are in one slot of a cluster."""
+
+    def __init__(self, store: Store, prefix: str, name: str) -> None:
+        self._store = store
+        self._tag = f"{prefix}:{{{hashlib.sha256(name.encode()).hexdigest()[:16]}}}:".encode()
+        self._named = lru_cache(_NAMES_MAX)(self._name)
+
+    async def decide(self, charges: Sequence[Charge], *, share: int = 0) -> Answer:
+        """Makes every charge, or none when one refuses. With a `share`, more is drawn than is asked for, as far as it fits.
+
+        Raises StoreError.
+        """
+        return self._read(await self._call(b"", charges, share), charges)
+
+    async def charge_late(self, charges: Sequence[Charge]) -> Answer:
+        """Makes charges that nobody can refuse any more. Raises StoreError."""
+        return self._read(await self._call(b"late", charges, 0), charges)
+
+    async def _call(self, mode: bytes, charges: Sequence[Charge], share: int) -> Any:
+        keys = [self._named(limit, algorithm.spec[0], key) for limit, algorithm, key, _ in charges]
+        told = [_told(algorithm, cost, share) for _, algorithm, _, cost in charges]
+        try:
+            return await self._store.command("EVALSHA", _SHA, len(keys), *keys, mode, *told)
+        except StoreError as error:
+            if error.reason != "refused" or error.detail != "NOSCRIPT":
+                raise
+        return await self._store.command("EVAL", SCRIPT, len(keys), *keys, mode, *told)
+
+    def _name(self, limit: int, kind: str, key: object) -> bytes:
+        hashed = hashlib.blake2b(repr((limit, kind, key)).encode("utf-8", "backslashreplace"), digest_size=16)
+        return self._tag + hashed.hexdigest().encode()
+
+    def _read(self, answer: Any, charges: Sequence[Charge]) -> Answer:
+        try:
+            head, refused, *told = answer
+            now, wait = _HEAD.unpack(head)
+            if (
+                len(told) != 3 * len(charges)
+                or not -1 <= refused < len(charges)
+                or not math.isfinite(now + wait)
+            ):
+                raise ValueError
+            before, after = tuple(map(_cell, told[0::3])), tuple(map(_cell, told[1::3]))
+            granted = tuple(int(each) for each in told[2::3])
+        except (TypeError, ValueError, struct.error):
+            raise StoreError("broken", "no decision") from None
+        return Answer((wait, refused, before, after), now, granted)
+
+
+def _told(algorithm: Algorithm, cost: int, share: int) -> bytes:
+    kind, numbers = algorithm.spec
+    return _CHARGE.pack(KINDS[kind], cost, share, *numbers, *(0.0,) * (4 - len(numbers)))
+
+
+def _cell(packed: bytes) -> Cell | None:
+    if not packed:
+        return None
+    expires, x, y = _CELL.unpack(packed)
+    return expires, x, y

@@ -1,0 +1,212 @@
+"""What gateways learn of tokens and tell each other, by a store that need not be trusted.
+
+The name of an entry is a keyed hash, and its value is sealed (AES-256-GCM, NIST SP 800-38D) for that name alone: whoever
+reads the store learns neither a token nor whose it is, and whoever writes there can make none believe him; to bring back
+what has been there before, for as long as it was good for, is all that he can do. Nobody is refused for what is there or
+is not, and a store that fails is a store that knows nothing.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, fields, replace
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from filters.token_auth.access_rule import AccessRule, AccessRules
+from filters.token_auth.option import SharedCacheOptions
+from filters.token_auth.provider import Grant
+from gateway.api import Principal, Revocation, Services, SingleFlight, StoreError
+
+SKEW: Final = 5.0
+"""Seconds by which the clocks of gateways may differ."""
+MAX_ENTRY: Final = 128 << 10
+"""Bytes of an entry; a token with more to it is not shared."""
+_NONCE: Final = 12
+_FORM: Final = " ".join(field.name for field in fields(Principal)).encode()
+"""Gateways that know other things of a caller share nothing."""
+
+
+class SharedCache:
+    """Entries of all who have the same key, providers and prefix; each is trusted for `ttl` seconds from when it was asked for.
+
+    A revocation leaves a mark, and what was asked for before it counts no more. As long as a mark could not be left,
+    nothing is taken from the store.
+    """
+
+    def __init__(self, options: SharedCacheOptions, ttl: float, services: Services) -> None:
+        self._services = services
+        self._store = services.store("shared tokens", options)
+        key = options.key.reveal().encode()
+        self._naming = hmac.digest(key, b"weir token names", "sha256")
+        self._sealing = hmac.digest(key, b"weir token values", "sha256")
+        self._prefix = options.prefix.encode()
+        self._ttl = ttl
+        self._unmarked: dict[bytes, float] = {}
+        self._flight: SingleFlight[str, bool] = SingleFlight()
+
+    def name(self, kind: str, fingerprint: bytes, question: str) -> bytes:
+        """Where the answer to a question of a provider is kept."""
+        return self._name(b"token", _FORM, kind.encode(), fingerprint, question.encode())
+
+    async def find(self, name: bytes, token: str) -> Grant | None:
+        """What is known of the token, with the time since it was asked for; None where nothing is that can be used."""
+        try:
+            if self._unmarked and not await self._flight.join("", self._mark):
+                return None
+            sealed = await self._store.command("GET", name)
+            found = self._opened(name, sealed)
+            if found is None:
+                return None
+            asked, grant = found
+            now, expires = self._services.now().wall, grant.principal.expires_at
+            if not asked - SKEW <= now < asked + self._ttl or (expires is not None and expires <= now):
+                return None
+            marks = [self._name(*mark) for mark in _marks_of(grant.principal, self._token_key(token))]
+            told = await self._store.command("MGET", *marks)
+        except StoreError:
+            return None
+        if not isinstance(told, list) or len(told) != len(marks):
+            return None
+        for mark, value in zip(marks, told, strict=True):
+            if value is not None and self._revoked(mark, value, asked):
+                return None
+        return replace(grant, age=max(0.0, now - asked))
+
+    def keep(self, name: bytes, grant: Grant, asked: float) -> None:
+        """Tells the others, who is `grant` for, since `asked` on the wall clock. What comes of it is not waited for."""
+        if grant.token is not None:
+            return
+        expires = grant.principal.expires_at
+        now = self._services.now().wall
+        until = asked + self._ttl if expires is None else min(expires, asked + self._ttl)
+        value = json.dumps([asked, _written(grant)], separators=(",", ":")).encode()
+        if until > now and len(value) <= MAX_ENTRY:
+            self._store.tell("SET", name, self._sealed(name, value), "PX", _milliseconds(until - now))
+
+    def revoke(self, revocation: Revocation) -> int:
+        """Marks what fits, and more where more than one thing is given. How much that is nobody knows: it counts as nothing."""
+        self._unmarked[self._name(*_mark_of(revocation))] = self._services.now().wall
+        self._flight.join("", self._mark)
+        return 0
+
+    def close(self) -> None:
+        self._flight.close()
+
+    async def _mark(self) -> bool:
+        """Whether all marks have been left."""
+        while self._unmarked:
+            mark, instant = next(iter(self._unmarked.items()))
+            value = self._sealed(mark, json.dumps(instant).encode())
+            try:
+                await self._store.command("SET", mark, value, "PX", _milliseconds(self._ttl + 2 * SKEW))
+            except StoreError as error:
+                self._services.warn("revocation_not_shared", because=str(error))
+                return False
+            if self._unmarked.get(mark) == instant:
+                del self._unmarked[mark]
+        return True
+
+    def _revoked(self, mark: bytes, value: Any, asked: float) -> bool:
+        """Whether a mark is of a time at which the question may have been out, or cannot be read."""
+        instant = self._plain(mark, value)
+        return not isinstance(instant, float) or asked <= instant + SKEW
+
+    def _opened(self, name: bytes, sealed: Any) -> tuple[float, Grant] | None:
+        told = self._plain(name, sealed)
+        if not isinstance(told, list):
+            return None
+        try:
+            asked, written = told
+            return float(asked), _read(written)
+        except (TypeError, ValueError, LookupError):
+            return None
+
+    def _token_key(self, token: str) -> str:
+        return self._services.keyed_hash(token.encode())
+
+    def _name(self, kind: bytes, *parts: bytes) -> bytes:
+        told = hmac.new(self._naming, kind, hashlib.sha256)
+        for part in parts:
+            told.update(len(part).to_bytes(4, "big") + part)
+        return self._prefix + b":" + kind + b":" + told.hexdigest().encode()
+
+    def _cipher(self, name: bytes) -> AESGCM:
+        """One key for each name, so that a random nonce is good for any number of entries."""
+        return AESGCM(hmac.digest(self._sealing, name, "sha256"))
+
+    def _sealed(self, name: bytes, value: bytes) -> bytes:
+        nonce = self._services.entropy(_NONCE)
+        return nonce + self._cipher(name).encrypt(nonce, value, name)
+
+    def _plain(self, name: bytes, sealed: Any) -> Any:
+        """What was sealed for `name`, or None."""
+        if not isinstance(sealed, bytes) or len(sealed) <= _NONCE:
+            return None
+        try:
+            return json.loads(self._cipher(name).decrypt(sealed[:_NONCE], sealed[_NONCE:], name))
+        except (InvalidTag, ValueError):
+            return None
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
+
+
+def _mark_of(revocation: Revocation) -> tuple[bytes, ...]:
+    """The narrowest mark that takes all who fit."""
+    for kind, value in (
+        (b"hash", revocation.token_key),
+        (b"audit", revocation.audit_id),
+        (b"user", revocation.user_id),
+        (b"project", revocation.project_id),
+        (b"domain", revocation.domain_id),
+    ):
+        if value is not None:
+            return b"revoked", kind, value.encode()
+    return b"revoked", b"all"
+
+
+def _marks_of(principal: Principal, token_key: str) -> Iterator[tuple[bytes, ...]]:
+    """All marks that take this caller."""
+    yield _mark_of(Revocation())
+    yield _mark_of(Revocation(token_key=token_key))
+    for audit_id in principal.audit_ids:
+        yield _mark_of(Revocation(audit_id=audit_id))
+    if principal.user_id is not None:
+        yield _mark_of(Revocation(user_id=principal.user_id))
+    projects = {
+        principal.project_id,
+        principal.default_project_id,
+        *(each for _, each in principal.assignments),
+    }
+    for project in sorted(filter(None, projects)):
+        yield _mark_of(Revocation(project_id=project))
+    domains = {principal.user_domain_id, principal.project_domain_id, principal.domain_id}
+    for domain in sorted(filter(None, domains)):
+        yield _mark_of(Revocation(domain_id=domain))
+
+
+def _written(grant: Grant) -> dict[str, Any]:
+    rules = grant.rules
+    return {
+        "principal": asdict(grant.principal),
+        "catalog": grant.catalog,
+        "rules": None if rules is None else [rules.service, rules.rules],
+    }
+
+
+def _read(written: Any) -> Grant:
+    """Raises TypeError, ValueError or LookupError: it is sealed, but may be of another version."""
+    told: dict[str, Any] = {name: _frozen(value) for name, value in written["principal"].items()}
+    principal = Principal(**told)
+    rules = written["rules"]
+    made = None if rules is None else AccessRules([AccessRule(*rule) for rule in rules[1]], rules[0])
+    return Grant(principal, written["catalog"], made)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
