@@ -1,8 +1,8 @@
 """Refuses requests beyond a rate: 413 or 429 with Retry-After (RFC 6585 section 4, RFC 9110 section 10.2.3).
 
 All limits that match a request are decided at once, and none is charged when one refuses, so that a refused
-request costs its sender nothing. Of several that refuse the one with the longest wait is told. Each worker counts for
-itself.
+request costs its sender nothing. Of several that refuse the one with the longest wait is told. All workers of
+a machine count as one; a table that they share has the counts, which outlive reloads, workers and upgrades.
 """
 
 from base64 import b64encode
@@ -20,7 +20,8 @@ from filters.rate_limit.option import ExemptOptions, RateLimitConfig
 from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import Captured, PathTest
 from filters.rate_limit.query import query_names
-from filters.rate_limit.store import Cells, Charge, MemoryStore, Store
+from filters.rate_limit.shared import SharedStore
+from filters.rate_limit.store import Cells, Charge, Store
 from gateway.api import Exchange, Fault, Filter, Instant, Note, Rule, Services, Verdict
 
 _HASHES_MAX = 16_384
@@ -46,7 +47,6 @@ class _Open(NamedTuple):
 
 class RateLimit(Filter[RateLimitConfig]):
     name = "rate_limit"
-    counts = True
     Config = RateLimitConfig
 
     def __init__(self, config: RateLimitConfig, services: Services) -> None:
@@ -58,7 +58,8 @@ class RateLimit(Filter[RateLimitConfig]):
             for group, limits in zip(config.groups, groups, strict=True)
         )
         self._exempt = None if config.exempt is None else _exemption(config.exempt)
-        self._store: Store = services.state("limits", MemoryStore)
+        table = services.table("limits")
+        self._store: Store = services.state("limits", lambda: SharedStore(table))
         self._hashes = _KeyHashes(services)
         self._open: dict[str, _Open] = {}
         all_limits = [limit for limits in (own, *groups) for limit in limits]
