@@ -12,7 +12,7 @@ from filters._regex import check_path
 from filters.rate_limit import calendar
 from filters.rate_limit.key import CAPTURE, CAPTURES, GLOBAL, key_facts
 from filters.rate_limit.path import REGEX, group_of, pattern_of
-from gateway.api import Fact, Options
+from gateway.api import Duration, Fact, Options, StoreOptions
 from gateway.api.fact import CLIENT, CLOCK, METHOD, PRINCIPAL, TARGET
 
 UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "month": 2_678_400.0}
@@ -322,6 +322,38 @@ class OverrideOptions(Options):
     )
 
 
+class LeaseOptions(Options):
+    """Shares of limits that a process draws ahead, so that most requests wait for no store."""
+
+    share: int = Field(
+        16,
+        ge=2,
+        le=100_000,
+        description="How much is drawn at once, at most; a key that is seldom asked for is drawn for one by one.",
+    )
+    time: Duration = Field(
+        1.0,
+        ge=0.1,
+        le=60.0,
+        description="For how long; what is not spent by then is lost. At any time N processes may together admit more than a "
+        "limit says, by the least of N times `share` and what comes back to the limit in `time`.",
+    )
+
+
+class LimitStoreOptions(StoreOptions):
+    """A Redis or Valkey that decides for gateways on several machines: one call for all limits of a request, by its clock."""
+
+    prefix: str = Field(
+        "weir",
+        pattern=r"^[!-z|~]{1,64}$",
+        description="What the names of all keys begin with. Entries with the same prefix and the same limits count together, "
+        "wherever they are.",
+    )
+    lease: LeaseOptions | None = Field(
+        None, description="Draw shares ahead; unset, each request is decided by the store."
+    )
+
+
 class RateLimitConfig(Options):
     limits: tuple[LimitOptions, ...] = Field(
         (), description="The limits; a request must fit every one that matches it."
@@ -357,6 +389,24 @@ class RateLimitConfig(Options):
         description="Whether to remember, in each process, who uses a bucket that several share, for the record of its "
         "refusals.",
     )
+
+    store: LimitStoreOptions | None = Field(
+        None,
+        description="Where gateways on several machines count together; unset, the workers of this one do.",
+    )
+    on_store_error: Literal["local", "allow", "deny"] = Field(
+        "local",
+        description="While the store gives no decision: the workers of this machine count by themselves, or everything passes "
+        "uncounted, or nothing does (503). The record says so.",
+    )
+
+    @model_validator(mode="after")
+    def _store_is_whole(self) -> "RateLimitConfig":
+        if self.store is None and self.on_store_error != "local":
+            raise ValueError("on_store_error needs a store")
+        if self.store is not None and self.store.lease is not None and self.headers_on == "all":
+            raise ValueError("headers_on: all needs a store without lease: what is left is not known here")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> "RateLimitConfig":
