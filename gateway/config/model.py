@@ -1249,8 +1249,9 @@ class Configuration(Options):
         default=None,
         ge=1,
         le=1024,
-        description="Processes that carry exchanges. Where null, one for each core, but a single one while a filter "
-        "counts what only its own process sees, as `rate_limit` does. Another number takes a restart.",
+        description="Processes that carry exchanges. Where null, one for each core that the service may use, by its affinity and "
+        "a container's quota; but a single one while a filter of a third party counts what only its own process sees. Another number takes "
+        "a restart.",
     )
     watch: Duration = Field(
         default=0.0,
