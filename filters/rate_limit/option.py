@@ -318,7 +318,7 @@ class OverrideOptions(Options):
         min_length=1,
         description="YAML or JSON beside the configuration: ids of projects, for each the names of limits, and for each of "
         "these a rate, a mapping of `rate` and `burst`, `unlimited`, or `blocked`; or one of these two words for all "
-        "limits. It is read again by every reload.",
+        "limits. It is read again by every reload, and watched where the configuration is.",
     )
 
 
@@ -433,6 +433,9 @@ class RateLimitConfig(Options):
     @property
     def all_limits(self) -> tuple[LimitOptions, ...]:
         return self.limits + tuple(limit for group in self.groups for limit in group.limits)
+
+    def files(self) -> tuple[str, ...]:
+        return () if self.overrides is None else (self.overrides.file,)
 
     def reads(self) -> frozenset[Fact]:
         facts = {CLOCK, METHOD}.union(*(limit.reads() for limit in self.all_limits))
