@@ -101,17 +101,15 @@ class TokenAuth(Filter[TokenAuthConfig]):
         owns = STRIPPED | (spellings(config.header) - {self._header})
         vouching = config.service_tokens
         self._service_roles = frozenset(vouching.roles if vouching is not None else ())
-        if vouching is not None:
-            owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
-        elif self._header != _SERVICE_TOKEN and any(
-            options.keystone or options.keystone_v2 for options in config.providers
-        ):
-            # An upstream that asks Keystone itself would let an expired token pass beside it.
-            owns |= spellings(SERVICE_HEADER)
+        # An upstream that asks Keystone itself would let an expired token pass beside one that nobody has judged. It is
+        # taken from the requests that come here, and not from all: another entry may judge it.
+        unasked = vouching is None and self._header != _SERVICE_TOKEN
+        owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
         for options in config.providers:
             if options.api_key is not None:
                 owns |= spellings(options.api_key.header) - {options.api_key.header.lower().encode("ascii")}
         self.owns = owns
+        self._dropped = owns | {_SERVICE_TOKEN} if unasked else owns
         self._shared = shared = _shared_cache(config.cache, services)
         self._providers = tuple(
             _provider(options, place, services, partial(self._changed, place), self._revoked, shared)
@@ -189,8 +187,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         headers = exchange.request.headers
         index = headers.index()
         value = index.get(self._header)
-        if not self.owns.isdisjoint(index):
-            headers.drop(self.owns)
+        if not self._dropped.isdisjoint(index):
+            headers.drop(self._dropped)
         if isinstance(value, list):
             return self._unauthorized("token_ambiguous", None)
         token = value.strip(b" \t") if value is not None else b""

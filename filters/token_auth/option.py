@@ -890,8 +890,7 @@ class TokenAuthConfig(Options):
     service_tokens: ServiceTokenOptions | None = Field(
         default=None,
         description="Services may vouch for requests: X-Service-Token is judged as tokens are, and beside a valid one "
-        "Keystone lets a user's token pass that has expired. Unset, with Keystone among the providers, a client's "
-        "X-Service-Token is stripped.",
+        "Keystone lets a user's token pass that has expired. Unset, a client's X-Service-Token is stripped.",
     )
     delay_auth_decision: bool = Field(
         default=False,

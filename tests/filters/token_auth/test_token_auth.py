@@ -202,6 +202,12 @@ def test_another_spelling_of_the_token_field_never_arrives() -> None:
     assert refused(judge(guard(), asked(None, ("X_Auth_Token", TOKEN)))).reason == "token_missing"
 
 
+def test_an_unasked_service_token_never_arrives_whoever_judges_the_other() -> None:
+    made = asked(TOKEN, ("X-Service-Token", "service"), ("X_Service_Token", "service"))
+    assert judge(guard(), made) is None
+    assert b"service" not in [value for _, value in lines(made)]
+
+
 def test_a_refused_request_is_stripped_as_well() -> None:
     made = asked("bad", ("X-Roles", "admin"))
     assert refused(judge(guard(), made)).status == 401
