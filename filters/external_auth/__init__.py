@@ -27,6 +27,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         back = frozenset(name.lower().encode("ascii") for name in config.response_headers)
         # What an earlier filter has set gives way as a client's own does: there is one line of each for the upstream.
         self._replaced = back
+        self._from_client = back & asked
         # Under another spelling an upstream that folds `_` into `-` would see a credential that nobody has judged.
         owns = frozenset().union(*map(spellings, (*config.response_headers, *config.request_headers)))
         if config.principal is not None or not back.isdisjoint(STRIPPED):
@@ -78,7 +79,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
     def _settled(self, exchange: Exchange, answer: Yes | No, *, cached: bool) -> Verdict:
         if isinstance(answer, No):
             return answer.verdict()
-        self._strip(exchange)
+        exchange.request.headers.drop(self._replaced)
         if answer.principal is not None:
             exchange.principal = answer.principal
         exchange.request.headers.extend(answer.fields)
@@ -87,7 +88,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
 
     def _unjudged(self, exchange: Exchange, trouble: Trouble) -> Verdict:
         if self.config.on_error == "allow" and trouble.lenient:
-            self._strip(exchange)
+            exchange.request.headers.drop(self._from_client)
             exchange.note("external_auth_unavailable", rule=("on_error",), because=trouble.why)
             return None
         return Fault(
@@ -97,6 +98,3 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
             rule=("on_error",),
             retry_after=self._service.retry_after(),
         )
-
-    def _strip(self, exchange: Exchange) -> None:
-        exchange.request.headers.drop(self._replaced)

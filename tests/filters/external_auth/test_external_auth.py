@@ -61,6 +61,11 @@ def test_fields_of_a_yes_take_the_place_of_what_an_earlier_filter_has_set() -> N
     asked = exchange(headers={"X-User-Id": "earlier", "X-Group": "earlier", "X-Roles": "member"})
     assert judge(filter, asked) is None
     assert names(asked) == [("X-Roles", "member"), ("X-User-Id", "theirs")]
+    options = {"request_headers": ["X-Key"], "response_headers": ["X-User-Id", "X-Key"], "on_error": "allow"}
+    filter, _ = guard(lambda _: HttpError("connect"), **options)
+    asked = exchange(headers={"X-User-Id": "earlier", "X-Key": "client"})
+    assert judge(filter, asked) is None
+    assert names(asked) == [("X-User-Id", "earlier")]  # nobody has said anything in its place
 
 
 @pytest.mark.parametrize(
