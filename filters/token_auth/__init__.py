@@ -45,6 +45,8 @@ if TYPE_CHECKING:  # its cryptography costs a tenth of a second to import
 _TOKEN_MAX = 8192
 _TWICE: Final = "\n"
 """In place of a proof that comes twice; no field value holds it."""
+_BEARER: Final = 'Bearer realm="weir"'
+"""RFC 6750 section 3: the scheme never stands alone."""
 _SERVICE_TOKEN = SERVICE_HEADER.lower().encode("ascii")
 _ANSWERS: Final[dict[str, tuple[int, str]]] = {
     "token_missing": (401, "The request you have made requires authentication."),
@@ -120,7 +122,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._challenge = tuple(("WWW-Authenticate", challenge) for challenge in _challenges(config))
         # RFC 6750 section 3.1: only who has brought a token is told that it is not good.
         self._objection = tuple(
-            (name, challenge + ' error="invalid_token"' if challenge == "Bearer" else challenge)
+            (name, challenge + ', error="invalid_token"' if challenge == _BEARER else challenge)
             for name, challenge in self._challenge
         )
         asks_keystone = any(options.keystone or options.keystone_v2 for options in config.providers)
@@ -740,7 +742,7 @@ def _challenges(config: TokenAuthConfig) -> list[str]:
             told[f'ApiKey header="{options.api_key.header}"'] = None
         elif options.mtls is None:
             if config.header.lower() == "authorization":
-                told["Bearer"] = None
+                told[_BEARER] = None
                 continue
             told["Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'] = None
     return list(told) or ["Keystone"]
