@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from struct import Struct
 from typing import Any, Final
 
 SPINS: Final = 64
@@ -21,20 +22,8 @@ PATIENCE: Final = 0.25
 
 _lockf: Final = fcntl.lockf
 _UNLOCK: Final = fcntl.LOCK_UN
-
-
-class _Flock(ctypes.Structure):
-    """`struct flock` of Linux on machines of 64 bits."""
-
-    _fields_ = (
-        ("type", ctypes.c_short),
-        ("whence", ctypes.c_short),
-        ("start", ctypes.c_longlong),
-        ("length", ctypes.c_longlong),
-        ("pid", ctypes.c_int),
-    )
-
-
+_FLOCK: Final = Struct("hhqqi")
+"""`struct flock` of Linux on machines of 64 bits: type, whence, start, length, process."""
 _PLAIN: Final = sys.platform == "linux" and ctypes.sizeof(ctypes.c_void_p) == 8
 
 
@@ -69,7 +58,9 @@ class ByteLock:
         # By ctypes because `fcntl.lockf` lets go of the interpreter's lock: a thread that takes it then has this one wait
         # for up to 5 ms, and with it all processes.
         self._call: Callable[..., int] | None = ctypes.PyDLL(None).fcntl if _PLAIN else None
-        self._keep = _Flock(int(fcntl.F_WRLCK), os.SEEK_SET, offset, 1, 0)
+        self._keep: Any = ctypes.create_string_buffer(
+            _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0), _FLOCK.size + 4
+        )
         self._take: Any = ctypes.byref(self._keep)
         self._number: Any = ctypes.c_int(fd)
         self._set: Any = ctypes.c_int(fcntl.F_SETLK)

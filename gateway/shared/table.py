@@ -38,8 +38,10 @@ class SharedTable:
             memory = zone.memory
             cells: list[Cell | None] = []
             offsets: list[int] = []
+            hashes: list[bytes] = []
             absent = False
             for offset, hashed in places:
+                hashes.append(hashed)
                 slot: tuple[Any, ...] = _unpack(memory, offset)
                 if slot[0] != hashed:
                     offset = -1 if slot[0] == _EMPTY else zone.search(offset, hashed)
@@ -64,7 +66,7 @@ class SharedTable:
                 offset = offsets[number]
                 if cell is not None and offset >= 0:
                     changed.append(offset)
-                    entries.append(_entry(offset, places[number][1], *cell))
+                    entries.append(_entry(offset, hashes[number], cell[0], cell[1], cell[2]))
                 number += 1  # noqa: SIM113 - enumerate() would make a pair for every cell
             zone.write(changed, entries)
         finally:
