@@ -11,11 +11,11 @@ from contextlib import suppress
 from math import ceil
 from typing import NamedTuple, TypeAlias
 
+from filters._key import described
 from filters.rate_limit.algorithm import TOLERANCE, Cell
 from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
-from filters.rate_limit.key import described
 from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
 from filters.rate_limit.option import ExemptOptions, RateLimitConfig

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
+from filters._key import CAPTURE, CAPTURES, GLOBAL, PLAIN, key_facts, known
 from filters._names import FieldName, MethodName
 from filters._network import Network
 from filters._regex import check_path
 from filters.rate_limit import calendar
-from filters.rate_limit.key import CAPTURE, CAPTURES, GLOBAL, key_facts
 from filters.rate_limit.path import REGEX, group_of, pattern_of
 from gateway.api import Duration, Fact, Options, StoreOptions
 from gateway.api.fact import CLIENT, CLOCK, METHOD, PRINCIPAL, TARGET
@@ -24,10 +24,8 @@ _ALIASES = {
     for alias in (unit, unit + "s", unit.upper(), unit.upper() + "S", *(unit[0] if unit != "month" else ()))
 }
 _RATE = re.compile(r"\s*(\d+)\s*(?:/|\bper\b)\s*([A-Za-z]+)\s*")
-_HEADER_KEY = re.compile(r"header:[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CAPTURE_KEY = re.compile(r"capture:\w+")
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
-PLAIN_KEYS = ("project_id", "user_id", "client_ip", "token", "route", "method")
 
 
 def _unit(value: Any) -> Any:
@@ -114,14 +112,8 @@ class CostOptions(Options):
 
 
 def _key_part(value: str) -> str:
-    if (
-        value not in (*PLAIN_KEYS, GLOBAL, CAPTURES)
-        and not _HEADER_KEY.fullmatch(value)
-        and not _CAPTURE_KEY.fullmatch(value)
-    ):
-        raise ValueError(
-            f"expected {', '.join(PLAIN_KEYS)}, captures, capture:NAME, global or header:NAME, got {value!r}"
-        )
+    if not known(value) and value != CAPTURES and not _CAPTURE_KEY.fullmatch(value):
+        raise ValueError(f"expected {', '.join(PLAIN)}, captures, capture:NAME or header:NAME, got {value!r}")
     return value
 
 
