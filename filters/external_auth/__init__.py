@@ -7,7 +7,7 @@ brought about (any other 4xx) never lets one pass. What is remembered is remembe
 
 from collections.abc import Awaitable
 
-from filters._identity import spellings
+from filters._identity import STRIPPED, spellings
 from filters.external_auth.convention import Lines, No, Trouble, Yes, carried, reader, spoken
 from filters.external_auth.option import ExternalAuthConfig
 from filters.external_auth.service import Service
@@ -24,10 +24,16 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         self._asked = tuple((name, name.lower().encode("ascii")) for name in config.request_headers)
         asked = frozenset(key for _, key in self._asked)
         self.secrets = asked
-        back = [name.lower().encode("ascii") for name in config.response_headers]
+        back = frozenset(name.lower().encode("ascii") for name in config.response_headers)
+        # What an earlier filter has set gives way as a client's own does: there is one line of each for the upstream.
+        self._replaced = back
+        self._from_client = back & asked
+        # Under another spelling an upstream that folds `_` into `-` would see a credential that nobody has judged.
+        owns = frozenset().union(*map(spellings, (*config.response_headers, *config.request_headers)))
+        if config.principal is not None or not back.isdisjoint(STRIPPED):
+            owns |= STRIPPED  # it says who is calling, and so the client does not
         # What is asked about is read first, and taken away here.
-        self._replaced = tuple(key for key in back if key in asked)
-        self.owns = frozenset().union(*map(spellings, config.response_headers)) - asked
+        self.owns = owns - asked
         self._service = Service(config, services, reader(config))
         cache = config.cache
         self._caches = cache is not None
@@ -73,7 +79,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
     def _settled(self, exchange: Exchange, answer: Yes | No, *, cached: bool) -> Verdict:
         if isinstance(answer, No):
             return answer.verdict()
-        self._strip(exchange)
+        exchange.request.headers.drop(self._replaced)
         if answer.principal is not None:
             exchange.principal = answer.principal
         exchange.request.headers.extend(answer.fields)
@@ -82,7 +88,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
 
     def _unjudged(self, exchange: Exchange, trouble: Trouble) -> Verdict:
         if self.config.on_error == "allow" and trouble.lenient:
-            self._strip(exchange)
+            exchange.request.headers.drop(self._from_client)
             exchange.note("external_auth_unavailable", rule=("on_error",), because=trouble.why)
             return None
         return Fault(
@@ -92,7 +98,3 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
             rule=("on_error",),
             retry_after=self._service.retry_after(),
         )
-
-    def _strip(self, exchange: Exchange) -> None:
-        for key in self._replaced:
-            exchange.request.headers.remove(key)

@@ -115,7 +115,8 @@ class ExternalAuthConfig(Options):
     )
     response_headers: tuple[CarriedName, ...] = Field(
         (),
-        description="Fields of a yes that the upstream gets; a client's own of that name are stripped, in every spelling.",
+        description="Fields of a yes that the upstream gets, in place of a client's own, in every spelling, and of those that an "
+        "earlier filter has set. Where one of them, or `principal`, says who is calling, nothing that a client says of it arrives.",
     )
     relay_headers: tuple[CarriedName, ...] = Field(
         (),

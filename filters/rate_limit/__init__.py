@@ -6,23 +6,39 @@ a machine count as one; a table that they share has the counts, which outlive re
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import suppress
 from math import ceil
 from typing import NamedTuple, TypeAlias
 
+from filters._key import described
 from filters.rate_limit.algorithm import TOLERANCE, Cell
 from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
-from filters.rate_limit.key import described
+from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
 from filters.rate_limit.option import ExemptOptions, RateLimitConfig
 from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import Captured, PathTest
 from filters.rate_limit.query import query_names
+from filters.rate_limit.remote import Answer, RemoteStore
+from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
-from filters.rate_limit.store import Cells, Charge, Store
-from gateway.api import Exchange, Fault, Filter, Instant, Note, Rule, Services, Verdict
+from filters.rate_limit.store import Cells, Charge, Decision, Store
+from gateway.api import (
+    Exchange,
+    Fault,
+    Filter,
+    Instant,
+    Note,
+    OptionError,
+    Rule,
+    Services,
+    SingleFlight,
+    StoreError,
+    Verdict,
+)
 
 _HASHES_MAX = 16_384
 _LIMITS: Rule = ("limits",)
@@ -60,6 +76,9 @@ class RateLimit(Filter[RateLimitConfig]):
         self._exempt = None if config.exempt is None else _exemption(config.exempt)
         table = services.table("limits")
         self._store: Store = services.state("limits", lambda: SharedStore(table))
+        self._common, self._leases = _common(config, services)
+        self._drawn: SingleFlight[int, None] = SingleFlight()
+        self.pure = self._common is None
         self._hashes = _KeyHashes(services)
         self._open: dict[str, _Open] = {}
         all_limits = [limit for limits in (own, *groups) for limit in limits]
@@ -69,9 +88,12 @@ class RateLimit(Filter[RateLimitConfig]):
         if not self._looks_back:
             self.statuses = frozenset()
 
+    async def close(self) -> None:
+        self._drawn.close()
+
     # ---- inward
 
-    def on_request(self, exchange: Exchange) -> Verdict:
+    def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         table = self._table
         if self._exempt is not None:
             named = self._exempt(exchange)
@@ -86,6 +108,8 @@ class RateLimit(Filter[RateLimitConfig]):
         matching = table.of(exchange.method)
         if not matching:
             return None
+        if self._common is not None:
+            return self._decide_in_common(exchange, matching)
         if len(matching) != 1 or not table.plain or self._looks_back:
             return self._decide_all(exchange, matching)
         (limit,) = matching
@@ -106,10 +130,19 @@ class RateLimit(Filter[RateLimitConfig]):
                 limit.consumers.count(key, who, cost, algorithm.capacity, left is None or left[0] <= 0)
             exchange.trail.append(_note(Note, ("rate_counted", _LIMITS, facts)))
             return None
-        return self._refusal(exchange, matching, (charge,), before, 0, wait, facts)
+        return self._refusal(exchange, matching, (charge,), before, 0, wait, facts, exchange.clock)
 
     def _decide_all(self, exchange: Exchange, matching: Sequence[Limit]) -> Verdict:
         clock = exchange.clock
+        limits, charges = self._charges(exchange, matching, clock)
+        if not charges:
+            return None
+        return self._decided(exchange, limits, charges, clock, self._store.decide(charges, clock.monotonic))
+
+    def _charges(
+        self, exchange: Exchange, matching: Sequence[Limit], clock: Instant
+    ) -> tuple[list[Limit], list[Charge]]:
+        """The limits that count the exchange, and what each is to be charged. `clock` has the axis of the cells."""
         method = exchange.method
         limits: list[Limit] = []
         charges: list[Charge] = []
@@ -143,18 +176,106 @@ class RateLimit(Filter[RateLimitConfig]):
                 algorithm = terms.counting(clock)
             charges.append((limit.index, algorithm, (key, captured) if captured else key, cost))
             limits.append(limit)
-        if not charges:
-            return None
+        return limits, charges
+
+    def _decided(
+        self,
+        exchange: Exchange,
+        limits: Sequence[Limit],
+        charges: Sequence[Charge],
+        clock: Instant,
+        decision: Decision,
+        reason: str = "rate_counted",
+        **more: object,
+    ) -> Verdict:
+        """What a decision on the axis of `clock` means for the exchange; `more` is for the record."""
         now = clock.monotonic
-        wait, refused, before, after = self._store.decide(charges, now)
-        facts = {"instant": now, "cells": self._cell_facts(limits, charges, before, now)}
+        wait, refused, before, after = decision
+        facts = {"instant": now, "cells": self._cell_facts(limits, charges, before, now), **more}
         if refused >= 0:
-            return self._refusal(exchange, limits, charges, before, refused, wait, facts)
+            return self._refusal(exchange, limits, charges, before, refused, wait, facts, clock)
         self._count_consumers(exchange, limits, charges, before, now)
-        exchange.trail.append(_note(Note, ("rate_counted", _LIMITS, facts)))
+        exchange.trail.append(_note(Note, (reason, _LIMITS, facts)))
         if self._looks_back:
             self._remember(exchange, _Open(limits, charges, after, clock))
         return None
+
+    # ---- by a store that machines share
+
+    def _decide_in_common(
+        self, exchange: Exchange, matching: Sequence[Limit]
+    ) -> Verdict | Awaitable[Verdict]:
+        wall = exchange.clock.wall
+        limits, charges = self._charges(exchange, matching, Instant(wall, wall - EPOCH))
+        if not charges:
+            return None
+        leases = self._leases
+        if leases is None:
+            return self._asked(exchange, matching, limits, Wanted(tuple(charges), 0))
+        lacking = leases.spend(charges, exchange.clock.monotonic)
+        if lacking is not None:
+            return self._asked(exchange, matching, limits, lacking)
+        cells: Cells = (None,) * len(charges)
+        facts = {"cells": self._cell_facts(limits, charges, cells, 0.0)}
+        exchange.trail.append(_note(Note, ("rate_leased", _LIMITS, facts)))
+        if self._looks_back:
+            self._remember(exchange, _Open(limits, charges, cells, exchange.clock))
+        ahead = leases.ahead(charges)
+        if ahead is not None:
+            self._drawn.join(id(ahead), lambda: self._draw_ahead(ahead))
+        return None
+
+    async def _asked(
+        self,
+        exchange: Exchange,
+        matching: Sequence[Limit],
+        limits: Sequence[Limit],
+        wanted: Wanted,
+    ) -> Verdict:
+        try:
+            answer = await self._draw(wanted)
+        except StoreError as error:
+            return self._undecided(exchange, matching, error)
+        clock = Instant(exchange.clock.wall, answer.now)
+        return self._decided(exchange, limits, wanted.charges, clock, answer.decision, store=True)
+
+    async def _draw_ahead(self, wanted: Wanted) -> None:
+        with suppress(StoreError):  # what there is not is asked for by the next request
+            await self._draw(wanted)
+
+    async def _draw(self, wanted: Wanted) -> Answer:
+        """What the store decides; what it grants beyond the charges is kept. Raises StoreError."""
+        common, leases = self._common, self._leases
+        assert common is not None
+        if leases is None:
+            return await common.decide(wanted.charges)
+        began = self.services.now().monotonic
+        granted = False
+        try:
+            answer = await common.decide(wanted.charges, share=wanted.share)
+            granted = answer.decision[1] < 0
+            if granted:
+                leases.keep(wanted, answer.granted, began)
+        finally:
+            if not granted:
+                leases.fail(wanted)
+        return answer
+
+    def _undecided(self, exchange: Exchange, matching: Sequence[Limit], error: StoreError) -> Verdict:
+        rule: Rule = ("on_store_error",)
+        match self.config.on_store_error:
+            case "allow":
+                exchange.note("rate_uncounted", rule=rule, because=error.reason)
+                return None
+            case "deny":
+                message = "The request cannot be counted at the moment."
+                facts = {"because": error.reason}
+                return Fault(503, "rate_store_unavailable", message, rule=rule, retry_after=1, facts=facts)
+        clock = exchange.clock
+        limits, charges = self._charges(exchange, matching, clock)
+        decision = self._store.decide(charges, clock.monotonic)
+        reason = "rate_counted_locally"
+        return self._decided(exchange, limits, charges, clock, decision, reason, because=error.reason)
 
     def _cell_facts(
         self, limits: Sequence[Limit], charges: Sequence[Charge], before: Cells, now: float
@@ -197,6 +318,7 @@ class RateLimit(Filter[RateLimitConfig]):
         refused: int,
         wait: float,
         facts: dict[str, object],
+        clock: Instant,
     ) -> Fault:
         limit = limits[refused]
         terms = limit.terms_of(exchange)
@@ -215,7 +337,7 @@ class RateLimit(Filter[RateLimitConfig]):
         headers: tuple[HeaderLine, ...] = ()
         forms = self.config.headers
         if forms:
-            standings = self._standings(exchange, limits, charges, before, exchange.clock)
+            standings = self._standings(exchange, limits, charges, before, clock)
             headers = header_lines(forms, standings, standings[refused])
         return Fault(
             limit.status,
@@ -265,33 +387,51 @@ class RateLimit(Filter[RateLimitConfig]):
 
         exchange.defer(forget)
 
-    def on_response(self, exchange: Exchange) -> Verdict:
+    def on_response(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         """Takes what the answer says that the request has cost, and tells the client where it stands."""
         opened = self._open.pop(exchange.request_id, None)
-        response = exchange.response
-        if opened is None or response is None:
+        if opened is None or exchange.response is None:
             return None
-        limits, charges, cells, clock = opened
         if self._by_answer:
-            cells = self._charge_late(exchange, opened)
-            clock = self.services.now()
-        if self._tells:
-            standings = self._standings(exchange, limits, charges, cells, clock)
-            add_lines(response.headers, self.config.headers, standings, closest(standings))
+            late = self._late(exchange, opened)
+            if late:
+                if self._common is not None:
+                    return self._charge_in_common(exchange, opened, late)
+                now = self.services.now()
+                charges = [charge for _, charge in late]
+                before, after = self._store.charge_late(charges, now.monotonic)
+                opened = self._charged(exchange, opened, late, before, after, now)
+        self._tell(exchange, opened)
         return None
 
-    def _charge_late(self, exchange: Exchange, opened: _Open) -> Cells:
-        """The cells after what the answer costs beyond what was taken at the start."""
+    async def _charge_in_common(
+        self, exchange: Exchange, opened: _Open, late: Sequence[tuple[int, Charge]]
+    ) -> Verdict:
+        assert self._common is not None
+        try:
+            answer = await self._common.charge_late([charge for _, charge in late])
+        except StoreError as error:
+            exchange.note("rate_uncounted", rule=("on_store_error",), because=error.reason)
+        else:
+            clock = Instant(opened.clock.wall, answer.now)
+            _, _, before, after = answer.decision
+            opened = self._charged(exchange, opened, late, before, after, clock)
+        self._tell(exchange, opened)
+        return None
+
+    def _tell(self, exchange: Exchange, opened: _Open) -> None:
+        if self._tells and exchange.response is not None:
+            standings = self._standings(exchange, *opened)
+            add_lines(exchange.response.headers, self.config.headers, standings, closest(standings))
+
+    def _late(self, exchange: Exchange, opened: _Open) -> list[tuple[int, Charge]]:
+        """What the answer costs beyond what was taken at the start, each with its place among the charges."""
         response = exchange.response
         assert response is not None
         headers = response.headers
-        limits: list[Limit] = []
-        charges: list[Charge] = []
-        places: list[int] = []
+        late: list[tuple[int, Charge]] = []
         stripped: set[str] = set()
-        number = -1
-        for limit, charge in zip(opened.limits, opened.charges, strict=True):
-            number += 1
+        for place, (limit, charge) in enumerate(zip(opened.limits, opened.charges, strict=True)):
             if limit.header is None:
                 continue
             lines = headers.all(limit.header)
@@ -305,25 +445,47 @@ class RateLimit(Filter[RateLimitConfig]):
                 continue
             more = min(cost, limit.greatest) - charge[3]
             if more > 0:
-                limits.append(limit)
-                charges.append((charge[0], charge[1], charge[2], more))
-                places.append(number)
+                late.append((place, (charge[0], charge[1], charge[2], more)))
         for name in stripped:
             headers.remove(name)
-        if not charges:
-            return opened.cells
-        now = self.services.now().monotonic
-        before, after = self._store.charge_late(charges, now)
+        return late
+
+    def _charged(
+        self,
+        exchange: Exchange,
+        opened: _Open,
+        late: Sequence[tuple[int, Charge]],
+        before: Cells,
+        after: Cells,
+        clock: Instant,
+    ) -> _Open:
+        """What is known of the exchange when that has been taken."""
+        limits = [opened.limits[place] for place, _ in late]
+        charges = [charge for _, charge in late]
         exchange.note(
             "rate_charged_late",
             rule=(*limits[0].rule, "cost", "header"),
-            instant=now,
-            cells=self._cell_facts(limits, charges, before, now),
+            instant=clock.monotonic,
+            cells=self._cell_facts(limits, charges, before, clock.monotonic),
         )
         cells = list(opened.cells)
-        for place, cell in zip(places, after, strict=True):
+        for (place, _), cell in zip(late, after, strict=True):
             cells[place] = cell
-        return tuple(cells)
+        return opened._replace(cells=tuple(cells), clock=clock)
+
+
+def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | None, Leases | None]:
+    """The store that machines share, and what is drawn from it ahead."""
+    options = config.store
+    if options is None:
+        return None, None
+    try:
+        client = services.store("limits", options)
+    except OptionError as error:
+        raise OptionError(("store", *error.rule), *error.messages) from None
+    lease = options.lease
+    leases = None if lease is None else services.state("leases", lambda: Leases(lease.share, lease.time))
+    return RemoteStore(client, options.prefix, repr((config.limits, config.groups))), leases
 
 
 def _compiled(config: RateLimitConfig, services: Services) -> tuple[list[Limit], list[list[Limit]]]:

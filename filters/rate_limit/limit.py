@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
+from filters._key import CAPTURE, CAPTURES, KeyFunction, key_function
 from filters.rate_limit import calendar
 from filters.rate_limit.algorithm import Algorithm, Closed, FixedWindow, Gcra, SlidingWindow
 from filters.rate_limit.consumer import Consumers
 from filters.rate_limit.field import policy_name
-from filters.rate_limit.key import CAPTURE, CAPTURES, KeyFunction, key_function
 from filters.rate_limit.option import UNITS, LimitOptions
 from filters.rate_limit.path import REGEX, PathTest, group_of, pattern_of
 from filters.rate_limit.query import folded_name

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
+from filters._key import CAPTURE, CAPTURES, GLOBAL, PLAIN, key_facts, known
 from filters._names import FieldName, MethodName
 from filters._network import Network
 from filters._regex import check_path
 from filters.rate_limit import calendar
-from filters.rate_limit.key import CAPTURE, CAPTURES, GLOBAL, key_facts
 from filters.rate_limit.path import REGEX, group_of, pattern_of
-from gateway.api import Fact, Options
+from gateway.api import Duration, Fact, Options, StoreOptions
 from gateway.api.fact import CLIENT, CLOCK, METHOD, PRINCIPAL, TARGET
 
 UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "month": 2_678_400.0}
@@ -24,10 +24,8 @@ _ALIASES = {
     for alias in (unit, unit + "s", unit.upper(), unit.upper() + "S", *(unit[0] if unit != "month" else ()))
 }
 _RATE = re.compile(r"\s*(\d+)\s*(?:/|\bper\b)\s*([A-Za-z]+)\s*")
-_HEADER_KEY = re.compile(r"header:[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CAPTURE_KEY = re.compile(r"capture:\w+")
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
-PLAIN_KEYS = ("project_id", "user_id", "client_ip", "token", "route", "method")
 
 
 def _unit(value: Any) -> Any:
@@ -114,14 +112,8 @@ class CostOptions(Options):
 
 
 def _key_part(value: str) -> str:
-    if (
-        value not in (*PLAIN_KEYS, GLOBAL, CAPTURES)
-        and not _HEADER_KEY.fullmatch(value)
-        and not _CAPTURE_KEY.fullmatch(value)
-    ):
-        raise ValueError(
-            f"expected {', '.join(PLAIN_KEYS)}, captures, capture:NAME, global or header:NAME, got {value!r}"
-        )
+    if not known(value) and value != CAPTURES and not _CAPTURE_KEY.fullmatch(value):
+        raise ValueError(f"expected {', '.join(PLAIN)}, captures, capture:NAME or header:NAME, got {value!r}")
     return value
 
 
@@ -318,7 +310,39 @@ class OverrideOptions(Options):
         min_length=1,
         description="YAML or JSON beside the configuration: ids of projects, for each the names of limits, and for each of "
         "these a rate, a mapping of `rate` and `burst`, `unlimited`, or `blocked`; or one of these two words for all "
-        "limits. It is read again by every reload.",
+        "limits. It is read again by every reload, and watched where the configuration is.",
+    )
+
+
+class LeaseOptions(Options):
+    """Shares of limits that a process draws ahead, so that most requests wait for no store."""
+
+    share: int = Field(
+        16,
+        ge=2,
+        le=100_000,
+        description="How much is drawn at once, at most; a key that is seldom asked for is drawn for one by one.",
+    )
+    time: Duration = Field(
+        1.0,
+        ge=0.1,
+        le=60.0,
+        description="For how long; what is not spent by then is lost. At any time N processes may together admit more than a "
+        "limit says, by the least of N times `share` and what comes back to the limit in `time`.",
+    )
+
+
+class LimitStoreOptions(StoreOptions):
+    """A Redis or Valkey that decides for gateways on several machines: one call for all limits of a request, by its clock."""
+
+    prefix: str = Field(
+        "weir",
+        pattern=r"^[!-z|~]{1,64}$",
+        description="What the names of all keys begin with. Entries with the same prefix and the same limits count together, "
+        "wherever they are.",
+    )
+    lease: LeaseOptions | None = Field(
+        None, description="Draw shares ahead; unset, each request is decided by the store."
     )
 
 
@@ -358,6 +382,24 @@ class RateLimitConfig(Options):
         "refusals.",
     )
 
+    store: LimitStoreOptions | None = Field(
+        None,
+        description="Where gateways on several machines count together; unset, the workers of this one do.",
+    )
+    on_store_error: Literal["local", "allow", "deny"] = Field(
+        "local",
+        description="While the store gives no decision: the workers of this machine count by themselves, or everything passes "
+        "uncounted, or nothing does (503). The record says so.",
+    )
+
+    @model_validator(mode="after")
+    def _store_is_whole(self) -> "RateLimitConfig":
+        if self.store is None and self.on_store_error != "local":
+            raise ValueError("on_store_error needs a store")
+        if self.store is not None and self.store.lease is not None and self.headers_on == "all":
+            raise ValueError("headers_on: all needs a store without lease: what is left is not known here")
+        return self
+
     @model_validator(mode="after")
     def _consistent(self) -> "RateLimitConfig":
         if not self.limits and not self.groups:
@@ -383,6 +425,9 @@ class RateLimitConfig(Options):
     @property
     def all_limits(self) -> tuple[LimitOptions, ...]:
         return self.limits + tuple(limit for group in self.groups for limit in group.limits)
+
+    def files(self) -> tuple[str, ...]:
+        return () if self.overrides is None else (self.overrides.file,)
 
     def reads(self) -> frozenset[Fact]:
         facts = {CLOCK, METHOD}.union(*(limit.reads() for limit in self.all_limits))

@@ -9,8 +9,8 @@ from collections.abc import Hashable
 from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
+from filters._key import bounded
 from filters._regex import LONGEST, compile_path
-from filters.rate_limit.key import bounded
 
 Captured: TypeAlias = tuple[Hashable, ...]
 """Texts of groups in their order, None for one that took no part: members of a tuple, so that `abc` and `def` are not `abcde` and `f`."""

@@ -1,12 +1,11 @@
 """Cells in a table that all worker processes share, so that several workers count as one."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
+from filters._key import Places
 from filters.rate_limit.algorithm import Cell
 from filters.rate_limit.store import Cells, Charge, Decision, MemoryStore
 from gateway.api import Place, Table, TableBusy
-
-_PLACES_MAX = 16_384
 
 
 class SharedStore:
@@ -15,7 +14,7 @@ class SharedStore:
     def __init__(self, table: Table, local: MemoryStore | None = None) -> None:
         self._table = table
         self._local = local if local is not None else MemoryStore()
-        self._places: dict[int, dict[Hashable, Place]] = {}
+        self._places = Places(table.place)
 
     def decide(self, charges: Sequence[Charge], now: float) -> Decision:
         decided: Decision = (0.0, -1, (), ())
@@ -65,16 +64,5 @@ class SharedStore:
         return told
 
     def _places_of(self, charges: Sequence[Charge]) -> list[Place]:
-        places: list[Place] = []
-        for limit, _, key, _ in charges:
-            known = self._places.get(limit)
-            place = known.get(key) if known is not None else None
-            places.append(place if place is not None else self._place(limit, key))
-        return places
-
-    def _place(self, limit: int, key: Hashable) -> Place:
-        known = self._places.setdefault(limit, {})
-        if len(known) >= _PLACES_MAX:
-            known.clear()
-        place = known[key] = self._table.place(repr((limit, key)).encode("utf-8", "backslashreplace"))
-        return place
+        places = self._places
+        return [places[limit, key] for limit, _, key, _ in charges]

@@ -45,6 +45,8 @@ if TYPE_CHECKING:  # its cryptography costs a tenth of a second to import
 _TOKEN_MAX = 8192
 _TWICE: Final = "\n"
 """In place of a proof that comes twice; no field value holds it."""
+_BEARER: Final = 'Bearer realm="weir"'
+"""RFC 6750 section 3: the scheme never stands alone."""
 _SERVICE_TOKEN = SERVICE_HEADER.lower().encode("ascii")
 _ANSWERS: Final[dict[str, tuple[int, str]]] = {
     "token_missing": (401, "The request you have made requires authentication."),
@@ -101,17 +103,15 @@ class TokenAuth(Filter[TokenAuthConfig]):
         owns = STRIPPED | (spellings(config.header) - {self._header})
         vouching = config.service_tokens
         self._service_roles = frozenset(vouching.roles if vouching is not None else ())
-        if vouching is not None:
-            owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
-        elif self._header != _SERVICE_TOKEN and any(
-            options.keystone or options.keystone_v2 for options in config.providers
-        ):
-            # An upstream that asks Keystone itself would let an expired token pass beside it.
-            owns |= spellings(SERVICE_HEADER)
+        # An upstream that asks Keystone itself would let an expired token pass beside one that nobody has judged. It is
+        # taken from the requests that come here, and not from all: another entry may judge it.
+        unasked = vouching is None and self._header != _SERVICE_TOKEN
+        owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
         for options in config.providers:
             if options.api_key is not None:
                 owns |= spellings(options.api_key.header) - {options.api_key.header.lower().encode("ascii")}
         self.owns = owns
+        self._dropped = owns | {_SERVICE_TOKEN} if unasked else owns
         self._shared = shared = _shared_cache(config.cache, services)
         self._providers = tuple(
             _provider(options, place, services, partial(self._changed, place), self._revoked, shared)
@@ -122,7 +122,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._challenge = tuple(("WWW-Authenticate", challenge) for challenge in _challenges(config))
         # RFC 6750 section 3.1: only who has brought a token is told that it is not good.
         self._objection = tuple(
-            (name, challenge + ' error="invalid_token"' if challenge == "Bearer" else challenge)
+            (name, challenge + ', error="invalid_token"' if challenge == _BEARER else challenge)
             for name, challenge in self._challenge
         )
         asks_keystone = any(options.keystone or options.keystone_v2 for options in config.providers)
@@ -189,8 +189,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         headers = exchange.request.headers
         index = headers.index()
         value = index.get(self._header)
-        if not self.owns.isdisjoint(index):
-            headers.drop(self.owns)
+        if not self._dropped.isdisjoint(index):
+            headers.drop(self._dropped)
         if isinstance(value, list):
             return self._unauthorized("token_ambiguous", None)
         token = value.strip(b" \t") if value is not None else b""
@@ -742,7 +742,7 @@ def _challenges(config: TokenAuthConfig) -> list[str]:
             told[f'ApiKey header="{options.api_key.header}"'] = None
         elif options.mtls is None:
             if config.header.lower() == "authorization":
-                told["Bearer"] = None
+                told[_BEARER] = None
                 continue
             told["Keystone" if config.auth_url is None else f'Keystone uri="{config.auth_url}"'] = None
     return list(told) or ["Keystone"]

@@ -829,8 +829,8 @@ class ProviderOptions(Options):
 
 
 class SharedCacheOptions(StoreOptions):
-    """A store by which gateways tell each other what they have learned of tokens. Those that have the same key, prefix and
-    options of the provider share."""
+    """A store by which gateways tell each other what they have learned of tokens. Those that have the same key, prefix, `ttl`
+    and options of the provider share."""
 
     key: Annotated[Secret, AfterValidator(_shared_key)] = Field(
         description="What entries are named and sealed by, 32 characters or more; `file:PATH` or `${VARIABLE}` keep it out "
@@ -873,8 +873,9 @@ class CacheOptions(Options):
     shared: SharedCacheOptions | None = Field(
         default=None,
         description="What `keystone`, `keystone_v2` and `introspection` say of accepted tokens is told to other gateways, and "
-        "asked of them first. Sealed: the store learns nothing. One that is away costs its `timeout` once in a while, and no "
-        "request.",
+        "asked of them first, as far as they have the same `key`, `prefix`, `ttl` and options of the provider. Sealed: the store "
+        "learns nothing. One that is away costs its `timeout` once in a while, and no request. For a revocation by token hash "
+        "to reach them all, they need one `log.hash_key`.",
     )
 
 
@@ -890,8 +891,7 @@ class TokenAuthConfig(Options):
     service_tokens: ServiceTokenOptions | None = Field(
         default=None,
         description="Services may vouch for requests: X-Service-Token is judged as tokens are, and beside a valid one "
-        "Keystone lets a user's token pass that has expired. Unset, with Keystone among the providers, a client's "
-        "X-Service-Token is stripped.",
+        "Keystone lets a user's token pass that has expired. Unset, a client's X-Service-Token is stripped.",
     )
     delay_auth_decision: bool = Field(
         default=False,

@@ -56,6 +56,7 @@ class EventReader:
         self._revoked = revoked
         self._timer = Timer()
         self._flight: SingleFlight[str, None] = SingleFlight()
+        self._closed = False
 
     def start(self) -> None:
         """Begins to ask, at once. Needs a running event loop."""
@@ -64,6 +65,7 @@ class EventReader:
         self._begin()
 
     def close(self) -> None:
+        self._closed = True
         self._timer.cancel()
         self._flight.close()
 
@@ -85,8 +87,9 @@ class EventReader:
             for event in seen.new(events, now):
                 self._revoked(event.revocation)
         finally:
-            # By chance up to a tenth earlier, so that workers that began together do not go on together.
-            self._timer.set(self._every * (1 - self._services.entropy(1)[0] / 2550), self._begin)
+            if not self._closed:
+                # By chance up to a tenth earlier, so that workers that began together do not go on together.
+                self._timer.set(self._every * (1 - self._services.entropy(1)[0] / 2550), self._begin)
 
 
 def read_events(body: bytes) -> list[Event]:

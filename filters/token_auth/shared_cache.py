@@ -49,8 +49,9 @@ class SharedCache:
         self._flight: SingleFlight[str, bool] = SingleFlight()
 
     def name(self, kind: str, fingerprint: bytes, question: str) -> bytes:
-        """Where the answer to a question of a provider is kept."""
-        return self._name(b"token", _FORM, kind.encode(), fingerprint, question.encode())
+        """Where the answer to a question of a provider is kept; apart for each `ttl`, after which a mark is gone."""
+        ttl = repr(self._ttl).encode()
+        return self._name(b"token", _FORM, ttl, kind.encode(), fingerprint, question.encode())
 
     async def find(self, name: bytes, token: str) -> Grant | None:
         """What is known of the token, with the time since it was asked for; None where nothing is that can be used."""
@@ -166,7 +167,7 @@ def _mark_of(revocation: Revocation) -> tuple[bytes, ...]:
         (b"domain", revocation.domain_id),
     ):
         if value is not None:
-            return b"revoked", kind, value.encode()
+            return b"revoked", kind, value.encode("utf-8", "surrogatepass")  # as JSON may have it
     return b"revoked", b"all"
 
 

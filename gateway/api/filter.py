@@ -140,3 +140,9 @@ def facts_of(filter_class: type[Filter[Any]], config: BaseModel) -> frozenset[Fa
     """What a filter with these options reads."""
     reads = getattr(config, "reads", None)
     return reads() if callable(reads) else filter_class.reads
+
+
+def files_of(config: BaseModel) -> tuple[str, ...]:
+    """The files beside the configuration that a filter with these options reads, and whose change is to be noticed."""
+    files = getattr(config, "files", None)
+    return tuple(files()) if callable(files) else ()

@@ -1255,7 +1255,8 @@ class Configuration(Options):
     )
     watch: Duration = Field(
         default=0.0,
-        description="How often the file is looked at for changes, which are put in force like those of a reload; 0 never.",
+        description="How often the file is looked at for changes, and with it the overrides of `rate_limit`; they are put in "
+        "force like those of a reload; 0 never.",
     )
     drain_delay: Duration = Field(
         default=0.0,

@@ -424,18 +424,23 @@ class Supervisor:
             return ()
 
     async def _watch(self) -> None:
-        """Reloads when the file has changed, where the configuration asks for that."""
-        seen = self._loaded.text
+        """Reloads when the file, or one beside it, has changed, where the configuration asks for that."""
+        seen = (self._loaded.text, await asyncio.to_thread(self._loaded.beside))
         while True:
             every = self._loaded.configuration.watch
             await asyncio.sleep(every or LOOK)
             if not self._loaded.configuration.watch:
                 continue
             text = await asyncio.to_thread(self._loaded.current_text)
-            if text is not None and text != seen:
+            if text is None:
+                continue
+            beside = await asyncio.to_thread(self._loaded.beside)
+            if (text, beside) != seen:
+                loaded = self._loaded
                 await self.reload()
-            if text is not None:
-                seen = text
+                if self._loaded is not loaded:  # which may name other files
+                    beside = await asyncio.to_thread(self._loaded.beside)
+                seen = (text, beside)
 
     # ---- the admin listener
 

@@ -106,12 +106,13 @@ async def test_a_service_for_auth_request() -> None:
             assert b"who?" not in refused.body
             assert (await ask(gateway, "/a?b=c", "Authorization: Bearer bad")).status == 403
             assert upstream.requests == []
-            forged = ("X-User-Id: root", "X_User_Id: root", "X-Original-URI: /public")
+            forged = ("X-User-Id: root", "X_User_Id: root", "X-Roles: root", "X-Original-URI: /public")
             assert (await ask(gateway, "/a?b=c", "Authorization: Bearer good", *forged)).status == 200
             (request,) = upstream.requests
             assert [
                 value for name, value in request.head.lines if name.lower() in ("x-user-id", "x_user_id")
             ] == ["ann"]
+            assert "root" not in [value for _, value in request.head.lines]
             heard = service.asked[-1]
             assert (heard.method, heard.target) == ("GET", b"/verify")
             assert [value for name, value in heard.head.lines if name.lower() == "x-original-uri"] == [

@@ -360,6 +360,28 @@ async def test_a_service_vouches_for_a_request() -> None:
             assert upstream.requests[-1].get("x-service-token") is None
 
 
+async def test_one_entry_judges_services_and_another_does_not() -> None:
+    keystone = Keystone()
+    now = keystone.service.now
+    keystone.service.tokens |= {
+        "old-old-old": document("u2", "member", expires=now - 60),
+        "service-service": document("nova", "service", expires=now + 3600),
+    }
+    lines = ("X-Auth-Token: old-old-old", "X-Service-Token: service-service")
+    async with keystone.listening(), Upstream(echo) as upstream:
+        filters = [
+            *keystone.filters(name="one", when={"path": "/one"}, service_tokens={}),
+            *keystone.filters(name="two", when={"path": "/two"}),
+        ]
+        async with proxy(upstream, filters=filters) as gateway:
+            client = await gateway.connect()
+            assert (await client.ask(get("/one", *lines))).status == 200
+            assert upstream.requests[-1].get("x-service-user-id") == "nova"
+            assert (await client.ask(get("/two", *lines))).status == 401
+            assert (await client.ask(get("/two", f"X-Auth-Token: {TOKEN}", lines[1]))).status == 200
+            assert upstream.requests[-1].get("x-service-token") is None
+
+
 async def test_in_shadow_nothing_waits_for_keystone() -> None:
     keystone = Keystone()
     async with (

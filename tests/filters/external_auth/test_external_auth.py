@@ -56,6 +56,36 @@ def test_fields_of_a_yes_take_the_place_of_the_clients_own() -> None:
     assert names(asked) == []
 
 
+def test_fields_of_a_yes_take_the_place_of_what_an_earlier_filter_has_set() -> None:
+    filter, _ = guard(says(200, x_user_id="theirs"), response_headers=["X-User-Id", "X-Group"])
+    asked = exchange(headers={"X-User-Id": "earlier", "X-Group": "earlier", "X-Roles": "member"})
+    assert judge(filter, asked) is None
+    assert names(asked) == [("X-Roles", "member"), ("X-User-Id", "theirs")]
+    options = {"request_headers": ["X-Key"], "response_headers": ["X-User-Id", "X-Key"], "on_error": "allow"}
+    filter, _ = guard(lambda _: HttpError("connect"), **options)
+    asked = exchange(headers={"X-User-Id": "earlier", "X-Key": "client"})
+    assert judge(filter, asked) is None
+    assert names(asked) == [("X-User-Id", "earlier")]  # nobody has said anything in its place
+
+
+@pytest.mark.parametrize(
+    "options", [{"response_headers": ["X-User-Id"]}, {"principal": {"user_name": "X-Remote-User"}}]
+)
+def test_who_says_who_is_calling_has_all_that_a_client_says_of_it_taken_away(options: dict[str, Any]) -> None:
+    filter, _ = guard(says(200), **options)
+    assert {b"x-roles", b"x_roles", b"x-project_id", b"x-pp-user"} <= filter.owns
+    filter, _ = guard(says(200), response_headers=["X-Group"])
+    assert b"x-roles" not in filter.owns  # an upstream may have it from elsewhere
+    filter, _ = guard(says(200), request_headers=["X-Roles"], **options)
+    assert b"x-roles" not in filter.owns and b"x_roles" in filter.owns  # the service judges it
+
+
+def test_a_credential_has_one_spelling() -> None:
+    filter, _ = guard(says(200), request_headers=["X-Auth-Token", "X_Key"])
+    assert {b"x_auth_token", b"x-auth_token", b"x-key"} <= filter.owns
+    assert filter.owns.isdisjoint({b"x-auth-token", b"x_key"})
+
+
 def test_a_no_is_answered_and_nothing_is_changed() -> None:
     filter, _ = guard(says(401, www_authenticate="Bearer"), response_headers=["Authorization"])
     verdict = judge(filter, exchange(headers={"Authorization": "x"}))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.rate_limit import shared
+from filters import _key
 from filters.rate_limit.algorithm import Algorithm, FixedWindow, Gcra, SlidingWindow
 from filters.rate_limit.shared import SharedStore
 from filters.rate_limit.store import Charge, MemoryStore
@@ -86,9 +86,9 @@ def test_without_the_table_each_counts_by_itself() -> None:
 
 
 def test_what_it_keeps_of_keys_is_bounded(table: SharedTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "_PLACES_MAX", 10)
+    monkeypatch.setattr(_key, "_PLACES_MAX", 10)
     store = SharedStore(table)
     for number in range(35):
         store.decide([(0, LIMITS[0], number, 3)], 0.0)
-    assert len(store._places[0]) <= 10
+    assert len(store._places) <= 10
     assert store.decide([(0, LIMITS[0], 1, 1)], 0.0)[1] == 0

@@ -770,7 +770,14 @@ def test_an_unasked_service_token_never_crosses(name: str) -> None:
     made = desk.request(TOKEN, (name, SERVICE))
     assert desk.judge(made) is None
     assert SERVICE not in fields(made).values()
-    assert name.lower().encode() in desk.filter.owns
+
+
+@pytest.mark.parametrize("options", [{}, {"service_tokens": {}}])
+def test_other_spellings_of_a_service_token_are_taken_from_every_request(options: dict[str, Any]) -> None:
+    desk = Desk(**options)
+    assert {b"x_service_token", b"x-service_token", b"x_service-token"} <= desk.filter.owns
+    # Another entry may judge it, on requests that this one does not see.
+    assert b"x-service-token" not in desk.filter.owns
 
 
 def test_with_services_other_spellings_are_stripped_all_the_same() -> None:

@@ -1,5 +1,6 @@
 """What Keystone tells of revoked tokens, and who is asked about anew for it."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from filters.token_auth.revocation_event import OVERLAP, EventReader, Seen, read_events
 from gateway.api import HttpAnswer, HttpError, Principal, Revocation
 from gateway.api.testing import FrozenServices
+from tests.support.deadline import until, within
 
 WHO = Principal(
     user_id="u1",
@@ -143,3 +145,23 @@ async def test_what_happens_while_keystone_says_nothing_is_heard_of_later(
     assert since(keystone.asked[-1]) == services.now().wall - 630 - OVERLAP
     assert [each.user_id for each in told] == ["u1"]
     made.close()
+
+
+async def test_closed_while_a_question_is_out_it_asks_no_more() -> None:
+    asking, ended = asyncio.Event(), asyncio.Event()
+
+    async def hangs(path: str) -> HttpAnswer:
+        asking.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    made = EventReader(30.0, hangs, Seen(), FrozenServices(), lambda _: None)
+    made.start()
+    await within(asking.wait(), "a question is out")
+    made.close()
+    await within(ended.wait(), "the question has ended")
+    await until(lambda: not made._flight, "the question is over")
+    assert not made._timer.is_set

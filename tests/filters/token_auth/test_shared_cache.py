@@ -19,6 +19,7 @@ from tests.filters.token_auth.test_keystone import TOKEN as DESK_TOKEN
 from tests.filters.token_auth.test_keystone import Desk
 from tests.filters.token_auth.test_keystone_v2 import BY_PATH
 from tests.filters.token_auth.test_keystone_v2 import Desk as V2Desk
+from tests.support.deadline import until
 
 KEY = "0123456789abcdef0123456789abcdef"
 TTL = 300.0
@@ -38,14 +39,20 @@ class Gateway:
     """One of several gateways, each with a cache of its own and a clock that may be wrong; what is stored is common."""
 
     def __init__(
-        self, other: "Gateway | None" = None, *, key: str = KEY, fast: float = 0.0, **options: Any
+        self,
+        other: "Gateway | None" = None,
+        *,
+        key: str = KEY,
+        fast: float = 0.0,
+        ttl: float = TTL,
+        **options: Any,
     ) -> None:
         self.services = FrozenServices()
         self.services._now = Instant(self.services.now().wall + fast, 1000.0)
         if other is not None:
             self.services.stored = other.services.stored
         made = SharedCacheOptions.model_validate({"url": "redis://store.test", "key": key, **options})
-        self.cache = SharedCache(made, TTL, self.services)
+        self.cache = SharedCache(made, ttl, self.services)
 
     def name(self, token: str = TOKEN) -> bytes:
         return self.cache.name("keystone", b"fingerprint", token)
@@ -144,6 +151,25 @@ async def test_who_has_another_key_or_prefix_shares_nothing(options: dict[str, A
     first = Gateway()
     first.keep()
     assert await Gateway(first, **options).find() is None
+
+
+async def test_who_trusts_for_another_time_shares_nothing() -> None:
+    """A mark is left for as long as who leaves it trusts an entry; an entry that others trust longer would outlive it."""
+    one = Gateway()
+    one.keep()
+    assert await Gateway(one, ttl=TTL + 1).find() is None
+
+
+async def test_text_that_is_no_unicode_is_found_again_and_revoked() -> None:
+    one = Gateway()
+    other = Gateway(one)
+    who = replace(WHO, user_id="u\ud800", project_id="\udfff")
+    one.keep(Grant(who))
+    found = await other.find()
+    assert found is not None and found.principal == who
+    one.cache.revoke(Revocation(user_id="u\ud800"))
+    await until(lambda: not one.cache._unmarked, "the mark is left")
+    assert await other.find() is None
 
 
 async def test_providers_and_questions_are_apart() -> None:

@@ -202,6 +202,12 @@ def test_another_spelling_of_the_token_field_never_arrives() -> None:
     assert refused(judge(guard(), asked(None, ("X_Auth_Token", TOKEN)))).reason == "token_missing"
 
 
+def test_an_unasked_service_token_never_arrives_whoever_judges_the_other() -> None:
+    made = asked(TOKEN, ("X-Service-Token", "service"), ("X_Service_Token", "service"))
+    assert judge(guard(), made) is None
+    assert b"service" not in [value for _, value in lines(made)]
+
+
 def test_a_refused_request_is_stripped_as_well() -> None:
     made = asked("bad", ("X-Roles", "admin"))
     assert refused(judge(guard(), made)).status == 401
@@ -237,13 +243,13 @@ def test_answers_401_with_a_challenge(headers: Iterable[tuple[str, str]], reason
         (f"Bearer {TOKEN}", None),
         (f"bearer   {TOKEN} ", None),
         (f"BEARER {TOKEN}", None),
-        ("Bearer bad", ("token_invalid", 'Bearer error="invalid_token"')),
-        (f"Bearer {TOKEN} more", ("token_invalid", 'Bearer error="invalid_token"')),
-        ("Bearer", ("token_missing", "Bearer")),
-        (f"Bearer\t{TOKEN}", ("token_missing", "Bearer")),
-        (TOKEN, ("token_missing", "Bearer")),
-        (f"Basic {TOKEN}", ("token_missing", "Bearer")),
-        ("", ("token_missing", "Bearer")),
+        ("Bearer bad", ("token_invalid", 'Bearer realm="weir", error="invalid_token"')),
+        (f"Bearer {TOKEN} more", ("token_invalid", 'Bearer realm="weir", error="invalid_token"')),
+        ("Bearer", ("token_missing", 'Bearer realm="weir"')),
+        (f"Bearer\t{TOKEN}", ("token_missing", 'Bearer realm="weir"')),
+        (TOKEN, ("token_missing", 'Bearer realm="weir"')),
+        (f"Basic {TOKEN}", ("token_missing", 'Bearer realm="weir"')),
+        ("", ("token_missing", 'Bearer realm="weir"')),
     ],
 )
 def test_in_authorization_a_token_is_a_bearer_token(value: str, told: tuple[str, str] | None) -> None:

@@ -6,10 +6,12 @@ A part that the request lacks is stood in for by the client's address, marked so
 taken for a project of that name. Parts are members of a tuple: `abc` and `def` are not `abcde` and `f`.
 """
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 from hashlib import blake2b
+from typing import Final
 
-from gateway.api import Exchange, Fact
+from gateway.api import Exchange, Fact, Place
 from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
 from gateway.http.address import network
 
@@ -19,8 +21,13 @@ GLOBAL = "global"
 CAPTURES = "captures"
 CAPTURE = "capture:"
 
+PLAIN: Final = ("project_id", "user_id", "client_ip", "token", "route", "method", GLOBAL)
+"""The parts that need no name."""
+
+_HEADER: Final = re.compile(r"header:[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LONG = 128
 _MEMO_MAX = 4096
+_PLACES_MAX = 65_536
 
 
 class _Networks(dict[str, tuple[str, str]]):
@@ -34,6 +41,25 @@ class _Networks(dict[str, tuple[str, str]]):
 
 
 _networks = _Networks()
+
+
+def known(part: str) -> bool:
+    """Whether there is such a part, those of the path left aside."""
+    return part in PLAIN or _HEADER.fullmatch(part) is not None
+
+
+class Places(dict[tuple[int, Hashable], Place]):
+    """A bounded memo from a limit and a key to where a shared table has what is counted of them."""
+
+    def __init__(self, place: Callable[[bytes], Place]) -> None:
+        super().__init__()
+        self._place = place
+
+    def __missing__(self, whose: tuple[int, Hashable]) -> Place:
+        if len(self) >= _PLACES_MAX:
+            self.clear()
+        place = self[whose] = self._place(repr(whose).encode("utf-8", "backslashreplace"))
+        return place
 
 
 def key_function(parts: Sequence[str]) -> KeyFunction:
