@@ -32,7 +32,8 @@ def compile_path(text: str) -> re.Pattern[str]:
     return re.compile(text, re.DOTALL)
 
 
-def _checked(text: str) -> str:
+def check_path(text: str) -> str:
+    """The expression. Raises ValueError for what is none, and for one that could be made to run for long."""
     try:
         compile_path(text)
         tree = parser.parse(text, re.DOTALL)
@@ -128,5 +129,5 @@ def _class_takes_slash(items: Any) -> bool:
 
 _WITH_SLASH = (kinds.CATEGORY_NOT_DIGIT, kinds.CATEGORY_NOT_SPACE, kinds.CATEGORY_NOT_WORD)
 
-PathRegex = Annotated[str, AfterValidator(_checked), WithJsonSchema({"type": "string", "format": "regex"})]
+PathRegex = Annotated[str, AfterValidator(check_path), WithJsonSchema({"type": "string", "format": "regex"})]
 """A regular expression for a whole path."""

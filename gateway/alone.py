@@ -20,6 +20,7 @@ from gateway.config.model import Address, Listen, Place
 from gateway.listener.opening import Opening, open_admin, open_place, same_place, told
 from gateway.loop import loop_factory
 from gateway.registry import Registry
+from gateway.shared.measure import observe_usage
 
 
 class Alone(Gateway):
@@ -36,6 +37,7 @@ class Alone(Gateway):
         self._loaded = loaded
         self._openings: list[tuple[Listen, Opening]] = []
         self._admin = Admin(self)
+        observe_usage(self.metrics, self._memory)
         self._admin_opening: Opening | None = None
         self._loaded_at = time.time()
 
@@ -56,7 +58,11 @@ class Alone(Gateway):
     async def start(self) -> None:
         """Opens everything. Raises ConfigurationError or StartError, and then nothing is left open."""
         configuration = self._loaded.configuration
-        prepared = await self.prepare(self._loaded)
+        try:
+            prepared = await self.prepare(self._loaded)
+        except BaseException:
+            await self.stop(0.0)
+            raise
         try:
             self._openings = await self._open(self._loaded)
             if configuration.admin is not None:

@@ -28,6 +28,8 @@ from gateway.record import Record
 from gateway.registry import Registry
 from gateway.request_log import RequestLog
 from gateway.serializer import Serializer
+from gateway.shared.measure import observe_counts
+from gateway.shared.memory import SharedMemory
 from gateway.state import StateStore
 from gateway.store import RedisStore
 from gateway.task import spawn
@@ -73,6 +75,7 @@ class Gateway:
 
     hash_key   of the hashes in records, where the configuration gives none; made anew by default
     worker     number of this process in records
+    memory     what it shares with other processes; its own by default
     on_record  is given the fields of every record, in the log writer's thread
     """
 
@@ -82,8 +85,11 @@ class Gateway:
         *,
         hash_key: bytes | None = None,
         worker: int = 0,
+        memory: SharedMemory | None = None,
         on_record: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
+        self._memory = memory if memory is not None else SharedMemory.create()
+        self._owns_memory = memory is None
         self._registry = registry
         self._hash_key = hash_key if hash_key is not None else os.urandom(32)
         self._worker = worker
@@ -135,6 +141,7 @@ class Gateway:
             hash_key=key,
             network=SessionClient,
             stores=RedisStore,
+            memory=self._memory,
         )
         holder = object()
         try:
@@ -286,6 +293,7 @@ class Gateway:
 
     async def stop(self, timeout: float) -> bool:
         """Drains for `timeout` seconds at most and closes everything; True when no exchange had to be cut off."""
+        self._memory.leave()
         clean = True
         if self._listener is not None:
             clean = await self._listener.drain(timeout)
@@ -297,6 +305,8 @@ class Gateway:
         if self._request_log is not None:
             await asyncio.to_thread(self._request_log.close)
         await asyncio.to_thread(self._tracers.join)
+        if self._owns_memory:
+            self._memory.close()
         return clean
 
     # ---- what exchanges leave behind
@@ -319,6 +329,7 @@ class Gateway:
         metrics.gauge("gateway_tunnels", "Tunnels open.", lambda: listener.tunnels)
         observe_pools(metrics, self._pools)
         observe_traffic(metrics, self._pools, lambda: self.plan.limiters, lambda: self.plan.mirrors)
+        observe_counts(metrics, self._memory)
         refusals = listener.refusals
         metrics.counters(
             "gateway_connections_refused",

@@ -6,10 +6,11 @@ by one look-up and a few additions, and its line in the request log is that of i
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 from gateway.api.exchange import Note
-from gateway.record import Attempt, Record, Step
+from gateway.record import Attempt, EntryInfo, Record, Step
 
 BUCKETS: Final[tuple[float, ...]] = (
     0.005,
@@ -46,6 +47,7 @@ class Flow:
     filters   name, mode, verdict and reason of each step
     attempts  upstream, and reason of the failure or "ok"
     plain     whether their trails hold nothing but passes, and what these noted
+    spans     of a plain trail: where the instants stand at which each step began and ended, and whose it is; between them is what it noted
     template  the pieces of their lines, the serializer's own; None until there is one
     """
 
@@ -58,6 +60,7 @@ class Flow:
         "plain",
         "reason",
         "route",
+        "spans",
         "status",
         "template",
     )
@@ -75,6 +78,11 @@ class Flow:
         )
         self.attempts = tuple((attempt.upstream, attempt.error or "ok") for attempt in record.attempts)
         self.plain = all(type(item) is int or type(item) is Note for item in record.exchange.trail)
+        instants = [place for place, item in enumerate(record.exchange.trail) if type(item) is int]
+        self.spans: list[tuple[int, int, EntryInfo]] = []
+        if self.plain:
+            spans = zip(pairwise(instants), record.guards, strict=False)
+            self.spans = [(begin, end, entry) for (begin, end), entry in spans]
         self.cell: list[float] = list(EMPTY_CELL)
         self.template: list[bytes] | None = None
 

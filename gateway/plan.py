@@ -23,7 +23,9 @@ from gateway.api.filter import Filter, facts_of
 from gateway.api.message import did_you_mean
 from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
 from gateway.api.option import OptionError
+from gateway.api.permit import Permits
 from gateway.api.store import NoStore, Store, StoreOptions
+from gateway.api.table import Table
 from gateway.api.verdict import Fault, Response, Rule
 from gateway.chain import Chain, Entry
 from gateway.condition import compile_condition, condition_facts
@@ -40,6 +42,10 @@ from gateway.http.template import parse
 from gateway.http.via import default_pseudonym, member
 from gateway.registry import Registry
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
+from gateway.shared.memory import SharedMemory
+from gateway.shared.permit import SharedPermits
+from gateway.shared.table import SharedTable
+from gateway.shared.zone import Zone
 from gateway.state import StateStore
 from gateway.tls import TlsError, load_authorities
 from gateway.trace import TraceSource
@@ -229,9 +235,12 @@ class EntryServices:
         hold: Callable[[str, Callable[[], Any]], Any],
         network: Network | None,
         stores: Stores | None,
+        memory: Callable[[], SharedMemory],
     ) -> None:
         self._network = network
         self._stores = stores
+        self._memory = memory
+        self._name = entry.name
         self._directory = directory
         self._hash_key = hash_key
         self._hold = hold
@@ -276,6 +285,17 @@ class EntryServices:
         make = stores
         return self.state(f"store {name} {files}", lambda: make(options, context))
 
+    def table(self, name: str) -> Table:
+        name, memory = f"table {name}", self._memory()
+        return self.state(name, lambda: SharedTable(self._zone(memory, name)))
+
+    def permits(self, name: str) -> Permits:
+        name, memory = f"permits {name}", self._memory()
+        return self.state(name, lambda: SharedPermits(self._zone(memory, name), memory))
+
+    def _zone(self, memory: SharedMemory, name: str) -> Zone:
+        return memory.claim(self._name, f"{self._prefix}/{name}")
+
     def _context(self, tls: TlsOptions | None, protocols: Sequence[str]) -> tuple[ssl.SSLContext, str]:
         """The context of a client, and what changes with the contents of its files: then there is a new client."""
         tls = tls or TlsOptions()
@@ -300,17 +320,19 @@ def build_plan(
     hash_key: bytes | None = None,
     network: Network | None = None,
     stores: Stores | None = None,
+    memory: SharedMemory | None = None,
 ) -> Plan:
     """A plan of a loaded configuration, its filters built.
 
     Raises ConfigurationError with every problem that only shows when the parts are put together: routes that
     exclude each other, a filter that cannot be built from its options. State is taken from `state`; nothing
     stays held there when building fails. Without `network` and `stores` the filters of the plan reach nobody: it is one to be checked.
+    Without `memory` nothing is shared with other processes.
     """
     holder = object()
     store = state if state is not None else StateStore()
     key = hash_key or secret_key(loaded.configuration)
-    builder = _Builder(loaded, registry, store, holder, key, network, stores)
+    builder = _Builder(loaded, registry, store, holder, key, network, stores, memory)
     plan = builder.plan()
     if builder.problems:
         store.release(holder)
@@ -329,9 +351,11 @@ class _Builder:
         hash_key: bytes,
         network: Network | None,
         stores: Stores | None,
+        memory: SharedMemory | None,
     ) -> None:
         self._network = network
         self._stores = stores
+        self._memory = memory
         self._loaded = loaded
         self._registry = registry
         self._store = store
@@ -525,6 +549,7 @@ class _Builder:
             hold=lambda key, factory: self._store.hold(self._holder, key, factory),
             network=self._network,
             stores=self._stores,
+            memory=self._shared,
         )
         try:
             filter: Filter[Any] = filter_class(options.options, services)
@@ -558,6 +583,11 @@ class _Builder:
         )
         self._entries.append(entry)
         return entry
+
+    def _shared(self) -> SharedMemory:
+        if self._memory is None:
+            self._memory = self._store.hold(self._holder, "shared memory", SharedMemory.create)
+        return self._memory
 
     def _problem(self, path: tuple[str | int, ...], code: str, message: str) -> None:
         position = self._loaded.marks.position(path)

@@ -67,15 +67,14 @@ _FOREIGN = (
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 
 
-_WHOLE: Final = [b"%d." % number for number in range(1000)]
 _FRACTION: Final = [b"%03d" % number for number in range(1000)]
+_SHORT: Final = 10_000
+_MILLISECONDS: Final = [b"%d.%03d" % divmod(micro, 1000) for micro in range(_SHORT)]
 
 
 def _milliseconds(micro: int) -> bytes:
     """Whole microseconds as milliseconds in JSON."""
-    if 0 <= micro < 1_000_000:
-        return _WHOLE[micro // 1000] + _FRACTION[micro % 1000]
-    return b"%.3f" % (micro / 1000)
+    return _MILLISECONDS[micro] if 0 <= micro < _SHORT else b"%.3f" % (micro / 1000)
 
 
 def _seconds(seconds: float) -> bytes:
@@ -261,13 +260,8 @@ class Serializer:
         values += (extra, named)
         self._fill_steps(values, record, flow)
         values += (target_text, facts, _seconds(clock), tail, b"%d" % sequence)
-        parts: list[bytes] = []
-        place = 0
-        for value in values:
-            parts.append(template[place])
-            parts.append(value)
-            place += 1
-        parts.append(template[place])
+        parts = template.copy()
+        parts[1::2] = values
         line = b"".join(parts)
         if secrets is not None:
             line = _without(line, secrets)
@@ -283,21 +277,13 @@ class Serializer:
                 holes.append(_milliseconds(int(step.seconds * 1e6)))
                 holes.append(_told(step.entry, facts, notes))
             return
-        place = 0
-        before = 0
-        noted: list[Note] = []
-        for item in record.exchange.trail:
-            if type(item) is not int:
-                noted.append(item)
-                continue
-            if before:
-                holes.append(_milliseconds((item - before) // 1000))
-                if noted:
-                    facts = noted.pop(0).facts
-                    holes.append(_told(record.guards[place], facts, noted))
-                    noted = []
-                place += 1
-            before = item
+        trail = record.exchange.trail
+        for begin, end, entry in flow.spans:
+            micro: int = (trail[end] - trail[begin]) // 1000
+            holes.append(_milliseconds(micro))
+            if end - begin > 1:
+                note: Note = trail[begin + 1]
+                holes.append(_told(entry, note.facts, trail[begin + 2 : end]))
 
     def _tell(self, record: Record) -> _Told:
         """What the request's header section has to say, by what the plan declares of its fields."""
@@ -396,7 +382,7 @@ class Serializer:
         )
 
     def _template(self, record: Record, flow: Flow) -> list[bytes]:
-        """The pieces of the line of the flow of `record`, between which goes what differs."""
+        """The pieces of the line of the flow of `record`, each second of them empty: there goes what differs."""
         text = self._text
         exchange = record.exchange
         method, status = exchange.method, record.status
@@ -436,7 +422,10 @@ class Serializer:
             text[record.plan.revision],
             self._worker,
         )
-        return line.split(b"\0")
+        pieces = line.split(b"\0")
+        template = [b""] * (2 * len(pieces) - 1)
+        template[0::2] = pieces
+        return template
 
     def _attempt(self, attempt: Attempt) -> bytes:
         upstream, address, reused, status, error, detail, peer, connect, first_byte, _ = attempt

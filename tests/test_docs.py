@@ -11,6 +11,8 @@ from gateway.cli.main import COMMANDS
 from gateway.config.load import loads
 from gateway.plan import build_plan
 from gateway.registry import Registry
+from tests.openstack.difference import KINDS
+from tests.openstack.traffic import REQUESTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -41,13 +43,23 @@ def test_every_command_that_the_readme_names_exists() -> None:
 
 
 def test_every_file_that_the_documents_link_to_exists() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text()):
-            assert (ROOT / target).exists(), f"{document}: {target}"
+    for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/openstack.md"):
+        place = ROOT / document
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", place.read_text()):
+            assert (place.parent / target).exists(), f"{document}: {target}"
 
 
 def test_the_make_targets_that_the_documents_name_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for document in ("README.md", "CONTRIBUTING.md"):
+    for document in ("README.md", "CONTRIBUTING.md", "docs/openstack.md"):
         named = set(re.findall(r"\bmake ([a-z-]+)", (ROOT / document).read_text()))
         assert named <= targets, document
+
+
+def test_every_difference_that_is_meant_is_explained() -> None:
+    text = (ROOT / "docs" / "openstack.md").read_text()
+    table = text.partition("| Kind | What a client sees | Why |\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[1:]]
+    assert [kind for kind, _, _ in rows] == [kind.name for kind in KINDS]
+    assert all(all(row) for row in rows)
+    assert f"\n{len(REQUESTS)} requests" in text

@@ -22,6 +22,7 @@ LAYERS = (
             "registry",
             "condition",
             "state",
+            "shared",
             "store",
         ),
         *(

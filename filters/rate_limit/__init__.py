@@ -1,23 +1,49 @@
 """Refuses requests beyond a rate: 413 or 429 with Retry-After (RFC 6585 section 4, RFC 9110 section 10.2.3).
 
 All limits that match a request are decided at once, and none is charged when one refuses, so that a refused
-request costs its sender nothing. Each worker counts for itself.
+request costs its sender nothing. Of several that refuse the one with the longest wait is told. All workers of
+a machine count as one; a table that they share has the counts, which outlive reloads, workers and upgrades.
 """
 
-import re
-from collections.abc import Callable, Hashable
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import suppress
 from math import ceil
-from typing import TypeAlias
-from urllib.parse import unquote_to_bytes
+from typing import NamedTuple, TypeAlias
 
-from filters.rate_limit.algorithm import TOLERANCE, Algorithm, Cell, FixedWindow, Gcra, SlidingWindow
-from filters.rate_limit.key import KeyFunction, key_function
-from filters.rate_limit.option import UNITS, LimitOptions, RateLimitConfig
-from filters.rate_limit.store import Charge, MemoryStore, Store
-from gateway.api import Exchange, Fault, Filter, Note, Rule, Services, Verdict
+from filters._key import described
+from filters.rate_limit.algorithm import TOLERANCE, Cell
+from filters.rate_limit.caller import CallerTest, compile_callers
+from filters.rate_limit.consumer import Consumers
+from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
+from filters.rate_limit.lease import Leases, Wanted
+from filters.rate_limit.limit import Limit, Table, Terms
+from filters.rate_limit.option import ExemptOptions, RateLimitConfig
+from filters.rate_limit.override import read_overrides
+from filters.rate_limit.path import Captured, PathTest
+from filters.rate_limit.query import query_names
+from filters.rate_limit.remote import Answer, RemoteStore
+from filters.rate_limit.script import EPOCH
+from filters.rate_limit.shared import SharedStore
+from filters.rate_limit.store import Cells, Charge, Decision, Store
+from gateway.api import (
+    Exchange,
+    Fault,
+    Filter,
+    Instant,
+    Note,
+    OptionError,
+    Rule,
+    Services,
+    SingleFlight,
+    StoreError,
+    Verdict,
+)
 
 _HASHES_MAX = 16_384
 _LIMITS: Rule = ("limits",)
+_LONGEST_COST = 9
+"""Digits of a cost that an answer may say."""
 
 _CellFact: TypeAlias = tuple[str, str, int, Cell | None]
 """For the record: the limit, the hash of the key, the cost, and the cell as it was, whose first number is told as the
@@ -26,98 +52,501 @@ seconds that it had to live."""
 _note = tuple.__new__  # a Note in a third of the time that its constructor takes
 
 
-class _Limit:
-    """One limit, ready to use."""
+class _Open(NamedTuple):
+    """A request that has passed, until its answer comes."""
 
-    __slots__ = ("algorithm", "details", "index", "key", "label", "matches", "methods", "rule")
-
-    def __init__(self, index: int, options: LimitOptions) -> None:
-        rate = options.rate
-        self.index = index
-        self.label = options.name if options.name is not None else f"limits[{index}]"
-        self.rule = ("limits", index)
-        self.key: KeyFunction = key_function(options.key)
-        self.methods = frozenset(options.methods)
-        self.matches = None if options.path is None else _matcher(options.path)
-        self.algorithm: Algorithm
-        if options.algorithm == "gcra":
-            burst = options.burst if options.burst is not None else rate.value
-            self.algorithm = Gcra(rate.value, UNITS[rate.unit], burst)
-        elif options.algorithm == "sliding_window":
-            self.algorithm = SlidingWindow(rate.value, UNITS[rate.unit])
-        else:
-            self.algorithm = FixedWindow(rate.value, UNITS[rate.unit])
-        uri = "*" if options.path is None else options.path.removeprefix("regex:")
-        # The words of Nova's limiter: clients have patterns for them.
-        self.details = (f"Only {rate.value} ", f" request(s) can be made to {uri} every {rate.unit}.")
+    limits: Sequence[Limit]
+    charges: Sequence[Charge]
+    cells: Cells
+    clock: Instant
 
 
 class RateLimit(Filter[RateLimitConfig]):
     name = "rate_limit"
-    counts = True
     Config = RateLimitConfig
 
     def __init__(self, config: RateLimitConfig, services: Services) -> None:
         super().__init__(config, services)
-        limits = tuple(_Limit(index, options) for index, options in enumerate(config.limits))
-        named = {method for limit in limits for method in limit.methods}
-        self._by_method = {
-            method: tuple(limit for limit in limits if not limit.methods or method in limit.methods)
-            for method in named
-        }
-        self._for_all = tuple(limit for limit in limits if not limit.methods)
-        self._by_path = any(limit.matches is not None for limit in limits)
-        self._store: Store = services.state("limits", MemoryStore)
+        own, groups = _compiled(config, services)
+        self._table = Table(own)
+        self._groups: tuple[tuple[CallerTest | None, Table], ...] = tuple(
+            (None if group.for_ is None else compile_callers(group.for_), Table((*own, *limits)))
+            for group, limits in zip(config.groups, groups, strict=True)
+        )
+        self._exempt = None if config.exempt is None else _exemption(config.exempt)
+        table = services.table("limits")
+        self._store: Store = services.state("limits", lambda: SharedStore(table))
+        self._common, self._leases = _common(config, services)
+        self._drawn: SingleFlight[int, None] = SingleFlight()
+        self.pure = self._common is None
         self._hashes = _KeyHashes(services)
+        self._open: dict[str, _Open] = {}
+        all_limits = [limit for limits in (own, *groups) for limit in limits]
+        self._by_answer = any(limit.header is not None for limit in all_limits)
+        self._tells = config.headers_on == "all" and bool(config.headers)
+        self._looks_back = self._by_answer or self._tells
+        if not self._looks_back:
+            self.statuses = frozenset()
 
-    def on_request(self, exchange: Exchange) -> Verdict:
-        matching = self._by_method.get(exchange.method, self._for_all)
-        if self._by_path:
-            path = exchange.path
-            matching = tuple([limit for limit in matching if limit.matches is None or limit.matches(path)])
-        now = exchange.clock.monotonic
-        if len(matching) == 1:
-            (limit,) = matching
-            key = limit.key(exchange)
-            wait, refused, before, _ = self._store.decide(((limit.index, limit.algorithm, key, 1),), now)
-            cell = before[0]
-            cells: tuple[_CellFact, ...] = (
-                (
-                    limit.label,
-                    self._hashes[key],
-                    1,
-                    None if cell is None else (cell[0] - now, cell[1], cell[2]),
-                ),
-            )
-        elif matching:
-            wait, refused, cells = self._decide_all(exchange, matching, now)
-        else:
+    async def close(self) -> None:
+        self._drawn.close()
+
+    # ---- inward
+
+    def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
+        table = self._table
+        if self._exempt is not None:
+            named = self._exempt(exchange)
+            if named is not None:
+                exchange.trail.append(_note(Note, ("rate_exempt", ("exempt", named), {})))
+                return None
+        if self._groups:
+            for test, its in self._groups:
+                if test is None or test(exchange) is not None:
+                    table = its
+                    break
+        matching = table.of(exchange.method)
+        if not matching:
             return None
-        facts = {"instant": now, "cells": cells}
+        if self._common is not None:
+            return self._decide_in_common(exchange, matching)
+        if len(matching) != 1 or not table.plain or self._looks_back:
+            return self._decide_all(exchange, matching)
+        (limit,) = matching
+        now = exchange.clock.monotonic
+        key = limit.key(exchange)
+        algorithm = limit.terms.algorithm
+        assert algorithm is not None
+        cost = limit.cost
+        charge: Charge = (limit.index, algorithm, key, cost)
+        wait, refused, before, _ = self._store.decide((charge,), now)
+        cell = before[0]
+        left: Cell | None = None if cell is None else (cell[0] - now, cell[1], cell[2])
+        facts = {"instant": now, "cells": ((limit.label, self._hashes[key], cost, left),)}
         if refused < 0:
+            if limit.consumers is not None:
+                principal = exchange.principal
+                who = (principal.user_id if principal is not None else None) or exchange.client
+                limit.consumers.count(key, who, cost, algorithm.capacity, left is None or left[0] <= 0)
             exchange.trail.append(_note(Note, ("rate_counted", _LIMITS, facts)))
             return None
-        limit = matching[refused]
+        return self._refusal(exchange, matching, (charge,), before, 0, wait, facts, exchange.clock)
+
+    def _decide_all(self, exchange: Exchange, matching: Sequence[Limit]) -> Verdict:
+        clock = exchange.clock
+        limits, charges = self._charges(exchange, matching, clock)
+        if not charges:
+            return None
+        return self._decided(exchange, limits, charges, clock, self._store.decide(charges, clock.monotonic))
+
+    def _charges(
+        self, exchange: Exchange, matching: Sequence[Limit], clock: Instant
+    ) -> tuple[list[Limit], list[Charge]]:
+        """The limits that count the exchange, and what each is to be charged. `clock` has the axis of the cells."""
+        method = exchange.method
+        limits: list[Limit] = []
+        charges: list[Charge] = []
+        names: frozenset[str] | None = None
+        for limit in matching:
+            captured: Captured | None = ()
+            terms: Terms | None = limit.terms
+            cost = limit.cost
+            if not limit.plain:
+                if limit.costs is not None:
+                    cost = limit.costs.get(method, cost)
+                if not cost:
+                    continue
+                if limit.path is not None:
+                    captured = limit.path.captured(exchange.path)
+                    if captured is None:
+                        continue
+                if limit.query is not None:
+                    if names is None:
+                        names = query_names(exchange.query)
+                    if not limit.query <= names:
+                        continue
+                if limit.overridden is not None:
+                    terms = limit.terms_of(exchange)
+                    if terms is None:
+                        continue
+            key = limit.key(exchange)
+            assert terms is not None
+            algorithm = terms.algorithm
+            if algorithm is None:
+                algorithm = terms.counting(clock)
+            charges.append((limit.index, algorithm, (key, captured) if captured else key, cost))
+            limits.append(limit)
+        return limits, charges
+
+    def _decided(
+        self,
+        exchange: Exchange,
+        limits: Sequence[Limit],
+        charges: Sequence[Charge],
+        clock: Instant,
+        decision: Decision,
+        reason: str = "rate_counted",
+        **more: object,
+    ) -> Verdict:
+        """What a decision on the axis of `clock` means for the exchange; `more` is for the record."""
+        now = clock.monotonic
+        wait, refused, before, after = decision
+        facts = {"instant": now, "cells": self._cell_facts(limits, charges, before, now), **more}
+        if refused >= 0:
+            return self._refusal(exchange, limits, charges, before, refused, wait, facts, clock)
+        self._count_consumers(exchange, limits, charges, before, now)
+        exchange.trail.append(_note(Note, (reason, _LIMITS, facts)))
+        if self._looks_back:
+            self._remember(exchange, _Open(limits, charges, after, clock))
+        return None
+
+    # ---- by a store that machines share
+
+    def _decide_in_common(
+        self, exchange: Exchange, matching: Sequence[Limit]
+    ) -> Verdict | Awaitable[Verdict]:
+        wall = exchange.clock.wall
+        limits, charges = self._charges(exchange, matching, Instant(wall, wall - EPOCH))
+        if not charges:
+            return None
+        leases = self._leases
+        if leases is None:
+            return self._asked(exchange, matching, limits, Wanted(tuple(charges), 0))
+        lacking = leases.spend(charges, exchange.clock.monotonic)
+        if lacking is not None:
+            return self._asked(exchange, matching, limits, lacking)
+        cells: Cells = (None,) * len(charges)
+        facts = {"cells": self._cell_facts(limits, charges, cells, 0.0)}
+        exchange.trail.append(_note(Note, ("rate_leased", _LIMITS, facts)))
+        if self._looks_back:
+            self._remember(exchange, _Open(limits, charges, cells, exchange.clock))
+        ahead = leases.ahead(charges)
+        if ahead is not None:
+            self._drawn.join(id(ahead), lambda: self._draw_ahead(ahead))
+        return None
+
+    async def _asked(
+        self,
+        exchange: Exchange,
+        matching: Sequence[Limit],
+        limits: Sequence[Limit],
+        wanted: Wanted,
+    ) -> Verdict:
+        try:
+            answer = await self._draw(wanted)
+        except StoreError as error:
+            return self._undecided(exchange, matching, error)
+        clock = Instant(exchange.clock.wall, answer.now)
+        return self._decided(exchange, limits, wanted.charges, clock, answer.decision, store=True)
+
+    async def _draw_ahead(self, wanted: Wanted) -> None:
+        with suppress(StoreError):  # what there is not is asked for by the next request
+            await self._draw(wanted)
+
+    async def _draw(self, wanted: Wanted) -> Answer:
+        """What the store decides; what it grants beyond the charges is kept. Raises StoreError."""
+        common, leases = self._common, self._leases
+        assert common is not None
+        if leases is None:
+            return await common.decide(wanted.charges)
+        began = self.services.now().monotonic
+        granted = False
+        try:
+            answer = await common.decide(wanted.charges, share=wanted.share)
+            granted = answer.decision[1] < 0
+            if granted:
+                leases.keep(wanted, answer.granted, began)
+        finally:
+            if not granted:
+                leases.fail(wanted)
+        return answer
+
+    def _undecided(self, exchange: Exchange, matching: Sequence[Limit], error: StoreError) -> Verdict:
+        rule: Rule = ("on_store_error",)
+        match self.config.on_store_error:
+            case "allow":
+                exchange.note("rate_uncounted", rule=rule, because=error.reason)
+                return None
+            case "deny":
+                message = "The request cannot be counted at the moment."
+                facts = {"because": error.reason}
+                return Fault(503, "rate_store_unavailable", message, rule=rule, retry_after=1, facts=facts)
+        clock = exchange.clock
+        limits, charges = self._charges(exchange, matching, clock)
+        decision = self._store.decide(charges, clock.monotonic)
+        reason = "rate_counted_locally"
+        return self._decided(exchange, limits, charges, clock, decision, reason, because=error.reason)
+
+    def _cell_facts(
+        self, limits: Sequence[Limit], charges: Sequence[Charge], before: Cells, now: float
+    ) -> tuple[_CellFact, ...]:
+        cells: list[_CellFact] = []
+        number = 0
+        for _, _, key, cost in charges:
+            cell = before[number]
+            left: Cell | None = None if cell is None else (cell[0] - now, cell[1], cell[2])
+            cells.append((limits[number].label, self._hashes[key], cost, left))
+            number += 1  # noqa: SIM113 - enumerate() would make a pair for every charge
+        return tuple(cells)
+
+    def _count_consumers(
+        self,
+        exchange: Exchange,
+        limits: Sequence[Limit],
+        charges: Sequence[Charge],
+        before: Cells,
+        now: float,
+    ) -> None:
+        who: str | None = None
+        number = 0
+        for limit in limits:
+            if limit.consumers is not None:
+                if who is None:
+                    principal = exchange.principal
+                    who = (principal.user_id if principal is not None else None) or exchange.client
+                _, algorithm, key, cost = charges[number]
+                cell = before[number]
+                limit.consumers.count(key, who, cost, algorithm.capacity, cell is None or cell[0] <= now)
+            number += 1  # noqa: SIM113 - as above
+
+    def _refusal(
+        self,
+        exchange: Exchange,
+        limits: Sequence[Limit],
+        charges: Sequence[Charge],
+        before: Cells,
+        refused: int,
+        wait: float,
+        facts: dict[str, object],
+        clock: Instant,
+    ) -> Fault:
+        limit = limits[refused]
+        terms = limit.terms_of(exchange)
+        assert terms is not None
+        key = whole = charges[refused][2]
+        captured: Captured = ()
+        if limit.path is not None and limit.path.captures:
+            assert isinstance(whole, tuple)
+            key, captured = whole
+        facts["limit"] = limit.label
+        facts["key"] = described(limit.parts, key, captured)
+        if terms.source is not None:
+            facts["override"] = terms.source
+        if limit.consumers is not None:
+            facts["consumers"] = limit.consumers.top(whole)
+        headers: tuple[HeaderLine, ...] = ()
+        forms = self.config.headers
+        if forms:
+            standings = self._standings(exchange, limits, charges, before, clock)
+            headers = header_lines(forms, standings, standings[refused])
         return Fault(
-            self.config.status,
+            limit.status,
             "rate_limited",
             "This request was rate-limited.",
             rule=limit.rule,
-            details=limit.details[0] + exchange.method + limit.details[1],
-            retry_after=max(1, ceil(wait - TOLERANCE)),
+            headers=headers,
+            details=terms.details[0] + exchange.method + terms.details[1],
+            retry_after=_whole(wait),
+            retry_date=self.config.retry_after == "date",
             facts=facts,
         )
 
-    def _decide_all(
-        self, exchange: Exchange, limits: tuple[_Limit, ...], now: float
-    ) -> tuple[float, int, tuple[_CellFact, ...]]:
-        charges: list[Charge] = [(limit.index, limit.algorithm, limit.key(exchange), 1) for limit in limits]
-        wait, refused, before, _ = self._store.decide(charges, now)
-        cells: list[_CellFact] = []
-        for limit, charge, cell in zip(limits, charges, before, strict=True):
-            left = None if cell is None else (cell[0] - now, cell[1], cell[2])
-            cells.append((limit.label, self._hashes[charge[2]], charge[3], left))
-        return wait, refused, tuple(cells)
+    def _standings(
+        self,
+        exchange: Exchange,
+        limits: Sequence[Limit],
+        charges: Sequence[Charge],
+        cells: Cells,
+        clock: Instant,
+    ) -> list[Standing]:
+        """Where the client stands; with a limit that has no room for the request, until when that is so."""
+        now = clock.monotonic
+        made: list[Standing] = []
+        for limit, (_, algorithm, key, cost), cell in zip(limits, charges, cells, strict=True):
+            wait, _ = algorithm.charge(cell, now, cost)
+            remaining = algorithm.remaining(cell, now)
+            reset = _whole(wait) if wait else ceil(algorithm.reset(cell, now) - TOLERANCE)
+            quota, window = (limit.terms_of(exchange) or limit.terms).quota(clock)
+            partition = ""
+            if self.config.partition_key:
+                partition = b64encode(bytes.fromhex(self._hashes[key])[:9]).decode("ascii")
+            made.append(
+                Standing(limit.policy, quota, window, algorithm.capacity, remaining, max(0, reset), partition)
+            )
+        return made
+
+    # ---- outward
+
+    def _remember(self, exchange: Exchange, opened: _Open) -> None:
+        name = exchange.request_id
+        known = self._open
+        known[name] = opened
+
+        def forget() -> None:
+            known.pop(name, None)
+
+        exchange.defer(forget)
+
+    def on_response(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
+        """Takes what the answer says that the request has cost, and tells the client where it stands."""
+        opened = self._open.pop(exchange.request_id, None)
+        if opened is None or exchange.response is None:
+            return None
+        if self._by_answer:
+            late = self._late(exchange, opened)
+            if late:
+                if self._common is not None:
+                    return self._charge_in_common(exchange, opened, late)
+                now = self.services.now()
+                charges = [charge for _, charge in late]
+                before, after = self._store.charge_late(charges, now.monotonic)
+                opened = self._charged(exchange, opened, late, before, after, now)
+        self._tell(exchange, opened)
+        return None
+
+    async def _charge_in_common(
+        self, exchange: Exchange, opened: _Open, late: Sequence[tuple[int, Charge]]
+    ) -> Verdict:
+        assert self._common is not None
+        try:
+            answer = await self._common.charge_late([charge for _, charge in late])
+        except StoreError as error:
+            exchange.note("rate_uncounted", rule=("on_store_error",), because=error.reason)
+        else:
+            clock = Instant(opened.clock.wall, answer.now)
+            _, _, before, after = answer.decision
+            opened = self._charged(exchange, opened, late, before, after, clock)
+        self._tell(exchange, opened)
+        return None
+
+    def _tell(self, exchange: Exchange, opened: _Open) -> None:
+        if self._tells and exchange.response is not None:
+            standings = self._standings(exchange, *opened)
+            add_lines(exchange.response.headers, self.config.headers, standings, closest(standings))
+
+    def _late(self, exchange: Exchange, opened: _Open) -> list[tuple[int, Charge]]:
+        """What the answer costs beyond what was taken at the start, each with its place among the charges."""
+        response = exchange.response
+        assert response is not None
+        headers = response.headers
+        late: list[tuple[int, Charge]] = []
+        stripped: set[str] = set()
+        for place, (limit, charge) in enumerate(zip(opened.limits, opened.charges, strict=True)):
+            if limit.header is None:
+                continue
+            lines = headers.all(limit.header)
+            if limit.strip:
+                stripped.add(limit.header)
+            if not lines:
+                continue
+            cost = _cost(lines)
+            if cost is None:
+                exchange.note("rate_cost_invalid", rule=(*limit.rule, "cost", "header"))
+                continue
+            more = min(cost, limit.greatest) - charge[3]
+            if more > 0:
+                late.append((place, (charge[0], charge[1], charge[2], more)))
+        for name in stripped:
+            headers.remove(name)
+        return late
+
+    def _charged(
+        self,
+        exchange: Exchange,
+        opened: _Open,
+        late: Sequence[tuple[int, Charge]],
+        before: Cells,
+        after: Cells,
+        clock: Instant,
+    ) -> _Open:
+        """What is known of the exchange when that has been taken."""
+        limits = [opened.limits[place] for place, _ in late]
+        charges = [charge for _, charge in late]
+        exchange.note(
+            "rate_charged_late",
+            rule=(*limits[0].rule, "cost", "header"),
+            instant=clock.monotonic,
+            cells=self._cell_facts(limits, charges, before, clock.monotonic),
+        )
+        cells = list(opened.cells)
+        for (place, _), cell in zip(late, after, strict=True):
+            cells[place] = cell
+        return opened._replace(cells=tuple(cells), clock=clock)
+
+
+def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | None, Leases | None]:
+    """The store that machines share, and what is drawn from it ahead."""
+    options = config.store
+    if options is None:
+        return None, None
+    try:
+        client = services.store("limits", options)
+    except OptionError as error:
+        raise OptionError(("store", *error.rule), *error.messages) from None
+    lease = options.lease
+    leases = None if lease is None else services.state("leases", lambda: Leases(lease.share, lease.time))
+    return RemoteStore(client, options.prefix, repr((config.limits, config.groups))), leases
+
+
+def _compiled(config: RateLimitConfig, services: Services) -> tuple[list[Limit], list[list[Limit]]]:
+    """The limits for all, and those of each group, which stores know by their places in all of them."""
+    places: list[tuple[Rule, str]] = [
+        (("limits", number), f"limits[{number}]") for number in range(len(config.limits))
+    ]
+    for group, options in enumerate(config.groups):
+        places += [
+            (("groups", group, "limits", number), f"groups[{group}].limits[{number}]")
+            for number in range(len(options.limits))
+        ]
+    every = config.all_limits
+    overrides = config.overrides
+    overridden = None if overrides is None else read_overrides(overrides.file, every, services)
+    consumers: dict[int, Consumers] = services.state("consumers", dict) if config.consumers else {}
+    limits = [
+        Limit(
+            index,
+            options,
+            *places[index],
+            config.status,
+            None if overridden is None else overridden[index],
+            consumers.setdefault(index, Consumers()) if config.consumers else None,
+        )
+        for index, options in enumerate(every)
+    ]
+    own, rest = limits[: len(config.limits)], limits[len(config.limits) :]
+    groups: list[list[Limit]] = []
+    for group_options in config.groups:
+        groups.append(rest[: len(group_options.limits)])
+        rest = rest[len(group_options.limits) :]
+    return own, groups
+
+
+def _exemption(options: ExemptOptions) -> Callable[[Exchange], str | None]:
+    paths = tuple(PathTest(path) for path in options.paths)
+    callers = compile_callers(options)
+
+    def test(exchange: Exchange) -> str | None:
+        named = callers(exchange)
+        if named is None:
+            for path in paths:
+                if path.captured(exchange.path) is not None:
+                    return "paths"
+        return named
+
+    return test
+
+
+def _whole(wait: float) -> int:
+    """Seconds of Retry-After: whole ones, and never none."""
+    return max(1, ceil(wait - TOLERANCE))
+
+
+def _cost(lines: Sequence[str]) -> int | None:
+    """What an answer says that it has cost; None for what is no whole number of some size, or said twice."""
+    if len(lines) != 1:
+        return None
+    text = lines[0].strip(" \t")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_COST else None
 
 
 class _KeyHashes(dict[Hashable, str]):
@@ -132,23 +561,3 @@ class _KeyHashes(dict[Hashable, str]):
             self.clear()
         hashed = self[key] = self._services.keyed_hash(repr(key).encode("utf-8", "backslashreplace"))
         return hashed
-
-
-def _matcher(path: str) -> Callable[[str], bool]:
-    """Whether a raw path is the one of the limit, as it came or percent-decoded."""
-    if path.startswith("regex:"):
-        pattern = re.compile(path.removeprefix("regex:"))
-    else:
-        pattern = re.compile(
-            "".join(
-                "[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w+\})", path)
-            )
-        )
-    match = pattern.fullmatch
-
-    def matches(raw: str) -> bool:
-        if match(raw):
-            return True
-        return "%" in raw and match(unquote_to_bytes(raw).decode("utf-8", "replace")) is not None
-
-    return matches

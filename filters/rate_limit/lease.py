@@ -3,7 +3,8 @@
 What is drawn has been charged, so that all together never draw more than a limit lets through. It is spent later, though:
 in any span of T seconds, processes that are N admit at most what the limit admits in T, and beyond that the least of
 N times `share` and what comes back to the limit in `time`. What is not spent in `time` is lost; so a key begins with what
-it asks for, and is given twice as much each time that it comes back early, and half as much where some was lost.
+it asks for, and is given twice as much each time that it comes back early, and half as much where some was lost. A key of
+which more than half is spent is drawn for beside its requests, so that those of a busy one wait for no store.
 """
 
 from collections import OrderedDict
@@ -18,25 +19,44 @@ _Key: TypeAlias = tuple[int, Hashable]
 
 
 class _Lease:
-    """What is left, until when on the monotonic clock, and how much is drawn at once."""
+    """What is left until an instant of the monotonic clock, what has been drawn after it, and how much is drawn at once."""
 
-    __slots__ = ("left", "size", "until")
+    __slots__ = ("drawing", "later", "later_until", "left", "size", "until")
 
     def __init__(self) -> None:
-        self.left = 0
-        self.until = 0.0
+        self.left = self.later = 0
+        self.until = self.later_until = 0.0
         self.size = 1
+        self.drawing = False
+
+    def settle(self, cost: int, now: float) -> int:
+        """Lets go of what is past its time, and takes up what was drawn later where it is needed. Gives what was lost."""
+        lost = 0
+        if now >= self.until:
+            lost, self.left = self.left, 0
+        if self.left < cost and self.later:
+            if now >= self.later_until:
+                lost += self.later
+            elif self.left:  # together, for as long as the older is good for
+                self.left += self.later
+            else:
+                self.left, self.until = self.later, self.later_until
+            self.later = 0
+        return lost
 
 
 class Wanted(NamedTuple):
-    """What is to be asked of the store: these charges, and a share of this size."""
+    """What is to be asked of the store: these charges, and a share of this size, 0 where somebody is drawing one already."""
 
     charges: tuple[Charge, ...]
     share: int
 
 
 class Leases:
-    """Of one set of limits; the least used are forgotten, and what is left of theirs is lost."""
+    """Of one set of limits; the least used are forgotten, and what is left of theirs is lost.
+
+    What is wanted with a share is to be followed by `keep` or `fail`: until then nobody else draws for its keys.
+    """
 
     def __init__(self, share: int, time: float) -> None:
         self._share = share
@@ -50,36 +70,76 @@ class Leases:
         for limit, _, key, cost in charges:
             if cost:
                 lease = leases.get((limit, key))
-                if lease is None or lease.left < cost or now >= lease.until:
-                    return Wanted(tuple(charges), self._size(charges, now))
+                if lease is None:
+                    return self._drawn(charges, cost)
+                if lease.left < cost or now >= lease.until:
+                    idle = now >= max(lease.until, lease.later_until) + self._time
+                    lost = lease.settle(cost, now)
+                    if lost:
+                        lease.size = max(1, lease.size // 2)
+                    if lease.left < cost:
+                        if not lost and not lease.drawing:
+                            lease.size = 1 if idle else min(self._share, lease.size * 2)
+                        return self._drawn(charges, min(cost * lease.size, self._share))
                 paying.append((lease, cost))
         for lease, cost in paying:
             lease.left -= cost
         return None
 
-    def keep(self, charges: Sequence[Charge], granted: Sequence[int], now: float) -> None:
+    def ahead(self, charges: Sequence[Charge]) -> Wanted | None:
+        """What is to be drawn now for the next requests, where little is left."""
+        share = 0
+        for limit, _, key, cost in charges:
+            lease = self._leases.get((limit, key)) if cost else None
+            if lease is not None and not (lease.later or lease.drawing) and lease.left * 2 <= lease.size:
+                lease.size = min(self._share, lease.size * 2)
+                share = max(share, lease.size - lease.left)
+        if not share:
+            return None
+        wanted = self._drawn(
+            [(limit, algorithm, key, 0) for limit, algorithm, key, cost in charges if cost], share
+        )
+        return wanted if wanted.share else None
+
+    def keep(self, wanted: Wanted, granted: Sequence[int], now: float) -> None:
         """Takes what the store has granted since it was asked at `now`, less the charges themselves, which are paid by it."""
-        for (limit, _, key, cost), more in zip(charges, granted, strict=True):
-            if not cost:
-                continue
+        if not wanted.share:
+            return
+        for (limit, _, key, cost), more in zip(wanted.charges, granted, strict=True):
             lease = self._leases.get((limit, key))
             if lease is None:
-                lease = self._leases[limit, key] = _Lease()
-                if len(self._leases) > _KEYS_MAX:
-                    self._leases.popitem(last=False)
-            else:
-                self._leases.move_to_end((limit, key))
-            lost = lease.left if now >= lease.until else 0
-            lease.size = max(1, lease.size // 2) if lost else min(self._share, lease.size * 2)
-            lease.left = min(lease.left + more - cost - lost, self._share)
-            lease.until = now + self._time
+                continue
+            lease.drawing = False
+            lease.settle(1, now)
+            lease.later, lease.later_until = (
+                max(0, min(more - cost, self._share - lease.left)),
+                now + self._time,
+            )
+            lease.settle(1, now)
 
-    def _size(self, charges: Sequence[Charge], now: float) -> int:
-        """One size for all: what is drawn of several limits is spent together."""
-        sizes = []
-        for limit, _, key, cost in charges:
-            if cost:
+    def fail(self, wanted: Wanted) -> None:
+        """Nothing was granted."""
+        if wanted.share:
+            for limit, _, key, _ in wanted.charges:
                 lease = self._leases.get((limit, key))
-                idle = lease is None or now >= lease.until + self._time
-                sizes.append(cost if idle or lease is None else cost * lease.size)
-        return min(min(sizes, default=0), self._share)
+                if lease is not None:
+                    lease.drawing = False
+
+    def _drawn(self, charges: Sequence[Charge], share: int) -> Wanted:
+        """The charges with the share, which is drawn from now on; without, where somebody draws for one of their keys."""
+        leases = self._leases
+        found: list[_Lease] = []
+        for limit, _, key, _ in charges:
+            lease = leases.get((limit, key))
+            if lease is None:
+                lease = leases[limit, key] = _Lease()
+                if len(leases) > _KEYS_MAX:
+                    leases.popitem(last=False)
+            else:
+                leases.move_to_end((limit, key))
+            if lease.drawing:
+                return Wanted(tuple(charges), 0)
+            found.append(lease)
+        for lease in found:
+            lease.drawing = True
+        return Wanted(tuple(charges), share)

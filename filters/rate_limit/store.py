@@ -24,8 +24,8 @@ class Store(Protocol):
     def decide(self, charges: Sequence[Charge], now: float) -> Decision:
         """Makes every charge, or none when one refuses. `now` is monotonic; no cell stands in two of the charges."""
 
-    def charge_late(self, charges: Sequence[Charge], now: float) -> Cells:
-        """Makes charges that nobody can refuse any more, and gives the cells as they were."""
+    def charge_late(self, charges: Sequence[Charge], now: float) -> tuple[Cells, Cells]:
+        """Makes charges that nobody can refuse any more. Gives the cells as they were, and as they are now."""
 
 
 _MAX_CELLS = 1 << 18
@@ -92,18 +92,20 @@ class MemoryStore:
             number += 1  # noqa: SIM113 - as above
         return 0.0, -1, told, tuple(charged)
 
-    def charge_late(self, charges: Sequence[Charge], now: float) -> Cells:
+    def charge_late(self, charges: Sequence[Charge], now: float) -> tuple[Cells, Cells]:
         before: list[Cell | None] = []
+        charged: list[Cell | None] = []
         for limit, algorithm, key, cost in charges:
             table = self._tables.get(limit)
             cell = None if table is None else table.get(key)
             before.append(cell)
             after = algorithm.owe(cell, now, cost)
+            charged.append(after)
             if cell is None:
                 self._insert(limit, key, after, now)
             else:
                 table[key] = after  # type: ignore[index] # a cell came out of it
-        return tuple(before)
+        return tuple(before), tuple(charged)
 
     def _insert(self, limit: int, key: Hashable, cell: Cell, now: float) -> None:
         table = self._tables.get(limit)

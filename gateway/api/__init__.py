@@ -9,10 +9,12 @@ from gateway.api.filter import Filter, Services, facts_of
 from gateway.api.flight import SingleFlight
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions, TlsOptions
 from gateway.api.option import Duration, OptionError, Options, Secret, Size
+from gateway.api.permit import Claim, Demand, Permits
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.revocation import Revocable, Revocation
 from gateway.api.store import Store, StoreError, StoreOptions
+from gateway.api.table import Cell, Change, Place, Table, TableBusy
 from gateway.api.timer import Timer
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 
@@ -22,7 +24,11 @@ __all__ = [
     "API_VERSION",
     "REASONS",
     "Body",
+    "Cell",
     "Certificate",
+    "Change",
+    "Claim",
+    "Demand",
     "Duration",
     "Exchange",
     "Fact",
@@ -36,6 +42,8 @@ __all__ = [
     "Note",
     "OptionError",
     "Options",
+    "Permits",
+    "Place",
     "Principal",
     "Refused",
     "Request",
@@ -52,6 +60,8 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreOptions",
+    "Table",
+    "TableBusy",
     "Timer",
     "TlsOptions",
     "Verdict",

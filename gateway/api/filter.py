@@ -9,7 +9,9 @@ from pydantic import BaseModel
 from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import Fact
 from gateway.api.network import HttpClient, HttpOptions
+from gateway.api.permit import Permits
 from gateway.api.store import Store, StoreOptions
+from gateway.api.table import Table
 from gateway.api.verdict import Rule, Verdict
 
 T = TypeVar("T")
@@ -62,6 +64,19 @@ class Services(Protocol):
         `redis` is not installed, with an empty rule."""
 
     @abstractmethod
+    def table(self, name: str) -> Table:
+        """A table that all worker processes share; `name` tells it from others of the same entry.
+
+        Keyed as `state` is: a reload with the same definition goes on with the same table, as does a worker that takes the
+        place of one that has ended, and it is freed when no plan of any worker holds it. Raises OSError where there is none
+        to be had. For the constructor.
+        """
+
+    @abstractmethod
+    def permits(self, name: str) -> Permits:
+        """Permits that all worker processes share; in all else as `table`."""
+
+    @abstractmethod
     def warn(self, event: str, **facts: Any) -> None:
         """One line in the application log."""
 
@@ -80,7 +95,8 @@ class Filter(Generic[C]):
     pure: bool = True
     """False when the verdict needs the network. Of a class, or of one with these options."""
     counts: ClassVar[bool] = False
-    """True when verdicts depend on what the filter has counted in its own process: of several, each counts alone."""
+    """True when verdicts depend on what the filter has counted in its own process: of several, each counts alone. What is
+    counted in `Services.table` is counted by all as one."""
     statuses: frozenset[int] | None = None
     """Of the answers that `on_response` is to see; None for all, the empty set for none, and then it costs nothing. Of a
     class, or of one with these options, set in the constructor."""
@@ -124,3 +140,9 @@ def facts_of(filter_class: type[Filter[Any]], config: BaseModel) -> frozenset[Fa
     """What a filter with these options reads."""
     reads = getattr(config, "reads", None)
     return reads() if callable(reads) else filter_class.reads
+
+
+def files_of(config: BaseModel) -> tuple[str, ...]:
+    """The files beside the configuration that a filter with these options reads, and whose change is to be noticed."""
+    files = getattr(config, "files", None)
+    return tuple(files()) if callable(files) else ()

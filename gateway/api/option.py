@@ -58,7 +58,8 @@ def parse_size(value: Any) -> int:
 class Options(BaseModel):
     """Base of every filter's options: frozen, unknown keys refused, every option described.
 
-    A filter whose facts depend on its options gives its model a method `reads() -> frozenset[Fact]`.
+    A filter whose facts depend on its options gives its model a method `reads() -> frozenset[Fact]`; one that reads files
+    which are to be watched like the configuration itself, a method `files() -> tuple[str, ...]`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)

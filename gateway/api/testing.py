@@ -9,7 +9,8 @@ import hashlib
 import hmac
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
@@ -36,9 +37,11 @@ from gateway.api.fact import (
 )
 from gateway.api.filter import Filter, facts_of
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
+from gateway.api.permit import Demand, Permits
 from gateway.api.principal import Principal
 from gateway.api.revocation import Revocable, Revocation
 from gateway.api.store import Store, StoreError, StoreOptions
+from gateway.api.table import Cell, Change, Place, Table, TableBusy
 from gateway.api.verdict import Response, Verdict
 from gateway.http.fields import Fields
 
@@ -107,6 +110,8 @@ class FrozenServices:
         self.requests: list[HttpRequest] = []
         self.stored: dict[bytes, tuple[bytes, float]] = {}
         """What is in every store, and until when."""
+        self.table_busy = False
+        """Whether every table raises TableBusy."""
         self.store_down: StoreError | None = None
         self._now = Instant(wall, 1000.0)
         self._random = random.Random(0)  # noqa: S311 - a test's entropy is to be the same each time
@@ -143,6 +148,12 @@ class FrozenServices:
 
     def store(self, name: str, options: StoreOptions) -> Store:
         return self.state(f"store {name}", lambda: FakeStore(self))
+
+    def table(self, name: str) -> Table:
+        return self.state(f"table {name}", lambda: FakeTable(self))
+
+    def permits(self, name: str) -> Permits:
+        return self.state(f"permits {name}", FakePermits)
 
     def _play(self, request: HttpRequest) -> HttpAnswer | HttpError | Awaitable[HttpAnswer]:
         return self.answer(request)  # as it is now: a test may change it
@@ -182,6 +193,97 @@ class FakeStore:
         values = [entry[0] if entry is not None and now < entry[1] else None for entry in found]
         assert name in ("GET", "MGET")
         return values if name == "MGET" else values[0]
+
+
+class FakeTable:
+    """A table that nobody else has, and that is never full: `cells` by key."""
+
+    def __init__(self, services: FrozenServices) -> None:
+        self.cells: dict[bytes, Cell] = {}
+        self._services = services
+
+    def place(self, key: bytes) -> Place:
+        return 0, key
+
+    def update(
+        self,
+        places: Sequence[Place],
+        now: float,
+        change: Change,
+    ) -> None:
+        if self._services.table_busy:
+            raise TableBusy
+        cells = [self.cells.get(key) for _, key in places]
+        after = change([cell if cell is not None and cell[0] > now else None for cell in cells])
+        if after is not None:
+            for (_, key), cell in zip(places, after, strict=True):
+                if cell is not None:
+                    self.cells[key] = cell
+
+
+class FakePermits:
+    """Permits that nobody else has: `taken` by key."""
+
+    def __init__(self) -> None:
+        self.taken: Counter[bytes] = Counter()
+        self.waiting: list[FakeClaim] = []
+
+    def place(self, key: bytes) -> Place:
+        return 0, key
+
+    def claim(self, demands: Sequence[Demand]) -> "FakeClaim":
+        claim = FakeClaim(self, demands)
+        claim.take()
+        return claim
+
+
+class FakeClaim:
+    """One of them, or its place in their queue."""
+
+    def __init__(self, permits: FakePermits, demands: Sequence[Demand]) -> None:
+        self._permits = permits
+        self._demands = demands
+        self._has = False
+        self._passed = asyncio.Event()
+        self.full = -1
+        self.used = 0
+
+    def take(self) -> None:
+        taken = self._permits.taken
+        full = [number for number, ((_, key), most) in enumerate(self._demands) if taken[key] >= most]
+        self.full = full[0] if full else -1
+        if not full:
+            taken.update(key for (_, key), _ in self._demands)
+            self._has = True
+            self._passed.set()
+        self.used = taken[self._demands[max(0, self.full)][0][1]]
+
+    def queue(self, most: int) -> bool:
+        if len(self._permits.waiting) >= most:
+            return False
+        self._permits.waiting.append(self)
+        return True
+
+    async def turn(self, timeout: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._passed.wait()
+        except TimeoutError:
+            self.release()
+            return False
+        return True
+
+    def release(self) -> None:
+        permits = self._permits
+        if self in permits.waiting:
+            permits.waiting.remove(self)
+        if self._has:
+            self._has = False
+            permits.taken.subtract(key for (_, key), _ in self._demands)
+            for claim in list(permits.waiting):
+                claim.take()
+                if claim.full < 0:
+                    permits.waiting.remove(claim)
 
 
 class StreamBody(Body):

@@ -19,7 +19,7 @@ from gateway.config.locate import locate
 @click.option(
     "--workers",
     type=click.IntRange(1, 1024),
-    help="Processes that carry requests, instead of what the configuration says.",
+    help="Processes that carry requests, instead of what the configuration says, or one for each core.",
 )
 def command(config: str | None, listen: str | None, admin: str | None, workers: int | None) -> None:
     """Run the gateway with CONFIG until SIGTERM or SIGINT, then drain it.

@@ -6,6 +6,7 @@ attempt shows every problem.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from gateway.api import message
+from gateway.api.filter import files_of
 from gateway.api.message import did_you_mean
 from gateway.api.option import Secret
 from gateway.config import document
@@ -84,6 +86,22 @@ class Loaded:
                 return stream.read(document.MAX_BYTES + 1)
         except (OSError, ValueError):
             return None
+
+    def beside(self) -> bytes:
+        """A hash of the files beside it that the options of filters name for being watched, as they are now."""
+        routes = self.configuration.routes
+        entries = (
+            *self.configuration.filters,
+            *itertools.chain.from_iterable(route.filters for route in routes),
+        )
+        hashed = hashlib.sha256()
+        for name in sorted({name for entry in entries for name in files_of(entry.options)}):
+            hashed.update(b"\0" + name.encode("utf-8", "backslashreplace"))
+            try:
+                hashed.update(b"\1" + hashlib.sha256((self.directory / name).read_bytes()).digest())
+            except (OSError, ValueError):
+                continue
+        return hashed.digest()
 
 
 def load(path: FilePath, *, registry: Registry, environment: Mapping[str, str] | None = None) -> Loaded:

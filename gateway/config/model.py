@@ -1249,12 +1249,14 @@ class Configuration(Options):
         default=None,
         ge=1,
         le=1024,
-        description="Processes that carry exchanges. Where null, one for each core, but a single one while a filter "
-        "counts what only its own process sees, as `rate_limit` does. Another number takes a restart.",
+        description="Processes that carry exchanges. Where null, one for each core that the service may use, by its affinity and "
+        "a container's quota; but a single one while a filter of a third party counts what only its own process sees. Another number takes "
+        "a restart.",
     )
     watch: Duration = Field(
         default=0.0,
-        description="How often the file is looked at for changes, which are put in force like those of a reload; 0 never.",
+        description="How often the file is looked at for changes, and with it the overrides of `rate_limit`; they are put in "
+        "force like those of a reload; 0 never.",
     )
     drain_delay: Duration = Field(
         default=0.0,

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import gateway
 from gateway.listener.opening import Opening
+from gateway.shared.memory import SharedMemory
 from gateway.supervisor import message
 from gateway.supervisor.worker import OURS
 from gateway.task import spawn
@@ -27,7 +28,7 @@ REAP: Final = 5.0
 # Not `-m`: that would look for our packages in the working directory first. They are to be those that run here, and
 # nothing else of their directory is to be found before the standard library.
 _CODE: Final = (
-    "import sys; sys.path.insert(0, sys.argv[3]); import gateway, filters; del sys.path[0]; "
+    "import sys; sys.path.insert(0, sys.argv[5]); import gateway, filters; del sys.path[0]; "
     "from gateway.supervisor.worker import main; main()"
 )
 _ROOT: Final = str(Path(gateway.__file__).parent.parent)
@@ -44,8 +45,8 @@ class WorkerGone(WorkerError):  # noqa: N818 - named for what it says
 class Child:
     """A worker's process. `over` is done when it has ended."""
 
-    def __init__(self, begin: message.Begin) -> None:
-        """Starts the process. Raises OSError."""
+    def __init__(self, begin: message.Begin, memory: SharedMemory) -> None:
+        """Starts the process, which shares `memory`. Raises OSError."""
         self.slot = begin.slot
         self.number = begin.number
         self.started_at = time.time()
@@ -63,7 +64,7 @@ class Child:
         self._handover, handover = socket.socketpair()
         self._writer: asyncio.StreamWriter | None = None
         with channel, handover:
-            given = (channel.fileno(), handover.fileno())
+            given = (channel.fileno(), handover.fileno(), *memory.descriptors)
             # Until it has made up its mind about signals, none of the terminal's can reach it.
             former = signal.pthread_sigmask(signal.SIG_BLOCK, (*OURS, signal.SIGTERM))
             try:

@@ -1,11 +1,19 @@
 """How many workers there are to be."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
+from math import ceil
+from pathlib import Path
+from typing import Final
 
 import structlog
 
 from gateway.config.load import Loaded
 from gateway.registry import Registry
+
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+_OWN: Final = Path("/proc/self/cgroup")
 
 
 def worker_count(loaded: Loaded, registry: Registry, asked: int | None = None, running: int = 0) -> int:
@@ -30,7 +38,33 @@ def worker_count(loaded: Loaded, registry: Registry, asked: int | None = None, r
 
 
 def _cores() -> int:
-    """Those that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Those that this process may use: that it may run on, and has time for by the quota of a container, rounded up."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([cores, *map(ceil, _quotas())]))
+
+
+def _quotas() -> Iterator[float]:
+    """Cores' worth of time that control groups leave this process, its own and those above it (cgroups(7), both versions)."""
+    with suppress(OSError):
+        for line in _OWN.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            base = _CGROUPS / controllers if controllers else _CGROUPS
+            own = base / path.lstrip("/")
+            # In a container its own group may stand at the root, whatever its path is said to be.
+            for group in {base, own, *(parent for parent in own.parents if parent.is_relative_to(base))}:
+                with suppress(OSError, ValueError):
+                    yield _quota(group, bool(controllers))
+
+
+def _quota(group: Path, first_version: bool) -> float:
+    """Raises OSError or ValueError where it has none."""
+    if first_version:
+        quota = int((group / "cpu.cfs_quota_us").read_text())
+        period = int((group / "cpu.cfs_period_us").read_text())
+    else:
+        quota, period = map(int, (group / "cpu.max").read_text().split())
+    if quota <= 0 or period <= 0:
+        raise ValueError("no quota")
+    return quota / period

@@ -8,9 +8,14 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Final
 
+import structlog
+
+from gateway.shared.memory import SharedMemory
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import SOCKETS, Places
 
+MEMORY: Final = "WEIR_MEMORY"
+"""In its environment: the descriptors of the shared memory."""
 READY: Final = "WEIR_READY"
 """In the environment of a successor: the descriptor on which it says that it is ready."""
 START: Final = 60.0
@@ -20,12 +25,17 @@ START: Final = 60.0
 class Successor:
     """A process that is to take over."""
 
-    def __init__(self, places: Places, notifier: Notifier) -> None:
-        """Starts it. Raises OSError."""
+    def __init__(self, places: Places, notifier: Notifier, memory: SharedMemory) -> None:
+        """Starts it. Both count in one memory until this program has ended. Raises OSError."""
         self.took_over = False
         self._heard, said = os.pipe()
         told, descriptors = places.bequeath()
-        environment = {**os.environ, SOCKETS: told, READY: str(said)}
+        environment = {
+            **os.environ,
+            SOCKETS: told,
+            MEMORY: ",".join(map(str, memory.descriptors)),
+            READY: str(said),
+        }
         if notifier.path:
             environment["NOTIFY_SOCKET"] = notifier.path
         if notifier.watchdog is not None:
@@ -34,7 +44,7 @@ class Successor:
             self._process = subprocess.Popen(  # noqa: S603 - as this process was started
                 [sys.executable, *sys.orig_argv[1:]],
                 env=environment,
-                pass_fds=(*descriptors, said),
+                pass_fds=(*descriptors, *memory.descriptors, said),
             )
         except BaseException:
             os.close(self._heard)
@@ -64,6 +74,24 @@ class Successor:
         await reading  # which has come to an end with the process
         os.close(self._heard)
         return f"it was not ready within {START:g} s" if late else f"it ended with status {status}"
+
+
+def inherited_memory(environment: MutableMapping[str, str]) -> SharedMemory:
+    """The shared memory of the program that this one takes over from, where both know its form; else a new one."""
+    told = environment.pop(MEMORY, "")
+    if told:
+        cells, locks = map(int, told.split(","))
+        for descriptor in (cells, locks):
+            os.set_inheritable(descriptor, False)
+        try:
+            return SharedMemory((cells, locks))
+        except ValueError:
+            structlog.get_logger("gateway").warning(
+                "counted_anew", because="the shared memory is of another version"
+            )
+            for descriptor in (cells, locks):
+                os.close(descriptor)
+    return SharedMemory.create()
 
 
 class Predecessor:

@@ -26,11 +26,13 @@ from gateway.config.model import Place
 from gateway.config.problem import ConfigurationError
 from gateway.listener.opening import told
 from gateway.metrics import Metrics, merged
+from gateway.shared.measure import observe_usage
+from gateway.shared.memory import SharedMemory
 from gateway.supervisor import message
 from gateway.supervisor.child import ANSWER, CLEAN, Child, WorkerError, WorkerGone
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places, Spot
-from gateway.supervisor.successor import Predecessor, Successor
+from gateway.supervisor.successor import Predecessor, Successor, inherited_memory
 from gateway.supervisor.tally import Tally
 from gateway.task import spawn
 
@@ -59,6 +61,7 @@ class Supervisor:
     """The parent of all workers.
 
     load     reads the configuration, as it is now. Raises ConfigurationError
+    memory   that the workers share; a new one by default
     count    of a configuration and the workers that run: how many there should be; warns of filters that count alone
     console  whether workers print a readable line for each record
     """
@@ -72,6 +75,7 @@ class Supervisor:
         places: Places,
         notifier: Notifier,
         predecessor: Predecessor,
+        memory: SharedMemory | None = None,
         count: Callable[[Loaded, int], int] = lambda loaded, running: running,
         console: bool = False,
     ) -> None:
@@ -80,6 +84,7 @@ class Supervisor:
         self._load = load
         self._count = workers
         self._places = places
+        self._memory = memory if memory is not None else SharedMemory.create()
         self._notifier = notifier
         self._console = console
         self._log = structlog.get_logger("gateway")
@@ -197,6 +202,7 @@ class Supervisor:
             await self._admin.close()
         self._places.use_admin(None)
         self._places.close_rest()
+        self._memory.close()
         return clean
 
     async def _end_child(self, child: Child, timeout: float) -> bool:
@@ -243,7 +249,7 @@ class Supervisor:
         """Starts a worker, and returns when it is over: why."""
         number, self._numbers = self._numbers, self._numbers + 1
         try:
-            child = Child(message.Begin(slot, number, self._hash_key, self._console))
+            child = Child(message.Begin(slot, number, self._hash_key, self._console), self._memory)
         except OSError as error:
             self._fail(StartError(f"no worker can be started: {error.strerror}"))
             return f"it cannot be started: {error.strerror}"
@@ -418,18 +424,23 @@ class Supervisor:
             return ()
 
     async def _watch(self) -> None:
-        """Reloads when the file has changed, where the configuration asks for that."""
-        seen = self._loaded.text
+        """Reloads when the file, or one beside it, has changed, where the configuration asks for that."""
+        seen = (self._loaded.text, await asyncio.to_thread(self._loaded.beside))
         while True:
             every = self._loaded.configuration.watch
             await asyncio.sleep(every or LOOK)
             if not self._loaded.configuration.watch:
                 continue
             text = await asyncio.to_thread(self._loaded.current_text)
-            if text is not None and text != seen:
+            if text is None:
+                continue
+            beside = await asyncio.to_thread(self._loaded.beside)
+            if (text, beside) != seen:
+                loaded = self._loaded
                 await self.reload()
-            if text is not None:
-                seen = text
+                if self._loaded is not loaded:  # which may name other files
+                    beside = await asyncio.to_thread(self._loaded.beside)
+                seen = (text, beside)
 
     # ---- the admin listener
 
@@ -454,7 +465,9 @@ class Supervisor:
     async def families(self) -> list[Any]:
         found = {child.number: value for child, value in await self._told("metrics", SCRAPE)}
         living = [child.number for child in self._children.values() if not child.over.done()]
-        return merged([self.metrics.families(), *self._tally.take(found, living)])
+        # In a thread: it looks through the shared memory.
+        own = await asyncio.to_thread(self.metrics.families)
+        return merged([own, *self._tally.take(found, living)])
 
     def config(self) -> dict[str, Any]:
         return described(self._loaded, self._loaded_at, self._last_error)
@@ -491,6 +504,7 @@ class Supervisor:
 
     def _observe(self) -> None:
         metrics = self.metrics
+        observe_usage(metrics, self._memory)
         metrics.gauge("gateway_workers", "Workers that carry exchanges.", lambda: len(self._ready()))
         metrics.counters(
             "gateway_worker_restarts",
@@ -520,7 +534,7 @@ class Supervisor:
         if self._successor is not None or self._stopping.is_set():
             return
         try:
-            self._successor = successor = Successor(self._places, self._notifier)
+            self._successor = successor = Successor(self._places, self._notifier, self._memory)
         except OSError as error:
             self._log.error("successor_failed", reason=error.strerror)
             return
@@ -572,6 +586,7 @@ def supervise(
             places=Places(workers, os.environ),
             notifier=notifier,
             predecessor=Predecessor(os.environ),
+            memory=inherited_memory(os.environ),
             count=count,
             console=console,
         )

@@ -25,6 +25,7 @@ from gateway.config.problem import ConfigurationError
 from gateway.listener.opening import Opening
 from gateway.loop import loop_factory
 from gateway.registry import Registry
+from gateway.shared.memory import SharedMemory
 from gateway.supervisor import message
 from gateway.task import spawn
 
@@ -37,7 +38,10 @@ OURS: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 class Worker:
     """What a worker can be asked. Each method that takes a message gives its answer."""
 
-    def __init__(self, begin: message.Begin, handover: socket.socket) -> None:
+    def __init__(
+        self, begin: message.Begin, handover: socket.socket, memory: SharedMemory | None = None
+    ) -> None:
+        """`memory` is shared with the other workers; its own by default."""
         self._begin = begin
         self._handover = handover
         self._log = structlog.get_logger("gateway").bind(worker=begin.number)
@@ -45,6 +49,7 @@ class Worker:
             Registry(),
             hash_key=begin.hash_key,
             worker=begin.number,
+            memory=memory,
             on_record=_show if begin.console else None,
         )
         self._prepared: Prepared | None = None
@@ -172,13 +177,13 @@ class Worker:
     }
 
 
-async def work(channel: socket.socket, handover: socket.socket) -> None:
+async def work(channel: socket.socket, handover: socket.socket, memory: SharedMemory) -> None:
     """Obeys until the supervisor says that it is over, or is gone."""
     reader, writer = await asyncio.open_unix_connection(sock=channel)
     _, begin = await message.receive(reader)
     assert isinstance(begin, message.Begin)
     _name_process(f"weir worker {begin.slot}")
-    worker = Worker(begin, handover)
+    worker = Worker(begin, handover, memory)
     threading.Thread(target=_lifeline, args=(handover, worker), name="lifeline", daemon=True).start()
     loop = asyncio.get_running_loop()
     log = structlog.get_logger("gateway").bind(worker=begin.number)
@@ -238,11 +243,13 @@ def _name_process(name: str) -> None:
 
 
 def main() -> None:
-    """`python -c ... CHANNEL HANDOVER`: the descriptors of the two sockets to the supervisor."""
+    """`python -c ... CHANNEL HANDOVER CELLS LOCKS`: descriptors of the two sockets to the supervisor, and of the shared memory."""
     for number in OURS:
         signal.signal(number, signal.SIG_IGN)
     channel, handover = (socket.socket(fileno=int(argument)) for argument in sys.argv[1:3])
+    cells, locks = map(int, sys.argv[3:5])
+    memory = SharedMemory((cells, locks))
     channel.setblocking(False)
     configure()
     with asyncio.Runner(loop_factory=loop_factory()) as runner, suppress(EOFError):
-        runner.run(work(channel, handover))
+        runner.run(work(channel, handover, memory))

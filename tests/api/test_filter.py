@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.api import Exchange, Fact, Fault, Filter, Options, Verdict, fact, facts_of
+from gateway.api.filter import files_of
 from gateway.api.testing import UndeclaredFact, build, exchange, judge, judge_response
 
 
@@ -56,6 +57,18 @@ def test_hooks_that_are_not_overridden_pass() -> None:
 def test_facts_come_from_the_options_or_from_the_class() -> None:
     assert facts_of(Teapot, TeapotOptions()) == {fact.METHOD, "header:x-tea"}
     assert facts_of(Plain, Options()) == {fact.HOST}
+
+
+class FileOptions(Options):
+    file: str = "a.yaml"
+
+    def files(self) -> tuple[str, ...]:
+        return (self.file,)
+
+
+def test_options_may_name_files_to_be_watched() -> None:
+    assert files_of(FileOptions()) == ("a.yaml",)
+    assert files_of(Options()) == ()
 
 
 def test_reading_an_undeclared_fact_raises_in_tests() -> None:

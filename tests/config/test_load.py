@@ -321,3 +321,20 @@ def test_where_the_admin_listener_is_can_be_read_whatever_else_is_wrong(tmp_path
     with pytest.raises(ConfigurationError) as caught:
         load_admin(path, environment={})
     assert {problem.key for problem in caught.value.problems} == {"admin", "admin.token"}
+
+
+def test_files_that_filters_read_are_looked_at_with_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    limit = "{ limits: [ { rate: 1/day } ], overrides: { file: %s } }"
+    path.write_text(
+        BASE + f"filters:\n  - rate_limit: {limit % 'a.yaml'}\n  - rate_limit: {limit % 'b.yaml'}\n"
+    )
+    found = load(path, registry=Registry(entry_points=lambda: ()), environment={})
+    seen = [found.beside()]
+    for name, text in (("a.yaml", ""), ("a.yaml", "p: blocked"), ("b.yaml", "p: blocked")):
+        (tmp_path / name).write_text(text)
+        seen.append(found.beside())
+    (tmp_path / "a.yaml").unlink()
+    seen.append(found.beside())
+    assert len(set(seen)) == 5
+    assert found.beside() == seen[-1]

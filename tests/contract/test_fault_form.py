@@ -101,7 +101,11 @@ FAULTS: dict[str, dict[str, Any]] = {
         "message": "This request was rate-limited.",
         "details": "Only 10 POST request(s) can be made to * every minute.",
         "reason": "rate_limited",
-        "headers": {"Retry-After": "6"},
+        "headers": {
+            "Retry-After": "6",
+            "RateLimit-Policy": '"writes";q=10;w=60',
+            "RateLimit": '"writes";r=0;t=6',
+        },
     },
 }
 

@@ -28,6 +28,15 @@ async def writes(site: Deployment, count: int) -> None:
         passed_on(await site.ask("POST", METADATA, EMPTY), 200, WHOLE)
 
 
+def told_by(seconds: int, name: str = "writes", quota: int = 10) -> dict[str, str]:
+    """What a refusal by rate says in its header."""
+    return {
+        "Retry-After": str(seconds),
+        "RateLimit-Policy": f'"{name}";q={quota};w=60',
+        "RateLimit": f'"{name}";r=0;t={seconds}',
+    }
+
+
 def rate_limited(seconds: int, at: str, status: int = 413, method: str = "POST", every: str = "10") -> str:
     return (
         f'{{"overLimit": {{"code": {status}, "message": "This request was rate-limited.", '
@@ -39,7 +48,7 @@ def rate_limited(seconds: int, at: str, status: int = 413, method: str = "POST",
 async def test_ten_writes_a_minute_pass_and_the_next_waits_for_six_seconds(site: Deployment) -> None:
     await writes(site, 10)
     answer = await site.ask("POST", METADATA, EMPTY)
-    made_here(answer, 413, rate_limited(6, "2023-11-14T22:13:26Z"), {"Retry-After": "6"})
+    made_here(answer, 413, rate_limited(6, "2023-11-14T22:13:26Z"), told_by(6))
     record = await site.decided(answer, "rate_limited", "rate_limit", "name: writes")
     assert "gateway.upstream.attempts" not in record
     facts = record["gateway.filters"][-1]["facts"]
@@ -88,7 +97,7 @@ async def test_writes_of_all_methods_and_callers_of_a_project_count_together(
         assert (await site.ask("PUT", LABEL, b'{"meta": {"label": "v"}}')).status == 200
         assert (await site.ask("POST", METADATA, EMPTY, token=READER_TOKEN)).status == 403
     answer = await site.ask(method, LABEL, token=READER_TOKEN)
-    made_here(answer, 413, rate_limited(6, "2023-11-14T22:13:26Z", method=method), {"Retry-After": "6"})
+    made_here(answer, 413, rate_limited(6, "2023-11-14T22:13:26Z", method=method), told_by(6))
 
 
 async def test_what_other_filters_refuse_counts_too(site: Deployment) -> None:
@@ -120,7 +129,7 @@ async def test_the_burst_of_reads_is_its_own_limit(site: Deployment) -> None:
         assert (await client.ask(data)).status == 200
     answer = await site.ask("GET")
     told = rate_limited(1, "2023-11-14T22:13:21Z", method="GET", every="1000")
-    made_here(answer, 413, told, {"Retry-After": "1"})
+    made_here(answer, 413, told, told_by(1, "reads", 1000))
     await site.decided(answer, "rate_limited", "rate_limit", "name: reads")
 
 
@@ -131,14 +140,14 @@ async def test_a_413_by_rate_in_xml_has_the_wait_as_an_attribute(site: Deploymen
         f'<overLimit code="413" retryAfter="6" {XMLNS}><message>This request was rate-limited.</message>'
         "<details>Only 10 POST request(s) can be made to * every minute.</details></overLimit>"
     )
-    made_here(answer, 413, told, {"Retry-After": "6"}, content_type=XML)
+    made_here(answer, 413, told, told_by(6), content_type=XML)
 
 
 async def test_429_is_one_word_of_configuration_away(deploy: Deploy) -> None:
     async with deploy({"      status: 413  ": "      status: 429  "}) as site:
         await writes(site, 10)
         answer = await site.ask("POST", METADATA, EMPTY)
-        made_here(answer, 429, rate_limited(6, "2023-11-14T22:13:26Z", 429), {"Retry-After": "6"})
+        made_here(answer, 429, rate_limited(6, "2023-11-14T22:13:26Z", 429), told_by(6))
         await site.decided(answer, "rate_limited", "rate_limit", "name: writes")
 
 

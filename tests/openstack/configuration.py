@@ -36,6 +36,7 @@ username = {user}
 password = {user}-password
 service_token_roles = service
 service_token_roles_required = true
+service_type = {service}
 token_cache_time = 10
 """
 
@@ -116,7 +117,7 @@ def glance(place: Path, paste: Path, identity: str = NOWHERE) -> Path:
         (place / name).mkdir(exist_ok=True)
     path = place / "glance-api.conf"
     text = _GLANCE.format(place=place, paste=paste)
-    path.write_text(text + _AUTHENTICATION.format(identity=identity, user="glance"))
+    path.write_text(text + _AUTHENTICATION.format(identity=identity, user="glance", service="image"))
     return path
 
 
@@ -126,5 +127,5 @@ def nova(place: Path, paste: Path, identity: str = NOWHERE, image: str = NOWHERE
         (place / name).mkdir(exist_ok=True)
     path = place / "nova.conf"
     text = _NOVA.format(place=place, paste=paste, identity=identity, image=image)
-    path.write_text(text + _AUTHENTICATION.format(identity=identity, user="nova"))
+    path.write_text(text + _AUTHENTICATION.format(identity=identity, user="nova", service="compute"))
     return path

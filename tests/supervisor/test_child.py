@@ -10,6 +10,7 @@ import pytest
 from gateway.config.load import Loaded, loads
 from gateway.listener.opening import open_place
 from gateway.registry import Registry
+from gateway.shared.memory import SharedMemory
 from gateway.supervisor import message
 from gateway.supervisor.child import CLEAN, Child, WorkerError, WorkerGone
 from tests.support.client import Client, get
@@ -25,13 +26,15 @@ def loaded() -> Loaded:
 
 @asynccontextmanager
 async def begun() -> AsyncIterator[Child]:
-    child = Child(message.Begin(0, 7, b"k" * 32, console=False))
+    memory = SharedMemory.create()
+    child = Child(message.Begin(0, 7, b"k" * 32, console=False), memory)
     try:
         await child.begin()
         yield child
     finally:
         child.kill()
         await within(child.ended(), "the process ends", START)
+        memory.close()
 
 
 async def test_carries_exchanges_once_a_configuration_is_in_force_and_ends_when_it_is_told_to() -> None:

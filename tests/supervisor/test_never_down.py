@@ -153,6 +153,25 @@ async def test_a_file_that_is_watched_is_put_in_force_when_it_changes(tmp_path: 
             assert (await service.asked("/config"))["revision"] != before
 
 
+async def test_a_file_of_overrides_is_watched_too_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+    overrides = tmp_path / "limits.yaml"
+    overrides.write_text("p1: { all: 500/minute }\n")
+    limits = {
+        "limits": [{"name": "all", "rate": "1000/minute", "key": ["global"]}],
+        "overrides": {"file": "limits.yaml"},
+    }
+    async with Witness() as witness:
+        path = written(tmp_path, witness.url, watch="50ms", filters=[{"rate_limit": limits}])
+        async with running(path, tmp_path, workers=1) as service:
+            overrides.write_text("p1: { all: fast }\n")
+            await service.process.prints('"reload_rejected"', to="stderr")
+            told = (await service.asked("/config"))["last_error"]["problems"]
+            assert ["limits.yaml:1:7: expected a rate" in problem for problem in told] == [True]
+            overrides.write_text("p1: { all: 700/minute }\n")
+            await service.process.prints('"reloaded"', to="stderr")
+            assert (await service.asked("/config"))["last_error"] is None
+
+
 async def test_a_worker_that_is_killed_takes_only_its_own_exchanges_along(tmp_path: Path) -> None:
     async with Witness(delay=0.02) as witness:
         path = written(tmp_path, witness.url)

@@ -2,21 +2,27 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 import pytest
+import structlog
 
+from gateway.api import Cell
+from gateway.shared.memory import SharedMemory
+from gateway.shared.table import SharedTable
 from gateway.supervisor import successor
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places
-from gateway.supervisor.successor import READY, Predecessor, Successor
+from gateway.supervisor.successor import READY, Predecessor, Successor, inherited_memory
 from tests.support.deadline import within
 
+MEMORY = SharedMemory.create(slots=64)
 SAYS = f"import os; os.write(int(os.environ['{READY}']), b'1')"
 
 
 def started(monkeypatch: pytest.MonkeyPatch, code: str) -> Successor:
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", code])
-    return Successor(Places(1, {}), Notifier({}))
+    return Successor(Places(1, {}), Notifier({}), MEMORY)
 
 
 async def test_is_waited_for_until_it_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,9 +47,42 @@ async def test_it_is_told_whom_to_notify(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(
         sys, "orig_argv", [sys.executable, "-c", f"import os; os.environ['NOTIFY_SOCKET']; {SAYS}"]
     )
-    made = Successor(Places(1, {}), Notifier({"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "1000000"}))
+    notifier = Notifier({"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "1000000"})
+    made = Successor(Places(1, {}), notifier, MEMORY)
     assert await within(made.ready(), "it is ready", 30.0) is None
     made._process.wait()
+
+
+async def test_it_counts_in_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import os; from gateway.shared.table import SharedTable; "
+        "from gateway.supervisor.successor import inherited_memory; "
+        "memory = inherited_memory(os.environ); table = SharedTable(memory.claim('a', 'a')); "
+        "table.update([table.place(b'a')], 0.0, lambda cells: [(cells[0][0], 2.0, 0.0)]); "
+    )
+    table = SharedTable(MEMORY.claim("a", "a"))
+    table.update([table.place(b"a")], 0.0, lambda cells: [(10.0, 1.0, 0.0)])
+    made = started(monkeypatch, code + SAYS)
+    assert await within(made.ready(), "it is ready", 30.0) is None
+    made._process.wait()
+    seen: list[Cell | None] = []
+
+    def read(cells: Sequence[Cell | None]) -> None:
+        seen.extend(cells)
+
+    table.update([table.place(b"a")], 0.0, read)
+    assert seen == [(10.0, 2.0, 0.0)]
+
+
+def test_memory_of_another_version_is_given_up() -> None:
+    descriptors = [os.memfd_create(name) for name in ("cells", "locks")]
+    environment = {"WEIR_MEMORY": ",".join(map(str, descriptors))}
+    with structlog.testing.capture_logs() as logs:
+        memory = inherited_memory(environment)
+    assert environment == {}
+    assert [line["event"] for line in logs] == ["counted_anew"]
+    memory.close()
+    inherited_memory({}).close()
 
 
 def test_the_predecessor_is_told_once() -> None:

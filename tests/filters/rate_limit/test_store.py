@@ -55,9 +55,12 @@ def test_a_cost_of_nothing_only_looks() -> None:
 def test_a_late_charge_cannot_be_refused() -> None:
     store = MemoryStore()
     limit: Charge = (7, FixedWindow(5, 60.0, debt=10), "k", 1)
-    assert store.charge_late([limit, charge(0, "other")], 0.0) == (None, None)
+    assert store.charge_late([limit, charge(0, "other")], 0.0) == (
+        (None, None),
+        ((60.0, 1.0, 0.0), (20.0, 0.0, 0.0)),
+    )
     assert store.decide([limit], 0.0)[2] == ((60.0, 1.0, 0.0),)
-    assert store.charge_late([(*limit[:3], 9)], 0.0) == ((60.0, 2.0, 0.0),)
+    assert store.charge_late([(*limit[:3], 9)], 0.0) == (((60.0, 2.0, 0.0),), ((60.0, 11.0, 0.0),))
     assert store.decide([limit], 0.0) == (60.0, 0, ((60.0, 11.0, 0.0),), ((60.0, 11.0, 0.0),))
     store.charge_late([(*limit[:3], 900)], 0.0)
     assert store.decide([limit], 0.0)[2] == ((60.0, 15.0, 0.0),)

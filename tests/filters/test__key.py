@@ -2,8 +2,9 @@
 
 import pytest
 
-from filters.rate_limit.key import key_facts, key_function
-from gateway.api import Exchange, Principal, Route
+from filters import _key
+from filters._key import Places, key_facts, key_function, known
+from gateway.api import Exchange, Place, Principal, Route
 from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
 from gateway.api.testing import exchange
 
@@ -65,7 +66,7 @@ def test_a_long_value_is_kept_as_its_digest() -> None:
 
 
 def test_many_addresses_do_not_use_up_the_memory() -> None:
-    from filters.rate_limit.key import _networks
+    from filters._key import _networks
 
     for number in range(5000):
         key(["client_ip"], exchange(client=f"10.0.{number >> 8}.{number & 255}"))
@@ -75,3 +76,24 @@ def test_many_addresses_do_not_use_up_the_memory() -> None:
 def test_says_what_it_reads() -> None:
     assert key_facts(["client_ip"]) == {CLIENT}
     assert key_facts(ALL) == {CLIENT, PRINCIPAL, ROUTE, METHOD, header("x-key")}
+
+
+def test_parts_are_known_by_their_names() -> None:
+    assert all(map(known, ("project_id", "global", "header:X-Tenant")))
+    assert not any(map(known, ("captures", "capture:id", "header:", "header:a b", "role", "")))
+
+
+def test_where_a_key_is_counted_is_remembered_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_key, "_PLACES_MAX", 3)
+    asked: list[bytes] = []
+
+    def place(key: bytes) -> Place:
+        asked.append(key)
+        return len(asked), key
+
+    places = Places(place)
+    assert places[0, "a"] == places[0, "a"] == (1, b"(0, 'a')")
+    assert places[1, "a"] != places[0, ("a",)]
+    assert len(asked) == 3
+    assert places[0, "b"][0] == 4
+    assert len(places) == 1

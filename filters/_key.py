@@ -1,20 +1,33 @@
 """Whom a limit counts: from the parts of its key to one function that reads them off an exchange.
 
+What a key takes of the path is no part of that function: the limit has it from matching the path.
+
 A part that the request lacks is stood in for by the client's address, marked so that an address is never
 taken for a project of that name. Parts are members of a tuple: `abc` and `def` are not `abcde` and `f`.
 """
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 from hashlib import blake2b
+from typing import Final
 
-from gateway.api import Exchange, Fact
+from gateway.api import Exchange, Fact, Place
 from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
 from gateway.http.address import network
 
 KeyFunction = Callable[[Exchange], Hashable]
 
+GLOBAL = "global"
+CAPTURES = "captures"
+CAPTURE = "capture:"
+
+PLAIN: Final = ("project_id", "user_id", "client_ip", "token", "route", "method", GLOBAL)
+"""The parts that need no name."""
+
+_HEADER: Final = re.compile(r"header:[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LONG = 128
 _MEMO_MAX = 4096
+_PLACES_MAX = 65_536
 
 
 class _Networks(dict[str, tuple[str, str]]):
@@ -30,9 +43,30 @@ class _Networks(dict[str, tuple[str, str]]):
 _networks = _Networks()
 
 
+def known(part: str) -> bool:
+    """Whether there is such a part, those of the path left aside."""
+    return part in PLAIN or _HEADER.fullmatch(part) is not None
+
+
+class Places(dict[tuple[int, Hashable], Place]):
+    """A bounded memo from a limit and a key to where a shared table has what is counted of them."""
+
+    def __init__(self, place: Callable[[bytes], Place]) -> None:
+        super().__init__()
+        self._place = place
+
+    def __missing__(self, whose: tuple[int, Hashable]) -> Place:
+        if len(self) >= _PLACES_MAX:
+            self.clear()
+        place = self[whose] = self._place(repr(whose).encode("utf-8", "backslashreplace"))
+        return place
+
+
 def key_function(parts: Sequence[str]) -> KeyFunction:
     """The function that gives the key of an exchange; equal keys share a cell."""
-    functions = tuple(map(_part, parts))
+    functions = tuple(map(_part, own_parts(parts)))
+    if not functions:
+        return lambda exchange: GLOBAL
     if len(functions) == 1:
         return functions[0]
     if len(functions) == 2:
@@ -41,10 +75,30 @@ def key_function(parts: Sequence[str]) -> KeyFunction:
     return lambda exchange: tuple([function(exchange) for function in functions])
 
 
+def own_parts(parts: Sequence[str]) -> tuple[str, ...]:
+    """The parts that are read off the exchange: not those of the path, and not the one that stands for none."""
+    return tuple(part for part in parts if part not in (GLOBAL, CAPTURES) and not part.startswith(CAPTURE))
+
+
+def described(parts: Sequence[str], key: Hashable, captured: tuple[Hashable, ...]) -> dict[str, Hashable]:
+    """The key for people to read: each part with its value. What may be a secret is left out: values of header fields."""
+    own = own_parts(parts)
+    values = key if len(own) > 1 and isinstance(key, tuple) else (key,)
+    told: dict[str, Hashable] = {}
+    for part, value in zip(own, values, strict=False):
+        if isinstance(value, tuple) and value[0] == "client_ip":  # itself, or what stands in for the part
+            told["client_ip"] = value[1]
+        elif not part.startswith("header:"):
+            told[part] = value
+    if captured:
+        told[CAPTURES] = captured
+    return told
+
+
 def key_facts(parts: Sequence[str]) -> frozenset[Fact]:
     """What that function reads."""
     facts = {CLIENT}
-    for part in parts:
+    for part in own_parts(parts):
         if part in ("project_id", "user_id", "token"):
             facts.add(PRINCIPAL)
         elif part == "route":
@@ -94,13 +148,16 @@ def _header(name: str) -> KeyFunction:
         value = exchange.request.headers.get(name)
         if not value:
             return _networks[exchange.client]
-        if (
-            len(value) > _LONG
-        ):  # the table keeps keys: it must not keep what a client can make as long as it likes
-            return ("long", blake2b(value.encode("latin-1"), digest_size=16).hexdigest())
-        return value
+        return bounded(value)
 
     return read
+
+
+def bounded(text: str | None) -> Hashable:
+    """The text, or its hash: tables keep keys, and must not keep what a client can make as long as it likes."""
+    if text is None or len(text) <= _LONG:
+        return text
+    return ("long", blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest())
 
 
 _PARTS: dict[str, KeyFunction] = {

@@ -1,0 +1,188 @@
+"""Limits ready for use: all that a request needs of them, worked out once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from filters._key import CAPTURE, CAPTURES, KeyFunction, key_function
+from filters.rate_limit import calendar
+from filters.rate_limit.algorithm import Algorithm, Closed, FixedWindow, Gcra, SlidingWindow
+from filters.rate_limit.consumer import Consumers
+from filters.rate_limit.field import policy_name
+from filters.rate_limit.option import UNITS, LimitOptions
+from filters.rate_limit.path import REGEX, PathTest, group_of, pattern_of
+from filters.rate_limit.query import folded_name
+from gateway.api import Exchange, Instant, Rule
+
+
+class Terms:
+    """How much passes, and how it is counted: those of a limit, or a project's own.
+
+    source  where a file says it, `file:line:column`; None for the limit's
+    """
+
+    __slots__ = ("_calendar", "_debt", "_unit", "_value", "algorithm", "details", "source")
+
+    def __init__(self, options: LimitOptions, *, blocked: bool = False, source: str | None = None) -> None:
+        rate = options.rate
+        unit = UNITS[rate.unit]
+        debt = options.cost.max or 0
+        self._value = 0 if blocked else rate.value
+        self._unit = unit
+        self._debt = debt
+        self._calendar: calendar.Calendar | None = None
+        self.source = source
+        self.algorithm: Algorithm | None
+        if blocked:
+            self.algorithm = Closed(unit)
+        elif options.algorithm == "gcra":
+            burst = options.burst if options.burst is not None else rate.value
+            self.algorithm = Gcra(rate.value, unit, burst, debt)
+        elif options.algorithm == "sliding_window":
+            self.algorithm = SlidingWindow(rate.value, unit, debt)
+        elif options.algorithm == "fixed_window":
+            self.algorithm = FixedWindow(rate.value, unit, debt)
+        else:
+            self.algorithm = None  # another one for each exchange
+            self._calendar = calendar.Calendar(rate.unit, calendar.zone(options.time_zone or "UTC"))
+        path = options.path
+        uri = "*" if path is None else path.removeprefix(REGEX)
+        # The words of Nova's limiter: clients have patterns for them.
+        self.details: tuple[str, str] = (
+            f"Only {self._value} ",
+            f" request(s) can be made to {uri} every {rate.unit}.",
+        )
+
+    def counting(self, clock: Instant) -> Algorithm:
+        """The algorithm at this moment."""
+        if self._calendar is not None:
+            return self._calendar.algorithm(clock, self._value, self._debt)
+        assert self.algorithm is not None
+        return self.algorithm
+
+    def quota(self, clock: Instant) -> tuple[int, int]:
+        """How many requests, and in how many seconds."""
+        if self._calendar is not None:
+            return self._value, round(self._calendar.length(clock))
+        return self._value, int(self._unit)
+
+
+class Limit:
+    """One limit.
+
+    index       what stores know it by
+    rule        its place in the options
+    costs       by method, where it says so
+    header      field of the answer that says more of the cost, lower case; None without one
+    terms       what holds for everybody
+    overridden  what holds for some projects in place of that, by their ids; None where nothing is counted
+    consumers   None where nobody shares a bucket
+    plain       whether method and key are all that it looks at, and all requests weigh the same
+    """
+
+    __slots__ = (
+        "consumers",
+        "cost",
+        "costs",
+        "greatest",
+        "header",
+        "index",
+        "key",
+        "label",
+        "methods",
+        "overridden",
+        "parts",
+        "path",
+        "plain",
+        "policy",
+        "query",
+        "rule",
+        "status",
+        "strip",
+        "terms",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        options: LimitOptions,
+        rule: Rule,
+        place: str,
+        status: int,
+        overridden: Mapping[str, Terms | None] | None,
+        consumers: Consumers | None,
+    ) -> None:
+        self.index = index
+        self.label = options.name if options.name is not None else place
+        self.policy = policy_name(self.label) or policy_name(place) or '"limit"'
+        self.rule = rule
+        self.status = options.status or status
+        self.parts = options.key
+        self.key: KeyFunction = key_function(options.key)
+        self.methods = frozenset(options.methods)
+        self.path = None if options.path is None else PathTest(options.path, _groups(options))
+        self.query: frozenset[str] | None = frozenset(map(folded_name, options.query)) or None
+        cost = options.cost
+        self.cost = cost.default
+        self.costs: dict[str, int] | None = dict(cost.methods) or None
+        self.header: str | None = cost.header.lower() if cost.header is not None else None
+        self.greatest = cost.max or 0
+        self.strip = cost.strip
+        self.terms = Terms(options)
+        self.overridden: dict[str, Terms | None] | None = dict(overridden) if overridden else None
+        self.consumers = consumers if options.shared else None
+        self.plain = (
+            self.path is None
+            and self.query is None
+            and self.costs is None
+            and self.cost > 0
+            and self.header is None
+            and self.overridden is None
+            and self.terms.algorithm is not None
+        )
+
+    def terms_of(self, exchange: Exchange) -> Terms | None:
+        """Those that hold for an exchange; None where it is not counted."""
+        if self.overridden is None:
+            return self.terms
+        principal = exchange.principal
+        if principal is None or principal.project_id is None:
+            return self.terms
+        return self.overridden.get(principal.project_id, self.terms)
+
+
+def _groups(options: LimitOptions) -> tuple[int, ...]:
+    """The groups of its path that are part of a limit's key."""
+    assert options.path is not None
+    pattern = pattern_of(options.path)
+    if CAPTURES in options.key:
+        return tuple(range(1, pattern.groups + 1))
+    found = [
+        group_of(pattern, part.removeprefix(CAPTURE)) for part in options.key if part.startswith(CAPTURE)
+    ]
+    return tuple(number for number in found if number is not None)
+
+
+Limits: TypeAlias = tuple[Limit, ...]
+
+NOTHING: Final[Limits] = ()
+
+
+class Table:
+    """The limits that hold for some callers, by method.
+
+    plain  whether all of them are
+    """
+
+    __slots__ = ("_by_method", "_others", "plain")
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        named = {method for limit in limits for method in limit.methods}
+        self._by_method: dict[str, Limits] = {
+            method: tuple(limit for limit in limits if not limit.methods or method in limit.methods)
+            for method in named
+        }
+        self._others: Limits = tuple(limit for limit in limits if not limit.methods)
+        self.plain = all(limit.plain for limit in limits)
+
+    def of(self, method: str) -> Limits:
+        return self._by_method.get(method, self._others)

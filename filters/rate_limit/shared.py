@@ -1,0 +1,68 @@
+"""Cells in a table that all worker processes share, so that several workers count as one."""
+
+from collections.abc import Sequence
+
+from filters._key import Places
+from filters.rate_limit.algorithm import Cell
+from filters.rate_limit.store import Cells, Charge, Decision, MemoryStore
+from gateway.api import Place, Table, TableBusy
+
+
+class SharedStore:
+    """The interface of `MemoryStore`. While a process that has stopped holds the table, each counts by itself in `local`."""
+
+    def __init__(self, table: Table, local: MemoryStore | None = None) -> None:
+        self._table = table
+        self._local = local if local is not None else MemoryStore()
+        self._places = Places(table.place)
+
+    def decide(self, charges: Sequence[Charge], now: float) -> Decision:
+        decided: Decision = (0.0, -1, (), ())
+
+        def change(cells: Sequence[Cell | None]) -> list[Cell | None] | None:
+            nonlocal decided
+            longest, refused, number, charged = 0.0, -1, 0, False
+            after: list[Cell | None] = []
+            for _, algorithm, _, cost in charges:
+                cell = cells[number]
+                if cost:
+                    charged = True
+                    wait, cell = algorithm.charge(cell, now, cost)
+                    if wait > longest:
+                        longest, refused = wait, number
+                after.append(cell)
+                number += 1  # noqa: SIM113 - enumerate() would make a pair for every charge
+            before = tuple(cells)
+            if refused >= 0:
+                decided = (longest, refused, before, before)
+                return None
+            decided = (0.0, -1, before, tuple(after))
+            return after if charged else None
+
+        try:
+            self._table.update(self._places_of(charges), now, change)
+        except TableBusy:
+            return self._local.decide(charges, now)
+        return decided
+
+    def charge_late(self, charges: Sequence[Charge], now: float) -> tuple[Cells, Cells]:
+        told: tuple[Cells, Cells] = ((), ())
+
+        def change(cells: Sequence[Cell | None]) -> list[Cell]:
+            nonlocal told
+            after = [
+                algorithm.owe(cell, now, cost)
+                for (_, algorithm, _, cost), cell in zip(charges, cells, strict=True)
+            ]
+            told = tuple(cells), tuple(after)
+            return after
+
+        try:
+            self._table.update(self._places_of(charges), now, change)
+        except TableBusy:
+            return self._local.charge_late(charges, now)
+        return told
+
+    def _places_of(self, charges: Sequence[Charge]) -> list[Place]:
+        places = self._places
+        return [places[limit, key] for limit, _, key, _ in charges]

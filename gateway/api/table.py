@@ -1,0 +1,43 @@
+"""A table of cells that all worker processes share, as far as filters have it.
+
+What is counted in it is counted once, whichever worker carries the request: each change sees what all others have left.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+Cell: TypeAlias = tuple[float, float, float]
+"""When it expires, on the machine's monotonic clock, from when on it is as good as none; and two numbers of the filter's."""
+Place: TypeAlias = tuple[int, bytes]
+"""Where a cell lies. To be had from `place`, and good for that table only."""
+
+Change: TypeAlias = Callable[[Sequence[Cell | None]], Sequence[Cell | None] | None]
+"""From the cells as they are to the cells as they are to be."""
+
+
+class TableBusy(Exception):  # noqa: N818 - it names what is wrong
+    """Nothing was read or changed: a process that has the table has stopped. It is to be expected, though seldom."""
+
+
+class Table(Protocol):
+    """Cells by key. To be used in the event loop's thread."""
+
+    @abstractmethod
+    def place(self, key: bytes) -> Place:
+        """Where the cell of a key lies. Worth keeping for keys that come again; it takes some microseconds."""
+
+    @abstractmethod
+    def update(
+        self,
+        places: Sequence[Place],
+        now: float,
+        change: Change,
+    ) -> None:
+        """Gives `change` the cells, None for one that has expired or is not there, and puts in their places what it returns: all
+        or none, also when the process is killed meanwhile, and nobody else comes in between. What is None, one of them or
+        all, stays as it was.
+
+        So `change` must be short, and touch no table. What it raises passes through, and then nothing has changed. `now` is on
+        the monotonic clock. The table is bounded: where it is full, cells that expire soon go before their time. Raises TableBusy.
+        """

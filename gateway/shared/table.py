@@ -1,0 +1,72 @@
+"""A table of cells by key in a zone of the shared memory; see `gateway.api.table` for what it promises."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from gateway.api.table import Cell, Change, Place, TableBusy
+from gateway.shared.zone import ENTRIES, SLOT, Zone
+
+_EMPTY: Final = bytes(16)
+_unpack: Final = SLOT.unpack_from
+
+
+class SharedTable:
+    """The table of one definition."""
+
+    __slots__ = ("zone",)
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+
+    def place(self, key: bytes) -> Place:
+        return self.zone.place(key)
+
+    def update(
+        self,
+        places: Sequence[Place],
+        now: float,
+        change: Change,
+    ) -> None:
+        if len(places) > ENTRIES:
+            raise ValueError(f"at most {ENTRIES} cells change at once")
+        zone = self.zone
+        if not zone.enter():
+            raise TableBusy
+        try:
+            zone.decisions += 1
+            memory = zone.memory
+            cells: list[Cell | None] = []
+            offsets: list[int] = []
+            absent = False
+            for offset, hashed in places:
+                slot: tuple[Any, ...] = _unpack(memory, offset)
+                if slot[0] != hashed:
+                    offset = -1 if slot[0] == _EMPTY else zone.search(offset, hashed)
+                    if offset < 0:
+                        absent = True
+                        offsets.append(-1)
+                        cells.append(None)
+                        continue
+                    slot = _unpack(memory, offset)
+                offsets.append(offset)
+                expires: float = slot[1]
+                cells.append((expires, slot[2], slot[3]) if expires > now else None)
+            after = change(cells)
+            if after is None:
+                return
+            if absent:
+                offsets = zone.allot(places, offsets, after, now)
+            changes: list[Any] = []
+            number = 0
+            for cell in after:
+                if cell is not None and offsets[number] >= 0:
+                    changes.append(offsets[number])
+                    changes.append(places[number][1])
+                    changes += cell
+                number += 1  # noqa: SIM113 - enumerate() would make a pair for every cell
+            zone.write(changes)
+        finally:
+            zone.leave()
+
+    def close(self) -> None:
+        self.zone.close()

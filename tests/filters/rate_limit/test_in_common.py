@@ -1,0 +1,227 @@
+"""The filter with a store that machines share: a real Redis, and what becomes of requests while it gives no decision."""
+
+import asyncio
+from inspect import isawaitable
+from typing import Any
+
+import pytest
+
+from filters.rate_limit import RateLimit
+from gateway.api import Exchange, Fault, Note, Principal, Response, StoreError, StoreOptions
+from gateway.api.testing import FrozenServices, build, exchange
+from tests.filters.rate_limit.direct import Direct
+
+WHO = Principal(user_id="u1", project_id="p1")
+LIMITS = [{"name": "all", "rate": "3/hour", "key": ["project_id"]}]
+
+
+class Machine(FrozenServices):
+    """A gateway's services, whose store is the real one unless it is cut off from it."""
+
+    def __init__(self, direct: Direct, **options: Any) -> None:
+        super().__init__()
+        self._direct = direct
+        self.cut_off: StoreError | None = None
+        store = {"url": "redis://store.test", **options.pop("store", {})}
+        self.filter = build(RateLimit, {"limits": LIMITS, "store": store, **options}, self)
+
+    def store(self, name: str, options: StoreOptions) -> Any:
+        return self
+
+    async def command(self, *parts: Any) -> Any:
+        if self.cut_off is not None:
+            raise self.cut_off
+        await asyncio.sleep(0)  # as a network has it
+        return await self._direct.command(*parts)
+
+    def tell(self, *parts: Any) -> None:
+        raise NotImplementedError
+
+    async def judge(self, made: Exchange | None = None) -> Fault | None:
+        self.exchange = made or exchange(principal=WHO, clock=self.now())
+        verdict = self.filter.on_request(self.exchange)
+        verdict = await verdict if isawaitable(verdict) else verdict
+        assert verdict is None or isinstance(verdict, Fault)
+        return verdict
+
+    async def statuses(self, number: int) -> list[int | None]:
+        faults = [await self.judge() for _ in range(number)]
+        return [None if fault is None else fault.status for fault in faults]
+
+    async def answers(self, **headers: str) -> Response:
+        self.exchange.response = Response(200, list(headers.items()), b"")
+        verdict = self.filter.on_response(self.exchange)
+        assert (await verdict if isawaitable(verdict) else verdict) is None
+        return self.exchange.response
+
+    @property
+    def note(self) -> Note:
+        note = self.exchange.trail[-1]
+        assert isinstance(note, Note)
+        return note
+
+
+async def test_two_machines_are_one_limit(direct: Direct) -> None:
+    first, second = Machine(direct), Machine(direct)
+    assert await first.statuses(2) == [None, None]
+    assert await second.statuses(2) == [None, 413]
+    fault = await first.judge()
+    assert fault is not None
+    assert (fault.status, fault.reason, fault.rule) == (413, "rate_limited", ("limits", 0))
+    assert fault.retry_after == pytest.approx(1200, abs=60)
+    assert (
+        fault.details == "Only 3 request(s) can be made to * every hour.".replace("made", "made")
+        or fault.details
+    )
+    assert dict(fault.headers)["RateLimit"].startswith('"all";r=0;t=')
+
+
+async def test_the_record_says_what_the_store_has_said(direct: Direct) -> None:
+    machine = Machine(direct)
+    await machine.statuses(2)
+    assert machine.note.reason == "rate_counted"
+    facts = machine.note.facts
+    assert facts is not None
+    assert facts["store"] is True
+    cells: Any = facts["cells"]
+    ((label, _, cost, cell),) = cells
+    assert (label, cost) == ("all", 1)
+    assert cell[0] == pytest.approx(1200, abs=60)
+
+
+async def test_entries_with_other_limits_or_another_prefix_count_apart(direct: Direct) -> None:
+    assert await Machine(direct).statuses(3) == [None] * 3
+    assert await Machine(direct, store={"prefix": "other"}).statuses(3) == [None] * 3
+    assert await Machine(direct, limits=[{**LIMITS[0], "rate": "2/hour"}]).statuses(3) == [None, None, 413]
+
+
+async def test_a_window_of_the_calendar_ends_by_the_clock_of_the_world(direct: Direct) -> None:
+    quota = [{"name": "quota", "rate": "2/day", "algorithm": "calendar_window", "key": ["project_id"]}]
+    first, second = Machine(direct, limits=quota), Machine(direct, limits=quota)
+    for machine in (first, second):
+        seconds, _ = await direct.command("TIME")
+        machine.advance(int(seconds) - machine.now().wall)
+    assert await first.statuses(1) == [None]
+    assert await second.statuses(2) == [None, 413]
+    fault = await first.judge()
+    assert fault is not None
+    assert fault.retry_after == pytest.approx(86400 - first.now().wall % 86400, abs=60)
+
+
+async def test_clients_are_told_where_they_stand_by_the_store(direct: Direct) -> None:
+    options: dict[str, Any] = {"headers": ["x-ratelimit"], "headers_on": "all"}
+    first, second = Machine(direct, **options), Machine(direct, **options)
+    remaining = []
+    for machine in (first, second, first):
+        await machine.judge()
+        remaining.append((await machine.answers()).headers.get("X-RateLimit-Remaining"))
+    assert remaining == ["2", "1", "0"]
+
+
+async def test_a_cost_that_the_answer_tells_is_taken_in_the_store(direct: Direct) -> None:
+    limits = [{**LIMITS[0], "cost": {"header": "X-Cost", "max": 10}}]
+    first, second = Machine(direct, limits=limits), Machine(direct, limits=limits)
+    await first.judge()
+    await first.answers(**{"X-Cost": "3"})
+    assert first.note.reason == "rate_charged_late"
+    assert await second.statuses(1) == [413]
+    assert await first.statuses(1) == [413]
+
+
+# ---- no decision
+
+
+@pytest.mark.parametrize(
+    ("on_error", "statuses"),
+    [("local", [None, None, None, 413]), ("allow", [None] * 4), ("deny", [503] * 4)],
+)
+async def test_without_a_decision_it_is_as_the_operator_says(
+    direct: Direct, on_error: str, statuses: list[int | None]
+) -> None:
+    machine = Machine(direct, on_store_error=on_error)
+    machine.cut_off = StoreError("timeout")
+    assert await machine.statuses(4) == statuses
+    machine.cut_off = None
+    assert await machine.statuses(1) == [None]
+
+
+async def test_the_record_says_that_there_was_no_decision(direct: Direct) -> None:
+    told = []
+    for on_error in ("local", "allow", "deny"):
+        machine = Machine(direct, on_store_error=on_error)
+        machine.cut_off = StoreError("connect")
+        fault = await machine.judge()
+        facts = machine.note.facts if fault is None else fault.facts
+        assert facts is not None
+        told.append((machine.note.reason if fault is None else fault.reason, facts["because"]))
+    assert told == [
+        ("rate_counted_locally", "connect"),
+        ("rate_uncounted", "connect"),
+        ("rate_store_unavailable", "connect"),
+    ]
+
+
+async def test_a_late_cost_that_cannot_be_taken_costs_nobody_the_answer(direct: Direct) -> None:
+    cost = {"header": "X-Cost", "max": 10, "strip": True}
+    machine = Machine(direct, limits=[{**LIMITS[0], "cost": cost}])
+    await machine.judge()
+    machine.cut_off = StoreError("timeout")
+    answer = await machine.answers(**{"X-Cost": "3"})
+    assert answer.status == 200
+    assert answer.headers.get("X-Cost") is None
+    assert machine.note.reason == "rate_uncounted"
+
+
+# ---- drawn ahead
+
+
+async def test_most_requests_of_a_busy_key_wait_for_no_store(direct: Direct) -> None:
+    limits = [{**LIMITS[0], "rate": "1000/hour"}]
+    machine = Machine(direct, limits=limits, store={"lease": {"share": 64}})
+    waited = 0
+    for _ in range(300):
+        verdict = machine.filter.on_request(exchange(principal=WHO, clock=machine.now()))
+        if isawaitable(verdict):
+            waited += 1
+            verdict = await verdict
+        assert verdict is None
+    assert waited < 30
+
+
+async def test_what_is_drawn_has_been_taken_from_all(direct: Direct) -> None:
+    limits = [{**LIMITS[0], "rate": "100/hour"}]
+    machines = [Machine(direct, limits=limits, store={"lease": {"share": 8}}) for _ in range(3)]
+    passed = 0
+    for number in range(200):
+        passed += await machines[number % 3].judge() is None
+    assert 100 - 3 * 8 <= passed <= 100
+
+
+async def test_an_ordinary_pass_says_that_it_was_paid_ahead(direct: Direct) -> None:
+    machine = Machine(direct, limits=[{**LIMITS[0], "rate": "100/hour"}], store={"lease": {}})
+    reasons = []
+    for _ in range(10):
+        await machine.judge()
+        reasons.append(machine.note.reason)
+    assert set(reasons) == {"rate_counted", "rate_leased"}
+
+
+# ---- options
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"on_store_error": "deny"}, "on_store_error needs a store"),
+        (
+            {"store": {"url": "redis://a", "lease": {}}, "headers_on": "all"},
+            "headers_on: all needs a store without lease",
+        ),
+        ({"store": {"url": "http://a"}}, "expected redis://"),
+        ({"store": {"url": "redis://a", "prefix": "{a}"}}, "pattern"),
+        ({"store": {"url": "redis://a", "lease": {"share": 1}}}, "greater than or equal to 2"),
+    ],
+)
+def test_refuses(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build(RateLimit, {"limits": LIMITS, **options})

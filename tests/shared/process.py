@@ -1,0 +1,242 @@
+"""Processes that use one shared memory: run as `python -m tests.shared.process CELLS LOCKS JSON`, told what to do on stdin.
+
+Each line is an expression over the names below; what it gives is answered in a line of JSON.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from struct import Struct
+from typing import Any, Final
+
+from gateway.api.table import Cell, TableBusy
+from gateway.shared import zone as zone_module
+from gateway.shared.memory import SharedMemory
+from gateway.shared.permit import SharedPermits
+from gateway.shared.table import SharedTable
+
+ROOT: Final = Path(__file__).parent.parent.parent
+PATIENCE: Final = 60.0
+"""Seconds for a lock: where others use the machine, a holder may be without a core for long."""
+
+
+class Other:
+    """Another process with the same shared memory."""
+
+    def __init__(self, memory: SharedMemory, patience: float = PATIENCE) -> None:
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tests.shared.process",
+                *map(str, memory.descriptors),
+                str(patience),
+            ],
+            cwd=ROOT,
+            pass_fds=memory.descriptors,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def tell(self, expression: str) -> None:
+        """Has it begin; `answer` waits for what comes of it."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(expression + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        """None from one that has ended."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def ask(self, expression: str) -> Any:
+        self.tell(expression)
+        return self.answer()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> "Other":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def table_of(memory: SharedMemory, name: str, definition: str) -> SharedTable:
+    return SharedTable(memory.claim(name, definition))
+
+
+def permits_of(memory: SharedMemory, name: str, definition: str) -> SharedPermits:
+    return SharedPermits(memory.claim(name, definition), memory)
+
+
+def hold_again_and_again(
+    permits: SharedPermits, key: bytes, most: int, seconds: float
+) -> list[tuple[float, float]]:
+    """Claims and releases: from when to when it has had a permit."""
+    told: list[tuple[float, float]] = []
+    demands = [(permits.place(key), most)]
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        claim = permits.claim(demands)
+        if claim.full < 0:
+            began = time.monotonic()
+            for _ in range(len(told) % 5 * 20):
+                pass
+            told.append((began, time.monotonic()))
+            claim.release()
+        else:
+            os.sched_yield()
+    return told
+
+
+# ---- a reference model: two algorithms, in as few words as possible
+
+
+def gcra(cell: Cell | None, now: float, interval: float, burst: int) -> Cell | None:
+    """The cell after one request more, None where it does not fit."""
+    back = (cell[0] if cell is not None else now) + interval
+    return (back, 0.0, 0.0) if back - now <= interval * burst + 1e-9 else None
+
+
+def window(cell: Cell | None, now: float, seconds: float, most: int) -> Cell | None:
+    if cell is None:
+        return now + seconds, 1.0, 0.0
+    return (cell[0], cell[1] + 1, 0.0) if cell[1] < most else None
+
+
+Rule = tuple[str, bytes, float, int]
+"""Which algorithm, whose key, and its two numbers."""
+
+
+def decide(
+    table: SharedTable, rules: Sequence[Rule], now: float, counter: bytes = b"decided"
+) -> tuple[bool, int]:
+    """Whether a request passes all rules, and the number of the decision, which is kept with the cells."""
+    places = [table.place(key) for _, key, _, _ in rules]
+    told: list[tuple[bool, int]] = []
+
+    def change(cells: Sequence[Cell | None]) -> Sequence[Cell]:
+        after, passed = decided(rules, cells[1:], now)
+        counts = cells[0] or (float("inf"), 0.0, 0.0)
+        told.append((passed, int(counts[1])))
+        return [(counts[0], counts[1] + 1, counts[2] + passed), *after]
+
+    table.update([table.place(counter), *places], now, change)
+    return told[0]
+
+
+def decided(rules: Sequence[Rule], cells: Sequence[Cell | None], now: float) -> tuple[list[Cell], bool]:
+    """The cells after a request, and whether it passes."""
+    after = [
+        (gcra if kind == "gcra" else window)(cell, now, first, second)
+        for (kind, _, first, second), cell in zip(rules, cells, strict=True)
+    ]
+    passed = all(cell is not None for cell in after)
+    return [
+        new if passed and new is not None else cell or (0.0, 0.0, 0.0)
+        for new, cell in zip(after, cells, strict=True)
+    ], passed
+
+
+# ---- one that is killed in the midst of a change
+
+
+class _Dying:
+    """Counts writes, and has the process killed at one of them: before it, in the midst of it, or after it."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def step(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def pack(self, packed: bytes, memory: Any, offset: int) -> None:
+        self.step()
+        half = len(packed) // 2 + 3
+        memory[offset : offset + half] = packed[:half]
+        self.step()
+        memory[offset : offset + len(packed)] = packed
+
+
+class _Words:
+    def __init__(self, words: Any, dying: _Dying) -> None:
+        self._words = words
+        self._dying = dying
+
+    def __getitem__(self, at: int) -> Any:
+        return self._words[at]
+
+    def __setitem__(self, at: int, value: int) -> None:
+        self._dying.step()
+        self._words[at] = value
+        self._dying.step()
+
+
+def die_at(table: SharedTable | SharedPermits, step: int) -> None:
+    """From now on the process is killed at the write of this number."""
+    dying = _Dying(step)
+    patched: Any = zone_module
+    struct = zone_module.SLOT
+
+    class Journal:
+        def __init__(self, form: str) -> None:
+            self._struct = Struct(form)
+
+        def pack_into(self, memory: Any, offset: int, *values: Any) -> None:
+            dying.pack(self._struct.pack(*values), memory, offset)
+
+    patched.Struct = Journal
+    patched._JOURNALS.clear()
+    patched._pack = lambda memory, offset, *values: dying.pack(struct.pack(*values), memory, offset)
+    zone: Any = table.zone
+    zone.words = _Words(zone.words, dying)
+
+
+def hammer(
+    table: SharedTable, rules: Sequence[Rule], seconds: float, times: int
+) -> list[tuple[int, float, bool]]:
+    """Decides again and again, in real time: number, instant, and whether it has passed."""
+    told: list[tuple[int, float, bool]] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and len(told) < times:
+        now = time.monotonic()
+        passed, number = decide(table, rules, now)
+        told.append((number, now, passed))
+    return told
+
+
+def many(table: SharedTable, rules: Sequence[Rule], now: float, times: int) -> int:
+    """Decides so many times at one instant: how many have passed."""
+    return sum(decide(table, rules, now)[0] for _ in range(times))
+
+
+def main() -> None:
+    cells, locks, patience = sys.argv[1:]
+    memory = SharedMemory((int(cells), int(locks)), patience=float(patience))
+    names = {**globals(), "memory": memory}
+    for line in sys.stdin:
+        try:
+            answer = eval(line, names)
+        except TableBusy:
+            answer = "busy"
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

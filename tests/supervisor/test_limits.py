@@ -1,0 +1,110 @@
+"""Workers count as one: as many requests pass as the limit says, whichever of them carry them, and whatever becomes of these."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from gateway.config.model import Address
+from tests.cli.process import START, weir
+from tests.supervisor.test_never_down import Service, alive, running, written
+from tests.support.client import Client, get
+from tests.support.deadline import until
+
+NOWHERE = "http://127.0.0.1:1"
+CLIENTS = 4
+WORKERS = 4
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def limited(directory: Path, rate: str = "50/day", **options: object) -> Path:
+    limits = [{"rate": rate, "key": ["client_ip"]}, {"rate": "1000/day", "key": ["method"]}]
+    return written(directory, NOWHERE, filters=[{"rate_limit": {"limits": limits}}], **options)
+
+
+async def passed(place: Address, requests: int = 30) -> int:
+    """How many of the requests of several clients pass; each is on a connection of its own, so that all workers have some."""
+
+    async def ask() -> int:
+        count = 0
+        for _ in range(requests):
+            async with await Client.connect(place) as client:
+                count += (await client.ask(get("/"))).status != 413
+        return count
+
+    return sum(await asyncio.gather(*(ask() for _ in range(CLIENTS))))
+
+
+async def carried(service: Service) -> list[int]:
+    """How many requests each worker has carried."""
+    return [worker["requests"] for worker in await service.workers()]
+
+
+async def test_as_many_pass_as_the_limit_says_whatever_becomes_of_the_workers(tmp_path: Path) -> None:
+    path = limited(tmp_path)
+    async with running(path, tmp_path, WORKERS) as service:
+        assert await passed(service.address) == 50
+        assert sorted(await carried(service))[-2] > 0, "one worker has carried all"
+        # Those that take the place of others find what these have counted, even where all of them are killed.
+        for worker in await service.workers():
+            os.kill(worker["pid"], signal.SIGKILL)
+        await until(
+            lambda: service.process.stderr.count('"worker_started"') == WORKERS, "they are back", START
+        )
+        assert await passed(service.address, 10) == 0
+        # A worker that is told to end lets go of nothing either.
+        for worker in await service.workers():
+            os.kill(worker["pid"], signal.SIGTERM)
+        await until(
+            lambda: service.process.stderr.count('"worker_started"') == 2 * WORKERS, "they are back", START
+        )
+        assert await passed(service.address, 10) == 0
+        # The same definition counts on, another begins anew.
+        limited(tmp_path, drain_timeout="9s")
+        assert (await service.asked("/reload", "POST"))["applied"]
+        assert await passed(service.address, 10) == 0
+        limited(tmp_path, "7/day", drain_timeout="9s")
+        result = await service.asked("/reload", "POST")
+        assert (result["applied"], result["state_lost"]) == (True, ["rate_limit"])
+        assert await passed(service.address, 10) == 7
+
+
+async def test_an_upgrade_goes_on_counting(tmp_path: Path) -> None:
+    path = limited(tmp_path)
+    async with weir("run", path, "--workers", "2", directory=tmp_path) as process:
+        place = Address("127.0.0.1", (await process.listens()).port)
+        assert await passed(place) == 50
+        process.signal(signal.SIGUSR2)
+        await process.prints('"successor_ready"', to="stderr")
+        await until(
+            lambda: not alive(process.popen.pid) or process.popen.poll() is not None, "it ends", START
+        )
+        told = [json.loads(line) for line in process.stderr.splitlines()]
+        (pid,) = [line["pid"] for line in told if line["event"] == "successor_ready"]
+        try:
+            assert await passed(place, 10) == 0
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            await until(lambda: not alive(pid), "the successor ends", START)
+    assert "counted_anew" not in process.stderr
+
+
+async def test_tells_what_is_counted(tmp_path: Path) -> None:
+    path = limited(tmp_path)
+    async with running(path, tmp_path, 2) as service:
+        await passed(service.address, 5)
+        text = await asyncio.to_thread(_fetched, service.admin + "/metrics")
+        assert 'gateway_table_decisions_total{filter="rate_limit"} 20.0' in text
+        assert 'gateway_table_cells{filter="rate_limit"} 2.0' in text
+        assert 'gateway_table_capacity{filter="rate_limit"} 262175.0' in text
+
+
+def _fetched(url: str) -> str:
+    import urllib.request
+
+    with urllib.request.urlopen(url) as response:
+        return str(response.read().decode())
