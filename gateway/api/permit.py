@@ -37,7 +37,8 @@ class Claim(Protocol):
 class Permits(Protocol):
     """Permits by key. To be used in the event loop's thread.
 
-    Those of a process that is killed are free at once for whoever would otherwise be refused.
+    Those of a process that is killed are free at once for whoever would otherwise be refused. While one that has stopped is in
+    the midst of a change, claims have all that they demand, and are not counted.
     """
 
     @abstractmethod

@@ -15,6 +15,7 @@ import mmap
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from struct import Struct
 from tempfile import TemporaryFile
@@ -286,7 +287,7 @@ class _Held:
 
 def _file(name: str) -> int:
     """A file without a name in any directory, for this process and those that it hands it to."""
-    if hasattr(os, "memfd_create"):
+    with suppress(AttributeError, OSError):  # another system, or a sandbox that does not know of it
         return os.memfd_create(name)
     with TemporaryFile() as file:
         return os.dup(file.fileno())
@@ -294,9 +295,9 @@ def _file(name: str) -> int:
 
 def _wipe(memory: mmap.mmap) -> None:
     """Has it read as zeros, and gives its pages back."""
-    if hasattr(mmap, "MADV_REMOVE"):
+    try:
         memory.madvise(mmap.MADV_REMOVE)
-    else:
+    except (AttributeError, OSError):  # not with such a file
         memory[:] = bytes(len(memory))
 
 

@@ -80,6 +80,7 @@ class SharedPermits:
 
     __slots__ = (
         "_blocks",
+        "_closed",
         "_free",
         "_late",
         "_memory",
@@ -102,6 +103,7 @@ class SharedPermits:
         self._tick: asyncio.TimerHandle | asyncio.Handle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._reaped_at = _NEVER
+        self._closed = False
 
     def place(self, key: bytes) -> Place:
         return self.zone.place(key)
@@ -178,7 +180,7 @@ class SharedPermits:
         if claim._queued is not None:
             seats.append(claim._queued)
             claim._queued = None
-        if seats:
+        if seats and not self._closed:
             self._late += seats
             self._give_late()
 
@@ -219,7 +221,8 @@ class SharedPermits:
             self.zone.write(changes)
 
     def close(self) -> None:
-        """For after the last claim."""
+        """For after the last claim. What is given back later was of no use to anybody any more."""
+        self._closed = True
         for handle in (self._tick, self._retry):
             if handle is not None:
                 handle.cancel()

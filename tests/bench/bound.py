@@ -74,7 +74,10 @@ COMPARISONS: Final = (
     ),
     *(
         Comparison(title, name, NONE, {HOOKS: bound}, added=True)
-        for name, title, bound in (("token-cached", "a cached token check", Bound(must=2.0)),)
+        for name, title, bound in (
+            ("token-cached", "a cached token check", Bound(must=2.0)),
+            ("limits-decided", "a decision by four limits that workers share", Bound(must=6.0)),
+        )
     ),
     *(
         Comparison(

@@ -15,10 +15,16 @@ from typing import Any, Final
 
 import click
 
+from filters.rate_limit.algorithm import FixedWindow, Gcra, SlidingWindow
+from filters.rate_limit.shared import SharedStore
+from filters.rate_limit.store import Charge
 from filters.token_auth import TokenAuth
 from gateway.api import Exchange, Principal
 from gateway.api.testing import build, exchange
 from gateway.http.fields import Fields
+from gateway.shared.memory import SharedMemory
+from gateway.shared.permit import SharedPermits
+from gateway.shared.table import SharedTable
 from tests.bench import proc
 from tests.bench.sample import Sample
 from tests.bench.wrk import LoadError
@@ -50,9 +56,41 @@ def _token_cached() -> Hook:
     return build(TokenAuth, {"providers": [{"static": {"tokens": [user]}}]}).on_request
 
 
+def _limits_decided() -> Hook:
+    """A decision by four limits of all kinds in memory that workers share."""
+    store = SharedStore(SharedTable(SharedMemory.create().claim("limits", "limits")))
+    most = 10**9
+    kinds = (
+        Gcra(most, 60.0, most),
+        FixedWindow(most, 60.0),
+        SlidingWindow(most, 60.0),
+        Gcra(most, 1.0, most),
+    )
+    charges: list[Charge] = [(number, kind, f"key {number}", 1) for number, kind in enumerate(kinds)]
+
+    def decide(exchange: Exchange) -> None:
+        store.decide(charges, exchange.clock.monotonic)
+
+    return decide
+
+
+def _permit() -> Hook:
+    """A permit of one key in memory that workers share, taken and given back."""
+    memory = SharedMemory.create()
+    permits = SharedPermits(memory.claim("permits", "permits"), memory)
+    demands = [(permits.place(b"key"), 100)]
+
+    def hold(exchange: Exchange) -> None:
+        permits.claim(demands).release()
+
+    return hold
+
+
 HOOKS: Final[dict[str, Callable[[], Hook | None]]] = {
     NONE: lambda: None,
     "token-cached": _token_cached,
+    "limits-decided": _limits_decided,
+    "permit": _permit,
 }
 """By name: what makes a hook ready to be called."""
 

@@ -21,6 +21,7 @@ _PROMISED = {
     ("W3", "no policy / Envoy, no policy"): (1.0, 0.7),
     ("W4-up", "no policy / nginx, no policy"): (1.9, 1.2),
     ("hooks", "a cached token check"): (2.0, None),
+    ("hooks", "a decision by four limits that workers share"): (6.0, None),
     ("memory", "memory that 200 MB take, past a client that stalls"): (4.0, None),
     ("memory", "memory that 200 MB take, past an upstream that stalls"): (4.0, None),
     ("memory", "memory of an idle connection"): (None, 12.0),

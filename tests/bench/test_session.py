@@ -49,6 +49,7 @@ def whole() -> Session:
         samples("nginx (W1)", 12.0),
         samples("none", 0.3),
         samples("token-cached", 1.2),
+        samples("limits-decided", 2.0),
         workload="hooks",
         yardstick="nginx (W1)",
     )

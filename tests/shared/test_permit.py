@@ -341,6 +341,13 @@ def test_keys_that_are_in_use_make_no_room(monkeypatch: pytest.MonkeyPatch) -> N
     memory.close()
 
 
+def test_what_is_given_back_after_the_end_is_nobodys(memory: SharedMemory) -> None:
+    permits = permits_of(memory, "a", "a")
+    claim = claimed(permits, a=1)
+    permits.close()
+    claim.release()
+
+
 def test_one_that_is_closed_leaves_no_block_behind(memory: SharedMemory) -> None:
     with Other(memory) as other:
         begun(other)
