@@ -16,12 +16,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from gateway.api.permit import Demand
 from gateway.api.table import Place
 from gateway.shared.memory import SharedMemory
-from gateway.shared.zone import BLOCKS, SEATS, Zone, cell_of, seats_at, word
+from gateway.shared.zone import BLOCKS, ENTRY, SEATS, Zone, cell_of, seats_at, word
 
 POLL: Final = 0.005
 """Seconds between two looks of a process where somebody waits."""
@@ -36,6 +36,24 @@ _PERMIT: Final = 1
 _WAITS: Final = 2
 _KINDS: Final = 7
 _AT_ONCE: Final = 300  # seats that are freed in one change, each with a cell at most
+
+
+class _Changes:
+    """What is to be changed at once."""
+
+    __slots__ = ("entries", "offsets")
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+        self.entries: list[bytes] = []
+
+    def cell(self, offset: int, hashed: bytes, expires: float, taken: float, waiting: float) -> None:
+        self.offsets.append(offset)
+        self.entries.append(ENTRY.pack(offset, hashed, expires, taken, waiting))
+
+    def word(self, offset: int, value: int) -> None:
+        self.offsets.append(offset | 1)
+        self.entries.append(word(offset, value))
 
 
 class SharedClaim:
@@ -208,17 +226,17 @@ class SharedPermits:
         words, memory = self.zone.words, self.zone.memory
         for start in range(0, len(seats), _AT_ONCE):
             cells: dict[int, list[float]] = {}
-            changes: list[Any] = []
+            changes = _Changes()
             for cell, seat in seats[start : start + _AT_ONCE]:
                 counts = cells.get(cell)
                 if counts is None:
                     counts = cells[cell] = list(cell_of(memory, cell)[1:])
                 counts[0 if words[seat >> 3] & _KINDS == _PERMIT else 1] -= 1
-                changes += word(seat, 0)
+                changes.word(seat, 0)
             for cell, (taken, waiting) in cells.items():
                 expires = _FOREVER if taken > 0 or waiting > 0 else _NEVER
-                changes += (cell, memory[cell : cell + 16], expires, max(0.0, taken), max(0.0, waiting))
-            self.zone.write(changes)
+                changes.cell(cell, memory[cell : cell + 16], expires, max(0.0, taken), max(0.0, waiting))
+            self.zone.write(changes.offsets, changes.entries)
 
     def close(self) -> None:
         """For after the last claim. What is given back later was of no use to anybody any more."""
@@ -258,7 +276,7 @@ class SharedPermits:
             return
         places = [place for place, _ in demands]
         offsets = self.zone.allot(places, found, places, monotonic(), True)
-        changes: list[Any] = []
+        changes = _Changes()
         left = False
         for number, offset in enumerate(offsets):
             seat = self._seat() if offset >= 0 else -1
@@ -271,8 +289,8 @@ class SharedPermits:
             if queued is not None and offset == queued[0]:
                 waiting -= 1
                 left = True
-            changes += (offset, places[number][1], _FOREVER, taken + 1, waiting)
-            changes += word(seat, offset | _PERMIT)
+            changes.cell(offset, places[number][1], _FOREVER, taken + 1, waiting)
+            changes.word(seat, offset | _PERMIT)
             claim._held.append((offset, seat))
             if number == 0:
                 claim.used = int(taken) + 1
@@ -280,11 +298,11 @@ class SharedPermits:
             if not left:
                 _, taken, waiting = cell_of(self.zone.memory, queued[0])
                 hashed = self.zone.memory[queued[0] : queued[0] + 16]
-                changes += (queued[0], hashed, _FOREVER, taken, waiting - 1)
-            changes += word(queued[1], 0)
+                changes.cell(queued[0], hashed, _FOREVER, taken, waiting - 1)
+            changes.word(queued[1], 0)
             self._free.append(queued[1])
             claim._queued = None
-        self.zone.write(changes)
+        self.zone.write(changes.offsets, changes.entries)
         claim.full = -1
 
     def _found(self, demands: Sequence[Demand]) -> list[int]:
@@ -313,7 +331,10 @@ class SharedPermits:
             return False
         if expires != _FOREVER:  # it has been left meanwhile
             taken = waiting = 0.0
-        self.zone.write([cell, hashed, _FOREVER, taken, waiting + 1, *word(seat, cell | _WAITS)])
+        changes = _Changes()
+        changes.cell(cell, hashed, _FOREVER, taken, waiting + 1)
+        changes.word(seat, cell | _WAITS)
+        self.zone.write(changes.offsets, changes.entries)
         claim._queued = (cell, seat)
         return True
 

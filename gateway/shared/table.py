@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.api.table import Cell, Change, Place, TableBusy
-from gateway.shared.zone import ENTRIES, SLOT, Zone
+from gateway.shared.zone import ENTRIES, ENTRY, SLOT, Zone
 
 _EMPTY: Final = bytes(16)
 _unpack: Final = SLOT.unpack_from
+_entry: Final = ENTRY.pack
 
 
 class SharedTable:
@@ -56,15 +57,16 @@ class SharedTable:
                 return
             if absent:
                 offsets = zone.allot(places, offsets, after, now)
-            changes: list[Any] = []
+            changed: list[int] = []
+            entries: list[bytes] = []
             number = 0
             for cell in after:
-                if cell is not None and offsets[number] >= 0:
-                    changes.append(offsets[number])
-                    changes.append(places[number][1])
-                    changes += cell
+                offset = offsets[number]
+                if cell is not None and offset >= 0:
+                    changed.append(offset)
+                    entries.append(_entry(offset, places[number][1], *cell))
                 number += 1  # noqa: SIM113 - enumerate() would make a pair for every cell
-            zone.write(changes)
+            zone.write(changed, entries)
         finally:
             zone.leave()
 

@@ -19,7 +19,7 @@ import mmap
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
 from gateway.api.table import Cell, Place
 from gateway.shared.lock import ByteLock
@@ -45,12 +45,7 @@ _PAGE: Final = 4096
 _JOURNAL: Final = _PAGE
 _SLOTS_AT: Final = _JOURNAL + ENTRIES * ENTRY.size
 _EMPTY: Final = bytes(16)
-_NUMBERS: Final = Struct("Q8x")
-
-_pack: Final = SLOT.pack_into
-
-_JOURNALS: Final[dict[int, Struct]] = {}
-"""So many entries in one."""
+_WORD: Final = Struct("Q8x")
 
 
 def _pages(size: int) -> int:
@@ -193,38 +188,30 @@ class Zone:
             self.evictions += 1
         return first
 
-    def write(self, changes: list[Any]) -> None:
+    def write(self, offsets: list[int], entries: list[bytes]) -> None:
         """Makes changes, at most `ENTRIES`: all, or none should the process be killed.
 
-        Each is five members: the offset of a slot, the hash, and the three numbers of the cell; or those of `word`.
+        Each is an offset and an `ENTRY` that begins with it: the offset of a slot, or that of a word and 1.
         """
         memory, words = self.memory, self.words
-        entries = len(changes) // 5
-        struct = _JOURNALS.get(entries)
-        if struct is None:
-            struct = _JOURNALS[entries] = Struct(ENTRY.format * entries)
-        struct.pack_into(memory, _JOURNAL, *changes)
-        words[0] = entries
-        at = 0
-        while at < len(changes):
-            offset: int = changes[at]
+        journal = b"".join(entries)
+        memory[_JOURNAL : _JOURNAL + len(journal)] = journal
+        words[0] = len(entries)
+        number = 0
+        for offset in offsets:
             if offset & 1:
-                words[offset >> 3] = int.from_bytes(changes[at + 1][:8], "little")
+                memory[offset - 1 : offset + 7] = entries[number][8:16]
             else:
-                _pack(memory, offset, changes[at + 1], changes[at + 2], changes[at + 3], changes[at + 4])
-            at += 5
+                memory[offset : offset + 40] = entries[number][8:]
+            number += 1  # noqa: SIM113 - enumerate() would make a pair for every change
         words[0] = 0
 
     def _finish(self) -> None:
         """Makes the changes that stand in the journal. It does not matter which of them have been made."""
-        words = self.words
-        for number in range(min(words[0], ENTRIES)):
-            offset, hashed, expires, x, y = ENTRY.unpack_from(self.memory, _JOURNAL + number * ENTRY.size)
-            if offset & 1:
-                words[offset >> 3] = int.from_bytes(hashed[:8], "little")
-            else:
-                SLOT.pack_into(self.memory, offset, hashed, expires, x, y)
-        words[0] = 0
+        size = ENTRY.size
+        count = min(self.words[0], ENTRIES)
+        entries = [self.memory[at : at + size] for at in range(_JOURNAL, _JOURNAL + count * size, size)]
+        self.write([int(ENTRY.unpack(entry)[0]) for entry in entries], entries)
         self.recoveries += 1
 
     # ---- without it
@@ -239,9 +226,9 @@ class Zone:
         return used
 
 
-def word(offset: int, value: int) -> tuple[int, bytes, float, float, float]:
+def word(offset: int, value: int) -> bytes:
     """A change of the word at `offset`."""
-    return offset | 1, _NUMBERS.pack(value), 0.0, 0.0, 0.0
+    return ENTRY.pack(offset | 1, _WORD.pack(value), 0.0, 0.0, 0.0)
 
 
 def cell_of(memory: mmap.mmap, offset: int) -> Cell:

@@ -130,7 +130,7 @@ def test_one_that_is_killed_in_the_midst_of_it_has_all_or_nothing(
     with Other(memory) as other:
         begun(other)
         assert other.ask(CLAIM) == -1
-        other.ask(f"die_at(permits, {step})")
+        other.ask(f"die_at(memory, permits, {step})")
         told = other.ask("claims[0].release()" if released else CLAIM)
         assert (told is not None) == (step == STEPS and not released)
         other.kill()

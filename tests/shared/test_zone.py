@@ -33,7 +33,7 @@ def test_one_that_is_killed_in_the_midst_of_a_change_leaves_all_of_it_or_nothing
     assert [cell and cell[1] for cell in before] == [3.0, 0.0, 3.0, 3.0]
     with Other(memory) as other:
         other.ask("globals().update(table=table_of(memory, 'a', 'a'))")
-        other.ask(f"die_at(table, {step})")
+        other.ask(f"die_at(memory, table, {step})")
         told = other.ask(f"decide(table, {RULES}, 100.0)")
         if step == STEPS:
             assert told == [True, 3]
@@ -63,7 +63,7 @@ def test_words_are_changed_with_cells(memory: SharedMemory) -> None:
     zone = memory.claim("a", "a")
     at = seats_at(64)
     assert zone.enter()
-    zone.write([*word(at, 1 << 63), *word(at + 8, 7)])
+    zone.write([at | 1, at + 8 | 1], [word(at, 1 << 63), word(at + 8, 7)])
     zone.leave()
     assert list(zone.words[at // 8 : at // 8 + 3]) == [1 << 63, 7, 0]
 
