@@ -74,6 +74,9 @@ def spellings(name: str) -> frozenset[bytes]:
 STRIPPED: Final = frozenset(spelling for name in IDENTITY_NAMES for spelling in spellings(name))
 """Lower-case names, in every spelling, of the fields that only the gateway may set."""
 
+STORAGE_HEADER: Final = "X-Storage-Token"
+"""Another name of X-Auth-Token, which Keystone's middleware reads where that is not there."""
+
 SERVICE_HEADER: Final = "X-Service-Token"
 """The field by which a service vouches for a request that it makes for somebody."""
 

@@ -8,6 +8,7 @@ a machine count as one; a table that they share has the counts, which outlive re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
+from inspect import isawaitable
 from math import ceil
 from typing import NamedTuple, TypeAlias
 
@@ -23,6 +24,7 @@ from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import Captured, PathTest
 from filters.rate_limit.query import query_names
 from filters.rate_limit.remote import Answer, RemoteStore
+from filters.rate_limit.report import MAX_BODY, Absolute, RateLine, absolute_of, as_json, as_xml
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
 from filters.rate_limit.store import Cells, Charge, Decision, Store
@@ -33,12 +35,16 @@ from gateway.api import (
     Instant,
     Note,
     OptionError,
+    Refused,
+    Response,
     Rule,
     Services,
     SingleFlight,
     StoreError,
     Verdict,
 )
+from gateway.http.fields import Fields
+from gateway.http.negotiation import answer_format
 
 _HASHES_MAX = 16_384
 _LIMITS: Rule = ("limits",)
@@ -85,7 +91,10 @@ class RateLimit(Filter[RateLimitConfig]):
         self._by_answer = any(limit.header is not None for limit in all_limits)
         self._tells = config.headers_on == "all" and bool(config.headers)
         self._looks_back = self._by_answer or self._tells
-        if not self._looks_back:
+        endpoint = config.endpoint
+        self._endpoint = None if endpoint is None else PathTest(endpoint.path)
+        self._asking: dict[str, str] = {}
+        if not (self._looks_back or (endpoint is not None and endpoint.absolute)):
             self.statuses = frozenset()
 
     async def close(self) -> None:
@@ -94,17 +103,19 @@ class RateLimit(Filter[RateLimitConfig]):
     # ---- inward
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
-        table = self._table
+        endpoint = self._endpoint
+        if endpoint is None or exchange.method not in ("GET", "HEAD") or endpoint.captured(exchange.path) is None:
+            return self._count(exchange)
+        return self._told(exchange)
+
+    def _count(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
+        """Whether all limits for the exchange have room for it; then they are charged."""
         if self._exempt is not None:
             named = self._exempt(exchange)
             if named is not None:
                 exchange.trail.append(_note(Note, ("rate_exempt", ("exempt", named), {})))
                 return None
-        if self._groups:
-            for test, its in self._groups:
-                if test is None or test(exchange) is not None:
-                    table = its
-                    break
+        table = self._table_of(exchange) if self._groups else self._table
         matching = table.of(exchange.method)
         if not matching:
             return None
@@ -131,6 +142,13 @@ class RateLimit(Filter[RateLimitConfig]):
             exchange.trail.append(_note(Note, ("rate_counted", _LIMITS, facts)))
             return None
         return self._refusal(exchange, matching, (charge,), before, 0, wait, facts, exchange.clock)
+
+    def _table_of(self, exchange: Exchange) -> Table:
+        """The limits for the caller."""
+        for test, table in self._groups:
+            if test is None or test(exchange) is not None:
+                return table
+        return self._table
 
     def _decide_all(self, exchange: Exchange, matching: Sequence[Limit]) -> Verdict:
         clock = exchange.clock
@@ -375,6 +393,74 @@ class RateLimit(Filter[RateLimitConfig]):
             )
         return made
 
+    # ---- limits as clients ask for them
+
+    async def _told(self, exchange: Exchange) -> Verdict:
+        verdict = self._count(exchange)
+        verdict = await verdict if isawaitable(verdict) else verdict
+        if verdict is not None:
+            return verdict
+        headers = exchange.request.headers
+        form = answer_format(exchange.path, headers.all("Accept"))
+        if form is None:
+            message = "Limits are told in JSON and XML."
+            return Fault(406, "limits_unacceptable", message, rule=("endpoint",))
+        assert self.config.endpoint is not None
+        if not self.config.endpoint.absolute:
+            return _document(form, await self._lines(exchange), {}, Fields())
+        headers.set("Accept", "application/json")
+        headers.remove("Accept-Encoding")
+        name, asking = exchange.request_id, self._asking
+        asking[name] = form
+
+        def forget() -> None:
+            asking.pop(name, None)
+
+        exchange.defer(forget)
+        return None
+
+    async def _merged(self, exchange: Exchange, form: str) -> Verdict:
+        """The upstream's answer with our rates in place of its own."""
+        response = exchange.response
+        assert response is not None
+        try:
+            absolute = absolute_of(await response.body.collect(MAX_BODY))
+        except (Refused, ValueError):
+            message = "The limits cannot be read."
+            return Fault(502, "limits_unreadable", message, rule=("endpoint", "absolute"))
+        return _document(form, await self._lines(exchange), absolute, response.headers)
+
+    async def _lines(self, exchange: Exchange) -> list[RateLine]:
+        """Where the caller stands with each limit whose bucket is his own."""
+        if self._exempt is not None and self._exempt(exchange) is not None:
+            return []
+        wall = exchange.clock.wall
+        clock = Instant(wall, wall - EPOCH) if self._common is not None else exchange.clock
+        limits = [limit for limit in self._table_of(exchange).all if limit.personal]
+        found = [(limit, terms) for limit in limits if (terms := limit.terms_of(exchange)) is not None]
+        charges: list[Charge] = [
+            (limit.index, terms.counting(clock), limit.key(exchange), 0) for limit, terms in found
+        ]
+        if not charges:
+            return []
+        cells: Cells = (None,) * len(charges)
+        if self._common is None:
+            cells = self._store.decide(charges, clock.monotonic)[2]
+        else:
+            with suppress(StoreError):  # then nothing is known of what has been counted
+                answer = await self._common.decide(charges)
+                cells, clock = answer.decision[2], Instant(wall, answer.now)
+        now = clock.monotonic
+        lines: list[RateLine] = []
+        for (limit, terms), (_, algorithm, _, _), cell in zip(found, charges, cells, strict=True):
+            available = wall + algorithm.charge(cell, now, 1)[0]
+            value, remaining = terms.quota(clock)[0], algorithm.remaining(cell, now)
+            lines.extend(
+                RateLine(limit.uri, limit.regex, verb, value, remaining, terms.unit, ceil(available))
+                for verb in sorted(limit.methods) or ("ALL",)
+            )
+        return lines
+
     # ---- outward
 
     def _remember(self, exchange: Exchange, opened: _Open) -> None:
@@ -389,6 +475,18 @@ class RateLimit(Filter[RateLimitConfig]):
 
     def on_response(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         """Takes what the answer says that the request has cost, and tells the client where it stands."""
+        form = self._asking.pop(exchange.request_id, None)
+        verdict = self._look_back(exchange)
+        if form is None or exchange.response is None or exchange.response.status != 200:
+            return verdict
+        return self._after(verdict, exchange, form)
+
+    async def _after(self, pending: Verdict | Awaitable[Verdict], exchange: Exchange, form: str) -> Verdict:
+        if isawaitable(pending):
+            await pending
+        return await self._merged(exchange, form)
+
+    def _look_back(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         opened = self._open.pop(exchange.request_id, None)
         if opened is None or exchange.response is None:
             return None
@@ -472,6 +570,15 @@ class RateLimit(Filter[RateLimitConfig]):
         for (place, _), cell in zip(late, after, strict=True):
             cells[place] = cell
         return opened._replace(cells=tuple(cells), clock=clock)
+
+
+def _document(form: str, lines: Sequence[RateLine], absolute: Absolute, headers: Fields) -> Response:
+    """The limits, with what else stands in `headers`."""
+    kept = headers.copy()
+    kept.drop(frozenset((b"content-length", b"content-type", b"content-encoding", b"etag", b"last-modified")))
+    kept.set("Content-Type", f"application/{form}")
+    body = as_xml(lines, absolute) if form == "xml" else as_json(lines, absolute)
+    return Response(200, kept, body, reason="limits_told", rule=("endpoint",))
 
 
 def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | None, Leases | None]:

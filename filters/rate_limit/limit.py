@@ -13,14 +13,17 @@ from filters.rate_limit.path import REGEX, PathTest, group_of, pattern_of
 from filters.rate_limit.query import folded_name
 from gateway.api import Exchange, Instant, Rule
 
+_PERSONAL: Final = ("project_id", "user_id", "client_ip", "token")
+
 
 class Terms:
     """How much passes, and how it is counted: those of a limit, or a project's own.
 
     source  where a file says it, `file:line:column`; None for the limit's
+    unit    of time, as the compute API names it
     """
 
-    __slots__ = ("_calendar", "_debt", "_unit", "_value", "algorithm", "details", "source")
+    __slots__ = ("_calendar", "_debt", "_unit", "_value", "algorithm", "details", "source", "unit")
 
     def __init__(self, options: LimitOptions, *, blocked: bool = False, source: str | None = None) -> None:
         rate = options.rate
@@ -31,6 +34,7 @@ class Terms:
         self._debt = debt
         self._calendar: calendar.Calendar | None = None
         self.source = source
+        self.unit = rate.unit.upper()
         self.algorithm: Algorithm | None
         if blocked:
             self.algorithm = Closed(unit)
@@ -77,6 +81,8 @@ class Limit:
     overridden  what holds for some projects in place of that, by their ids; None where nothing is counted
     consumers   None where nobody shares a bucket
     plain       whether method and key are all that it looks at, and all requests weigh the same
+    uri, regex  what it is for, as clients are told it
+    personal    whether its buckets are callers' own, so that a caller can be told what is in his
     """
 
     __slots__ = (
@@ -92,13 +98,16 @@ class Limit:
         "overridden",
         "parts",
         "path",
+        "personal",
         "plain",
         "policy",
         "query",
+        "regex",
         "rule",
         "status",
         "strip",
         "terms",
+        "uri",
     )
 
     def __init__(
@@ -120,6 +129,9 @@ class Limit:
         self.key: KeyFunction = key_function(options.key)
         self.methods = frozenset(options.methods)
         self.path = None if options.path is None else PathTest(options.path, _groups(options))
+        self.uri = "*" if options.path is None else options.path.removeprefix(REGEX)
+        self.regex = ".*" if options.path is None else pattern_of(options.path).pattern
+        self.personal = all(part in _PERSONAL or part.startswith("header:") for part in options.key)
         self.query: frozenset[str] | None = frozenset(map(folded_name, options.query)) or None
         cost = options.cost
         self.cost = cost.default
@@ -170,12 +182,14 @@ NOTHING: Final[Limits] = ()
 class Table:
     """The limits that hold for some callers, by method.
 
+    all    in their order
     plain  whether all of them are
     """
 
-    __slots__ = ("_by_method", "_others", "plain")
+    __slots__ = ("_by_method", "_others", "all", "plain")
 
     def __init__(self, limits: Sequence[Limit]) -> None:
+        self.all: Limits = tuple(limits)
         named = {method for limit in limits for method in limit.methods}
         self._by_method: dict[str, Limits] = {
             method: tuple(limit for limit in limits if not limit.methods or method in limit.methods)

@@ -13,7 +13,7 @@ from filters._regex import check_path
 from filters.rate_limit import calendar
 from filters.rate_limit.path import REGEX, group_of, pattern_of
 from gateway.api import Duration, Fact, Options, StoreOptions
-from gateway.api.fact import CLIENT, CLOCK, METHOD, PRINCIPAL, TARGET
+from gateway.api.fact import CLIENT, CLOCK, METHOD, PRINCIPAL, TARGET, header
 
 UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "month": 2_678_400.0}
 """Seconds; those of a month are at most as many."""
@@ -314,6 +314,18 @@ class OverrideOptions(Options):
     )
 
 
+class EndpointOptions(Options):
+    """Where clients ask for their limits."""
+
+    path: Path = Field(
+        description="Path of the request, such as `/v2.1/limits`, or `regex:...`; GET and HEAD. It is counted as others are.",
+    )
+    absolute: bool = Field(
+        False,
+        description="Ask the upstream too, and keep the `absolute` limits that it tells; unset, there are none.",
+    )
+
+
 class LeaseOptions(Options):
     """Shares of limits that a process draws ahead, so that most requests wait for no store."""
 
@@ -382,6 +394,12 @@ class RateLimitConfig(Options):
         "refusals.",
     )
 
+    endpoint: EndpointOptions | None = Field(
+        None,
+        description="Answers clients that ask for their limits, as Nova did and Repose does (JSON and XML): those for all and "
+        "those of the caller's group, as far as they are the caller's own. What counts the path, the method, the route or "
+        "all callers together is not told.",
+    )
     store: LimitStoreOptions | None = Field(
         None,
         description="Where gateways on several machines count together; unset, the workers of this one do.",
@@ -434,6 +452,8 @@ class RateLimitConfig(Options):
         for group in self.groups:
             if group.for_ is not None:
                 facts |= group.for_.facts
+        if self.endpoint is not None:
+            facts |= {TARGET, header("Accept")}
         if self.exempt is not None:
             facts |= self.exempt.facts
             if self.exempt.paths:

@@ -115,16 +115,18 @@ class Rbac(Filter[RbacConfig]):
             return self._verdict(exchange, Reading(segments, path))
         segments = [decode(segment) for segment in segments]
         reading = Reading(segments, "/" + "/".join([segment.replace("/", "%2F") for segment in segments]))
-        plainest = _plainest(segments)
-        if plainest is None:
-            return Fault(400, "target_ambiguous", "The path contains a dot segment.", rule=("rows",))
-        if plainest != segments:
-            # Whoever reads the path so is to serve only what a row lets through. Where no row has it, it is judged as
-            # it came.
-            other = Reading(plainest, "/" + "/".join(plainest))
-            verdict = self._verdict(exchange, other, as_it_came=False)
-            if verdict is not None:
-                return verdict
+        judged = [segments]
+        for plain in (_plainest(segments), _plainest([segment.partition(";")[0] for segment in segments])):
+            if plain is None:
+                return Fault(400, "target_ambiguous", "The path contains a dot segment.", rule=("rows",))
+            if plain not in judged:
+                judged.append(plain)
+                # Whoever reads the path so is to serve only what a row lets through. Where no row has it, it is judged as
+                # it came.
+                other = Reading(plain, "/" + "/".join(plain))
+                verdict = self._verdict(exchange, other, as_it_came=False)
+                if verdict is not None:
+                    return verdict
         return self._verdict(exchange, reading)
 
     def _verdict(self, exchange: Exchange, reading: Reading, *, as_it_came: bool = True) -> Verdict:
@@ -214,7 +216,8 @@ def _has_project(row: _Row) -> bool:
 
 
 def _plainest(segments: Sequence[str]) -> list[str] | None:
-    """The segments as the least particular server reads them; None where one of them is a dot segment."""
+    """The segments as the least particular server reads them; None where one of them is a dot segment. It may look for
+    parameters behind `;` before slashes that were encoded, or after."""
     found: list[str] = []
     for segment in segments:
         for piece in _SLASHES.split(segment):

@@ -17,7 +17,7 @@ from inspect import isawaitable
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from filters._identity import SERVICE_HEADER, STRIPPED, spellings
+from filters._identity import SERVICE_HEADER, STORAGE_HEADER, STRIPPED, spellings
 from filters._profile import profile
 from filters._repose import ReposeOptions
 from filters.token_auth.access_rule import AccessRules
@@ -48,6 +48,7 @@ _TWICE: Final = "\n"
 _BEARER: Final = 'Bearer realm="weir"'
 """RFC 6750 section 3: the scheme never stands alone."""
 _SERVICE_TOKEN = SERVICE_HEADER.lower().encode("ascii")
+_STORAGE_TOKEN = STORAGE_HEADER.lower().encode("ascii")
 _ANSWERS: Final[dict[str, tuple[int, str]]] = {
     "token_missing": (401, "The request you have made requires authentication."),
     "token_invalid": (401, "The token is not valid."),
@@ -99,6 +100,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def __init__(self, config: TokenAuthConfig, services: Services) -> None:
         super().__init__(config, services)
         self._header = config.header.lower().encode("ascii")
+        self._by_default = self._header == b"x-auth-token"
         # An upstream that folds `_` into `-` would see another token than the one judged here.
         owns = STRIPPED | (spellings(config.header) - {self._header})
         vouching = config.service_tokens
@@ -110,6 +112,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         for options in config.providers:
             if options.api_key is not None:
                 owns |= spellings(options.api_key.header) - {options.api_key.header.lower().encode("ascii")}
+        owns |= spellings(STORAGE_HEADER) - ({_STORAGE_TOKEN} if self._by_default else set())
         self.owns = owns
         self._dropped = owns | {_SERVICE_TOKEN} if unasked else owns
         self._shared = shared = _shared_cache(config.cache, services)
@@ -189,6 +192,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         headers = exchange.request.headers
         index = headers.index()
         value = index.get(self._header)
+        if _STORAGE_TOKEN in index and self._by_default:
+            value = self._fallback(headers, value or index[_STORAGE_TOKEN])
+            index = headers.index()
         if not self._dropped.isdisjoint(index):
             headers.drop(self._dropped)
         if isinstance(value, list):
@@ -232,6 +238,13 @@ class TokenAuth(Filter[TokenAuthConfig]):
                 return self._no_principal(exchange, refused.reason, refused.place)
             del cache.refused[key]
         return self._ask(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch), 0, None)
+
+    def _fallback(self, headers: Fields, value: bytes | list[bytes]) -> bytes | list[bytes]:
+        """The token that counts where there is an X-Storage-Token, which goes: servers read one where the other is not."""
+        headers.remove(_STORAGE_TOKEN)
+        if isinstance(value, bytes):
+            headers.set(self._header, value)
+        return value
 
     def _proofs(
         self, token: bytes, index: Mapping[bytes, bytes | list[bytes]], certificate: Certificate | None

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from filters._identity import SERVICE_HEADER, STRIPPED
+from filters._identity import SERVICE_HEADER, STORAGE_HEADER, STRIPPED
 from filters._profile import ProfileName
 from filters._repose import ReposeOptions
 from gateway.api import Duration, Fact, Options, Secret, StoreOptions, TlsOptions
@@ -882,7 +882,8 @@ class CacheOptions(Options):
 class TokenAuthConfig(Options):
     header: Annotated[str, AfterValidator(_header_name)] = Field(
         default="X-Auth-Token",
-        description="The request header field that carries the token. In `Authorization` it is a Bearer token (RFC 6750).",
+        description="The request header field that carries the token. X-Storage-Token is "
+        "another name of X-Auth-Token. In `Authorization` it is a Bearer token (RFC 6750).",
     )
     providers: tuple[ProviderOptions, ...] = Field(
         min_length=1, description="Who is asked for the token, in this order, until one knows it."
@@ -934,6 +935,8 @@ class TokenAuthConfig(Options):
 
     def reads(self) -> frozenset[Fact]:
         facts = {header(self.header), CLOCK}
+        if self.header.lower() == "x-auth-token":
+            facts.add(header(STORAGE_HEADER))
         if any(provider.mtls is not None for provider in self.providers):
             facts.add(CERTIFICATE)
         if self.service_tokens is not None:

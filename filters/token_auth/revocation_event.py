@@ -44,7 +44,7 @@ class Seen:
 
 
 class EventReader:
-    """Asks from time to time. An answer that does not come is told of, and changes nothing."""
+    """Asks from time to time. An answer that does not come is told of, and changes nothing; one that is too long takes all."""
 
     def __init__(
         self, every: float, ask: Ask, seen: Seen, services: Services, revoked: Callable[[Revocation], object]
@@ -83,6 +83,10 @@ class EventReader:
             events = read_events(answer.body)
         except (Trouble, HttpError, ValueError) as error:
             self._services.warn("revocation_events_unavailable", because=str(error))
+            if isinstance(error, HttpError) and error.reason == "too_large":
+                # There are too many to be told of, and next time there would be more.
+                seen.new([], now)
+                self._revoked(Revocation())
         else:
             for event in seen.new(events, now):
                 self._revoked(event.revocation)

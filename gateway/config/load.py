@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -70,6 +70,7 @@ class Loaded:
     text       the bytes of the file
     directory  what file names in the configuration are relative to
     filled     texts that came from the environment, and how they are written in the file
+    beside     what `current_beside` gave when the file was loaded, before any filter has read what lies there
     """
 
     configuration: Configuration
@@ -78,6 +79,7 @@ class Loaded:
     text: bytes
     directory: FilePath
     filled: Mapping[str, str] = field(default_factory=dict)
+    beside: bytes = b""
 
     def current_text(self) -> bytes | None:
         """The bytes of the file as it is now; None where it cannot be read."""
@@ -87,7 +89,7 @@ class Loaded:
         except (OSError, ValueError):
             return None
 
-    def beside(self) -> bytes:
+    def current_beside(self) -> bytes:
         """A hash of the files beside it that the options of filters name for being watched, as they are now."""
         routes = self.configuration.routes
         entries = (
@@ -108,7 +110,8 @@ def load(path: FilePath, *, registry: Registry, environment: Mapping[str, str] |
     """Loads a file. Raises ConfigurationError, and nothing else, whatever the file holds."""
     file = str(path)
     data = _bytes(path)
-    return _loaded(data, document.decode(data, file), file, registry, environment, path.parent)
+    found = _loaded(data, document.decode(data, file), file, registry, environment, path.parent)
+    return replace(found, beside=found.current_beside())
 
 
 def load_admin(path: FilePath, *, environment: Mapping[str, str] | None = None) -> AdminListen | None:

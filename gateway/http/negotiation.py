@@ -1,4 +1,4 @@
-"""In which format a fault is written: the path's suffix, then Accept, then JSON (RFC 9110 section 12.5.1)."""
+"""In which format a fault or a document is written: the path's suffix, then Accept, then JSON (RFC 9110 section 12.5.1)."""
 
 import re
 from collections.abc import Sequence
@@ -29,17 +29,36 @@ def fault_format(path: str, accept: Sequence[str]) -> tuple[str, bool]:
     return _preferred(accept[0] if len(accept) == 1 else ",".join(accept)), True
 
 
+def answer_format(path: str, accept: Sequence[str]) -> str | None:
+    """ "json" or "xml" for a document that there is in both, by the path's suffix, then Accept; None where neither is
+    acceptable, which is for 406 (RFC 9110 section 15.5.7). An Accept that names nothing accepts nothing, as Repose has it.
+    """
+    if path.endswith((".json", ".xml")) or not accept:
+        return fault_format(path, ())[0]
+    ranges = _ranges(accept[0] if len(accept) == 1 else ",".join(accept))
+    json, xml = _standing(_JSON, ranges), _standing(_XML, ranges)
+    if not (json[0] or xml[0]):
+        return None
+    return "xml" if xml > json else "json"
+
+
 @lru_cache(maxsize=256)
 def _preferred(accept: str) -> str:
+    # Of equal weights the one that was named more exactly wins, then JSON: `application/xml, */*` asks
+    # for XML.
+    ranges = _ranges(accept)
+    return "xml" if _standing(_XML, ranges) > _standing(_JSON, ranges) else "json"
+
+
+def _ranges(accept: str) -> dict[str, float]:
+    """Media ranges and their weights, as far as they can be read."""
     ranges: dict[str, float] = {}
     for member in members(accept) or ():
         parsed = _weighted(member)
         if parsed is not None:
             name, weight = parsed
             ranges[name] = max(weight, ranges.get(name, 0.0))
-    # Of equal weights the one that was named more exactly wins, then JSON: `application/xml, */*` asks
-    # for XML.
-    return "xml" if _standing(_XML, ranges) > _standing(_JSON, ranges) else "json"
+    return ranges
 
 
 def _weighted(member: str) -> tuple[str, float] | None:

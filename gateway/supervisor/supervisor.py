@@ -425,7 +425,7 @@ class Supervisor:
 
     async def _watch(self) -> None:
         """Reloads when the file, or one beside it, has changed, where the configuration asks for that."""
-        seen = (self._loaded.text, await asyncio.to_thread(self._loaded.beside))
+        seen = (self._loaded.text, self._loaded.beside)
         while True:
             every = self._loaded.configuration.watch
             await asyncio.sleep(every or LOOK)
@@ -434,13 +434,11 @@ class Supervisor:
             text = await asyncio.to_thread(self._loaded.current_text)
             if text is None:
                 continue
-            beside = await asyncio.to_thread(self._loaded.beside)
-            if (text, beside) != seen:
-                loaded = self._loaded
+            now = (text, await asyncio.to_thread(self._loaded.current_beside))
+            if now != seen:
+                former = self._loaded
                 await self.reload()
-                if self._loaded is not loaded:  # which may name other files
-                    beside = await asyncio.to_thread(self._loaded.beside)
-                seen = (text, beside)
+                seen = (self._loaded.text, self._loaded.beside) if self._loaded is not former else now
 
     # ---- the admin listener
 

@@ -330,11 +330,12 @@ def test_files_that_filters_read_are_looked_at_with_the_configuration(tmp_path: 
         BASE + f"filters:\n  - rate_limit: {limit % 'a.yaml'}\n  - rate_limit: {limit % 'b.yaml'}\n"
     )
     found = load(path, registry=Registry(entry_points=lambda: ()), environment={})
-    seen = [found.beside()]
+    seen = [found.current_beside()]
+    assert found.beside == seen[0]
     for name, text in (("a.yaml", ""), ("a.yaml", "p: blocked"), ("b.yaml", "p: blocked")):
         (tmp_path / name).write_text(text)
-        seen.append(found.beside())
+        seen.append(found.current_beside())
     (tmp_path / "a.yaml").unlink()
-    seen.append(found.beside())
+    seen.append(found.current_beside())
     assert len(set(seen)) == 5
-    assert found.beside() == seen[-1]
+    assert found.current_beside() == seen[-1]

@@ -151,6 +151,48 @@ async def test_429_is_one_word_of_configuration_away(deploy: Deploy) -> None:
         await site.decided(answer, "rate_limited", "rate_limit", "name: writes")
 
 
+async def test_answers_say_what_remains_where_that_is_asked_for(deploy: Deploy) -> None:
+    async with deploy(
+        {
+            "      status: 413  ": "      headers: [ietf, x-ratelimit]\n      headers_on: all\n      status: 413  "
+        }
+    ) as site:
+        for remaining, reset in ((9, 6), (8, 12)):
+            passed_on(
+                await site.ask("POST", METADATA, EMPTY),
+                200,
+                WHOLE,
+                {
+                    "RateLimit-Policy": '"writes";q=10;w=60',
+                    "RateLimit": f'"writes";r={remaining};t={reset}',
+                    "X-RateLimit-Limit": "10",
+                    "X-RateLimit-Remaining": str(remaining),
+                    "X-RateLimit-Reset": str(reset),
+                },
+            )
+
+
+async def test_a_limit_on_all_together_is_503_and_its_record_says_who_has_used_it(deploy: Deploy) -> None:
+    line = "          methods: [GET, HEAD]\n"
+    every = "        - { name: all, rate: 2/minute, key: [global], status: 503 }\n"
+    async with deploy({line: line + every}) as site:
+        await writes(site, 2)
+        answer = await site.ask("POST", METADATA, EMPTY)
+        told = (
+            '{"serviceUnavailable": {"code": 503, "message": "This request was rate-limited.", '
+            '"details": "Only 2 POST request(s) can be made to * every minute."}}'
+        )
+        inner = answer.json()["serviceUnavailable"]
+        assert (inner.pop("retryAfter"), inner.pop("retryAt")) == ("30", "2023-11-14T22:13:50Z")
+        assert json.dumps({"serviceUnavailable": inner}) == told
+        assert answer.get("Retry-After") == "30"
+        record = await site.decided(answer, "rate_limited", "rate_limit", "{ name: all")
+        facts = record["gateway.filters"][-1]["facts"]
+        assert (facts["limit"], facts["key"]) == ("all", {})
+        ((who, count),) = facts["consumers"]
+        assert who == record["user.id"] and count == 2
+
+
 async def test_a_limit_for_one_path_names_it(deploy: Deploy) -> None:
     path = "/v2/{project_id}/images/{image_id}/metadata"
     async with deploy({f"          # path: {path}\n": f"          path: {path}\n"}) as site:

@@ -117,7 +117,8 @@ def _environment(part: str) -> None:
     shutil.rmtree(place, ignore_errors=True)
     shutil.rmtree(data(part), ignore_errors=True)
     _run(sys.executable, "-m", "venv", place)
-    _run(program(part, "pip"), "install", "--quiet", *packages)
+    # Most of their modules are never imported: what is, is compiled then.
+    _run(program(part, "pip"), "install", "--quiet", "--no-compile", *packages)
     mark.write_text(" ".join(packages))
 
 

@@ -98,6 +98,7 @@ async def test_a_gateway_that_is_cut_off_counts_for_itself_and_comes_back(tmp_pa
         assert await asked(far, 7) == [200] * 6 + [413]  # what it has counted itself
         # What both have, as far as the store was told; it may have heard what far has given up to wait for.
         assert (await asked(near, 5)).count(200) in (3, 4)
+        await far.records(9)
         reasons = [step["reason"] for step in steps(far)[2:]]
         assert reasons == ["rate_counted_locally"] * 6 + ["rate_limited"]
         await between.set("pass")

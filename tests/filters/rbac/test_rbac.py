@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filters.rbac import Rbac
@@ -180,6 +180,7 @@ def test_another_path_is_another_path(target: str) -> None:
     assert status("GET", target, "admin", rows=[{"path": "/admin", "roles": "admin"}]) == 403
 
 
+@example(";%5C2")
 @given(st.text(alphabet="/ab;%2eEfF5cC.x", max_size=12))
 def test_what_is_plainly_a_row_s_path_is_never_let_through_by_a_broader_row(tail: str) -> None:
     """Whatever is written: where the path reads as /admin or below to a plain server, the row of /admin is asked."""

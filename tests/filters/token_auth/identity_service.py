@@ -115,4 +115,4 @@ class IdentityService:
 
 def error(status: int, message: str = "No.") -> HttpAnswer:
     body = {"error": {"code": status, "message": message, "title": "Title"}}
-    return HttpAnswer(status, {}, json.dumps(body).encode())
+    return HttpAnswer(status, {"content-type": "application/json"}, json.dumps(body).encode())

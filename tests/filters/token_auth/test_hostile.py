@@ -565,7 +565,7 @@ async def test_a_huge_token_is_401_and_beyond_the_limit_of_a_field_431(size: int
         b"X_Auth_Token: %b\r\nX-Spare: %b\r\n",
         b"Authorization: Bearer %b\r\nCookie: X-Auth-Token=%b\r\n",
         b"X-Auth-Token: Bearer %b\r\nX-Spare: %b\r\n",
-        b"X-Storage-Token: %b\r\nX-Subject-Token: %b\r\n",
+        b"X-Subject-Token: %b\r\nX-Spare: %b\r\n",
     ],
 )
 async def test_an_honest_token_in_the_wrong_place_is_401(lines: bytes) -> None:

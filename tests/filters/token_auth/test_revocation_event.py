@@ -147,6 +147,23 @@ async def test_what_happens_while_keystone_says_nothing_is_heard_of_later(
     made.close()
 
 
+async def test_more_than_can_be_told_of_has_everybody_judged_anew_and_ends_there() -> None:
+    keystone = Keystone()
+    made, services, told = reader(keystone)
+    await made.read()
+    services.advance(3600)
+    keystone.instead = HttpError("too_large")
+    await made.read()
+    assert told == [Revocation()]
+    keystone.instead = None
+    keystone.events = [{"user_id": "u1"}]
+    services.advance(30)
+    await made.read()
+    assert since(keystone.asked[-1]) == services.now().wall - 30 - OVERLAP
+    assert told[1:] == [Revocation(user_id="u1")]
+    made.close()
+
+
 async def test_closed_while_a_question_is_out_it_asks_no_more() -> None:
     asking, ended = asyncio.Event(), asyncio.Event()
 

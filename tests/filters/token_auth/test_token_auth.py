@@ -238,6 +238,29 @@ def test_answers_401_with_a_challenge(headers: Iterable[tuple[str, str]], reason
 
 
 @pytest.mark.parametrize(
+    ("lines", "token"),
+    [
+        ([("X-Storage-Token", TOKEN)], TOKEN),
+        ([("X-Storage-Token", TOKEN), ("X-Auth-Token", "")], TOKEN),
+        ([("X-Storage-Token", "bad"), ("X-Auth-Token", TOKEN)], TOKEN),
+        ([("X-Storage-Token", TOKEN), ("X-Auth-Token", "bad")], None),
+        ([("X-Storage-Token", TOKEN), ("X-Storage-Token", TOKEN)], None),
+        ([("X_Storage_Token", TOKEN)], None),
+    ],
+)
+def test_a_storage_token_stands_in_where_there_is_no_other(
+    lines: list[tuple[str, str]], token: str | None
+) -> None:
+    made = exchange(headers=lines)
+    verdict = judge(guard(), made)
+    assert (verdict is None) is (token is not None)
+    if token is not None:
+        assert made.request.headers.all("X-Auth-Token") == [token]
+    assert not made.request.headers.has("X_Storage_Token")
+    assert not made.request.headers.has("X-Storage-Token")
+
+
+@pytest.mark.parametrize(
     ("value", "told"),
     [
         (f"Bearer {TOKEN}", None),

@@ -1,0 +1,171 @@
+"""Clients ask for their limits."""
+
+import json
+from inspect import isawaitable
+from typing import Any
+
+import pytest
+
+from filters.rate_limit import RateLimit
+from gateway.api import Exchange, Fault, Principal, Response
+from gateway.api.testing import FrozenServices, build, exchange
+
+WHO = Principal(user_id="u1", project_id="p1", roles=("member",))
+LIMITS = [
+    {"name": "writes", "rate": "10/minute", "key": ["project_id"], "methods": ["POST", "PUT"], "path": "/v2/{rest*}"},
+    {"name": "all", "rate": "3/hour", "key": ["user_id"]},
+    {"name": "everybody", "rate": "1000/second", "key": ["global"], "status": 503},
+    {"name": "each", "rate": "5/minute", "key": ["project_id", "captures"], "path": "/v2/images/{id}"},
+]
+
+
+class Desk:
+    def __init__(self, endpoint: dict[str, Any] | None = None, **options: Any) -> None:
+        self.services = FrozenServices()
+        given = {"limits": LIMITS, "endpoint": {"path": "/v2/limits", **(endpoint or {})}, **options}
+        self.filter = build(RateLimit, given, self.services)
+
+    async def ask(
+        self, method: str = "GET", target: str = "/v2/limits", principal: Principal = WHO, **headers: str
+    ) -> Fault | Response | None:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.exchange = exchange(method, target, principal=principal, headers=named, clock=self.services.now())
+        verdict = self.filter.on_request(self.exchange)
+        return await verdict if isawaitable(verdict) else verdict
+
+    async def answered(self, status: int, body: bytes, **headers: str) -> Any:
+        self.exchange.response = Response(status, list(headers.items()), body)
+        verdict = self.filter.on_response(self.exchange)
+        return await verdict if isawaitable(verdict) else verdict
+
+
+def told(response: Any) -> list[tuple[str, str, int, int, str]]:
+    assert isinstance(response, Response)
+    assert response.body.complete is not None
+    rates = json.loads(response.body.complete)["limits"]["rate"]
+    return [
+        (rate["uri"], limit["verb"], limit["value"], limit["remaining"], limit["next-available"])
+        for rate in rates
+        for limit in rate["limit"]
+    ]
+
+
+async def test_a_caller_is_told_of_the_limits_that_are_his() -> None:
+    desk = Desk()
+    now, later = "2023-11-14T22:13:20Z", "2023-11-14T22:33:20Z"
+    for _ in range(2):
+        await desk.ask("POST", "/v2/images")
+    assert told(await desk.ask()) == [
+        ("/v2/{rest*}", "POST", 10, 8, now),
+        ("/v2/{rest*}", "PUT", 10, 8, now),
+        ("*", "ALL", 3, 0, later),
+    ]
+    other = Principal(user_id="u2", project_id="p2")
+    assert [line[3] for line in told(await desk.ask(principal=other))] == [10, 10, 2]
+
+
+async def test_to_ask_is_counted_and_may_be_refused() -> None:
+    desk = Desk()
+    assert [isinstance(await desk.ask(), Response) for _ in range(3)] == [True] * 3
+    fault = await desk.ask()
+    assert isinstance(fault, Fault)
+    assert fault.status == 413
+
+
+async def test_other_methods_and_paths_go_on() -> None:
+    desk = Desk()
+    assert await desk.ask("PUT") is None
+    assert await desk.ask("GET", "/v2/limits/more") is None
+    assert isinstance(await desk.ask("HEAD"), Response)
+
+
+async def test_the_terms_of_his_group_and_project_are_told(tmp_path: Any) -> None:
+    (tmp_path / "terms.yaml").write_text("p1: { all: 7/hour }\np2: { all: unlimited }\n")
+    desk = Desk(
+        overrides={"file": "terms.yaml"},
+        groups=[{"name": "members", "for": {"roles": ["member"]}, "limits": [{"name": "g", "rate": "2/day"}]}],
+    )
+    desk.services = FrozenServices(directory=tmp_path)
+    desk.filter = build(RateLimit, desk.filter.config.model_dump(by_alias=True, exclude_unset=True), desk.services)
+    assert [(line[0], line[2]) for line in told(await desk.ask())][2:] == [("*", 7), ("*", 2)]
+    other = Principal(user_id="u2", project_id="p2")
+    assert [line[0] for line in told(await desk.ask(principal=other))] == ["/v2/{rest*}"] * 2
+
+
+async def test_who_is_exempt_has_no_limits() -> None:
+    assert told(await Desk(exempt={"roles": ["member"]}).ask()) == []
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("application/*;q=0.1", "application/json"),
+        ("application/xml", "application/xml"),
+        ("application/json;q=0.5, application/xml", "application/xml"),
+        ("text/html, application/xml;q=0.1", "application/xml"),
+        ("text/html", None),
+        ("", None),
+        ("application/json;q=0", None),
+        ("application/json;q=0, application/xml;q=0, */*", None),
+    ],
+)
+async def test_accept_chooses_or_is_refused(accept: str | None, kind: str | None) -> None:
+    desk = Desk()
+    answer = await (desk.ask() if accept is None else desk.ask(Accept=accept))
+    if kind is None:
+        assert isinstance(answer, Fault)
+        assert (answer.status, answer.reason) == (406, "limits_unacceptable")
+    else:
+        assert isinstance(answer, Response)
+        assert answer.headers.all("Content-Type") == [kind]
+
+
+# ---- with the upstream's
+
+UPSTREAM = b'{"limits": {"rate": [{"uri": "theirs"}], "absolute": {"maxImageMeta": 128}}}'
+
+
+async def test_the_upstream_s_absolute_limits_are_kept() -> None:
+    desk = Desk({"absolute": True})
+    assert await desk.ask(Accept="application/xml", Accept_Encoding="gzip") is None
+    assert desk.exchange.request.headers.all("Accept") == ["application/json"]
+    assert not desk.exchange.request.headers.has("Accept-Encoding")
+    answer = await desk.answered(200, UPSTREAM, **{"Content-Type": "application/json", "X-Own": "1", "ETag": '"a"'})
+    assert isinstance(answer, Response)
+    assert answer.headers.all("Content-Type") == ["application/xml"]
+    assert (answer.headers.get("X-Own"), answer.headers.get("ETag")) == ("1", None)
+    assert answer.body.complete is not None
+    assert b'<limit name="maxImageMeta" value="128"/>' in answer.body.complete
+    assert b"theirs" not in answer.body.complete
+
+
+async def test_what_the_upstream_refuses_it_refuses() -> None:
+    desk = Desk({"absolute": True})
+    await desk.ask()
+    assert await desk.answered(404, b"no") is None
+
+
+@pytest.mark.parametrize("body", [b"", b"<limits/>", b"x" * (1 << 21)])
+async def test_an_answer_that_holds_no_limits_is_502(body: bytes) -> None:
+    desk = Desk({"absolute": True})
+    await desk.ask()
+    fault = await desk.answered(200, body)
+    assert isinstance(fault, Fault)
+    assert (fault.status, fault.reason, fault.rule) == (502, "limits_unreadable", ("endpoint", "absolute"))
+
+
+async def test_other_answers_are_left_alone() -> None:
+    desk = Desk({"absolute": True})
+    await desk.ask("GET", "/v2/images")
+    assert await desk.answered(200, UPSTREAM) is None
+
+
+async def test_nothing_is_remembered_of_who_has_asked() -> None:
+    desk = Desk({"absolute": True})
+    await desk.ask()
+    assert desk.filter._asking
+    for callback in desk.exchange.deferred:
+        callback()
+    assert not desk.filter._asking
