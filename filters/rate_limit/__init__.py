@@ -104,7 +104,11 @@ class RateLimit(Filter[RateLimitConfig]):
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         endpoint = self._endpoint
-        if endpoint is None or exchange.method not in ("GET", "HEAD") or endpoint.captured(exchange.path) is None:
+        if (
+            endpoint is None
+            or exchange.method not in ("GET", "HEAD")
+            or endpoint.captured(exchange.path) is None
+        ):
             return self._count(exchange)
         return self._told(exchange)
 

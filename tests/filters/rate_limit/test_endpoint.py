@@ -2,17 +2,24 @@
 
 import json
 from inspect import isawaitable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from filters.rate_limit import RateLimit
-from gateway.api import Exchange, Fault, Principal, Response
+from gateway.api import Fault, Principal, Response
 from gateway.api.testing import FrozenServices, build, exchange
 
 WHO = Principal(user_id="u1", project_id="p1", roles=("member",))
 LIMITS = [
-    {"name": "writes", "rate": "10/minute", "key": ["project_id"], "methods": ["POST", "PUT"], "path": "/v2/{rest*}"},
+    {
+        "name": "writes",
+        "rate": "10/minute",
+        "key": ["project_id"],
+        "methods": ["POST", "PUT"],
+        "path": "/v2/{rest*}",
+    },
     {"name": "all", "rate": "3/hour", "key": ["user_id"]},
     {"name": "everybody", "rate": "1000/second", "key": ["global"], "status": 503},
     {"name": "each", "rate": "5/minute", "key": ["project_id", "captures"], "path": "/v2/images/{id}"},
@@ -20,8 +27,10 @@ LIMITS = [
 
 
 class Desk:
-    def __init__(self, endpoint: dict[str, Any] | None = None, **options: Any) -> None:
-        self.services = FrozenServices()
+    def __init__(
+        self, endpoint: dict[str, Any] | None = None, directory: Path | None = None, **options: Any
+    ) -> None:
+        self.services = FrozenServices(directory=directory)
         given = {"limits": LIMITS, "endpoint": {"path": "/v2/limits", **(endpoint or {})}, **options}
         self.filter = build(RateLimit, given, self.services)
 
@@ -29,7 +38,9 @@ class Desk:
         self, method: str = "GET", target: str = "/v2/limits", principal: Principal = WHO, **headers: str
     ) -> Fault | Response | None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.exchange = exchange(method, target, principal=principal, headers=named, clock=self.services.now())
+        self.exchange = exchange(
+            method, target, principal=principal, headers=named, clock=self.services.now()
+        )
         verdict = self.filter.on_request(self.exchange)
         return await verdict if isawaitable(verdict) else verdict
 
@@ -79,14 +90,15 @@ async def test_other_methods_and_paths_go_on() -> None:
     assert isinstance(await desk.ask("HEAD"), Response)
 
 
-async def test_the_terms_of_his_group_and_project_are_told(tmp_path: Any) -> None:
+async def test_the_terms_of_his_group_and_project_are_told(tmp_path: Path) -> None:
     (tmp_path / "terms.yaml").write_text("p1: { all: 7/hour }\np2: { all: unlimited }\n")
     desk = Desk(
+        directory=tmp_path,
         overrides={"file": "terms.yaml"},
-        groups=[{"name": "members", "for": {"roles": ["member"]}, "limits": [{"name": "g", "rate": "2/day"}]}],
+        groups=[
+            {"name": "members", "for": {"roles": ["member"]}, "limits": [{"name": "g", "rate": "2/day"}]}
+        ],
     )
-    desk.services = FrozenServices(directory=tmp_path)
-    desk.filter = build(RateLimit, desk.filter.config.model_dump(by_alias=True, exclude_unset=True), desk.services)
     assert [(line[0], line[2]) for line in told(await desk.ask())][2:] == [("*", 7), ("*", 2)]
     other = Principal(user_id="u2", project_id="p2")
     assert [line[0] for line in told(await desk.ask(principal=other))] == ["/v2/{rest*}"] * 2
@@ -132,7 +144,9 @@ async def test_the_upstream_s_absolute_limits_are_kept() -> None:
     assert await desk.ask(Accept="application/xml", Accept_Encoding="gzip") is None
     assert desk.exchange.request.headers.all("Accept") == ["application/json"]
     assert not desk.exchange.request.headers.has("Accept-Encoding")
-    answer = await desk.answered(200, UPSTREAM, **{"Content-Type": "application/json", "X-Own": "1", "ETag": '"a"'})
+    answer = await desk.answered(
+        200, UPSTREAM, **{"Content-Type": "application/json", "X-Own": "1", "ETag": '"a"'}
+    )
     assert isinstance(answer, Response)
     assert answer.headers.all("Content-Type") == ["application/xml"]
     assert (answer.headers.get("X-Own"), answer.headers.get("ETag")) == ("1", None)
@@ -166,6 +180,6 @@ async def test_nothing_is_remembered_of_who_has_asked() -> None:
     desk = Desk({"absolute": True})
     await desk.ask()
     assert desk.filter._asking
-    for callback in desk.exchange.deferred:
+    for callback in desk.exchange.take_deferred():
         callback()
     assert not desk.filter._asking

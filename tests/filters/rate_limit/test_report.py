@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -56,7 +56,7 @@ def test_json_is_that_of_the_page() -> None:
 
 
 def test_xml_is_that_of_the_page() -> None:
-    root = ElementTree.fromstring(as_xml(LINES[:1], {"maxImageMeta": 128, "odd": None, "nested": {"a": 1}}))
+    root = ET.fromstring(as_xml(LINES[:1], {"maxImageMeta": 128, "odd": None, "nested": {"a": 1}}))
     assert root.tag == f"{NAMESPACE}limits"
     assert [(each.tag.removeprefix(NAMESPACE), dict(each.attrib)) for each in root.iter()] == [
         ("limits", {}),
@@ -79,12 +79,12 @@ def test_xml_is_that_of_the_page() -> None:
 
 def test_without_limits_there_is_an_empty_document() -> None:
     assert json.loads(as_json([], {})) == {"limits": {"rate": [], "absolute": {}}}
-    assert [each.tag.removeprefix(NAMESPACE) for each in ElementTree.fromstring(as_xml([], {}))] == ["absolute"]
+    assert [each.tag.removeprefix(NAMESPACE) for each in ET.fromstring(as_xml([], {}))] == ["absolute"]
 
 
 @given(st.text(), st.text(), st.dictionaries(st.text(), st.text() | st.integers()))
 def test_whatever_stands_in_it_it_is_well_formed(uri: str, regex: str, absolute: dict[str, Any]) -> None:
-    root = ElementTree.fromstring(as_xml([LINES[0]._replace(uri=uri, regex=regex)], absolute))
+    root = ET.fromstring(as_xml([LINES[0]._replace(uri=uri, regex=regex)], absolute))
     assert len(root.findall(f"{NAMESPACE}absolute/{NAMESPACE}limit")) == len(absolute)
     json.loads(as_json([LINES[0]._replace(uri=uri, regex=regex)], absolute))
 
@@ -101,7 +101,9 @@ def test_absolute_limits_are_taken_as_they_stand(body: str, absolute: dict[str, 
     assert absolute_of(body.encode()) == absolute
 
 
-@pytest.mark.parametrize("body", ["", "[]", "null", '{"limits": 1}', '{"limits": {"absolute": []}}', "[" * 99999, "{}", "<a/>"])
+@pytest.mark.parametrize(
+    "body", ["", "[]", "null", '{"limits": 1}', '{"limits": {"absolute": []}}', "[" * 99999, "{}", "<a/>"]
+)
 def test_what_holds_no_limits_is_an_error(body: str) -> None:
     with pytest.raises(ValueError, match="not a document of limits"):
         absolute_of(body.encode())
