@@ -84,6 +84,7 @@ class RateLimit(Filter[RateLimitConfig]):
         self._store: Store = services.state("limits", lambda: SharedStore(table))
         self._common, self._leases = _common(config, services)
         self._drawn: SingleFlight[int, None] = SingleFlight()
+        self._draws = 0
         self.pure = self._common is None
         self._hashes = _KeyHashes(services)
         self._open: dict[str, _Open] = {}
@@ -244,7 +245,8 @@ class RateLimit(Filter[RateLimitConfig]):
             self._remember(exchange, _Open(limits, charges, cells, exchange.clock))
         ahead = leases.ahead(charges)
         if ahead is not None:
-            self._drawn.join(id(ahead), lambda: self._draw_ahead(ahead))
+            self._draws += 1
+            self._drawn.join(self._draws, lambda: self._draw_ahead(ahead))
         return None
 
     async def _asked(
