@@ -5,6 +5,7 @@ wheel holds both, an import takes the compiled one, and a machine without a comp
 otherwise the same. WEIR_COMPILE_LEVEL is the C compiler's level of optimisation, 2 by default: 0 takes it half the time.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -46,9 +47,20 @@ class CompileHook(BuildHookInterface[Any]):
             return
         root = Path(self.root)
         made = root / "build" / f"compiled-{sys.implementation.cache_tag}"
+        level = os.environ.get("WEIR_COMPILE_LEVEL", "2")
+        # pip builds a wheel twice, the first time for its metadata alone.
+        stamp, inputs = made / "inputs", _inputs(root, level)
+        if not stamp.is_file() or stamp.read_text() != inputs:
+            self._compile(root, made, level)
+            stamp.write_text(inputs)
+        for library in sorted(made.rglob("*.so")):
+            build_data["force_include"][str(library)] = str(library.relative_to(made))
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+
+    def _compile(self, root: Path, made: Path, level: str) -> None:
         shutil.rmtree(made, ignore_errors=True)  # a module that is gone would leave its library
         modules = [path for pattern in self.config["modules"] for path in sorted(root.glob(pattern))]
-        level = os.environ.get("WEIR_COMPILE_LEVEL", "2")
         names = ",".join(str(path.relative_to(root)) for path in modules)
         command = [
             sys.executable,
@@ -62,7 +74,12 @@ class CompileHook(BuildHookInterface[Any]):
             raise SystemExit(
                 "WEIR_COMPILE=1 needs a C compiler and Python's headers: gcc and python3-dev, say."
             )
-        for library in sorted(made.rglob("*.so")):
-            build_data["force_include"][str(library)] = str(library.relative_to(made))
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+
+
+def _inputs(root: Path, level: str) -> str:
+    """Changes with all that the libraries are made of."""
+    told = hashlib.sha256(f"{sys.version} {level}".encode())
+    for pattern in ("*.toml", "*.py", "gateway/**/*.py", "filters/**/*.py"):
+        for path in sorted(root.glob(pattern)):
+            told.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return told.hexdigest()

@@ -38,17 +38,20 @@ def hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return module.CompileHook(tmp_path)
 
 
-def compiler(monkeypatch: pytest.MonkeyPatch, made: Path) -> None:
-    """A compiler that makes a library of each module it is told of, and leaves all others alone."""
+def compiler(monkeypatch: pytest.MonkeyPatch, made: Path) -> list[str]:
+    """A compiler that makes a library of each module it is told of, and leaves all others alone. Gives its levels."""
+    levels: list[str] = []
 
     def run(command: list[str], *, cwd: Path, check: bool) -> "subprocess.CompletedProcess[str]":
-        for name in command[-1].split(","):
+        levels.append(command[-1])
+        for name in command[-2].split(","):
             library = (made / name).with_suffix(".so")
             library.parent.mkdir(parents=True, exist_ok=True)
             library.touch()
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
+    return levels
 
 
 def built(hook: Any) -> set[str]:
@@ -68,6 +71,23 @@ def test_of_a_module_that_is_gone_nothing_comes_along(
     assert built(hook) == {"gateway/stays.so", "gateway/goes.so"}
     (tmp_path / "gateway" / "goes.py").unlink()
     assert built(hook) == {"gateway/stays.so"}
+
+
+def test_what_has_been_compiled_is_not_compiled_again(
+    hook: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WEIR_COMPILE", "1")
+    levels = compiler(monkeypatch, tmp_path / "build" / f"compiled-{sys.implementation.cache_tag}")
+    (tmp_path / "gateway").mkdir()
+    module = tmp_path / "gateway" / "module.py"
+    module.write_text("a = 1")
+    assert built(hook) == built(hook) == {"gateway/module.so"}
+    assert levels == ["2"]
+    module.write_text("a = 2")
+    built(hook)
+    monkeypatch.setenv("WEIR_COMPILE_LEVEL", "0")
+    built(hook)
+    assert levels == ["2", "2", "0"]
 
 
 def test_nothing_is_compiled_unasked(hook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
