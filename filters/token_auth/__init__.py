@@ -43,6 +43,9 @@ if TYPE_CHECKING:  # its cryptography costs a tenth of a second to import
     from filters.token_auth.shared_cache import SharedCache
 
 _TOKEN_MAX = 8192
+_KNOWN_MAX = 256
+_KNOWN_SIZE = 4096
+"""Bytes of the values of a section that is remembered."""
 _TWICE: Final = "\n"
 """In place of a proof that comes twice; no field value holds it."""
 _BEARER: Final = 'Bearer realm="weir"'
@@ -132,6 +135,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         tells = asks_keystone or config.auth_url is not None or config.delay_auth_decision
         self.statuses = frozenset((401,) if tells else ())
         self._forward = config.forward_token
+        # Sections that come again are the same object: the digests of their tokens, where nothing else is to be done. Each
+        # is held on to, so that no other can have its id.
+        self._known: dict[int, tuple[Mapping[bytes, bytes | list[bytes]], bytes]] = {}
         self._ttl = config.cache.ttl
         self._negative_ttl = config.cache.negative_ttl
         trusted = sha256(b"".join(provider.fingerprint for provider in self._providers)).hexdigest()
@@ -191,12 +197,22 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         headers = exchange.request.headers
         index = headers.index()
+        known = self._known.get(id(index))
+        if known is not None:
+            accepted = self._cache.accepted.get(known[1])
+            clock = exchange.clock
+            if accepted is not None and clock.monotonic < accepted.until and clock.wall < accepted.expires:
+                return self._pass(exchange, accepted)
         value = index.get(self._header)
         if _STORAGE_TOKEN in index and self._by_default:
             value = self._fallback(headers, value or index[_STORAGE_TOKEN])
             index = headers.index()
+            plain = False
+        else:
+            plain = not self._beside_token
         if not self._dropped.isdisjoint(index):
             headers.drop(self._dropped)
+            plain = False
         if isinstance(value, list):
             return self._unauthorized("token_ambiguous", None)
         token = value.strip(b" \t") if value is not None else b""
@@ -217,6 +233,10 @@ class TokenAuth(Filter[TokenAuthConfig]):
             return self._no_principal(exchange, "token_invalid", None)
         cache = self._cache
         key = cache.digest(token)
+        if plain and len(index) == len(headers) and sum(map(len, index.values())) < _KNOWN_SIZE:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            self._known[id(index)] = index, key
         clock = exchange.clock
         try:
             accepted = cache.accepted[key]

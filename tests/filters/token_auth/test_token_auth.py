@@ -15,9 +15,20 @@ from hypothesis import strategies as st
 from filters._identity import IDENTITY_NAMES
 from filters.token_auth import TokenAuth
 from filters.token_auth.provider import Answer, LocalProvider, Refusal, Unavailable
-from gateway.api import Certificate, Exchange, Fault, Instant, OptionError, Principal, ShadowExchange
+from gateway.api import (
+    Certificate,
+    Exchange,
+    Fault,
+    Instant,
+    Note,
+    OptionError,
+    Principal,
+    Revocation,
+    ShadowExchange,
+)
 from gateway.api.fact import CERTIFICATE
 from gateway.api.testing import FrozenServices, build, exchange, judge
+from gateway.http.fields import Fields
 from tests.filters.token_auth.signing import ec_key, pem, sign
 
 NOW = 1_700_000_000
@@ -235,6 +246,42 @@ def test_answers_401_with_a_challenge(headers: Iterable[tuple[str, str]], reason
     assert (fault.status, fault.reason, fault.rule) == (401, reason, rule)
     assert fault.headers == (("WWW-Authenticate", 'Keystone uri="http://127.0.0.1:5000/v3"'),)
     assert TOKEN not in fault.message
+
+
+def test_a_section_that_comes_again_is_judged_as_the_first_time() -> None:
+    services = FrozenServices(wall=NOW)
+    filter = guard(services)
+    first = Fields([(b"X-Auth-Token", TOKEN.encode()), (b"Accept", b"*/*")])
+    forged = Fields([(b"X-Auth-Token", TOKEN.encode()), (b"X-Roles", b"admin")])
+    for _ in range(3):
+        for section in (first, forged):
+            made = asked()
+            made.request.headers = section.copy()
+            assert judge(filter, made) is None
+            assert made.request.headers.all("X-Roles") == ["member,reader"]
+    services.revoke(Revocation(user_id=made.principal.user_id if made.principal else None))
+    made = asked()
+    made.request.headers = first.copy()
+    assert judge(filter, made) is None
+    note = made.trail[-1]
+    assert isinstance(note, Note)
+    assert note.facts is not None
+    assert note.facts["cached"] is False
+
+
+def test_a_section_that_comes_again_is_not_remembered_beyond_its_token() -> None:
+    filter = guard(FrozenServices(wall=NOW), cache={"ttl": 10})
+    section = Fields([(b"X-Auth-Token", TOKEN.encode())])
+    cached = []
+    for at in (0.0, 9.0, 11.0):
+        made = asked(at=at)
+        made.request.headers = section.copy()
+        assert judge(filter, made) is None
+        note = made.trail[-1]
+        assert isinstance(note, Note)
+        assert note.facts is not None
+        cached.append(note.facts["cached"])
+    assert cached == [False, True, False]
 
 
 @pytest.mark.parametrize(
