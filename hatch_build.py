@@ -70,7 +70,10 @@ class CompileHook(BuildHookInterface[Any]):
             f"--build-lib={made}",
             f"--build-temp={made}/temp",
         ]
-        if subprocess.run([*command, names, level], cwd=root, check=False).returncode:  # noqa: S603 - all of it is ours
+        # What is generated is warned of at length: the warnings take the compiler several times as long as the code.
+        flags = f"{os.environ.get('CFLAGS', '')} -Wno-all -Wno-misleading-indentation"
+        environment = {**os.environ, "CFLAGS": flags}
+        if subprocess.run([*command, names, level], cwd=root, env=environment, check=False).returncode:  # noqa: S603 - all of it is ours
             raise SystemExit(
                 "WEIR_COMPILE=1 needs a C compiler and Python's headers: gcc and python3-dev, say."
             )

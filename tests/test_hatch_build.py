@@ -42,7 +42,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch, made: Path) -> list[str]:
     """A compiler that makes a library of each module it is told of, and leaves all others alone. Gives its levels."""
     levels: list[str] = []
 
-    def run(command: list[str], *, cwd: Path, check: bool) -> "subprocess.CompletedProcess[str]":
+    def run(command: list[str], *, cwd: Path, env: Any, check: bool) -> "subprocess.CompletedProcess[str]":
         levels.append(command[-1])
         for name in command[-2].split(","):
             library = (made / name).with_suffix(".so")
