@@ -414,6 +414,8 @@ class RateLimit(Filter[RateLimitConfig]):
         assert self.config.endpoint is not None
         if not self.config.endpoint.absolute:
             return _document(form, await self._lines(exchange), {}, Fields())
+        if exchange.method == "HEAD":
+            return None  # there is nothing in the upstream's answer to be kept
         headers.set("Accept", "application/json")
         headers.remove("Accept-Encoding")
         name, asking = exchange.request_id, self._asking

@@ -172,6 +172,8 @@ async def test_an_answer_that_holds_no_limits_is_502(body: bytes) -> None:
 
 async def test_other_answers_are_left_alone() -> None:
     desk = Desk({"absolute": True})
+    assert await desk.ask("HEAD") is None
+    assert await desk.answered(200, b"") is None
     await desk.ask("GET", "/v2/images")
     assert await desk.answered(200, UPSTREAM) is None
 
