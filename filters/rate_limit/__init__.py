@@ -243,7 +243,7 @@ class RateLimit(Filter[RateLimitConfig]):
         exchange.trail.append(_note(Note, ("rate_leased", _LIMITS, facts)))
         if self._looks_back:
             self._remember(exchange, _Open(limits, charges, cells, exchange.clock))
-        ahead = leases.ahead(charges)
+        ahead = leases.ahead(charges, exchange.clock.monotonic)
         if ahead is not None:
             self._draws += 1
             self._drawn.join(self._draws, lambda: self._draw_ahead(ahead))

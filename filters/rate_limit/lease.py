@@ -14,12 +14,15 @@ from typing import Final, NamedTuple, TypeAlias
 from filters.rate_limit.store import Charge
 
 _KEYS_MAX: Final = 16_384
+_DRAWING: Final = 5.0
+"""Seconds after which nobody is drawing any more: whoever was has been cancelled before it began."""
 
 _Key: TypeAlias = tuple[int, Hashable]
 
 
 class _Lease:
-    """What is left until an instant of the monotonic clock, what has been drawn after it, and how much is drawn at once."""
+    """What is left until an instant of the monotonic clock, what has been drawn after it, how much is drawn at once,
+    and until when somebody is drawing."""
 
     __slots__ = ("drawing", "later", "later_until", "left", "size", "until")
 
@@ -27,7 +30,7 @@ class _Lease:
         self.left = self.later = 0
         self.until = self.later_until = 0.0
         self.size = 1
-        self.drawing = False
+        self.drawing = 0.0
 
     def settle(self, cost: int, now: float) -> int:
         """Lets go of what is past its time, and takes up what was drawn later where it is needed. Gives what was lost."""
@@ -71,33 +74,38 @@ class Leases:
             if cost:
                 lease = leases.get((limit, key))
                 if lease is None:
-                    return self._drawn(charges, cost)
+                    return self._drawn(charges, cost, now)
                 if lease.left < cost or now >= lease.until:
                     idle = now >= max(lease.until, lease.later_until) + self._time
                     lost = lease.settle(cost, now)
                     if lost:
                         lease.size = max(1, lease.size // 2)
                     if lease.left < cost:
-                        if not lost and not lease.drawing:
+                        if not lost and now >= lease.drawing:
                             lease.size = 1 if idle else min(self._share, lease.size * 2)
-                        return self._drawn(charges, min(cost * lease.size, self._share))
+                        return self._drawn(charges, min(cost * lease.size, self._share), now)
                 paying.append((lease, cost))
         for lease, cost in paying:
             lease.left -= cost
         return None
 
-    def ahead(self, charges: Sequence[Charge]) -> Wanted | None:
+    def ahead(self, charges: Sequence[Charge], now: float) -> Wanted | None:
         """What is to be drawn now for the next requests, where little is left."""
         share = 0
         for limit, _, key, cost in charges:
             lease = self._leases.get((limit, key)) if cost else None
-            if lease is not None and not (lease.later or lease.drawing) and lease.left * 2 <= lease.size:
+            if (
+                lease is not None
+                and not lease.later
+                and now >= lease.drawing
+                and lease.left * 2 <= lease.size
+            ):
                 lease.size = min(self._share, lease.size * 2)
                 share = max(share, lease.size - lease.left)
         if not share:
             return None
         wanted = self._drawn(
-            [(limit, algorithm, key, 0) for limit, algorithm, key, cost in charges if cost], share
+            [(limit, algorithm, key, 0) for limit, algorithm, key, cost in charges if cost], share, now
         )
         return wanted if wanted.share else None
 
@@ -109,7 +117,7 @@ class Leases:
             lease = self._leases.get((limit, key))
             if lease is None:
                 continue
-            lease.drawing = False
+            lease.drawing = 0.0
             lease.settle(1, now)
             lease.later, lease.later_until = (
                 max(0, min(more - cost, self._share - lease.left)),
@@ -123,9 +131,9 @@ class Leases:
             for limit, _, key, _ in wanted.charges:
                 lease = self._leases.get((limit, key))
                 if lease is not None:
-                    lease.drawing = False
+                    lease.drawing = 0.0
 
-    def _drawn(self, charges: Sequence[Charge], share: int) -> Wanted:
+    def _drawn(self, charges: Sequence[Charge], share: int, now: float) -> Wanted:
         """The charges with the share, which is drawn from now on; without, where somebody draws for one of their keys."""
         leases = self._leases
         found: list[_Lease] = []
@@ -137,9 +145,9 @@ class Leases:
                     leases.popitem(last=False)
             else:
                 leases.move_to_end((limit, key))
-            if lease.drawing:
+            if now < lease.drawing:
                 return Wanted(tuple(charges), 0)
             found.append(lease)
         for lease in found:
-            lease.drawing = True
+            lease.drawing = now + _DRAWING
         return Wanted(tuple(charges), share)

@@ -48,9 +48,9 @@ class Node:
 
     def draw_ahead(self, now: float, charges: tuple[Charge, ...]) -> None:
         """At once, where a real one has it done beside the request."""
-        wanted = self.leases.ahead(charges)
+        wanted = self.leases.ahead(charges, now)
         if wanted is not None:
-            assert self.leases.ahead(charges) is None
+            assert self.leases.ahead(charges, now) is None
             granted = self.central.draw(wanted.charges, wanted.share, now)
             if granted is None:
                 self.leases.fail(wanted)
