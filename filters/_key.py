@@ -7,15 +7,18 @@ taken for a project of that name. Parts are members of a tuple: `abc` and `def` 
 """
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeAlias
 
+from filters._memo import Memo
 from gateway.api import Exchange, Fact, Place
 from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
 from gateway.http.address import network
 
 KeyFunction = Callable[[Exchange], Hashable]
+Counted: TypeAlias = tuple[int, Hashable]
+"""The number of a limit, and a key that it counts."""
 
 GLOBAL = "global"
 CAPTURES = "captures"
@@ -25,22 +28,19 @@ PLAIN: Final = ("project_id", "user_id", "client_ip", "token", "route", "method"
 """The parts that need no name."""
 
 _HEADER: Final = re.compile(r"header:[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_ALWAYS: Final = ("method",)
+"""Parts that no request lacks."""
 _LONG = 128
 _MEMO_MAX = 4096
 _PLACES_MAX = 65_536
 
 
-class _Networks(dict[str, tuple[str, str]]):
-    """A bounded memo from an address to the part that stands for it: itself, or its /64 for IPv6."""
-
-    def __missing__(self, address: str) -> tuple[str, str]:
-        if len(self) >= _MEMO_MAX:
-            self.clear()
-        part = self[address] = ("client_ip", network(address))
-        return part
+def _client_part(address: str) -> tuple[str, str]:
+    """The part that stands for an address: itself, or its /64 for IPv6."""
+    return ("client_ip", network(address))
 
 
-_networks = _Networks()
+_networks: Memo[str, tuple[str, str]] = Memo(_client_part, _MEMO_MAX)
 
 
 def known(part: str) -> bool:
@@ -48,18 +48,9 @@ def known(part: str) -> bool:
     return part in PLAIN or _HEADER.fullmatch(part) is not None
 
 
-class Places(dict[tuple[int, Hashable], Place]):
-    """A bounded memo from a limit and a key to where a shared table has what is counted of them."""
-
-    def __init__(self, place: Callable[[bytes], Place]) -> None:
-        super().__init__()
-        self._place = place
-
-    def __missing__(self, whose: tuple[int, Hashable]) -> Place:
-        if len(self) >= _PLACES_MAX:
-            self.clear()
-        place = self[whose] = self._place(repr(whose).encode("utf-8", "backslashreplace"))
-        return place
+def places(place: Callable[[bytes], Place]) -> Memo[Counted, Place]:
+    """Where a shared table has what is counted, remembered for keys that come again."""
+    return Memo(lambda whose: place(repr(whose).encode("utf-8", "backslashreplace")), _PLACES_MAX)
 
 
 def key_function(parts: Sequence[str]) -> KeyFunction:
@@ -93,6 +84,31 @@ def described(parts: Sequence[str], key: Hashable, captured: tuple[Hashable, ...
     if captured:
         told[CAPTURES] = captured
     return told
+
+
+def whole_key(parts: Sequence[str], given: Mapping[str, str]) -> Hashable | None:
+    """The key whose parts have these values, as `described` tells them; None where they do not say all of it.
+
+    A part that is not given is stood in for by the client's address, as where a request lacks it.
+    """
+    own = own_parts(parts)
+    if len(own) < len(parts) and GLOBAL not in parts:
+        return None  # what is captured of a path is not told part by part
+    if not given.keys() <= {*own, "client_ip"} or any(part.startswith("header:") for part in own):
+        return None
+    values: list[Hashable] = []
+    for part in own:
+        if part in given and part != "client_ip":
+            values.append(given[part])
+        elif "client_ip" in given and part not in _ALWAYS:
+            values.append(_client_part(given["client_ip"]))
+        else:
+            return None
+    if "client_ip" in given and _client_part(given["client_ip"]) not in values:
+        return None
+    if not values:
+        return GLOBAL
+    return values[0] if len(values) == 1 else tuple(values)
 
 
 def key_facts(parts: Sequence[str]) -> frozenset[Fact]:

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from filters._key import PLAIN, KeyFunction, Places, described, key_facts, key_function, known
+from filters._key import PLAIN, KeyFunction, described, key_facts, key_function, known, places
 from gateway.api import Claim, Duration, Exchange, Fact, Fault, Filter, Options, Rule, Services, Verdict
 
 _LIMITS: Final[Rule] = ("limits",)
@@ -106,7 +106,7 @@ class Concurrency(Filter[ConcurrencyConfig]):
             _Limit(index, options, config.status) for index, options in enumerate(config.limits)
         )
         self._permits = services.permits("permits")
-        self._places = Places(self._permits.place)
+        self._places = places(self._permits.place)
         self._retry_after = max(1, ceil(config.retry_after))
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:

@@ -10,11 +10,14 @@ from typing import Any
 import structlog
 
 from gateway.admin.access import load_access
-from gateway.admin.health import Check, upstream_checks
+from gateway.admin.health import filter_checks, upstream_checks
 from gateway.admin.server import Admin
 from gateway.admin.service import Reload, Revoked, described
+from gateway.api.bucket import Selection
+from gateway.api.check import Check
 from gateway.api.revocation import Revocation
 from gateway.app import Gateway, StartError
+from gateway.buckets import Buckets, together
 from gateway.config.load import Loaded
 from gateway.config.model import Address, Listen, Place
 from gateway.listener.opening import Opening, open_admin, open_place, same_place, told
@@ -140,6 +143,7 @@ class Alone(Gateway):
             Check("configuration", started),
             Check("accepting", started and not self.draining),
             *upstream_checks(await self.upstreams() if started else {}),
+            *filter_checks([self.plan.checks()] if started else []),
         ]
 
     async def families(self) -> list[Any]:
@@ -156,6 +160,12 @@ class Alone(Gateway):
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
         return Revoked(self.revoke(revocation), True)
+
+    async def fullest_buckets(self, selection: Selection, count: int) -> Buckets:
+        return together([await self.buckets(selection, count)], count)
+
+    async def empty_buckets(self, selection: Selection) -> Buckets:
+        return together([await self.reset_buckets(selection)])
 
     async def reload(self) -> Reload:
         """Such a gateway has no file that could have changed."""

@@ -12,8 +12,10 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
+from gateway.api.bucket import Selection
 from gateway.api.exchange import Exchange
 from gateway.api.revocation import Revocation
+from gateway.buckets import Buckets, buckets_of, reset_of
 from gateway.config.load import Loaded, digest
 from gateway.config.model import Configuration
 from gateway.config.problem import ConfigurationError, Problem, written
@@ -276,6 +278,14 @@ class Gateway:
     def revoke(self, revocation: Revocation) -> int:
         """Forgets what has been remembered of those who fit; how many entries those were."""
         return self._state.revoke(revocation)
+
+    async def buckets(self, selection: Selection, count: int) -> Buckets:
+        """The fullest buckets of each entry that fit, at most `count`, as far as this process knows their keys."""
+        return await buckets_of(self.plan, selection, count)
+
+    async def reset_buckets(self, selection: Selection) -> Buckets:
+        """Empties those that fit; as they were."""
+        return await reset_of(self.plan, selection)
 
     @property
     def draining(self) -> bool:

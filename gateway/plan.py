@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import structlog
 
 from gateway import __version__
+from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Route
 from gateway.api.fact import Fact, header, header_names
 from gateway.api.filter import Filter, facts_of
@@ -197,6 +198,21 @@ class Plan:
                 for entry in self.entries
             ]
         }
+
+    def checks(self) -> list[Check]:
+        """What the filters need, and whether it is there; what one in shadow needs does not count. Raises nothing."""
+        found: list[Check] = []
+        for entry in self.entries:
+            try:
+                checks = entry.filter.checks()
+            except Exception as error:  # noqa: BLE001 - the others are to be heard too
+                _LOG.error("bug", where=f"{entry.name}.checks", exc_info=error)
+                continue
+            found += [
+                Check(f"{entry.name}:{name}", holds, counts and entry.mode == "enforce")
+                for name, holds, counts in checks
+            ]
+        return found
 
     async def start(self) -> None:
         """Starts the filters. Raises ConfigurationError with all that could not be started."""

@@ -52,6 +52,11 @@ class RedisStore:
             connection = await self._connected()
         return await connection.ask(parts)
 
+    def available(self) -> bool:
+        if self._connection is None and not self._closed:
+            self.tell("PING")
+        return self._failure is None
+
     def tell(self, *parts: Part) -> None:
         spawn(self._told(parts), name="store")
 

@@ -14,6 +14,7 @@ LAYERS = (
     (
         *(
             "plan",
+            "buckets",
             "chain",
             "router",
             "upstream",

@@ -6,29 +6,33 @@ a machine count as one; a table that they share has the counts, which outlive re
 """
 
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from inspect import isawaitable
 from math import ceil
 from typing import NamedTuple, TypeAlias
 
 from filters._key import described
+from filters._memo import Memo
 from filters.rate_limit.algorithm import TOLERANCE, Cell
 from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
+from filters.rate_limit.inspection import Inspection
 from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
 from filters.rate_limit.option import ExemptOptions, RateLimitConfig
 from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import Captured, PathTest
 from filters.rate_limit.query import query_names
-from filters.rate_limit.remote import Answer, RemoteStore
+from filters.rate_limit.remote import Answer, RemoteStore, names
 from filters.rate_limit.report import MAX_BODY, Absolute, RateLine, absolute_of, as_json, as_xml
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
 from filters.rate_limit.store import Cells, Charge, Decision, Store
 from gateway.api import (
+    Bucket,
+    Check,
     Exchange,
     Fault,
     Filter,
@@ -38,6 +42,7 @@ from gateway.api import (
     Refused,
     Response,
     Rule,
+    Selection,
     Services,
     SingleFlight,
     StoreError,
@@ -86,20 +91,34 @@ class RateLimit(Filter[RateLimitConfig]):
         self._drawn: SingleFlight[int, None] = SingleFlight()
         self._draws = 0
         self.pure = self._common is None
-        self._hashes = _KeyHashes(services)
+        self._hashes: Memo[Hashable, str] = Memo(
+            lambda key: services.keyed_hash(repr(key).encode("utf-8", "backslashreplace")), _HASHES_MAX
+        )
         self._open: dict[str, _Open] = {}
-        all_limits = [limit for limits in (own, *groups) for limit in limits]
-        self._by_answer = any(limit.header is not None for limit in all_limits)
+        self._limits: tuple[Limit, ...] = tuple(limit for limits in (own, *groups) for limit in limits)
+        self._by_answer = any(limit.header is not None for limit in self._limits)
         self._tells = config.headers_on == "all" and bool(config.headers)
         self._looks_back = self._by_answer or self._tells
+        self._inspection = Inspection(
+            self._limits, self._store, self._common, self._hashes.__getitem__, services
+        )
         endpoint = config.endpoint
         self._endpoint = None if endpoint is None else PathTest(endpoint.path)
         self._asking: dict[str, str] = {}
         if not (self._looks_back or (endpoint is not None and endpoint.absolute)):
             self.statuses = frozenset()
 
+    async def start(self) -> None:
+        self.checks()  # so that it is known, before anybody asks, whether the store is there
+
     async def close(self) -> None:
         self._drawn.close()
+
+    def checks(self) -> Sequence[Check]:
+        """Whether the store is there: without it `deny` lets nobody pass."""
+        if self._common is None:
+            return ()
+        return (Check("store", self._common.available(), self.config.on_store_error == "deny"),)
 
     # ---- inward
 
@@ -469,6 +488,14 @@ class RateLimit(Filter[RateLimitConfig]):
             )
         return lines
 
+    # ---- for operators
+
+    def buckets(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
+        return self._inspection.buckets(selection)
+
+    def reset(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
+        return self._inspection.reset(selection)
+
     # ---- outward
 
     def _remember(self, exchange: Exchange, opened: _Open) -> None:
@@ -600,7 +627,8 @@ def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | 
         raise OptionError(("store", *error.rule), *error.messages) from None
     lease = options.lease
     leases = None if lease is None else services.state("leases", lambda: Leases(lease.share, lease.time))
-    return RemoteStore(client, options.prefix, repr((config.limits, config.groups))), leases
+    named = services.state("names", lambda: names(options.prefix, repr((config.limits, config.groups))))
+    return RemoteStore(client, named), leases
 
 
 def _compiled(config: RateLimitConfig, services: Services) -> tuple[list[Limit], list[list[Limit]]]:
@@ -662,17 +690,3 @@ def _cost(lines: Sequence[str]) -> int | None:
         return None
     text = lines[0].strip(" \t")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_COST else None
-
-
-class _KeyHashes(dict[Hashable, str]):
-    """A bounded memo from a key to the hash that stands for it in records."""
-
-    def __init__(self, services: Services) -> None:
-        super().__init__()
-        self._services = services
-
-    def __missing__(self, key: Hashable) -> str:
-        if len(self) >= _HASHES_MAX:
-            self.clear()
-        hashed = self[key] = self._services.keyed_hash(repr(key).encode("utf-8", "backslashreplace"))
-        return hashed

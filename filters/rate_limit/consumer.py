@@ -50,5 +50,9 @@ class Consumers:
             return ()
         return tuple(sorted(bucket.items(), key=lambda entry: (-entry[1], entry[0])))
 
+    def forget(self, key: Hashable) -> None:
+        """The bucket has been emptied."""
+        self._buckets.pop(key, None)
+
     def __len__(self) -> int:
         return len(self._buckets)

@@ -3,10 +3,11 @@
 import hashlib
 import math
 import struct
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from filters._key import Counted
+from filters._memo import Memo
 from filters.rate_limit.algorithm import Algorithm, Cell
 from filters.rate_limit.script import KINDS, SCRIPT
 from filters.rate_limit.store import Charge, Decision
@@ -31,13 +32,27 @@ class Answer(NamedTuple):
     granted: tuple[int, ...]
 
 
-class RemoteStore:
-    """`name` tells the cells of one set of limits from others; all of them are in one slot of a cluster."""
+Names: TypeAlias = Memo[tuple[int, str, Hashable], bytes]
+"""By what name the store has the cell of a limit, a kind of algorithm and a key."""
 
-    def __init__(self, store: Store, prefix: str, name: str) -> None:
+
+def names(prefix: str, limits: str) -> Names:
+    """For one set of limits, which `limits` tells from others; all of their cells are in one slot of a cluster."""
+    tag = f"{prefix}:{{{hashlib.sha256(limits.encode()).hexdigest()[:16]}}}:".encode()
+
+    def name(whose: tuple[int, str, Hashable]) -> bytes:
+        hashed = hashlib.blake2b(repr(whose).encode("utf-8", "backslashreplace"), digest_size=16)
+        return tag + hashed.hexdigest().encode()
+
+    return Memo(name, _NAMES_MAX)
+
+
+class RemoteStore:
+    """The cells of one set of limits."""
+
+    def __init__(self, store: Store, names: Names) -> None:
         self._store = store
-        self._tag = f"{prefix}:{{{hashlib.sha256(name.encode()).hexdigest()[:16]}}}:".encode()
-        self._named = lru_cache(_NAMES_MAX)(self._name)
+        self._names = names
 
     async def decide(self, charges: Sequence[Charge], *, share: int = 0) -> Answer:
         """Makes every charge, or none when one refuses. With a `share`, more is drawn than is asked for, as far as it fits.
@@ -50,8 +65,22 @@ class RemoteStore:
         """Makes charges that nobody can refuse any more. Raises StoreError."""
         return self._read(await self._call(b"late", charges, 0), charges)
 
+    def available(self) -> bool:
+        """Whether the store was there when it was last asked."""
+        return self._store.available()
+
+    def known(self) -> list[Counted]:
+        """Whose cells this process has asked for."""
+        return [(limit, key) for limit, _, key in self._names.known()]
+
+    async def forget(self, whose: Sequence[tuple[int, Algorithm, Hashable]]) -> None:
+        """Removes their cells. Raises StoreError."""
+        await self._store.command(
+            "DEL", *(self._names[limit, algorithm.spec[0], key] for limit, algorithm, key in whose)
+        )
+
     async def _call(self, mode: bytes, charges: Sequence[Charge], share: int) -> Any:
-        keys = [self._named(limit, algorithm.spec[0], key) for limit, algorithm, key, _ in charges]
+        keys = [self._names[limit, algorithm.spec[0], key] for limit, algorithm, key, _ in charges]
         told = [_told(algorithm, cost, share) for _, algorithm, _, cost in charges]
         try:
             return await self._store.command("EVALSHA", _SHA, len(keys), *keys, mode, *told)
@@ -59,10 +88,6 @@ class RemoteStore:
             if error.reason != "refused" or error.detail != "NOSCRIPT":
                 raise
         return await self._store.command("EVAL", SCRIPT, len(keys), *keys, mode, *told)
-
-    def _name(self, limit: int, kind: str, key: object) -> bytes:
-        hashed = hashlib.blake2b(repr((limit, kind, key)).encode("utf-8", "backslashreplace"), digest_size=16)
-        return self._tag + hashed.hexdigest().encode()
 
     def _read(self, answer: Any, charges: Sequence[Charge]) -> Answer:
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from filters._key import Places
+from filters._key import Counted, places
 from filters.rate_limit.algorithm import Cell
 from filters.rate_limit.store import Cells, Charge, Decision, MemoryStore
 from gateway.api import Place, Table, TableBusy
@@ -14,7 +14,7 @@ class SharedStore:
     def __init__(self, table: Table, local: MemoryStore | None = None) -> None:
         self._table = table
         self._local = local if local is not None else MemoryStore()
-        self._places = Places(table.place)
+        self._places = places(table.place)
 
     def decide(self, charges: Sequence[Charge], now: float) -> Decision:
         decided: Decision = (0.0, -1, (), ())
@@ -62,6 +62,16 @@ class SharedStore:
         except TableBusy:
             return self._local.charge_late(charges, now)
         return told
+
+    def known(self) -> list[Counted]:
+        return self._places.known()
+
+    def forget(self, whose: Sequence[Counted], now: float) -> None:
+        def change(cells: Sequence[Cell | None]) -> list[Cell | None]:
+            return [None if cell is None else (now, 0.0, 0.0) for cell in cells]
+
+        self._local.forget(whose, now)
+        self._table.update([self._places[counted] for counted in whose], now, change)
 
     def _places_of(self, charges: Sequence[Charge]) -> list[Place]:
         places = self._places

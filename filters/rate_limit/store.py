@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Protocol, TypeAlias
 
+from filters._key import Counted
 from filters.rate_limit.algorithm import Algorithm, Cell
 
 Charge: TypeAlias = tuple[int, Algorithm, Hashable, int]
@@ -26,6 +27,12 @@ class Store(Protocol):
 
     def charge_late(self, charges: Sequence[Charge], now: float) -> tuple[Cells, Cells]:
         """Makes charges that nobody can refuse any more. Gives the cells as they were, and as they are now."""
+
+    def known(self) -> list[Counted]:
+        """Whose cells this process has asked for."""
+
+    def forget(self, whose: Sequence[Counted], now: float) -> None:
+        """Has their cells be as good as none. Raises TableBusy where that cannot be at the moment."""
 
 
 _MAX_CELLS = 1 << 18
@@ -106,6 +113,15 @@ class MemoryStore:
             else:
                 table[key] = after  # type: ignore[index] # a cell came out of it
         return tuple(before), tuple(charged)
+
+    def known(self) -> list[Counted]:
+        return [(limit, key) for limit, table in self._tables.items() for key in table]
+
+    def forget(self, whose: Sequence[Counted], now: float) -> None:
+        for limit, key in whose:
+            table = self._tables.get(limit)
+            if table is not None:
+                table.pop(key, None)
 
     def _insert(self, limit: int, key: Hashable, cell: Cell, now: float) -> None:
         table = self._tables.get(limit)

@@ -1,23 +1,12 @@
 """What the health pages say: `/livez`, `/readyz`, `/healthz` and OpenStack's `/healthcheck`."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from gateway.api.check import Check
 
 UNAVAILABLE = ("unhealthy", "ejected")
 """States of an endpoint that gets no requests, see `gateway.upstream.standing`."""
-
-
-class Check(NamedTuple):
-    """Something that an operator wants to hold while requests come.
-
-    name    by which it is told, included and excluded
-    holds   whether it does
-    counts  whether requests are unwelcome while it does not, unless the asker says otherwise
-    """
-
-    name: str
-    holds: bool
-    counts: bool = True
 
 
 def upstream_checks(upstreams: Mapping[str, Mapping[str, Any]]) -> list[Check]:
@@ -38,6 +27,15 @@ def upstream_checks(upstreams: Mapping[str, Mapping[str, Any]]) -> list[Check]:
         Check("upstreams", any(usable.values())),
         *(Check(f"upstream:{name}", holds, counts=False) for name, holds in usable.items()),
     ]
+
+
+def filter_checks(told: Iterable[Sequence[Check]]) -> list[Check]:
+    """What filters say of what they need, in each worker: it holds where it does in any, as with upstreams."""
+    holds: dict[tuple[str, bool], bool] = {}
+    for checks in told:
+        for name, held, counts in checks:
+            holds[name, counts] = holds.get((name, counts), False) or held
+    return [Check(name, held, counts) for (name, counts), held in sorted(holds.items())]
 
 
 def chosen(

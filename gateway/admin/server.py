@@ -6,7 +6,9 @@ cached, never sniffed for another type, and carry no leave for other origins. Wh
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Final, TypeAlias
 
 import orjson
@@ -16,10 +18,13 @@ from pydantic import Field, ValidationError, model_validator
 
 from gateway.admin.access import Access
 from gateway.admin.exposition import wants_openmetrics
-from gateway.admin.health import Check, chosen, failed, told
+from gateway.admin.health import chosen, failed, told
+from gateway.admin.selection import MOST, of_body, of_query
 from gateway.admin.service import Service
+from gateway.api.check import Check
 from gateway.api.option import Options
 from gateway.api.revocation import Revocation
+from gateway.buckets import told as told_bucket
 from gateway.listener.tls import Credentials
 from gateway.metrics import CONTENT_TYPE, OPENMETRICS, render
 from gateway.task import spawn
@@ -85,6 +90,8 @@ class Admin:
         router.add_get("/upstreams", self._upstreams)
         router.add_post("/reload", self._reload)
         router.add_post("/tokens/revoke", self._revoke)
+        router.add_get("/limits", self._limits)
+        router.add_post("/limits/reset", self._reset_limits)
         application.on_response_prepare.append(_prepare)
         self._runner = runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=_STOP, keepalive_timeout=_IDLE
@@ -236,6 +243,29 @@ class Admin:
             "tokens_revoked", **whom.model_dump(exclude_none=True), forgotten=forgotten, complete=complete
         )
         return _json(200 if complete else 503, {"forgotten": forgotten, "complete": complete})
+
+    async def _limits(self, request: web.Request) -> web.Response:
+        try:
+            selection, count = of_query(request.query)
+        except ValueError as error:
+            return _error(request, 400, str(error), {})
+        found, failures = await self._service.fullest_buckets(selection, count)
+        now = time.time()
+        shown = [told_bucket(bucket, now) for bucket in found]
+        return _json(503 if failures and not found else 200, {"buckets": shown, "failures": failures})
+
+    async def _reset_limits(self, request: web.Request) -> web.Response:
+        try:
+            selection = of_body(await request.read())
+        except ValueError as error:
+            return _error(request, 400, str(error), {})
+        found, failures = await self._service.empty_buckets(selection)
+        structlog.get_logger("gateway").info(
+            "limits_reset", selection=asdict(selection), buckets=len(found), failures=failures
+        )
+        now = time.time()
+        shown = [told_bucket(bucket, now) for bucket in found[:MOST]]
+        return _json(503 if failures else 200, {"reset": len(found), "buckets": shown, "failures": failures})
 
 
 class _TurnedAway(asyncio.Protocol):

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from gateway.admin.health import Check
+from gateway.api.bucket import Selection
+from gateway.api.check import Check
 from gateway.api.revocation import Revocation
+from gateway.buckets import Buckets
 from gateway.config.load import Loaded, shown
 from gateway.config.problem import Problem
 
@@ -74,3 +76,9 @@ class Service(Protocol):
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
         """Has every process forget what it remembers of those who fit."""
+
+    async def fullest_buckets(self, selection: Selection, count: int) -> Buckets:
+        """The fullest buckets that fit, at most `count`."""
+
+    async def empty_buckets(self, selection: Selection) -> Buckets:
+        """Empties the buckets that fit; as they were."""

@@ -2,7 +2,9 @@
 
 from gateway.api import fact
 from gateway.api.body import Body, too_large
+from gateway.api.bucket import Bucket, BucketHolder, Selection, Unreadable
 from gateway.api.certificate import Certificate
+from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Note, Request, Route, ShadowExchange
 from gateway.api.fact import Fact
 from gateway.api.filter import Filter, Services, facts_of
@@ -24,9 +26,12 @@ __all__ = [
     "API_VERSION",
     "REASONS",
     "Body",
+    "Bucket",
+    "BucketHolder",
     "Cell",
     "Certificate",
     "Change",
+    "Check",
     "Claim",
     "Demand",
     "Duration",
@@ -53,6 +58,7 @@ __all__ = [
     "Route",
     "Rule",
     "Secret",
+    "Selection",
     "Services",
     "ShadowExchange",
     "SingleFlight",
@@ -64,6 +70,7 @@ __all__ = [
     "TableBusy",
     "Timer",
     "TlsOptions",
+    "Unreadable",
     "Verdict",
     "fact",
     "facts_of",

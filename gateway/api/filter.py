@@ -1,11 +1,12 @@
 """The contract of a filter: one class in one file, its options a model, its hooks returning verdicts."""
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import Fact
 from gateway.api.network import HttpClient, HttpOptions
@@ -128,6 +129,13 @@ class Filter(Generic[C]):
     def on_response(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         """Judges the response on its way outward; `exchange.response` is set."""
         return None
+
+    def checks(self) -> Sequence[Check]:
+        """What the filter needs, and whether it is there; told by `/readyz`, each name behind that of the entry.
+
+        Asked for every few seconds; it only looks.
+        """
+        return ()
 
     async def start(self) -> None:
         """Runs once in the event loop, before the filter sees an exchange."""

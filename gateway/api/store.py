@@ -104,12 +104,20 @@ class Store(Protocol):
         """The answer to one command, text as bytes. Raises StoreError."""
 
     @abstractmethod
+    def available(self) -> bool:
+        """Whether it was there when it was last asked. One that was not is asked again meanwhile, for the next who wants to
+        know."""
+
+    @abstractmethod
     def tell(self, *parts: bytes | str | int) -> None:
         """A command whose answer nobody waits for. What becomes of it is told in the application log only."""
 
 
 class NoStore:
     """The store of a configuration that is only checked: nothing is opened, and nothing is there."""
+
+    def available(self) -> bool:
+        return True
 
     async def command(self, *parts: bytes | str | int) -> Any:
         raise StoreError("closed")

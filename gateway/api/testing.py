@@ -171,6 +171,9 @@ class FakeStore:
     async def command(self, *parts: bytes | str | int) -> Any:
         return self._done(*parts)
 
+    def available(self) -> bool:
+        return self._services.store_down is None
+
     def tell(self, *parts: bytes | str | int) -> None:
         with suppress(StoreError):
             self._done(*parts)

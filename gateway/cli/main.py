@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "reference": "Print the reference of all options.",
     "key": "Make a key for the provider api_key of token_auth, and its hash.",
     "logs": "Read request logs.",
+    "limits": "Look at the limits of a running gateway, and reset them.",
 }
 
 

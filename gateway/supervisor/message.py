@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from gateway.api.bucket import Selection
 from gateway.api.revocation import Revocation
 from gateway.config.load import Loaded
 from gateway.config.model import Place
@@ -69,6 +70,19 @@ class Revoke(NamedTuple):
     """Forget what is remembered of these callers. Answer: of how many entries."""
 
     revocation: Revocation
+
+
+class ShowBuckets(NamedTuple):
+    """Answer: the fullest buckets of each entry that fit, at most `most`, as `gateway.buckets.Buckets`."""
+
+    selection: Selection
+    most: int
+
+
+class ResetBuckets(NamedTuple):
+    """Empty the buckets that fit. Answer: as they were."""
+
+    selection: Selection
 
 
 class Announce(NamedTuple):

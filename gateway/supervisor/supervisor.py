@@ -16,11 +16,14 @@ from typing import Any, Final
 import structlog
 
 from gateway.admin.access import Access, load_access
-from gateway.admin.health import Check, upstream_checks
+from gateway.admin.health import filter_checks, upstream_checks
 from gateway.admin.server import Admin
 from gateway.admin.service import Reload, Revoked, described
+from gateway.api.bucket import Selection
+from gateway.api.check import Check
 from gateway.api.revocation import Revocation
 from gateway.app import StartError
+from gateway.buckets import Buckets, together
 from gateway.config.load import Loaded
 from gateway.config.model import Place
 from gateway.config.problem import ConfigurationError
@@ -453,11 +456,13 @@ class Supervisor:
             spawn(former.close(), name="admin")
 
     async def readiness(self) -> list[Check]:
+        upstreams, checks = await asyncio.gather(self.upstreams(PROMPT), self._told("checks", PROMPT))
         return [
             Check("configuration", self._started),
             Check("accepting", self._started and not self._stopping.is_set()),
             Check("workers", bool(self._ready())),
-            *upstream_checks(await self.upstreams(PROMPT)),
+            *upstream_checks(upstreams),
+            *filter_checks(told for _, told in checks),
         ]
 
     async def families(self) -> list[Any]:
@@ -494,11 +499,29 @@ class Supervisor:
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
         """A worker that is starting has nothing yet to forget."""
-        answers = await asyncio.gather(
-            *(child.ask(message.Revoke(revocation)) for child in self._ready()), return_exceptions=True
-        )
-        done = [answer.value for answer in answers if isinstance(answer, message.Answer) and not answer.error]
-        return Revoked(sum(done), len(done) == len(answers))
+        answers, silent = await self._asked(message.Revoke(revocation))
+        return Revoked(sum(answers), not silent)
+
+    async def fullest_buckets(self, selection: Selection, count: int) -> Buckets:
+        answers, silent = await self._asked(message.ShowBuckets(selection, count))
+        return together([*answers, Buckets((), silent)], count)
+
+    async def empty_buckets(self, selection: Selection) -> Buckets:
+        answers, silent = await self._asked(message.ResetBuckets(selection))
+        return together([*answers, Buckets((), silent)])
+
+    async def _asked(self, asked: Any) -> tuple[list[Any], list[str]]:
+        """What the workers answer that carry exchanges, and which have not answered."""
+        children = self._ready()
+        answers = await asyncio.gather(*(child.ask(asked) for child in children), return_exceptions=True)
+        values: list[Any] = []
+        silent: list[str] = []
+        for child, answer in zip(children, answers, strict=True):
+            if isinstance(answer, message.Answer) and answer.error is None:
+                values.append(answer.value)
+            else:
+                silent.append(f"worker {child.number} does not answer")
+        return values, silent
 
     def _observe(self) -> None:
         metrics = self.metrics

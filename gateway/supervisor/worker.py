@@ -21,6 +21,7 @@ import structlog
 
 from gateway.app import Gateway, Prepared
 from gateway.application_log import configure
+from gateway.buckets import Buckets
 from gateway.config.problem import ConfigurationError
 from gateway.listener.opening import Opening
 from gateway.loop import loop_factory
@@ -120,6 +121,12 @@ class Worker:
     async def _revoke(self, asked: message.Revoke) -> int:
         return self.gateway.revoke(asked.revocation)
 
+    async def _show_buckets(self, asked: message.ShowBuckets) -> Buckets:
+        return await self.gateway.buckets(asked.selection, asked.most)
+
+    async def _reset_buckets(self, asked: message.ResetBuckets) -> Buckets:
+        return await self.gateway.reset_buckets(asked.selection)
+
     def _metrics(self) -> Any:
         return self.gateway.metrics.families()
 
@@ -128,6 +135,9 @@ class Worker:
 
     def _upstreams(self) -> Any:
         return self.gateway.upstream_states()
+
+    def _checks(self) -> Any:
+        return self.gateway.plan.checks()
 
     def _pulse(self) -> bool:
         return True
@@ -165,6 +175,8 @@ class Worker:
         message.Commit: _commit,
         message.Tell: _tell,
         message.Revoke: _revoke,
+        message.ShowBuckets: _show_buckets,
+        message.ResetBuckets: _reset_buckets,
         message.Announce: _announce,
         message.Close: _close,
         message.Drain: _end,
@@ -173,6 +185,7 @@ class Worker:
         "metrics": _metrics,
         "status": _status,
         "upstreams": _upstreams,
+        "checks": _checks,
         "pulse": _pulse,
     }
 

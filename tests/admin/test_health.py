@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.admin.health import Check, chosen, failed, told, upstream_checks
+from gateway.admin.health import chosen, failed, filter_checks, told, upstream_checks
+from gateway.api import Check
 
 CHECKS = [Check("accepting", True), Check("upstreams", False), Check("upstream:a", False, counts=False)]
 
@@ -52,3 +53,9 @@ def test_each_upstream_is_told_and_does_not_count() -> None:
         Check("upstream:a", True, counts=False),
         Check("upstream:b", False, counts=False),
     ]
+
+
+def test_what_filters_need_holds_where_it_does_in_any_worker() -> None:
+    store, counting = Check("a:store", True), Check("b:store", False)
+    assert filter_checks([[store, counting], [store._replace(holds=False), counting]]) == [store, counting]
+    assert filter_checks([]) == []

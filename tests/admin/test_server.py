@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin import server
 from gateway.admin.access import Access
-from gateway.admin.health import Check
 from gateway.admin.server import Admin
 from gateway.admin.service import Reload, Revoked
-from gateway.api import Revocation
+from gateway.api import Bucket, Check, Revocation, Selection
+from gateway.buckets import Buckets, Found
 from gateway.config.model import AdminListen
 from gateway.config.problem import Problem
 from gateway.listener.tls import Credentials
@@ -45,6 +45,16 @@ class Service:
         self.reloads = 0
         self.revoked: list[Revocation] = []
         self.complete = True
+        self.buckets = Buckets()
+        self.asked: list[tuple[Selection, int | None]] = []
+
+    async def fullest_buckets(self, selection: Selection, count: int) -> Buckets:
+        self.asked.append((selection, count))
+        return self.buckets
+
+    async def empty_buckets(self, selection: Selection) -> Buckets:
+        self.asked.append((selection, None))
+        return self.buckets
 
     async def readiness(self) -> Checks:
         return self.checks
@@ -281,6 +291,58 @@ async def test_a_revocation_that_names_nobody_is_none(
         assert response.status == 400
         assert "token_hash, user_id, project_id" in await response.text()
     assert service.revoked == []
+
+
+BUCKET = Found(
+    "rate_limit",
+    "enforce",
+    "weir.yaml:7:5",
+    Bucket("writes", ("limits", 0), {"project_id": "p1"}, "0f", "gcra", 10, "MINUTE", 10, 0, 6.0, 6.0),
+)
+
+
+async def test_limits_are_told_the_fullest_first(client: aiohttp.ClientSession, service: Service) -> None:
+    service.buckets = Buckets([BUCKET])
+    async with client.get("/limits?top=5&project_id=p1") as response:
+        told = await response.json()
+        assert response.status == 200
+    assert service.asked == [(Selection(parts={"project_id": "p1"}), 5)]
+    assert told["failures"] == []
+    (bucket,) = told["buckets"]
+    assert (bucket["limit"], bucket["source"], bucket["remaining"]) == ("writes", "weir.yaml:7:5", 0)
+
+
+async def test_limits_of_which_a_part_is_missing_say_so(
+    client: aiohttp.ClientSession, service: Service
+) -> None:
+    for found, status in (([BUCKET], 200), ([], 503)):
+        service.buckets = Buckets(found, ["rate_limit: the store: timeout"])
+        async with client.get("/limits") as response:
+            assert response.status == status
+            assert (await response.json())["failures"] == ["rate_limit: the store: timeout"]
+
+
+async def test_limits_are_reset_by_post_only_and_never_all_of_them(
+    client: aiohttp.ClientSession, service: Service
+) -> None:
+    service.buckets = Buckets([BUCKET])
+    async with client.get("/limits/reset") as response:
+        assert response.status == 405
+    for body in ("{}", "", "[]"):
+        async with client.post("/limits/reset", data=body) as response:
+            assert response.status == 400
+    assert service.asked == []
+    with structlog.testing.capture_logs() as logs:
+        async with client.post("/limits/reset", json={"limit": "writes"}) as response:
+            assert (response.status, (await response.json())["reset"]) == (200, 1)
+    assert service.asked == [(Selection(limit="writes"), None)]
+    assert [(line["event"], line["buckets"]) for line in logs] == [("limits_reset", 1)]
+
+
+async def test_a_query_for_limits_that_says_nothing_is_told_what_would(client: aiohttp.ClientSession) -> None:
+    async with client.get("/limits?project=p1") as response:
+        assert response.status == 400
+        assert "project_id" in await response.text()
 
 
 async def test_a_reload_that_was_refused_says_what_is_wrong_and_where(

@@ -1,9 +1,11 @@
 """Whom a limit counts."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from filters import _key
-from filters._key import Places, key_facts, key_function, known
+from filters._key import PLAIN, described, key_facts, key_function, known, places, whole_key
 from gateway.api import Exchange, Place, Principal, Route
 from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
 from gateway.api.testing import exchange
@@ -84,16 +86,58 @@ def test_parts_are_known_by_their_names() -> None:
 
 
 def test_where_a_key_is_counted_is_remembered_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_key, "_PLACES_MAX", 3)
+    monkeypatch.setattr(_key, "_PLACES_MAX", 4)
     asked: list[bytes] = []
 
     def place(key: bytes) -> Place:
         asked.append(key)
         return len(asked), key
 
-    places = Places(place)
-    assert places[0, "a"] == places[0, "a"] == (1, b"(0, 'a')")
-    assert places[1, "a"] != places[0, ("a",)]
+    known = places(place)
+    assert known[0, "a"] == known[0, "a"] == (1, b"(0, 'a')")
+    assert known[1, "a"] != known[0, ("a",)]
     assert len(asked) == 3
-    assert places[0, "b"][0] == 4
-    assert len(places) == 1
+    for number in range(9):
+        assert known[2, number][1] == f"(2, {number})".encode()
+    assert len(known.known()) <= 4
+
+
+# ---- a key that is told by its parts
+
+PARTS = [*PLAIN[:-1], "header:X-Key"]
+texts = st.text(min_size=1, max_size=9)
+
+
+@given(
+    st.lists(st.sampled_from(PARTS), unique=True, min_size=1),
+    st.builds(
+        Principal, user_id=texts | st.none(), project_id=texts | st.none(), token_key=texts | st.none()
+    ),
+    st.booleans(),
+)
+def test_what_a_key_is_told_as_leads_back_to_it_or_to_none(
+    parts: list[str], principal: Principal, routed: bool
+) -> None:
+    route = Route("images", "/v2", "up") if routed else None
+    made = exchange(principal=principal, route=route, client="2001:db8::1", headers={"X-Key": "k"})
+    found = key(parts, made)
+    told = {name: str(value) for name, value in described(parts, found, ()).items()}
+    # The value of a header is not told.
+    assert whole_key(parts, told) == (None if "header:X-Key" in parts else found)
+
+
+def test_a_key_of_everybody_is_whole_without_a_part() -> None:
+    assert whole_key(["global"], {}) == key(["global"], exchange())
+    assert whole_key(["global"], {"project_id": "p"}) is None
+
+
+def test_a_key_is_whole_with_no_part_more_or_less() -> None:
+    assert whole_key(["project_id", "user_id"], {"project_id": "p"}) is None
+    assert whole_key(["project_id"], {"project_id": "p", "user_id": "u"}) is None
+    assert whole_key(["project_id"], {"project_id": "p", "client_ip": "192.0.2.1"}) is None
+    assert whole_key(["project_id", "captures"], {"project_id": "p"}) is None
+
+
+def test_whoever_has_no_project_is_told_by_the_address() -> None:
+    assert whole_key(["project_id"], {"client_ip": "2001:db8::7"}) == ("client_ip", "2001:db8::/64")
+    assert whole_key(["method"], {"client_ip": "192.0.2.1"}) is None

@@ -73,6 +73,35 @@ async def test_as_many_pass_as_the_limit_says_whatever_becomes_of_the_workers(tm
         assert await passed(service.address, 10) == 7
 
 
+async def test_operators_see_what_all_workers_have_counted_and_may_empty_it(tmp_path: Path) -> None:
+    path = limited(tmp_path)
+    async with running(path, tmp_path, WORKERS) as service:
+        assert await passed(service.address) == 50
+        told = await service.asked("/limits")
+        assert told["failures"] == []
+        bucket, every = told["buckets"]
+        assert (bucket["key"], bucket["remaining"]) == ({"client_ip": "127.0.0.1"}, 0)
+        assert (bucket["filter"], bucket["mode"]) == ("rate_limit", "enforce")
+        assert bucket["source"].startswith(str(path))
+        assert bucket["wait"] > 0
+        # Every worker has counted its own.
+        assert every["key"] == {"method": "GET"}
+        assert every["consumers"] == [{"id": "127.0.0.1", "count": 50}]
+        for worker in await service.workers():
+            os.kill(worker["pid"], signal.SIGKILL)
+        await until(
+            lambda: service.process.stderr.count('"worker_started"') == WORKERS, "they are back", START
+        )
+        await service.all_ready(WORKERS)
+        # New workers know of nobody, but of whoever is named.
+        assert (await service.asked("/limits"))["buckets"] == []
+        (bucket,) = (await service.asked("/limits?limit=limits[0]&client_ip=127.0.0.1"))["buckets"]
+        assert bucket["remaining"] == 0
+        told = await service.asked("/limits/reset", "POST", {"key": {"client_ip": "127.0.0.1"}})
+        assert (told["reset"], told["failures"]) == (1, [])
+        assert await passed(service.address) == 50
+
+
 async def test_an_upgrade_goes_on_counting(tmp_path: Path) -> None:
     path = limited(tmp_path)
     async with weir("run", path, "--workers", "2", directory=tmp_path) as process:

@@ -49,10 +49,10 @@ class Service:
         self.address = Address("127.0.0.1", port)
         self.admin = f"http://127.0.0.1:{admin_port}"
 
-    async def asked(self, page: str, method: str = "GET") -> Any:
+    async def asked(self, page: str, method: str = "GET", body: object = None) -> Any:
         async with (
             aiohttp.ClientSession() as session,
-            session.request(method, self.admin + page) as response,
+            session.request(method, self.admin + page, json=body) as response,
         ):
             return await response.json()
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.support.client import get
@@ -104,3 +105,33 @@ async def test_a_gateway_that_is_cut_off_counts_for_itself_and_comes_back(tmp_pa
         await between.set("pass")
         assert await by_the_store(far)
         assert await asked(far, 1) == [413]
+
+
+@pytest.mark.parametrize(("on_error", "ready"), [("local", 200), ("deny", 503)])
+async def test_a_gateway_whose_store_is_away_is_ready_where_it_can_do_without(
+    tmp_path: Path, on_error: str, ready: int
+) -> None:
+    async with (
+        redis(tmp_path) as server,
+        Upstream(echo) as upstream,
+        proxy(upstream, filters=filters(server.url, on_store_error=on_error), admin="127.0.0.1:0") as gateway,
+        aiohttp.ClientSession() as session,
+    ):
+
+        async def shows(line: str, status: int) -> None:
+            """Nobody asks the gateway for anything meanwhile: it finds out by itself."""
+            async with asyncio.timeout(DEADLINE):
+                while True:
+                    async with session.get(
+                        f"http://{gateway.gateway.admin_address}/readyz?verbose"
+                    ) as response:
+                        text = await response.text()
+                        if line in text and response.status == status:
+                            return
+                    await asyncio.sleep(0.02)
+
+        await shows("[+] rate_limit:store: ok", 200)
+        await server.stop()
+        await shows("[-] rate_limit:store: failed", ready)
+        await server.start()
+        await shows("[+] rate_limit:store: ok", 200)

@@ -28,6 +28,9 @@ class Direct:
             raise StoreError("refused", str(answer).partition(" ")[0])
         return answer
 
+    def available(self) -> bool:
+        return True
+
     def tell(self, *parts: Any) -> None:
         raise NotImplementedError
 

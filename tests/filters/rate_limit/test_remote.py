@@ -6,14 +6,14 @@ import pytest
 
 from filters.rate_limit import script
 from filters.rate_limit.algorithm import FixedWindow, Gcra
-from filters.rate_limit.remote import RemoteStore
+from filters.rate_limit.remote import RemoteStore, names
 from filters.rate_limit.store import Charge
 from gateway.api import StoreError
 from tests.filters.rate_limit.direct import Direct
 
 
 async def test_the_servers_clock_decides(direct: Direct) -> None:
-    store = RemoteStore(direct, "weir", "a")
+    store = RemoteStore(direct, names("weir", "a"))
     limit = Gcra(2, 3600.0, 2)
     answers = [await store.decide([(0, limit, "p1", 1)]) for _ in range(3)]
     assert [answer.decision[1] for answer in answers] == [-1, -1, 0]
@@ -23,7 +23,7 @@ async def test_the_servers_clock_decides(direct: Direct) -> None:
 
 
 async def test_one_call_decides_all_and_its_keys_are_in_one_slot(direct: Direct) -> None:
-    store = RemoteStore(direct, "weir", "a")
+    store = RemoteStore(direct, names("weir", "a"))
     charges: list[Charge] = [(0, Gcra(1, 1.0, 1), "p1", 1), (1, FixedWindow(9, 60.0), ("u1", "p1"), 1)]
     await store.decide(charges)
     await store.decide(charges)
@@ -35,14 +35,14 @@ async def test_one_call_decides_all_and_its_keys_are_in_one_slot(direct: Direct)
 
 
 async def test_what_says_nothing_any_more_is_gone(direct: Direct) -> None:
-    store = RemoteStore(direct, "weir", "a")
+    store = RemoteStore(direct, names("weir", "a"))
     await store.decide([(0, Gcra(1, 60.0, 1), "p1", 1)])
     (key,) = await direct.command("KEYS", "*")
     assert 0 < await direct.command("PTTL", key) <= 60_000
 
 
 async def test_names_limits_kinds_and_keys_are_apart(direct: Direct) -> None:
-    first, second = RemoteStore(direct, "weir", "a"), RemoteStore(direct, "weir", "b")
+    first, second = RemoteStore(direct, names("weir", "a")), RemoteStore(direct, names("weir", "b"))
     one, other = Gcra(1, 60.0, 1), FixedWindow(1, 60.0)
     charged = [
         await store.decide([(limit, algorithm, key, 1)])
@@ -65,15 +65,18 @@ async def test_an_answer_that_is_no_decision_is_a_broken_store(said: Any) -> Non
         async def command(self, *parts: Any) -> Any:
             return said
 
+        def available(self) -> bool:
+            return True
+
         def tell(self, *parts: Any) -> None:
             raise NotImplementedError
 
     with pytest.raises(StoreError, match="broken"):
-        await RemoteStore(Odd(), "weir", "a").decide([(0, Gcra(1, 1.0, 1), "k", 1)])
+        await RemoteStore(Odd(), names("weir", "a")).decide([(0, Gcra(1, 1.0, 1), "k", 1)])
 
 
 async def test_a_cell_that_somebody_else_has_written_is_no_cell(direct: Direct) -> None:
-    store = RemoteStore(direct, "weir", "a")
+    store = RemoteStore(direct, names("weir", "a"))
     await store.decide([(0, Gcra(1, 60.0, 1), "p1", 1)])
     (key,) = await direct.command("KEYS", "*")
     await direct.command("SET", key, "nonsense")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from filters.rate_limit import remote, script
 from filters.rate_limit.algorithm import Algorithm, CalendarWindow, Closed, FixedWindow, Gcra, SlidingWindow
-from filters.rate_limit.remote import RemoteStore
+from filters.rate_limit.remote import RemoteStore, names
 from filters.rate_limit.store import Charge, MemoryStore
 from tests.filters.rate_limit.direct import Direct
 
@@ -52,7 +52,7 @@ async def test_it_decides_as_this_process_does(
     limits: list[Algorithm],
     steps: list[tuple[float, list[tuple[int, str, int]], bool]],
 ) -> None:
-    store, model = RemoteStore(direct, "weir", str(next(_examples))), MemoryStore()
+    store, model = RemoteStore(direct, names("weir", str(next(_examples)))), MemoryStore()
     now = 1e6
     for gap, told, late in steps:
         now += gap
@@ -78,7 +78,7 @@ async def test_it_decides_as_this_process_does(
 async def test_a_share_is_what_fits_and_never_more(
     direct: Direct, clocked: None, limit: Algorithm, steps: list[tuple[float, int, int]]
 ) -> None:
-    store, model = RemoteStore(direct, "weir", str(next(_examples))), MemoryStore()
+    store, model = RemoteStore(direct, names("weir", str(next(_examples)))), MemoryStore()
     now = 1e6
     for gap, cost, share in steps:
         now += gap

@@ -1,0 +1,141 @@
+"""How full the buckets are, for operators: those of all keys that this process knows, looked at a few at a time."""
+
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from filters._key import described, whole_key
+from filters.rate_limit.algorithm import Algorithm
+from filters.rate_limit.limit import Limit, Terms
+from filters.rate_limit.path import Captured
+from filters.rate_limit.remote import RemoteStore
+from filters.rate_limit.script import EPOCH
+from filters.rate_limit.store import Charge, Store
+from gateway.api import Bucket, Instant, Selection, Services, StoreError, TableBusy, Unreadable
+
+_BATCH: Final = 64
+
+
+class _Chosen(NamedTuple):
+    """A key of a limit, with the terms that hold for it and how it is counted at the moment."""
+
+    limit: Limit
+    key: Hashable
+    parts: dict[str, Hashable]
+    terms: Terms
+    algorithm: Algorithm
+
+
+class Inspection:
+    """The buckets of `limits`, kept in `common` where there is one, else in `store`; `hashed` is the hash of a key."""
+
+    def __init__(
+        self,
+        limits: Sequence[Limit],
+        store: Store,
+        common: RemoteStore | None,
+        hashed: Callable[[Hashable], str],
+        services: Services,
+    ) -> None:
+        self._limits = limits
+        self._store = store
+        self._common = common
+        self._hashed = hashed
+        self._services = services
+
+    async def buckets(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
+        """See `gateway.api.bucket`."""
+        for batch in self._batches(selection):
+            yield await self._looked_at(batch)
+
+    async def reset(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
+        """See `gateway.api.bucket`."""
+        for batch in self._batches(selection):
+            found = await self._looked_at(batch)
+            whose = [(limit.index, algorithm, key) for limit, key, _, _, algorithm in batch]
+            try:
+                if self._common is not None and whose:
+                    await self._common.forget(whose)
+                now = self._services.now().monotonic
+                self._store.forget([(limit, key) for limit, _, key in whose], now)
+            except StoreError as error:
+                raise Unreadable(f"the store: {error.reason}") from None
+            except TableBusy:
+                raise Unreadable("a process that has the counts has stopped") from None
+            for limit, key, *_ in batch:
+                if limit.consumers is not None:
+                    limit.consumers.forget(key)
+            yield found
+
+    def _batches(self, selection: Selection) -> Iterator[list[_Chosen]]:
+        known = self._common.known() if self._common is not None else self._store.known()
+        whose = list(dict.fromkeys((*self._whole(selection), *known)))
+        for start in range(0, len(whose), _BATCH):
+            yield [
+                chosen
+                for limit, key in whose[start : start + _BATCH]
+                if (chosen := self._chosen(self._limits[limit], key, selection)) is not None
+            ]
+
+    def _whole(self, selection: Selection) -> Iterator[tuple[int, Hashable]]:
+        """Keys that the selection says whole, whether anybody has been counted by them or not."""
+        for limit in self._limits:
+            key = whole_key(limit.parts, selection.parts)
+            if key is not None:
+                yield limit.index, key
+
+    def _chosen(self, limit: Limit, key: Hashable, selection: Selection) -> _Chosen | None:
+        if selection.limit not in (None, limit.label):
+            return None
+        own: Hashable = key
+        captured: Captured = ()
+        if limit.path is not None and limit.path.captures:
+            assert isinstance(key, tuple)
+            own, captured = key
+        parts = described(limit.parts, own, captured)
+        if not selection.fits(parts) or selection.key_hash not in (None, self._hashed(key)):
+            return None
+        terms: Terms | None = limit.terms
+        project = parts.get("project_id")
+        if limit.overridden is not None and isinstance(project, str):
+            terms = limit.overridden.get(project, terms)
+        if terms is None:
+            return None
+        return _Chosen(limit, key, parts, terms, terms.counting(self._clock()))
+
+    def _clock(self) -> Instant:
+        """The present, on the axis of the cells."""
+        now = self._services.now()
+        return now if self._common is None else Instant(now.wall, now.wall - EPOCH)
+
+    async def _looked_at(self, batch: Sequence[_Chosen]) -> list[Bucket]:
+        if not batch:
+            return []
+        clock = self._clock()
+        now = clock.monotonic
+        charges: list[Charge] = [(limit.index, algorithm, key, 0) for limit, key, _, _, algorithm in batch]
+        if self._common is None:
+            decision = self._store.decide(charges, now)
+        else:
+            try:
+                answer = await self._common.decide(charges)
+            except StoreError as error:
+                raise Unreadable(f"the store: {error.reason}") from None
+            decision, now = answer.decision, answer.now
+        return [
+            Bucket(
+                limit.label,
+                limit.rule,
+                parts,
+                self._hashed(key),
+                algorithm.spec[0],
+                terms.quota(clock)[0],
+                terms.unit,
+                algorithm.capacity,
+                algorithm.remaining(cell, now),
+                algorithm.charge(cell, now, 1)[0],
+                algorithm.reset(cell, now),
+                terms.source,
+                limit.consumers.top(key) if limit.consumers is not None else (),
+            )
+            for (limit, key, parts, terms, algorithm), cell in zip(batch, decision[2], strict=True)
+        ]

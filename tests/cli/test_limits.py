@@ -1,0 +1,102 @@
+"""`weir limits`: who has filled which bucket of a running gateway, and how it is emptied."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.model import Address
+from tests.cli.process import told, weir
+from tests.cli.test_main import run
+from tests.cli.test_reload import free_port, written
+from tests.support.client import Client, get
+
+LIMITS: dict[str, Any] = {
+    "rate_limit": {
+        "limits": [
+            {"name": "each", "rate": "4/hour", "key": ["client_ip"]},
+            {"name": "reads", "rate": "100/day", "burst": 9, "key": ["method"]},
+        ]
+    }
+}
+
+
+@asynccontextmanager
+async def gateway(directory: Path) -> AsyncIterator[tuple[Path, Address]]:
+    """One with an admin listener that asks for a token."""
+    admin = {"address": f"127.0.0.1:{free_port()}", "token": "open sesame"}
+    path = written(directory, admin=admin, filters=[LIMITS])
+    async with weir("run", path, "--workers", "2", directory=directory) as process:
+        yield path, Address("127.0.0.1", (await process.listens()).port)
+        process.signal()
+        assert await process.ends() == 0
+
+
+async def asked(place: Address, count: int) -> list[int]:
+    client = await Client.connect(place)
+    async with client:
+        return [(await client.ask(get("/"))).status for _ in range(count)]
+
+
+async def test_top_show_and_reset(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "limits"
+    elsewhere.mkdir()
+    async with gateway(tmp_path) as (path, place):
+
+        async def limits(*arguments: str) -> tuple[int, str, str]:
+            return await told("limits", *arguments, "--config", path, directory=elsewhere)
+
+        assert await limits("top") == (0, "", "")
+        assert (await asked(place, 5))[-1] == 413
+        status, out, err = await limits("top")
+        assert (status, err) == (0, "")
+        header, first, second = out.splitlines()
+        assert header.split() == ["USE", "LIMIT", "KEY", "RATE", "LEFT", "NEXT", "CONSUMERS"]
+        assert first.split()[:6] == ["100%", "rate_limit:", "each", "client_ip=127.0.0.1", "4/hour", "0/4"]
+        assert second.split()[:6] == ["44%", "rate_limit:", "reads", "method=GET", "100/day", "5/9"]
+        assert second.endswith("127.0.0.1 4")
+        status, out, _ = await limits("show", "--client-ip", "127.0.0.1")
+        assert status == 0
+        assert out.startswith("rate_limit: each  client_ip=127.0.0.1\n")
+        assert f"source     {path}:" in out
+        status, out, err = await limits("show", "--user-id", "nobody")
+        assert (status, out) == (1, "")
+        assert err.startswith("No limit counts by such a key")
+        status, out, err = await limits("reset", "--client-ip", "127.0.0.1")
+        assert (status, out, err) == (0, "1 bucket emptied\nrate_limit: each  client_ip=127.0.0.1  0/4\n", "")
+        assert (await asked(place, 5))[0] != 413
+        status, out, _ = await limits("top", "--limit", "each", "--format", "json")
+        assert (status, [bucket["remaining"] for bucket in json.loads(out)["buckets"]]) == (0, [0])
+
+
+async def test_without_a_gateway_the_status_is_2(tmp_path: Path) -> None:
+    path = written(tmp_path, admin=f"127.0.0.1:{free_port()}")
+    status, out, err = await told("limits", "top", "--config", path, directory=tmp_path)
+    assert (status, out) == (2, "")
+    assert "(admin): connection refused" in err.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reset"], "Say which: --limit"),
+        (["show"], "Say whose: --project-id"),
+        (["show", "--limit", "each"], "Say whose: --project-id"),
+        (["top", "-n", "0"], "0 is not in the range 1<=x<=1000"),
+        (["top", "--admin", "nowhere"], "Error"),
+    ],
+)
+def test_what_is_no_question_is_not_asked(tmp_path: Path, arguments: list[str], words: str) -> None:
+    path = written(tmp_path, admin="127.0.0.1:9")
+    done = run("limits", *arguments, "--config", str(path))
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_it_needs_an_admin_listener(tmp_path: Path) -> None:
+    done = run("limits", "top", "--config", str(written(tmp_path)))
+    assert done.returncode == 2
+    assert "has no admin listener to ask" in done.stderr

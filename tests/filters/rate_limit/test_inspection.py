@@ -1,0 +1,218 @@
+"""What operators see of the buckets, and that they can empty them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.rate_limit import RateLimit
+from gateway.api import Bucket, Exchange, Fault, Principal, Selection, StoreError, Unreadable
+from gateway.api.testing import FrozenServices, build, exchange
+from tests.filters.rate_limit.direct import Direct
+from tests.filters.rate_limit.test_in_common import Machine
+
+
+async def every(batches: AsyncIterator[Sequence[Bucket]]) -> list[Bucket]:
+    return [bucket async for batch in batches for bucket in batch]
+
+
+class Limiter:
+    """The filter with its services' clock."""
+
+    def __init__(
+        self, *limits: dict[str, Any], services: FrozenServices | None = None, **options: Any
+    ) -> None:
+        self.services = services if services is not None else FrozenServices()
+        self.filter = build(RateLimit, {"limits": list(limits), **options}, self.services)
+
+    def ask(self, project: str | None = "p1", user: str | None = None, **more: Any) -> bool:
+        """Whether the request passes."""
+        principal = Principal(project_id=project, user_id=user)
+        verdict = self.filter.on_request(self.made(principal=principal, **more))
+        assert verdict is None or isinstance(verdict, Fault)
+        return verdict is None
+
+    def made(self, **more: Any) -> Exchange:
+        method, target = more.pop("method", "GET"), more.pop("target", "/")
+        return exchange(method, target, clock=self.services.now(), **more)
+
+    async def seen(self, **selection: Any) -> list[Bucket]:
+        return await every(self.filter.buckets(Selection(**selection)))
+
+
+async def test_a_bucket_says_how_full_it_is_when_more_passes_and_by_whose_policy() -> None:
+    limiter = Limiter({"name": "writes", "rate": "10/minute", "burst": 5, "key": ["project_id"]})
+    assert [limiter.ask(user=user) for user in ("u1", "u2", "u2", "u2", "u2", "u1")] == [*[True] * 5, False]
+    (bucket,) = await limiter.seen()
+    assert (bucket.limit, bucket.rule, bucket.key) == ("writes", ("limits", 0), {"project_id": "p1"})
+    assert (bucket.algorithm, bucket.value, bucket.unit, bucket.capacity) == ("gcra", 10, "MINUTE", 5)
+    assert (bucket.remaining, bucket.use) == (0, 1.0)
+    assert bucket.wait == pytest.approx(6.0)
+    assert bucket.consumers == (("u2", 4), ("u1", 1))
+    assert bucket.override is None
+    limiter.services.advance(6.5)
+    (bucket,) = await limiter.seen()
+    assert (bucket.remaining, bucket.wait) == (1, 0.0)
+    assert bucket.use == pytest.approx(0.8)
+
+
+async def test_the_hash_is_that_of_the_record() -> None:
+    limiter = Limiter({"rate": "10/minute", "key": ["project_id"]})
+    made = limiter.made(principal=Principal(project_id="p1"))
+    assert limiter.filter.on_request(made) is None
+    note: Any = made.trail[-1]
+    ((_, recorded, _, _),) = note.facts["cells"]
+    assert [bucket.key_hash for bucket in await limiter.seen()] == [recorded]
+    assert len(await limiter.seen(key_hash=recorded)) == 1
+    assert not await limiter.seen(key_hash="0" * 32)
+
+
+async def test_a_few_are_given_at_a_time() -> None:
+    limiter = Limiter({"rate": "10/minute", "key": ["project_id"]})
+    for number in range(1000):
+        limiter.ask(f"p{number}")
+    for selection, count in ((Selection(), 1000), (Selection(parts={"project_id": "p7"}), 1)):
+        batches = [len(batch) async for batch in limiter.filter.buckets(selection)]
+        assert max(batches) <= 64
+        assert len(batches) >= 1000 / 64
+        assert sum(batches) == count
+
+
+async def test_they_are_chosen_by_limit_and_by_parts_of_their_key() -> None:
+    limiter = Limiter(
+        {"name": "a", "rate": "10/minute", "key": ["project_id", "user_id"]},
+        {"name": "b", "rate": "10/minute", "key": ["project_id"]},
+        {"name": "c", "rate": "10/minute", "key": ["global"]},
+    )
+    for project, user in (("p1", "u1"), ("p1", "u2"), ("p2", "u1")):
+        limiter.ask(project, user)
+    assert len(await limiter.seen()) == 6
+    assert {bucket.limit for bucket in await limiter.seen(limit="b")} == {"b"}
+    assert sorted(
+        (bucket.limit, *bucket.key.values()) for bucket in await limiter.seen(parts={"project_id": "p1"})
+    ) == [("a", "p1", "u1"), ("a", "p1", "u2"), ("b", "p1")]
+    assert [bucket.limit for bucket in await limiter.seen(parts={"project_id": "p2", "user_id": "u1"})] == [
+        "a"
+    ]
+
+
+async def test_a_key_that_is_told_whole_is_shown_though_nobody_has_come() -> None:
+    services = FrozenServices()
+    former = Limiter({"rate": "10/minute", "key": ["project_id"]}, services=services)
+    former.ask("p1")
+    table = services.table("limits")
+    # Another process: it shares the table, and has seen no request.
+    other = FrozenServices()
+    other.state("table limits", lambda: table)
+    fresh = Limiter({"rate": "10/minute", "key": ["project_id"]}, services=other)
+    assert not await fresh.seen()
+    (bucket,) = await fresh.seen(parts={"project_id": "p1"})
+    assert bucket.remaining == 9
+    (bucket,) = await fresh.seen(parts={"project_id": "p2"})
+    assert (bucket.remaining, bucket.use) == (10, 0.0)
+
+
+async def test_an_override_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "overrides.yaml").write_text(yaml.safe_dump({"p2": {"writes": "100/minute"}}))
+    limiter = Limiter(
+        {"name": "writes", "rate": "10/minute", "key": ["project_id"]},
+        services=FrozenServices(directory=tmp_path),
+        overrides={"file": "overrides.yaml"},
+    )
+    assert limiter.ask("p2")
+    (bucket,) = await limiter.seen()
+    assert (bucket.value, bucket.remaining) == (100, 99)
+    assert bucket.override is not None
+    assert bucket.override.startswith("overrides.yaml:")
+
+
+async def test_what_is_captured_of_a_path_and_a_header_is_told_with_care() -> None:
+    limiter = Limiter(
+        {"name": "path", "rate": "9/day", "key": ["captures"], "path": "/v2/{project}/servers"},
+        {"name": "header", "rate": "9/day", "key": ["header:X-Secret"]},
+    )
+    assert limiter.ask(target="/v2/abc/servers", headers={"X-Secret": "geheim"})
+    found = {bucket.limit: bucket for bucket in await limiter.seen()}
+    assert found["path"].key == {"captures": ("abc",)}
+    assert found["header"].key == {}
+    assert "geheim" not in repr(found)
+
+
+@pytest.mark.parametrize("algorithm", ["gcra", "fixed_window", "sliding_window", "calendar_window"])
+async def test_an_emptied_bucket_lets_its_requests_pass_again(algorithm: str) -> None:
+    limiter = Limiter(
+        {"name": "a", "rate": "2/day", "algorithm": algorithm, "key": ["project_id"]},
+        {"name": "b", "rate": "9/day", "key": ["global"]},
+    )
+    assert [limiter.ask(), limiter.ask(), limiter.ask(), limiter.ask("p2")] == [True, True, False, True]
+    emptied = await every(limiter.filter.reset(Selection(limit="a", parts={"project_id": "p1"})))
+    assert [(bucket.limit, bucket.remaining) for bucket in emptied] == [("a", 0)]
+    assert [limiter.ask(), limiter.ask(), limiter.ask()] == [True, True, False]
+    # Nothing but that one was emptied.
+    left = {bucket.key.get("project_id"): bucket.remaining for bucket in await limiter.seen(limit="a")}
+    assert left == {"p1": 0, "p2": 1}
+    (bucket,) = await limiter.seen(limit="b")
+    assert bucket.remaining == 4
+
+
+async def test_nobody_is_told_as_a_consumer_of_what_was_emptied() -> None:
+    limiter = Limiter({"rate": "9/day", "key": ["project_id"]})
+    limiter.ask(user="u1")
+    await every(limiter.filter.reset(Selection(parts={"project_id": "p1"})))
+    limiter.ask(user="u2")
+    (bucket,) = await limiter.seen()
+    assert bucket.consumers == (("u2", 1),)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["p1", "p2", "p3"]), st.floats(0, 40)), max_size=40))
+def test_what_is_told_is_what_becomes_of_the_next_request(steps: list[tuple[str, float]]) -> None:
+    limiter = Limiter({"rate": "3/minute", "key": ["project_id"]})
+    for project, pause in steps:
+        limiter.services.advance(pause)
+        (bucket,) = asyncio.run(limiter.seen(parts={"project_id": project}))
+        passes = limiter.ask(project)
+        assert passes == (bucket.remaining > 0) == (bucket.wait == 0.0)
+
+
+# ---- in a store that machines share
+
+
+async def test_buckets_in_the_store_are_those_of_all_machines(direct: Direct) -> None:
+    first, second = Machine(direct), Machine(direct)
+    assert await first.statuses(2) == [None, None]
+    assert await second.statuses(2) == [None, 413]
+    for machine in (first, second):
+        (bucket,) = await every(machine.filter.buckets(Selection()))
+        assert (bucket.limit, bucket.key, bucket.remaining) == ("all", {"project_id": "p1"}, 0)
+        assert bucket.wait == pytest.approx(1200, abs=60)
+    assert len(await every(second.filter.reset(Selection(parts={"project_id": "p1"})))) == 1
+    assert await first.statuses(1) == [None]
+
+
+async def test_a_store_that_is_away_is_told() -> None:
+    class Gone:
+        async def command(self, *parts: Any) -> Any:
+            raise StoreError("timeout")
+
+    machine = Machine(Gone())  # type: ignore[arg-type] # of which nothing else is asked
+    assert await machine.statuses(1) == [None]
+    with pytest.raises(Unreadable, match="the store: timeout"):
+        await every(machine.filter.buckets(Selection()))
+    with pytest.raises(Unreadable, match="the store: timeout"):
+        await every(machine.filter.reset(Selection(limit="all")))
+
+
+@pytest.mark.parametrize(("on_error", "counts"), [("deny", True), ("allow", False), ("local", False)])
+async def test_a_store_that_is_away_counts_where_nobody_passes_without_it(
+    direct: Direct, on_error: str, counts: bool
+) -> None:
+    machine = Machine(direct, on_store_error=on_error)
+    assert machine.filter.checks() == (("store", True, counts),)
+    machine.cut_off = StoreError("connect")
+    assert machine.filter.checks() == (("store", False, counts),)
+    assert Limiter({"rate": "9/day"}).filter.checks() == ()
