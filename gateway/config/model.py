@@ -1149,6 +1149,11 @@ class Log(Section):
         default=100 << 20, description="Size at which the file is rotated; 0 never rotates."
     )
     max_files: int = Field(default=5, ge=0, le=1000, description="How many rotated files are kept.")
+    sidecars: bool = Field(
+        default=True,
+        description="Make a Parquet file of the searchable columns beside each rotated file, where the extra `logs` is "
+        "installed: `weir logs` answers fast by them.",
+    )
     queue: int = Field(
         default=10_000,
         ge=1,

@@ -9,6 +9,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +20,16 @@ Fields = dict[str, Any]
 IDS = ("gateway.request_id", "gateway.upstream.request_id", "gateway.global_request_id")
 """The fields by which a record is found."""
 
+COMPRESSED = (".gz", ".zst")
+
 _BLOCK = 1 << 16
+
+
+class MissingExtra(Exception):  # noqa: N818 - it names what is wrong
+    """What reads this is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("needs more than is installed: pip install 'weir-gateway[logs]'")
 
 
 class Skipped:
@@ -41,8 +51,8 @@ class Skipped:
 
 
 def files(path: Path) -> list[Path]:
-    """The log's files that exist, newest first: PATH, PATH.1, PATH.1.gz, PATH.2 ..."""
-    pattern = re.compile(re.escape(path.name) + r"\.([1-9]\d*)(\.gz)?")
+    """The log's files that exist, newest first: PATH, PATH.1, PATH.1.gz, PATH.2.zst ..."""
+    pattern = re.compile(re.escape(path.name) + r"\.([1-9]\d*)(\.gz|\.zst)?")
     rotated = sorted(
         (int(match[1]), other.name, other)
         for other in path.parent.iterdir()
@@ -87,8 +97,15 @@ def find(path: Path, request_id: str, skipped: Skipped) -> list[Fields]:
     return found
 
 
-def last(path: Path, count: int, skipped: Skipped, *, until: int | None = None) -> list[Fields]:
-    """The last `count` records about requests, oldest first; of PATH itself no more than `until` bytes."""
+def last(
+    path: Path,
+    count: int,
+    skipped: Skipped,
+    *,
+    until: int | None = None,
+    wanted: Callable[[Fields], bool] = lambda fields: True,
+) -> list[Fields]:
+    """The last `count` records about requests that are wanted, oldest first; of PATH itself no more than `until` bytes."""
     found: list[Fields] = []
     for file in files(path):
         for line in _backwards(file, skipped, until if file == path else None):
@@ -97,7 +114,7 @@ def last(path: Path, count: int, skipped: Skipped, *, until: int | None = None) 
             fields = parse(line)
             if fields is None:
                 skipped.lines += 1
-            elif fields["kind"] == "request":
+            elif fields["kind"] == "request" and wanted(fields):
                 found.append(fields)
     return found[::-1]
 
@@ -185,10 +202,31 @@ def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
             yield line
 
 
+@contextmanager
+def opened(file: Path) -> Iterator[BinaryIO]:
+    """The content of a file, plain or compressed. Raises OSError, and MissingExtra."""
+    if file.suffix == ".gz":
+        with gzip.open(file) as stream:
+            yield stream  # type: ignore[misc] # it reads as one
+    elif file.suffix == ".zst":
+        try:
+            import zstandard
+        except ImportError:
+            raise MissingExtra from None
+        try:
+            with zstandard.open(file) as stream:
+                yield stream
+        except zstandard.ZstdError as error:
+            raise EOFError(str(error)) from None
+    else:
+        with file.open("rb") as stream:
+            yield stream
+
+
 def _lines(file: Path, skipped: Skipped) -> Iterator[bytes]:
     """The lines of a file, plain or compressed, but for blank ones."""
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+        with opened(file) as stream:
             for line in stream:
                 if line != b"\n":
                     yield line
@@ -200,7 +238,7 @@ def _lines(file: Path, skipped: Skipped) -> Iterator[bytes]:
 
 def _backwards(file: Path, skipped: Skipped, until: int | None) -> Iterator[bytes]:
     """The lines of a file, last first, reading no more of it than is asked for."""
-    if file.suffix == ".gz":
+    if file.suffix in COMPRESSED:
         yield from reversed(list(_lines(file, skipped)))
         return
     try:

@@ -35,6 +35,7 @@ from gateway.supervisor import message
 from gateway.supervisor.child import ANSWER, CLEAN, Child, WorkerError, WorkerGone
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places, Spot
+from gateway.supervisor.sidecars import Sidecars
 from gateway.supervisor.successor import Predecessor, Successor, inherited_memory
 from gateway.supervisor.tally import Tally
 from gateway.task import spawn
@@ -125,7 +126,12 @@ class Supervisor:
             raise
         self._started = True
         self._tell_started()
-        tasks = [spawn(self._look_after(), name="looks"), spawn(self._watch(), name="watch")]
+        sidecars = Sidecars(lambda: self._loaded.configuration.log)
+        tasks = [
+            spawn(self._look_after(), name="looks"),
+            spawn(self._watch(), name="watch"),
+            spawn(sidecars.keep(), name="sidecars"),
+        ]
         if self._notifier.watchdog is not None:
             tasks.append(spawn(self._show_life(self._notifier.watchdog / 2), name="watchdog"))
         try:

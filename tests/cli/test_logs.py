@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from click.testing import CliRunner, Result
 
 from gateway.api import Note
 from gateway.cli.logs import command
+from gateway.inspect.field import FIELDS
 from gateway.serializer import Serializer
+from tests.inspect.lines import RECORDS, write
 from tests.support.records import ALICE, REQUEST_ID, Entry, Facts, attempt, record, step
 
 UPSTREAM_ID = "req-11111111-0000-4000-8000-000000000001"
@@ -180,3 +183,120 @@ def test_reading_logs_does_not_import_what_serves() -> None:
     program = "import sys, gateway.cli.logs; print(*sorted({'aiohttp', 'pydantic', 'structlog'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
+
+
+# ---- questions
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.logs.os.nice", lambda increment: None)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    path = tmp_path / "requests.log"
+    write(path, RECORDS)
+    return path
+
+
+def test_query_prints_the_records_that_are_asked_for(history: Path) -> None:
+    result = run("query", "status >= 400 and project_id = 'p-1'", "--log", str(history))
+    assert result.exit_code == 0
+    header, row = result.stdout.splitlines()
+    assert header.split()[:4] == ["time", "method", "path", "status"]
+    assert row.split()[:4] == ["2023-11-14T22:14:20.000Z", "GET", "/v2/p-1/images", "405"]
+
+
+def test_query_in_other_forms_other_columns_and_another_order(history: Path) -> None:
+    arguments = ("--columns", "request_id,status", "--order", "request_id", "-n", "2", "--log", str(history))
+    result = run("query", "--format", "csv", *arguments)
+    assert result.stdout.splitlines() == [
+        "request_id,status",
+        "req-00000001-0000-4000-8000-000000000000,200",
+        "req-00000002-0000-4000-8000-000000000000,405",
+    ]
+    result = run("query", "status = 405", "--format", "jsonl", "--columns", "all", "--log", str(history))
+    assert orjson.loads(result.stdout)["source"] == "gateway.yaml:12:9"
+
+
+def test_query_takes_a_period(history: Path) -> None:
+    arguments = ("--since", "2023-11-14T22:30", "--until", "2023-11-15", "--format", "jsonl")
+    result = run("query", *arguments, "--columns", "status", "--log", str(history))
+    assert [orjson.loads(line) for line in result.stdout.splitlines()] == [{"status": 200}]
+    assert run("query", "--since", "1h", "--format", "json", "--log", str(history)).stdout == "[]\n"
+
+
+def test_query_by_sql_of_ones_own(history: Path) -> None:
+    result = run(
+        "query", "--sql", "SELECT count(*) AS n FROM records", "--format", "csv", "--log", str(history)
+    )
+    assert result.stdout == f"n\n{len(RECORDS)}\n"
+    result = run("query", "--sql", "DROP VIEW records", "--log", str(history))
+    assert result.exit_code == 2
+    assert "expected one SELECT" in result.stderr
+
+
+def test_top_and_stats_count(history: Path) -> None:
+    result = run("top", "--by", "project", "--format", "csv", "--log", str(history))
+    assert [row.split(",")[:2] for row in result.stdout.splitlines()] == [
+        ["project_id", "requests"],
+        ["", "3"],
+        ["p-1", "2"],
+    ]
+    result = run("stats", "status = 405", "--format", "csv", "--log", str(history))
+    assert [row.split(",")[:3] for row in result.stdout.splitlines()[1:]] == [
+        ["(all)", "(all)", "1"],
+        ["images", "(all)", "1"],
+        ["images", "methods", "1"],
+    ]
+
+
+def test_export_and_sidecars_write_parquet(history: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.parquet"
+    result = run("export", "status = 405", "--parquet", str(target), "--log", str(history))
+    assert (result.exit_code, result.stderr) == (0, f"1 record written to {target}\n")
+    assert target.read_bytes()[:4] == b"PAR1"
+    old = history.with_name("requests.log.1")
+    old.write_bytes(history.read_bytes())
+    os.utime(old, (1, 1))
+    result = run("sidecars", "--log", str(history))
+    assert (result.exit_code, result.stdout.count(".parquet")) == (0, 1)
+
+
+def test_tail_prints_what_is_asked_for(history: Path) -> None:
+    result = run("tail", "status >= 400 or status is null", "--log", str(history))
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_fields_are_listed() -> None:
+    rows = run("fields").stdout.splitlines()
+    assert rows[0].split() == ["FIELD", "KIND", "WHAT"]
+    assert len(rows) == 1 + len(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["query", "stats = 4"], "stats = 4\n^\nexpected a field, not 'stats' (did you mean 'status'?)"),
+        (["tail", "status >"], "expected a value of status"),
+        (["query", "--columns", "time,nope"], "There is no field 'nope'"),
+        (["query", "--order", "-nope"], "There is no field 'nope'"),
+        (["top", "--by", "nope"], "There is no field 'nope'"),
+        (["stats", "--since", "noon"], "'noon' is no time"),
+        (["query", "--format", "xml"], "'xml' is not one of"),
+    ],
+)
+def test_a_question_that_is_none_exits_2(history: Path, arguments: list[str], said: str) -> None:
+    result = run(*arguments, "--log", str(history))
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_without_the_extra_it_says_what_is_missing(history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    result = run("query", "--log", str(history))
+    assert result.exit_code == 2
+    assert "pip install 'weir-gateway[logs]'" in result.stderr
+    # What needs nothing of it works.
+    assert run("tail", "status = 405", "--log", str(history)).exit_code == 0

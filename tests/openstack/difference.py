@@ -3,6 +3,7 @@
 Each kind has its line, with the reason, in docs/openstack.md.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -94,6 +95,18 @@ def _longest(pair: Pair) -> int:
     return max((len(value) for _, value in pair.ask.headers), default=0)
 
 
+def _rates(pair: Pair, difference: Difference) -> bool:
+    """The limits that the gateway counts, beside the service's own, which are as they were."""
+    path = pair.ask.path.partition("?")[0]
+    if difference.where not in ("body", "content-length") or not path.endswith("/v2.1/limits"):
+        return False
+    try:
+        direct, through = (json.loads(answer.body)["limits"] for answer in (pair.direct, pair.through))
+    except (ValueError, KeyError, TypeError):
+        return False
+    return bool(direct["rate"] == [] != through["rate"] and direct["absolute"] == through["absolute"])
+
+
 KINDS = (
     Kind("Via", lambda _, difference: difference.where == "via" and difference.direct is None),
     Kind(
@@ -115,6 +128,7 @@ KINDS = (
         _own(413, "overLimit", of=lambda pair: len(pair.ask.body or b"") > _LONGEST_BODY),
     ),
     Kind("Long targets", _own(414, "computeFault", of=lambda pair: len(pair.ask.path) > _LONGEST_TARGET)),
+    Kind("Rates", _rates),
     Kind("Large fields", _own(431, "computeFault", of=lambda pair: _longest(pair) > _LONGEST_FIELD)),
 )
 

@@ -58,6 +58,13 @@ async def test_the_openstack_command_works(front: Front, form: str, tmp_path: Pa
         assert await asyncio.to_thread(copy.read_bytes) == (tmp_path / "image").read_bytes()
         limits = await openstack(through, "limits", "show", "--absolute", "-f", "json")
         assert {limit["Name"] for limit in limits} >= {"image_meta", "instances"}
+        rates = await openstack(through, "limits", "show", "--rate", "-f", "json")
+        assert [(rate["Verb"], rate["Value"], rate["Unit"]) for rate in rates] == [
+            ("GET", 3000, "MINUTE"),
+            ("HEAD", 3000, "MINUTE"),
+            *((verb, 300, "MINUTE") for verb in ("DELETE", "PATCH", "POST", "PUT")),
+        ]
+        assert all(0 < rate["Remain"] <= rate["Value"] for rate in rates)
         assert await openstack(through, "server", "list", "-f", "json") == []
         assert await openstack(through, "flavor", "list", "-f", "json") == []
 
