@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from tests.bench.hook import NONE
 from tests.bench.memory import IDLE, STALLED_CLIENT, STALLED_UPSTREAM, MemorySample
 from tests.bench.result import YARDSTICK_US, Result
-from tests.bench.workload import CHAINS, WORKLOADS
+from tests.bench.workload import CHAINS, LIMITS, WORKLOADS
 
 
 class Bound(NamedTuple):
@@ -21,11 +21,14 @@ class Bound(NamedTuple):
 _FREE: Final = Bound()
 
 HOOKS: Final = "hooks"
+DECISIONS: Final = "decisions"
+"""Measured in processes of their own that do nothing else."""
 
 
 class Comparison(NamedTuple):
     """Two rows of one workload.
 
+    by      "" for none: the row itself is of interest, in normalised microseconds
     bounds  by workload
     added   the difference is of interest, in normalised microseconds, and not the ratio
     parts   what the difference is divided by
@@ -72,12 +75,24 @@ COMPARISONS: Final = (
         {"W1": Bound(must=14.0, aim=8.0)},
         added=True,
     ),
+    Comparison("a cached token check", "token-cached", NONE, {HOOKS: Bound(must=2.0)}, added=True),
     *(
-        Comparison(title, name, NONE, {HOOKS: bound}, added=True)
+        Comparison(title, name, "", {DECISIONS: bound}, added=True)
         for name, title, bound in (
-            ("token-cached", "a cached token check", Bound(must=2.0)),
-            ("limits-decided", "a decision by four limits that workers share", Bound(must=6.0)),
+            ("shared", "a decision by four limits that workers share", Bound(must=6.0)),
+            (
+                "redis",
+                "a decision by four limits that machines share, without the part of Redis",
+                Bound(must=30.0),
+            ),
         )
+    ),
+    Comparison("four limits in memory / the library limits in memory", "memory", "limits"),
+    Comparison("four limits by Redis / the library limits by Redis", "redis", "limits+redis"),
+    Comparison("four limits drawn ahead, the whole filter / each time by Redis", "lease", "redis"),
+    *(
+        Comparison(f"what four limits add in {title}", f"{name}+{LIMITS}", name, added=True)
+        for name, title in (("nginx", "nginx"), ("envoy", "Envoy"), ("weir", "Weir"))
     ),
     *(
         Comparison(
@@ -136,10 +151,12 @@ def compare(result: Result, comparisons: Iterable[Comparison] = COMPARISONS) -> 
     found = []
     unit = result.cpu(result.yardstick)
     for comparison in comparisons:
-        above, below = result.cpu(comparison.row), result.cpu(comparison.by)
+        above = result.cpu(comparison.row)
+        below = result.cpu(comparison.by) if comparison.by else dict.fromkeys(above, 0.0)
         whole = _added if comparison.added else _ratio
         rounds = above.keys() & below.keys() & (unit.keys() if comparison.added else above.keys())
-        if not rounds or not all(below.values()) or (comparison.added and not all(unit.values())):
+        divisors = unit if comparison.added else below
+        if not rounds or not all(divisors.values()):
             continue
         each = [whole(above[n], below[n], unit.get(n, 1.0)) / comparison.parts for n in rounds]
         measure = median(unit.values()) if unit else 1.0
@@ -190,7 +207,7 @@ class Promise(NamedTuple):
 
 def promises() -> Iterator[Promise]:
     """All bounds, by workload."""
-    for workload in (*WORKLOADS, HOOKS):
+    for workload in (*WORKLOADS, HOOKS, DECISIONS):
         for comparison in COMPARISONS:
             if workload in comparison.bounds:
                 yield Promise(workload, comparison.title, comparison.bounds[workload])

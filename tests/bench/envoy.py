@@ -30,8 +30,11 @@ def command(tools: Tools, path: Path) -> list[str]:
     return [str(tools.envoy), "-c", str(path), "--concurrency", "1", "-l", "error", "--disable-hot-restart"]
 
 
-def configuration(setting: Setting, *, policy: bool, cache: bool) -> str:
-    """A proxy with one worker thread, as JSON; `cache` is jwt_authn's own, of verified tokens."""
+def configuration(setting: Setting, *, policy: bool, cache: bool, limits: bool = False) -> str:
+    """A proxy with one worker thread, as JSON; `cache` is jwt_authn's own, of verified tokens.
+
+    A bare one may be given four `limits`.
+    """
     manager: dict[str, Any] = {
         "@type": _MANAGER,
         "stat_prefix": "bench",
@@ -47,6 +50,7 @@ def configuration(setting: Setting, *, policy: bool, cache: bool) -> str:
         },
         "http_filters": [
             *([_jwt_authn(setting, cache), _local_ratelimit()] if policy else []),
+            *([_local_ratelimit(four=True)] if limits else []),
             _http_filter("router", "router.v3.Router", {}),
         ],
     }
@@ -99,18 +103,34 @@ def _jwt_authn(setting: Setting, cache: bool) -> dict[str, Any]:
     return _http_filter("jwt_authn", "jwt_authn.v3.JwtAuthentication", options)
 
 
-def _local_ratelimit() -> dict[str, Any]:
+def _local_ratelimit(*, four: bool = False) -> dict[str, Any]:
+    """One bucket for all, or four of each client's address, of which a request takes from every one."""
     bucket = {
         "max_tokens": _NEVER_REACHED,
         "tokens_per_fill": _NEVER_REACHED,
         "fill_interval": "1s",
     }
-    options = {
+    options: dict[str, Any] = {
         "stat_prefix": "bench",
         "token_bucket": bucket,
         "filter_enabled": _ALWAYS,
         "filter_enforced": _ALWAYS,
     }
+    if four:
+        names = [f"limit-{number}" for number in range(4)]
+        options["rate_limits"] = [
+            {"actions": [{"generic_key": {"descriptor_value": name}}, {"remote_address": {}}]}
+            for name in names
+        ]
+        options["descriptors"] = [
+            {
+                # Without a value it is any address, and each has a bucket of its own.
+                "entries": [{"key": "generic_key", "value": name}, {"key": "remote_address"}],
+                "token_bucket": bucket,
+            }
+            for name in names
+        ]
+        options["always_consume_default_token_bucket"] = False  # it would be a fifth
     return _http_filter("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", options)
 
 

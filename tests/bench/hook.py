@@ -6,28 +6,19 @@ Each call is given a request that has not been touched. What that takes is measu
 subtracted.
 """
 
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
 
-from filters.rate_limit.algorithm import FixedWindow, Gcra, SlidingWindow
-from filters.rate_limit.shared import SharedStore
-from filters.rate_limit.store import Charge
 from filters.token_auth import TokenAuth
 from gateway.api import Exchange, Principal
 from gateway.api.testing import build, exchange
 from gateway.http.fields import Fields
 from gateway.shared.memory import SharedMemory
 from gateway.shared.permit import SharedPermits
-from gateway.shared.table import SharedTable
-from tests.bench import proc
-from tests.bench.sample import Sample
-from tests.bench.wrk import LoadError
+from tests.bench.alone import Mark, Told, tell
 
 _TOKEN: Final = "f064c46a782c444cb4ba4b6434288f7c"
 _LINES: Final = (
@@ -56,24 +47,6 @@ def _token_cached() -> Hook:
     return build(TokenAuth, {"providers": [{"static": {"tokens": [user]}}]}).on_request
 
 
-def _limits_decided() -> Hook:
-    """A decision by four limits of all kinds in memory that workers share."""
-    store = SharedStore(SharedTable(SharedMemory.create().claim("limits", "limits")))
-    most = 10**9
-    kinds = (
-        Gcra(most, 60.0, most),
-        FixedWindow(most, 60.0),
-        SlidingWindow(most, 60.0),
-        Gcra(most, 1.0, most),
-    )
-    charges: list[Charge] = [(number, kind, f"key {number}", 1) for number, kind in enumerate(kinds)]
-
-    def decide(exchange: Exchange) -> None:
-        store.decide(charges, exchange.clock.monotonic)
-
-    return decide
-
-
 def _permit() -> Hook:
     """A permit of one key in memory that workers share, taken and given back."""
     memory = SharedMemory.create()
@@ -89,14 +62,13 @@ def _permit() -> Hook:
 HOOKS: Final[dict[str, Callable[[], Hook | None]]] = {
     NONE: lambda: None,
     "token-cached": _token_cached,
-    "limits-decided": _limits_decided,
     "permit": _permit,
 }
 """By name: what makes a hook ready to be called."""
 
 
-def measured(name: str, seconds: float) -> tuple[int, float]:
-    """Calls in that time, and CPU seconds that they took."""
+def measured(name: str, seconds: float) -> Told:
+    """Calls it for that time."""
     hook = HOOKS[name]()
     made = exchange(principal=Principal(user_id="u1", project_id="p1"))
     request = made.request
@@ -105,8 +77,8 @@ def measured(name: str, seconds: float) -> tuple[int, float]:
     request.headers = given.copy()
     if hook is not None and hook(made) is not None:
         raise RuntimeError(f"{name}: the request does not pass")
-    calls, began = 0, time.process_time()
-    end = time.monotonic() + seconds
+    calls, began = 0, Mark.now()
+    end = began.wall + seconds
     while time.monotonic() < end:
         for _ in range(_CALLS):
             request.headers = given.copy()
@@ -114,51 +86,16 @@ def measured(name: str, seconds: float) -> tuple[int, float]:
             if hook is not None:
                 hook(made)
         calls += _CALLS
-    return calls, time.process_time() - began
-
-
-def take(command: Sequence[str], name: str, core: int, *, number: int, seconds: int) -> Sample:
-    """Measures a hook by `command`, which is this module on that core. Raises LoadError."""
-    began, before = time.monotonic(), proc.core_time(core)
-    done = subprocess.run(
-        [*command, name, "--seconds", str(seconds)],
-        capture_output=True,
-        text=True,
-        timeout=seconds + 60,
-        check=False,
-    )
-    after, span = proc.core_time(core), time.monotonic() - began
-    if done.returncode:
-        raise LoadError(f"{name}: {done.stderr.strip().splitlines()[-1:]}")
-    told = json.loads(done.stdout)
-    return Sample(
-        row=name,
-        round=number,
-        requests=told["calls"],
-        rps=told["calls"] / told["wall"],
-        cpu_us=told["cpu"] / told["calls"] * 1e6,
-        user_us=told["cpu"] / told["calls"] * 1e6,
-        system_us=0.0,
-        p50_ms=0.0,
-        p99_ms=0.0,
-        rss_mib=0.0,
-        errors=0,
-        unexpected=0,
-        foreign=max(0.0, after.busy - before.busy - told["process"]) / span,
-        steal=(after.steal - before.steal) / span,
-    )
+    return began.told(calls)
 
 
 @click.command()
 @click.argument("name", type=click.Choice(list(HOOKS)))
 @click.option("--seconds", default=2.0, show_default=True)
 def main(name: str, seconds: float) -> None:
-    """Prints how often the hook was called, the seconds and CPU seconds that it took, and the CPU seconds of the process."""
+    """Prints how often the hook was called, and the seconds and CPU seconds that it took."""
     measured(name, 0.2)
-    began = time.monotonic()
-    calls, cpu = measured(name, seconds)
-    wall = time.monotonic() - began
-    json.dump({"calls": calls, "wall": wall, "cpu": cpu, "process": time.process_time()}, sys.stdout)
+    tell(measured(name, seconds))
 
 
 if __name__ == "__main__":

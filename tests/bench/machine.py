@@ -10,7 +10,10 @@ from typing import Final
 from gateway import __version__, form
 from tests.bench.install import Tools
 
-_LIBRARIES: Final = ("aiohttp", "httptools", "uvloop", "orjson", "pyjwt", "cachetools")
+_LIBRARIES: Final = (
+    *("aiohttp", "httptools", "uvloop", "orjson", "pyjwt", "cachetools", "hiredis"),
+    *("limits", "redis"),  # what decisions by limits are compared with; the latter is the client
+)
 
 
 def machine() -> dict[str, str]:
@@ -33,10 +36,15 @@ def processor(cpuinfo: str) -> str:
 
 
 def versions(tools: Tools) -> dict[str, str]:
-    """Of the peers that are installed, of Weir and of the libraries on its request path."""
+    """Of the peers that are installed, of Weir, of the libraries on its request path and of those beside it."""
     found = {"weir": f"{__version__} {form()}", "python": platform.python_version()}
     found |= {name: importlib.metadata.version(name) for name in _LIBRARIES if _installed(name)}
-    asked = (("nginx", tools.nginx, "-v"), ("envoy", tools.envoy, "--version"), ("wrk", tools.wrk, "-v"))
+    asked = (
+        ("nginx", tools.nginx, "-v"),
+        ("envoy", tools.envoy, "--version"),
+        ("wrk", tools.wrk, "-v"),
+        ("redis-server", tools.redis, "--version"),
+    )
     for name, program, option in asked:
         if program is not None:
             found[name] = version_in(name, _printed([str(program), option]))
@@ -46,7 +54,7 @@ def versions(tools: Tools) -> dict[str, str]:
 def version_in(name: str, output: str) -> str:
     """The version in what a program prints when asked for it."""
     for line in output.splitlines():
-        words = line.replace("/", " ").split()
+        words = line.replace("/", " ").replace("=", " ").split()
         for word in words:
             if word[0].isdigit() and "." in word:
                 return word

@@ -21,8 +21,8 @@ def command(tools: Tools, path: Path) -> list[str]:
     return [str(tools.nginx), "-e", "stderr", "-c", str(path)]
 
 
-def configuration(setting: Setting, *, policy: bool) -> str:
-    """A proxy with one worker, keeping connections on both sides."""
+def configuration(setting: Setting, *, policy: bool, limits: bool = False) -> str:
+    """A proxy with one worker, keeping connections on both sides; a bare one may be given four `limits`."""
     http = [
         "access_log off;",
         f"upstream service {{ server 127.0.0.1:{setting.upstream_port}; keepalive 256; "
@@ -45,6 +45,9 @@ def configuration(setting: Setting, *, policy: bool) -> str:
         ]
     else:
         refusal = f"{methods} " if setting.methods else ""
+        zones = [f"limit{number}" for number in range(4)] if limits else []
+        http += [f"limit_req_zone $binary_remote_addr zone={zone}:1m rate=1000000r/s;" for zone in zones]
+        refusal += "".join(f"limit_req zone={zone} burst=1000 nodelay; " for zone in zones)
         locations = [f"location / {{ {refusal}proxy_pass http://service; }}"]
     server = [
         f"client_max_body_size {BODY_MAX if policy else 0};",

@@ -5,20 +5,22 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import latency, report
-from tests.bench.bound import Finding
+from tests.bench.bound import DECISIONS, Finding
 from tests.bench.chart import Bar, Panel, describe, draw
+from tests.bench.decision import ROWS as DECIDERS
 from tests.bench.result import YARDSTICK_US, Result, rows
 from tests.bench.session import Session
 from tests.bench.subject import SUBJECTS, YARDSTICK
+from tests.bench.workload import LIMITS
 
 _OWN: Final = "weir"
-_PICTURED: Final = ("W1", "W3", "W4-up", "W4-down", "W1v", "W2")
+_PICTURED: Final = ("W1", "W3", "W4-up", "W4-down", "W1v", "W2", DECISIONS, LIMITS)
 """Workloads in the picture, in this order; chains of filters are in the table only."""
 
 _TITLE: Final = "What a request costs in Weir, nginx and Envoy"
 _COMMANDS: Final = """\
 ```console
-make bench-report     # all of it, and this page: ten to fifteen minutes on a quiet machine
+make bench-report     # all of it, and this page: twelve to eighteen minutes on a quiet machine
 make bench            # W1 only, without the page
 ```"""
 
@@ -54,13 +56,11 @@ def panels(session: Session) -> list[Panel]:
 
 def _cpu(result: Result) -> Panel:
     """In milliseconds where microseconds are thousands."""
-    measured = [row for row in rows(result) if row.name in SUBJECTS]
+    measured = [row for row in rows(result) if row.name in SUBJECTS or row.name in DECIDERS]
     large = any(row.cpu_us >= 1000 for row in measured)
     scale, unit = (1000, "milliseconds") if large else (1, "microseconds")
     bars = [
-        Bar(
-            row.name, row.cpu_us / scale, row.cpu_low / scale, row.cpu_high / scale, row.name.startswith(_OWN)
-        )
+        Bar(row.name, row.cpu_us / scale, row.cpu_low / scale, row.cpu_high / scale, _is_own(row.name))
         for row in measured
     ]
     return Panel(
@@ -68,6 +68,10 @@ def _cpu(result: Result) -> Panel:
         f"CPU {unit} per {result.unit} (less is better)",
         bars,
     )
+
+
+def _is_own(row: str) -> bool:
+    return DECIDERS[row].own if row in DECIDERS else row.startswith(_OWN)
 
 
 def page(session: Session, picture: str) -> str:
@@ -102,8 +106,14 @@ def page(session: Session, picture: str) -> str:
         parts += ["", "## Other comparisons", ""]
         lines = [report.finding_cells(finding)[:4] for finding in others]
         parts += _markdown(report.FINDING_HEAD[:4], lines, words=2)
+    limits = [result for result in session.results if result.workload in (LIMITS, DECISIONS)]
+    if workloads := [result for result in session.results if result not in limits]:
+        parts += ["", "## CPU by workload", *_workloads(workloads)]
+    if limits:
+        parts += ["", "## What limits cost", *_workloads(limits)]
+        if any(result.workload == DECISIONS for result in limits):
+            parts += ["", *_deciders()]
     if session.results:
-        parts += ["", "## CPU by workload", *_workloads(session.results)]
         parts += ["", "## Subjects", "", *_subjects(session.results)]
     if session.latencies:
         parts += ["", "## Latency at a fixed rate", "", *_latency(session)]
@@ -132,6 +142,18 @@ def _workloads(results: Sequence[Result]) -> Iterator[str]:
         yield f"**{result.workload}**: {result.title}; {result.connections} connections."
         yield ""
         yield from _markdown(report.row_head(result), [report.row_cells(row) for row in rows(result)])
+
+
+def _deciders() -> Iterator[str]:
+    yield (
+        "A decision is by four limits that nobody reaches, in a process that does nothing else. A row that ends with "
+        "`server` is what Redis used for those decisions, on the other core; nothing of it is in the row above. The library "
+        "charges limit by limit, Weir all or none."
+    )
+    yield ""
+    yield from _markdown(
+        ("row", "who decides"), [(name, row.title) for name, row in DECIDERS.items()], words=2
+    )
 
 
 def _subjects(results: Sequence[Result]) -> Iterator[str]:

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from tests.bench import hook, latency, memory, wrk
-from tests.bench.bound import HOOKS
+from tests.bench import alone, decision, hook, latency, memory, wrk
+from tests.bench.bound import DECISIONS, HOOKS
 from tests.bench.install import Tools
 from tests.bench.machine import machine, versions
 from tests.bench.pace import PaceError
@@ -22,13 +22,16 @@ from tests.bench.session import Session
 from tests.bench.stage import Running, Stage, probed
 from tests.bench.stall import Halt
 from tests.bench.subject import SUBJECTS, YARDSTICK, Subject
-from tests.bench.workload import ALL, WORKLOADS, Workload
+from tests.bench.workload import ALL, LIMITS, WORKLOADS, Workload
 from tests.bench.wrk import LoadError
 
 LATENCY: Final = "latency"
 MEMORY: Final = "memory"
 STUDIES: Final = (*WORKLOADS, HOOKS, LATENCY, MEMORY)
 """What can be measured: the workloads, calls of single hooks, latency at a fixed rate, and memory."""
+
+_BESIDE: Final = {LIMITS: (DECISIONS,)}
+"""What belongs to a study, and is measured after it."""
 
 _WARM_UP = 1  # seconds
 
@@ -63,11 +66,34 @@ class Options:
         return [SUBJECTS[name] for name in names if self.subjects is None or name in self.subjects]
 
     def planned(self) -> list[str]:
-        """The studies that have any of the subjects."""
-        return [study for study in self.studies if self.chosen(study)]
+        """The studies that have any of the subjects, each with what is measured beside it."""
+        each = (part for study in self.studies for part in (study, *_BESIDE.get(study, ())))
+        return [part for part in each if self.chosen(part)]
 
 
-_STUDIED: Final = {LATENCY: ALL, MEMORY: memory.BARE, HOOKS: ("weir",)}
+_STUDIED: Final = {LATENCY: ALL, MEMORY: memory.BARE, HOOKS: ("weir",), DECISIONS: ("weir",)}
+
+
+class _Alone(NamedTuple):
+    """What is measured in processes of their own: rows of a module's command."""
+
+    title: str
+    unit: str
+    module: str
+    rows: Sequence[str]
+
+
+_ALONE: Final = {
+    HOOKS: _Alone(
+        "calls of one hook, in a process that does nothing else", "call", hook.__name__, list(hook.HOOKS)
+    ),
+    DECISIONS: _Alone(
+        f"by four limits, {decision.AT_ONCE} at once where a server is asked",
+        "decision",
+        decision.__name__,
+        list(decision.ROWS),
+    ),
+}
 
 
 @dataclass(slots=True)
@@ -85,8 +111,10 @@ class _Contestant:
 
 def needs(options: Options) -> set[str]:
     """The programs that must be installed for this run."""
-    subjects = [subject for study in options.planned() for subject in options.chosen(study)]
-    return {"nginx", "wrk", "taskset"} | {subject.needs for subject in subjects if subject.needs}
+    planned = options.planned()
+    subjects = [subject for study in planned for subject in options.chosen(study)]
+    needed = {"nginx", "wrk", "taskset"} | {subject.needs for subject in subjects if subject.needs}
+    return needed | {"redis"} if DECISIONS in planned else needed
 
 
 def run(options: Options, tools: Tools, directory: Path, tell: Callable[[str], None]) -> Session:
@@ -137,8 +165,8 @@ def _study(options: Options, study: str, stage: Stage, session: Session, tell: C
         )
     elif study == MEMORY:
         session.memories += memory.measure(stage, subjects, tell, halt=Halt(), connections=memory.CONNECTIONS)
-    elif study == HOOKS:
-        session.results.append(_hooks(options, stage, tell))
+    elif study in _ALONE:
+        session.results.append(_measure_alone(options, stage, study, tell))
     else:
         session.results.append(_measure(options, stage, WORKLOADS[study], subjects, tell))
 
@@ -173,28 +201,34 @@ def _measure(
     return result
 
 
-def _hooks(options: Options, stage: Stage, tell: Callable[[str], None]) -> Result:
-    """Calls of single hooks, beside the yardstick."""
+def _measure_alone(options: Options, stage: Stage, study: str, tell: Callable[[str], None]) -> Result:
+    """What is measured in processes of their own, beside the yardstick."""
+    title, unit, module, rows = _ALONE[study]
     result = Result(
-        workload=HOOKS,
-        title="calls of one hook, in a process that does nothing else",
-        unit="call",
+        workload=study,
+        title=title,
+        unit=unit,
         connections=options.connections,
         yardstick=f"{YARDSTICK} (W1)",
     )
     with stage.stack:
         (yardstick,) = _start(options, stage, WORKLOADS["filters"], [])
         yardstick.bench.load(yardstick.running.port, _WARM_UP)
+        command = stage.pinned([sys.executable, "-m", module], stage.core)
+        if study == DECISIONS:
+            server = stage.redis()
+            command += ["--store", f"redis://127.0.0.1:{server.port}", "--server", str(server.pid)]
         for number in range(options.rounds):
             result.samples.append(undisturbed(yardstick, number, options.seconds))
-            for name in hook.HOOKS:
-                command = stage.pinned([sys.executable, "-m", hook.__name__], stage.core)
+            for row in rows:
                 for _ in range(ATTEMPTS):
-                    sample = hook.take(command, name, stage.core, number=number, seconds=options.seconds)
-                    if not sample.disturbed:
+                    samples = alone.take(command, row, stage.core, number=number, seconds=options.seconds)
+                    if not samples[0].disturbed:
                         break
-                result.samples.append(sample)
-                tell(f"{HOOKS}, round {number + 1} of {options.rounds}: {name} {sample.cpu_us:.2f} us/call")
+                result.samples.extend(samples)
+                tell(
+                    f"{study}, round {number + 1} of {options.rounds}: {row} {samples[0].cpu_us:.2f} us/{unit}"
+                )
     return result
 
 
@@ -218,8 +252,8 @@ def undisturbed(contestant: _Contestant, number: int, seconds: int) -> Sample:
 
 
 def _yardstick(workload: Workload, subjects: Sequence[Subject]) -> str:
-    """The name of the yardstick's row: its own, where it is measured on W1 anyway."""
-    measured = workload.name == "W1" and SUBJECTS[YARDSTICK] in subjects
+    """The name of the yardstick's row: its own, where it is measured on W1, or what is no other, anyway."""
+    measured = workload.name in ("W1", LIMITS) and SUBJECTS[YARDSTICK] in subjects
     return YARDSTICK if measured else f"{YARDSTICK} (W1)"
 
 

@@ -66,6 +66,10 @@ class Server:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def port(self) -> int:
+        return self._port
+
     def __enter__(self) -> "Server":
         try:
             self._wait()

@@ -32,7 +32,7 @@ class Stage:
 
     directory  for their files; each measurement has one of its own
     core       of the subject under test
-    load_core  of the load and of the upstream
+    load_core  of the load, of the upstream and of a store
     """
 
     stack: ExitStack
@@ -60,6 +60,16 @@ class Stage:
         command = self.pinned(nginx.command(self.tools, path), self.load_core)
         self.stack.enter_context(Server(command, port, home / "output"))
         return port
+
+    def redis(self) -> Server:
+        """Starts a Redis that keeps nothing on disk."""
+        home = self.directory / "redis"
+        home.mkdir()
+        port = self.ports.take()
+        options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": home}
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        command = self.pinned([str(self.tools.redis), *words], self.load_core)
+        return self.stack.enter_context(Server(command, port, home / "output"))
 
     def start(
         self,

@@ -42,9 +42,12 @@ class Subject:
 _SOURCES: Final = str(Path(__file__).resolve().parents[2])
 
 
-def _weir(policy: bool, *, chain: int = 0, interpreted: bool = False) -> Callable[[Setting, Tools], Launch]:
+def _weir(
+    policy: bool, *, chain: int = 0, limits: bool = False, interpreted: bool = False
+) -> Callable[[Setting, Tools], Launch]:
     def launch(setting: Setting, tools: Tools) -> Launch:
-        path = setting.write("weir.yaml", weir.configuration(setting, policy=policy, chain=chain))
+        text = weir.configuration(setting, policy=policy, chain=chain, limits=limits)
+        path = setting.write("weir.yaml", text)
         start = "from gateway.cli.main import main; main()"  # `weir`, wherever its script was installed
         if interpreted:
             start = f"import sys; sys.path.insert(0, {_SOURCES!r}); {start}"
@@ -54,17 +57,18 @@ def _weir(policy: bool, *, chain: int = 0, interpreted: bool = False) -> Callabl
     return launch
 
 
-def _nginx(policy: bool) -> Callable[[Setting, Tools], Launch]:
+def _nginx(policy: bool, *, limits: bool = False) -> Callable[[Setting, Tools], Launch]:
     def launch(setting: Setting, tools: Tools) -> Launch:
-        path = setting.write("nginx.conf", nginx.configuration(setting, policy=policy))
+        path = setting.write("nginx.conf", nginx.configuration(setting, policy=policy, limits=limits))
         return Launch(nginx.command(tools, path), setting.log if policy else None)
 
     return launch
 
 
-def _envoy(policy: bool, *, cache: bool = False) -> Callable[[Setting, Tools], Launch]:
+def _envoy(policy: bool, *, cache: bool = False, limits: bool = False) -> Callable[[Setting, Tools], Launch]:
     def launch(setting: Setting, tools: Tools) -> Launch:
-        path = setting.write("envoy.json", envoy.configuration(setting, policy=policy, cache=cache))
+        text = envoy.configuration(setting, policy=policy, cache=cache, limits=limits)
+        path = setting.write("envoy.json", text)
         return Launch(envoy.command(tools, path), setting.log if policy else None)
 
     return launch
@@ -105,6 +109,17 @@ SUBJECTS: Final = {
                 f"weir+{number}", f"`methods`, {number} times over", "", False, _weir(False, chain=number)
             )
             for number in CHAINS
+        ),
+        Subject("nginx+limits", "four limit_req by address", "nginx", False, _nginx(False, limits=True)),
+        Subject(
+            "envoy+limits",
+            "local_ratelimit with four descriptors by address",
+            "envoy",
+            False,
+            _envoy(False, limits=True),
+        ),
+        Subject(
+            "weir+limits", "rate_limit with four limits by address", "", False, _weir(False, limits=True)
         ),
     )
 }

@@ -6,6 +6,7 @@ import pytest
 
 from tests.bench import bound
 from tests.bench.bound import Bound, Finding, compare, promises, weigh
+from tests.bench.decision import ROWS as DECIDERS
 from tests.bench.hook import HOOKS
 from tests.bench.memory import IDLE, STALLED_CLIENT, STALLED_UPSTREAM, MemorySample
 from tests.bench.subject import SUBJECTS
@@ -21,7 +22,8 @@ _PROMISED = {
     ("W3", "no policy / Envoy, no policy"): (1.0, 0.7),
     ("W4-up", "no policy / nginx, no policy"): (1.9, 1.2),
     ("hooks", "a cached token check"): (2.0, None),
-    ("hooks", "a decision by four limits that workers share"): (6.0, None),
+    ("decisions", "a decision by four limits that workers share"): (6.0, None),
+    ("decisions", "a decision by four limits that machines share, without the part of Redis"): (30.0, None),
     ("memory", "memory that 200 MB take, past a client that stalls"): (4.0, None),
     ("memory", "memory that 200 MB take, past an upstream that stalls"): (4.0, None),
     ("memory", "memory of an idle connection"): (None, 12.0),
@@ -34,8 +36,8 @@ def test_every_bound_is_kept_as_data() -> None:
 
 def test_comparisons_are_of_subjects_that_are_measured() -> None:
     for comparison in bound.COMPARISONS:
-        rows = {comparison.row, comparison.by}
-        assert rows <= SUBJECTS.keys() or rows <= HOOKS.keys()
+        rows = {comparison.row, comparison.by or comparison.row}
+        assert any(rows <= known.keys() for known in (SUBJECTS, HOOKS, DECIDERS))
         for workload in comparison.bounds.keys() & WORKLOADS.keys():
             assert {comparison.row, comparison.by} <= set(WORKLOADS[workload].subjects)
 
@@ -64,6 +66,26 @@ def test_what_is_added_is_normalised_by_the_yardstick_of_the_run() -> None:
 
 def test_nothing_is_added_where_nothing_normalises() -> None:
     assert not any(each.unit for each in compare(made(samples("weir", 30.0), samples("weir+policy", 37.0))))
+
+
+def test_a_row_alone_is_normalised() -> None:
+    by = "nginx (W1)"
+    result = made(samples(by, 12.0, 12.0), samples("shared", 2.0, 4.0), workload="decisions", yardstick=by)
+    (finding,) = compare(result)
+    assert (finding.value, finding.low, finding.high, finding.unit) == (6.0, 4.0, 8.0, "us")
+    assert finding.held
+
+
+def test_what_limits_add_is_told_of_each_proxy() -> None:
+    result = made(
+        samples("nginx", 12.0),
+        samples("nginx+limits", 12.5),
+        samples("weir", 24.0),
+        samples("weir+limits", 27.0),
+        workload="limits",
+    )
+    found = {finding.title: finding.value for finding in compare(result) if finding.unit}
+    assert found == {"what four limits add in nginx": 1.0, "what four limits add in Weir": 6.0}
 
 
 def test_the_cost_of_a_chain_is_that_of_each_of_its_filters() -> None:

@@ -13,7 +13,7 @@ def _program(path: Path) -> Path:
 
 
 def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
-    assert find(tmp_path, search=str(tmp_path)) == Tools(None, None, None, None)
+    assert find(tmp_path, search=str(tmp_path)) == Tools(None, None, None, None, None)
 
 
 def test_envoy_of_its_own_environment_comes_first(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_envoy_of_its_own_environment_comes_first(tmp_path: Path) -> None:
 
 
 def test_tells_what_is_missing_of_what_is_needed() -> None:
-    tools = Tools(nginx=Path("/nginx"), wrk=None, taskset=None, envoy=None)
+    tools = Tools(nginx=Path("/nginx"), wrk=None, taskset=None, envoy=None, redis=None)
     assert tools.missing({"wrk", "nginx", "envoy"}) == ["envoy", "wrk"]
 
 

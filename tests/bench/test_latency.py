@@ -65,7 +65,7 @@ signal.pause()
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[tuple[Stage, Running]]:
     with ExitStack() as stack:
-        stage = Stage(stack, Tools(None, None, None, None), tmp_path / "stage", 0, 1)
+        stage = Stage(stack, Tools(None, None, None, None, None), tmp_path / "stage", 0, 1)
         ports = stack.enter_context(Ports())
         port = ports.take()
         server = stack.enter_context(

@@ -14,7 +14,7 @@ from tests.bench.test_session import session, whole
 
 @pytest.fixture(autouse=True)
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "find", lambda directory: Tools(None, None, None, None))
+    monkeypatch.setattr(command, "find", lambda directory: Tools(None, None, None, None, None))
 
 
 def test_without_peers_it_says_how_to_install_them(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_all_studies_run_when_all_are_asked_for(monkeypatch: pytest.MonkeyPatch,
         asked.append(options)
         return whole()
 
-    monkeypatch.setattr(command, "find", lambda directory: Tools(*[tmp_path] * 4))
+    monkeypatch.setattr(command, "find", lambda directory: Tools(*[tmp_path] * 5))
     monkeypatch.setattr(command, "run", run)
     page, figures = tmp_path / "bench.md", tmp_path / "figures.json"
     arguments = ["--workload", "W3", "--workload", "all", "--report", str(page), "--json", str(figures)]
@@ -51,7 +51,7 @@ def test_all_studies_run_when_all_are_asked_for(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_missed_bound_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     missed = session(made(samples("weir", 30.0), samples("nginx", 10.0)))
-    monkeypatch.setattr(command, "find", lambda directory: Tools(*[tmp_path] * 4))
+    monkeypatch.setattr(command, "find", lambda directory: Tools(*[tmp_path] * 5))
     monkeypatch.setattr(command, "run", lambda *arguments: missed)
     result = CliRunner().invoke(command.main, [])
     assert result.exit_code == 1

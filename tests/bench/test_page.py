@@ -34,7 +34,7 @@ def test_the_page_tells_how_it_was_made() -> None:
 def test_every_bound_is_in_the_first_table() -> None:
     text = page.page(whole(), "bench.svg")
     bounds = text[text.index("## Bounds") : text.index("## Other comparisons")]
-    assert bounds.count("<=") == 19
+    assert bounds.count("<=") == 20
     assert (
         "| W1 | full policy / Envoy with policy, JWT not cached | 0.50 | 0.48..0.52 | <= 0.70 | <= 0.55 | aim met |"
         in bounds
@@ -54,7 +54,7 @@ def test_all_tables_are_tables() -> None:
     columns = [re.sub(r"\\\|", "", line).count("|") for line in text.splitlines()]
     for above, below in pairwise(columns):
         assert not above or not below or above == below
-    assert len(re.findall(r"\n\n(?:\|.*\|\n)(?:\|(?: -+:? \|)+\n)(?:\|.*\|\n)+\n", text)) == 10
+    assert len(re.findall(r"\n\n(?:\|.*\|\n)(?:\|(?: -+:? \|)+\n)(?:\|.*\|\n)+\n", text)) == 13
 
 
 def test_a_reader_is_warned_before_any_figure() -> None:
@@ -70,6 +70,8 @@ def test_the_picture_has_what_was_measured() -> None:
         "W1",
         "W3",
         "W4-up",
+        "decisions",
+        "limits",
         "Latency at 2,000 requests a second",
     ]
     first, large = panels[0], panels[2]
@@ -77,6 +79,22 @@ def test_the_picture_has_what_was_measured() -> None:
     assert [bar.label for bar in large.bars] == ["nginx", "weir"]
     assert large.axis == "CPU milliseconds per transfer (less is better)"
     assert [bar.value for bar in large.bars] == [2.0, 3.0]
+
+
+def test_what_decides_is_in_the_picture_and_what_it_asks_beside_it_only() -> None:
+    (decisions,) = (panel for panel in page.panels(whole()) if panel.title.startswith("decisions"))
+    assert [(bar.label, bar.value, bar.own) for bar in decisions.bars] == [
+        ("memory", 1.0, True),
+        ("shared", 2.0, True),
+        ("redis", 12.0, True),
+        ("limits", 20.0, False),
+    ]
+    assert decisions.axis == "CPU microseconds per decision (less is better)"
+    text = page.page(whole(), "bench.svg")
+    section = text[text.index("## What limits cost") : text.index("## Subjects")]
+    assert "| redis, server | 20.0 " in section
+    assert "| weir+limits | 28.0 " in section
+    assert "| shared | all workers of a machine, in memory that they share |" in section
 
 
 def test_a_session_without_workloads_has_a_page() -> None:

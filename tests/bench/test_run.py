@@ -15,8 +15,8 @@ from tests.bench.sample import ATTEMPTS, Sample
 from tests.bench.server import StartError
 from tests.bench.test_sample import GOOD
 
-_NOTHING = Tools(None, None, None, None)
-_ALL = Tools(Path("/nginx"), Path("/wrk"), Path("/taskset"), Path("/envoy"))
+_NOTHING = Tools(None, None, None, None, None)
+_ALL = Tools(Path("/nginx"), Path("/wrk"), Path("/taskset"), Path("/envoy"), Path("/redis"))
 _OPTIONS = Options(
     studies=["W1"],
     subjects=None,
@@ -35,12 +35,20 @@ def test_envoy_is_needed_only_where_it_is_measured() -> None:
 
 def test_a_study_has_subjects_of_its_own() -> None:
     options = replace(_OPTIONS, studies=STUDIES)
-    assert options.planned() == list(STUDIES)
+    beside = STUDIES.index("limits") + 1
+    assert options.planned() == [*STUDIES[:beside], "decisions", *STUDIES[beside:]]
     assert [subject.name for subject in options.chosen("W4-up")] == ["nginx", "envoy", "weir"]
     assert [subject.name for subject in options.chosen("filters")] == ["weir", "weir+1", "weir+8", "weir+30"]
     assert [subject.name for subject in options.chosen("memory")] == ["nginx", "envoy", "weir"]
     assert [len(options.chosen(study)) for study in ("W1", "W3", "latency")] == [9, 7, 7]
     assert not {"nginx", "envoy", "weir"} & {subject.name for subject in options.chosen("W1v")}
+
+
+def test_limits_are_measured_over_the_wire_and_alone() -> None:
+    options = replace(_OPTIONS, studies=["limits"])
+    assert options.planned() == ["limits", "decisions"]
+    assert needs(options) == {"nginx", "wrk", "taskset", "envoy", "redis"}
+    assert replace(options, subjects=["envoy", "envoy+limits"]).planned() == ["limits"]
 
 
 def test_studies_without_any_of_the_subjects_are_left_out(tmp_path: Path) -> None:

@@ -49,11 +49,30 @@ def whole() -> Session:
         samples("nginx (W1)", 12.0),
         samples("none", 0.3),
         samples("token-cached", 1.2),
-        samples("limits-decided", 2.0),
         workload="hooks",
         yardstick="nginx (W1)",
     )
-    made_whole = session(policy, bare, replace(large, unit="transfer"), replace(hooks, unit="call"))
+    decisions = made(
+        samples("nginx (W1)", 12.0),
+        samples("memory", 1.0),
+        samples("shared", 2.0),
+        samples("redis", 12.0),
+        samples("redis, server", 20.0),
+        samples("limits", 20.0),
+        workload="decisions",
+        yardstick="nginx (W1)",
+    )
+    limits = made(
+        samples("nginx", 12.0), samples("weir", 25.0), samples("weir+limits", 28.0), workload="limits"
+    )
+    made_whole = session(
+        policy,
+        bare,
+        replace(large, unit="transfer"),
+        replace(hooks, unit="call"),
+        limits,
+        replace(decisions, unit="decision"),
+    )
     faster = replace(LATENCY, rate=2000, pace=PACE._replace(rate=2000.0))
     made_whole.latencies += [LATENCY, faster, replace(faster, row="envoy")]
     made_whole.memories += [
@@ -119,7 +138,8 @@ def test_bounds_that_were_not_measured_stand_alone() -> None:
 
 def test_json_holds_samples_and_what_was_made_of_them() -> None:
     read = json.loads(json.dumps(whole().as_json()))
-    assert [each["workload"] for each in read["workloads"]] == ["W1", "W3", "W4-up", "hooks"]
+    workloads = [each["workload"] for each in read["workloads"]]
+    assert workloads == ["W1", "W3", "W4-up", "hooks", "limits", "decisions"]
     assert read["workloads"][0]["rows"][0]["normalised"] == 24.0
     assert len(read["workloads"][0]["samples"]) == 12
     assert read["latency"]["samples"][0]["pace"]["p99_ms"] == 1.0

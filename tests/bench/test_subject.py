@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from filters.rate_limit.option import RateLimitConfig
 from gateway.config.load import loads
 from gateway.plan import build_plan
 from gateway.registry import Registry
@@ -16,7 +17,7 @@ from tests.bench.install import Tools
 from tests.bench.setting import Setting
 from tests.bench.subject import SUBJECTS
 
-_TOOLS = Tools(nginx=Path("/nginx"), wrk=Path("/wrk"), taskset=Path("/taskset"), envoy=Path("/envoy"))
+_TOOLS = Tools(*(Path(f"/{name}") for name in Tools._fields))
 
 
 def _setting(directory: Path, *, methods: bool = False) -> Setting:
@@ -54,6 +55,20 @@ def test_a_chain_has_that_many_filters_that_let_everything_pass(tmp_path: Path, 
     (route,) = loaded.configuration.routes
     assert [entry.type for entry in route.filters] == ["methods"] * number
     assert loaded.configuration.log.path is None
+
+
+def test_weir_with_limits_has_four_that_no_request_passes_over(tmp_path: Path) -> None:
+    text = weir.configuration(_setting(tmp_path), policy=False, limits=True)
+    registry = Registry()
+    loaded = loads(text, "weir.yaml", registry=registry)
+    build_plan(loaded, registry, state=StateStore(), hash_key=b"0" * 32)
+    (route,) = loaded.configuration.routes
+    (entry,) = route.filters
+    assert isinstance(entry.options, RateLimitConfig)
+    limits = entry.options.limits
+    assert [limit.rate.value for limit in limits] == [10**9] * 4
+    assert {limit.key for limit in limits} == {("client_ip",)}
+    assert not any(limit.methods or limit.path or limit.query for limit in limits)
 
 
 def test_weir_routes_what_the_workload_asks_for(tmp_path: Path) -> None:
@@ -95,6 +110,34 @@ def test_bare_envoy_only_routes(tmp_path: Path, methods: bool, routes: int) -> N
     assert [each["name"] for each in manager["http_filters"]] == ["envoy.filters.http.router"]
     assert "access_log" not in manager
     assert len(manager["route_config"]["virtual_hosts"][0]["routes"]) == routes
+
+
+def test_envoy_with_limits_takes_from_four_buckets_of_an_address(tmp_path: Path) -> None:
+    manager = _manager(envoy.configuration(_setting(tmp_path), policy=False, cache=False, limits=True))
+    first, router = manager["http_filters"]
+    assert (first["name"], router["name"]) == (
+        "envoy.filters.http.local_ratelimit",
+        "envoy.filters.http.router",
+    )
+    options = first["typed_config"]
+    given = [
+        (first["generic_key"]["descriptor_value"], *second)
+        for first, second in (each["actions"] for each in options["rate_limits"])
+    ]
+    taken = [
+        (first["value"], second["key"])
+        for first, second in (each["entries"] for each in options["descriptors"])
+    ]
+    assert given == taken
+    assert len(set(taken)) == 4
+    assert options["always_consume_default_token_bucket"] is False
+
+
+def test_nginx_with_limits_has_four_zones(tmp_path: Path) -> None:
+    text = nginx.configuration(_setting(tmp_path), policy=False, limits=True)
+    for number in range(4):
+        assert f"limit_req_zone $binary_remote_addr zone=limit{number}:1m rate=1000000r/s;" in text
+        assert f"limit_req zone=limit{number} burst=1000 nodelay;" in text
 
 
 def test_nginx_with_policy_asks_limits_and_logs(tmp_path: Path) -> None:

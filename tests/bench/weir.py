@@ -8,10 +8,10 @@ from tests.bench.setting import Setting
 from tests.bench.workload import ALLOWED, AUDIENCE, BODY_MAX, ISSUER
 
 
-def configuration(setting: Setting, *, policy: bool, chain: int = 0) -> str:
+def configuration(setting: Setting, *, policy: bool, chain: int = 0, limits: bool = False) -> str:
     """The YAML of a Weir: bare, or with the whole policy, a record of every request and metrics to scrape.
 
-    `chain` is how many filters that let everything pass a bare one is given.
+    A bare one may be given filters that let everything pass: as many as `chain`, or four `limits`.
     """
     route: dict[str, Any] = {
         "name": f"image-{setting.leaf}",
@@ -33,6 +33,8 @@ def configuration(setting: Setting, *, policy: bool, chain: int = 0) -> str:
             {"uuid": {"params": ["image_id"]}},
             {"body_size": {"max": BODY_MAX}},
         ]
+    elif limits:
+        route["filters"] = [{"rate_limit": {"limits": four_limits("client_ip")}}]
     elif chain:
         route["filters"] = [{"methods": {"allow": list(ALLOWED)}} for _ in range(chain)]
     elif setting.methods:
@@ -53,3 +55,12 @@ def _rate_limit() -> dict[str, Any]:
     """A limit that is counted for each request and that no machine reaches."""
     limit = {"name": "per-project", "rate": "1000000/second", "burst": 1_000_000, "key": ["project_id"]}
     return {"limits": [limit]}
+
+
+def four_limits(key: str) -> list[dict[str, Any]]:
+    """One of each kind, and another: limits that no machine reaches."""
+    kinds = (("gcra", "minute"), ("fixed_window", "minute"), ("sliding_window", "minute"), ("gcra", "second"))
+    return [
+        {"name": f"limit-{number}", "rate": f"1000000000/{unit}", "algorithm": algorithm, "key": [key]}
+        for number, (algorithm, unit) in enumerate(kinds)
+    ]

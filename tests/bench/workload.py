@@ -61,6 +61,7 @@ ALL: Final = (_BARE[0], _POLICY[0], _BARE[1], *_POLICY[1:3], _BARE[2], _POLICY[3
 _INTERPRETED: Final = ("weir-py", "weir-py+policy")
 CHAINS: Final = (1, 8, 30)
 """Filters in the chains whose cost is measured."""
+LIMITS: Final = "limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,13 @@ WORKLOADS: Final = {
             "GET",
             200,
             subjects=("weir", *(f"weir+{number}" for number in CHAINS)),
+        ),
+        Workload(
+            LIMITS,
+            "as W1, by four limits that let everything pass",
+            "GET",
+            200,
+            subjects=tuple(name for bare in _BARE for name in (bare, f"{bare}+limits")),
         ),
     )
 }
