@@ -161,6 +161,10 @@ class Alone(Gateway):
     async def revoke_all(self, revocation: Revocation) -> Revoked:
         return Revoked(self.revoke(revocation), True)
 
+    async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
+        lines, next_after = self.recent(after.get(0, 0))
+        return lines, {0: next_after}
+
     async def fullest_buckets(self, selection: Selection, count: int) -> Buckets:
         return together([await self.buckets(selection, count)], count)
 

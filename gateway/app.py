@@ -279,6 +279,10 @@ class Gateway:
         """Forgets what has been remembered of those who fit; how many entries those were."""
         return self._state.revoke(revocation)
 
+    def recent(self, after: int) -> tuple[list[bytes], int]:
+        """The request log's lines since `after`, and the next `after`."""
+        return self.request_log.recent(after)
+
     async def buckets(self, selection: Selection, count: int) -> Buckets:
         """The fullest buckets of each entry that fit, at most `count`, as far as this process knows their keys."""
         return await buckets_of(self.plan, selection, count)

@@ -22,6 +22,8 @@ STANDARD_OUTPUT: Final = "-"
 _INTERVAL = 0.1  # seconds that a batch is given to fill; a record is in the file twice that later at most
 _SLICE = 32  # records whose lines are made together
 _BATCH = 256 * 1024  # bytes per write, or a quarter of a file that is smaller than that
+_SHOWN = 512  # of the last lines, for who watches
+_WATCHED = 10.0  # seconds after which nobody watches any more who has not asked again
 _CLOSE = 2.0  # seconds that close() waits for a reader of standard output that has stopped reading
 
 
@@ -183,6 +185,9 @@ class RequestLog:
         self._writer: threading.Thread | None = None
         self._file: LogFile | None = None
         self._listeners: tuple[Listener, ...] = ()
+        self._shown: deque[bytes] | None = None
+        self._shown_count = 0
+        self._asked_at = 0.0
         self._announced: set[str] = set()
         self._told = 0
         self._failing = False
@@ -241,6 +246,22 @@ class RequestLog:
         """Calls `listener` with the fields of every record from now on, in the writer's thread."""
         self._listeners = (*self._listeners, listener)
         self._off = False
+
+    def recent(self, after: int) -> tuple[list[bytes], int]:
+        """The lines that have come since this was asked before and answered with `after`, the last 512 of them at most; and the
+        next `after`.
+
+        None before the first time. The log is watched from then on, for as long as this is asked every few seconds.
+        """
+        self._asked_at = self._clock()
+        shown = self._shown
+        if shown is None:
+            self._shown = deque(maxlen=_SHOWN)
+            self._off = False
+            return [], self._shown_count
+        count, lines = self._shown_count, list(shown)
+        new = min(max(0, count - after), len(lines))
+        return lines[len(lines) - new :], count
 
     def close(self) -> None:
         """Writes what waits and stops. Records put from now on are counted as dropped."""
@@ -305,6 +326,8 @@ class RequestLog:
                     self._file.preamble = plan
             if self._listeners:
                 self._tell(lines)
+            if self._shown is not None:
+                self._show(lines)
             if not written:
                 return
 
@@ -333,6 +356,15 @@ class RequestLog:
                 except Exception as error:  # noqa: BLE001 - a view that fails must not stop the log
                     self._listeners = tuple(other for other in self._listeners if other is not listener)
                     _warn("request_log_listener_failed", error=repr(error))
+
+    def _show(self, lines: Sequence[bytes]) -> None:
+        if self._clock() - self._asked_at > _WATCHED:
+            self._shown = None
+            self._off = self._path is None and not self._listeners
+        else:
+            assert self._shown is not None
+            self._shown.extend(lines)
+            self._shown_count += len(lines)
 
     def _tell_drops(self) -> None:
         new = self.dropped - self._told

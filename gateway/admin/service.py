@@ -1,6 +1,6 @@
 """What the admin pages ask of the gateway that they belong to, be it one process or many."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gateway.api.bucket import Selection
@@ -76,6 +76,9 @@ class Service(Protocol):
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
         """Has every process forget what it remembers of those who fit."""
+
+    async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
+        """The request log's lines of all processes since `after`, an empty one the first time; and the next `after`."""
 
     async def fullest_buckets(self, selection: Selection, count: int) -> Buckets:
         """The fullest buckets that fit, at most `count`."""

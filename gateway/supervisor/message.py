@@ -85,6 +85,12 @@ class ResetBuckets(NamedTuple):
     selection: Selection
 
 
+class Recent(NamedTuple):
+    """Answer: the lines of the request log since `after`, and the next `after`; see `RequestLog.recent`."""
+
+    after: int
+
+
 class Announce(NamedTuple):
     """From now on, let every answer end its connection."""
 

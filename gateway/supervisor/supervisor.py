@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -507,6 +507,20 @@ class Supervisor:
         """A worker that is starting has nothing yet to forget."""
         answers, silent = await self._asked(message.Revoke(revocation))
         return Revoked(sum(answers), not silent)
+
+    async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
+        children = self._ready()
+        answers = await asyncio.gather(
+            *(child.ask(message.Recent(after.get(child.number, 0)), PROMPT) for child in children),
+            return_exceptions=True,
+        )
+        lines: list[bytes] = []
+        following: dict[int, int] = {}
+        for child, answer in zip(children, answers, strict=True):
+            if isinstance(answer, message.Answer) and answer.error is None:
+                new, following[child.number] = answer.value
+                lines += new
+        return lines, following
 
     async def fullest_buckets(self, selection: Selection, count: int) -> Buckets:
         answers, silent = await self._asked(message.ShowBuckets(selection, count))

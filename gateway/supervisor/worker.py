@@ -127,6 +127,9 @@ class Worker:
     async def _reset_buckets(self, asked: message.ResetBuckets) -> Buckets:
         return await self.gateway.reset_buckets(asked.selection)
 
+    async def _recent(self, asked: message.Recent) -> tuple[list[bytes], int]:
+        return self.gateway.recent(asked.after)
+
     def _metrics(self) -> Any:
         return self.gateway.metrics.families()
 
@@ -177,6 +180,7 @@ class Worker:
         message.Revoke: _revoke,
         message.ShowBuckets: _show_buckets,
         message.ResetBuckets: _reset_buckets,
+        message.Recent: _recent,
         message.Announce: _announce,
         message.Close: _close,
         message.Drain: _end,
