@@ -12,7 +12,7 @@ from inspect import isawaitable
 from math import ceil
 from typing import NamedTuple, TypeAlias
 
-from filters._key import described
+from filters._key import Counted, described
 from filters._memo import Memo
 from filters.rate_limit.algorithm import TOLERANCE, Cell
 from filters.rate_limit.caller import CallerTest, compile_callers
@@ -53,6 +53,8 @@ from gateway.http.negotiation import answer_format
 
 _HASHES_MAX = 16_384
 _LIMITS: Rule = ("limits",)
+_WAITS = 8
+"""How often a request waits for what somebody else draws, before it asks for itself."""
 _LONGEST_COST = 9
 """Digits of a cost that an answer may say."""
 
@@ -72,6 +74,10 @@ class _Open(NamedTuple):
     clock: Instant
 
 
+async def _over() -> None:
+    """What whoever waits for a draw would begin where there is none any more."""
+
+
 class RateLimit(Filter[RateLimitConfig]):
     name = "rate_limit"
     Config = RateLimitConfig
@@ -88,8 +94,7 @@ class RateLimit(Filter[RateLimitConfig]):
         table = services.table("limits")
         self._store: Store = services.state("limits", lambda: SharedStore(table))
         self._common, self._leases = _common(config, services)
-        self._drawn: SingleFlight[int, None] = SingleFlight()
-        self._draws = 0
+        self._drawn: SingleFlight[Counted, Answer | None] = SingleFlight()
         self.pure = self._common is None
         self._hashes: Memo[Hashable, str] = Memo(
             lambda key: services.keyed_hash(repr(key).encode("utf-8", "backslashreplace")), _HASHES_MAX
@@ -253,19 +258,43 @@ class RateLimit(Filter[RateLimitConfig]):
             return None
         leases = self._leases
         if leases is None:
-            return self._asked(exchange, matching, limits, Wanted(tuple(charges), 0))
+            return self._asked(exchange, matching, limits, Wanted(tuple(charges), 0, (-1, None)))
         lacking = leases.spend(charges, exchange.clock.monotonic)
         if lacking is not None:
-            return self._asked(exchange, matching, limits, lacking)
+            return self._drawn_for(exchange, matching, limits, lacking)
+        return self._leased(exchange, limits, charges, leases)
+
+    async def _drawn_for(
+        self, exchange: Exchange, matching: Sequence[Limit], limits: Sequence[Limit], lacking: Wanted
+    ) -> Verdict:
+        """Asks the store, or waits for what somebody else is drawing for the same key, so that a busy one has few questions."""
+        leases = self._leases
+        assert leases is not None
+        wanted: Wanted | None = lacking
+        for _ in range(_WAITS):
+            if wanted is None:
+                return self._leased(exchange, limits, lacking.charges, leases)
+            if wanted.share or wanted.whose not in self._drawn:
+                break
+            with suppress(StoreError):
+                await self._drawn.join(wanted.whose, _over)
+            wanted = leases.spend(lacking.charges, self.services.now().monotonic)
+        if wanted is None:
+            return self._leased(exchange, limits, lacking.charges, leases)
+        return await self._asked(exchange, matching, limits, wanted)
+
+    def _leased(
+        self, exchange: Exchange, limits: Sequence[Limit], charges: Sequence[Charge], leases: Leases
+    ) -> Verdict:
+        """The charges are paid by what was drawn ahead."""
         cells: Cells = (None,) * len(charges)
         facts = {"cells": self._cell_facts(limits, charges, cells, 0.0)}
         exchange.trail.append(_note(Note, ("rate_leased", _LIMITS, facts)))
         if self._looks_back:
             self._remember(exchange, _Open(limits, charges, cells, exchange.clock))
         ahead = leases.ahead(charges, exchange.clock.monotonic)
-        if ahead is not None:
-            self._draws += 1
-            self._drawn.join(self._draws, lambda: self._draw_ahead(ahead))
+        if ahead is not None and ahead.whose not in self._drawn:
+            self._drawn.join(ahead.whose, lambda: self._draw_ahead(ahead))
         return None
 
     async def _asked(
@@ -276,7 +305,12 @@ class RateLimit(Filter[RateLimitConfig]):
         wanted: Wanted,
     ) -> Verdict:
         try:
-            answer = await self._draw(wanted)
+            if wanted.share and wanted.whose not in self._drawn:
+                drawn = await self._drawn.join(wanted.whose, lambda: self._draw(wanted))
+                assert drawn is not None
+                answer = drawn
+            else:
+                answer = await self._draw(wanted)
         except StoreError as error:
             return self._undecided(exchange, matching, error)
         clock = Instant(exchange.clock.wall, answer.now)

@@ -17,7 +17,7 @@ _KEYS_MAX: Final = 16_384
 _DRAWING: Final = 5.0
 """Seconds after which nobody is drawing any more: whoever was has been cancelled before it began."""
 
-_Key: TypeAlias = tuple[int, Hashable]
+Key: TypeAlias = tuple[int, Hashable]
 
 
 class _Lease:
@@ -49,10 +49,15 @@ class _Lease:
 
 
 class Wanted(NamedTuple):
-    """What is to be asked of the store: these charges, and a share of this size, 0 where somebody is drawing one already."""
+    """What is to be asked of the store: these charges, and a share of this size.
+
+    share  0 where somebody is drawing one already
+    whose  the key that it is drawn for, by him or for this
+    """
 
     charges: tuple[Charge, ...]
     share: int
+    whose: Key
 
 
 class Leases:
@@ -64,7 +69,7 @@ class Leases:
     def __init__(self, share: int, time: float) -> None:
         self._share = share
         self._time = time
-        self._leases: OrderedDict[_Key, _Lease] = OrderedDict()
+        self._leases: OrderedDict[Key, _Lease] = OrderedDict()
 
     def spend(self, charges: Sequence[Charge], now: float) -> Wanted | None:
         """Pays all of the charges, or none: then the store is to be asked for what this says."""
@@ -146,8 +151,9 @@ class Leases:
             else:
                 leases.move_to_end((limit, key))
             if now < lease.drawing:
-                return Wanted(tuple(charges), 0)
+                return Wanted(tuple(charges), 0, (limit, key))
             found.append(lease)
         for lease in found:
             lease.drawing = now + _DRAWING
-        return Wanted(tuple(charges), share)
+        limit, _, key, _ = charges[0]
+        return Wanted(tuple(charges), share, (limit, key))

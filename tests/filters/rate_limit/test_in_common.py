@@ -188,6 +188,24 @@ async def test_most_requests_of_a_busy_key_wait_for_no_store(direct: Direct) -> 
     assert waited < 30
 
 
+async def test_a_crowd_with_one_key_asks_the_store_a_few_times_only(direct: Direct) -> None:
+    limits = [{**LIMITS[0], "rate": "1000/hour"}]
+    machine = Machine(direct, limits=limits, store={"lease": {"share": 32}})
+    for _ in range(5):
+        faults = await asyncio.gather(*(machine.judge() for _ in range(64)))
+        assert faults == [None] * 64
+    asked = [parts for parts in direct.sent if parts[0] in ("EVAL", "EVALSHA")]
+    assert len(asked) < 320 / 8
+
+
+async def test_a_crowd_is_refused_where_nothing_is_left(direct: Direct) -> None:
+    limits = [{**LIMITS[0], "rate": "40/hour"}]
+    machine = Machine(direct, limits=limits, store={"lease": {"share": 32}})
+    faults = await asyncio.gather(*(machine.judge() for _ in range(64)))
+    assert sum(fault is None for fault in faults) <= 40
+    assert sum(fault is not None for fault in faults) >= 24
+
+
 async def test_what_is_drawn_has_been_taken_from_all(direct: Direct) -> None:
     limits = [{**LIMITS[0], "rate": "100/hour"}]
     machines = [Machine(direct, limits=limits, store={"lease": {"share": 8}}) for _ in range(3)]
