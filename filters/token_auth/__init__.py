@@ -519,7 +519,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             self.services.warn("token_claims_unusable", provider=provider, field=str(error))
             return self._refuse(exchange, question, Refusal("token_invalid"), place)
         # Of a token that may have expired, its end says nothing.
-        ends = principal.expires_at if not question.beside else None
+        ends = principal.expires_at if not (question.beside and asked.judges_expired) else None
         expires = ends if ends is not None else inf
         rule = ("providers", place)
         accepted = Accepted(

@@ -688,6 +688,16 @@ def test_an_expired_token_passes_beside_a_service_only() -> None:
     assert desk.judge(desk.request("old")) == 401
 
 
+def test_beside_a_service_a_token_of_another_provider_ends_when_it_ends() -> None:
+    desk = vouching()
+    tokens = [{"token": "short", "user_id": "u5", "expires": NOW + 20}]
+    desk.options["providers"].append({"static": {"tokens": tokens}})
+    desk.filter = build(TokenAuth, desk.options, desk.services)
+    assert desk.judge(desk.request("short", ("X-Service-Token", SERVICE))) is None
+    desk.pass_time(20)
+    assert desk.judge(desk.request("short", ("X-Service-Token", SERVICE))) == 401
+
+
 @pytest.mark.parametrize("service", ["plain", "old", "garbage", "x" * 9000, "t\xe9ken"])
 def test_a_bad_service_token_refuses_the_request_however_good_the_users_is(service: str) -> None:
     desk = vouching()
