@@ -508,7 +508,8 @@ class KeystoneOptions(Options):
         ge=1.0,
         le=3600.0,
         description="How often Keystone is asked what it has revoked, by every worker; who is told of is judged anew, and "
-        "more rather than less. Unset, a token that is revoked goes on for `cache.ttl` at most.",
+        "more rather than less. Unset, a token that is revoked goes on for `cache.ttl` at most; and so does, in every case, a "
+        "role that was taken away, of which Keystone tells nothing.",
     )
     timeout: QuestionTimeout = 5.0
     concurrency: QuestionsAtOnce = 16
