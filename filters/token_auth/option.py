@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from filters._identity import SERVICE_HEADER, STORAGE_HEADER, STRIPPED
 from filters._profile import ProfileName
+from filters._regex import check_path, compile_path
 from filters._repose import ReposeOptions
 from gateway.api import Duration, Fact, Options, Secret, StoreOptions, TlsOptions
 from gateway.api.fact import CERTIFICATE, CLIENT, CLOCK, METHOD, PARAMS, TARGET, header
@@ -174,11 +175,7 @@ def _identity_v2_url(value: str) -> str:
 
 
 def _expression(value: str) -> str:
-    try:
-        groups = re.compile(value).groups
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    if groups != 1:
+    if compile_path(check_path(value)).groups != 1:
         raise ValueError("expected one group, the tenant's id, as in /v1/([^/]+)/.*")
     return value
 
@@ -950,5 +947,7 @@ class TokenAuthConfig(Options):
             if provider.api_key is not None:
                 facts.add(header(provider.api_key.header))
             if provider.keystone_v2 is not None and provider.keystone_v2.tenant is not None:
-                facts.add(PARAMS if provider.keystone_v2.tenant.param is not None else TARGET)
+                facts.add(TARGET)
+                if provider.keystone_v2.tenant.param is not None:
+                    facts.add(PARAMS)
         return frozenset(facts)
