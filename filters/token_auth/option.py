@@ -667,7 +667,9 @@ class KeystoneV2Options(Options):
 class AttemptOptions(Options):
     """How often a password may be tried."""
 
-    failures: int = Field(default=10, ge=1, description="Wrong ones of one user from one address ...")
+    failures: int = Field(
+        default=10, ge=1, description="Wrong ones of one user from one address, or one /64 of IPv6 ..."
+    )
     period: Duration = Field(
         default=60.0, ge=1.0, le=86400.0, description="... within this time; then 429 until it is over."
     )
