@@ -467,7 +467,9 @@ class JwsOptions(Options):
 
 QuestionTimeout = Annotated[
     Duration,
-    Field(ge=0.1, le=60.0, description="How long a question may take, waiting for its turn included."),
+    Field(
+        ge=0.1, le=60.0, description="How long a question may take, and how long it may wait for its turn."
+    ),
 ]
 QuestionsAtOnce = Annotated[
     int,
@@ -715,7 +717,7 @@ class BasicOptions(Options):
         default=5.0,
         ge=0.1,
         le=60.0,
-        description="How long a question may take, waiting for its turn included.",
+        description="How long a question may take, and how long it may wait for its turn.",
     )
     concurrency: int = Field(
         default=16,
