@@ -129,7 +129,10 @@ class ExternalAuthConfig(Options):
         None, description="What is remembered; unset, every request is asked about."
     )
     timeout: Duration = Field(
-        2.0, ge=0.05, le=60.0, description="How long an answer may take, the wait for a connection included."
+        2.0,
+        ge=0.05,
+        le=60.0,
+        description="How long an answer may take, and how long a question may wait for its turn.",
     )
     concurrency: int = Field(
         32,

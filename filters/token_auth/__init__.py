@@ -341,9 +341,10 @@ class TokenAuth(Filter[TokenAuthConfig]):
         for place, provider in enumerate(self._providers):
             if not provider.needs_token:
                 continue
+            spared = provider.left_alone and question.fallback() is not None
             answer = provider.look_up(question.token, exchange)
             if isawaitable(answer):
-                answer = await answer
+                answer = Unavailable(1) if spared else await answer
             if isinstance(answer, Unavailable):
                 failure = failure or (answer, place)
             elif answer is not None:
@@ -455,12 +456,16 @@ class TokenAuth(Filter[TokenAuthConfig]):
                 proof = question.proofs[place]
             if proof is None:
                 continue
+            # What stands in does not wait for one who is left alone, and who is asked all the same once in a pause.
+            spared = provider.left_alone and question.fallback() is not None
             if question.beside and provider.judges_expired:
                 answer = provider.look_up_expired(question.token, exchange)
             else:
                 answer = provider.look_up(proof, exchange)
             if isawaitable(answer):
-                return self._wait(answer, exchange, question, place, failure)
+                if not spared:
+                    return self._wait(answer, exchange, question, place, failure)
+                answer = Unavailable(1)
             if isinstance(answer, Unavailable):
                 failure = failure or (answer, place)
             elif answer is not None:
@@ -519,7 +524,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             self.services.warn("token_claims_unusable", provider=provider, field=str(error))
             return self._refuse(exchange, question, Refusal("token_invalid"), place)
         # Of a token that may have expired, its end says nothing.
-        ends = principal.expires_at if not question.beside else None
+        ends = principal.expires_at if not (question.beside and asked.judges_expired) else None
         expires = ends if ends is not None else inf
         rule = ("providers", place)
         accepted = Accepted(

@@ -18,6 +18,7 @@ from filters.token_auth.remote import Memory, RemoteProvider, Trouble
 from filters.token_auth.service_token import issued
 from filters.token_auth.token_document import read_document
 from gateway.api import Exchange, HttpOptions, Services
+from gateway.http.address import network
 
 MAX_CREDENTIALS: Final = 4096
 """Bytes of the encoded name and password; Keystone refuses longer passwords, which would look like a failure."""
@@ -80,7 +81,7 @@ class Basic(RemoteProvider[str]):
             return _INVALID
         if token in self._memory.flight:
             return self._question(token, lambda: self._judge(credentials, ("", "")))
-        key = (exchange.client, f"{credentials.domain or ''}/{credentials.user}".casefold())
+        key = (network(exchange.client), f"{credentials.domain or ''}/{credentials.user}".casefold())
         wait = self._attempts.begin(key, self._services.now().monotonic)
         if wait:
             return Refusal("attempts_exceeded", lasting=False, retry_after=wait)

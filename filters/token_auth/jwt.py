@@ -79,6 +79,7 @@ class FetchedJwt:
     judges_expired: ClassVar[bool] = False
     header: bytes = b""
     forwards: bool = False
+    left_alone: ClassVar[bool] = False
 
     def __init__(self, config: JwtOptions, services: Services, changed: Callable[[bool], None]) -> None:
         self.fingerprint = hashlib.sha256(repr(config).encode()).digest()

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from filters._identity import SERVICE_HEADER, STORAGE_HEADER, STRIPPED
 from filters._profile import ProfileName
+from filters._regex import check_path, compile_path
 from filters._repose import ReposeOptions
 from gateway.api import Duration, Fact, Options, Secret, StoreOptions, TlsOptions
 from gateway.api.fact import CERTIFICATE, CLIENT, CLOCK, METHOD, PARAMS, TARGET, header
@@ -174,11 +175,7 @@ def _identity_v2_url(value: str) -> str:
 
 
 def _expression(value: str) -> str:
-    try:
-        groups = re.compile(value).groups
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    if groups != 1:
+    if compile_path(check_path(value)).groups != 1:
         raise ValueError("expected one group, the tenant's id, as in /v1/([^/]+)/.*")
     return value
 
@@ -470,7 +467,9 @@ class JwsOptions(Options):
 
 QuestionTimeout = Annotated[
     Duration,
-    Field(ge=0.1, le=60.0, description="How long a question may take, waiting for its turn included."),
+    Field(
+        ge=0.1, le=60.0, description="How long a question may take, and how long it may wait for its turn."
+    ),
 ]
 QuestionsAtOnce = Annotated[
     int,
@@ -508,7 +507,8 @@ class KeystoneOptions(Options):
         ge=1.0,
         le=3600.0,
         description="How often Keystone is asked what it has revoked, by every worker; who is told of is judged anew, and "
-        "more rather than less. Unset, a token that is revoked goes on for `cache.ttl` at most.",
+        "more rather than less. Unset, a token that is revoked goes on for `cache.ttl` at most; and so does, in every case, a "
+        "role that was taken away, of which Keystone tells nothing.",
     )
     timeout: QuestionTimeout = 5.0
     concurrency: QuestionsAtOnce = 16
@@ -669,7 +669,9 @@ class KeystoneV2Options(Options):
 class AttemptOptions(Options):
     """How often a password may be tried."""
 
-    failures: int = Field(default=10, ge=1, description="Wrong ones of one user from one address ...")
+    failures: int = Field(
+        default=10, ge=1, description="Wrong ones of one user from one address, or one /64 of IPv6 ..."
+    )
     period: Duration = Field(
         default=60.0, ge=1.0, le=86400.0, description="... within this time; then 429 until it is over."
     )
@@ -715,7 +717,7 @@ class BasicOptions(Options):
         default=5.0,
         ge=0.1,
         le=60.0,
-        description="How long a question may take, waiting for its turn included.",
+        description="How long a question may take, and how long it may wait for its turn.",
     )
     concurrency: int = Field(
         default=16,
@@ -949,5 +951,7 @@ class TokenAuthConfig(Options):
             if provider.api_key is not None:
                 facts.add(header(provider.api_key.header))
             if provider.keystone_v2 is not None and provider.keystone_v2.tenant is not None:
-                facts.add(PARAMS if provider.keystone_v2.tenant.param is not None else TARGET)
+                facts.add(TARGET)
+                if provider.keystone_v2.tenant.param is not None:
+                    facts.add(PARAMS)
         return frozenset(facts)

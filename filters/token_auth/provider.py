@@ -64,6 +64,7 @@ class Provider(Protocol):
     forwards     whether that field goes on to the upstream, once the provider has accepted what is in it
     pure         whether it needs no network
     judges_expired  whether it has `look_up_expired`: what it says of a token that may have expired
+    left_alone   whether it has failed again and again; where something else will do, its answer is not waited for
     fingerprint  changes with whatever the provider trusts (tokens, keys), also where only a file's content
                  changed: what is remembered of tokens is dropped with it. What changes while the provider is in use
                  it tells the filter by the callback that it was made with
@@ -76,6 +77,9 @@ class Provider(Protocol):
     header: bytes
     forwards: bool
     fingerprint: bytes
+
+    @property
+    def left_alone(self) -> bool: ...
 
     def proof(self, value: bytes) -> str | None:
         """What of the value of `header` is to be looked up; None where that is meant for somebody else."""
@@ -97,6 +101,7 @@ class LocalProvider:
     judges_expired: ClassVar[bool] = False
     header: bytes = b""
     forwards: bool = False
+    left_alone: ClassVar[bool] = False
 
     def proof(self, value: bytes) -> str | None:
         return None

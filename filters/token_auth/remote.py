@@ -72,6 +72,10 @@ class RemoteProvider(Generic[K]):
         self._memory = memory
         self._shared = shared
 
+    @property
+    def left_alone(self) -> bool:
+        return self._memory.breaker.open
+
     def proof(self, value: bytes) -> str | None:
         return None
 
@@ -129,8 +133,9 @@ class RemoteProvider(Generic[K]):
         except Trouble as trouble:
             return self._failed(trouble)
         except HttpError as error:
-            # Neither says anything of the service: it has not been asked.
-            return self._failed(Trouble(str(error), counts=error.reason not in ("busy", "closed")))
+            # The service has not been asked, or a token may have brought about an answer that is too large.
+            counts = error.reason not in ("busy", "closed", "too_large")
+            return self._failed(Trouble(str(error), counts=counts))
         self._memory.breaker.succeeded()
         return answer
 

@@ -4,8 +4,12 @@ import re
 from dataclasses import replace
 from urllib.parse import unquote
 
+from filters._regex import LONGEST, compile_path
 from filters.token_auth.option import TenantOptions
 from gateway.api import Exchange, Principal
+
+_DOTS = re.compile(r"(?:[/\\]|%2[Ff]|%5[Cc])(?:\.|%2[Ee]){1,2}(?=[/\\;]|%2[Ff]|%5[Cc]|%3[Bb]|\Z)")
+"""A dot segment, as any server may see one: who resolves it finds another tenant than the one that is named before it."""
 
 
 class TenantRules:
@@ -13,15 +17,17 @@ class TenantRules:
 
     def __init__(self, options: TenantOptions) -> None:
         self._param = options.param
-        self._expressions = tuple(re.compile(each) for each in options.regex or ())
+        self._expressions = tuple(compile_path(each) for each in options.regex or ())
         self._prefixes = options.strip_prefixes
         self._bypass = frozenset(options.bypass_roles)
 
     def named(self, exchange: Exchange) -> str | None:
-        """The tenant that the path names, percent-decoded once; None where it names none."""
+        """The tenant that the path names, percent-decoded once; None where it names none, or could name another."""
+        if _DOTS.search(exchange.path) is not None:
+            return None
         if self._param is not None:
             return exchange.params.get(self._param) or None
-        for expression in self._expressions:
+        for expression in self._expressions if len(exchange.path) <= LONGEST else ():
             match = expression.fullmatch(exchange.path)
             if match is not None:
                 return unquote(match[1] or "", errors="surrogateescape") or None

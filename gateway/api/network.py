@@ -51,7 +51,8 @@ class HttpOptions:
     url          http or https, with the path that every request's path is appended to; no query. A scheme alone ("https:") for
                  a service that names its hosts itself: paths then begin with "//HOST"
     tls          for https; the system's authorities where None
-    timeout      seconds that a request may take, from the queue to the last byte of its answer
+    timeout      seconds that a request may take, from its turn to the last byte of its answer; and seconds that it may wait for
+                 its turn
     concurrency  requests at once, each on a connection of its own
     queue        requests that may wait for their turn; one more is refused at once
     max_body     bytes of an answer's body
@@ -84,8 +85,8 @@ class HttpAnswer:
 class HttpError(Exception):
     """There is no answer. Says nothing that the other side has sent.
 
-    reason  "connect", "tls", "timeout", "too_large", "broken" (no valid HTTP, or cut off), "busy" (the queue is full; the
-            service has not been asked) or "closed" (the client is)
+    reason  "connect", "tls", "timeout", "too_large", "broken" (no valid HTTP, or cut off), "busy" (the queue is full, or
+            too slow; the service has not been asked) or "closed" (the client is)
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:

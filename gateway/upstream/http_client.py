@@ -33,6 +33,7 @@ class SessionClient:
         self._base = options.url.rstrip("/")
         self._places = options.concurrency + options.queue
         self._busy = 0
+        self._turns = asyncio.Semaphore(options.concurrency)
         self._closed = False
         self._session: Any = None
 
@@ -50,10 +51,16 @@ class SessionClient:
         if self._busy >= self._places:
             raise HttpError("busy")
         self._busy += 1
+        seconds = self._options.timeout if timeout is None else timeout
+        waits = True
         try:
-            seconds = self._options.timeout if timeout is None else timeout
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as limit, self._turns:
+                waits = False
+                # What it has waited is no time of the service's: else a crowd could make one seem to be too slow.
+                limit.reschedule(asyncio.get_running_loop().time() + seconds)
                 return await self._asked(method, URL(self._base + path, encoded=True), list(headers), body)
+        except TimeoutError:
+            raise HttpError("busy" if waits else "timeout") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _told(error) from None
         finally:
@@ -125,7 +132,7 @@ class SessionClient:
 
 def _told(error: Exception) -> HttpError:
     """What has happened, in a word; never with what the other side has sent."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError):  # the kernel's, for a connection
         return HttpError("timeout")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         certificate_error: Any = error.certificate_error

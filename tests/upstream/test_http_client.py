@@ -152,6 +152,28 @@ async def test_requests_at_once_and_those_that_wait_are_bounded() -> None:
         await ended(server, asker)
 
 
+async def test_who_waits_in_vain_for_a_turn_is_told_so_and_waiting_takes_nothing_from_the_answers_time() -> (
+    None
+):
+    async with Upstream() as server:
+        asker = client(server, concurrency=1, queue=2, timeout=0.5)
+        first = asyncio.ensure_future(asker.request("GET", "/1"))
+        conversation = await server.accepted()
+        await conversation.request()
+        second = asyncio.ensure_future(asker.request("GET", "/2"))
+        await asyncio.sleep(0.3)
+        await conversation.send(OK)
+        assert (await within(first, "the first is answered")).status == 200
+        await conversation.request()
+        third = asyncio.ensure_future(asker.request("GET", "/3", timeout=0.1))
+        with pytest.raises(HttpError, match=r"^busy$"):
+            await third
+        await asyncio.sleep(0.25)
+        await conversation.send(OK)
+        assert (await within(second, "the second is answered")).status == 200
+        await ended(server, asker)
+
+
 async def test_closed_it_answers_what_is_out_and_takes_no_more() -> None:
     async with Upstream() as server:
         asker = client(server)

@@ -27,6 +27,7 @@ class AuthService:
         self.decide = decide
         self.asked: list[Received] = []
         self.gate: asyncio.Event | None = None
+        self.takes = 0.0
         self.port = 0
 
     async def script(self, conversation: Conversation) -> None:
@@ -34,6 +35,7 @@ class AuthService:
             self.asked.append(received)
             if self.gate is not None:
                 await self.gate.wait()
+            await asyncio.sleep(self.takes)
             head, body = self.decide(received)
             await conversation.send(f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
@@ -162,6 +164,19 @@ async def test_a_service_that_is_slow_is_not_waited_for_and_holds_nobody_up(spea
                 step = record["gateway.filters"][0]
                 assert step["reason"] == "external_auth_unavailable"
         service.gate.set()
+
+
+@both
+async def test_a_crowd_is_no_way_past_a_service_that_answers_in_its_time(speaks: Speaks) -> None:
+    service = AuthService(speaks.decide)
+    service.takes = 0.2
+    async with service.listening(), Upstream(echo) as upstream:
+        options = {"timeout": "300ms", "concurrency": 1, "on_error": "allow", "breaker": {"failures": 1}}
+        filters = service.filters(convention=speaks.convention, **options)
+        async with proxy(upstream, filters=filters) as gateway:
+            answers = await asyncio.gather(*(ask(gateway, f"/{number}") for number in range(6)))
+            assert 200 not in {answer.status for answer in answers}
+            assert (await ask(gateway)).status in (302, 401)
 
 
 async def test_those_who_ask_the_same_at_once_are_one_question() -> None:

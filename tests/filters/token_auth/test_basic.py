@@ -158,6 +158,16 @@ def test_wrong_passwords_are_bounded_by_user_and_address() -> None:
     assert desk.reason(wrong(6)) == "credentials_invalid"
 
 
+def test_addresses_of_one_ipv6_network_are_one() -> None:
+    desk = Desk(basic={"attempts": {"failures": 2, "period": "60s"}})
+    reasons = [
+        desk.reason(desk.request(f"Basic {encoded(password=str(number))}", client=f"2001:db8::{number}"))
+        for number in range(1, 4)
+    ]
+    assert reasons == ["credentials_invalid", "credentials_invalid", "attempts_exceeded"]
+    assert desk.reason(desk.request(client="2001:db8:0:1::1")) is None
+
+
 @pytest.mark.parametrize(
     "answer",
     [

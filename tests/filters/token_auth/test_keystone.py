@@ -558,6 +558,42 @@ def test_a_clients_own_faults_do_not_keep_others_out() -> None:
     assert desk.judge() is None
 
 
+def test_an_answer_that_is_too_large_keeps_nobody_else_out() -> None:
+    desk = Desk(keystone={"breaker": {"failures": 1}})
+    desk.service.instead = HttpError(
+        "too_large"
+    )  # whoever has a credential with many rules can have one made
+    assert desk.judge(desk.request("large")) == 503
+    desk.service.instead = None
+    assert desk.judge() is None
+
+
+async def test_what_stands_in_does_not_wait_for_a_service_that_is_left_alone() -> None:
+    desk = Desk(
+        keystone={"breaker": {"failures": 1, "pause": "10s"}}, cache={"jitter": 0, "stale_if_error": "1h"}
+    )
+    verdict = desk.filter.on_request(desk.request())
+    assert (await verdict if isawaitable(verdict) else verdict) is None
+    desk.service.down = HttpError("timeout")
+    desk.pass_time(301)
+    verdict = desk.filter.on_request(desk.request())
+    assert isawaitable(verdict)
+    assert await verdict is None
+    desk.pass_time(11)
+    assert desk.filter.on_request(desk.request()) is None  # it is asked, and not waited for
+    desk.service.down = None
+    desk.pass_time(11)
+    made = desk.request()
+    assert desk.filter.on_request(made) is None
+    assert made.notes[0].facts["stale"] is True
+    await until(lambda: desk.service.asked == [TOKEN, TOKEN], "Keystone has been asked")
+    await asyncio.sleep(0)
+    made = desk.request()
+    verdict = desk.filter.on_request(made)
+    assert (await verdict if isawaitable(verdict) else verdict) is None
+    assert made.notes[0].facts["cached"] is False
+
+
 def test_a_delayed_decision_passes_a_request_that_nobody_can_judge() -> None:
     desk = Desk(delay_auth_decision=True)
     desk.service.down = HttpError("connect")
@@ -686,6 +722,16 @@ def test_an_expired_token_passes_beside_a_service_only() -> None:
     assert desk.service.asked == [SERVICE, "old", "old"]
     desk.pass_time(400)
     assert desk.judge(desk.request("old")) == 401
+
+
+def test_beside_a_service_a_token_of_another_provider_ends_when_it_ends() -> None:
+    desk = vouching()
+    tokens = [{"token": "short", "user_id": "u5", "expires": NOW + 20}]
+    desk.options["providers"].append({"static": {"tokens": tokens}})
+    desk.filter = build(TokenAuth, desk.options, desk.services)
+    assert desk.judge(desk.request("short", ("X-Service-Token", SERVICE))) is None
+    desk.pass_time(20)
+    assert desk.judge(desk.request("short", ("X-Service-Token", SERVICE))) == 401
 
 
 @pytest.mark.parametrize("service", ["plain", "old", "garbage", "x" * 9000, "t\xe9ken"])

@@ -1,7 +1,9 @@
 """The tenant that a request names."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from filters.token_auth.option import TenantOptions
 from filters.token_auth.tenant import TenantRules, in_tenant
@@ -19,6 +21,23 @@ def test_the_first_expression_that_matches_names_the_tenant() -> None:
     assert rules.named(exchange(target="/a/")) is None
     assert rules.named(exchange(target="/c/two")) is None
     assert rules.named(exchange(target="/a/one%0A")) == "one\n"
+    assert rules.named(exchange(target="/a/" + "x" * 2048)) is None
+
+
+@pytest.mark.parametrize("regex", ["/v1/((?:[a-z]+)+)/.*", "/v1/(.*).*.*", "/v1/(", "/v1/x", "/(a)/(b)"])
+def test_an_expression_that_may_match_for_ever_or_names_no_tenant_is_refused(regex: str) -> None:
+    with pytest.raises(ValidationError):
+        TenantOptions(regex=(regex,))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/a/../b", "/a/%2e%2E/b", "/a/..;/b", "/a/..%3B/b", "/a/x%2f..%5Cb", "/a/x\\../b", "/a/b/.", "/a/b/.."],
+)
+def test_a_path_that_could_name_another_tenant_names_none(path: str) -> None:
+    for rules in (TenantRules(TenantOptions(param="t")), TenantRules(TenantOptions(regex=("/([^/]+)/.*",)))):
+        assert rules.named(exchange(target=path, params={"t": "a"})) is None
+        assert rules.named(exchange(target="/a/..b/.c/d..", params={"t": "a"})) == "a"
 
 
 @given(ASSIGNMENTS, st.none() | NAMES, NAMES)
