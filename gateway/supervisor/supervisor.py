@@ -93,6 +93,7 @@ class Supervisor:
         self._restarts = dict.fromkeys(range(workers), 0)
         self._numbers = 0
         self._changing = asyncio.Lock()  # of what is in force, in any worker
+        self._committing = asyncio.Lock()  # held while workers commit: none of them is told to end then
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
         self._progress = asyncio.Event()
@@ -127,7 +128,8 @@ class Supervisor:
             tasks.append(spawn(self._show_life(self._notifier.watchdog / 2), name="watchdog"))
         try:
             await self._stopping.wait()
-            self._notifier.stopping("draining")
+            if not self._succeeded:
+                self._notifier.stopping("draining")
             clean = await self._drain()
         finally:
             for task in tasks:
@@ -167,6 +169,11 @@ class Supervisor:
         self._places.own_files()
         self._predecessor.tell_ready()
 
+    @property
+    def _succeeded(self) -> bool:
+        """Whether a successor has taken over: the service goes on without this process."""
+        return self._successor is not None and self._successor.took_over
+
     def _summary(self) -> str:
         return f"{self._count} worker(s), revision {self._loaded.revision[:12]}"
 
@@ -183,12 +190,14 @@ class Supervisor:
             with suppress(TimeoutError):
                 async with asyncio.timeout(configuration.drain_delay):
                     await self._hurry.wait()
+        async with self._committing:
+            pass  # who has begun to commit is done, and nobody begins any more
         return await self._end(configuration.drain_timeout)
 
     async def _end(self, timeout: float) -> bool:
         """Ends the workers, whose exchanges have so many seconds, and closes everything."""
         self._stopping.set()
-        if self._successor is not None and not self._successor.took_over:
+        if self._successor is not None and not self._succeeded:
             self._successor.kill()  # the service is to end, and not to go on under another number
         for keeper in self._keepers:
             keeper.cancel()
@@ -290,11 +299,12 @@ class Supervisor:
             raise ConfigurationError(answer.problems)
         if answer.error is not None:
             raise WorkerError(answer.error)
-        try:
-            self._places.restore(child.slot)
-        except OSError as error:
-            raise WorkerError(f"it has nothing to accept from: {error.strerror}") from error
-        await child.commit(self._places.of(child.slot, self._places.spots))
+        async with self._committing:
+            try:
+                self._places.restore(child.slot)
+            except OSError as error:
+                raise WorkerError(f"it has nothing to accept from: {error.strerror}") from error
+            await child.commit(self._places.of(child.slot, self._places.spots))
 
     def _ready(self) -> list[Child]:
         return [child for child in self._children.values() if child.ready]
@@ -372,19 +382,29 @@ class Supervisor:
             admin = await self._places.open_admin(loaded)
             children = await self._prepare(loaded)
         except (ConfigurationError, WorkerError, OSError) as error:
-            await self._ask_all(message.Abandon())
-            self._places.close(spots)
-            self._places.close_admin(admin)
+            await self._abandon(spots, admin)
             if isinstance(error, ConfigurationError):
                 return Reload(in_force, False, "the configuration cannot be put in force", error.problems)
             return Reload(in_force, False, getattr(error, "strerror", None) or str(error))
-        self._loaded = loaded
-        self._loaded_at = time.time()
-        anew = await asyncio.gather(*(self._commit(child, spots) for child in children))
-        self._places.use(spots)
-        await self._move_admin(admin, access)
+        async with self._committing:
+            stops = self._stopping.is_set()
+            if not stops:
+                self._loaded = loaded
+                self._loaded_at = time.time()
+                anew = await asyncio.gather(*(self._commit(child, spots) for child in children))
+                self._places.use(spots)
+                await self._move_admin(admin, access)
+        if stops:  # workers that are told to end have let go of what they would accept from
+            await self._abandon(spots, admin)
+            return Reload(in_force, False, "the gateway is stopping")
         self._check_count(loaded)
         return Reload(loaded.revision, True, state_lost=sorted({name for names in anew for name in names}))
+
+    async def _abandon(self, spots: Sequence[Spot], admin: Spot | None) -> None:
+        """Lets go of what was prepared and opened."""
+        await self._ask_all(message.Abandon())
+        self._places.close(spots)
+        self._places.close_admin(admin)
 
     def _check_count(self, loaded: Loaded) -> None:
         """Warns where another number of workers would be right: it takes a restart, or SIGUSR2."""
