@@ -49,12 +49,16 @@ class Inherited:
         told = environment.pop(SOCKETS, "")
         self._named: dict[str, list[list[socket.socket]]] = {}
         self._with_files: set[str] = set()
+        self._from_manager: set[str] = set()
         self._files: list[tuple[Opening, int]] = []
         if told:
-            for key, groups, has_file in json.loads(told):
+            # A predecessor of an earlier version does not say which are the service manager's.
+            for key, groups, has_file, *managed in json.loads(told):
                 self._named[key] = [[socket.socket(fileno=number) for number in group] for group in groups]
                 if has_file:
                     self._with_files.add(key)
+                if any(managed):
+                    self._from_manager.add(key)
         for sock in self._all():
             sock.set_inheritable(False)
             sock.setblocking(False)
@@ -63,12 +67,15 @@ class Inherited:
         named = [sock for groups in self._named.values() for group in groups for sock in group]
         return [*self._managed, *named]
 
-    def take(self, key: str, wanted: Place) -> list[Opening]:
-        """The openings of a place that a predecessor has handed over, one for each worker that it had, or none."""
+    def take(self, key: str, wanted: Place) -> tuple[list[Opening], bool]:
+        """The openings of a place that a predecessor has handed over, one for each worker that it had, or none.
+
+        And whether the service manager has opened it.
+        """
         openings = [Opening(sockets, _told(wanted, sockets[0])) for sockets in self._named.pop(key, [])]
         if openings and key in self._with_files:
             self._files.append((openings[0], _inode(openings[0].sockets[0])))
-        return openings
+        return openings, key in self._from_manager
 
     def own_files(self) -> None:
         """The files of Unix sockets are ours from now on: until then they are the predecessor's, which may have to go on."""
@@ -141,21 +148,21 @@ class Places:
     async def _open(self, key: str, listen: Listen, directory: Path, count: int) -> Spot:
         if key in self._parked:
             return self._parked.pop(key)
-        openings = self._inherited.take(key, listen.place)
-        managed = None
+        openings, managed = self._inherited.take(key, listen.place)
         for extra in openings[count:]:  # of more workers than there are now
+            if managed:
+                extra.close()
+                continue
             least = min(openings[:count], key=lambda opening: len(opening.sockets))
             least.sockets.extend(extra.sockets)
         del openings[count:]
         try:
             if not openings:
-                managed = self._inherited.take_managed(_absolute(listen.place, directory))
-                if managed is not None:
-                    openings = [managed, *(managed.shared() for _ in range(1, count))]
-                else:
-                    openings = [await open_place(listen, directory, shared=True)]
+                opening = self._inherited.take_managed(_absolute(listen.place, directory))
+                managed = opening is not None
+                openings = [opening or await open_place(listen, directory, shared=True)]
             while len(openings) < count:
-                openings.append(openings[0].again())
+                openings.append(openings[0].shared() if managed else openings[0].again())
         except BaseException:
             for opening in openings:
                 opening.close()
@@ -164,7 +171,7 @@ class Places:
         for opening in openings:
             self._numbers += 1
             numbered.append((self._numbers, opening))
-        return Spot(key, tuple(numbered), managed is not None)
+        return Spot(key, tuple(numbered), managed)
 
     def use(self, spots: Sequence[Spot]) -> None:
         """These are in use from now on; what is no longer is closed."""
@@ -210,7 +217,7 @@ class Places:
         key = f"admin {_key(admin.listen)}"
         if self.admin is not None and self.admin.key == key:
             return self.admin
-        openings = self._inherited.take(key, admin.listen.place)
+        openings, _ = self._inherited.take(key, admin.listen.place)
         opening = openings[0] if openings else await open_admin(admin, loaded.directory)
         self._numbers += 1
         return Spot(key, ((self._numbers, opening),))
@@ -251,10 +258,11 @@ class Places:
                     if opening.sockets
                 ],
                 any(opening.owns_file for _, opening in spot.openings),
+                spot.managed,
             )
             for spot in spots
         ]
-        return json.dumps(told), [number for _, groups, _ in told for group in groups for number in group]
+        return json.dumps(told), [number for _, groups, *_ in told for group in groups for number in group]
 
     def leave_files(self) -> None:
         """The files of Unix sockets are the successor's from now on."""

@@ -103,7 +103,7 @@ async def test_a_successor_accepts_from_all_that_it_inherits(tmp_path: Path, bef
     assert len(descriptors) == 2 * before + 1
     copies = {number: os.dup(number) for number in descriptors}  # as another process has them
     inherited = json.loads(told)
-    for _, groups, _ in inherited:
+    for _, groups, *_ in inherited:
         for group in groups:
             group[:] = [copies[number] for number in group]
     environment = {SOCKETS: json.dumps(inherited)}
@@ -147,6 +147,36 @@ async def test_the_socket_of_the_service_manager_is_accepted_from(monkeypatch: p
         assert ports(spot) == [port, port]
         inodes = {os.fstat(opening.sockets[0].fileno()).st_ino for _, opening in spot.openings}
         assert inodes == {os.fstat(made.fileno()).st_ino}
+        places.use(())
+        places.close_rest()
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1)])
+async def test_the_socket_of_the_service_manager_is_still_one_after_an_upgrade(
+    monkeypatch: pytest.MonkeyPatch, before: int, after: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        port = made.getsockname()[1]
+        wanted, other = loaded(f"127.0.0.1:{port}"), loaded("127.0.0.1:0")
+        former = Places(before, handed(monkeypatch, made))
+        former.use(await former.opened(wanted))
+        told, _ = former.bequeath()
+        inherited = json.loads(told)
+        inherited[0][1] = [[os.dup(number) for number in group] for group in inherited[0][1]]
+        former.use(())
+        former.close_rest()
+        places = Places(after, {SOCKETS: json.dumps(inherited)})
+        places.use(await places.opened(wanted))
+        places.refuse_rest()
+        (spot,) = places.spots
+        sockets = [sock for _, opening in spot.openings for sock in opening.sockets]
+        assert len(sockets) == after
+        assert {os.fstat(sock.fileno()).st_ino for sock in sockets} == {os.fstat(made.fileno()).st_ino}
+        places.withdraw(0)
+        places.restore(0)  # which would not be let to open another there
+        places.use(await places.opened(other))
+        places.use(await places.opened(wanted))
+        assert places.spots == (spot,)
         places.use(())
         places.close_rest()
 
