@@ -121,6 +121,10 @@ class Supervisor:
         except BaseException:
             await self._end(0.0)
             raise
+        if self._stopping.is_set():
+            clean = await self._end(self._loaded.configuration.drain_timeout)
+            self._log.info("stopped", pid=os.getpid(), clean=clean)
+            return clean
         self._started = True
         self._tell_started()
         tasks = [spawn(self._look_after(), name="looks"), spawn(self._watch(), name="watch")]
@@ -140,6 +144,7 @@ class Supervisor:
     def stop(self) -> None:
         """Begins the drain; a second time cuts it short."""
         (self._hurry if self._stopping.is_set() else self._stopping).set()
+        self._progress.set()  # of a start, which is not waited for
 
     async def _start(self) -> None:
         try:
@@ -150,10 +155,10 @@ class Supervisor:
         except OSError as error:
             raise StartError(error.strerror or str(error)) from error
         self._keepers = [spawn(self._keep(slot), name=f"slot {slot}") for slot in range(self._count)]
-        while self._failure is None and sum(child.ready for child in self._children.values()) < self._count:
+        while not self._stopping.is_set() and self._failure is None and len(self._ready()) < self._count:
             self._progress.clear()
             await self._progress.wait()
-        if self._failure is not None:
+        if self._failure is not None and not self._stopping.is_set():
             raise self._failure
 
     def _tell_started(self) -> None:

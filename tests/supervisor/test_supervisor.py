@@ -281,6 +281,16 @@ async def test_workers_that_end_while_they_start_are_an_error(monkeypatch: pytes
         await within(made(Source(loaded())).run(), "it has ended", START)
 
 
+async def test_a_stop_does_not_wait_for_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_module, "_CODE", "import time; time.sleep(60)")
+    supervisor = made(Source(loaded()))
+    task = spawn(supervisor.run(), name="supervisor")
+    await until(lambda: len(supervisor._children) == 2, "workers start", START)
+    supervisor.stop()
+    assert await within(task, "it has ended") is True
+    assert all(child.over.done() for child in supervisor._children.values())
+
+
 async def test_the_service_manager_is_told_of_every_state(
     tmp_path: Path,
 ) -> None:
