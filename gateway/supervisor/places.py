@@ -27,7 +27,7 @@ class Spot(NamedTuple):
     """One `listen` entry.
 
     key       by which another load of the configuration finds it again
-    openings  one for each worker, with its number; without sockets for one that is not there
+    openings  one for each worker, with its number
     managed   whether the service manager has opened it, and would not do so again
     """
 
@@ -115,6 +115,8 @@ class Places:
         self._numbers = 0
         self._spots: tuple[Spot, ...] = ()
         self._parked: dict[str, Spot] = {}  # of the service manager, and not in use just now
+        self._lent: dict[int, int] = {}  # slots without a worker, and those whose workers stand in
+        self._joined: dict[tuple[int, ...], int] = {}
         self.admin: Spot | None = None
 
     @property
@@ -124,7 +126,13 @@ class Places:
 
     def of(self, slot: int, spots: Sequence[Spot]) -> list[tuple[int, Opening]]:
         """What one worker accepts from."""
-        return [spot.openings[slot] for spot in spots]
+        lent = [other for other, helper in self._lent.items() if helper == slot]
+        return [
+            self._together([spot.openings[place] for place in (slot, *lent)])
+            if lent and not spot.managed and _is_own(spot.openings[slot][1])
+            else spot.openings[slot]
+            for spot in spots
+        ]
 
     async def opened(self, loaded: Loaded) -> tuple[Spot, ...]:
         """What `loaded` listens at, opened where it is not open yet. Raises OSError, and then nothing of it is open."""
@@ -188,26 +196,25 @@ class Places:
                 else:
                     _close(spot)
 
-    def withdraw(self, slot: int) -> None:
-        """Closes what only the worker of this slot accepts from: there is none, and clients would wait for it."""
-        self._spots = tuple(
-            spot._replace(openings=_with(spot.openings, slot, (0, Opening([], spot.place))))
-            if not spot.managed and _is_own(spot.openings[slot][1])
-            else spot
-            for spot in self._spots
-        )
+    def lend(self, slot: int, to: int) -> None:
+        """What only the worker of `slot` accepts from is for that of `to` as well: there is none, and clients wait for it."""
+        for other, helper in self._lent.items():
+            if helper == slot:
+                self._lent[other] = to
+        self._lent[slot] = to
 
-    def restore(self, slot: int) -> None:
-        """Opens again what was withdrawn. Raises OSError."""
-        spots: list[Spot] = []
-        for spot in self._spots:
-            if not spot.openings[slot][1].sockets:
-                base = next(opening for _, opening in spot.openings if opening.sockets)
-                self._numbers += 1
-                again = (self._numbers, base.again())
-                spot = spot._replace(openings=_with(spot.openings, slot, again))
-            spots.append(spot)
-        self._spots = tuple(spots)
+    def restore(self, slot: int) -> int | None:
+        """It has a worker again: the slot that it was lent to, if it was."""
+        return self._lent.pop(slot, None)
+
+    def _together(self, openings: Sequence[tuple[int, Opening]]) -> tuple[int, Opening]:
+        """Several of one place as one, which has a number of its own."""
+        numbers = tuple(number for number, _ in openings)
+        if numbers not in self._joined:
+            self._numbers += 1
+            self._joined[numbers] = self._numbers
+        sockets = [sock for _, opening in openings for sock in opening.sockets]
+        return self._joined[numbers], Opening(sockets, openings[0][1].place)
 
     async def open_admin(self, loaded: Loaded) -> Spot | None:
         """The place of the admin listener, None for none: that in use, or another. Raises OSError."""
@@ -252,11 +259,7 @@ class Places:
         told = [
             (
                 spot.key,
-                [
-                    [sock.fileno() for sock in opening.sockets]
-                    for _, opening in spot.openings
-                    if opening.sockets
-                ],
+                [[sock.fileno() for sock in opening.sockets] for _, opening in spot.openings],
                 any(opening.owns_file for _, opening in spot.openings),
                 spot.managed,
             )
@@ -274,13 +277,6 @@ class Places:
 def _close(spot: Spot) -> None:
     for _, opening in spot.openings:
         opening.close()
-
-
-def _with(
-    openings: tuple[tuple[int, Opening], ...], slot: int, other: tuple[int, Opening]
-) -> tuple[tuple[int, Opening], ...]:
-    openings[slot][1].close()
-    return (*openings[:slot], other, *openings[slot + 1 :])
 
 
 def _is_own(opening: Opening) -> bool:

@@ -255,8 +255,8 @@ class Supervisor:
             pause = 0.0 if steady else min(max(pause * 2, BACKOFF[0]), BACKOFF[1])
             self._restarts[slot] += 1
             self._log.error("worker_ended", slot=slot, reason=why, starts_again_in=pause)
-            if ready_at is None and self._ready():
-                self._places.withdraw(slot)  # so that its share of the clients goes to the others
+            if ready_at is None:
+                await self._lend(slot)
             await asyncio.sleep(pause)
 
     async def _work(self, slot: int) -> str:
@@ -305,11 +305,27 @@ class Supervisor:
         if answer.error is not None:
             raise WorkerError(answer.error)
         async with self._committing:
-            try:
-                self._places.restore(child.slot)
-            except OSError as error:
-                raise WorkerError(f"it has nothing to accept from: {error.strerror}") from error
             await child.commit(self._places.of(child.slot, self._places.spots))
+            helper = self._places.restore(child.slot)
+            if helper is not None:
+                await self._accept_anew(helper)
+
+    async def _lend(self, slot: int) -> None:
+        """Gives the clients of a slot that gets no worker soon, and those who wait there already, to another."""
+        async with self._changing, self._committing:
+            others = [child.slot for child in self._ready() if child.slot != slot]
+            if others and not self._stopping.is_set():
+                self._places.lend(slot, others[0])
+                await self._accept_anew(others[0])
+
+    async def _accept_anew(self, slot: int) -> None:
+        """Has a worker accept from what its slot has by now. One that has ended leaves it to the next."""
+        child = self._children[slot]
+        if child.ready:
+            try:
+                await child.accept(self._places.of(slot, self._places.spots))
+            except WorkerError as error:
+                self._log.warning("worker_does_not_accept", slot=slot, reason=str(error))
 
     def _ready(self) -> list[Child]:
         return [child for child in self._children.values() if child.ready]

@@ -200,11 +200,31 @@ async def test_clients_of_a_worker_that_cannot_come_back_go_to_the_others(tmp_pa
         tokens.write_text("- nonsense\n")
         assert not (await supervisor.reload()).applied
         os.kill((await supervisor.workers())[1]["pid"], signal.SIGKILL)
-        await until(lambda: not supervisor._places.spots[0].openings[1][1].sockets, "it is given up", START)
+        await until(lambda: supervisor._places._lent == {1: 0}, "it is given up", START)
         assert {await ask(supervisor) for _ in range(20)} == {401}
         tokens.write_text("- { token: some-token, user: u, roles: [member] }\n")
         await until(lambda: len(supervisor._ready()) == 2, "it is back", START)
         assert {await ask(supervisor) for _ in range(20)} == {401}
+
+
+async def test_clients_that_wait_for_a_worker_that_does_not_come_are_taken_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(Source(loaded())) as supervisor:
+        workers = await supervisor.workers()
+        with monkeypatch.context() as patch:
+            patch.setattr(child_module, "_CODE", "import time; time.sleep(1); raise SystemExit(3)")
+            os.kill(workers[1]["pid"], signal.SIGKILL)
+            await until(lambda: supervisor._restarts[1] == 1, "it has ended", START)
+            clients = [await Client.connect(place(supervisor)) for _ in range(20)]
+            answers = await asyncio.gather(*(client.ask(get("/")) for client in clients))
+            assert {answer.status for answer in answers} == {503}
+            assert {await ask(supervisor) for _ in range(10)} == {503}
+        for client in clients:
+            client.close()
+        await until(lambda: len(supervisor._ready()) == 2, "it is back", START)
+        assert supervisor._places._lent == {}
+        assert {await ask(supervisor) for _ in range(20)} == {503}
 
 
 async def test_a_worker_that_hangs_holds_no_stop_up(monkeypatch: pytest.MonkeyPatch) -> None:
