@@ -207,11 +207,7 @@ class Gateway:
         `openings` are of the `listen` entries. Raises OSError when they cannot be accepted from, and then nothing has
         changed.
         """
-        listens = prepared.loaded.configuration.listen
-        bindings = [
-            Binding(listen, opening, credentials)
-            for listen, opening, credentials in zip(listens, openings, prepared.credentials, strict=True)
-        ]
+        bindings = _bindings(prepared, openings)
         former = self._in_force
         if self._listener is None or former is None:
             self._in_force, self._request_log = prepared, prepared.log
@@ -228,6 +224,10 @@ class Gateway:
             self.metrics.forget_flows()
             former.generation.retire(lambda: self._close_later(self._close(former)))
         self.request_log.announce(prepared.plan.revision, prepared.plan.describe())
+
+    async def accept_from(self, openings: Sequence[Opening]) -> None:
+        """Accepts from these openings of the `listen` entries, with what is in force. Raises OSError as `commit` does."""
+        await self.listener.accept_from(_bindings(self.in_force, openings))
 
     def _change_log(self, log: RequestLog) -> None:
         former = self.request_log
@@ -388,6 +388,14 @@ class Gateway:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 50, 100)
+
+
+def _bindings(prepared: Prepared, openings: Sequence[Opening]) -> list[Binding]:
+    listens = prepared.loaded.configuration.listen
+    return [
+        Binding(listen, opening, credentials)
+        for listen, opening, credentials in zip(listens, openings, prepared.credentials, strict=True)
+    ]
 
 
 def _resident() -> int:

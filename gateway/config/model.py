@@ -947,7 +947,7 @@ class Upstream(Options):
         default=None,
         ge=1,
         le=1_000_000,
-        description="Connections to each endpoint, and so requests in progress; no limit where null.",
+        description="Connections to each endpoint, and so requests in progress, of each worker; no limit where null.",
     )
     max_pending: int = Field(
         default=100,
@@ -1094,7 +1094,7 @@ class Limits(Section):
     connections: int | None = Field(
         default=None,
         ge=1,
-        description="Client connections at once; one that is beyond is reset before anything of it is read. No limit "
+        description="Client connections at once, of each worker; one that is beyond is reset before anything of it is read. No limit "
         "but the number of files that the process may open where null.",
     )
     connections_per_client: int | None = Field(
@@ -1255,8 +1255,10 @@ class Configuration(Options):
         ge=1,
         le=1024,
         description="Processes that carry exchanges. Where null, one for each core that the service may use, by its affinity and "
-        "a container's quota; but a single one while a filter of a third party counts what only its own process sees. Another number takes "
-        "a restart.",
+        "a container's quota; but a single one while there is a limit that each counts alone: `limits.connections`, "
+        "`limits.connections_per_client`, `max_connections`, `concurrency.limit` of a route or an upstream, or a filter of a "
+        "third party that counts what only its own process sees. More with such a limit are warned of. Another number takes a "
+        "restart.",
     )
     watch: Duration = Field(
         default=0.0,

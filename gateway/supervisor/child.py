@@ -157,6 +157,24 @@ class Child:
 
         Raises WorkerError.
         """
+        answer = await self.ask(message.Commit(self._hand(openings)))
+        if answer.error is not None:
+            raise WorkerError(answer.error)
+        self._has = {number for number, _ in openings}
+        self.ready = True
+        self.ready_at = self.ready_at or time.monotonic()
+        anew: tuple[str, ...] = answer.value
+        return anew
+
+    async def accept(self, openings: Sequence[tuple[int, Opening]]) -> None:
+        """Has it accept from these, with what is in force. Raises WorkerError."""
+        answer = await self.ask(message.Accept(self._hand(openings)))
+        if answer.error is not None:
+            raise WorkerError(answer.error)
+        self._has = {number for number, _ in openings}
+
+    def _hand(self, openings: Sequence[tuple[int, Opening]]) -> tuple[message.Handed, ...]:
+        """Hands over the sockets that it does not have. Raises WorkerGone."""
         handed: list[message.Handed] = []
         for number, opening in openings:
             sockets = [] if number in self._has else opening.sockets
@@ -166,14 +184,7 @@ class Child:
                 except OSError as error:
                     raise WorkerGone(f"it takes no sockets: {error.strerror}") from error
             handed.append(message.Handed(number, opening.place, len(sockets)))
-        answer = await self.ask(message.Commit(tuple(handed)))
-        if answer.error is not None:
-            raise WorkerError(answer.error)
-        self._has = {number for number, _ in openings}
-        self.ready = True
-        self.ready_at = self.ready_at or time.monotonic()
-        anew: tuple[str, ...] = answer.value
-        return anew
+        return tuple(handed)
 
     async def ended(self) -> str:
         """Waits until it has ended: why."""

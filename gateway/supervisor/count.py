@@ -10,6 +10,8 @@ from typing import Final
 import structlog
 
 from gateway.config.load import Loaded
+from gateway.config.model import Configuration
+from gateway.config.problem import written
 from gateway.registry import Registry
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -17,9 +19,10 @@ _OWN: Final = Path("/proc/self/cgroup")
 
 
 def worker_count(loaded: Loaded, registry: Registry, asked: int | None = None, running: int = 0) -> int:
-    """`asked` for, or what the configuration says; else one for each core, or one while filters count by themselves.
+    """`asked` for, or what the configuration says; else one for each core, or one while there is a limit that each counts alone.
 
-    Warns where more than one is asked for, or `running` already, and a filter counts what only its own process sees.
+    Warns where more than one is asked for, or `running` already, and there is such a limit: a filter that counts what only
+    its own process sees, or one of the core's.
     """
     configuration = loaded.configuration
     counting = sorted(
@@ -28,6 +31,7 @@ def worker_count(loaded: Loaded, registry: Registry, asked: int | None = None, r
         for entry in chain
         if entry.mode != "off" and registry.get(entry.type).counts
     )
+    counting += _limits(configuration)
     wanted = asked if asked is not None else configuration.workers
     several = max(running, wanted or 1)
     if several > 1 and counting:
@@ -35,6 +39,22 @@ def worker_count(loaded: Loaded, registry: Registry, asked: int | None = None, r
     if wanted is None:
         return 1 if counting else _cores()
     return wanted
+
+
+def _limits(configuration: Configuration) -> Iterator[str]:
+    """The core's limits in so many requests or connections, as they are written."""
+    limits = configuration.limits
+    for option in ("connections", "connections_per_client"):
+        if getattr(limits, option) is not None:
+            yield written(("limits", option))
+    for name, upstream in configuration.upstreams.items():
+        if upstream.max_connections is not None:
+            yield written(("upstreams", name, "max_connections"))
+        if upstream.concurrency is not None and upstream.concurrency.limit is not None:
+            yield written(("upstreams", name, "concurrency", "limit"))
+    for place, route in enumerate(configuration.routes):
+        if route.concurrency is not None and route.concurrency.limit is not None:
+            yield written(("routes", place, "concurrency", "limit"))
 
 
 def _cores() -> int:

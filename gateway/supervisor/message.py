@@ -56,6 +56,12 @@ class Commit(NamedTuple):
     openings: tuple[Handed, ...]
 
 
+class Accept(NamedTuple):
+    """Accept from these, with what is in force."""
+
+    openings: tuple[Handed, ...]
+
+
 class Abandon(NamedTuple):
     """Let go of what was prepared."""
 

@@ -27,7 +27,7 @@ class Spot(NamedTuple):
     """One `listen` entry.
 
     key       by which another load of the configuration finds it again
-    openings  one for each worker, with its number; without sockets for one that is not there
+    openings  one for each worker, with its number
     managed   whether the service manager has opened it, and would not do so again
     """
 
@@ -49,12 +49,16 @@ class Inherited:
         told = environment.pop(SOCKETS, "")
         self._named: dict[str, list[list[socket.socket]]] = {}
         self._with_files: set[str] = set()
+        self._from_manager: set[str] = set()
         self._files: list[tuple[Opening, int]] = []
         if told:
-            for key, groups, has_file in json.loads(told):
+            # A predecessor of an earlier version does not say which are the service manager's.
+            for key, groups, has_file, *managed in json.loads(told):
                 self._named[key] = [[socket.socket(fileno=number) for number in group] for group in groups]
                 if has_file:
                     self._with_files.add(key)
+                if any(managed):
+                    self._from_manager.add(key)
         for sock in self._all():
             sock.set_inheritable(False)
             sock.setblocking(False)
@@ -63,12 +67,15 @@ class Inherited:
         named = [sock for groups in self._named.values() for group in groups for sock in group]
         return [*self._managed, *named]
 
-    def take(self, key: str, wanted: Place) -> list[Opening]:
-        """The openings of a place that a predecessor has handed over, one for each worker that it had, or none."""
+    def take(self, key: str, wanted: Place) -> tuple[list[Opening], bool]:
+        """The openings of a place that a predecessor has handed over, one for each worker that it had, or none.
+
+        And whether the service manager has opened it.
+        """
         openings = [Opening(sockets, _told(wanted, sockets[0])) for sockets in self._named.pop(key, [])]
         if openings and key in self._with_files:
             self._files.append((openings[0], _inode(openings[0].sockets[0])))
-        return openings
+        return openings, key in self._from_manager
 
     def own_files(self) -> None:
         """The files of Unix sockets are ours from now on: until then they are the predecessor's, which may have to go on."""
@@ -108,6 +115,8 @@ class Places:
         self._numbers = 0
         self._spots: tuple[Spot, ...] = ()
         self._parked: dict[str, Spot] = {}  # of the service manager, and not in use just now
+        self._lent: dict[int, int] = {}  # slots without a worker, and those whose workers stand in
+        self._joined: dict[tuple[int, ...], int] = {}
         self.admin: Spot | None = None
 
     @property
@@ -117,7 +126,13 @@ class Places:
 
     def of(self, slot: int, spots: Sequence[Spot]) -> list[tuple[int, Opening]]:
         """What one worker accepts from."""
-        return [spot.openings[slot] for spot in spots]
+        lent = [other for other, helper in self._lent.items() if helper == slot]
+        return [
+            self._together([spot.openings[place] for place in (slot, *lent)])
+            if lent and not spot.managed and _is_own(spot.openings[slot][1])
+            else spot.openings[slot]
+            for spot in spots
+        ]
 
     async def opened(self, loaded: Loaded) -> tuple[Spot, ...]:
         """What `loaded` listens at, opened where it is not open yet. Raises OSError, and then nothing of it is open."""
@@ -141,21 +156,21 @@ class Places:
     async def _open(self, key: str, listen: Listen, directory: Path, count: int) -> Spot:
         if key in self._parked:
             return self._parked.pop(key)
-        openings = self._inherited.take(key, listen.place)
-        managed = None
+        openings, managed = self._inherited.take(key, listen.place)
         for extra in openings[count:]:  # of more workers than there are now
+            if managed:
+                extra.close()
+                continue
             least = min(openings[:count], key=lambda opening: len(opening.sockets))
             least.sockets.extend(extra.sockets)
         del openings[count:]
         try:
             if not openings:
-                managed = self._inherited.take_managed(_absolute(listen.place, directory))
-                if managed is not None:
-                    openings = [managed, *(managed.shared() for _ in range(1, count))]
-                else:
-                    openings = [await open_place(listen, directory, shared=True)]
+                opening = self._inherited.take_managed(_absolute(listen.place, directory))
+                managed = opening is not None
+                openings = [opening or await open_place(listen, directory, shared=True)]
             while len(openings) < count:
-                openings.append(openings[0].again())
+                openings.append(openings[0].shared() if managed else openings[0].again())
         except BaseException:
             for opening in openings:
                 opening.close()
@@ -164,7 +179,7 @@ class Places:
         for opening in openings:
             self._numbers += 1
             numbered.append((self._numbers, opening))
-        return Spot(key, tuple(numbered), managed is not None)
+        return Spot(key, tuple(numbered), managed)
 
     def use(self, spots: Sequence[Spot]) -> None:
         """These are in use from now on; what is no longer is closed."""
@@ -181,26 +196,25 @@ class Places:
                 else:
                     _close(spot)
 
-    def withdraw(self, slot: int) -> None:
-        """Closes what only the worker of this slot accepts from: there is none, and clients would wait for it."""
-        self._spots = tuple(
-            spot._replace(openings=_with(spot.openings, slot, (0, Opening([], spot.place))))
-            if not spot.managed and _is_own(spot.openings[slot][1])
-            else spot
-            for spot in self._spots
-        )
+    def lend(self, slot: int, to: int) -> None:
+        """What only the worker of `slot` accepts from is for that of `to` as well: there is none, and clients wait for it."""
+        for other, helper in self._lent.items():
+            if helper == slot:
+                self._lent[other] = to
+        self._lent[slot] = to
 
-    def restore(self, slot: int) -> None:
-        """Opens again what was withdrawn. Raises OSError."""
-        spots: list[Spot] = []
-        for spot in self._spots:
-            if not spot.openings[slot][1].sockets:
-                base = next(opening for _, opening in spot.openings if opening.sockets)
-                self._numbers += 1
-                again = (self._numbers, base.again())
-                spot = spot._replace(openings=_with(spot.openings, slot, again))
-            spots.append(spot)
-        self._spots = tuple(spots)
+    def restore(self, slot: int) -> int | None:
+        """It has a worker again: the slot that it was lent to, if it was."""
+        return self._lent.pop(slot, None)
+
+    def _together(self, openings: Sequence[tuple[int, Opening]]) -> tuple[int, Opening]:
+        """Several of one place as one, which has a number of its own."""
+        numbers = tuple(number for number, _ in openings)
+        if numbers not in self._joined:
+            self._numbers += 1
+            self._joined[numbers] = self._numbers
+        sockets = [sock for _, opening in openings for sock in opening.sockets]
+        return self._joined[numbers], Opening(sockets, openings[0][1].place)
 
     async def open_admin(self, loaded: Loaded) -> Spot | None:
         """The place of the admin listener, None for none: that in use, or another. Raises OSError."""
@@ -210,7 +224,7 @@ class Places:
         key = f"admin {_key(admin.listen)}"
         if self.admin is not None and self.admin.key == key:
             return self.admin
-        openings = self._inherited.take(key, admin.listen.place)
+        openings, _ = self._inherited.take(key, admin.listen.place)
         opening = openings[0] if openings else await open_admin(admin, loaded.directory)
         self._numbers += 1
         return Spot(key, ((self._numbers, opening),))
@@ -245,16 +259,13 @@ class Places:
         told = [
             (
                 spot.key,
-                [
-                    [sock.fileno() for sock in opening.sockets]
-                    for _, opening in spot.openings
-                    if opening.sockets
-                ],
+                [[sock.fileno() for sock in opening.sockets] for _, opening in spot.openings],
                 any(opening.owns_file for _, opening in spot.openings),
+                spot.managed,
             )
             for spot in spots
         ]
-        return json.dumps(told), [number for _, groups, _ in told for group in groups for number in group]
+        return json.dumps(told), [number for _, groups, *_ in told for group in groups for number in group]
 
     def leave_files(self) -> None:
         """The files of Unix sockets are the successor's from now on."""
@@ -266,13 +277,6 @@ class Places:
 def _close(spot: Spot) -> None:
     for _, opening in spot.openings:
         opening.close()
-
-
-def _with(
-    openings: tuple[tuple[int, Opening], ...], slot: int, other: tuple[int, Opening]
-) -> tuple[tuple[int, Opening], ...]:
-    openings[slot][1].close()
-    return (*openings[:slot], other, *openings[slot + 1 :])
 
 
 def _is_own(opening: Opening) -> bool:

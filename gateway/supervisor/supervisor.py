@@ -97,6 +97,7 @@ class Supervisor:
         self._restarts = dict.fromkeys(range(workers), 0)
         self._numbers = 0
         self._changing = asyncio.Lock()  # of what is in force, in any worker
+        self._committing = asyncio.Lock()  # held while workers commit: none of them is told to end then
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
         self._progress = asyncio.Event()
@@ -124,6 +125,10 @@ class Supervisor:
         except BaseException:
             await self._end(0.0)
             raise
+        if self._stopping.is_set():
+            clean = await self._end(self._loaded.configuration.drain_timeout)
+            self._log.info("stopped", pid=os.getpid(), clean=clean)
+            return clean
         self._started = True
         self._tell_started()
         sidecars = Sidecars(lambda: self._loaded.configuration.log)
@@ -136,7 +141,8 @@ class Supervisor:
             tasks.append(spawn(self._show_life(self._notifier.watchdog / 2), name="watchdog"))
         try:
             await self._stopping.wait()
-            self._notifier.stopping("draining")
+            if not self._succeeded:
+                self._notifier.stopping("draining")
             clean = await self._drain()
         finally:
             for task in tasks:
@@ -147,6 +153,7 @@ class Supervisor:
     def stop(self) -> None:
         """Begins the drain; a second time cuts it short."""
         (self._hurry if self._stopping.is_set() else self._stopping).set()
+        self._progress.set()  # of a start, which is not waited for
 
     async def _start(self) -> None:
         try:
@@ -157,10 +164,10 @@ class Supervisor:
         except OSError as error:
             raise StartError(error.strerror or str(error)) from error
         self._keepers = [spawn(self._keep(slot), name=f"slot {slot}") for slot in range(self._count)]
-        while self._failure is None and sum(child.ready for child in self._children.values()) < self._count:
+        while not self._stopping.is_set() and self._failure is None and len(self._ready()) < self._count:
             self._progress.clear()
             await self._progress.wait()
-        if self._failure is not None:
+        if self._failure is not None and not self._stopping.is_set():
             raise self._failure
 
     def _tell_started(self) -> None:
@@ -175,6 +182,11 @@ class Supervisor:
         self._notifier.ready(self._summary())
         self._places.own_files()
         self._predecessor.tell_ready()
+
+    @property
+    def _succeeded(self) -> bool:
+        """Whether a successor has taken over: the service goes on without this process."""
+        return self._successor is not None and self._successor.took_over
 
     def _summary(self) -> str:
         return f"{self._count} worker(s), revision {self._loaded.revision[:12]}"
@@ -192,12 +204,14 @@ class Supervisor:
             with suppress(TimeoutError):
                 async with asyncio.timeout(configuration.drain_delay):
                     await self._hurry.wait()
+        async with self._committing:
+            pass  # who has begun to commit is done, and nobody begins any more
         return await self._end(configuration.drain_timeout)
 
     async def _end(self, timeout: float) -> bool:
         """Ends the workers, whose exchanges have so many seconds, and closes everything."""
         self._stopping.set()
-        if self._successor is not None and not self._successor.took_over:
+        if self._successor is not None and not self._succeeded:
             self._successor.kill()  # the service is to end, and not to go on under another number
         for keeper in self._keepers:
             keeper.cancel()
@@ -250,8 +264,8 @@ class Supervisor:
             pause = 0.0 if steady else min(max(pause * 2, BACKOFF[0]), BACKOFF[1])
             self._restarts[slot] += 1
             self._log.error("worker_ended", slot=slot, reason=why, starts_again_in=pause)
-            if ready_at is None and self._ready():
-                self._places.withdraw(slot)  # so that its share of the clients goes to the others
+            if ready_at is None:
+                await self._lend(slot)
             await asyncio.sleep(pause)
 
     async def _work(self, slot: int) -> str:
@@ -299,11 +313,28 @@ class Supervisor:
             raise ConfigurationError(answer.problems)
         if answer.error is not None:
             raise WorkerError(answer.error)
-        try:
-            self._places.restore(child.slot)
-        except OSError as error:
-            raise WorkerError(f"it has nothing to accept from: {error.strerror}") from error
-        await child.commit(self._places.of(child.slot, self._places.spots))
+        async with self._committing:
+            await child.commit(self._places.of(child.slot, self._places.spots))
+            helper = self._places.restore(child.slot)
+            if helper is not None:
+                await self._accept_anew(helper)
+
+    async def _lend(self, slot: int) -> None:
+        """Gives the clients of a slot that gets no worker soon, and those who wait there already, to another."""
+        async with self._changing, self._committing:
+            others = [child.slot for child in self._ready() if child.slot != slot]
+            if others and not self._stopping.is_set():
+                self._places.lend(slot, others[0])
+                await self._accept_anew(others[0])
+
+    async def _accept_anew(self, slot: int) -> None:
+        """Has a worker accept from what its slot has by now. One that has ended leaves it to the next."""
+        child = self._children[slot]
+        if child.ready:
+            try:
+                await child.accept(self._places.of(slot, self._places.spots))
+            except WorkerError as error:
+                self._log.warning("worker_does_not_accept", slot=slot, reason=str(error))
 
     def _ready(self) -> list[Child]:
         return [child for child in self._children.values() if child.ready]
@@ -381,19 +412,29 @@ class Supervisor:
             admin = await self._places.open_admin(loaded)
             children = await self._prepare(loaded)
         except (ConfigurationError, WorkerError, OSError) as error:
-            await self._ask_all(message.Abandon())
-            self._places.close(spots)
-            self._places.close_admin(admin)
+            await self._abandon(spots, admin)
             if isinstance(error, ConfigurationError):
                 return Reload(in_force, False, "the configuration cannot be put in force", error.problems)
             return Reload(in_force, False, getattr(error, "strerror", None) or str(error))
-        self._loaded = loaded
-        self._loaded_at = time.time()
-        anew = await asyncio.gather(*(self._commit(child, spots) for child in children))
-        self._places.use(spots)
-        await self._move_admin(admin, access)
+        async with self._committing:
+            stops = self._stopping.is_set()
+            if not stops:
+                self._loaded = loaded
+                self._loaded_at = time.time()
+                anew = await asyncio.gather(*(self._commit(child, spots) for child in children))
+                self._places.use(spots)
+                await self._move_admin(admin, access)
+        if stops:  # workers that are told to end have let go of what they would accept from
+            await self._abandon(spots, admin)
+            return Reload(in_force, False, "the gateway is stopping")
         self._check_count(loaded)
         return Reload(loaded.revision, True, state_lost=sorted({name for names in anew for name in names}))
+
+    async def _abandon(self, spots: Sequence[Spot], admin: Spot | None) -> None:
+        """Lets go of what was prepared and opened."""
+        await self._ask_all(message.Abandon())
+        self._places.close(spots)
+        self._places.close_admin(admin)
 
     def _check_count(self, loaded: Loaded) -> None:
         """Warns where another number of workers would be right: it takes a restart, or SIGUSR2."""

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -90,20 +90,33 @@ class Worker:
     async def _commit(self, asked: message.Commit) -> tuple[str, ...]:
         prepared = self._prepared
         assert prepared is not None
+        openings = self._known(asked.openings)
+        await self.gateway.commit(prepared, list(openings.values()))
+        self._prepared = None
+        self._keep(openings)
+        self.drain_timeout = prepared.loaded.configuration.drain_timeout
+        return prepared.anew
+
+    async def _accept(self, asked: message.Accept) -> None:
+        openings = self._known(asked.openings)
+        await self.gateway.accept_from(list(openings.values()))
+        self._keep(openings)
+
+    def _known(self, handed_over: Sequence[message.Handed]) -> dict[int, Opening]:
+        """The openings by their numbers, with what is on its way."""
         fresh: dict[int, Opening] = {}
-        for handed in asked.openings:
+        for handed in handed_over:
             if handed.sockets:
                 fresh[handed.opening] = Opening(self._receive(handed.sockets), handed.place)
         known = {**self._openings, **fresh}
-        openings = {handed.opening: known[handed.opening] for handed in asked.openings}
-        await self.gateway.commit(prepared, list(openings.values()))
-        self._prepared = None
+        return {handed.opening: known[handed.opening] for handed in handed_over}
+
+    def _keep(self, openings: dict[int, Opening]) -> None:
+        """Closes those that are not among these."""
         for number, opening in self._openings.items():
             if number not in openings:
                 opening.close()
         self._openings = openings
-        self.drain_timeout = prepared.loaded.configuration.drain_timeout
-        return prepared.anew
 
     def _receive(self, count: int) -> list[socket.socket]:
         """Sockets that were sent before the message that tells of them, so that they are here."""
@@ -176,6 +189,7 @@ class Worker:
         message.Prepare: _prepare,
         message.Abandon: _abandon,
         message.Commit: _commit,
+        message.Accept: _accept,
         message.Tell: _tell,
         message.Revoke: _revoke,
         message.ShowBuckets: _show_buckets,

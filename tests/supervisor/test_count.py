@@ -66,6 +66,31 @@ def test_more_than_one_that_count_by_themselves_are_warned_of() -> None:
     assert (line["event"], line["entries"], line["workers"]) == ("counted_in_each_worker", ["rate_limit"], 4)
 
 
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        ({"limits": {"connections": 9}}, "limits.connections"),
+        ({"limits": {"connections_per_client": 9}}, "limits.connections_per_client"),
+        ({"upstream": {"max_connections": 9}}, "upstreams.main.max_connections"),
+        ({"upstream": {"concurrency": {"limit": 9}}}, "upstreams.main.concurrency.limit"),
+        (
+            {"routes": [{"name": "a", "path": "/a", "upstream": "main", "concurrency": {"limit": 9}}]},
+            "routes[0].concurrency.limit",
+        ),
+    ],
+    ids=["connections", "of a client", "to an upstream", "requests of an upstream", "of a route"],
+)
+def test_a_limit_of_the_core_is_counted_by_each_worker(options: dict[str, Any], written: str) -> None:
+    assert worker_count(loaded(**options), Registry()) == 1
+    with structlog.testing.capture_logs() as logs:
+        assert worker_count(loaded(**options), Registry(), 2) == 2
+    assert [(line["event"], line["entries"]) for line in logs] == [("counted_in_each_worker", [written])]
+
+
+def test_a_limit_by_measurement_is_each_workers_own() -> None:
+    assert worker_count(loaded(upstream={"concurrency": {"adaptive": {}}}), Registry()) == 3
+
+
 def test_a_reload_that_makes_workers_count_by_themselves_is_warned_of() -> None:
     with structlog.testing.capture_logs() as logs:
         assert worker_count(loaded(filters=[COUNTS]), Registry(), running=4) == 1

@@ -103,7 +103,7 @@ async def test_a_successor_accepts_from_all_that_it_inherits(tmp_path: Path, bef
     assert len(descriptors) == 2 * before + 1
     copies = {number: os.dup(number) for number in descriptors}  # as another process has them
     inherited = json.loads(told)
-    for _, groups, _ in inherited:
+    for _, groups, *_ in inherited:
         for group in groups:
             group[:] = [copies[number] for number in group]
     environment = {SOCKETS: json.dumps(inherited)}
@@ -151,6 +151,37 @@ async def test_the_socket_of_the_service_manager_is_accepted_from(monkeypatch: p
         places.close_rest()
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1)])
+async def test_the_socket_of_the_service_manager_is_still_one_after_an_upgrade(
+    monkeypatch: pytest.MonkeyPatch, before: int, after: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        port = made.getsockname()[1]
+        wanted, other = loaded(f"127.0.0.1:{port}"), loaded("127.0.0.1:0")
+        former = Places(before, handed(monkeypatch, made))
+        former.use(await former.opened(wanted))
+        told, _ = former.bequeath()
+        inherited = json.loads(told)
+        inherited[0][1] = [[os.dup(number) for number in group] for group in inherited[0][1]]
+        former.use(())
+        former.close_rest()
+        places = Places(after, {SOCKETS: json.dumps(inherited)})
+        places.use(await places.opened(wanted))
+        places.refuse_rest()
+        (spot,) = places.spots
+        sockets = [sock for _, opening in spot.openings for sock in opening.sockets]
+        assert len(sockets) == after
+        assert {os.fstat(sock.fileno()).st_ino for sock in sockets} == {os.fstat(made.fileno()).st_ino}
+        if after > 1:
+            places.lend(1, 0)
+            assert places.of(0, places.spots) == [spot.openings[0]]
+        places.use(await places.opened(other))
+        places.use(await places.opened(wanted))
+        assert places.spots == (spot,)
+        places.use(())
+        places.close_rest()
+
+
 async def test_the_file_of_the_service_managers_socket_stays(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -192,21 +223,25 @@ async def test_a_successor_that_does_not_take_over_leaves_the_files_alone(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_slot_without_a_worker_gets_no_clients_until_it_has_one() -> None:
-    places = Places(2, {})
-    places.use(await places.opened(loaded("127.0.0.1:0")))
-    port = ports(places.spots[0])[0]
-    places.withdraw(1)
-    accepted = places.spots[0].openings[0][1].sockets[0]
-    for _ in range(20):  # all of them come to the one that is left
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
-            accepted.setblocking(True)
-            accepted.accept()[0].close()
-    places.withdraw(1)  # once more is harmless
-    places.restore(1)
-    assert ports(places.spots[0]) == [port, port]
+async def test_what_a_slot_without_a_worker_has_is_another_workers_until_it_has_one(tmp_path: Path) -> None:
+    places = Places(3, {})
+    places.use(await places.opened(loaded("127.0.0.1:0", "unix:weir.sock", directory=tmp_path)))
+    before = [places.of(slot, places.spots) for slot in range(3)]
+    places.lend(1, 0)
+    tcp, unix = places.of(0, places.spots)
+    assert tcp[0] not in {number for own in before for number, _ in own}, (
+        "a worker is to see that it is another"
+    )
+    assert tcp[1].sockets == [*before[0][0][1].sockets, *before[1][0][1].sockets]
+    assert unix == before[0][1], "all accept from that one"
+    assert places.of(0, places.spots)[0][0] == tcp[0]
+    assert places.of(1, places.spots) == before[1]
+    places.lend(0, 2)  # which has what it was lent, too
+    assert len(places.of(2, places.spots)[0][1].sockets) == 3
+    assert places.of(0, places.spots) == before[0]
+    assert (places.restore(0), places.restore(1), places.restore(1)) == (2, 2, None)
+    assert [places.of(slot, places.spots) for slot in range(3)] == before
     places.use(())
-    assert not listens(port)
 
 
 async def test_a_socket_of_the_service_manager_is_kept_for_when_it_is_wanted_again(

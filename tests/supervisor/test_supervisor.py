@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,13 +23,13 @@ from gateway.metrics import render
 from gateway.registry import Registry
 from gateway.supervisor import child as child_module
 from gateway.supervisor import supervisor as supervisor_module
-from gateway.supervisor.child import WorkerGone
+from gateway.supervisor.child import Child, WorkerGone
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places
 from gateway.supervisor.successor import Predecessor
 from gateway.supervisor.supervisor import Supervisor
 from gateway.task import spawn
-from tests.cli.process import weir
+from tests.cli.process import WEIR, started, weir
 from tests.cli.test_run import fetch
 from tests.support.client import Client, get, post, refuses
 from tests.support.deadline import until, within
@@ -200,11 +200,31 @@ async def test_clients_of_a_worker_that_cannot_come_back_go_to_the_others(tmp_pa
         tokens.write_text("- nonsense\n")
         assert not (await supervisor.reload()).applied
         os.kill((await supervisor.workers())[1]["pid"], signal.SIGKILL)
-        await until(lambda: not supervisor._places.spots[0].openings[1][1].sockets, "it is given up", START)
+        await until(lambda: supervisor._places._lent == {1: 0}, "it is given up", START)
         assert {await ask(supervisor) for _ in range(20)} == {401}
         tokens.write_text("- { token: some-token, user: u, roles: [member] }\n")
         await until(lambda: len(supervisor._ready()) == 2, "it is back", START)
         assert {await ask(supervisor) for _ in range(20)} == {401}
+
+
+async def test_clients_that_wait_for_a_worker_that_does_not_come_are_taken_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(Source(loaded())) as supervisor:
+        workers = await supervisor.workers()
+        with monkeypatch.context() as patch:
+            patch.setattr(child_module, "_CODE", "import time; time.sleep(1); raise SystemExit(3)")
+            os.kill(workers[1]["pid"], signal.SIGKILL)
+            await until(lambda: supervisor._restarts[1] == 1, "it has ended", START)
+            clients = [await Client.connect(place(supervisor)) for _ in range(20)]
+            answers = await asyncio.gather(*(client.ask(get("/")) for client in clients))
+            assert {answer.status for answer in answers} == {503}
+            assert {await ask(supervisor) for _ in range(10)} == {503}
+        for client in clients:
+            client.close()
+        await until(lambda: len(supervisor._ready()) == 2, "it is back", START)
+        assert supervisor._places._lent == {}
+        assert {await ask(supervisor) for _ in range(20)} == {503}
 
 
 async def test_a_worker_that_hangs_holds_no_stop_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,10 +263,52 @@ async def test_what_is_wrong_with_a_start_is_told_and_nothing_is_left() -> None:
         assert all(child.over.done() for child in supervisor._children.values())
 
 
+async def test_a_reload_that_a_stop_overtakes_is_none_and_takes_no_exchange_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Upstream() as upstream:
+        source = Source(loads(configuration(upstream.url), "gateway.yaml", registry=Registry()))
+        supervisor = made(source)
+        task = spawn(supervisor.run(), name="supervisor")
+        await until(lambda: supervisor._started, "it has started", START)
+        prepare = supervisor._prepare
+
+        async def overtaken(loaded: Loaded) -> list[Child]:
+            children = await prepare(loaded)
+            where = place(supervisor)
+            supervisor.stop()
+            async with asyncio.timeout(START):
+                while not await refuses(where):
+                    pass
+            return children
+
+        monkeypatch.setattr(supervisor, "_prepare", overtaken)
+        async with await Client.connect(place(supervisor)) as client:
+            await client.send(get("/"))
+            conversation = await upstream.accepted()
+            await conversation.request_head()
+            source.next = loaded(drain_timeout="9s")
+            result = await within(supervisor.reload(), "the reload is given up", START)
+            assert (result.applied, result.error) == (False, "the gateway is stopping")
+            await conversation.send(OK)
+            assert (await client.answer()).closes
+        assert await within(task, "it has ended", START) is True
+
+
 async def test_workers_that_end_while_they_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_module, "_CODE", "raise SystemExit(3)")
     with pytest.raises(StartError, match="exit status 3"):
         await within(made(Source(loaded())).run(), "it has ended", START)
+
+
+async def test_a_stop_does_not_wait_for_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_module, "_CODE", "import time; time.sleep(60)")
+    supervisor = made(Source(loaded()))
+    task = spawn(supervisor.run(), name="supervisor")
+    await until(lambda: len(supervisor._children) == 2, "workers start", START)
+    supervisor.stop()
+    assert await within(task, "it has ended") is True
+    assert all(child.over.done() for child in supervisor._children.values())
 
 
 async def test_the_service_manager_is_told_of_every_state(
@@ -277,6 +339,29 @@ async def test_the_service_manager_is_told_of_every_state(
 
 
 # ---- as a process
+
+
+async def test_the_service_manager_is_not_told_of_an_end_when_a_successor_goes_on(tmp_path: Path) -> None:
+    path = written(tmp_path, NOWHERE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        environment = {**os.environ, "NOTIFY_SOCKET": manager.getsockname()}
+        command: list[str | Path] = [WEIR, "run", path, "--workers", "1"]
+        async with started(command, tmp_path, environment=environment) as process:
+            await process.listens()
+            process.signal(signal.SIGUSR2)
+            assert await process.ends() == 0
+            successor = int(
+                (await process.prints(r'"pid": (\d+), "event": "successor_ready"', to="stderr"))[1]
+            )
+            os.kill(successor, signal.SIGTERM)
+            await until(lambda: process.stderr.count('"stopped"') == 2, "the successor has ended", START)
+        manager.setblocking(False)
+        heard: list[str] = []
+        with suppress(BlockingIOError):
+            while True:
+                heard.append(manager.recv(4096).decode().partition("\n")[0])
+    assert heard == ["READY=1", "READY=1", f"MAINPID={successor}", "STOPPING=1"]
 
 
 def written(directory: Path, url: str, **options: Any) -> Path:
