@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+TIMED_OF: Final = 16
+"""One exchange of so many has the time of its filters added up."""
 _MAX_SERIES = 4096
 _OTHER = "_OTHER"
 
@@ -40,6 +42,8 @@ class Metrics:
         self._outcomes: _Counts = {}
         self._filters: _Counts = {}
         self._attempts: _Counts = {}
+        self._times: dict[tuple[str, ...], list[float]] = {}
+        self._untimed = 0
         self._upstreams: dict[str, list[float]] = {}
         self._reads: list[Callable[[], Metric]] = []
         self.info("gateway_build", "The running version.", lambda: {"version": __version__, "form": form()})
@@ -61,6 +65,23 @@ class Metrics:
                 tried = self._upstreams[attempt.upstream] = list(EMPTY_CELL)
             tried[bisect_left(BUCKETS, total)] += 1
             tried[SECONDS] += total
+        if self._untimed:
+            self._untimed -= 1
+        else:
+            self._time(record)
+
+    def _time(self, record: Record) -> None:
+        """Adds up what each filter has taken of this exchange, which stands for those after it that are not looked at."""
+        self._untimed = TIMED_OF - 1
+        for step in record.steps:
+            key = (step.entry.name, step.entry.type)
+            spent = self._times.get(key)
+            if spent is None:
+                if len(self._times) >= _MAX_SERIES:
+                    continue
+                spent = self._times[key] = [0, 0.0]
+            spent[0] += 1
+            spent[1] += step.seconds
 
     def _fold(self) -> None:
         """Adds what each flow has counted to the numbers that have labels, and empties its cell."""
@@ -221,6 +242,12 @@ class Metrics:
         yield _counters(
             "gateway_filter_shadow_decisions", "What filters in shadow mode would have said.", labels, shadow
         )
+        yield _summary(
+            "gateway_filter_duration_seconds",
+            f"Seconds that filters took, on the way in and on the way out, of one exchange in {TIMED_OF}.",
+            ("filter", "type"),
+            self._times,
+        )
 
 
 _LEAST: Final = frozenset(
@@ -298,6 +325,18 @@ def _counters(name: str, documentation: str, labels: tuple[str, ...], samples: L
     family = CounterMetricFamily(name, documentation, labels=labels)
     for values, number in samples:
         family.add_metric(values, number)
+    return family
+
+
+def _summary(
+    name: str, documentation: str, labels: tuple[str, ...], cells: Mapping[tuple[str, ...], Sequence[float]]
+) -> "Metric":
+    """Of cells with a count and a sum."""
+    from prometheus_client.core import SummaryMetricFamily
+
+    family = SummaryMetricFamily(name, documentation, labels=labels)
+    for values, (count, total) in cells.items():
+        family.add_metric(values, count_value=int(count), sum_value=total)
     return family
 
 

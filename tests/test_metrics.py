@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import __version__, form, metrics
 from gateway.api import Note
 from gateway.flow import BUCKETS
-from gateway.metrics import Metrics, merged, render
+from gateway.metrics import TIMED_OF, Metrics, merged, render
 from gateway.record import Record
 from tests.support.records import Entry, attempt, record, refused, step
 
@@ -220,3 +220,13 @@ def test_sets_of_labels_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
         value(told, "gateway_filter_decisions_total", filter="_OTHER", verdict="_OTHER", reason="_OTHER") == 7
     )
+
+
+def test_the_time_of_filters_is_added_up_of_one_exchange_in_so_many() -> None:
+    metrics = Metrics()
+    steps = [step("token_auth", seconds=0.001), step("rate_limit", seconds=0.002)]
+    for _ in range(2 * TIMED_OF):
+        metrics.observe(record(steps=list(steps)))
+    labels = {"filter": "rate_limit", "type": "rate_limit"}
+    assert value(metrics, "gateway_filter_duration_seconds_count", **labels) == 2
+    assert value(metrics, "gateway_filter_duration_seconds_sum", **labels) == pytest.approx(0.004)

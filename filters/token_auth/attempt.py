@@ -1,37 +1,58 @@
-"""Counts wrong passwords, so that nobody can try them out at speed."""
+"""Counts wrong passwords, so that nobody can try them out at speed, however many workers there are."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from math import ceil
 
-from cachetools import LRUCache
+from gateway.api import Cell, Place, Table, TableBusy
 
 
 class Attempts:
     """Of each key, so many may fail in a period; instants are monotonic seconds, and so is the period.
 
-    An attempt counts from its beginning, so that many at once are no way round; one that comes to nothing is undone.
+    An attempt counts from its beginning, so that many at once are no way round; one that comes to nothing is undone. The
+    counts are in a table that all workers share.
     """
 
-    def __init__(self, failures: int, period: float, size: int) -> None:
+    def __init__(self, table: Table, failures: int, period: float) -> None:
+        self._table = table
         self._limit = failures
         self._period = period
-        self._counted: LRUCache[tuple[str, str], tuple[int, float]] = LRUCache(size)
 
     def begin(self, key: tuple[str, str], now: float) -> int:
         """Counts an attempt, and 0; or the whole seconds until another may begin."""
-        count, until = self._counted.get(key, (0, 0.0))
-        if now >= until:
-            count, until = 0, now + self._period
-        if count >= self._limit:
-            return max(1, ceil(until - now))
-        self._counted[key] = (count + 1, until)
-        return 0
+        wait = 0.0
 
-    def undo(self, key: tuple[str, str]) -> None:
+        def change(cells: Sequence[Cell | None]) -> list[Cell] | None:
+            nonlocal wait
+            until, count, _ = cells[0] or (now + self._period, 0.0, 0.0)
+            if count >= self._limit:
+                wait = until - now
+                return None
+            return [(until, count + 1, 0.0)]
+
+        try:
+            self._table.update([self._place(key)], now, change)
+        except TableBusy:  # nobody knows how many there were
+            return 1
+        return max(1, ceil(wait)) if wait else 0
+
+    def undo(self, key: tuple[str, str], now: float) -> None:
         """The attempt says nothing: nobody could judge it."""
-        count, until = self._counted.get(key, (0, 0.0))
-        if count:
-            self._counted[key] = (count - 1, until)
 
-    def succeeded(self, key: tuple[str, str]) -> None:
+        def change(cells: Sequence[Cell | None]) -> list[Cell] | None:
+            cell = cells[0]
+            return None if cell is None or not cell[1] else [(cell[0], cell[1] - 1, 0.0)]
+
+        with suppress(TableBusy):
+            self._table.update([self._place(key)], now, change)
+
+    def succeeded(self, key: tuple[str, str], now: float) -> None:
         """The attempt was right: those before it were a slip."""
-        self._counted.pop(key, None)
+        with suppress(TableBusy):
+            self._table.update(
+                [self._place(key)], now, lambda cells: None if cells[0] is None else [(now, 0.0, 0.0)]
+            )
+
+    def _place(self, key: tuple[str, str]) -> Place:
+        return self._table.place(repr(key).encode("utf-8", "backslashreplace"))

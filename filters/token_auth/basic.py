@@ -35,15 +35,6 @@ class Credentials(NamedTuple):
     password: str
 
 
-class BasicMemory(Memory[str]):
-    """What outlives a reload: the count of wrong passwords too."""
-
-    def __init__(self, options: BasicOptions) -> None:
-        super().__init__(options.breaker)
-        attempts = options.attempts
-        self.attempts = Attempts(attempts.failures, attempts.period, attempts.size)
-
-
 class Basic(RemoteProvider[str]):
     """Asks once for a name and password, however many requests carry them."""
 
@@ -65,9 +56,10 @@ class Basic(RemoteProvider[str]):
                 queue=config.concurrency * 16,
             ),
         )
-        memory = services.state(name, lambda: BasicMemory(config))
+        memory: Memory[str] = services.state(name, lambda: Memory(config.breaker))
         super().__init__(services, config.url, memory)
-        self._attempts = memory.attempts
+        attempts = config.attempts
+        self._attempts = Attempts(services.table(name), attempts.failures, attempts.period)
         self._path = "/auth/tokens" if config.include_catalog else "/auth/tokens?nocatalog"
 
     def proof(self, value: bytes) -> str | None:
@@ -87,17 +79,17 @@ class Basic(RemoteProvider[str]):
             return Refusal("attempts_exceeded", lasting=False, retry_after=wait)
         answer = self._question(token, lambda: self._judge(credentials, key))
         if isinstance(answer, Unavailable):
-            self._attempts.undo(key)
+            self._attempts.undo(key, self._services.now().monotonic)
         return answer
 
     async def _judge(self, credentials: Credentials, key: tuple[str, str]) -> Answer:
         try:
             answer = await self._asked(credentials)
         except BaseException:
-            self._attempts.undo(key)
+            self._attempts.undo(key, self._services.now().monotonic)
             raise
         if isinstance(answer, Grant):
-            self._attempts.succeeded(key)
+            self._attempts.succeeded(key, self._services.now().monotonic)
         return answer
 
     async def _asked(self, credentials: Credentials) -> Answer:

@@ -673,12 +673,10 @@ class AttemptOptions(Options):
         default=10, ge=1, description="Wrong ones of one user from one address, or one /64 of IPv6 ..."
     )
     period: Duration = Field(
-        default=60.0, ge=1.0, le=86400.0, description="... within this time; then 429 until it is over."
-    )
-    size: int = Field(
-        default=10_000,
-        ge=1,
-        description="How many users and addresses are counted; the least recent go first.",
+        default=60.0,
+        ge=1.0,
+        le=86400.0,
+        description="... within this time, over all workers; then 429 until it is over.",
     )
 
 
@@ -867,6 +865,7 @@ class CacheOptions(Options):
     )
     negative_ttl: Duration = Field(
         default=5.0,
+        le=300.0,
         description="How long a refused token stays refused. Failures of a provider are never remembered.",
     )
     negative_size: int = Field(

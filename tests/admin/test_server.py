@@ -1,7 +1,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,12 @@ class Service:
         self.revoked: list[Revocation] = []
         self.complete = True
         self.buckets = Buckets()
+        self.lines: list[bytes] = []
         self.asked: list[tuple[Selection, int | None]] = []
+
+    async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
+        lines, self.lines = self.lines, []
+        return lines, {0: 1}
 
     async def fullest_buckets(self, selection: Selection, count: int) -> Buckets:
         self.asked.append((selection, count))
