@@ -247,6 +247,7 @@ class EntryServices:
         entry: EntryOptions,
         *,
         directory: Path,
+        files: Mapping[str, bytes],
         hash_key: bytes,
         hold: Callable[[str, Callable[[], Any]], Any],
         network: Network | None,
@@ -258,6 +259,7 @@ class EntryServices:
         self._memory = memory
         self._name = entry.name
         self._directory = directory
+        self._files = files
         self._hash_key = hash_key
         self._hold = hold
         self._prefix = f"{entry.name}/{entry.mode}/{digest(entry.options)}"
@@ -277,7 +279,8 @@ class EntryServices:
         return held
 
     def read_file(self, path: str) -> bytes:
-        return (self._directory / path).read_bytes()
+        kept = self._files.get(path)
+        return kept if kept is not None else (self._directory / path).read_bytes()
 
     def http(self, name: str, options: HttpOptions) -> HttpClient:
         context, files = None, ""
@@ -561,6 +564,7 @@ class _Builder:
         services = EntryServices(
             options,
             directory=self._loaded.directory,
+            files=self._loaded.files,
             hash_key=self._hash_key,
             hold=lambda key, factory: self._store.hold(self._holder, key, factory),
             network=self._network,

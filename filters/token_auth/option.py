@@ -934,6 +934,21 @@ class TokenAuthConfig(Options):
             raise ValueError("repose needs `headers: repose`")
         return self
 
+    def files(self) -> tuple[str, ...]:
+        """Those with tokens and keys. What stands in the configuration itself is a Secret, and no name of a file."""
+        sources: list[str | Secret | None] = []
+        for provider in self.providers:
+            if provider.static is not None:
+                sources.append(provider.static.file)
+            if provider.api_key is not None:
+                sources.append(provider.api_key.file)
+            if provider.jwt is not None:
+                for key in provider.jwt.keys or ():
+                    sources += (key.pem, key.jwk, key.jwks)
+            if provider.keystone is not None and provider.keystone.jws is not None:
+                sources += provider.keystone.jws.keys
+        return tuple(source for source in sources if isinstance(source, str))
+
     def reads(self) -> frozenset[Fact]:
         facts = {header(self.header), CLOCK}
         if self.header.lower() == "x-auth-token":

@@ -11,9 +11,10 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
@@ -62,6 +63,10 @@ __all__ = [
 ]
 
 
+MAX_BESIDE: Final = 16 << 20
+"""Bytes of a file beside the configuration that is kept; a larger one is read by whoever builds it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A configuration that may be put in force.
@@ -70,7 +75,8 @@ class Loaded:
     text       the bytes of the file
     directory  what file names in the configuration are relative to
     filled     texts that came from the environment, and how they are written in the file
-    beside     what `current_beside` gave when the file was loaded, before any filter has read what lies there
+    files      the contents of the files beside it that the options of filters name, as they were when it was loaded: whoever
+               builds it later, a worker that takes the place of another, builds the same
     """
 
     configuration: Configuration
@@ -79,7 +85,7 @@ class Loaded:
     text: bytes
     directory: FilePath
     filled: Mapping[str, str] = field(default_factory=dict)
-    beside: bytes = b""
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     def current_text(self) -> bytes | None:
         """The bytes of the file as it is now; None where it cannot be read."""
@@ -89,21 +95,36 @@ class Loaded:
         except (OSError, ValueError):
             return None
 
+    @property
+    def beside(self) -> bytes:
+        """A hash of `files`."""
+        return _hashed(self.files)
+
     def current_beside(self) -> bytes:
-        """A hash of the files beside it that the options of filters name for being watched, as they are now."""
+        """The same of the files as they are now."""
+        return _hashed(self.current_files())
+
+    def current_files(self) -> dict[str, bytes]:
+        """The files as they are now, by their names; those that cannot be read, or are very large, are left out."""
         routes = self.configuration.routes
         entries = (
             *self.configuration.filters,
             *itertools.chain.from_iterable(route.filters for route in routes),
         )
-        hashed = hashlib.sha256()
+        found: dict[str, bytes] = {}
         for name in sorted({name for entry in entries for name in files_of(entry.options)}):
-            hashed.update(b"\0" + name.encode("utf-8", "backslashreplace"))
-            try:
-                hashed.update(b"\1" + hashlib.sha256((self.directory / name).read_bytes()).digest())
-            except (OSError, ValueError):
-                continue
-        return hashed.digest()
+            with suppress(OSError, ValueError), (self.directory / name).open("rb") as stream:
+                content = stream.read(MAX_BESIDE + 1)
+                if len(content) <= MAX_BESIDE:
+                    found[name] = content
+        return found
+
+
+def _hashed(files: Mapping[str, bytes]) -> bytes:
+    hashed = hashlib.sha256()
+    for name, content in files.items():
+        hashed.update(name.encode("utf-8", "backslashreplace") + b"\0" + hashlib.sha256(content).digest())
+    return hashed.digest()
 
 
 def load(path: FilePath, *, registry: Registry, environment: Mapping[str, str] | None = None) -> Loaded:
@@ -111,7 +132,7 @@ def load(path: FilePath, *, registry: Registry, environment: Mapping[str, str] |
     file = str(path)
     data = _bytes(path)
     found = _loaded(data, document.decode(data, file), file, registry, environment, path.parent)
-    return replace(found, beside=found.current_beside())
+    return replace(found, files=found.current_files())
 
 
 def load_admin(path: FilePath, *, environment: Mapping[str, str] | None = None) -> AdminListen | None:

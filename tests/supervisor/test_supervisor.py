@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -191,8 +192,25 @@ async def test_a_worker_that_does_not_answer_aborts_the_reload(monkeypatch: pyte
         assert (await supervisor.reload()).applied
 
 
+async def test_a_worker_comes_back_with_the_files_as_they_were_when_they_were_put_in_force(
+    tmp_path: Path,
+) -> None:
+    tokens = tmp_path / "tokens.yaml"
+    tokens.write_text("- { token: some-token, user: u, roles: [member] }\n")
+    found = loaded(filters=[{"token_auth": {"providers": [{"static": {"file": str(tokens)}}]}}])
+    source = Source(replace(found, files=found.current_files()))
+    async with running(source, 1) as supervisor:
+        tokens.write_text("- nonsense\n")
+        source.next = replace(found, files=found.current_files())
+        assert not (await supervisor.reload()).applied
+        os.kill((await supervisor.workers())[0]["pid"], signal.SIGKILL)
+        await until(lambda: supervisor._restarts[0] == 1, "it has ended", START)
+        await until(lambda: bool(supervisor._ready()), "another is ready", START)
+        assert await ask(supervisor) == 401
+
+
 async def test_clients_of_a_worker_that_cannot_come_back_go_to_the_others(tmp_path: Path) -> None:
-    """A file of the configuration in force has been broken since: the reload of it was rejected."""
+    """A file that is not kept with the configuration has been broken since: the reload of it was rejected."""
     tokens = tmp_path / "tokens.yaml"
     tokens.write_text("- { token: some-token, user: u, roles: [member] }\n")
     filters = [{"token_auth": {"providers": [{"static": {"file": str(tokens)}}]}}]

@@ -155,3 +155,17 @@ def test_fetched_keys_have_safe_defaults() -> None:
 def test_refuses_of_fetched_keys(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         JwtOptions.model_validate(options)
+
+
+def test_the_files_of_tokens_and_keys_are_named_and_nothing_else() -> None:
+    options = TokenAuthConfig.model_validate(
+        {
+            "providers": [
+                {"static": {"file": "tokens.yaml"}},
+                {"static": {"tokens": [{"token": "some-token", "user": "u"}]}},
+                {"api_key": {"file": "keys.yaml", "header": "X-Key"}},
+                {"jwt": {"keys": [{"jwks": "keys.json", "algorithms": ["RS256"]}], "issuer": "i"}},
+            ]
+        }
+    )
+    assert options.files() == ("tokens.yaml", "keys.yaml", "keys.json")
