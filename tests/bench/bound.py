@@ -5,7 +5,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from tests.bench.hook import NONE
+from tests.bench.hook import ANEW, NONE
 from tests.bench.memory import IDLE, STALLED_CLIENT, STALLED_UPSTREAM, MemorySample
 from tests.bench.result import YARDSTICK_US, Result
 from tests.bench.workload import CHAINS, LIMITS, WORKLOADS
@@ -76,6 +76,13 @@ COMPARISONS: Final = (
         added=True,
     ),
     Comparison("a cached token check", "token-cached", NONE, {HOOKS: Bound(must=2.0)}, added=True),
+    Comparison(
+        "the same, of a header section that has never come before",
+        "token-cached" + ANEW,
+        NONE + ANEW,
+        {HOOKS: Bound(must=2.0)},
+        added=True,
+    ),
     *(
         Comparison(title, name, "", {DECISIONS: bound}, added=True)
         for name, title, bound in (

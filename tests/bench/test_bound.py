@@ -22,6 +22,7 @@ _PROMISED = {
     ("W3", "no policy / Envoy, no policy"): (1.0, 0.7),
     ("W4-up", "no policy / nginx, no policy"): (1.9, 1.2),
     ("hooks", "a cached token check"): (2.0, None),
+    ("hooks", "the same, of a header section that has never come before"): (2.0, None),
     ("decisions", "a decision by four limits that workers share"): (6.0, None),
     ("decisions", "a decision by four limits that machines share, without the part of Redis"): (30.0, None),
     ("memory", "memory that 200 MB take, past a client that stalls"): (4.0, None),

@@ -49,6 +49,8 @@ def whole() -> Session:
         samples("nginx (W1)", 12.0),
         samples("none", 0.3),
         samples("token-cached", 1.2),
+        samples("none-anew", 0.9),
+        samples("token-cached-anew", 1.9),
         workload="hooks",
         yardstick="nginx (W1)",
     )
