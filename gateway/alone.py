@@ -12,7 +12,8 @@ import structlog
 from gateway.admin.access import load_access
 from gateway.admin.health import filter_checks, upstream_checks
 from gateway.admin.server import Admin
-from gateway.admin.service import Reload, Revoked, described
+from gateway.admin.service import Reload, Revoked, described, planned
+from gateway.admin.source import around
 from gateway.api.bucket import Selection
 from gateway.api.check import Check
 from gateway.api.revocation import Revocation
@@ -151,6 +152,15 @@ class Alone(Gateway):
 
     def config(self) -> dict[str, Any]:
         return described(self._loaded, self._loaded_at, None)
+
+    def planned(self) -> dict[str, Any]:
+        return planned(self._loaded)
+
+    def source(self, line: int) -> list[dict[str, Any]]:
+        return around(self._loaded, line)
+
+    def log_path(self) -> str | None:
+        return self._loaded.configuration.log.path
 
     async def workers(self) -> list[dict[str, Any]]:
         return [{"slot": 0, "worker": 0, "ready": True, "restarts": 0, **self.status()}]

@@ -7,7 +7,7 @@ Its requests name that site in Origin (RFC 6454), or in Host, where the site's n
 import hmac
 import ipaddress
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.config.load import Loaded
@@ -24,34 +24,39 @@ class Refused(NamedTuple):
     message: str
 
 
+OPERATOR: Final = "operator"
+"""Sees and does all that the listener offers."""
+VIEWER: Final = "viewer"
+"""Sees what goes on, but neither users, projects and clients nor the configuration, and changes nothing."""
+
+
 class Access:
     """The rules of one admin listener. `credentials` are there where it speaks TLS."""
 
     def __init__(self, options: AdminListen, credentials: Credentials | None = None) -> None:
         self.credentials = credentials
         self._token = options.token.reveal().encode() if options.token is not None else None
+        viewer = options.viewer_token
+        self._viewer_token = viewer.reveal().encode() if viewer is not None else None
         # A token, a certificate and the permissions of a socket are what no page of another site has.
         self._guarded = self._token is not None or options.unix is not None or options.asks_certificate
         self._host = options.address.host if options.address is not None else ""
 
-    def refuses(self, method: str, headers: Mapping[str, str], *, public: bool) -> Refused | None:
-        """Why not, or None. `public` for pages that say no more than how the service does."""
+    def role(self, method: str, headers: Mapping[str, str], *, public: bool) -> str | Refused:
+        """Who asks, or why he is not answered. `public` for pages that say no more than how the service does."""
         if method not in ("GET", "HEAD") and not _same_site(headers):
             return Refused(403, "a page of another site may not ask for this")
         if self._token is not None:
-            if public or self._has_token(headers.get("Authorization", "")):
-                return None
+            given = _bearer(headers.get("Authorization", ""))
+            if given is not None and hmac.compare_digest(given, self._token):
+                return OPERATOR
+            viewer = self._viewer_token
+            if public or (given is not None and viewer is not None and hmac.compare_digest(given, viewer)):
+                return VIEWER
             return Refused(401, "a token is needed")
         if not self._guarded and not self._is_ours(headers.get("Host", "")):
             return Refused(403, "this listener is not known by that name")
-        return None
-
-    def _has_token(self, authorization: str) -> bool:
-        assert self._token is not None
-        scheme, _, given = authorization.partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(
-            given.strip().encode("utf-8", "replace"), self._token
-        )
+        return OPERATOR
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host field names us by an address, or by a name that nobody else can give us."""
@@ -66,6 +71,11 @@ class Access:
         except ValueError:
             return False
         return True
+
+
+def _bearer(authorization: str) -> bytes | None:
+    scheme, _, given = authorization.partition(" ")
+    return given.strip().encode("utf-8", "replace") if scheme.lower() == "bearer" else None
 
 
 def _same_site(headers: Mapping[str, str]) -> bool:

@@ -16,9 +16,11 @@ import structlog
 from aiohttp import web
 from pydantic import Field, ValidationError, model_validator
 
-from gateway.admin.access import Access
+from gateway.admin.access import VIEWER, Access, Refused
 from gateway.admin.exposition import wants_openmetrics
 from gateway.admin.health import chosen, failed, told
+from gateway.admin.page import ASSETS, ROLE, Page
+from gateway.admin.question import Unanswered
 from gateway.admin.selection import MOST, of_body, of_query
 from gateway.admin.service import Service
 from gateway.api.check import Check
@@ -36,7 +38,9 @@ _STOP = 1.0  # seconds that a scrape in progress is given when the listener clos
 _IDLE = 75.0  # seconds that a connection is kept on which no request is, the first one included
 _BACKLOG = 128
 _BODY = 64 << 10  # bytes of a request, none of which needs a body
-_PUBLIC: Final = frozenset(("/livez", "/readyz", "/healthz", "/healthcheck"))
+_PUBLIC: Final = frozenset(("/livez", "/readyz", "/healthz", "/healthcheck", *ASSETS))
+_VIEWABLE: Final = _PUBLIC | {"/metrics", "/workers", "/upstreams", "/plan", "/live"}
+"""For who may look only; and what is below `/records`."""
 
 _Id = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -58,7 +62,13 @@ class _Whom(Options):
 MAX_CONNECTIONS: Final = 256
 """Who comes when there are so many is turned away: a scraper that leaks connections takes none of the gateway's."""
 
-_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 class Admin:
@@ -66,6 +76,7 @@ class Admin:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._page = Page(service)
         self._access: Access | None = None
         self._runner: web.AppRunner | None = None
         self._sockets: Sequence[socket.socket] = ()
@@ -92,6 +103,7 @@ class Admin:
         router.add_post("/tokens/revoke", self._revoke)
         router.add_get("/limits", self._limits)
         router.add_post("/limits/reset", self._reset_limits)
+        self._page.add_to(router)
         application.on_response_prepare.append(_prepare)
         self._runner = runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=_STOP, keepalive_timeout=_IDLE
@@ -149,6 +161,7 @@ class Admin:
         servers, self._servers = self._servers, []
         for server in servers:
             server.close()
+        self._page.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -157,15 +170,20 @@ class Admin:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         access = self._access
         if access is not None:
-            refused = access.refuses(request.method, request.headers, public=request.path in _PUBLIC)
-            if refused is not None:
-                headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
-                return _error(request, refused.status, refused.message, headers)
+            role = access.role(request.method, request.headers, public=request.path in _PUBLIC)
+            if isinstance(role, Refused):
+                headers = {"WWW-Authenticate": "Bearer"} if role.status == 401 else {}
+                return _error(request, role.status, role.message, headers)
+            if role == VIEWER and not _viewable(request):
+                return _error(request, 403, "this is for operators", {})
+            request[ROLE] = role
         try:
             return await handler(request)
         except web.HTTPException as error:
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             return _error(request, error.status, error.reason.lower(), allow)
+        except Unanswered as error:
+            return _json(error.status, {"error": str(error)})
         except Exception as error:  # noqa: BLE001 - a bug is told in the log, and not to who asks
             structlog.get_logger("gateway").error("admin_page_failed", path=request.path, error=repr(error))
             return _error(request, 500, "the gateway has failed to say it", {})
@@ -295,6 +313,12 @@ def _wants_json(request: web.Request) -> bool:
     return any(part.partition(";")[0].strip() == "application/json" for part in accepted)
 
 
+def _viewable(request: web.Request) -> bool:
+    return request.method in ("GET", "HEAD") and (
+        request.path in _VIEWABLE or request.path == "/records" or request.path.startswith("/records/")
+    )
+
+
 async def _prepare(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
+    response.headers.update({name: value for name, value in _HEADERS.items() if name not in response.headers})
     response.headers.popall("Server", None)  # which software answers is nobody's business

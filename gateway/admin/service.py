@@ -8,6 +8,7 @@ from gateway.api.check import Check
 from gateway.api.revocation import Revocation
 from gateway.buckets import Buckets
 from gateway.config.load import Loaded, shown
+from gateway.config.model import Entry
 from gateway.config.problem import Problem
 
 if TYPE_CHECKING:
@@ -53,6 +54,41 @@ def described(loaded: Loaded, loaded_at: float, last_error: dict[str, Any] | Non
     }
 
 
+def planned(loaded: Loaded) -> dict[str, Any]:
+    """What `/plan` says."""
+    configuration, marks = loaded.configuration, loaded.marks
+
+    def entries(found: Sequence[Entry]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": entry.name,
+                "type": entry.type,
+                "mode": entry.mode,
+                "conditional": entry.when is not None,
+                "source": str(marks.position(entry.path)),
+            }
+            for entry in found
+        ]
+
+    return {
+        "revision": loaded.revision,
+        "file": marks.file,
+        "filters": entries(configuration.filters),
+        "routes": [
+            {
+                "name": route.name,
+                "host": route.host,
+                "path": route.path,
+                "methods": list(route.methods) if route.methods is not None else None,
+                "upstream": route.upstream,
+                "filters": entries(route.filters),
+                "source": str(marks.position(("routes", number))),
+            }
+            for number, route in enumerate(configuration.routes)
+        ],
+    }
+
+
 class Service(Protocol):
     """The gateway, to its admin listener."""
 
@@ -64,6 +100,15 @@ class Service(Protocol):
 
     def config(self) -> dict[str, Any]:
         """The configuration in force, without its secrets, and how it came there."""
+
+    def planned(self) -> dict[str, Any]:
+        """Filters and routes in force, in their order, each with its place in the file."""
+
+    def source(self, line: int) -> list[dict[str, Any]]:
+        """The configuration's text around a line, without its secrets."""
+
+    def log_path(self) -> str | None:
+        """Where the request log is written."""
 
     async def workers(self) -> list[dict[str, Any]]:
         """What there is to say of each process that carries exchanges."""

@@ -236,6 +236,26 @@ def stats(query: str, log: Path | None, since: str | None, until: str | None, fo
         _write(form, database.stats(asked))
 
 
+@command.command("series")
+@_query_argument
+@_period_options
+@click.option("--every", default="1m", show_default=True, help="How long each row is of.")
+@_format_option
+def series(query: str, log: Path | None, since: str | None, until: str | None, every: str, form: str) -> None:
+    """Count records over time: how many, what became of them, and quantiles of the duration (ms)."""
+    from gateway.api.option import parse_duration
+
+    try:
+        seconds = int(parse_duration(every))
+        if not 1 <= seconds <= 366 * 86400:
+            raise ValueError("expected a time from 1s to a year")
+    except ValueError as error:
+        raise click.UsageError(f"--every: {error}") from None
+    asked = _parsed(query)
+    with _database(log, since, until) as database:
+        _write(form, database.series(seconds, asked))
+
+
 @command.command("export")
 @_query_argument
 @_period_options

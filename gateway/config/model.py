@@ -594,11 +594,16 @@ class AdminListen(Options):
         description="What a client sends as `Authorization: Bearer TOKEN` for all but the health pages; none is asked "
         "for where absent.",
     )
+    viewer_token: Secret | None = Field(
+        default=None,
+        description="The same for who may look at what goes on, but sees neither users, projects and clients nor the configuration, and "
+        "changes nothing.",
+    )
     tls: ListenTLS | None = Field(default=None, description="TLS; plain HTTP where absent.")
 
     _no_empty_block = field_validator("tls", mode="before")(_not_empty)
 
-    @field_validator("token")
+    @field_validator("token", "viewer_token")
     @classmethod
     def _fits_a_field(cls, token: Secret | None) -> Secret | None:
         if token is not None and not _BEARER.fullmatch(token.reveal()):
@@ -613,6 +618,11 @@ class AdminListen(Options):
             raise ValueError("expected exactly one of address, unix")
         if "mode" in self.model_fields_set and self.unix is None:
             raise ValueError("mode is for a Unix socket")
+        if self.viewer_token is not None:
+            if self.token is None:
+                raise ValueError("viewer_token needs a token beside it, for who may do more")
+            if self.viewer_token.reveal() == self.token.reveal():
+                raise ValueError("viewer_token and token are the same")
         guarded = self.token is not None or self.asks_certificate
         if self.address is not None and not guarded and not _loopback(self.address.host):
             raise ValueError(

@@ -159,6 +159,17 @@ class Database:
             where.parameters,
         )
 
+    def series(self, every: int, query: Query = EVERYTHING) -> Result:
+        """How much and how fast, for each so many seconds in which there is anything."""
+        where = condition(query)
+        return self._answer(
+            f"""
+            SELECT time_bucket(to_seconds({every:d}), "time") AS "time", {_COUNTS}
+            FROM records WHERE {where.text} GROUP BY ALL ORDER BY "time"
+            """,
+            where.parameters,
+        )
+
     def sql(self, text: str) -> Result:
         """What a statement of an operator's own says, a SELECT of the table `records`. Raises Failed."""
         import duckdb

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.access import Access, load_access
+from gateway.admin.access import OPERATOR, VIEWER, Access, Refused, load_access
 from gateway.config.load import loads
 from gateway.config.model import AdminListen
 from gateway.config.problem import ConfigurationError
@@ -25,8 +25,8 @@ SOCKET = access(unix="/run/weir/admin.sock")
 
 def status(rules: Access, method: str = "GET", *, public: bool = False, **headers: str) -> int | None:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    refused = rules.refuses(method, {"Host": "127.0.0.1:9901", **sent}, public=public)
-    return refused.status if refused is not None else None
+    role = rules.role(method, {"Host": "127.0.0.1:9901", **sent}, public=public)
+    return role.status if isinstance(role, Refused) else None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9901", "[::1]:9901", "localhost:9901", "LOCALHOST", "10.0.0.1"])
@@ -125,3 +125,31 @@ def test_certificates_guard_as_well(tmp_path: Path) -> None:
     assert made is not None
     assert made.credentials is not None
     assert status(made, Host="weir.internal") is None
+
+
+def test_one_token_is_of_operators_and_the_other_of_who_may_look_only() -> None:
+    rules = access(address="0.0.0.0:9901", token="open sesame", viewer_token="look here")
+
+    def role(token: str | None, *, public: bool = False) -> str | int:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        found = rules.role("GET", {"Host": "gateway.example", **headers}, public=public)
+        return found.status if isinstance(found, Refused) else found
+
+    assert role("open sesame") == OPERATOR
+    assert role("look here") == VIEWER
+    assert [role("open look"), role(""), role(None)] == [401, 401, 401]
+    assert role(None, public=True) == VIEWER
+    assert LOOPBACK.role("GET", {"Host": "localhost"}, public=False) == OPERATOR
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"viewer_token": "look here"}, "viewer_token needs a token beside it"),
+        ({"token": "same", "viewer_token": "same"}, "viewer_token and token are the same"),
+        ({"token": "one", "viewer_token": "two\n"}, "expected at least one visible ASCII character"),
+    ],
+)
+def test_a_second_token_that_means_nothing_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        access(address="127.0.0.1:9901", **options)

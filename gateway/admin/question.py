@@ -1,0 +1,64 @@
+"""Questions about the request log, asked of `weir logs` in a process of its own: it may take seconds and memory, and neither
+is the gateway's. Two at a time; whoever goes away takes his question along.
+"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Final
+
+from gateway.inspect.reader import MissingExtra
+from gateway.request_log import STANDARD_OUTPUT
+
+AT_ONCE: Final = 2
+TIME: Final = 60.0
+"""Seconds that a question may take."""
+_ANSWER: Final = 64 << 20  # bytes
+
+
+class Unanswered(Exception):  # noqa: N818 - it names what has happened
+    """Why there is no answer, for whoever has asked. `status` is that of HTTP."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Questions:
+    def __init__(self, *, time: float = TIME) -> None:
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._time = time
+
+    async def ask(self, path: str | None, *words: str) -> bytes:
+        """What `weir logs WORDS` prints of the log at `path`, as JSON. Raises Unanswered."""
+        if path is None or path == STANDARD_OUTPUT:
+            raise Unanswered(501, "the request log is not written to a file (log.path)")
+        if words[0] != "show" and find_spec("duckdb") is None:
+            raise Unanswered(501, str(MissingExtra()))
+        async with self._turns:
+            return await self._asked([words[0], "--log", path, "--format", "json", *words[1:]])
+
+    async def _asked(self, words: Sequence[str]) -> bytes:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-c", "from gateway.cli.logs import command; command()", *words),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_ANSWER,
+        )
+        try:
+            async with asyncio.timeout(self._time):
+                out, errors = await process.communicate()
+        except TimeoutError:
+            raise Unanswered(504, f"no answer within {self._time:g} s: ask about a shorter time") from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+        if process.returncode:
+            lines = errors.decode("utf-8", "replace").strip()
+            # Of what is wrong with the question the words, and not how the command is used.
+            raise Unanswered(404 if process.returncode == 1 else 400, lines.partition("Error: ")[2] or lines)
+        return out
