@@ -101,6 +101,7 @@ class Gateway:
         self._resolver: Resolver | None = None
         self.metrics = Metrics()
         self._in_force: Prepared | None = None
+        self._ended = False
         self._listener: Listener | None = None
         self._request_log: RequestLog | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -285,11 +286,11 @@ class Gateway:
 
     async def buckets(self, selection: Selection, count: int) -> Buckets:
         """The fullest buckets of each entry that fit, at most `count`, as far as this process knows their keys."""
-        return await buckets_of(self.plan, selection, count)
+        return Buckets() if self._ended else await buckets_of(self.plan, selection, count)
 
     async def reset_buckets(self, selection: Selection) -> Buckets:
         """Empties those that fit; as they were."""
-        return await reset_of(self.plan, selection)
+        return Buckets() if self._ended else await reset_of(self.plan, selection)
 
     @property
     def draining(self) -> bool:
@@ -313,9 +314,10 @@ class Gateway:
             clean = await self._listener.drain(timeout)
         while self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
-        in_force, self._in_force = self._in_force, None
-        if in_force is not None:
-            await self._close(in_force)
+        if self._in_force is not None and not self._ended:
+            # It stays there to be told of: whoever asks meanwhile is answered.
+            self._ended = True
+            await self._close(self._in_force)
         if self._request_log is not None:
             await asyncio.to_thread(self._request_log.close)
         await asyncio.to_thread(self._tracers.join)

@@ -233,7 +233,12 @@ class TokenAuth(Filter[TokenAuthConfig]):
             return self._no_principal(exchange, "token_invalid", None)
         cache = self._cache
         key = cache.digest(token)
-        if plain and len(index) == len(headers) and sum(map(len, index.values())) < _KNOWN_SIZE:
+        if (
+            plain
+            and headers.shared
+            and len(index) == len(headers)
+            and sum(map(len, index.values())) < _KNOWN_SIZE
+        ):
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
             self._known[id(index)] = index, key

@@ -19,7 +19,7 @@ from gateway.inspect.field import BY_NAME, FIELDS
 from gateway.inspect.grammar import And, Compare, Not, Or, Query, QueryError, parse
 from gateway.inspect.predicate import predicate
 
-ROLE: Final = "gateway.role"
+ROLE: Final = web.RequestKey("role", str)
 """Of who asks, in the request."""
 
 WATCHERS: Final = 32

@@ -45,7 +45,7 @@ class Fields:
     `remove` edit. Iteration gives the raw (name, value) pairs in order.
     """
 
-    __slots__ = ("_appended", "_index", "_lines", "_wire")
+    __slots__ = ("_appended", "_index", "_lines", "_wire", "shared")
 
     def __init__(self, lines: Iterable[RawField] = ()) -> None:
         self._lines: list[RawField] | tuple[RawField, ...] = (
@@ -54,6 +54,8 @@ class Fields:
         self._index: dict[bytes, bytes | list[bytes]] | None = None
         self._appended: Fields | None = None  # a block that has not been copied to the lines yet
         self._wire: bytes | None = None
+        self.shared = False
+        """Whether they began as a copy of others: what is worked out of their index is of use again."""
 
     @classmethod
     def over(cls, lines: list[RawField]) -> "Fields":
@@ -69,6 +71,7 @@ class Fields:
             self._lines = lines = tuple(lines)
         fields = Fields(lines)
         fields._index = self._index or self.index()
+        fields.shared = True
         return fields
 
     def index(self) -> dict[bytes, bytes | list[bytes]]:

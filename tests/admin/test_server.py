@@ -46,6 +46,7 @@ class Service:
         self.revoked: list[Revocation] = []
         self.complete = True
         self.buckets = Buckets()
+        self.log: str | None = None
         self.lines: list[bytes] = []
         self.asked: list[tuple[Selection, int | None]] = []
 
@@ -68,7 +69,16 @@ class Service:
         return self.metrics.families()
 
     def config(self) -> dict[str, Any]:
-        return {"revision": "0" * 64}
+        return {"revision": "0" * 64, "file": "weir.yaml"}
+
+    def planned(self) -> dict[str, Any]:
+        return {"filters": [{"name": "methods"}], "routes": []}
+
+    def source(self, line: int) -> list[dict[str, Any]]:
+        return [{"line": line, "text": "routes:"}]
+
+    def log_path(self) -> str | None:
+        return self.log
 
     async def workers(self) -> list[dict[str, Any]]:
         return [{"slot": 0, "pid": 1}]
@@ -216,7 +226,7 @@ async def test_metrics_are_openmetrics_for_who_prefers_that(
     assert [sample.value for sample in told["gateway_requests"].samples] == [1]
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz/x", "/metrics/", "/configs"])
+@pytest.mark.parametrize("path", ["/index.html", "/healthz/x", "/metrics/", "/configs"])
 async def test_anything_else_is_404(client: aiohttp.ClientSession, path: str) -> None:
     async with client.get(path) as response:
         assert response.status == 404
@@ -233,7 +243,7 @@ async def test_answers_are_not_sniffed_cached_or_shared(client: aiohttp.ClientSe
 
 async def test_what_is_in_force_is_told(client: aiohttp.ClientSession) -> None:
     for page, expected in (
-        ("/config", {"revision": "0" * 64}),
+        ("/config", {"revision": "0" * 64, "file": "weir.yaml"}),
         ("/workers", {"workers": [{"slot": 0, "pid": 1}]}),
         ("/upstreams", {"upstreams": {"compute": {"0": {"endpoints": []}}}}),
     ):
