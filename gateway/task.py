@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
 from typing import Any, TypeVar
@@ -34,3 +35,14 @@ def _ended(task: "asyncio.Task[Any]") -> None:
         task.get_loop().call_exception_handler(
             {"message": f"task {task.get_name()!r} failed", "exception": error, "task": task}
         )
+
+
+async def end_process(process: asyncio.subprocess.Process) -> None:
+    """Ends a process that has not ended by itself, and closes its pipes."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    transport: Any = process._transport  # type: ignore[attr-defined] # nothing public closes the pipes of one that was given up
+    transport.close()
+    await asyncio.sleep(0)  # in which they are

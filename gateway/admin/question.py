@@ -5,12 +5,12 @@ is the gateway's. Two at a time; whoever goes away takes his question along.
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
 from gateway.inspect.reader import MissingExtra
 from gateway.request_log import STANDARD_OUTPUT
+from gateway.task import end_process
 
 AT_ONCE: Final = 2
 TIME: Final = 60.0
@@ -54,9 +54,7 @@ class Questions:
         except TimeoutError:
             raise Unanswered(504, f"no answer within {self._time:g} s: ask about a shorter time") from None
         finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
+            await end_process(process)
         if process.returncode:
             lines = errors.decode("utf-8", "replace").strip()
             # Of what is wrong with the question the words, and not how the command is used.
