@@ -25,9 +25,9 @@ def test_a_record_is_told_by_its_own_names() -> None:
     line = SERIALIZER.line(record(attempts=[attempt()]), 7)
     made = told(line)
     fields = orjson.loads(line)
-    assert fields.pop("timestamp") == "2023-11-14T22:13:20.000Z"
+    assert fields.pop("timestamp") == "2023-11-14T22:13:20.250Z"
     assert made.attributes == {name: value for name, value in fields.items() if value is not None}
-    assert made.at == 1_700_000_000_000_000_000
+    assert made.at == 1_700_000_000_250_000_000
     assert made.observed == 1_700_000_001_500_000_000
     assert (made.event, made.trace_id, made.span_id) == ("gateway.request", "", "")
 
