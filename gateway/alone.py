@@ -193,7 +193,8 @@ def serve(
     on_start: Callable[[Alone], None] = lambda gateway: None,
     on_record: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> bool:
-    """Runs a gateway until SIGTERM or SIGINT, and drains it; a second signal cuts the drain short.
+    """Runs a gateway until SIGTERM or SIGINT, and drains it; a second signal cuts the drain short. SIGUSR1 has the request log
+    opened anew.
 
     True when every exchange ended by itself. Raises StartError or ConfigurationError.
     """
@@ -217,6 +218,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
     await gateway.start()
+    loop.add_signal_handler(signal.SIGUSR1, gateway.reopen_log)
     on_start(gateway)
     await stopping.wait()
     log = structlog.get_logger("gateway")

@@ -24,11 +24,12 @@ from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
 from gateway.listener.opening import Opening
 from gateway.listener.tls import Credentials, load_credentials
+from gateway.log_export import LogExporters
 from gateway.metrics import Metrics
 from gateway.plan import Plan, build_plan
 from gateway.record import Record
 from gateway.registry import Registry
-from gateway.request_log import RequestLog
+from gateway.request_log import RequestLog, Taker
 from gateway.serializer import Serializer
 from gateway.shared.measure import observe_counts
 from gateway.shared.memory import SharedMemory
@@ -57,6 +58,7 @@ class Prepared(NamedTuple):
     credentials  of each `listen` entry, None where it speaks plain HTTP
     log          the request log, where it is another than the one in use
     holder       for whom the state store keeps the pools
+    taker        of the lines of records, beside the log
     anew         names of entries whose state is lost, because their definition or their name is another
     """
 
@@ -65,6 +67,7 @@ class Prepared(NamedTuple):
     credentials: Sequence[Credentials | None]
     log: RequestLog | None
     holder: object
+    taker: Taker | None = None
     anew: tuple[str, ...] = ()
 
     @property
@@ -106,6 +109,7 @@ class Gateway:
         self._request_log: RequestLog | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._tracers = Tracers(self._state, worker)
+        self._log_exporters = LogExporters(self._state, worker)
         self._started_at = time.time()
 
     # ---- one configuration after another
@@ -157,11 +161,13 @@ class Gateway:
             self._resolver = Resolver()
         pools = {name: self._pool(holder, plan, name) for name in configuration.upstreams}
         self._tracers.attach(plan, holder)
+        taker = self._log_exporters.attach(plan, holder)
         anew: set[str] = set()
         if self._in_force is not None:
             lost = self._state.held(self._in_force.plan.holder) - self._state.held(plan.holder)
             anew = {key.partition("/")[0] for key in lost}
-        return Prepared(loaded, Generation(plan, pools), credentials, log, holder, tuple(sorted(anew)))
+        generation = Generation(plan, pools)
+        return Prepared(loaded, generation, credentials, log, holder, taker, tuple(sorted(anew)))
 
     def _key(self, configuration: Configuration) -> bytes:
         given = configuration.log.hash_key
@@ -177,6 +183,7 @@ class Gateway:
             serializer=Serializer(key, self._worker),
             max_size=options.max_size,
             max_files=options.max_files,
+            max_age=options.max_age,
             queue=options.queue,
         )
         if self._on_record is not None:
@@ -224,6 +231,7 @@ class Gateway:
                 self._change_log(prepared.log)
             self.metrics.forget_flows()
             former.generation.retire(lambda: self._close_later(self._close(former)))
+        self.request_log.forward(prepared.taker)
         self.request_log.announce(prepared.plan.revision, prepared.plan.describe())
 
     async def accept_from(self, openings: Sequence[Opening]) -> None:
@@ -280,6 +288,10 @@ class Gateway:
         """Forgets what has been remembered of those who fit; how many entries those were."""
         return self._state.revoke(revocation)
 
+    def reopen_log(self) -> None:
+        """Has the request log's file opened anew at once: somebody has moved it."""
+        self.request_log.reopen()
+
     def recent(self, after: int) -> tuple[list[bytes], int]:
         """The request log's lines since `after`, and the next `after`."""
         return self.request_log.recent(after)
@@ -314,13 +326,15 @@ class Gateway:
             clean = await self._listener.drain(timeout)
         while self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
+        # Its last lines go to their collector too, which is let go of with the plan.
+        if self._request_log is not None:
+            await asyncio.to_thread(self._request_log.close)
         if self._in_force is not None and not self._ended:
             # It stays there to be told of: whoever asks meanwhile is answered.
             self._ended = True
             await self._close(self._in_force)
-        if self._request_log is not None:
-            await asyncio.to_thread(self._request_log.close)
         await asyncio.to_thread(self._tracers.join)
+        await asyncio.to_thread(self._log_exporters.join)
         if self._owns_memory:
             self._memory.close()
         return clean
@@ -373,6 +387,18 @@ class Gateway:
             "gateway_log_dropped", "Records that were not written.", lambda: self.request_log.dropped
         )
         metrics.gauge("gateway_log_queue", "Records that wait to be written.", lambda: self.request_log.depth)
+        metrics.counter(
+            "gateway_log_write_errors",
+            "Attempts to write to the request log that failed.",
+            lambda: self.request_log.write_errors,
+        )
+        exporters = self._log_exporters
+        metrics.counter(
+            "gateway_log_exported", "Records that the collector took.", lambda: exporters.exported
+        )
+        metrics.counter(
+            "gateway_log_export_dropped", "Records that no collector has.", lambda: exporters.dropped
+        )
         tracers = self._tracers
         metrics.counter("gateway_spans_exported", "Spans that the collector took.", lambda: tracers.exported)
         metrics.counter("gateway_spans_dropped", "Spans that no collector has.", lambda: tracers.dropped)

@@ -1,4 +1,4 @@
-"""The way to a collector of traces: OTLP over HTTP (OpenTelemetry protocol 1, section "OTLP/HTTP").
+"""The way to a collector of traces or logs: OTLP over HTTP (OpenTelemetry protocol 1, section "OTLP/HTTP").
 
 It blocks, and is for a thread of its own.
 """
@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from gateway import __version__
-from gateway.config.model import CollectorURL, Tracing
+from gateway.config.model import CollectorURL, Export
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of an answer that are read."""
@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     failure   why it failed, in a few words; None when it was taken
     again     whether the same request may be sent again
     wait      seconds that the collector asks to be left alone
-    rejected  spans that it has refused though it took the request
+    rejected  spans or records that it has refused though it took the request
     """
 
     failure: str | None = None
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 class Collector:
     """A collector and the connection to it, kept between requests. `context` is for an https one."""
 
-    def __init__(self, options: Tracing, context: ssl.SSLContext | None) -> None:
+    def __init__(self, options: Export, context: ssl.SSLContext | None) -> None:
         self._url: CollectorURL = options.endpoint
         self._timeout = options.timeout
         self._context = context
@@ -55,7 +55,7 @@ class Collector:
         self._connection: HTTPConnection | None = None
 
     def send(self, data: bytes) -> Outcome:
-        """Sends an ExportTraceServiceRequest. Never raises."""
+        """Sends an ExportTraceServiceRequest or an ExportLogsServiceRequest. Never raises."""
         if self._compresses:
             data = gzip.compress(data, 1)
         reused = self._connection is not None
@@ -121,6 +121,7 @@ def _rejected(response: HTTPResponse, body: bytes) -> int:
     if response.getheader("Content-Type", "").partition(";")[0].strip() != _PROTOBUF:
         return 0
     try:
+        # The answer to logs is the same message under another name.
         return max(0, ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans)
     except DecodeError:
         return 0

@@ -31,7 +31,7 @@ from gateway.api.verdict import Fault, Response, Rule
 from gateway.chain import Chain, Entry
 from gateway.condition import compile_condition, condition_facts
 from gateway.config.load import Loaded, digest
-from gateway.config.model import Configuration
+from gateway.config.model import Configuration, Export
 from gateway.config.model import Entry as EntryOptions
 from gateway.config.model import Route as RouteOptions
 from gateway.config.problem import ConfigurationError, Problem, written
@@ -93,7 +93,6 @@ class Plan:
         "_release",
         "body_limit",
         "chain",
-        "collector_context",
         "configuration",
         "contexts",
         "entries",
@@ -102,6 +101,7 @@ class Plan:
         "holder",
         "limiters",
         "loaded",
+        "log_context",
         "mirrors",
         "owned",
         "pseudonym",
@@ -110,6 +110,7 @@ class Plan:
         "revision",
         "router",
         "secret_names",
+        "trace_context",
         "traces",
         "trusted",
         "upgrades",
@@ -129,7 +130,8 @@ class Plan:
         limiters: Sequence[Limiter],
         mirrors: Sequence[Mirror],
         holder: object,
-        collector_context: ssl.SSLContext | None,
+        trace_context: ssl.SSLContext | None,
+        log_context: ssl.SSLContext | None,
         release: Callable[[], None],
     ) -> None:
         configuration = loaded.configuration
@@ -141,7 +143,8 @@ class Plan:
         self.entries = tuple(entries)
         self.contexts = contexts
         """TLS of the upstreams that speak it, by name."""
-        self.collector_context = collector_context
+        self.trace_context = trace_context
+        self.log_context = log_context
         """TLS of the collector that takes traces; None where it speaks none."""
         self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in header_names(facts))
         # What a client may not say of itself, on any route.
@@ -415,7 +418,10 @@ class _Builder:
         self._check_hashes(params)
         router = self._router(specs)
         contexts = self._contexts()
-        collector_context = self._collector_context()
+        configuration = self._loaded.configuration
+        trace_context = self._collector_context(configuration.tracing, ("tracing",))
+        log_context = self._collector_context(configuration.log.otlp, ("log", "otlp"))
+        self._check_compression()
         if self.problems or router is None:
             return None
         return Plan(
@@ -428,7 +434,8 @@ class _Builder:
             limiters=tuple(self._limiters.values()),
             mirrors=tuple(self._mirrors.values()),
             holder=self._holder,
-            collector_context=collector_context,
+            trace_context=trace_context,
+            log_context=log_context,
             release=lambda: self._store.release(self._holder),
         )
 
@@ -505,26 +512,30 @@ class _Builder:
                 contexts[name] = context
         return contexts
 
-    def _collector_context(self) -> ssl.SSLContext | None:
-        tracing = self._loaded.configuration.tracing
-        if tracing is None:
+    def _check_compression(self) -> None:
+        if self._loaded.configuration.log.compress == "zstd" and find_spec("zstandard") is None:
+            self._missing(("log", "compress"), "logs")
+
+    def _missing(self, path: Sequence[str], extra: str) -> None:
+        message = f"needs more than is installed: pip install 'weir-gateway[{extra}]'"
+        self._problem(tuple(path), "extra_missing", message)
+
+    def _collector_context(self, export: Export | None, path: Sequence[str]) -> ssl.SSLContext | None:
+        """TLS of the collector that the block at `path` names; None for one in the clear."""
+        if export is None:
             return None
         if find_spec("opentelemetry") is None or find_spec("opentelemetry.proto") is None:
-            self._problem(
-                ("tracing",),
-                "extra_missing",
-                "needs more than is installed: pip install 'weir-gateway[otel]'",
-            )
-        if tracing.endpoint.scheme != "https":
+            self._missing(path, "otel")
+        if export.endpoint.scheme != "https":
             return None
-        if tracing.ca is None:
+        if export.ca is None:
             context = ssl.create_default_context()
         else:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             try:
-                load_authorities(context, self._loaded.directory, tracing.ca)
+                load_authorities(context, self._loaded.directory, export.ca)
             except TlsError as error:
-                self._problem(("tracing", "ca"), "file", str(error))
+                self._problem((*path, "ca"), "file", str(error))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 

@@ -8,14 +8,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
 from gateway.record import Record
 from gateway.serializer import Serializer
+from gateway.trouble import Trouble
 
 Listener: TypeAlias = Callable[[Mapping[str, Any]], None]
+Taker: TypeAlias = Callable[[bytes], None]
 
 STANDARD_OUTPUT: Final = "-"
 
@@ -24,23 +27,42 @@ _SLICE = 32  # records whose lines are made together
 _BATCH = 256 * 1024  # bytes per write, or a quarter of a file that is smaller than that
 _SHOWN = 512  # of the last lines, for who watches
 _WATCHED = 10.0  # seconds after which nobody watches any more who has not asked again
+_LOOK = 60.0  # seconds between two looks at the age of a file that nobody writes to
+_HEAD = 4 << 20  # bytes in which the first record of a file is looked for
 _CLOSE = 2.0  # seconds that close() waits for a reader of standard output that has stopped reading
 
 
 class LogFile:
-    """A file of whole lines, appended to and rotated by size: PATH, then PATH.1 (newest) to PATH.N.
+    """A file of whole lines, appended to and rotated by size and age: PATH, then PATH.1 (newest) to PATH.N.
 
     Several processes may append to one file: a line is never torn by another's, and a file that somebody else
     has moved away is opened anew. Raises OSError; what could not be written is kept and goes first next time.
+
+    max_size   bytes after which the file is rotated, 0 for never
+    max_files  how many rotated files are kept
+    max_age    seconds after its first record after which it is rotated, None for never
+    clock      tells the time of day
     """
 
-    def __init__(self, path: str, max_size: int, max_files: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        max_size: int,
+        max_files: int,
+        max_age: float | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._max_size = max_size
         self._max_files = max_files
+        self._max_age = max_age
+        self._clock = clock
         self._rest = b""
+        self._began: float | None = None
         self.preamble = b""
         """Lines that every new file begins with."""
+        self.stuck: OSError | None = None
+        """Why the file could not be rotated; it is written to beyond its time then."""
         self._standard = path == STANDARD_OUTPUT
         self._fd = 1 if self._standard else self._open()
 
@@ -58,6 +80,8 @@ class LogFile:
             return
         if not self._standard:
             self._turn(len(self._rest))
+            if os.fstat(self._fd).st_size == 0 and not self._rest.startswith(self.preamble):
+                self._rest = self.preamble + self._rest
         data, written = self._rest, 0
         try:
             while written < len(data):
@@ -73,33 +97,65 @@ class LogFile:
             raise
         self._rest = b""
 
+    def turn(self) -> None:
+        """Rotates the file if it is old enough, though nothing is to be written."""
+        if not self._standard:
+            self._turn(0)
+
+    def reopen(self) -> None:
+        """Lets go of the file and opens what is at the path now, which is made if nothing is."""
+        if not self._standard:
+            self._reopen()
+
     def close(self) -> None:
         if not self._standard and self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def _open(self) -> int:
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if self.preamble and os.fstat(fd).st_size == 0:
-            self._rest = self.preamble + self._rest
-        return fd
+        self._began = None
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
     def _turn(self, size: int) -> None:
-        """Sees to it that the file is the one at the path, and that `size` more bytes fit."""
+        """Sees to it that the file is the one at the path, that `size` more bytes fit, and that it is not too old."""
         if not self._current():
             self._reopen()
-        if not self._max_size:
+        if not self._due(size):
+            self.stuck = None
             return
-        state = os.fstat(self._fd)
-        if not stat.S_ISREG(state.st_mode) or state.st_size + size <= self._max_size:
-            return
-        if state.st_size <= len(self.preamble):
-            return  # nothing is in it but what a new file would begin with too
-        # One process rotates, the others find the file moved. The lock goes with the descriptor.
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        if self._current():
-            self._shift()
+        # One process rotates, the others find the file moved. A failure must not keep them waiting.
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                if self._current():
+                    self._shift()
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+        except OSError as error:
+            self.stuck = error
+            if not self._current():
+                raise
+            return  # a log that is too large is better than none
         self._reopen()
+        self.stuck = None
+
+    def _due(self, size: int) -> bool:
+        """Whether the file is to be rotated before `size` more bytes are written to it."""
+        if not self._max_size and self._max_age is None:
+            return False
+        state = os.fstat(self._fd)
+        if not stat.S_ISREG(state.st_mode) or state.st_size <= len(self.preamble):
+            return False  # nothing is in it but what a new file would begin with too
+        if self._max_size and state.st_size + size > self._max_size:
+            return True
+        return self._max_age is not None and self._age() >= self._max_age
+
+    def _age(self) -> float:
+        """Seconds since the first record in the file, which somebody else may have written."""
+        if self._began is None:
+            found = _first(self._path)
+            self._began = self._clock() if found is None else found
+        return self._clock() - self._began
 
     def _current(self) -> bool:
         try:
@@ -114,16 +170,39 @@ class LogFile:
         self._fd = fd
 
     def _shift(self) -> None:
-        for suffix in ("", ".gz"):  # an operator may have compressed what was rotated
-            with suppress(FileNotFoundError):
-                os.unlink(f"{self._path}.{self._max_files}{suffix}")
-            for number in range(self._max_files - 1, 0, -1):
-                with suppress(FileNotFoundError):
-                    os.replace(f"{self._path}.{number}{suffix}", f"{self._path}.{number + 1}{suffix}")
-        if self._max_files:
-            os.replace(self._path, f"{self._path}.1")
-        else:
+        if not self._max_files:
             os.unlink(self._path)
+            return
+        # Up to the first gap only: a rotation that failed here has left one, and is not to cost more files when it
+        # is tried again.
+        numbers = range(1, self._max_files + 1)
+        end = next((number for number in numbers if not any(map(os.path.lexists, self._named(number)))), None)
+        if end is None:
+            end = self._max_files
+            for name in self._named(end):
+                with suppress(FileNotFoundError):
+                    os.unlink(name)
+        for number in range(end - 1, 0, -1):
+            for name, following in zip(self._named(number), self._named(number + 1), strict=True):
+                with suppress(FileNotFoundError):
+                    os.replace(name, following)
+        os.replace(self._path, f"{self._path}.1")
+
+    def _named(self, number: int) -> tuple[str, ...]:
+        """What the rotated file of that number may be called: it may have been compressed."""
+        return tuple(f"{self._path}.{number}{suffix}" for suffix in ("", ".gz", ".zst"))
+
+
+def _first(path: str) -> float | None:
+    """When the first exchange in a log file began, in seconds since the epoch; None where no record tells. Raises OSError."""
+    with open(path, "rb") as file:
+        while file.tell() < _HEAD and (line := file.readline(_HEAD)):
+            # A plan's line is repeated in every file, and older than that.
+            with suppress(ValueError, KeyError, TypeError):
+                fields = orjson.loads(line)
+                if fields["kind"] == "request":
+                    return datetime.fromisoformat(fields["timestamp"]).timestamp()
+    return None
 
 
 class _Plan(NamedTuple):
@@ -148,11 +227,14 @@ class RequestLog:
     path       of the file; "-" is standard output, None writes nothing
     max_size   bytes after which the file is rotated, 0 for never
     max_files  how many rotated files are kept
+    max_age    seconds after its first record after which the file is rotated, None for never
     queue      how many records may wait; one more is dropped and counted
     on_drop    called in the writer's thread with the number of records dropped since the last call
+    clock      tells the time of day, `steady` seconds that never go back
 
     Sequence numbers are given out at `put`, so that a dropped record leaves a gap. A disk that is full or a
-    directory that cannot be written is warned of once and tried again; requests never wait for it.
+    directory that cannot be written is warned of, once a minute at most, and tried again; requests never wait
+    for it.
     """
 
     def __init__(
@@ -163,13 +245,16 @@ class RequestLog:
         max_size: int,
         max_files: int,
         queue: int,
+        max_age: float | None = None,
         on_drop: Callable[[int], None] | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._serializer = serializer
         self._max_size = max_size
         self._max_files = max_files
+        self._max_age = max_age
         self._limit = queue
         self._on_drop = on_drop
         self._clock = clock
@@ -185,12 +270,15 @@ class RequestLog:
         self._writer: threading.Thread | None = None
         self._file: LogFile | None = None
         self._listeners: tuple[Listener, ...] = ()
+        self._taker: Taker | None = None
         self._shown: deque[bytes] | None = None
         self._shown_count = 0
         self._asked_at = 0.0
         self._announced: set[str] = set()
         self._told = 0
-        self._failing = False
+        self._failing = self._moved = False
+        self._trouble = Trouble("request_log_failing", "request_log_recovered", _warn, steady)
+        self._stuck = Trouble("request_log_not_rotated", "request_log_rotated", _warn, steady)
         self.dropped = 0
         """Records that were not written."""
         self.write_errors = 0
@@ -204,7 +292,7 @@ class RequestLog:
     def start(self) -> None:
         """Opens the file and starts the writer. Raises OSError when the file cannot be opened."""
         if self._path is not None:
-            self._file = LogFile(self._path, self._max_size, self._max_files)
+            self._file = LogFile(self._path, self._max_size, self._max_files, self._max_age, self._clock)
         self._writer = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._writer.start()
 
@@ -245,7 +333,25 @@ class RequestLog:
     def subscribe(self, listener: Listener) -> None:
         """Calls `listener` with the fields of every record from now on, in the writer's thread."""
         self._listeners = (*self._listeners, listener)
-        self._off = False
+        self._switch()
+
+    def forward(self, taker: Taker | None) -> None:
+        """Hands the line of every record from now on to `taker`, in the writer's thread; None hands it to nobody.
+
+        `taker` never waits and never raises.
+        """
+        self._taker = taker
+        self._switch()
+
+    def _switch(self) -> None:
+        """Takes records where anybody wants them."""
+        self._off = self._path is None and not self._listeners and self._taker is None and self._shown is None
+
+    def reopen(self) -> None:
+        """Has the writer open the file anew at once: somebody has moved it."""
+        self._moved = True
+        self._awake = True
+        self._wake.set()
 
     def recent(self, after: int) -> tuple[list[bytes], int]:
         """The lines that have come since this was asked before and answered with `after`, the last 512 of them at most; and the
@@ -288,11 +394,12 @@ class RequestLog:
     def _run(self) -> None:
         stopping = False
         while not stopping:
-            self._wake.wait(_INTERVAL if self._failing else None)
+            self._wake.wait(self._patience())
             self._stop.wait(_INTERVAL)
             stopping = self._stop.is_set()
             self._wake.clear()
             self._awake = False
+            self._see_to_file()
             self._drain()
             self._tell_drops()
         file = self._file
@@ -301,6 +408,23 @@ class RequestLog:
             self.dropped += file.pending
             file.close()
         self._tell_drops()
+
+    def _patience(self) -> float | None:
+        """Seconds that the writer waits where nothing comes."""
+        if self._failing:
+            return _INTERVAL
+        return None if self._max_age is None else min(_LOOK, self._max_age / 2)
+
+    def _see_to_file(self) -> None:
+        """What the file may need though nothing is written to it."""
+        file, moved = self._file, self._moved
+        self._moved = False
+        if file is None:
+            return
+        if moved:
+            self._moved = not self._attempt(file.reopen) or self._moved
+        elif self._max_age is not None and not self.depth:
+            self._attempt(file.turn)
 
     def _drain(self) -> None:
         if self._file is not None and self._file.pending and not self._written(b""):
@@ -326,26 +450,39 @@ class RequestLog:
                     self._file.preamble = plan
             if self._listeners:
                 self._tell(lines)
+            if (taker := self._taker) is not None:
+                for line in lines:
+                    taker(line)
             if self._shown is not None:
                 self._show(lines)
             if not written:
                 return
 
     def _written(self, lines: bytes) -> bool:
-        if self._file is None:
-            return True
+        file = self._file
+        return file is None or self._attempt(lambda: file.append(lines))
+
+    def _attempt(self, act: Callable[[], None]) -> bool:
+        """Whether `act`, something that is done to the file, has been done."""
+        file = self._file
+        assert file is not None
         try:
-            self._file.append(lines)
+            act()
         except OSError as error:
             self.write_errors += 1
-            if not self._failing:
-                _warn("request_log_failing", path=self._path, error=error.strerror)
             self._failing = True
+            self._trouble.begins(path=self._path, error=error.strerror, **self._counts())
             return False
-        if self._failing:
-            _warn("request_log_recovered", path=self._path, write_errors=self.write_errors)
-            self._failing = False
+        self._failing = False
+        self._trouble.ends(path=self._path, **self._counts())
+        if file.stuck is not None:
+            self._stuck.begins(path=self._path, error=file.stuck.strerror)
+        else:
+            self._stuck.ends(path=self._path)
         return True
+
+    def _counts(self) -> Mapping[str, int]:
+        return {"write_errors": self.write_errors, "dropped": self.dropped}
 
     def _tell(self, lines: Sequence[bytes]) -> None:
         for text in lines:
@@ -360,7 +497,7 @@ class RequestLog:
     def _show(self, lines: Sequence[bytes]) -> None:
         if self._clock() - self._asked_at > _WATCHED:
             self._shown = None
-            self._off = self._path is None and not self._listeners
+            self._switch()
         else:
             assert self._shown is not None
             self._shown.extend(lines)
@@ -373,7 +510,7 @@ class RequestLog:
             self._on_drop(new)
 
 
-def _warn(event: str, **facts: object) -> None:
+def _warn(event: str, /, **facts: object) -> None:
     import structlog
 
     structlog.get_logger("gateway.record").warning(event, **facts)

@@ -13,6 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gateway.api.verdict import Rule
 from gateway.http.trace_context import SpanIds
+from gateway.otlp import Value, tell, utf8
 from gateway.record import METHODS, Attempt, Record, Step
 from gateway.redaction import SHORTEST, credentials, is_secret_header, redact_target, redact_value, scrub
 from gateway.serializer import host_parts, readable, rule_text
@@ -30,8 +31,6 @@ _MEMO_MAX: Final = 4096
 _SAMPLED: Final = 0x01
 _REMOTE_KNOWN: Final = 0x100  # SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE: Final = 0x200  # SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
-
-Value = str | int | float | bool | None
 
 
 class _Told(NamedTuple):
@@ -64,7 +63,7 @@ class Spans:
         self._ids = SpanIds()
         self._request = ExportTraceServiceRequest()
         of_gateway = self._request.resource_spans.add()
-        _tell(of_gateway.resource.attributes, resource)
+        tell(of_gateway.resource.attributes, resource)
         scope = of_gateway.scope_spans.add()
         scope.scope.name = "weir"
         scope.scope.version = version
@@ -109,7 +108,7 @@ class Spans:
             span_id=bytes.fromhex(trace.span_id),
             trace_state=told.state,
             flags=_SAMPLED | _REMOTE_KNOWN,
-            name=f"{name} {_utf8(route.template)}" if route is not None else name,
+            name=f"{name} {utf8(route.template)}" if route is not None else name,
             kind=Span.SPAN_KIND_SERVER,
             start_time_unix_nano=instant(monotonic),
             end_time_unix_nano=instant(over),
@@ -126,7 +125,7 @@ class Spans:
             )
         if record.status >= SERVER_ERROR:
             span.status.code = Status.STATUS_CODE_ERROR
-        _tell(span.attributes, _of_server(record, told))
+        tell(span.attributes, _of_server(record, told))
         at = {"request": monotonic, "response": _answered_at(record, lives)}
         for step in record.steps:
             at[step.phase] += step.seconds
@@ -152,8 +151,8 @@ class Spans:
             )
             if attempt.error is not None or attempt.status >= CLIENT_ERROR:
                 child.status.code = Status.STATUS_CODE_ERROR
-                child.status.message = _utf8(attempt.detail or "")
-            _tell(child.attributes, _of_client(attempt, number, told))
+                child.status.message = utf8(attempt.detail or "")
+            tell(child.attributes, _of_client(attempt, number, told))
 
     def _event(self, step: Step) -> Span.Event:
         """What the event of a step has in common with those of others like it."""
@@ -174,7 +173,7 @@ class Spans:
 
 def _event(step: Step, reason: str | None, rule: Rule) -> Span.Event:
     event = Span.Event(name=EVENT)
-    _tell(
+    tell(
         event.attributes,
         {
             "gateway.filter.name": step.entry.name,
@@ -318,24 +317,3 @@ def _forms(secret: bytes) -> list[str]:
     if text.isascii() and text.isprintable():
         return [text]
     return sorted({text, secret.decode("utf-8", "backslashreplace"), readable(secret)})
-
-
-def _tell(attributes: Any, values: Mapping[str, Value]) -> None:
-    """Adds each value that is there."""
-    for key, value in values.items():
-        if value is None:
-            continue
-        told = attributes.add(key=key).value
-        if isinstance(value, str):
-            told.string_value = _utf8(value)
-        elif isinstance(value, bool):
-            told.bool_value = value
-        elif isinstance(value, int):
-            told.int_value = value
-        else:
-            told.double_value = value
-
-
-def _utf8(text: str) -> str:
-    """The text; what UTF-8 cannot hold is escaped as in a Python literal."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -43,7 +43,14 @@ def test_every_command_that_the_readme_names_exists() -> None:
 
 
 def test_every_file_that_the_documents_link_to_exists() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/openstack.md"):
+    for document in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "docs/openstack.md",
+        "docs/shipping.md",
+    ):
         place = ROOT / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", place.read_text()):
             assert (place.parent / target).exists(), f"{document}: {target}"

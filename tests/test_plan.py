@@ -302,13 +302,13 @@ def test_every_file_of_tls_that_cannot_be_used_is_an_error_with_its_place(tmp_pa
 def test_a_plan_that_traces_drops_what_clients_say_and_makes_it_anew(tmp_path: Path) -> None:
     names = {b"traceparent", b"tracestate"}
     quiet = build_plan(loaded(BASE, tmp_path), Registry())
-    assert (quiet.traces, quiet.collector_context) == (None, None)
+    assert (quiet.traces, quiet.trace_context) == (None, None)
     assert names.isdisjoint(quiet.request_drop)
     traced = build_plan(
         loaded(BASE + 'tracing: { endpoint: "http://127.0.0.1:4318" }\n', tmp_path), Registry()
     )
     assert traced.traces is not None
-    assert traced.collector_context is None
+    assert traced.trace_context is None
     assert names <= traced.request_drop
 
 
@@ -322,7 +322,7 @@ def test_an_https_collector_is_verified(tmp_path: Path) -> None:
     ]
     written(tmp_path, ca=authority().certificate)
     for options in (text, text.replace(", ca: ca.pem", "")):
-        context = build_plan(loaded(options, tmp_path), Registry()).collector_context
+        context = build_plan(loaded(options, tmp_path), Registry()).trace_context
         assert context is not None
         assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2

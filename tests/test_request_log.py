@@ -3,10 +3,12 @@
 import errno
 import gzip
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +148,137 @@ def test_a_rotated_file_that_was_compressed_moves_along(tmp_path: Path) -> None:
     assert (tmp_path / "requests.log.1").read_bytes() == b"one two three\n"
 
 
+def test_a_file_is_rotated_by_the_age_of_its_first_record(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    now = [1_700_000_000.0]
+    preamble = b'{"kind":"plan","timestamp":"2020-01-01T00:00:00.000Z"}\n'
+
+    def opened() -> LogFile:
+        file = LogFile(str(path), 0, 3, max_age=3600, clock=lambda: now[0])
+        file.preamble = preamble
+        return file
+
+    def record_at(wall: float) -> bytes:
+        at = datetime.fromtimestamp(wall, UTC).isoformat().encode()
+        return b'{"kind":"request","timestamp":"%b"}\n' % at
+
+    file = opened()
+    file.append(record_at(now[0]))
+    now[0] += 3599
+    file.append(record_at(now[0]))
+    assert path.read_bytes().count(b"request") == 2
+    file.close()
+    file = opened()  # a process that begins later finds the age in the file
+    now[0] += 1
+    file.append(record_at(now[0]))
+    assert (tmp_path / "requests.log.1").read_bytes().count(b"request") == 2
+    assert path.read_bytes() == preamble + record_at(now[0])
+    now[0] += 3600
+    file.turn()
+    assert path.read_bytes() == b""
+    now[0] += 7200
+    file.turn()
+    file.close()
+    assert len(list(tmp_path.iterdir())) == 3, "an empty file has no age"
+
+
+def test_a_file_that_nobody_writes_to_any_more_is_rotated_for_its_age(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path, max_age=0.02, clock=lambda: 1_700_000_000.01) as request_log:
+        request_log.put(record())
+        until(lambda: path.stat().st_size > 0)
+        request_log._clock = request_log._file._clock = lambda: 1_700_000_001.0  # type: ignore[union-attr]
+        until((tmp_path / "requests.log.1").exists)
+        until(lambda: path.stat().st_size == 0)
+
+
+def test_what_is_no_record_does_not_keep_a_file_from_growing_old(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    now = [1000.0]
+    path.write_bytes(b"no record\n[]\n{}\n")
+    file = LogFile(str(path), 0, 3, max_age=10, clock=lambda: now[0])
+    file.turn()
+    now[0] += 10
+    file.turn()
+    file.close()
+    assert (tmp_path / "requests.log.1").exists()
+
+
+def test_a_rotation_that_fails_costs_no_line_and_no_older_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "requests.log"
+    (tmp_path / "requests.log.1").write_bytes(b"old\n")
+    replace, allowed = os.replace, threading.Event()
+
+    def guarded(source: str, target: str) -> None:
+        if source == str(path) and not allowed.is_set():
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", guarded)
+    first, second = LogFile(str(path), 10, 2), LogFile(str(path), 10, 2)
+    for number in range(5):
+        (second if number % 2 else first).append(b"line number %d\n" % number)
+    assert path.read_bytes().count(b"\n") == 5
+    assert (tmp_path / "requests.log.2").read_bytes() == b"old\n"
+    assert first.stuck is not None
+    allowed.set()
+    first.append(b"after that\n")
+    assert first.stuck is None
+    assert path.read_bytes() == b"after that\n"
+    first.close()
+    second.close()
+
+
+def test_a_rotated_file_that_was_compressed_is_removed_in_its_turn(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    for number, suffix in ((1, ".zst"), (2, ".gz"), (3, ".zst")):
+        (tmp_path / f"requests.log.{number}{suffix}").write_bytes(b"%d" % number)
+    file = LogFile(str(path), 10, 3)
+    file.append(b"one two three\n")
+    file.append(b"four five six\n")
+    file.close()
+    assert {other.name: other.read_bytes() for other in tmp_path.iterdir()} == {
+        "requests.log": b"four five six\n",
+        "requests.log.1": b"one two three\n",
+        "requests.log.2.zst": b"1",
+        "requests.log.3.gz": b"2",
+    }
+
+
+def test_a_file_that_was_moved_is_opened_anew_on_request(tmp_path: Path) -> None:
+    path, moved = tmp_path / "requests.log", tmp_path / "moved"
+    with log(path) as request_log:
+        request_log.announce("abc", {})
+        request_log.put(record())
+        until(lambda: sequences(path) == [1])
+        path.rename(moved)
+        request_log.reopen()
+        until(path.exists)
+        assert path.read_bytes() == b"", "nothing is in it before there is a record"
+        request_log.put(record())
+    assert (sequences(moved), sequences(path)) == ([1], [2])
+    assert orjson.loads(path.read_bytes().splitlines()[0])["kind"] == "plan"
+
+
+def test_reopening_is_tried_until_it_can_be_done(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "requests.log"
+    path.parent.mkdir()
+    with capture_logs(), log(path) as request_log:
+        path.parent.rename(tmp_path / "away")
+        request_log.reopen()
+        until(lambda: request_log.write_errors >= 2)
+        path.parent.mkdir()
+        until(path.exists)
+
+
+def test_reopening_is_nothing_where_there_is_no_file() -> None:
+    for place in ("-", None):
+        with log(place) as request_log:
+            request_log.reopen()
+
+
 def test_size_zero_never_rotates_and_no_files_keeps_none(tmp_path: Path) -> None:
     never = LogFile(str(tmp_path / "never"), 0, 3)
     none = LogFile(str(tmp_path / "none"), 10, 0)
@@ -225,6 +358,105 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing_and_warns_once(
     assert sequences(path) == [1, 2, 3, 4]
     assert request_log.dropped == 0
     assert [event["event"] for event in events] == ["request_log_failing", "request_log_recovered"]
+
+
+def test_trouble_is_told_once_a_minute_while_it_lasts_and_while_it_flaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log" / "requests.log"
+    path.parent.mkdir()
+    now = [1000.0]
+    structlog.reset_defaults()
+    with capture_logs() as events, log(path, queue=2, steady=lambda: now[0]) as request_log:
+
+        def fails() -> None:
+            before = request_log.write_errors
+            until(lambda: request_log.write_errors >= before + 2)
+
+        path.parent.rename(tmp_path / "away")
+        for _ in range(5):
+            request_log.put(record())
+        fails()
+        assert [event["event"] for event in events] == ["request_log_failing"]
+        now[0] += 60
+        fails()
+        assert [event["event"] for event in events] == ["request_log_failing"] * 2
+        assert events[1]["dropped"] == request_log.dropped == 3
+        assert events[1]["write_errors"] > events[0]["write_errors"]
+        path.parent.mkdir()
+        until(lambda: len(events) == 3)
+        for _ in range(3):
+            path.parent.rename(tmp_path / f"away-{request_log.write_errors}")
+            request_log.put(record())
+            fails()
+            path.parent.mkdir()
+            until(lambda: path.exists() and path.stat().st_size > 0)
+        assert [event["event"] for event in events] == [
+            "request_log_failing",
+            "request_log_failing",
+            "request_log_recovered",
+        ]
+    assert request_log.dropped == 3
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 512 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_disk_that_is_really_full_costs_what_did_not_fit_the_queue_and_no_more(small_disk: Path) -> None:
+    path = small_disk / "requests.log"
+    other = small_disk / "other"
+    structlog.reset_defaults()
+    with capture_logs() as events, log(path, queue=100) as request_log:
+        request_log.put(record())
+        until(lambda: sequences(path) == [1])
+        with suppress(OSError), other.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 512)
+        for _ in range(200):
+            request_log.put(record())
+            if request_log.write_errors:
+                break
+            until(lambda: request_log.depth == 0 or request_log.write_errors > 0)
+        for _ in range(500):
+            request_log.put(record())
+        until(lambda: request_log.dropped > 0)
+        dropped = request_log.dropped
+        assert [(event["event"], event["error"]) for event in events] == [
+            ("request_log_failing", "No space left on device")
+        ]
+        other.unlink()
+        path.rename(tmp := small_disk / "moved")
+        until(lambda: request_log.depth == 0 and events[-1]["event"] == "request_log_recovered")
+    seen = [
+        fields["gateway.sequence"]
+        for file in (tmp, path)
+        for text in file.read_bytes().splitlines()
+        if (fields := _parsed(text)) is not None
+    ]
+    assert len(seen) == len(set(seen)) == request_log._sequence - dropped
+    assert request_log.dropped == dropped
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """A record; None for a line that the end of the disk has torn."""
+    try:
+        fields: dict[str, Any] = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return fields
 
 
 def test_what_cannot_be_written_at_the_end_is_counted(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 import structlog
 
-from gateway import tracing
+from gateway import exporter
 from gateway.config.load import loads
 from gateway.config.model import Tracing
 from gateway.plan import build_plan
@@ -42,9 +42,9 @@ def begun(url: str, **options: object) -> Iterator[Tracer]:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "INTERVAL", 0.005)
-    monkeypatch.setattr(tracing, "_PAUSE", 0.005)
-    monkeypatch.setattr(tracing, "_LONGEST", 0.02)
+    monkeypatch.setattr(exporter, "INTERVAL", 0.005)
+    monkeypatch.setattr(exporter, "_PAUSE", 0.005)
+    monkeypatch.setattr(exporter, "_LONGEST", 0.02)
 
 
 async def test_spans_of_what_is_observed_reach_the_collector() -> None:
@@ -72,7 +72,7 @@ async def test_the_resource_says_which_gateway_it_is() -> None:
 
 
 async def test_what_waits_is_sent_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "INTERVAL", 60.0)
+    monkeypatch.setattr(exporter, "INTERVAL", 60.0)
     with Receiver() as receiver:
         tracer = Tracer(Tracing.model_validate({"endpoint": receiver.url}))
         tracer.start()
@@ -137,7 +137,7 @@ async def test_a_dead_collector_holds_up_neither_an_exchange_nor_the_end() -> No
 async def test_a_hung_collector_holds_up_the_end_no_longer_than_it_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tracing, "CLOSE", 0.05)
+    monkeypatch.setattr(exporter, "CLOSE", 0.05)
     with Receiver() as receiver:
         receiver.gate.clear()
         with begun(receiver.url) as tracer:
@@ -184,7 +184,7 @@ def test_plans_that_name_a_collector_alike_share_a_tracer_until_the_last_is_gone
         return built.traces
 
     def threads() -> int:
-        return sum(thread.name == "tracer" for thread in threading.enumerate())
+        return sum(thread.name == "traces" for thread in threading.enumerate())
 
     holders: list[object] = []
     first, second, other = plan(), plan(), plan(service_name="other")

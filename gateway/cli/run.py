@@ -27,8 +27,9 @@ def command(config: str | None, listen: str | None, admin: str | None, workers: 
     Without CONFIG it takes config/gateway.yaml, /etc/weir/gateway.yaml, or the one that came along. Where the
     request log is standard output and that is a terminal, records are shown as readable lines.
 
-    SIGHUP puts the configuration in force as it is in the file by then, if nothing is wrong with it. SIGUSR2 has a new
-    process of the program take over, as it is installed by then.
+    SIGHUP puts the configuration in force as it is in the file by then, if nothing is wrong with it. SIGUSR1 has
+    every worker open the request log anew, after somebody has moved it. SIGUSR2 has a new process of the program take over,
+    as it is installed by then.
     """
     path = locate(config)
     loaded, registry = load_or_exit(path)

@@ -45,6 +45,7 @@ _ADDRESS_SCHEMA = {
     "type": "string",
     "pattern": r"^(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]|[A-Za-z0-9._-]+):[0-9]{1,5}$",
 }
+_COLLECTOR_SCHEMA = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"
 _URL_SCHEMA = {"type": "string", "pattern": r"^(https?://[^/?#@\s]+|unix:///.*[^/])$"}
 _ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}")
 _SOCKET_PATH = 107  # bytes that the kernel has room for, sun_path in unix(7), without the NUL behind it
@@ -170,7 +171,7 @@ def parse_endpoint(value: object) -> Endpoint:
 
 
 class CollectorURL(NamedTuple):
-    """Where traces are sent to: "http" or "https", host and port, and the path of the requests."""
+    """Where traces or logs are sent to: "http" or "https", host and port, and the path of the requests."""
 
     scheme: str
     host: str
@@ -181,22 +182,22 @@ class CollectorURL(NamedTuple):
         return f"{self.scheme}://{Endpoint(self.host, self.port, self.scheme).address}{self.path}"
 
 
-def parse_collector(value: object) -> CollectorURL:
-    """`http://host:4318`, which stands for OTLP's own path, or `https://host/path`. Raises ValueError."""
+def parse_collector(value: object, path: str = "/v1/traces") -> CollectorURL:
+    """`http://host:4318`, which stands for OTLP's own `path`, or `https://host/path`. Raises ValueError."""
     if isinstance(value, CollectorURL):
         return value
-    expected = "expected the URL of a collector, such as http://127.0.0.1:4318/v1/traces"
+    expected = f"expected the URL of a collector, such as http://127.0.0.1:4318{path}"
     if not isinstance(value, str) or not _COLLECTOR.fullmatch(value):
         raise ValueError(expected)
     scheme, _, rest = value.partition("://")
-    authority, _, path = rest.partition("/")
+    authority, slash, own = rest.partition("/")
     if "@" in authority:
         raise ValueError("the URL of a collector carries no user or password: `headers` may hold a token")
     try:
         endpoint = parse_endpoint(f"{scheme}://{authority}")
     except ValueError:
         raise ValueError(expected) from None
-    return CollectorURL(endpoint.scheme, endpoint.host, endpoint.port, f"/{path}" if path else "/v1/traces")
+    return CollectorURL(endpoint.scheme, endpoint.host, endpoint.port, slash + own if own else path)
 
 
 # Printable ASCII without space, quotes, angle brackets, "?" and "#".
@@ -423,7 +424,13 @@ CollectorAddress: TypeAlias = Annotated[
     CollectorURL,
     PlainValidator(parse_collector),
     PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"}),
+    WithJsonSchema({"type": "string", "pattern": _COLLECTOR_SCHEMA}),
+]
+LogCollectorAddress: TypeAlias = Annotated[
+    CollectorURL,
+    PlainValidator(lambda value: parse_collector(value, "/v1/logs")),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": _COLLECTOR_SCHEMA}),
 ]
 EndpointURL: TypeAlias = Annotated[
     Endpoint,
@@ -1149,6 +1156,51 @@ class Via(Section):
     )
 
 
+class Export(Options):
+    """What a collector is sent by OTLP over HTTP, and how."""
+
+    endpoint: CollectorAddress = Field(description="URL of the collector.")
+    headers: dict[HeaderName, Secret] = Field(
+        default={},
+        description="Header fields of the requests to the collector, a token for it, say.",
+    )
+    ca: File | None = Field(
+        default=None,
+        description="File of the authorities that an https collector's certificate may come from, in place of the "
+        "system's.",
+    )
+    compression: Literal["none", "gzip"] = Field(
+        default="none", description="Whether what is sent to the collector is compressed."
+    )
+    service_name: str = Field(
+        default="weir", min_length=1, max_length=255, description="Name of the gateway at the collector."
+    )
+    resource: dict[str, str] = Field(
+        default={},
+        description="More that is said of the gateway, such as `deployment.environment.name: production`.",
+    )
+    timeout: Duration = Field(
+        default=10.0, gt=0, description="How long one request to the collector may take."
+    )
+    queue: int = Field(default=4096, ge=1, le=1_000_000, description="What may wait to be sent.")
+
+    _headers_can_travel = field_validator("headers")(_sendable)
+
+
+class LogExport(Export):
+    """The request log's records, sent to a collector by OTLP over HTTP."""
+
+    endpoint: LogCollectorAddress = Field(
+        description="URL that the collector takes logs at; without a path `/v1/logs`."
+    )
+    queue: int = Field(
+        default=4096,
+        ge=1,
+        le=1_000_000,
+        description="Records that may wait to be sent; beyond, they are counted and dropped.",
+    )
+
+
 class Log(Section):
     """The request log: one JSON record a line."""
 
@@ -1158,7 +1210,17 @@ class Log(Section):
     max_size: Size = Field(
         default=100 << 20, description="Size at which the file is rotated; 0 never rotates."
     )
+    max_age: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None,
+        description="Time after the file's first record after which it is rotated, such as 1d; null never rotates it for "
+        "its age.",
+    )
     max_files: int = Field(default=5, ge=0, le=1000, description="How many rotated files are kept.")
+    compress: Literal["zstd", "gzip"] | None = Field(
+        default=None,
+        description="How rotated files are compressed, by a process of low priority; null leaves them as they are. "
+        "`zstd` needs the extra `logs`.",
+    )
     sidecars: bool = Field(
         default=True,
         description="Make a Parquet file of the searchable columns beside each rotated file, where the extra `logs` is "
@@ -1175,32 +1237,19 @@ class Log(Section):
         description="Key of the hashes that stand for secrets in records; null makes a new one at each start, "
         "so that hashes of two runs cannot be compared.",
     )
+    otlp: LogExport | None = Field(
+        default=None,
+        description="Sends every record to a collector of OpenTelemetry too; needs the extra `otel`. Null sends none.",
+    )
+
+    _no_empty_block = field_validator("otlp", mode="before")(_not_empty)
 
 
-class Tracing(Options):
+class Tracing(Export):
     """Traces by the conventions of OpenTelemetry, sent to a collector by OTLP over HTTP."""
 
     endpoint: CollectorAddress = Field(
         description="URL that the collector takes traces at; without a path `/v1/traces`."
-    )
-    headers: dict[HeaderName, Secret] = Field(
-        default={},
-        description="Header fields of the requests to the collector, a token for it, say.",
-    )
-    ca: File | None = Field(
-        default=None,
-        description="File of the authorities that an https collector's certificate may come from, in place of the "
-        "system's.",
-    )
-    compression: Literal["none", "gzip"] = Field(
-        default="none", description="Whether what is sent to the collector is compressed."
-    )
-    service_name: str = Field(
-        default="weir", min_length=1, max_length=255, description="Name of the gateway in traces."
-    )
-    resource: dict[str, str] = Field(
-        default={},
-        description="More that all spans say of the gateway, such as `deployment.environment.name: production`.",
     )
     sample: float = Field(
         default=1.0,
@@ -1214,17 +1263,12 @@ class Tracing(Options):
         description="Whose `traceparent` is believed: every client's, that of `trusted_proxies`, or nobody's. Where it "
         "is not, a new trace begins, with a link to what the client said.",
     )
-    timeout: Duration = Field(
-        default=10.0, gt=0, description="How long one request to the collector may take."
-    )
     queue: int = Field(
         default=4096,
         ge=1,
         le=1_000_000,
         description="Exchanges whose spans may wait to be sent; beyond, they are counted and dropped.",
     )
-
-    _headers_can_travel = field_validator("headers")(_sendable)
 
 
 class Configuration(Options):
@@ -1324,11 +1368,13 @@ __all__ = [
     "Endpoint",
     "Entry",
     "EntryKeys",
+    "Export",
     "Health",
     "Limits",
     "Listen",
     "ListenTLS",
     "Log",
+    "LogExport",
     "Network",
     "Place",
     "ProxyProtocol",

@@ -9,7 +9,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,8 +50,11 @@ class Skipped:
         return "; ".join(parts)
 
 
-def files(path: Path) -> list[Path]:
-    """The log's files that exist, newest first: PATH, PATH.1, PATH.1.gz, PATH.2.zst ..."""
+def files(path: Path, *, twice: bool = False) -> list[Path]:
+    """The log's files that exist, newest first: PATH, PATH.1, PATH.2.gz, PATH.3.zst ...
+
+    One that is there compressed too, because it is being replaced, is listed `twice` only on request.
+    """
     pattern = re.compile(re.escape(path.name) + r"\.([1-9]\d*)(\.gz|\.zst)?")
     rotated = sorted(
         (int(match[1]), other.name, other)
@@ -59,7 +62,28 @@ def files(path: Path) -> list[Path]:
         if (match := pattern.fullmatch(other.name))
     )
     newest = [path] if path.exists() else []
-    return newest + [other for _, _, other in rotated]
+    found = newest + [other for _, _, other in rotated]
+    if not twice:
+        packed = [other for other in found if other.suffix in COMPRESSED]
+        for plain in {other.with_suffix("") for other in packed} & set(found):
+            if any(_as_old(plain, other) for other in packed if other.with_suffix("") == plain):
+                found.remove(plain)
+    return found
+
+
+def _as_old(one: Path, other: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return one.stat().st_mtime_ns == other.stat().st_mtime_ns
+    return False
+
+
+def _present(file: Path) -> Path:
+    """The file, which may have been compressed since it was listed."""
+    if not file.exists():
+        for suffix in COMPRESSED:
+            if (packed := file.with_name(file.name + suffix)).exists():
+                return packed
+    return file
 
 
 def parse(line: bytes) -> Fields | None:
@@ -226,7 +250,7 @@ def opened(file: Path) -> Iterator[BinaryIO]:
 def _lines(file: Path, skipped: Skipped) -> Iterator[bytes]:
     """The lines of a file, plain or compressed, but for blank ones."""
     try:
-        with opened(file) as stream:
+        with opened(_present(file)) as stream:
             for line in stream:
                 if line != b"\n":
                     yield line
@@ -238,7 +262,7 @@ def _lines(file: Path, skipped: Skipped) -> Iterator[bytes]:
 
 def _backwards(file: Path, skipped: Skipped, until: int | None) -> Iterator[bytes]:
     """The lines of a file, last first, reading no more of it than is asked for."""
-    if file.suffix in COMPRESSED:
+    if _present(file).suffix in COMPRESSED:
         yield from reversed(list(_lines(file, skipped)))
         return
     try:

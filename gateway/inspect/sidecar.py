@@ -36,8 +36,7 @@ def sidecar_of(path: Path, file: Path) -> Path | None:
     try:
         with opened(file) as stream:
             head = stream.read(_HEAD)
-        # What is compressed is not appended to any more.
-        size = file.stat().st_size if file.suffix not in COMPRESSED else 0
+        size = file.stat().st_size if file.suffix not in COMPRESSED else _size(file)
     except (OSError, EOFError, MissingExtra):
         return None
     name = blake2b(head, digest_size=12).hexdigest()
@@ -47,6 +46,18 @@ def sidecar_of(path: Path, file: Path) -> Path | None:
     # It was made before the file was compressed, whatever its size was then.
     earlier = sorted(directory(path).glob(f"{name}-*.v{VERSION}.parquet"))
     return earlier[0] if earlier else found
+
+
+def _size(file: Path) -> int:
+    """Bytes of what a file holds that was compressed in one piece; 0 where it does not tell. Raises OSError."""
+    if file.suffix == ".gz":
+        with file.open("rb") as stream:
+            stream.seek(-4, os.SEEK_END)
+            return int.from_bytes(stream.read(4), "little")
+    import zstandard
+
+    with file.open("rb") as stream:
+        return max(0, zstandard.frame_content_size(stream.read(18)))
 
 
 def missing(path: Path, now: float) -> list[Path]:

@@ -97,6 +97,10 @@ class Recent(NamedTuple):
     after: int
 
 
+class Reopen(NamedTuple):
+    """Open the request log's file anew at once."""
+
+
 class Announce(NamedTuple):
     """From now on, let every answer end its connection."""
 

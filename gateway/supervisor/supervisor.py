@@ -36,9 +36,9 @@ from gateway.supervisor import message
 from gateway.supervisor.child import ANSWER, CLEAN, Child, WorkerError, WorkerGone
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places, Spot
-from gateway.supervisor.sidecars import Sidecars
 from gateway.supervisor.successor import Predecessor, Successor, inherited_memory
 from gateway.supervisor.tally import Tally
+from gateway.supervisor.upkeep import Upkeep
 from gateway.task import spawn
 
 PREPARE: Final = 30.0
@@ -132,11 +132,11 @@ class Supervisor:
             return clean
         self._started = True
         self._tell_started()
-        sidecars = Sidecars(lambda: self._loaded.configuration.log)
+        upkeep = Upkeep(lambda: self._loaded.configuration.log)
         tasks = [
             spawn(self._look_after(), name="looks"),
             spawn(self._watch(), name="watch"),
-            spawn(sidecars.keep(), name="sidecars"),
+            spawn(upkeep.keep(), name="upkeep"),
         ]
         if self._notifier.watchdog is not None:
             tasks.append(spawn(self._show_life(self._notifier.watchdog / 2), name="watchdog"))
@@ -373,6 +373,11 @@ class Supervisor:
         while True:
             self._notifier.alive()
             await asyncio.sleep(every)
+
+    async def reopen_log(self) -> None:
+        """Has every worker open the request log's file anew: somebody has moved it."""
+        await self._asked(message.Reopen())
+        self._log.info("request_log_reopened", path=self._loaded.configuration.log.path)
 
     # ---- another configuration
 
@@ -648,11 +653,12 @@ class Supervisor:
 
 
 def obey_signals(supervisor: Supervisor) -> None:
-    """SIGTERM and SIGINT stop, SIGHUP reloads, SIGUSR2 has a new program take over."""
+    """SIGTERM and SIGINT stop, SIGHUP reloads, SIGUSR1 has the request log opened anew, SIGUSR2 has a new program take over."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
     loop.add_signal_handler(signal.SIGHUP, lambda: spawn(supervisor.reload(), name="reload"))
+    loop.add_signal_handler(signal.SIGUSR1, lambda: spawn(supervisor.reopen_log(), name="reopen"))
     loop.add_signal_handler(signal.SIGUSR2, lambda: spawn(supervisor.replace(), name="successor"))
 
 

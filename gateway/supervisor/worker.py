@@ -140,6 +140,9 @@ class Worker:
     async def _reset_buckets(self, asked: message.ResetBuckets) -> Buckets:
         return await self.gateway.reset_buckets(asked.selection)
 
+    async def _reopen(self, asked: message.Reopen) -> None:
+        self.gateway.reopen_log()
+
     async def _recent(self, asked: message.Recent) -> tuple[list[bytes], int]:
         return self.gateway.recent(asked.after)
 
@@ -195,6 +198,7 @@ class Worker:
         message.ShowBuckets: _show_buckets,
         message.ResetBuckets: _reset_buckets,
         message.Recent: _recent,
+        message.Reopen: _reopen,
         message.Announce: _announce,
         message.Close: _close,
         message.Drain: _end,

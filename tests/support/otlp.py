@@ -1,4 +1,4 @@
-"""A collector of traces that a test reads: a real HTTP server, in threads of its own, that decodes what it is sent."""
+"""A collector of traces and logs that a test reads: a real HTTP server, in threads of its own, that decodes what it is sent."""
 
 import gzip
 import ssl
@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -25,8 +26,53 @@ def values(attributes: Iterable[Any]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for attribute in attributes:
         assert attribute.key not in told, attribute.key
-        told[attribute.key] = getattr(attribute.value, attribute.value.WhichOneof("value"))
+        told[attribute.key] = value(attribute.value)
     return told
+
+
+def value(told: Any) -> Any:
+    """An AnyValue as Python has it; None for an empty one."""
+    kind = told.WhichOneof("value")
+    if kind == "kvlist_value":
+        return values(told.kvlist_value.values)
+    if kind == "array_value":
+        return [value(member) for member in told.array_value.values]
+    return None if kind is None else getattr(told, kind)
+
+
+class Logged(NamedTuple):
+    """A log record as a test reads it; ids in hexadecimal digits, empty where there are none."""
+
+    body: str
+    severity: str
+    number: int
+    event: str
+    at: int
+    observed: int
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, Any]
+
+
+def logged(data: bytes) -> list[Logged]:
+    """The log records of a request to a collector."""
+    request = ExportLogsServiceRequest.FromString(data)
+    return [
+        Logged(
+            value(record.body),
+            record.severity_text,
+            record.severity_number,
+            record.event_name,
+            record.time_unix_nano,
+            record.observed_time_unix_nano,
+            record.trace_id.hex(),
+            record.span_id.hex(),
+            values(record.attributes),
+        )
+        for resource in request.resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    ]
 
 
 class Told(NamedTuple):
@@ -106,7 +152,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Receiver:
-    """Takes traces on a port of its own.
+    """Takes traces, or logs, on a port of its own.
 
     answers  status, fields and body of the first answers; from then on 200
     """
@@ -153,7 +199,7 @@ class Receiver:
 
     @property
     def resources(self) -> list[dict[str, Any]]:
-        """What the spans of each request say of the gateway."""
+        """What the spans, or the log records, of each request say of the gateway."""
         return [
             values(resource.resource.attributes)
             for data in self._data
@@ -164,6 +210,11 @@ class Receiver:
     def spans(self) -> list[Told]:
         """Those that it has taken."""
         return [span for data in self._data for span in read(data)]
+
+    @property
+    def logs(self) -> list[Logged]:
+        """Those that it has taken, where it is sent logs."""
+        return [record for data in self._data for record in logged(data)]
 
     async def server_spans(self, count: int) -> list[Told]:
         """Waits for as many spans of exchanges."""

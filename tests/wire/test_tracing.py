@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from gateway import tracing
+from gateway import exporter
 from tests.support.client import get, post
 from tests.support.deadline import until
 from tests.support.gateway import Running, proxy
@@ -23,7 +23,7 @@ _LINE = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])")
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans wait for a batch to fill; a test has no others to wait for."""
-    monkeypatch.setattr(tracing, "INTERVAL", 0.005)
+    monkeypatch.setattr(exporter, "INTERVAL", 0.005)
 
 
 async def seen(gateway: Running, upstream: Upstream, *lines: str) -> Mapping[str, list[str]]:
@@ -262,7 +262,7 @@ async def test_a_request_that_is_refused_at_its_head_has_a_span() -> None:
 
 
 async def test_a_dead_collector_changes_nothing_for_a_client() -> None:
-    with mock.patch.object(tracing, "_PAUSE", 0.01):
+    with mock.patch.object(exporter, "_PAUSE", 0.01):
         dead = {"endpoint": f"http://127.0.0.1:{closed_port()}", "queue": 2}
         async with Upstream(echo) as upstream, proxy(upstream, tracing=dead) as gateway:
             client = await gateway.connect()

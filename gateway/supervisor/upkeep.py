@@ -1,4 +1,4 @@
-"""Has sidecars made of the log files that are closed: in a process of its own with the lowest priority, one at a time."""
+"""Has log files that are closed looked after: in a process of its own with the lowest priority, one file at a time."""
 
 import asyncio
 import sys
@@ -13,7 +13,9 @@ import structlog
 
 from gateway.config.model import Log
 from gateway.inspect import reader, sidecar
+from gateway.inspect.upkeep import NONE
 from gateway.request_log import STANDARD_OUTPUT
+from gateway.trouble import Trouble
 
 LOOK: Final = 10.0
 """Seconds between two looks at which files there are."""
@@ -21,14 +23,15 @@ LOOK: Final = 10.0
 _Seen = tuple[tuple[str, int, int], ...]
 
 
-class Sidecars:
-    """For the log that `options` tells of at the time."""
+class Upkeep:
+    """For the log that `options` tells of at the time: its closed files get sidecars, and are compressed."""
 
     def __init__(self, options: Callable[[], Log], *, look: float = LOOK) -> None:
         self._options = options
         self._look = look
-        self._seen: _Seen = ()
-        self._log = structlog.get_logger("gateway")
+        self._done: tuple[list[str], _Seen] | None = None
+        warn = structlog.get_logger("gateway").warning
+        self._trouble = Trouble("log_upkeep_failed", "log_upkeep_recovered", warn)
 
     async def keep(self) -> None:
         """Goes on until it is cancelled."""
@@ -37,21 +40,24 @@ class Sidecars:
             await self.look()
 
     async def look(self) -> None:
-        """Makes those of the files that were closed since the last look."""
+        """Does what there is to be done with the files that were closed since the last look."""
         options = self._options()
-        if options.path in (None, STANDARD_OUTPUT) or not options.sidecars or find_spec("duckdb") is None:
+        sidecars = options.sidecars and find_spec("duckdb") is not None
+        if options.path in (None, STANDARD_OUTPUT) or not (sidecars or options.compress):
             return
         assert options.path is not None
         path = Path(options.path)
+        arguments = [str(path), "sidecars" if sidecars else NONE, options.compress or NONE]
         seen = await asyncio.to_thread(_closed, path)
-        if seen == self._seen or not seen:
+        if not seen or (arguments, seen) == self._done:
             return
-        if await self._make(path):
-            self._seen = seen
+        if await self._run(arguments):
+            # Files that were compressed have other names now.
+            self._done = arguments, await asyncio.to_thread(_closed, path)
 
-    async def _make(self, path: Path) -> bool:
+    async def _run(self, arguments: list[str]) -> bool:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "gateway.inspect.sidecar", str(path)),
+            *(sys.executable, "-P", "-m", "gateway.inspect.upkeep", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -64,8 +70,10 @@ class Sidecars:
                     process.kill()
         if process.returncode:
             reason = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
-            self._log.warning("sidecars_failed", path=str(path), reason=reason[0] if reason else None)
-        return process.returncode == 0
+            self._trouble.begins(path=arguments[0], reason=reason[0] if reason else None)
+            return False
+        self._trouble.ends(path=arguments[0])
+        return True
 
 
 def _closed(path: Path) -> _Seen:

@@ -1,4 +1,4 @@
-"""Sidecars come by themselves, beside a running gateway."""
+"""What is closed is looked after by itself, beside a running gateway."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,10 @@ import pytest
 import structlog
 
 from gateway.config.model import Log
-from gateway.inspect import sidecar
+from gateway.inspect import reader, sidecar
 from gateway.inspect.database import Database
-from gateway.supervisor import sidecars
-from gateway.supervisor.sidecars import Sidecars
+from gateway.supervisor import upkeep
+from gateway.supervisor.upkeep import Upkeep
 from tests.inspect.lines import RECORDS, write
 
 pytestmark = pytest.mark.timeout(120)
@@ -26,7 +26,7 @@ def log(tmp_path: Path) -> Path:
 
 
 async def test_what_is_closed_gets_its_sidecar(log: Path) -> None:
-    keeper = Sidecars(lambda: Log(path=str(log)))
+    keeper = Upkeep(lambda: Log(path=str(log)))
     await keeper.look()
     (made,) = sidecar.directory(log).iterdir()
     assert made == sidecar.sidecar_of(log, log.with_name("requests.log.1"))
@@ -42,7 +42,7 @@ async def test_what_is_closed_gets_its_sidecar(log: Path) -> None:
 async def test_one_that_was_closed_just_now_gets_it_later(log: Path) -> None:
     one = log.with_name("requests.log.1")
     one.touch()
-    keeper = Sidecars(lambda: Log(path=str(log)))
+    keeper = Upkeep(lambda: Log(path=str(log)))
     await keeper.look()
     assert not sidecar.directory(log).exists()
     os.utime(one, (1, 1))
@@ -52,17 +52,18 @@ async def test_one_that_was_closed_just_now_gets_it_later(log: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"path": "-"}, {"path": None}, {"sidecars": False}])
 async def test_nothing_is_made_where_nothing_is_to_be(log: Path, options: dict[str, object]) -> None:
-    await Sidecars(lambda: Log(**{"path": str(log), **options})).look()  # type: ignore[arg-type]
+    await Upkeep(lambda: Log(**{"path": str(log), **options})).look()  # type: ignore[arg-type]
     assert not sidecar.directory(log).exists()
 
 
 async def test_what_goes_wrong_is_told_and_tried_again(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keeper = Sidecars(lambda: Log(path=str(log)))
+    keeper = Upkeep(lambda: Log(path=str(log)))
     sidecar.directory(log).write_text("in the way")
     with structlog.testing.capture_logs() as logs:
         await keeper.look()
-    (line,) = logs
-    assert line["event"] == "sidecars_failed"
+        await keeper.look()
+    (line,) = logs  # once a minute at most
+    assert line["event"] == "log_upkeep_failed"
     assert "exists" in line["reason"]
     sidecar.directory(log).unlink()
     await keeper.look()
@@ -70,6 +71,39 @@ async def test_what_goes_wrong_is_told_and_tried_again(log: Path, monkeypatch: p
 
 
 async def test_without_the_extra_nothing_happens(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sidecars, "find_spec", lambda name: None)
-    await Sidecars(lambda: Log(path=str(log))).look()
+    monkeypatch.setattr(upkeep, "find_spec", lambda name: None)
+    await Upkeep(lambda: Log(path=str(log))).look()
     assert not sidecar.directory(log).exists()
+
+
+@pytest.mark.parametrize(("method", "suffix"), [("zstd", ".zst"), ("gzip", ".gz")])
+async def test_what_is_closed_is_compressed_after_its_sidecar_was_made(
+    log: Path, method: str, suffix: str
+) -> None:
+    options = Log.model_validate({"path": str(log), "compress": method})
+    one = log.with_name("requests.log.1")
+    content = one.read_bytes()
+    keeper = Upkeep(lambda: options)
+    await keeper.look()
+    packed = log.with_name(f"requests.log.1{suffix}")
+    assert not one.exists()
+    with reader.opened(packed) as stream:
+        assert stream.read() == content
+    assert packed.stat().st_mtime == 1
+    (made,) = sidecar.directory(log).iterdir()
+    assert made == sidecar.sidecar_of(log, packed)
+    database = Database(log)
+    assert len(list(database.records().rows)) == 2 * len(RECORDS)
+    database.close()
+    made.unlink()
+    await keeper.look()
+    assert not made.exists(), "it was all that was to be done"
+
+
+async def test_it_is_compressed_where_it_gets_no_sidecar(log: Path) -> None:
+    sidecar.directory(log).write_text("in the way")
+    options = Log.model_validate({"path": str(log), "compress": "gzip"})
+    with structlog.testing.capture_logs() as logs:
+        await Upkeep(lambda: options).look()
+    assert [line["event"] for line in logs] == ["log_upkeep_failed"]
+    assert log.with_name("requests.log.1.gz").exists()
