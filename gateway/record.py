@@ -91,6 +91,11 @@ class Attempt(NamedTuple):
     first_byte: float | None
     total: float
 
+    @property
+    def body(self) -> float | None:
+        """Seconds from the first byte of the answer to its end."""
+        return None if self.first_byte is None else self.total - self.first_byte
+
 
 class Peer(NamedTuple):
     """The other end of a connection.
@@ -125,6 +130,15 @@ class Received:
         self.told: Any = None
 
 
+class Aside:
+    """What few records have to say.
+
+    queue  seconds that the exchange waited for its turn, see `gateway.upstream.passage`
+    """
+
+    queue: float | None = None
+
+
 class Record:
     """All that is known of one exchange when it is over; never changed after it is published.
 
@@ -142,6 +156,7 @@ class Record:
     bytes_in, bytes_out  size of the bodies as they travelled
     flow                 what the record has in common with others, once it has been counted
     trace                the trace that the exchange is part of; None while there is no tracing
+    aside                what few records have to say; None for most
     """
 
     # What most exchanges leave as it is belongs to the class.
@@ -164,6 +179,13 @@ class Record:
     bytes_out = 0
     flow: "Flow | None" = None
     trace: Trace | None = None
+    aside: Aside | None = None
+
+    def more(self) -> Aside:
+        """Where what few records have to say is put."""
+        if self.aside is None:
+            self.aside = Aside()
+        return self.aside
 
     @property
     def steps(self) -> list[Step]:

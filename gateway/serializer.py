@@ -18,7 +18,7 @@ from gateway.api.exchange import Note
 from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
 from gateway.flow import Flow, Flows
-from gateway.record import METHODS, Attempt, EntryInfo, PlanFacts, Record, Step
+from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step
 from gateway.redaction import SHORTEST, credentials, is_secret_header, redact_target, redact_value, scrub
 
 RECORD_VERSION: Final = 1
@@ -89,7 +89,8 @@ def _seconds(seconds: float) -> bytes:
 
 def _ms(seconds: float) -> bytes:
     """Seconds as milliseconds in JSON."""
-    return _milliseconds(int(seconds * 1e6 + 0.5))
+    micro = int(seconds * 1e6 + 0.5)
+    return _MILLISECONDS[micro] if 0 <= micro < _SHORT else _milliseconds(micro)
 
 
 class _Text(dict[str, bytes]):
@@ -228,6 +229,8 @@ class Serializer:
         trace = record.trace
         if trace is not None:
             extra += f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'.encode("ascii")
+        if record.aside is not None:
+            extra += _aside(record.aside)
         named = b""
         principal = exchange.principal
         if principal is not None:
@@ -254,9 +257,11 @@ class Serializer:
         for attempt in record.attempts:
             if attempt.connect is not None:
                 values.append(_ms(attempt.connect))
-            if attempt.first_byte is not None:
-                values.append(_ms(attempt.first_byte))
-            values.append(_ms(attempt.total))
+            total, first_byte = attempt.total, attempt.first_byte
+            if first_byte is not None:
+                values.append(_ms(first_byte))
+                values.append(_ms(total - first_byte))
+            values.append(_ms(total))
         values += (extra, named)
         self._fill_steps(values, record, flow)
         values += (target_text, facts, _seconds(clock), tail, b"%d" % sequence)
@@ -280,7 +285,7 @@ class Serializer:
         trail = record.exchange.trail
         for begin, end, entry in flow.spans:
             micro: int = (trail[end] - trail[begin]) // 1000
-            holes.append(_milliseconds(micro))
+            holes.append(_MILLISECONDS[micro] if micro < _SHORT else _milliseconds(micro))
             if end - begin > 1:
                 note: Note = trail[begin + 1]
                 holes.append(_told(entry, note.facts, trail[begin + 2 : end]))
@@ -445,7 +450,7 @@ class Serializer:
         if connect is not None:
             told += b',"connect_ms":\0'
         if first_byte is not None:
-            told += b',"first_byte_ms":\0'
+            told += b',"first_byte_ms":\0,"body_ms":\0'
         return told + b',"total_ms":\0}'
 
     def _step(self, step: Step, noted: bool) -> bytes:
@@ -526,6 +531,14 @@ class Serializer:
             known = (principal, named, b',"principal":' + _dumps(told))
             self._principals[id(principal)] = known
         return known[1], known[2]
+
+
+def _aside(aside: Aside) -> bytes:
+    """The fields that few records have."""
+    told = b""
+    if aside.queue is not None:
+        told += b',"gateway.queue_ms":' + _ms(aside.queue)
+    return told
 
 
 def _told(entry: EntryInfo, facts: Mapping[str, object] | None, notes: Sequence[Note]) -> bytes:

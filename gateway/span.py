@@ -262,6 +262,7 @@ def _of_client(attempt: Attempt, number: int, told: _Told) -> dict[str, Value]:
         "gateway.upstream.reused": attempt.reused,
         "gateway.upstream.connect_ms": _ms(attempt.connect),
         "gateway.upstream.first_byte_ms": _ms(attempt.first_byte),
+        "gateway.upstream.body_ms": _ms(attempt.body),
     }
 
 

@@ -43,7 +43,14 @@ def test_every_command_that_the_readme_names_exists() -> None:
 
 
 def test_every_file_that_the_documents_link_to_exists() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/openstack.md"):
+    for document in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "docs/openstack.md",
+        "docs/records.md",
+    ):
         place = ROOT / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", place.read_text()):
             assert (place.parent / target).exists(), f"{document}: {target}"
@@ -51,7 +58,7 @@ def test_every_file_that_the_documents_link_to_exists() -> None:
 
 def test_the_make_targets_that_the_documents_name_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for document in ("README.md", "CONTRIBUTING.md", "docs/openstack.md"):
+    for document in ("README.md", "CONTRIBUTING.md", "docs/openstack.md", "docs/records.md"):
         named = set(re.findall(r"\bmake ([a-z-]+)", (ROOT / document).read_text()))
         assert named <= targets, document
 

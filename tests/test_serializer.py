@@ -111,6 +111,7 @@ def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
                 "reused": True,
                 "connect_ms": 1.0,
                 "first_byte_ms": 2.0,
+                "body_ms": 1.0,
                 "total_ms": 3.0,
                 "status": 200,
             },

@@ -1213,6 +1213,8 @@ class Handler(LegOwner):
             leg.done()
         if self._passage is not None:
             self._passage.leave(latency(leg.attempts) if leg is not None else None)
+            if self._passage.waited is not None:
+                self._record.more().queue = self._passage.waited
             self._passage = None
         if self._copy is not None:
             if self._copy.collects:

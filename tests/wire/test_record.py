@@ -55,6 +55,8 @@ async def test_a_forwarded_exchange() -> None:
         (attempt,) = record["gateway.upstream.attempts"]
         assert attempt["status"] == 200
         assert 0 < attempt["connect_ms"] <= attempt["first_byte_ms"] <= attempt["total_ms"]
+        assert attempt["first_byte_ms"] + attempt["body_ms"] == pytest.approx(attempt["total_ms"], abs=0.002)
+        assert "gateway.queue_ms" not in record
         assert attempt["total_ms"] <= record["gateway.duration_ms"]
         assert "very-secret" not in str(record)
 
