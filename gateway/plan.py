@@ -41,6 +41,7 @@ from gateway.http.forwarded import Forwarding, Trust
 from gateway.http.framing import HOP_BY_HOP
 from gateway.http.template import parse
 from gateway.http.via import default_pseudonym, member
+from gateway.redaction import Redaction
 from gateway.registry import Registry
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
 from gateway.shared.memory import SharedMemory
@@ -105,6 +106,7 @@ class Plan:
         "mirrors",
         "owned",
         "pseudonym",
+        "redaction",
         "renderer",
         "request_drop",
         "revision",
@@ -150,6 +152,10 @@ class Plan:
         )
         # Credentials by these filters' word, also where an entry only judges in shadow.
         self.secret_names: frozenset[bytes] = frozenset().union(*(entry.filter.secrets for entry in entries))
+        redact = configuration.log.redact
+        self.redaction = Redaction(
+            redact.headers, redact.query, redact.params, [route.path for route in configuration.routes]
+        )
         self.limiters = tuple(limiters)
         self.mirrors = tuple(mirrors)
         self.holder = holder
@@ -413,6 +419,7 @@ class _Builder:
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))
         self._check_hashes(params)
+        self._check_redaction(frozenset().union(*params))
         router = self._router(specs)
         contexts = self._contexts()
         collector_context = self._collector_context()
@@ -451,6 +458,16 @@ class _Builder:
                     ("upstreams", name, "hash"),
                     "param_unknown",
                     f"no route to the upstream has a parameter {param!r} in its path{did_you_mean(param, known)}",
+                )
+
+    def _check_redaction(self, params: frozenset[str]) -> None:
+        """A path parameter that is to be left out is one of some route; `params` are all of them."""
+        for place, expression in enumerate(self._loaded.configuration.log.redact.params):
+            if not Redaction(params=[expression]).params_of(params):
+                self._problem(
+                    ("log", "redact", "params", place),
+                    "param_unknown",
+                    f"no route has a parameter in its path that fits {expression!r}",
                 )
 
     def _gate(self, route: RouteOptions) -> Gate | None:

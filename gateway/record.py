@@ -11,6 +11,7 @@ from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Note
 from gateway.api.verdict import Rule
 from gateway.http.fields import RawField
+from gateway.redaction import Redaction
 from gateway.trace import Trace
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class PlanFacts(Protocol):
     @property
     def secret_names(self) -> frozenset[bytes]:
         """Names of those whose values are credentials, lower case, beside the ones known by their names."""
+
+    @property
+    def redaction(self) -> Redaction:
+        """What is taken for secret beside."""
 
 
 class Step(NamedTuple):

@@ -19,7 +19,7 @@ from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
 from gateway.flow import Flow, Flows
 from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step
-from gateway.redaction import SHORTEST, credentials, is_secret_header, redact_target, redact_value, scrub
+from gateway.redaction import SHORTEST, Redaction, credentials, redact_target, redact_value, scrub
 
 RECORD_VERSION: Final = 1
 
@@ -136,14 +136,15 @@ class _Told(NamedTuple):
     who      fields that name the client and the server, each with a comma behind it
     facts    members of the facts
     secrets  values that must not be in the line, longest first; None when there are none
-    short    whether one of them is so short that it is looked for as a whole segment only
+    careful  whether any target may hold a secret: because one is so short that it is looked for as a whole segment only,
+             or because paths have some by their place
     """
 
     plan: PlanFacts
     who: bytes
     facts: bytes
     secrets: list[bytes] | None
-    short: bool
+    careful: bool
 
 
 class Serializer:
@@ -159,6 +160,7 @@ class Serializer:
         self._second = -1
         self._second_text = b""
         self._plan: PlanFacts | None = None
+        self._redaction = Redaction()
         self._fields: dict[bytes, _Field | None] = {}
         self._declared: frozenset[bytes] = frozenset()
         self._secret: frozenset[bytes] = frozenset()
@@ -212,12 +214,13 @@ class Serializer:
         told: _Told | None = received.told
         if told is None or told.plan is not record.plan:
             told = received.told = self._tell(record)
-        _, who, facts, secrets, short = told
+        _, who, facts, secrets, careful = told
 
-        raw_target = target = exchange.target
+        target = exchange.target
         extra = tail = b""
-        if short or target.translate(None, _PLAIN_PATH):
-            path, target_text, extra, tail = self._redacted(raw_target, secrets or (), short)
+        placed: Sequence[bytes] = ()
+        if careful or target.translate(None, _PLAIN_PATH):
+            path, target_text, extra, tail, placed = self._redacted(record, secrets or (), careful)
         else:
             path = target_text = b'"%b"' % target
         if exchange.method not in METHODS:
@@ -268,8 +271,8 @@ class Serializer:
         parts = template.copy()
         parts[1::2] = values
         line = b"".join(parts)
-        if secrets is not None:
-            line = _without(line, secrets)
+        if secrets is not None or placed:
+            line = _without(line, secrets or (), placed)
         return _safe(line)
 
     def _fill_steps(self, holes: list[bytes], record: Record, flow: Flow) -> None:
@@ -296,7 +299,7 @@ class Serializer:
             self._learn(record.plan)
         headers: dict[str, object] = {}
         secrets: list[bytes] | None = None
-        short = False
+        careful = record.plan.redaction.by_place
         user_agent = content_type = content_length = None
         known = self._fields
         for raw_name, value in record.received.lines:
@@ -310,9 +313,14 @@ class Serializer:
                 found = credentials(name, value)
                 secrets = found if secrets is None else sorted(secrets + found, key=len, reverse=True)
                 if found and len(found[-1]) < SHORTEST:
-                    short = True
+                    careful = True
             if declared:
-                told = self._hashed(value) if secret else value.decode("latin-1")
+                if secret:
+                    told: object = self._hashed(value)
+                elif name == "referer":  # it is a target too
+                    told = redact_target(value, secrets or ()).decode("latin-1")
+                else:
+                    told = value.decode("latin-1")
                 if name in headers:
                     earlier = headers[name]
                     headers[name] = [*earlier, told] if isinstance(earlier, list) else [earlier, told]
@@ -369,21 +377,26 @@ class Serializer:
                 facts += b',"content_length":%d' % int(content_length)
             else:
                 facts += b',"content_length":' + _json(content_length.decode("latin-1"))
-        return _Told(record.plan, who, facts, secrets, short)
+        return _Told(record.plan, who, facts, secrets, careful)
 
     def _redacted(
-        self, raw_target: bytes, secrets: Sequence[bytes], short: bool
-    ) -> tuple[bytes, bytes, bytes, bytes]:
-        """The path, the target, the field of the query and the mark of a redaction, as JSON."""
-        target = raw_target
-        if b"?" in target or b"%" in target or b"@" in target or short or not target.isascii():
-            target = redact_target(target, secrets)
+        self, record: Record, secrets: Sequence[bytes], careful: bool
+    ) -> tuple[bytes, bytes, bytes, bytes, Sequence[bytes]]:
+        """The path, the target, the field of the query and the mark of a redaction, as JSON; and what was secret by its place."""
+        target = raw_target = record.exchange.target
+        placed: Sequence[bytes] = ()
+        if careful or b"?" in target or b"%" in target or b"@" in target or not target.isascii():
+            route = record.exchange.route
+            target, placed = record.plan.redaction.target(
+                target, secrets, None if route is None else route.template
+            )
         path, mark, query = target.partition(b"?")
         return (
             _json(readable(path)),
             _json(target.decode("latin-1")),
             b',"url.query":' + _json(readable(query)) if mark else b"",
             b',"redacted":true' if target != raw_target else b"",
+            placed,
         )
 
     def _template(self, record: Record, flow: Flow) -> list[bytes]:
@@ -487,13 +500,14 @@ class Serializer:
     def _learn(self, plan: PlanFacts) -> None:
         self._declared = frozenset(plan.header_names)
         self._secret = plan.secret_names
+        self._redaction = plan.redaction
         self._plan = plan
         self._fields.clear()
 
     def _field(self, raw_name: bytes) -> _Field | None:
         lower = raw_name.lower()
         name = lower.decode("latin-1")
-        secret = lower in self._secret or is_secret_header(name)
+        secret = lower in self._secret or self._redaction.is_secret_header(name)
         declared = lower in self._declared
         interesting = secret or declared or name in ("user-agent", "content-type", "content-length")
         if len(self._fields) >= _MEMO_MAX:
@@ -619,9 +633,17 @@ def _cleaned(value: object, depth: int) -> object:
     return _cleaned(str(value), depth)
 
 
-def _without(line: bytes, secrets: Sequence[bytes]) -> bytes:
-    """The line with no secret left in it, wherever a client has written it or a filter has told it."""
+def _without(line: bytes, secrets: Sequence[bytes], placed: Sequence[bytes] = ()) -> bytes:
+    """The line with no secret left in it, wherever a client has written it or a filter has told it.
+
+    Of those that are `placed`, secret by their place in the target, short ones are looked for as whole texts.
+    """
     texts: list[str] = []
+    wholes: set[str] = set()
+    if placed:
+        secrets = sorted({*secrets, *placed}, key=len, reverse=True)
+        wholes = {form for value in placed if len(value) < SHORTEST for form in _forms(value)}
+        wholes = {form for form in wholes if form and orjson.dumps(form) in line}
     for secret in secrets:
         if len(secret) < SHORTEST:
             continue
@@ -629,23 +651,30 @@ def _without(line: bytes, secrets: Sequence[bytes]) -> bytes:
             if line.find(secret[-_SECRET_END:]) >= 0 and line.find(secret) >= 0:
                 texts.append(secret.decode("ascii"))
             continue
-        forms = {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), readable(secret)}
-        texts.extend(form for form in sorted(forms) if orjson.dumps(form)[1:-1] in line)
-    if not texts:
+        texts.extend(form for form in sorted(_forms(secret)) if orjson.dumps(form)[1:-1] in line)
+    if not texts and not wholes:
         return line
     fields = orjson.loads(line)
     for name in _FOREIGN:
         if name == "gateway.facts":
             facts = fields[name]
-            scrubbed = {key: scrub(value, texts) for key, value in facts.items()}
+            scrubbed = {key: scrub(value, texts, wholes) for key, value in facts.items()}
             fields[name] = {**scrubbed, "redacted": True}
         elif name in fields:
             fields[name] = scrub(fields[name], texts)
     for step in fields["gateway.filters"]:
         for name in ("facts", "notes"):
             if name in step:
-                step[name] = scrub(step[name], texts)
+                step[name] = scrub(step[name], texts, wholes)
+    for attempt in fields.get("gateway.upstream.attempts", ()):
+        if "detail" in attempt:
+            attempt["detail"] = scrub(attempt["detail"], texts)
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _forms(secret: bytes) -> set[str]:
+    """A secret as it may stand in what is told."""
+    return {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), readable(secret)}
 
 
 def _safe(line: bytes) -> bytes:

@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema
 
 from gateway.api.network import TlsOptions
 from gateway.api.option import Duration, Options, Secret, Size
+from gateway.api.regex import PathRegex
 from gateway.condition import When
 from gateway.config.section import Section
 from gateway.config.traffic import Concurrency, Mirror, PriorityClass, Retries
@@ -1149,6 +1150,24 @@ class Via(Section):
     )
 
 
+class Redact(Section):
+    """What is secret in records and spans, beside what is by its name: tokens, cookies, passwords and their like.
+
+    Regular expressions for whole names, of any case. What is known to be secret is left out wherever else the same request has it.
+    """
+
+    headers: tuple[PathRegex, ...] = Field(
+        default=(), description="Regular expressions for names of header fields, `x-tenant-.*`, say."
+    )
+    query: tuple[PathRegex, ...] = Field(
+        default=(), description="Regular expressions for keys in queries, `email`, say."
+    )
+    params: tuple[PathRegex, ...] = Field(
+        default=(),
+        description="Regular expressions for names of path parameters, `user_.*`, say; a path that fits no route has none.",
+    )
+
+
 class Log(Section):
     """The request log: one JSON record a line."""
 
@@ -1174,6 +1193,10 @@ class Log(Section):
         default=None,
         description="Key of the hashes that stand for secrets in records; null makes a new one at each start, "
         "so that hashes of two runs cannot be compared.",
+    )
+    redact: Redact = Field(
+        default=Redact(),
+        description="What is secret, beside what always is; regular expressions for whole names, of any case.",
     )
 
 
@@ -1332,6 +1355,7 @@ __all__ = [
     "Network",
     "Place",
     "ProxyProtocol",
+    "Redact",
     "Route",
     "Section",
     "Source",

@@ -158,3 +158,29 @@ async def test_an_early_408_has_an_id_and_a_record() -> None:
         record = await gateway.record()
         assert REQUEST_ID.fullmatch(record["gateway.request_id"])
         assert "s3cret" not in str(record)
+
+
+async def test_what_the_configuration_calls_secret_is_in_no_record() -> None:
+    routes = [{"name": "user", "path": "/users/{user_id}", "upstream": "main"}]
+    redact = {"headers": ["X-Note"], "query": ["mail"], "params": ["user_.*"]}
+    async with (
+        Upstream(echo) as upstream,
+        proxy(
+            upstream, routes=routes, log={"redact": redact}, filters=[{"methods": {"allow": ["GET"]}}]
+        ) as gateway,
+    ):
+        client = await gateway.connect()
+        for _ in range(2):
+            await client.ask(
+                get("/users/s3cret-user?mail=s3cret-mail", "X-Note: s3cret-note", "User-Agent: s3cret-note")
+            )
+        client = await gateway.connect()
+        await client.ask(get("/users/s3cret-user", method="PUT"))
+        client = await gateway.connect()
+        await client.ask(get("/users/s3cret-user/"))
+        records = await gateway.records(4)
+        assert "s3cret" not in str(records[:3])
+        assert [record["url.path"] for record in records] == [
+            *["/users/[redacted]"] * 3,
+            "/users/s3cret-user/",
+        ]
