@@ -18,6 +18,7 @@ from gateway.api.revocation import Revocation
 from gateway.buckets import Buckets, buckets_of, reset_of
 from gateway.config.load import Loaded, digest
 from gateway.config.model import Configuration
+from gateway.config.model import Log as LogOptions
 from gateway.config.problem import ConfigurationError, Problem, written
 from gateway.listener.acceptor import Binding
 from gateway.listener.generation import Generation
@@ -29,6 +30,7 @@ from gateway.plan import Plan, build_plan
 from gateway.record import Record
 from gateway.registry import Registry
 from gateway.request_log import RequestLog
+from gateway.sampling import Sampling
 from gateway.serializer import Serializer
 from gateway.shared.measure import observe_counts
 from gateway.shared.memory import SharedMemory
@@ -177,6 +179,7 @@ class Gateway:
             max_size=options.max_size,
             max_files=options.max_files,
             queue=options.queue,
+            sampling=self._sampling(options),
         )
         if self._on_record is not None:
             log.subscribe(self._on_record)
@@ -190,6 +193,13 @@ class Gateway:
                 [Problem(*loaded.marks.position(path), "log_unusable", message, written(path))]
             ) from error
         return log
+
+    def _sampling(self, options: LogOptions) -> Sampling | None:
+        sample = options.sample
+        if sample.passed >= 1:
+            return None
+        key = options.hash_key.reveal().encode() if options.hash_key is not None else b""
+        return Sampling(sample.passed, sample.slow, key)
 
     def _pool(self, holder: object, plan: Plan, name: str) -> Pool:
         """The pool of an upstream: that in use, where nothing has changed, not even in the files that it names."""
@@ -369,6 +379,9 @@ class Gateway:
         )
         metrics.counter(
             "gateway_log_dropped", "Records that were not written.", lambda: self.request_log.dropped
+        )
+        metrics.counter(
+            "gateway_log_left_out", "Records that log.sample left out.", lambda: self.request_log.left_out
         )
         metrics.gauge("gateway_log_queue", "Records that wait to be written.", lambda: self.request_log.depth)
         tracers = self._tracers

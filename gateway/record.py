@@ -139,9 +139,11 @@ class Aside:
     """What few records have to say.
 
     queue  seconds that the exchange waited for its turn, see `gateway.upstream.passage`
+    share  of records like this one that are kept, where not all are, see `gateway.sampling`
     """
 
     queue: float | None = None
+    share: float | None = None
 
 
 class Record:

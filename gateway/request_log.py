@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import orjson
 
 from gateway.record import Record
+from gateway.sampling import Sampling
 from gateway.serializer import Serializer
 
 Listener: TypeAlias = Callable[[Mapping[str, Any]], None]
@@ -150,8 +151,9 @@ class RequestLog:
     max_files  how many rotated files are kept
     queue      how many records may wait; one more is dropped and counted
     on_drop    called in the writer's thread with the number of records dropped since the last call
+    sampling   says which records are left out; None for none
 
-    Sequence numbers are given out at `put`, so that a dropped record leaves a gap. A disk that is full or a
+    Sequence numbers are given out at `put`, so that a dropped record leaves a gap, to those that are not left out. A disk that is full or a
     directory that cannot be written is warned of once and tried again; requests never wait for it.
     """
 
@@ -164,6 +166,7 @@ class RequestLog:
         max_files: int,
         queue: int,
         on_drop: Callable[[int], None] | None = None,
+        sampling: Sampling | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
@@ -172,6 +175,7 @@ class RequestLog:
         self._max_files = max_files
         self._limit = queue
         self._on_drop = on_drop
+        self._sampling = sampling
         self._clock = clock
         self._batch = max(1, min(_BATCH, max_size // 4)) if max_size else _BATCH
         self._queue: deque[tuple[int, Record] | _Plan] = deque()
@@ -193,6 +197,8 @@ class RequestLog:
         self._failing = False
         self.dropped = 0
         """Records that were not written."""
+        self.left_out = 0
+        """Records that `sampling` left out."""
         self.write_errors = 0
         """Attempts to write that failed."""
 
@@ -211,6 +217,9 @@ class RequestLog:
     def put(self, record: Record) -> None:
         """Hands over a record. Never waits, never raises."""
         if self._off:
+            return
+        if self._sampling is not None and self._sampling.leaves_out(record):
+            self.left_out += 1
             return
         self._sequence = sequence = self._sequence + 1
         queue = self._queue
@@ -231,6 +240,7 @@ class RequestLog:
         """Counts on from where `former` has come to, whose place it takes."""
         self._sequence = former._sequence
         self.dropped = self._told = former.dropped
+        self.left_out = former.left_out
         self.write_errors = former.write_errors
 
     def announce(self, revision: str, description: Mapping[str, object]) -> None:

@@ -552,6 +552,8 @@ def _aside(aside: Aside) -> bytes:
     told = b""
     if aside.queue is not None:
         told += b',"gateway.queue_ms":' + _ms(aside.queue)
+    if aside.share is not None:
+        told += b',"gateway.sample":' + _dumps(aside.share)
     return told
 
 

@@ -30,6 +30,7 @@ LAYERS = (
             "record",
             "flow",
             "redaction",
+            "sampling",
             "serializer",
             "request_log",
             "metrics",

@@ -61,6 +61,7 @@ def everything() -> Record:
     made.trace = TraceSource("always", 1.0).trace({}, False)
     made.aside = aside = Aside()
     aside.queue = 0.25
+    aside.share = 0.1
     return made
 
 

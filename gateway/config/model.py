@@ -408,6 +408,22 @@ def _statuses(value: object) -> str:
     return match[0]
 
 
+def parse_share(value: object) -> float:
+    """0 to 1, of `12.5%` or of a number of percent. Raises ValueError."""
+    text = value.removesuffix("%") if isinstance(value, str) and value.endswith("%") else None
+    number = -1.0
+    if text is not None and _NUMBER.fullmatch(text):
+        number = float(text)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = value
+    if not 0 <= number <= 100:
+        raise ValueError(f"expected a share such as 10%, got {value!r}")
+    return number / 100
+
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
 def _path(value: str) -> str:
     if not _ORIGIN_FORM.fullmatch(value):
         raise ValueError(f"expected a path such as /healthcheck, got {value!r}")
@@ -463,6 +479,20 @@ Statuses: TypeAlias = Annotated[
     ),
 ]
 """One status, or the first and the last of a row of them."""
+Share: TypeAlias = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    PlainSerializer(lambda share: f"{share * 100:g}%", return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 100},
+                {"type": "string", "pattern": r"^\d+(\.\d+)?%$"},
+            ]
+        }
+    ),
+]
+"""Written as 10%, or as a number of percent; 0 to 1."""
 UpgradeProtocol: TypeAlias = Annotated[str, AfterValidator(_protocol)]
 
 
@@ -1168,6 +1198,20 @@ class Redact(Section):
     )
 
 
+class Sample(Section):
+    """Which records are kept. Those of refusals, failures and slow exchanges always are, and metrics count all."""
+
+    passed: Share = Field(
+        default=1.0,
+        description="Share of the records of exchanges that were forwarded at the first attempt, answered below 400, not minded by a filter in "
+        "shadow, and not slow. Which ones goes by the trace's id, or the request's, so that gateways behind each other keep the same; "
+        "with the same `hash_key`, if any. `gateway.sample` in a record that was kept by chance says the share.",
+    )
+    slow: Duration = Field(
+        default=1.0, gt=0, description="How long an exchange takes that is slow, and whose record is kept."
+    )
+
+
 class Log(Section):
     """The request log: one JSON record a line."""
 
@@ -1194,6 +1238,7 @@ class Log(Section):
         description="Key of the hashes that stand for secrets in records; null makes a new one at each start, "
         "so that hashes of two runs cannot be compared.",
     )
+    sample: Sample = Field(default=Sample(), description="Which records are kept.")
     redact: Redact = Field(
         default=Redact(),
         description="What is secret, beside what always is; regular expressions for whole names, of any case.",
@@ -1357,6 +1402,7 @@ __all__ = [
     "ProxyProtocol",
     "Redact",
     "Route",
+    "Sample",
     "Section",
     "Source",
     "Tracing",
@@ -1372,4 +1418,5 @@ __all__ = [
     "parse_collector",
     "parse_endpoint",
     "parse_place",
+    "parse_share",
 ]

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.api.reason import REASONS
 from tests.support.client import get, post
+from tests.support.deadline import until
 from tests.support.expect import REQUEST_ID, marked
 from tests.support.gateway import proxy, running, test_filters
 from tests.support.upstream import Upstream, echo
@@ -184,3 +185,25 @@ async def test_what_the_configuration_calls_secret_is_in_no_record() -> None:
             *["/users/[redacted]"] * 3,
             "/users/s3cret-user/",
         ]
+
+
+async def test_records_that_are_left_out_leave_no_gap_and_are_counted_all_the_same() -> None:
+    async with (
+        Upstream(echo) as upstream,
+        proxy(
+            upstream,
+            log={"sample": {"passed": "0%", "slow": "1h"}},
+            filters=[{"methods": {"allow": ["GET"]}}],
+        ) as gateway,
+    ):
+        client = await gateway.connect()
+        for method in ("GET", "PUT", "GET", "PUT"):
+            await client.ask(get("/a", method=method))
+        records = await gateway.records(2)
+        assert [(told["http.response.status_code"], told["gateway.sequence"]) for told in records] == [
+            (405, 1),
+            (405, 2),
+        ]
+        metrics = gateway.gateway.metrics
+        await until(lambda: metrics.requests == 4, "all are counted")
+        assert "gateway_log_left_out_total 2.0" in metrics.render().decode()
