@@ -43,6 +43,7 @@ from gateway.http.template import parse
 from gateway.http.via import default_pseudonym, member
 from gateway.redaction import Redaction
 from gateway.registry import Registry
+from gateway.request_trace import RequestTrace
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
 from gateway.shared.memory import SharedMemory
 from gateway.shared.permit import SharedPermits
@@ -109,6 +110,7 @@ class Plan:
         "redaction",
         "renderer",
         "request_drop",
+        "request_trace",
         "revision",
         "router",
         "secret_names",
@@ -117,6 +119,7 @@ class Plan:
         "upgrades",
         "via",
         "via_line",
+        "watches",
     )
 
     def __init__(
@@ -176,6 +179,15 @@ class Plan:
         )
         if self.traces is not None:
             self.request_drop |= {b"traceparent", b"tracestate"}
+        # None without `trace`: then what asks for a trace passes untouched.
+        trace = configuration.trace
+        self.request_trace: RequestTrace | None = None
+        if trace is not None:
+            networks = [str(network) for network in trace.allow.networks]
+            self.request_trace = RequestTrace(trace.header, networks, trace.allow.roles)
+            self.request_drop |= {self.request_trace.header}
+        # Whether more is wanted of some exchange than of most.
+        self.watches = self.traces is not None or self.request_trace is not None
         self.pseudonym = (configuration.via.pseudonym or default_pseudonym(host_id())).encode("latin-1")
         comment = f"Weir/{__version__}" if configuration.via.comment else None
         self.via: Mapping[str, bytes] = {

@@ -140,10 +140,12 @@ class Aside:
 
     queue  seconds that the exchange waited for its turn, see `gateway.upstream.passage`
     share  of records like this one that are kept, where not all are, see `gateway.sampling`
+    traced whether the client was told where the time went, see `gateway.request_trace`
     """
 
     queue: float | None = None
     share: float | None = None
+    traced = False
 
 
 class Record:

@@ -1,7 +1,7 @@
 """Which records are kept, where not all of them are: a share of those of which there is nothing to say.
 
 An exchange that was forwarded and answered below 400, soon, at the first attempt, is like many others. All the rest is kept:
-refusals, failures, what a filter answered or would have refused in shadow, what took long. Whether one of the many is kept is
+refusals, failures, what a filter answered or would have refused in shadow, what took long, what a client asked to be traced. Whether one of the many is kept is
 worked out of its id, so that gateways behind each other keep the same ones.
 """
 
@@ -30,7 +30,7 @@ class Sampling:
 
     def leaves_out(self, record: Record) -> bool:
         """Whether the record is not kept. One that is kept by chance is told its share."""
-        if record.duration >= self._slow:
+        if record.duration >= self._slow or (record.aside is not None and record.aside.traced):
             return False
         flow = record.flow or Flow(record)
         if not flow.ordinary:

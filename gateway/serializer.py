@@ -554,6 +554,8 @@ def _aside(aside: Aside) -> bytes:
         told += b',"gateway.queue_ms":' + _ms(aside.queue)
     if aside.share is not None:
         told += b',"gateway.sample":' + _dumps(aside.share)
+    if aside.traced:
+        told += b',"gateway.trace_request":true'
     return told
 
 

@@ -33,6 +33,7 @@ LAYERS = (
             "sampling",
             "serializer",
             "request_log",
+            "request_trace",
             "metrics",
             "application_log",
             "console",

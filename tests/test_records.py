@@ -62,6 +62,7 @@ def everything() -> Record:
     made.aside = aside = Aside()
     aside.queue = 0.25
     aside.share = 0.1
+    aside.traced = True
     return made
 
 

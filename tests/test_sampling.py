@@ -38,6 +38,12 @@ def test_what_somebody_may_look_for_is_kept_and_says_no_share(kept: Record) -> N
     assert kept.aside is None
 
 
+def test_what_a_client_asked_to_be_traced_is_kept() -> None:
+    traced = ordinary()
+    traced.more().traced = True
+    assert not Sampling(0.0, 1.0).leaves_out(traced)
+
+
 def test_what_shadow_lets_pass_is_like_the_rest() -> None:
     assert Sampling(0.0, 1.0).leaves_out(ordinary(steps=[step(SHADOW)]))
 

@@ -1295,6 +1295,34 @@ class Tracing(Options):
     _headers_can_travel = field_validator("headers")(_sendable)
 
 
+class TraceAllow(Options):
+    """Who may ask where the time of a request goes."""
+
+    networks: tuple[Source, ...] = Field(
+        default=(),
+        description="Anybody whose address is in these networks; `unix` for those who come through a Unix socket.",
+    )
+    roles: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="Anybody who has one of these roles, once a filter knows; case is ignored."
+    )
+
+    @model_validator(mode="after")
+    def _somebody(self) -> "TraceAllow":
+        if not self.networks and not self.roles:
+            raise ValueError("needs networks or roles")
+        return self
+
+
+class RequestTrace(Options):
+    """Requests whose answer says where the time went (Server-Timing), and whose record is always kept."""
+
+    allow: TraceAllow = Field(description="Who may ask; what others ask is ignored.")
+    header: HeaderName = Field(
+        default="X-Trace-Request",
+        description="Header field that asks when it says `true`. It is never forwarded.",
+    )
+
+
 class Configuration(Options):
     """A whole configuration."""
 
@@ -1374,7 +1402,12 @@ class Configuration(Options):
         "`otel`.",
     )
 
-    _no_empty_block = field_validator("tracing", mode="before")(_not_empty)
+    trace: RequestTrace | None = Field(
+        default=None,
+        description="Tracing of single requests; without it a field that asks for that passes untouched.",
+    )
+
+    _no_empty_block = field_validator("tracing", "trace", mode="before")(_not_empty)
 
 
 __all__ = [
@@ -1401,10 +1434,12 @@ __all__ = [
     "Place",
     "ProxyProtocol",
     "Redact",
+    "RequestTrace",
     "Route",
     "Sample",
     "Section",
     "Source",
+    "TraceAllow",
     "Tracing",
     "UnixAddress",
     "Upstream",

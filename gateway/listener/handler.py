@@ -30,6 +30,7 @@ from gateway.listener.transport import reset
 from gateway.listener.tunnel import Tunnel
 from gateway.plan import PlannedRoute
 from gateway.record import Received, Record
+from gateway.request_trace import server_timing
 from gateway.task import spawn
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.leg import Leg, LegOwner
@@ -138,6 +139,8 @@ class Handler(LegOwner):
     _sent_head = False
     _chunked_out = False
     _takes_trailers = False
+    _traced = False
+    _is_watched = False
     _asks = b""
     _offered: frozenset[bytes] | None = None
     _tunnel: Tunnel | None = None
@@ -255,9 +258,8 @@ class Handler(LegOwner):
     def _enter(self, exchange: Exchange, planned: PlannedRoute | None, allow: tuple[str, ...] | None) -> None:
         listener = self._listener
         self._exchange = exchange
-        traces = self._plan.traces
-        if traces is not None:
-            self._record.trace = traces.trace(exchange.request.headers.index(), self._trusted)
+        if self._plan.watches:
+            self._watch(exchange)
         if planned is not None:
             self._planned = planned
             chain = planned.chain
@@ -274,6 +276,14 @@ class Handler(LegOwner):
         else:
             self._set_deadline()
             self._task = spawn(self._await_inward(verdict, allow), name="filters inward")
+
+    def _watch(self, exchange: Exchange) -> None:
+        """Sees to what is not wanted of every exchange; where it is of this one, its answer may not take the short way."""
+        traces, trace = self._plan.traces, self._plan.request_trace
+        if traces is not None:
+            self._record.trace = traces.trace(exchange.request.headers.index(), self._trusted)
+        if trace is not None and trace.asked_by(exchange.request.headers):
+            self._traced = self._is_watched = True
 
     async def _await_inward(self, pending: Awaitable[Verdict], allow: tuple[str, ...] | None) -> None:
         verdict = await pending
@@ -694,7 +704,7 @@ class Handler(LegOwner):
         connection = leg.connection
         exchange, run = self._exchange, self._run
         assert connection is not None and exchange is not None and run is not None
-        if connection.section and not run.sees(connection.status):
+        if connection.section and not self._is_watched and not run.sees(connection.status):
             self._relay_plain(connection)
             return
         fields = connection.fields
@@ -1033,9 +1043,27 @@ class Handler(LegOwner):
             kept.append(b"Date: " + http_date(time()))
         if framing:
             kept.append(framing)
+        if self._traced:
+            kept += self._timing()
         if self._close:
             kept.append(b"Connection: close")
         return wire.status_line(status, phrase) + wire.field_section(lines, drop, kept)
+
+    def _timing(self) -> list[bytes]:
+        """Where the time went, for a client that has asked and may know: a line, or none."""
+        exchange, run, trace = self._exchange, self._run, self._plan.request_trace
+        if exchange is None or run is None or trace is None or not trace.allows(exchange):
+            return []
+        self._record.more().traced = True
+        leg, passage = self._leg, self._passage
+        return [
+            server_timing(
+                run.steps,
+                passage.waited if passage is not None else None,
+                leg.seconds if leg is not None else None,
+                monotonic() - self._clock.monotonic,
+            )
+        ]
 
     def _last_chunk(self, connection: UpstreamConnection) -> bytes:
         """The end of a chunked answer, with the upstream's trailers for a client that takes them."""
