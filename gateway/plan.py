@@ -36,11 +36,13 @@ from gateway.config.model import Entry as EntryOptions
 from gateway.config.model import Route as RouteOptions
 from gateway.config.problem import ConfigurationError, Problem, written
 from gateway.config.traffic import Concurrency
+from gateway.excerpt import Bodies
 from gateway.faults import Renderer
 from gateway.http.forwarded import Forwarding, Trust
 from gateway.http.framing import HOP_BY_HOP
 from gateway.http.template import parse
 from gateway.http.via import default_pseudonym, member
+from gateway.json_path import parse_path
 from gateway.redaction import Redaction
 from gateway.registry import Registry
 from gateway.request_trace import RequestTrace
@@ -77,6 +79,7 @@ class PlannedRoute(NamedTuple):
     upgrade  protocols that a client may switch to, lower case
     gate     what a request has to pass before it is forwarded; None where nothing limits it
     mirror   who makes copies of requests; None where nobody does
+    bodies   what records hold of bodies; None for nothing
     """
 
     info: Route
@@ -86,6 +89,7 @@ class PlannedRoute(NamedTuple):
     upgrade: frozenset[bytes]
     gate: Gate | None = None
     mirror: Mirror | None = None
+    bodies: Bodies | None = None
 
 
 class Plan:
@@ -187,7 +191,11 @@ class Plan:
             self.request_trace = RequestTrace(trace.header, networks, trace.allow.roles)
             self.request_drop |= {self.request_trace.header}
         # Whether more is wanted of some exchange than of most.
-        self.watches = self.traces is not None or self.request_trace is not None
+        self.watches = (
+            self.traces is not None
+            or self.request_trace is not None
+            or any(route.record is not None for route in configuration.routes)
+        )
         self.pseudonym = (configuration.via.pseudonym or default_pseudonym(host_id())).encode("latin-1")
         comment = f"Weir/{__version__}" if configuration.via.comment else None
         self.via: Mapping[str, bytes] = {
@@ -427,6 +435,7 @@ class _Builder:
                 frozenset(protocol.encode("ascii") for protocol in route.upgrade),
                 self._gate(route),
                 self._mirror(route),
+                _bodies(route),
             )
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))
@@ -646,6 +655,14 @@ class _Builder:
 
 
 _CORE_FACTS: Final = (header("content-type"), header("accept"))
+
+
+def _bodies(route: RouteOptions) -> Bodies | None:
+    record = route.record
+    if record is None or not (record.request_body or record.response_body):
+        return None
+    paths = [parse_path(text) for text in record.redact]
+    return Bodies(record.request_body, record.response_body, record.types, paths)
 
 
 def _plain(error: Exception) -> str:

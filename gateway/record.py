@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Note
 from gateway.api.verdict import Rule
+from gateway.excerpt import Excerpt
 from gateway.http.fields import RawField
 from gateway.redaction import Redaction
 from gateway.trace import Trace
@@ -141,11 +142,14 @@ class Aside:
     queue  seconds that the exchange waited for its turn, see `gateway.upstream.passage`
     share  of records like this one that are kept, where not all are, see `gateway.sampling`
     traced whether the client was told where the time went, see `gateway.request_trace`
+    request_body, response_body  the beginnings of bodies, see `gateway.excerpt`
     """
 
     queue: float | None = None
     share: float | None = None
     traced = False
+    request_body: Excerpt | None = None
+    response_body: Excerpt | None = None
 
 
 class Record:

@@ -44,6 +44,10 @@ _QUERY_LIKE = re.compile(
     re.IGNORECASE,
 )
 _REDACTED = REDACTED.encode()
+_MEMBER_LIKE: Final = re.compile(
+    r"passw|pass$|secret|token|credential|signature|authorization|cookie|jwt|(?:private|api|access)[-_]?key",
+    re.IGNORECASE,
+)
 _PAIR: Final = re.compile(rb"[^&;]+")
 _PART: Final = re.compile(rb"[^/?&;=]+")
 _SCHEME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
@@ -53,6 +57,11 @@ _USERINFO = re.compile(rb"^((?:(?:[A-Za-z][A-Za-z0-9+.-]*:)?//)?)[^/?#]*@")
 def is_secret_header(name: str) -> bool:
     """Whether the value of the header field `name` (lower case) is a credential."""
     return name in _HEADERS or _HEADER_LIKE.search(name) is not None
+
+
+def is_secret_member(name: str) -> bool:
+    """Whether the member `name` of a JSON object is a credential."""
+    return _MEMBER_LIKE.search(name) is not None
 
 
 def credentials(name: str, value: bytes) -> list[bytes]:

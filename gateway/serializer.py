@@ -17,6 +17,7 @@ from gateway.api.certificate import Certificate
 from gateway.api.exchange import Note
 from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
+from gateway.excerpt import tell
 from gateway.flow import Flow, Flows
 from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step
 from gateway.redaction import SHORTEST, Redaction, credentials, redact_target, redact_value, scrub
@@ -234,6 +235,10 @@ class Serializer:
             extra += f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'.encode("ascii")
         if record.aside is not None:
             extra += _aside(record.aside)
+            if record.aside.request_body is not None or record.aside.response_body is not None:
+                bodies, values = _bodies(record.aside, [*(secrets or ()), *placed])
+                extra += bodies
+                placed = [*placed, *values]
         named = b""
         principal = exchange.principal
         if principal is not None:
@@ -557,6 +562,13 @@ def _aside(aside: Aside) -> bytes:
     if aside.traced:
         told += b',"gateway.trace_request":true'
     return told
+
+
+def _bodies(aside: Aside, secrets: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
+    """The fields that tell of bodies, and what in them is secret."""
+    forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+    told = tell({"request": aside.request_body, "response": aside.response_body}, sorted(forms))
+    return (b"," + _dumps(told.fields)[1:-1] if told.fields else b""), told.values
 
 
 def _told(entry: EntryInfo, facts: Mapping[str, object] | None, notes: Sequence[Note]) -> bytes:

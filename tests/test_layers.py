@@ -28,7 +28,9 @@ LAYERS = (
         ),
         *(
             "record",
+            "excerpt",
             "flow",
+            "json_path",
             "redaction",
             "sampling",
             "serializer",

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from gateway.api import Certificate, Note
+from gateway.excerpt import Excerpt
 from gateway.inspect.field import FIELDS
 from gateway.record import Aside, Peer, Record
 from gateway.serializer import Serializer
@@ -33,7 +34,13 @@ def tables() -> tuple[set[str], set[str], set[str]]:
     return named(rest), named(step_table), named(attempt_table)
 
 
-def everything() -> Record:
+def excerpt(data: bytes, limit: int) -> Excerpt:
+    made = Excerpt(limit, json=True, form=False, encoded=False, paths=())
+    made(data)
+    return made
+
+
+def everything(*, whole_bodies: bool) -> Record:
     """A record that has all that one can have."""
     shadow = Entry("rate_limit", mode="shadow")
     noted = [Note("token_accepted", (), {"cached": True}), Note("rate_counted", ("limits", 0), {"cost": 1})]
@@ -63,6 +70,10 @@ def everything() -> Record:
     aside.queue = 0.25
     aside.share = 0.1
     aside.traced = True
+    if whole_bodies:
+        aside.request_body, aside.response_body = excerpt(b"{}", 9), excerpt(b"{}", 9)
+    else:
+        aside.request_body, aside.response_body = excerpt(b"{}", 1), excerpt(b"{}", 1)
     return made
 
 
@@ -82,7 +93,7 @@ def test_what_a_record_that_could_not_be_told_says_is_explained(monkeypatch: pyt
 
 
 def test_a_record_that_has_everything_has_what_the_page_names() -> None:
-    whole = fields(everything())
+    whole = fields(everything(whole_bodies=True)) | fields(everything(whole_bodies=False))
     of_record, of_step, of_attempt = tables()
     assert {*whole, "gateway.record_error"} == of_record
     assert {key for told in whole["gateway.filters"] for key in told} == of_step

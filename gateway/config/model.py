@@ -32,6 +32,7 @@ from gateway.config.section import Section
 from gateway.config.traffic import Concurrency, Mirror, PriorityClass, Retries
 from gateway.http.template import parse
 from gateway.http.upgrade import NEVER, PROTOCOL
+from gateway.json_path import parse_path
 
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -408,6 +409,18 @@ def _statuses(value: object) -> str:
     return match[0]
 
 
+def _json_path(value: str) -> str:
+    parse_path(value)
+    return value
+
+
+def _media_type(value: str) -> str:
+    kind, _, sub = value.partition("/")
+    if not _TOKEN.fullmatch(kind) or not _TOKEN.fullmatch(sub) or kind == "*":
+        raise ValueError(f"expected a media type such as application/json, or text/*, got {value!r}")
+    return value.lower()
+
+
 def parse_share(value: object) -> float:
     """0 to 1, of `12.5%` or of a number of percent. Raises ValueError."""
     text = value.removesuffix("%") if isinstance(value, str) and value.endswith("%") else None
@@ -479,6 +492,9 @@ Statuses: TypeAlias = Annotated[
     ),
 ]
 """One status, or the first and the last of a row of them."""
+ExcerptSize: TypeAlias = Annotated[Size, Field(le=64 << 10)]
+JsonPath: TypeAlias = Annotated[str, AfterValidator(_json_path)]
+MediaType: TypeAlias = Annotated[str, AfterValidator(_media_type)]
 Share: TypeAlias = Annotated[
     float,
     BeforeValidator(parse_share),
@@ -1071,6 +1087,25 @@ class Upstream(Options):
         return self
 
 
+class RecordedBodies(Options):
+    """What the records of a route hold of bodies. They are told without what is secret, and never held up for that."""
+
+    request_body: ExcerptSize = Field(
+        default=0, description="Bytes of the request body, from its beginning; at most 64KiB."
+    )
+    response_body: ExcerptSize = Field(
+        default=0, description="Bytes of the answer's body, from its beginning; at most 64KiB."
+    )
+    redact: tuple[JsonPath, ...] = Field(
+        default=(),
+        description="Paths into JSON that lead to what is secret, beside members that are named as passwords and tokens are: "
+        "`$.a['b'][0][*]`, `$..name`. A body that is not whole in the record, or no JSON, is then left out.",
+    )
+    types: Annotated[tuple[MediaType, ...], Field(min_length=1)] = Field(
+        default=("application/json",), description="Media types of the bodies; `text/*` for all of that kind."
+    )
+
+
 class Route(Options):
     """Which requests go to which upstream, and through which filters."""
 
@@ -1110,7 +1145,11 @@ class Route(Options):
         description="A second upstream that gets copies of this route's requests, in place of the upstream's own `mirror`.",
     )
 
-    _no_empty_traffic_block = field_validator("concurrency", "mirror", mode="before")(_not_empty)
+    record: RecordedBodies | None = Field(
+        default=None, description="What records hold of bodies; nothing where absent."
+    )
+
+    _no_empty_traffic_block = field_validator("concurrency", "mirror", "record", mode="before")(_not_empty)
 
 
 class Limits(Section):
@@ -1433,6 +1472,7 @@ __all__ = [
     "Network",
     "Place",
     "ProxyProtocol",
+    "RecordedBodies",
     "Redact",
     "RequestTrace",
     "Route",

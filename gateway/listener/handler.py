@@ -17,6 +17,7 @@ from gateway.api.body import Body, too_large
 from gateway.api.exchange import Exchange, Instant, Request
 from gateway.api.verdict import Fault, Refused, Response, Verdict
 from gateway.chain import INTERNAL_ERROR, Run
+from gateway.excerpt import Excerpt
 from gateway.http import message as wire
 from gateway.http import request_id as request_ids
 from gateway.http import trailer, upgrade
@@ -259,7 +260,7 @@ class Handler(LegOwner):
         listener = self._listener
         self._exchange = exchange
         if self._plan.watches:
-            self._watch(exchange)
+            self._watch(exchange, planned)
         if planned is not None:
             self._planned = planned
             chain = planned.chain
@@ -277,13 +278,28 @@ class Handler(LegOwner):
             self._set_deadline()
             self._task = spawn(self._await_inward(verdict, allow), name="filters inward")
 
-    def _watch(self, exchange: Exchange) -> None:
+    def _watch(self, exchange: Exchange, planned: PlannedRoute | None) -> None:
         """Sees to what is not wanted of every exchange; where it is of this one, its answer may not take the short way."""
         traces, trace = self._plan.traces, self._plan.request_trace
         if traces is not None:
             self._record.trace = traces.trace(exchange.request.headers.index(), self._trusted)
         if trace is not None and trace.asked_by(exchange.request.headers):
             self._traced = self._is_watched = True
+        if planned is not None and planned.bodies is not None:
+            self._is_watched = True
+            excerpt = planned.bodies.of_request(exchange.request.headers)
+            if excerpt is not None and self.payload is not EMPTY_PAYLOAD:
+                self._record.more().request_body = excerpt
+                exchange.request.body.wrap(excerpt)
+
+    def _response_excerpt(self, response: Response) -> Excerpt | None:
+        """What takes the beginning of the answer's body; None where the record has none of it."""
+        if self._planned is None or self._planned.bodies is None:
+            return None
+        excerpt = self._planned.bodies.of_response(response.headers)
+        if excerpt is not None or self._record.aside is not None:
+            self._record.more().response_body = excerpt
+        return excerpt
 
     async def _await_inward(self, pending: Awaitable[Verdict], allow: tuple[str, ...] | None) -> None:
         verdict = await pending
@@ -855,6 +871,10 @@ class Handler(LegOwner):
         if unread or self._listener.draining:
             self._close = True
         no_body = self._method == "HEAD" or response.status in BODILESS
+        if self._is_watched and not no_body:
+            excerpt = self._response_excerpt(response)
+            if excerpt is not None:
+                excerpt(data)
         framing = b"" if response.status in BODILESS else b"Content-Length: %d" % len(data)
         head = self._response_head(
             response.status, response.phrase, response.headers, framing, drop_length=True
@@ -878,6 +898,10 @@ class Handler(LegOwner):
             self._switch(response, connection)
             return
         body = response.body
+        if self._is_watched:
+            excerpt = self._response_excerpt(response)
+            if excerpt is not None:
+                body.wrap(excerpt)
         bodiless = self._method == "HEAD" or response.status in BODILESS
         if bodiless:
             data = b""
@@ -1266,6 +1290,10 @@ class Handler(LegOwner):
         # The record keeps the exchange, and has no use for its bodies.
         exchange.response = None
         if self.payload is not EMPTY_PAYLOAD:
+            if record.aside is not None and record.aside.request_body is not None:
+                excerpt, whole = record.aside.request_body, exchange.request.body.complete
+                if whole and not excerpt.size:
+                    excerpt(whole)  # a filter has collected it, and nobody was sent it
             exchange.request.body = Body()
         record.exchange = exchange
         record.plan = self._plan
