@@ -25,6 +25,7 @@ from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
 from gateway.listener.opening import Opening
 from gateway.listener.tls import Credentials, load_credentials
+from gateway.log_copy import LogCopy
 from gateway.metrics import Metrics
 from gateway.plan import Plan, build_plan
 from gateway.record import Record
@@ -180,6 +181,9 @@ class Gateway:
             max_files=options.max_files,
             queue=options.queue,
             sampling=self._sampling(options),
+            copies=[
+                LogCopy(copy.path, copy.format, copy.max_size, copy.max_files) for copy in options.copies
+            ],
         )
         if self._on_record is not None:
             log.subscribe(self._on_record)
@@ -187,8 +191,11 @@ class Gateway:
             log.start()
         except OSError as error:
             cause = (error.strerror or str(error)).lower()
-            message = f"the request log {options.path} cannot be written: {cause}"
-            path = ("log", "path")
+            path: tuple[str | int, ...] = ("log", "path")
+            for place, copy in enumerate(options.copies):
+                if copy.path == error.filename:
+                    path = ("log", "copies", place, "path")
+            message = f"the request log {error.filename or options.path} cannot be written: {cause}"
             raise ConfigurationError(
                 [Problem(*loaded.marks.position(path), "log_unusable", message, written(path))]
             ) from error
@@ -379,6 +386,11 @@ class Gateway:
         )
         metrics.counter(
             "gateway_log_dropped", "Records that were not written.", lambda: self.request_log.dropped
+        )
+        metrics.counter(
+            "gateway_log_copies_dropped",
+            "Lines of log.copies that were not written.",
+            lambda: sum(copy.dropped for copy in self.request_log.copies),
         )
         metrics.counter(
             "gateway_log_left_out", "Records that log.sample left out.", lambda: self.request_log.left_out

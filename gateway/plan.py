@@ -152,7 +152,8 @@ class Plan:
         """TLS of the upstreams that speak it, by name."""
         self.collector_context = collector_context
         """TLS of the collector that takes traces; None where it speaks none."""
-        self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in header_names(facts))
+        names = {*header_names(facts), *(name for copy in configuration.log.copies for name in copy.headers)}
+        self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in sorted(names))
         # What a client may not say of itself, on any route.
         self.owned: frozenset[bytes] = frozenset().union(
             *(entry.filter.owns for entry in entries if entry.mode == "enforce")

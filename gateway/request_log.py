@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import orjson
 
@@ -139,6 +139,16 @@ class _PlanLine(NamedTuple):
     text: bytes
 
 
+class Copy(Protocol):
+    """A further file with a line for each record; all but `open` raises nothing."""
+
+    dropped: int
+
+    def open(self) -> None: ...
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None: ...
+    def close(self) -> None: ...
+
+
 class RequestLog:
     """The request log of one worker: takes records at once, writes them in a thread of its own.
 
@@ -152,6 +162,7 @@ class RequestLog:
     queue      how many records may wait; one more is dropped and counted
     on_drop    called in the writer's thread with the number of records dropped since the last call
     sampling   says which records are left out; None for none
+    copies     further files that have all records, in other forms
 
     Sequence numbers are given out at `put`, so that a dropped record leaves a gap, to those that are not left out. A disk that is full or a
     directory that cannot be written is warned of once and tried again; requests never wait for it.
@@ -167,6 +178,7 @@ class RequestLog:
         queue: int,
         on_drop: Callable[[int], None] | None = None,
         sampling: Sampling | None = None,
+        copies: Sequence[Copy] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
@@ -182,7 +194,8 @@ class RequestLog:
         self._made: deque[bytes | _PlanLine] = deque()
         self._making = threading.Lock()
         self._sequence = 0
-        self._off = path is None
+        self.copies = tuple(copies)
+        self._off = path is None and not copies
         self._awake = False
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -208,9 +221,15 @@ class RequestLog:
         return len(self._queue) + len(self._made)
 
     def start(self) -> None:
-        """Opens the file and starts the writer. Raises OSError when the file cannot be opened."""
+        """Opens the files and starts the writer. Raises OSError when one cannot be opened."""
         if self._path is not None:
             self._file = LogFile(self._path, self._max_size, self._max_files)
+        try:
+            for copy in self.copies:
+                copy.open()
+        except OSError:
+            self._close_files()
+            raise
         self._writer = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._writer.start()
 
@@ -305,12 +324,17 @@ class RequestLog:
             self._awake = False
             self._drain()
             self._tell_drops()
-        file = self._file
         self.dropped += self.depth
-        if file is not None:
-            self.dropped += file.pending
-            file.close()
+        if self._file is not None:
+            self.dropped += self._file.pending
+        self._close_files()
         self._tell_drops()
+
+    def _close_files(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        for copy in self.copies:
+            copy.close()
 
     def _drain(self) -> None:
         if self._file is not None and self._file.pending and not self._written(b""):
@@ -334,8 +358,8 @@ class RequestLog:
                 written = self._written(plan)
                 if self._file is not None:
                     self._file.preamble = plan
-            if self._listeners:
-                self._tell(lines)
+            if self._listeners or self.copies:
+                self._tell([orjson.loads(line) for line in lines])
             if self._shown is not None:
                 self._show(lines)
             if not written:
@@ -357,9 +381,10 @@ class RequestLog:
             self._failing = False
         return True
 
-    def _tell(self, lines: Sequence[bytes]) -> None:
-        for text in lines:
-            fields = orjson.loads(text)
+    def _tell(self, records: Sequence[Mapping[str, Any]]) -> None:
+        for copy in self.copies:
+            copy.write(records)
+        for fields in records:
             for listener in self._listeners:
                 try:
                     listener(fields)
@@ -370,7 +395,7 @@ class RequestLog:
     def _show(self, lines: Sequence[bytes]) -> None:
         if self._clock() - self._asked_at > _WATCHED:
             self._shown = None
-            self._off = self._path is None and not self._listeners
+            self._off = self._path is None and not self._listeners and not self.copies
         else:
             assert self._shown is not None
             self._shown.extend(lines)

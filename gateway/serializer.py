@@ -195,7 +195,7 @@ class Serializer:
 
     def plan(self, revision: str, description: Mapping[str, object], wall: float) -> bytes:
         """The line that describes a configuration which is now in force."""
-        return _safe(
+        return safe(
             _dumps(
                 {
                     "timestamp": self._timestamp(wall).decode(),
@@ -278,7 +278,7 @@ class Serializer:
         line = b"".join(parts)
         if secrets is not None or placed:
             line = _without(line, secrets or (), placed)
-        return _safe(line)
+        return safe(line)
 
     def _fill_steps(self, holes: list[bytes], record: Record, flow: Flow) -> None:
         """Appends what differs between the steps of two records of one flow, in the order of the steps."""
@@ -693,7 +693,8 @@ def _forms(secret: bytes) -> set[str]:
     return {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), readable(secret)}
 
 
-def _safe(line: bytes) -> bytes:
+def safe(line: bytes) -> bytes:
+    """A line of JSON in which nothing is left that a terminal or a reader of lines could take for more than a character."""
     if line.isascii() and 0x7F not in line:
         return line
     return _RISKY.sub(lambda match: b"\\u%04x" % ord(match[0].decode("utf-8")), line)

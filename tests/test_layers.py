@@ -31,6 +31,7 @@ LAYERS = (
             "excerpt",
             "flow",
             "json_path",
+            *("line_format", "ecs", "log_copy"),
             "redaction",
             "sampling",
             "serializer",

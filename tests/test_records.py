@@ -6,11 +6,15 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from gateway.api import Certificate, Note
+from gateway.config.load import loads
 from gateway.excerpt import Excerpt
 from gateway.inspect.field import FIELDS
+from gateway.plan import build_plan
 from gateway.record import Aside, Peer, Record
+from gateway.registry import Registry
 from gateway.serializer import Serializer
 from gateway.trace import TraceSource
 from tests.support.records import ALICE, Entry, attempt, record, step
@@ -102,3 +106,17 @@ def test_a_record_that_has_everything_has_what_the_page_names() -> None:
 
 def test_what_can_be_searched_by_is_explained() -> None:
     assert {field.key for field in FIELDS} <= tables()[0]
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+def test_what_the_page_shows_is_right(block: str) -> None:
+    shown = yaml.safe_load(block)
+    route = {
+        "name": "r",
+        "path": "/users/{user_id}",
+        "upstream": "a",
+        "record": shown.pop("record", {"redact": []}),
+    }
+    text = yaml.safe_dump({"upstreams": {"a": {"endpoints": ["http://a:1"]}}, "routes": [route], **shown})
+    registry = Registry()
+    assert build_plan(loads(text, "records.md", registry=registry), registry)

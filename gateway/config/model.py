@@ -33,6 +33,7 @@ from gateway.config.traffic import Concurrency, Mirror, PriorityClass, Retries
 from gateway.http.template import parse
 from gateway.http.upgrade import NEVER, PROTOCOL
 from gateway.json_path import parse_path
+from gateway.line_format import LineFormat
 
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -411,6 +412,11 @@ def _statuses(value: object) -> str:
 
 def _json_path(value: str) -> str:
     parse_path(value)
+    return value
+
+
+def _line_form(value: str) -> str:
+    LineFormat.headers_of(value)
     return value
 
 
@@ -1251,6 +1257,25 @@ class Sample(Section):
     )
 
 
+class LogCopy(Options):
+    """A further file of the request log, in another form."""
+
+    path: str = Field(min_length=1, description="The file; `-` is standard output.")
+    format: Annotated[str, AfterValidator(_line_form)] = Field(
+        description='`combined` (Apache\'s), `ecs` (JSON by the Elastic Common Schema), or a format such as `%h %t "%r" %s %D`: '
+        "the codes a, b, B, D, g, h, H, i, l, m, M, p, q, r, s, t, T, u, U and v of Apache and of Repose's http-logging.",
+    )
+    max_size: Size = Field(
+        default=100 << 20, description="Size at which the file is rotated; 0 never rotates."
+    )
+    max_files: int = Field(default=5, ge=0, le=1000, description="How many rotated files are kept.")
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """Request header fields that it tells of, lower case."""
+        return LineFormat.headers_of(self.format)
+
+
 class Log(Section):
     """The request log: one JSON record a line."""
 
@@ -1278,10 +1303,22 @@ class Log(Section):
         "so that hashes of two runs cannot be compared.",
     )
     sample: Sample = Field(default=Sample(), description="Which records are kept.")
+    copies: tuple[LogCopy, ...] = Field(
+        default=(),
+        description="Further files with the same records, in other forms. They have no secrets either.",
+    )
     redact: Redact = Field(
         default=Redact(),
         description="What is secret, beside what always is; regular expressions for whole names, of any case.",
     )
+
+    @model_validator(mode="after")
+    def _files_of_their_own(self) -> "Log":
+        paths = [self.path, *(copy.path for copy in self.copies)]
+        for place, path in enumerate(paths):
+            if path is not None and path in paths[:place]:
+                raise ValueError(f"two of its files are {path}")
+        return self
 
 
 class Tracing(Options):
@@ -1469,6 +1506,7 @@ __all__ = [
     "Listen",
     "ListenTLS",
     "Log",
+    "LogCopy",
     "Network",
     "Place",
     "ProxyProtocol",
