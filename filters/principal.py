@@ -17,10 +17,10 @@ from filters._identity import STRIPPED, spellings
 from filters._names import FieldName
 from filters._network import Network, membership
 from filters._profile import ProfileName, profile
-from filters._regex import LONGEST, PathRegex, compile_path
 from filters._repose import Quality, ReposeOptions
 from gateway.api import Exchange, Fact, Fault, Filter, Note, Options, Principal, Rule, Services, Verdict
 from gateway.api.fact import CLIENT, PARAMS, PEER, PRINCIPAL, TARGET, header
+from gateway.api.regex import LONGEST, PathRegex, compile_path
 from gateway.http.fields import Fields
 from gateway.http.forwarded import Trust
 from gateway.http.target import decode, matchable

@@ -18,18 +18,21 @@ from gateway.api.revocation import Revocation
 from gateway.buckets import Buckets, buckets_of, reset_of
 from gateway.config.load import Loaded, digest
 from gateway.config.model import Configuration
+from gateway.config.model import Log as LogOptions
 from gateway.config.problem import ConfigurationError, Problem, written
 from gateway.listener.acceptor import Binding
 from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
 from gateway.listener.opening import Opening
 from gateway.listener.tls import Credentials, load_credentials
+from gateway.log_copy import LogCopy
 from gateway.log_export import LogExporters
 from gateway.metrics import Metrics
 from gateway.plan import Plan, build_plan
 from gateway.record import Record
 from gateway.registry import Registry
 from gateway.request_log import RequestLog, Taker
+from gateway.sampling import Sampling
 from gateway.serializer import Serializer
 from gateway.shared.measure import observe_counts
 from gateway.shared.memory import SharedMemory
@@ -185,6 +188,10 @@ class Gateway:
             max_files=options.max_files,
             max_age=options.max_age,
             queue=options.queue,
+            sampling=self._sampling(options),
+            copies=[
+                LogCopy(copy.path, copy.format, copy.max_size, copy.max_files) for copy in options.copies
+            ],
         )
         if self._on_record is not None:
             log.subscribe(self._on_record)
@@ -192,12 +199,22 @@ class Gateway:
             log.start()
         except OSError as error:
             cause = (error.strerror or str(error)).lower()
-            message = f"the request log {options.path} cannot be written: {cause}"
-            path = ("log", "path")
+            path: tuple[str | int, ...] = ("log", "path")
+            for place, copy in enumerate(options.copies):
+                if copy.path == error.filename:
+                    path = ("log", "copies", place, "path")
+            message = f"the request log {error.filename or options.path} cannot be written: {cause}"
             raise ConfigurationError(
                 [Problem(*loaded.marks.position(path), "log_unusable", message, written(path))]
             ) from error
         return log
+
+    def _sampling(self, options: LogOptions) -> Sampling | None:
+        sample = options.sample
+        if sample.passed >= 1:
+            return None
+        key = options.hash_key.reveal().encode() if options.hash_key is not None else b""
+        return Sampling(sample.passed, sample.slow, key)
 
     def _pool(self, holder: object, plan: Plan, name: str) -> Pool:
         """The pool of an upstream: that in use, where nothing has changed, not even in the files that it names."""
@@ -385,6 +402,14 @@ class Gateway:
         )
         metrics.counter(
             "gateway_log_dropped", "Records that were not written.", lambda: self.request_log.dropped
+        )
+        metrics.counter(
+            "gateway_log_copies_dropped",
+            "Lines of log.copies that were not written.",
+            lambda: sum(copy.dropped for copy in self.request_log.copies),
+        )
+        metrics.counter(
+            "gateway_log_left_out", "Records that log.sample left out.", lambda: self.request_log.left_out
         )
         metrics.gauge("gateway_log_queue", "Records that wait to be written.", lambda: self.request_log.depth)
         metrics.counter(

@@ -46,6 +46,7 @@ class Flow:
     cell      how many they were, how long they took, and what they carried
     filters   name, mode, verdict and reason of each step
     attempts  upstream, and reason of the failure or "ok"
+    ordinary  whether there is nothing to say of them: forwarded at the first attempt, answered below 400, and no filter in shadow minds
     plain     whether their trails hold nothing but passes, and what these noted
     spans     of a plain trail: where the instants stand at which each step began and ended, and whose it is; between them is what it noted
     template  the pieces of their lines, the serializer's own; None until there is one
@@ -57,6 +58,7 @@ class Flow:
         "decision",
         "filters",
         "method",
+        "ordinary",
         "plain",
         "reason",
         "route",
@@ -77,6 +79,16 @@ class Flow:
             (step.entry.name, step.entry.mode, step.verdict, _reason(step)) for step in record.steps
         )
         self.attempts = tuple((attempt.upstream, attempt.error or "ok") for attempt in record.attempts)
+        self.ordinary = (
+            record.decision == "forward"
+            and record.reason == "passed"
+            and 0 < record.status < 400
+            and all(outcome == "ok" for _, outcome in self.attempts)
+            and not any(
+                mode == "shadow" and verdict in ("refuse", "answer", "error")
+                for _, mode, verdict, _ in self.filters
+            )
+        )
         self.plain = all(type(item) is int or type(item) is Note for item in record.exchange.trail)
         instants = [place for place, item in enumerate(record.exchange.trail) if type(item) is int]
         self.spans: list[tuple[int, int, EntryInfo]] = []

@@ -36,12 +36,16 @@ from gateway.config.model import Entry as EntryOptions
 from gateway.config.model import Route as RouteOptions
 from gateway.config.problem import ConfigurationError, Problem, written
 from gateway.config.traffic import Concurrency
+from gateway.excerpt import Bodies
 from gateway.faults import Renderer
 from gateway.http.forwarded import Forwarding, Trust
 from gateway.http.framing import HOP_BY_HOP
 from gateway.http.template import parse
 from gateway.http.via import default_pseudonym, member
+from gateway.json_path import parse_path
+from gateway.redaction import Redaction
 from gateway.registry import Registry
+from gateway.request_trace import RequestTrace
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
 from gateway.shared.memory import SharedMemory
 from gateway.shared.permit import SharedPermits
@@ -75,6 +79,7 @@ class PlannedRoute(NamedTuple):
     upgrade  protocols that a client may switch to, lower case
     gate     what a request has to pass before it is forwarded; None where nothing limits it
     mirror   who makes copies of requests; None where nobody does
+    bodies   what records hold of bodies; None for nothing
     """
 
     info: Route
@@ -84,6 +89,7 @@ class PlannedRoute(NamedTuple):
     upgrade: frozenset[bytes]
     gate: Gate | None = None
     mirror: Mirror | None = None
+    bodies: Bodies | None = None
 
 
 class Plan:
@@ -105,8 +111,10 @@ class Plan:
         "mirrors",
         "owned",
         "pseudonym",
+        "redaction",
         "renderer",
         "request_drop",
+        "request_trace",
         "revision",
         "router",
         "secret_names",
@@ -116,6 +124,7 @@ class Plan:
         "upgrades",
         "via",
         "via_line",
+        "watches",
     )
 
     def __init__(
@@ -146,13 +155,18 @@ class Plan:
         self.trace_context = trace_context
         self.log_context = log_context
         """TLS of the collector that takes traces; None where it speaks none."""
-        self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in header_names(facts))
+        names = {*header_names(facts), *(name for copy in configuration.log.copies for name in copy.headers)}
+        self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in sorted(names))
         # What a client may not say of itself, on any route.
         self.owned: frozenset[bytes] = frozenset().union(
             *(entry.filter.owns for entry in entries if entry.mode == "enforce")
         )
         # Credentials by these filters' word, also where an entry only judges in shadow.
         self.secret_names: frozenset[bytes] = frozenset().union(*(entry.filter.secrets for entry in entries))
+        redact = configuration.log.redact
+        self.redaction = Redaction(
+            redact.headers, redact.query, redact.params, [route.path for route in configuration.routes]
+        )
         self.limiters = tuple(limiters)
         self.mirrors = tuple(mirrors)
         self.holder = holder
@@ -173,6 +187,19 @@ class Plan:
         )
         if self.traces is not None:
             self.request_drop |= {b"traceparent", b"tracestate"}
+        # None without `trace`: then what asks for a trace passes untouched.
+        trace = configuration.trace
+        self.request_trace: RequestTrace | None = None
+        if trace is not None:
+            networks = [str(network) for network in trace.allow.networks]
+            self.request_trace = RequestTrace(trace.header, networks, trace.allow.roles)
+            self.request_drop |= {self.request_trace.header}
+        # Whether more is wanted of some exchange than of most.
+        self.watches = (
+            self.traces is not None
+            or self.request_trace is not None
+            or any(route.record is not None for route in configuration.routes)
+        )
         self.pseudonym = (configuration.via.pseudonym or default_pseudonym(host_id())).encode("latin-1")
         comment = f"Weir/{__version__}" if configuration.via.comment else None
         self.via: Mapping[str, bytes] = {
@@ -412,10 +439,12 @@ class _Builder:
                 frozenset(protocol.encode("ascii") for protocol in route.upgrade),
                 self._gate(route),
                 self._mirror(route),
+                _bodies(route),
             )
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))
         self._check_hashes(params)
+        self._check_redaction(frozenset().union(*params))
         router = self._router(specs)
         contexts = self._contexts()
         configuration = self._loaded.configuration
@@ -458,6 +487,16 @@ class _Builder:
                     ("upstreams", name, "hash"),
                     "param_unknown",
                     f"no route to the upstream has a parameter {param!r} in its path{did_you_mean(param, known)}",
+                )
+
+    def _check_redaction(self, params: frozenset[str]) -> None:
+        """A path parameter that is to be left out is one of some route; `params` are all of them."""
+        for place, expression in enumerate(self._loaded.configuration.log.redact.params):
+            if not Redaction(params=[expression]).params_of(params):
+                self._problem(
+                    ("log", "redact", "params", place),
+                    "param_unknown",
+                    f"no route has a parameter in its path that fits {expression!r}",
                 )
 
     def _gate(self, route: RouteOptions) -> Gate | None:
@@ -628,6 +667,14 @@ class _Builder:
 
 
 _CORE_FACTS: Final = (header("content-type"), header("accept"))
+
+
+def _bodies(route: RouteOptions) -> Bodies | None:
+    record = route.record
+    if record is None or not (record.request_body or record.response_body):
+        return None
+    paths = [parse_path(text) for text in record.redact]
+    return Bodies(record.request_body, record.response_body, record.types, paths)
 
 
 def _plain(error: Exception) -> str:

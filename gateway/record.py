@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Note
 from gateway.api.verdict import Rule
+from gateway.excerpt import Excerpt
 from gateway.http.fields import RawField
+from gateway.redaction import Redaction
 from gateway.trace import Trace
 
 if TYPE_CHECKING:
@@ -49,6 +51,10 @@ class PlanFacts(Protocol):
     @property
     def secret_names(self) -> frozenset[bytes]:
         """Names of those whose values are credentials, lower case, beside the ones known by their names."""
+
+    @property
+    def redaction(self) -> Redaction:
+        """What is taken for secret beside."""
 
 
 class Step(NamedTuple):
@@ -91,6 +97,11 @@ class Attempt(NamedTuple):
     first_byte: float | None
     total: float
 
+    @property
+    def body(self) -> float | None:
+        """Seconds from the first byte of the answer to its end."""
+        return None if self.first_byte is None else self.total - self.first_byte
+
 
 class Peer(NamedTuple):
     """The other end of a connection.
@@ -125,6 +136,22 @@ class Received:
         self.told: Any = None
 
 
+class Aside:
+    """What few records have to say.
+
+    queue  seconds that the exchange waited for its turn, see `gateway.upstream.passage`
+    share  of records like this one that are kept, where not all are, see `gateway.sampling`
+    traced whether the client was told where the time went, see `gateway.request_trace`
+    request_body, response_body  the beginnings of bodies, see `gateway.excerpt`
+    """
+
+    queue: float | None = None
+    share: float | None = None
+    traced = False
+    request_body: Excerpt | None = None
+    response_body: Excerpt | None = None
+
+
 class Record:
     """All that is known of one exchange when it is over; never changed after it is published.
 
@@ -142,6 +169,7 @@ class Record:
     bytes_in, bytes_out  size of the bodies as they travelled
     flow                 what the record has in common with others, once it has been counted
     trace                the trace that the exchange is part of; None while there is no tracing
+    aside                what few records have to say; None for most
     """
 
     # What most exchanges leave as it is belongs to the class.
@@ -164,6 +192,13 @@ class Record:
     bytes_out = 0
     flow: "Flow | None" = None
     trace: Trace | None = None
+    aside: Aside | None = None
+
+    def more(self) -> Aside:
+        """Where what few records have to say is put."""
+        if self.aside is None:
+            self.aside = Aside()
+        return self.aside
 
     @property
     def steps(self) -> list[Step]:

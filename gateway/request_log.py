@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import orjson
 
 from gateway.record import Record
+from gateway.sampling import Sampling
 from gateway.serializer import Serializer
 from gateway.trouble import Trouble
 
@@ -217,6 +218,16 @@ class _PlanLine(NamedTuple):
     text: bytes
 
 
+class Copy(Protocol):
+    """A further file with a line for each record; all but `open` raises nothing."""
+
+    dropped: int
+
+    def open(self) -> None: ...
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None: ...
+    def close(self) -> None: ...
+
+
 class RequestLog:
     """The request log of one worker: takes records at once, writes them in a thread of its own.
 
@@ -231,10 +242,11 @@ class RequestLog:
     queue      how many records may wait; one more is dropped and counted
     on_drop    called in the writer's thread with the number of records dropped since the last call
     clock      tells the time of day, `steady` seconds that never go back
+    sampling   says which records are left out; None for none
+    copies     further files that have all records, in other forms
 
-    Sequence numbers are given out at `put`, so that a dropped record leaves a gap. A disk that is full or a
-    directory that cannot be written is warned of, once a minute at most, and tried again; requests never wait
-    for it.
+    Sequence numbers are given out at `put` to those that are not left out, so that a dropped record leaves a gap. A disk that is
+    full or a directory that cannot be written is warned of, once a minute at most, and tried again; requests never wait for it.
     """
 
     def __init__(
@@ -247,6 +259,8 @@ class RequestLog:
         queue: int,
         max_age: float | None = None,
         on_drop: Callable[[int], None] | None = None,
+        sampling: Sampling | None = None,
+        copies: Sequence[Copy] = (),
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -257,13 +271,15 @@ class RequestLog:
         self._max_age = max_age
         self._limit = queue
         self._on_drop = on_drop
+        self._sampling = sampling
         self._clock = clock
         self._batch = max(1, min(_BATCH, max_size // 4)) if max_size else _BATCH
         self._queue: deque[tuple[int, Record] | _Plan] = deque()
         self._made: deque[bytes | _PlanLine] = deque()
         self._making = threading.Lock()
         self._sequence = 0
-        self._off = path is None
+        self.copies = tuple(copies)
+        self._off = path is None and not copies
         self._awake = False
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -281,6 +297,8 @@ class RequestLog:
         self._stuck = Trouble("request_log_not_rotated", "request_log_rotated", _warn, steady)
         self.dropped = 0
         """Records that were not written."""
+        self.left_out = 0
+        """Records that `sampling` left out."""
         self.write_errors = 0
         """Attempts to write that failed."""
 
@@ -290,15 +308,24 @@ class RequestLog:
         return len(self._queue) + len(self._made)
 
     def start(self) -> None:
-        """Opens the file and starts the writer. Raises OSError when the file cannot be opened."""
+        """Opens the files and starts the writer. Raises OSError when one cannot be opened."""
         if self._path is not None:
             self._file = LogFile(self._path, self._max_size, self._max_files, self._max_age, self._clock)
+        try:
+            for copy in self.copies:
+                copy.open()
+        except OSError:
+            self._close_files()
+            raise
         self._writer = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._writer.start()
 
     def put(self, record: Record) -> None:
         """Hands over a record. Never waits, never raises."""
         if self._off:
+            return
+        if self._sampling is not None and self._sampling.leaves_out(record):
+            self.left_out += 1
             return
         self._sequence = sequence = self._sequence + 1
         queue = self._queue
@@ -319,6 +346,7 @@ class RequestLog:
         """Counts on from where `former` has come to, whose place it takes."""
         self._sequence = former._sequence
         self.dropped = self._told = former.dropped
+        self.left_out = former.left_out
         self.write_errors = former.write_errors
 
     def announce(self, revision: str, description: Mapping[str, object]) -> None:
@@ -345,7 +373,8 @@ class RequestLog:
 
     def _switch(self) -> None:
         """Takes records where anybody wants them."""
-        self._off = self._path is None and not self._listeners and self._taker is None and self._shown is None
+        wanted = self._listeners or self.copies or self._taker is not None or self._shown is not None
+        self._off = self._path is None and not wanted
 
     def reopen(self) -> None:
         """Has the writer open the file anew at once: somebody has moved it."""
@@ -402,11 +431,10 @@ class RequestLog:
             self._see_to_file()
             self._drain()
             self._tell_drops()
-        file = self._file
         self.dropped += self.depth
-        if file is not None:
-            self.dropped += file.pending
-            file.close()
+        if self._file is not None:
+            self.dropped += self._file.pending
+        self._close_files()
         self._tell_drops()
 
     def _patience(self) -> float | None:
@@ -425,6 +453,12 @@ class RequestLog:
             self._moved = not self._attempt(file.reopen) or self._moved
         elif self._max_age is not None and not self.depth:
             self._attempt(file.turn)
+
+    def _close_files(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        for copy in self.copies:
+            copy.close()
 
     def _drain(self) -> None:
         if self._file is not None and self._file.pending and not self._written(b""):
@@ -448,11 +482,11 @@ class RequestLog:
                 written = self._written(plan)
                 if self._file is not None:
                     self._file.preamble = plan
-            if self._listeners:
-                self._tell(lines)
             if (taker := self._taker) is not None:
                 for line in lines:
                     taker(line)
+            if self._listeners or self.copies:
+                self._tell([orjson.loads(line) for line in lines])
             if self._shown is not None:
                 self._show(lines)
             if not written:
@@ -484,9 +518,10 @@ class RequestLog:
     def _counts(self) -> Mapping[str, int]:
         return {"write_errors": self.write_errors, "dropped": self.dropped}
 
-    def _tell(self, lines: Sequence[bytes]) -> None:
-        for text in lines:
-            fields = orjson.loads(text)
+    def _tell(self, records: Sequence[Mapping[str, Any]]) -> None:
+        for copy in self.copies:
+            copy.write(records)
+        for fields in records:
             for listener in self._listeners:
                 try:
                     listener(fields)

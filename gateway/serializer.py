@@ -17,9 +17,10 @@ from gateway.api.certificate import Certificate
 from gateway.api.exchange import Note
 from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
+from gateway.excerpt import tell
 from gateway.flow import Flow, Flows
-from gateway.record import METHODS, Attempt, EntryInfo, PlanFacts, Record, Step
-from gateway.redaction import SHORTEST, credentials, is_secret_header, redact_target, redact_value, scrub
+from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step
+from gateway.redaction import SHORTEST, Redaction, credentials, redact_target, redact_value, scrub
 
 RECORD_VERSION: Final = 1
 
@@ -89,7 +90,8 @@ def _seconds(seconds: float) -> bytes:
 
 def _ms(seconds: float) -> bytes:
     """Seconds as milliseconds in JSON."""
-    return _milliseconds(int(seconds * 1e6 + 0.5))
+    micro = int(seconds * 1e6 + 0.5)
+    return _MILLISECONDS[micro] if 0 <= micro < _SHORT else _milliseconds(micro)
 
 
 class _Text(dict[str, bytes]):
@@ -135,14 +137,15 @@ class _Told(NamedTuple):
     who      fields that name the client and the server, each with a comma behind it
     facts    members of the facts
     secrets  values that must not be in the line, longest first; None when there are none
-    short    whether one of them is so short that it is looked for as a whole segment only
+    careful  whether any target may hold a secret: because one is so short that it is looked for as a whole segment only,
+             or because paths have some by their place
     """
 
     plan: PlanFacts
     who: bytes
     facts: bytes
     secrets: list[bytes] | None
-    short: bool
+    careful: bool
 
 
 class Serializer:
@@ -158,6 +161,7 @@ class Serializer:
         self._second = -1
         self._second_text = b""
         self._plan: PlanFacts | None = None
+        self._redaction = Redaction()
         self._fields: dict[bytes, _Field | None] = {}
         self._declared: frozenset[bytes] = frozenset()
         self._secret: frozenset[bytes] = frozenset()
@@ -191,7 +195,7 @@ class Serializer:
 
     def plan(self, revision: str, description: Mapping[str, object], wall: float) -> bytes:
         """The line that describes a configuration which is now in force."""
-        return _safe(
+        return safe(
             _dumps(
                 {
                     "timestamp": self._timestamp(wall).decode(),
@@ -211,12 +215,13 @@ class Serializer:
         told: _Told | None = received.told
         if told is None or told.plan is not record.plan:
             told = received.told = self._tell(record)
-        _, who, facts, secrets, short = told
+        _, who, facts, secrets, careful = told
 
-        raw_target = target = exchange.target
+        target = exchange.target
         extra = tail = b""
-        if short or target.translate(None, _PLAIN_PATH):
-            path, target_text, extra, tail = self._redacted(raw_target, secrets or (), short)
+        placed: Sequence[bytes] = ()
+        if careful or target.translate(None, _PLAIN_PATH):
+            path, target_text, extra, tail, placed = self._redacted(record, secrets or (), careful)
         else:
             path = target_text = b'"%b"' % target
         if exchange.method not in METHODS:
@@ -228,6 +233,12 @@ class Serializer:
         trace = record.trace
         if trace is not None:
             extra += f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'.encode("ascii")
+        if record.aside is not None:
+            extra += _aside(record.aside)
+            if record.aside.request_body is not None or record.aside.response_body is not None:
+                bodies, values = _bodies(record.aside, [*(secrets or ()), *placed])
+                extra += bodies
+                placed = [*placed, *values]
         named = b""
         principal = exchange.principal
         if principal is not None:
@@ -254,18 +265,20 @@ class Serializer:
         for attempt in record.attempts:
             if attempt.connect is not None:
                 values.append(_ms(attempt.connect))
-            if attempt.first_byte is not None:
-                values.append(_ms(attempt.first_byte))
-            values.append(_ms(attempt.total))
+            total, first_byte = attempt.total, attempt.first_byte
+            if first_byte is not None:
+                values.append(_ms(first_byte))
+                values.append(_ms(total - first_byte))
+            values.append(_ms(total))
         values += (extra, named)
         self._fill_steps(values, record, flow)
         values += (target_text, facts, _seconds(clock), tail, b"%d" % sequence)
         parts = template.copy()
         parts[1::2] = values
         line = b"".join(parts)
-        if secrets is not None:
-            line = _without(line, secrets)
-        return _safe(line)
+        if secrets is not None or placed:
+            line = _without(line, secrets or (), placed)
+        return safe(line)
 
     def _fill_steps(self, holes: list[bytes], record: Record, flow: Flow) -> None:
         """Appends what differs between the steps of two records of one flow, in the order of the steps."""
@@ -280,7 +293,7 @@ class Serializer:
         trail = record.exchange.trail
         for begin, end, entry in flow.spans:
             micro: int = (trail[end] - trail[begin]) // 1000
-            holes.append(_milliseconds(micro))
+            holes.append(_MILLISECONDS[micro] if micro < _SHORT else _milliseconds(micro))
             if end - begin > 1:
                 note: Note = trail[begin + 1]
                 holes.append(_told(entry, note.facts, trail[begin + 2 : end]))
@@ -291,7 +304,7 @@ class Serializer:
             self._learn(record.plan)
         headers: dict[str, object] = {}
         secrets: list[bytes] | None = None
-        short = False
+        careful = record.plan.redaction.by_place
         user_agent = content_type = content_length = None
         known = self._fields
         for raw_name, value in record.received.lines:
@@ -305,9 +318,14 @@ class Serializer:
                 found = credentials(name, value)
                 secrets = found if secrets is None else sorted(secrets + found, key=len, reverse=True)
                 if found and len(found[-1]) < SHORTEST:
-                    short = True
+                    careful = True
             if declared:
-                told = self._hashed(value) if secret else value.decode("latin-1")
+                if secret:
+                    told: object = self._hashed(value)
+                elif name == "referer":  # it is a target too
+                    told = redact_target(value, secrets or ()).decode("latin-1")
+                else:
+                    told = value.decode("latin-1")
                 if name in headers:
                     earlier = headers[name]
                     headers[name] = [*earlier, told] if isinstance(earlier, list) else [earlier, told]
@@ -364,21 +382,26 @@ class Serializer:
                 facts += b',"content_length":%d' % int(content_length)
             else:
                 facts += b',"content_length":' + _json(content_length.decode("latin-1"))
-        return _Told(record.plan, who, facts, secrets, short)
+        return _Told(record.plan, who, facts, secrets, careful)
 
     def _redacted(
-        self, raw_target: bytes, secrets: Sequence[bytes], short: bool
-    ) -> tuple[bytes, bytes, bytes, bytes]:
-        """The path, the target, the field of the query and the mark of a redaction, as JSON."""
-        target = raw_target
-        if b"?" in target or b"%" in target or b"@" in target or short or not target.isascii():
-            target = redact_target(target, secrets)
+        self, record: Record, secrets: Sequence[bytes], careful: bool
+    ) -> tuple[bytes, bytes, bytes, bytes, Sequence[bytes]]:
+        """The path, the target, the field of the query and the mark of a redaction, as JSON; and what was secret by its place."""
+        target = raw_target = record.exchange.target
+        placed: Sequence[bytes] = ()
+        if careful or b"?" in target or b"%" in target or b"@" in target or not target.isascii():
+            route = record.exchange.route
+            target, placed = record.plan.redaction.target(
+                target, secrets, None if route is None else route.template
+            )
         path, mark, query = target.partition(b"?")
         return (
             _json(readable(path)),
             _json(target.decode("latin-1")),
             b',"url.query":' + _json(readable(query)) if mark else b"",
             b',"redacted":true' if target != raw_target else b"",
+            placed,
         )
 
     def _template(self, record: Record, flow: Flow) -> list[bytes]:
@@ -445,7 +468,7 @@ class Serializer:
         if connect is not None:
             told += b',"connect_ms":\0'
         if first_byte is not None:
-            told += b',"first_byte_ms":\0'
+            told += b',"first_byte_ms":\0,"body_ms":\0'
         return told + b',"total_ms":\0}'
 
     def _step(self, step: Step, noted: bool) -> bytes:
@@ -482,13 +505,14 @@ class Serializer:
     def _learn(self, plan: PlanFacts) -> None:
         self._declared = frozenset(plan.header_names)
         self._secret = plan.secret_names
+        self._redaction = plan.redaction
         self._plan = plan
         self._fields.clear()
 
     def _field(self, raw_name: bytes) -> _Field | None:
         lower = raw_name.lower()
         name = lower.decode("latin-1")
-        secret = lower in self._secret or is_secret_header(name)
+        secret = lower in self._secret or self._redaction.is_secret_header(name)
         declared = lower in self._declared
         interesting = secret or declared or name in ("user-agent", "content-type", "content-length")
         if len(self._fields) >= _MEMO_MAX:
@@ -526,6 +550,25 @@ class Serializer:
             known = (principal, named, b',"principal":' + _dumps(told))
             self._principals[id(principal)] = known
         return known[1], known[2]
+
+
+def _aside(aside: Aside) -> bytes:
+    """The fields that few records have."""
+    told = b""
+    if aside.queue is not None:
+        told += b',"gateway.queue_ms":' + _ms(aside.queue)
+    if aside.share is not None:
+        told += b',"gateway.sample":' + _dumps(aside.share)
+    if aside.traced:
+        told += b',"gateway.trace_request":true'
+    return told
+
+
+def _bodies(aside: Aside, secrets: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
+    """The fields that tell of bodies, and what in them is secret."""
+    forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+    told = tell({"request": aside.request_body, "response": aside.response_body}, sorted(forms))
+    return (b"," + _dumps(told.fields)[1:-1] if told.fields else b""), told.values
 
 
 def _told(entry: EntryInfo, facts: Mapping[str, object] | None, notes: Sequence[Note]) -> bytes:
@@ -606,9 +649,17 @@ def _cleaned(value: object, depth: int) -> object:
     return _cleaned(str(value), depth)
 
 
-def _without(line: bytes, secrets: Sequence[bytes]) -> bytes:
-    """The line with no secret left in it, wherever a client has written it or a filter has told it."""
+def _without(line: bytes, secrets: Sequence[bytes], placed: Sequence[bytes] = ()) -> bytes:
+    """The line with no secret left in it, wherever a client has written it or a filter has told it.
+
+    Of those that are `placed`, secret by their place in the target, short ones are looked for as whole texts.
+    """
     texts: list[str] = []
+    wholes: set[str] = set()
+    if placed:
+        secrets = sorted({*secrets, *placed}, key=len, reverse=True)
+        wholes = {form for value in placed if len(value) < SHORTEST for form in _forms(value)}
+        wholes = {form for form in wholes if form and orjson.dumps(form) in line}
     for secret in secrets:
         if len(secret) < SHORTEST:
             continue
@@ -616,26 +667,34 @@ def _without(line: bytes, secrets: Sequence[bytes]) -> bytes:
             if line.find(secret[-_SECRET_END:]) >= 0 and line.find(secret) >= 0:
                 texts.append(secret.decode("ascii"))
             continue
-        forms = {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), readable(secret)}
-        texts.extend(form for form in sorted(forms) if orjson.dumps(form)[1:-1] in line)
-    if not texts:
+        texts.extend(form for form in sorted(_forms(secret)) if orjson.dumps(form)[1:-1] in line)
+    if not texts and not wholes:
         return line
     fields = orjson.loads(line)
     for name in _FOREIGN:
         if name == "gateway.facts":
             facts = fields[name]
-            scrubbed = {key: scrub(value, texts) for key, value in facts.items()}
+            scrubbed = {key: scrub(value, texts, wholes) for key, value in facts.items()}
             fields[name] = {**scrubbed, "redacted": True}
         elif name in fields:
             fields[name] = scrub(fields[name], texts)
     for step in fields["gateway.filters"]:
         for name in ("facts", "notes"):
             if name in step:
-                step[name] = scrub(step[name], texts)
+                step[name] = scrub(step[name], texts, wholes)
+    for attempt in fields.get("gateway.upstream.attempts", ()):
+        if "detail" in attempt:
+            attempt["detail"] = scrub(attempt["detail"], texts)
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _safe(line: bytes) -> bytes:
+def _forms(secret: bytes) -> set[str]:
+    """A secret as it may stand in what is told."""
+    return {secret.decode("latin-1"), secret.decode("utf-8", "backslashreplace"), readable(secret)}
+
+
+def safe(line: bytes) -> bytes:
+    """A line of JSON in which nothing is left that a terminal or a reader of lines could take for more than a character."""
     if line.isascii() and 0x7F not in line:
         return line
     return _RISKY.sub(lambda match: b"\\u%04x" % ord(match[0].decode("utf-8")), line)

@@ -15,7 +15,7 @@ from gateway.api.verdict import Rule
 from gateway.http.trace_context import SpanIds
 from gateway.otlp import Value, tell, utf8
 from gateway.record import METHODS, Attempt, Record, Step
-from gateway.redaction import SHORTEST, credentials, is_secret_header, redact_target, redact_value, scrub
+from gateway.redaction import SHORTEST, credentials, redact_target, redact_value, scrub
 from gateway.serializer import host_parts, readable, rule_text
 from gateway.trace import Trace
 
@@ -261,6 +261,7 @@ def _of_client(attempt: Attempt, number: int, told: _Told) -> dict[str, Value]:
         "gateway.upstream.reused": attempt.reused,
         "gateway.upstream.connect_ms": _ms(attempt.connect),
         "gateway.upstream.first_byte_ms": _ms(attempt.first_byte),
+        "gateway.upstream.body_ms": _ms(attempt.body),
     }
 
 
@@ -285,14 +286,18 @@ def _told(record: Record, trace: Trace) -> _Told:
     exchange, plan = record.exchange, record.plan
     secrets: list[bytes] = []
     user_agent: bytes | None = None
+    redaction = plan.redaction
     for raw_name, value in record.received.lines:
         lower = raw_name.lower()
-        if lower in plan.secret_names or is_secret_header(lower.decode("latin-1")):
+        if lower in plan.secret_names or redaction.is_secret_header(lower.decode("latin-1")):
             secrets += credentials(lower.decode("latin-1"), value)
         elif lower == b"user-agent":
             user_agent = value
     secrets.sort(key=len, reverse=True)
-    path, mark, query = redact_target(exchange.target, secrets).partition(b"?")
+    route = exchange.route
+    target, placed = redaction.target(exchange.target, secrets, None if route is None else route.template)
+    secrets = sorted({*secrets, *placed}, key=len, reverse=True)
+    path, mark, query = target.partition(b"?")
     host = exchange.host
     if "@" in host:
         host = readable(redact_target(host.encode("utf-8", "backslashreplace"), secrets))

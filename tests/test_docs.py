@@ -50,6 +50,7 @@ def test_every_file_that_the_documents_link_to_exists() -> None:
         "CHANGELOG.md",
         "docs/openstack.md",
         "docs/shipping.md",
+        "docs/records.md",
     ):
         place = ROOT / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", place.read_text()):
@@ -58,7 +59,7 @@ def test_every_file_that_the_documents_link_to_exists() -> None:
 
 def test_the_make_targets_that_the_documents_name_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for document in ("README.md", "CONTRIBUTING.md", "docs/openstack.md"):
+    for document in ("README.md", "CONTRIBUTING.md", "docs/openstack.md", "docs/records.md"):
         named = set(re.findall(r"\bmake ([a-z-]+)", (ROOT / document).read_text()))
         assert named <= targets, document
 

@@ -262,6 +262,20 @@ def test_a_token_field_of_any_name_is_a_secret_of_the_records() -> None:
     assert built.secret_names == {b"x-session"}
 
 
+def test_what_is_to_be_left_out_of_records_belongs_to_the_plan() -> None:
+    built = plan(BASE + "log: { redact: { headers: [x-a], params: [image_.*] } }\n")
+    assert built.redaction.is_secret_header("x-a")
+    assert built.redaction.by_place
+    assert not plan().redaction.by_place
+
+
+def test_a_path_parameter_to_be_left_out_is_one_of_some_route() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"gateway.yaml:\d+:\d+: log.redact.params\[0\]: no route has"
+    ):
+        plan(BASE + "log: { redact: { params: [image, image_id] } }\n")
+
+
 SECURE = """
 upstreams:
   compute:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.redaction import credentials, is_secret_header, redact_query, redact_target, scrub
+from gateway.redaction import Redaction, credentials, is_secret_header, redact_target, scrub
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_credentials_of_a_scheme_and_of_cookies() -> None:
     ],
 )
 def test_redacts_the_values_of_secret_query_keys(query: bytes, redacted: bytes) -> None:
-    assert redact_query(query) == redacted
+    assert redact_target(b"/?" + query) == b"/?" + redacted
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,50 @@ def test_scrub_reaches_every_text() -> None:
         "a": ["x-[redacted]-y", {"[redacted]": 1}],
         "b": ["[redacted]", None, 2.5],
     }
+
+
+# ---- what a configuration adds
+
+ADDED = Redaction(
+    headers=["x-tenant-.*"],
+    query=["e-?mail"],
+    params=["user_.*", "rest"],
+    templates=["/users/{user_id}/keys/{key}", "/files/{rest*}", "/images/{image_id}"],
+)
+
+
+def test_a_configuration_adds_names_of_header_fields_of_any_case() -> None:
+    assert Redaction(headers=["X-Tenant-.*"]).is_secret_header("x-tenant-name")
+    assert ADDED.is_secret_header("x-auth-token"), "what always is remains so"
+    assert not ADDED.is_secret_header("not-x-tenant-name"), "the whole name is meant"
+    assert ADDED.is_secret_header("a" * 5000), "one that is too long to be judged"
+    assert not Redaction().is_secret_header("a" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("target", "template", "text", "values"),
+    [
+        (b"/a?EMail=a%40b&x=1", None, b"/a?EMail=[redacted]&x=1", [b"a%40b", b"a@b"]),
+        (b"/a?%65mail=a+b", None, b"/a?%65mail=[redacted]", [b"a b", b"a+b"]),
+        (b"/a?token=abc", None, b"/a?token=[redacted]", [b"abc"]),
+        (b"/users/alice/keys/7", "/users/{user_id}/keys/{key}", b"/users/[redacted]/keys/7", [b"alice"]),
+        (b"/users/alice/keys/7", None, b"/users/[redacted]/keys/7", [b"alice"]),
+        (b"/%75sers/alice/keys/7?a=b", None, b"/%75sers/[redacted]/keys/7?a=b", [b"alice"]),
+        (b"http://h/users/al%69ce/keys/7", None, b"http://h/users/[redacted]/keys/7", [b"al%69ce", b"alice"]),
+        (b"/files/a/b/c?d", "/files/{rest*}", b"/files/[redacted]?d", [b"a/b/c"]),
+        (b"/images/alice", "/images/{image_id}", b"/images/alice", []),
+        (b"/users/alice/other", None, b"/users/alice/other", []),
+        (b"*", None, b"*", []),
+    ],
+)
+def test_a_configuration_adds_keys_of_queries_and_path_parameters(
+    target: bytes, template: str | None, text: bytes, values: list[bytes]
+) -> None:
+    redacted = ADDED.target(target, (), template)
+    assert redacted.text == text
+    assert list(redacted.values) == values
+
+
+def test_no_part_is_left_of_a_secret_that_lies_across_the_edge_of_another() -> None:
+    assert ADDED.target(b"/users/alice/keys/7", [b"ice/keys/"]).text == b"/users/[redacted]7"
+    assert redact_target(b"/a?token=abcdef", [b"token=ab"]) == b"/a?[redacted]"

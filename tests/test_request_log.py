@@ -18,6 +18,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from gateway.request_log import LogFile, RequestLog
+from gateway.sampling import Sampling
 from gateway.serializer import Serializer
 from tests.support.records import record, refused
 
@@ -571,3 +572,19 @@ def test_a_batch_does_not_make_a_file_much_larger_than_it_may_be(tmp_path: Path)
     assert len(sizes) > 3
     assert max(sizes) < 25_000
     assert min(sizes) > 1_000, "no file holds only the line of the plan"
+
+
+def test_what_is_left_out_leaves_no_gap_and_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path, sampling=Sampling(0.0, 1.0)) as request_log:
+        for made in (record(), refused(), record(), record(duration=2.0)):
+            request_log.put(made)
+    assert sequences(path) == [1, 2]
+    assert (request_log.left_out, request_log.dropped) == (2, 0)
+
+
+def test_what_was_left_out_is_counted_on_by_the_next_log() -> None:
+    with log(None) as former, log(None) as following:
+        former.left_out = 7
+        following.follow(former)
+    assert following.left_out == 7

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.api import Certificate, Note, Principal
 from gateway.record import Peer, Record
+from gateway.redaction import Redaction
 from gateway.serializer import Serializer, rule_text
 from gateway.trace import TraceSource
 from tests.support.records import ALICE, REQUEST_ID, Entry, Facts, attempt, record, step
@@ -111,6 +112,7 @@ def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
                 "reused": True,
                 "connect_ms": 1.0,
                 "first_byte_ms": 2.0,
+                "body_ms": 1.0,
                 "total_ms": 3.0,
                 "status": 200,
             },
@@ -526,3 +528,91 @@ def test_a_field_that_a_filter_calls_a_credential_is_one_whatever_its_name() -> 
 def test_an_upstreams_own_refusal_has_its_status_as_the_error_type() -> None:
     assert line(record(status=500, reason="passed"))["error.type"] == "500"
     assert line(record(status=413, reason="rate_limited", decision="refuse"))["error.type"] == "rate_limited"
+
+
+# ---- redaction that the configuration adds
+
+_PLACED = Redaction(["x-tenant"], ["email"], ["user_id"], ["/users/{user_id}"])
+
+
+def test_a_path_parameter_that_is_secret_is_nowhere_in_the_line() -> None:
+    told = record(
+        target=b"/users/alice%2d0123?email=me%40example.org",
+        route_template="/users/{user_id}",
+        plan=Facts((b"referer",), redaction=_PLACED),
+        request_lines=((b"Referer", b"https://x.test/users/alice-0123?token=abcdef"),),
+        principal=Principal("alice-0123", "alice"),
+        steps=[
+            step("uuid", note=[Note("rate_counted", ("limits",), {"key": "alice-0123", "alice-0123": 1})])
+        ],
+    )
+    fields = line(told)
+    assert "alice" not in json.dumps({**fields, "user.name": None, "gateway.facts": None})
+    assert fields["url.path"] == "/users/[redacted]"
+    assert fields["url.query"] == "email=[redacted]"
+    assert fields["user.id"] == "[redacted]"
+    facts = fields["gateway.facts"]
+    assert facts["target"] == "/users/[redacted]?email=[redacted]"
+    assert facts["headers"] == {"referer": "https://x.test/users/[redacted]?token=[redacted]"}
+    assert facts["redacted"] is True
+
+
+def test_a_short_one_is_left_out_where_it_is_the_whole_of_a_fact() -> None:
+    told = record(
+        target=b"/users/7",
+        route_template="/users/{user_id}",
+        plan=Facts(redaction=_PLACED),
+        steps=[step("uuid", note=[Note("rate_counted", (), {"user": "7", "limit": "17"})])],
+    )
+    fields = line(told)
+    assert fields["url.path"] == "/users/[redacted]"
+    assert fields["gateway.filters"][0]["facts"] == {"user": "[redacted]", "limit": "17"}
+
+
+def test_what_stands_beside_is_told_as_it_is() -> None:
+    told = record(target=b"/images/7", route_template="/images/{id}", plan=Facts(redaction=_PLACED))
+    assert line(told)["url.path"] == "/images/7"
+    assert "redacted" not in line(told)["gateway.facts"]
+
+
+@settings(max_examples=300)
+@given(
+    value=st.binary(min_size=8, max_size=24),
+    place=st.sampled_from(["header", "query", "param"]),
+    escapes=st.lists(st.booleans(), min_size=24, max_size=24),
+    case=st.sampled_from([bytes.lower, bytes.upper, bytes.title]),
+    noise=st.binary(max_size=10),
+)
+def test_no_value_that_the_configuration_calls_secret_is_anywhere_in_the_line(
+    value: bytes, place: str, escapes: list[bool], case: Callable[[bytes], bytes], noise: bytes
+) -> None:
+    value = b"\xc3\xa4Q!7" + value  # of bytes that nothing else in the line has
+    written = b"".join(
+        bytes([byte]) if not escape and chr(byte).isalnum() and byte < 128 else b"%%%02x" % byte
+        for byte, escape in zip(value, [*escapes, *escapes], strict=False)
+    )
+    target = b"/users/" + (written if place == "param" else b"bob")
+    if place == "query":
+        target += b"?a=b&" + case(b"email") + b"=" + written
+    lines = [(b"User-Agent", noise + value), (b"X-Note", noise + written)]
+    if place == "header":
+        lines.append((case(b"x-tenant"), value))
+    text = value.decode("utf-8", "backslashreplace")
+    told = record(
+        target=target,
+        route_template="/users/{user_id}",
+        plan=Facts((b"x-note", b"x-tenant", b"user-agent"), redaction=_PLACED),
+        request_lines=tuple(lines),
+        principal=Principal(text),
+        steps=[step("x", note=[Note("passed", (), {"value": text, text: [text]})])],
+    )
+    fields = line(told)
+    assert "gateway.record_error" not in fields
+    if place == "header":
+        fields["gateway.facts"]["headers"].pop("x-note")  # spelled in another way than its own
+    everything = json.dumps(fields, ensure_ascii=False)
+    for form in (value.decode("latin-1"), text):
+        assert form not in everything
+        assert json.dumps(form, ensure_ascii=False)[1:-1] not in everything
+    if place != "header":
+        assert written.decode() not in everything

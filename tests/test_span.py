@@ -221,6 +221,7 @@ def test_each_attempt_is_a_span_with_the_id_that_the_upstream_was_told() -> None
     assert (third.attributes["error.type"], third.attributes["http.response.status_code"]) == ("404", 404)
     assert third.attributes["network.peer.address"] == "10.0.0.9"
     assert third.attributes["gateway.upstream.first_byte_ms"] == pytest.approx(4)
+    assert third.attributes["gateway.upstream.body_ms"] == pytest.approx(1)
 
 
 def test_an_attempt_that_went_well_is_no_error_and_a_socket_has_no_port() -> None:

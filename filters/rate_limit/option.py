@@ -9,11 +9,11 @@ from pydantic_core import CoreSchema
 from filters._key import CAPTURE, CAPTURES, GLOBAL, PLAIN, key_facts, known
 from filters._names import FieldName, MethodName
 from filters._network import Network
-from filters._regex import check_path
 from filters.rate_limit import calendar
 from filters.rate_limit.path import REGEX, group_of, pattern_of
 from gateway.api import Duration, Fact, Options, StoreOptions
 from gateway.api.fact import CLIENT, CLOCK, METHOD, PRINCIPAL, TARGET, header
+from gateway.api.regex import check_path
 
 UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "month": 2_678_400.0}
 """Seconds; those of a month are at most as many."""

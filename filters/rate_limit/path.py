@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from filters._key import bounded
-from filters._regex import LONGEST, compile_path
+from gateway.api.regex import LONGEST, compile_path
 
 Captured: TypeAlias = tuple[Hashable, ...]
 """Texts of groups in their order, None for one that took no part: members of a tuple, so that `abc` and `def` are not `abcde` and `f`."""

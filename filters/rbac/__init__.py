@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from filters._regex import LONGEST, compile_path
 from filters.rbac.option import RbacConfig, RowOptions
 from filters.rbac.role import RoleTest, compile_roles
 from filters.rbac.table import Reading, Table, covers
 from gateway.api import Exchange, Fault, Filter, Note, OptionError, Principal, Rule, Services, Verdict
+from gateway.api.regex import LONGEST, compile_path
 from gateway.http.target import decode
 from gateway.http.template import parse
 

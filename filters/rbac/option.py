@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from filters._names import MethodName
-from filters._regex import PathRegex
 from filters.rbac.role import RequiredRoles
 from gateway.api import Fact, Options
 from gateway.api.fact import METHOD, PARAMS, PRINCIPAL, TARGET
+from gateway.api.regex import PathRegex
 from gateway.http.fields import encoded
 from gateway.http.template import parse
 

@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from filters._identity import SERVICE_HEADER, STORAGE_HEADER, STRIPPED
 from filters._profile import ProfileName
-from filters._regex import check_path, compile_path
 from filters._repose import ReposeOptions
 from gateway.api import Duration, Fact, Options, Secret, StoreOptions, TlsOptions
 from gateway.api.fact import CERTIFICATE, CLIENT, CLOCK, METHOD, PARAMS, TARGET, header
+from gateway.api.regex import check_path, compile_path
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NUMBER = re.compile(r"\d+(\.\d+)?")

@@ -4,9 +4,9 @@ import re
 from dataclasses import replace
 from urllib.parse import unquote
 
-from filters._regex import LONGEST, compile_path
 from filters.token_auth.option import TenantOptions
 from gateway.api import Exchange, Principal
+from gateway.api.regex import LONGEST, compile_path
 
 _DOTS = re.compile(r"(?:[/\\]|%2[Ff]|%5[Cc])(?:\.|%2[Ee]){1,2}(?=[/\\;]|%2[Ff]|%5[Cc]|%3[Bb]|\Z)")
 """A dot segment, as any server may see one: who resolves it finds another tenant than the one that is named before it."""

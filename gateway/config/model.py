@@ -26,11 +26,14 @@ from pydantic_core import CoreSchema
 
 from gateway.api.network import TlsOptions
 from gateway.api.option import Duration, Options, Secret, Size
+from gateway.api.regex import PathRegex
 from gateway.condition import When
 from gateway.config.section import Section
 from gateway.config.traffic import Concurrency, Mirror, PriorityClass, Retries
 from gateway.http.template import parse
 from gateway.http.upgrade import NEVER, PROTOCOL
+from gateway.json_path import parse_path
+from gateway.line_format import LineFormat
 
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -408,6 +411,39 @@ def _statuses(value: object) -> str:
     return match[0]
 
 
+def _json_path(value: str) -> str:
+    parse_path(value)
+    return value
+
+
+def _line_form(value: str) -> str:
+    LineFormat.headers_of(value)
+    return value
+
+
+def _media_type(value: str) -> str:
+    kind, _, sub = value.partition("/")
+    if not _TOKEN.fullmatch(kind) or not _TOKEN.fullmatch(sub) or kind == "*":
+        raise ValueError(f"expected a media type such as application/json, or text/*, got {value!r}")
+    return value.lower()
+
+
+def parse_share(value: object) -> float:
+    """0 to 1, of `12.5%` or of a number of percent. Raises ValueError."""
+    text = value.removesuffix("%") if isinstance(value, str) and value.endswith("%") else None
+    number = -1.0
+    if text is not None and _NUMBER.fullmatch(text):
+        number = float(text)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = value
+    if not 0 <= number <= 100:
+        raise ValueError(f"expected a share such as 10%, got {value!r}")
+    return number / 100
+
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
 def _path(value: str) -> str:
     if not _ORIGIN_FORM.fullmatch(value):
         raise ValueError(f"expected a path such as /healthcheck, got {value!r}")
@@ -469,6 +505,23 @@ Statuses: TypeAlias = Annotated[
     ),
 ]
 """One status, or the first and the last of a row of them."""
+ExcerptSize: TypeAlias = Annotated[Size, Field(le=64 << 10)]
+JsonPath: TypeAlias = Annotated[str, AfterValidator(_json_path)]
+MediaType: TypeAlias = Annotated[str, AfterValidator(_media_type)]
+Share: TypeAlias = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    PlainSerializer(lambda share: f"{share * 100:g}%", return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 100},
+                {"type": "string", "pattern": r"^\d+(\.\d+)?%$"},
+            ]
+        }
+    ),
+]
+"""Written as 10%, or as a number of percent; 0 to 1."""
 UpgradeProtocol: TypeAlias = Annotated[str, AfterValidator(_protocol)]
 
 
@@ -1047,6 +1100,25 @@ class Upstream(Options):
         return self
 
 
+class RecordedBodies(Options):
+    """What the records of a route hold of bodies. They are told without what is secret, and never held up for that."""
+
+    request_body: ExcerptSize = Field(
+        default=0, description="Bytes of the request body, from its beginning; at most 64KiB."
+    )
+    response_body: ExcerptSize = Field(
+        default=0, description="Bytes of the answer's body, from its beginning; at most 64KiB."
+    )
+    redact: tuple[JsonPath, ...] = Field(
+        default=(),
+        description="Paths into JSON that lead to what is secret, beside members that are named as passwords and tokens are: "
+        "`$.a['b'][0][*]`, `$..name`. A body that is not whole in the record, or no JSON, is then left out.",
+    )
+    types: Annotated[tuple[MediaType, ...], Field(min_length=1)] = Field(
+        default=("application/json",), description="Media types of the bodies; `text/*` for all of that kind."
+    )
+
+
 class Route(Options):
     """Which requests go to which upstream, and through which filters."""
 
@@ -1086,7 +1158,11 @@ class Route(Options):
         description="A second upstream that gets copies of this route's requests, in place of the upstream's own `mirror`.",
     )
 
-    _no_empty_traffic_block = field_validator("concurrency", "mirror", mode="before")(_not_empty)
+    record: RecordedBodies | None = Field(
+        default=None, description="What records hold of bodies; nothing where absent."
+    )
+
+    _no_empty_traffic_block = field_validator("concurrency", "mirror", "record", mode="before")(_not_empty)
 
 
 class Limits(Section):
@@ -1201,6 +1277,57 @@ class LogExport(Export):
     )
 
 
+class Redact(Section):
+    """What is secret in records and spans, beside what is by its name: tokens, cookies, passwords and their like.
+
+    Regular expressions for whole names, of any case. What is known to be secret is left out wherever else the same request has it.
+    """
+
+    headers: tuple[PathRegex, ...] = Field(
+        default=(), description="Regular expressions for names of header fields, `x-tenant-.*`, say."
+    )
+    query: tuple[PathRegex, ...] = Field(
+        default=(), description="Regular expressions for keys in queries, `email`, say."
+    )
+    params: tuple[PathRegex, ...] = Field(
+        default=(),
+        description="Regular expressions for names of path parameters, `user_.*`, say; a path that fits no route has none.",
+    )
+
+
+class Sample(Section):
+    """Which records are kept. Those of refusals, failures and slow exchanges always are, and metrics count all."""
+
+    passed: Share = Field(
+        default=1.0,
+        description="Share of the records of exchanges that were forwarded at the first attempt, answered below 400, not minded by a filter in "
+        "shadow, and not slow. Which ones goes by the trace's id, or the request's, so that gateways behind each other keep the same; "
+        "with the same `hash_key`, if any. `gateway.sample` in a record that was kept by chance says the share.",
+    )
+    slow: Duration = Field(
+        default=1.0, gt=0, description="How long an exchange takes that is slow, and whose record is kept."
+    )
+
+
+class LogCopy(Options):
+    """A further file of the request log, in another form."""
+
+    path: str = Field(min_length=1, description="The file; `-` is standard output.")
+    format: Annotated[str, AfterValidator(_line_form)] = Field(
+        description='`combined` (Apache\'s), `ecs` (JSON by the Elastic Common Schema), or a format such as `%h %t "%r" %s %D`: '
+        "the codes a, b, B, D, g, h, H, i, l, m, M, p, q, r, s, t, T, u, U and v of Apache and of Repose's http-logging.",
+    )
+    max_size: Size = Field(
+        default=100 << 20, description="Size at which the file is rotated; 0 never rotates."
+    )
+    max_files: int = Field(default=5, ge=0, le=1000, description="How many rotated files are kept.")
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """Request header fields that it tells of, lower case."""
+        return LineFormat.headers_of(self.format)
+
+
 class Log(Section):
     """The request log: one JSON record a line."""
 
@@ -1243,6 +1370,23 @@ class Log(Section):
     )
 
     _no_empty_block = field_validator("otlp", mode="before")(_not_empty)
+    sample: Sample = Field(default=Sample(), description="Which records are kept.")
+    copies: tuple[LogCopy, ...] = Field(
+        default=(),
+        description="Further files with the same records, in other forms. They have no secrets either.",
+    )
+    redact: Redact = Field(
+        default=Redact(),
+        description="What is secret, beside what always is; regular expressions for whole names, of any case.",
+    )
+
+    @model_validator(mode="after")
+    def _files_of_their_own(self) -> "Log":
+        paths = [self.path, *(copy.path for copy in self.copies)]
+        for place, path in enumerate(paths):
+            if path is not None and path in paths[:place]:
+                raise ValueError(f"two of its files are {path}")
+        return self
 
 
 class Tracing(Export):
@@ -1268,6 +1412,34 @@ class Tracing(Export):
         ge=1,
         le=1_000_000,
         description="Exchanges whose spans may wait to be sent; beyond, they are counted and dropped.",
+    )
+
+
+class TraceAllow(Options):
+    """Who may ask where the time of a request goes."""
+
+    networks: tuple[Source, ...] = Field(
+        default=(),
+        description="Anybody whose address is in these networks; `unix` for those who come through a Unix socket.",
+    )
+    roles: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="Anybody who has one of these roles, once a filter knows; case is ignored."
+    )
+
+    @model_validator(mode="after")
+    def _somebody(self) -> "TraceAllow":
+        if not self.networks and not self.roles:
+            raise ValueError("needs networks or roles")
+        return self
+
+
+class RequestTrace(Options):
+    """Requests whose answer says where the time went (Server-Timing), and whose record is always kept."""
+
+    allow: TraceAllow = Field(description="Who may ask; what others ask is ignored.")
+    header: HeaderName = Field(
+        default="X-Trace-Request",
+        description="Header field that asks when it says `true`. It is never forwarded.",
     )
 
 
@@ -1350,7 +1522,12 @@ class Configuration(Options):
         "`otel`.",
     )
 
-    _no_empty_block = field_validator("tracing", mode="before")(_not_empty)
+    trace: RequestTrace | None = Field(
+        default=None,
+        description="Tracing of single requests; without it a field that asks for that passes untouched.",
+    )
+
+    _no_empty_block = field_validator("tracing", "trace", mode="before")(_not_empty)
 
 
 __all__ = [
@@ -1374,13 +1551,19 @@ __all__ = [
     "Listen",
     "ListenTLS",
     "Log",
+    "LogCopy",
     "LogExport",
     "Network",
     "Place",
     "ProxyProtocol",
+    "RecordedBodies",
+    "Redact",
+    "RequestTrace",
     "Route",
+    "Sample",
     "Section",
     "Source",
+    "TraceAllow",
     "Tracing",
     "UnixAddress",
     "Upstream",
@@ -1394,4 +1577,5 @@ __all__ = [
     "parse_collector",
     "parse_endpoint",
     "parse_place",
+    "parse_share",
 ]

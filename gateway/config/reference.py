@@ -13,7 +13,16 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.api.option import Secret, parse_duration, parse_size
 from gateway.condition import When
-from gateway.config.model import Address, Configuration, Endpoint, Entry, EntryKeys, Listen, UpstreamEndpoint
+from gateway.config.model import (
+    Address,
+    Configuration,
+    Endpoint,
+    Entry,
+    EntryKeys,
+    Listen,
+    UpstreamEndpoint,
+    parse_share,
+)
 from gateway.config.shape import key_of, union_members
 from gateway.registry import Registry
 
@@ -49,6 +58,7 @@ A configuration is one YAML 1.2 file: `no` is text, and so is `1:30`. A key that
 
 - A **duration** is written `30s`, `1m30s`, `250ms`, or as a number of seconds.
 - A **size** is written `64KiB`, `10MB`, or as a number of bytes.
+- A **share** is written `10%`, or as a number of percent.
 - A **secret** is text that never shows in any output; `file:PATH` takes the content of a file, relative to the
   configuration's directory.
 - `${NAME}` in a value is replaced by the environment variable, `${NAME:-default}` has a default, and `$$` is a plain
@@ -148,6 +158,8 @@ def _type(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return "duration"
     if parse_size in validators:
         return "size"
+    if parse_share in validators:
+        return "share"
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type(arguments[0], arguments[1:])
@@ -185,6 +197,8 @@ def _written(value: Any, kind: str) -> str:
         return "true" if value else "false"
     if "duration" in kind and isinstance(value, float):
         return f"{value * 1000:g}ms" if 0 < value < 1 else f"{value:g}s"
+    if kind == "share":
+        return f"{value * 100:g}%"
     if "size" in kind and isinstance(value, int):
         for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
             if value and value % factor == 0:

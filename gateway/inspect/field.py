@@ -125,6 +125,7 @@ FIELDS: Final[Sequence[Field]] = (
     Field("filter", "text", "gateway.filter", "name of the filter that decided"),
     Field("source", "text", "gateway.source", "file:line:column of what decided"),
     Field("duration", "milliseconds", "gateway.duration_ms", "from head to end"),
+    Field("queue", "milliseconds", "gateway.queue_ms", "waited for its turn; none where it did not"),
     Field("chain_in", "milliseconds", "gateway.chain.in_ms", "spent in filters on the way inward"),
     Field("chain_out", "milliseconds", "gateway.chain.out_ms", "spent in filters on the way outward"),
     Field(

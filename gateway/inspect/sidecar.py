@@ -16,7 +16,7 @@ from typing import Final
 from gateway.inspect.reader import COMPRESSED, MissingExtra, files, opened
 from gateway.inspect.sql import selected
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the columns; sidecars of another are made anew."""
 QUIET: Final = 5.0
 """Seconds for which nobody has written to a file that is taken to be closed: workers may not have seen yet that it was moved."""

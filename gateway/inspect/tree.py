@@ -24,7 +24,7 @@ _PARTS = (
     ("principal", "user.id", "user.name", "user.roles", "gateway.project.id", "gateway.project.name"),
     ("route", "gateway.route", "http.route"),
     ("bytes", "http.request.body.size", "http.response.body.size"),
-    ("timings", "gateway.duration_ms", "gateway.chain.in_ms", "gateway.chain.out_ms"),
+    ("timings", "gateway.duration_ms", "gateway.queue_ms", "gateway.chain.in_ms", "gateway.chain.out_ms"),
     ("gateway", "gateway.revision", "gateway.worker", "gateway.sequence"),
 )
 _STYLES = {"refuse": "yellow", "answer": "cyan", "error": "red", "undecided": "magenta", "skip": "dim"}

@@ -17,6 +17,7 @@ from gateway.api.body import Body, too_large
 from gateway.api.exchange import Exchange, Instant, Request
 from gateway.api.verdict import Fault, Refused, Response, Verdict
 from gateway.chain import INTERNAL_ERROR, Run
+from gateway.excerpt import Excerpt
 from gateway.http import message as wire
 from gateway.http import request_id as request_ids
 from gateway.http import trailer, upgrade
@@ -30,6 +31,7 @@ from gateway.listener.transport import reset
 from gateway.listener.tunnel import Tunnel
 from gateway.plan import PlannedRoute
 from gateway.record import Received, Record
+from gateway.request_trace import server_timing
 from gateway.task import spawn
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.leg import Leg, LegOwner
@@ -138,6 +140,8 @@ class Handler(LegOwner):
     _sent_head = False
     _chunked_out = False
     _takes_trailers = False
+    _traced = False
+    _is_watched = False
     _asks = b""
     _offered: frozenset[bytes] | None = None
     _tunnel: Tunnel | None = None
@@ -255,9 +259,8 @@ class Handler(LegOwner):
     def _enter(self, exchange: Exchange, planned: PlannedRoute | None, allow: tuple[str, ...] | None) -> None:
         listener = self._listener
         self._exchange = exchange
-        traces = self._plan.traces
-        if traces is not None:
-            self._record.trace = traces.trace(exchange.request.headers.index(), self._trusted)
+        if self._plan.watches:
+            self._watch(exchange, planned)
         if planned is not None:
             self._planned = planned
             chain = planned.chain
@@ -274,6 +277,29 @@ class Handler(LegOwner):
         else:
             self._set_deadline()
             self._task = spawn(self._await_inward(verdict, allow), name="filters inward")
+
+    def _watch(self, exchange: Exchange, planned: PlannedRoute | None) -> None:
+        """Sees to what is not wanted of every exchange; where it is of this one, its answer may not take the short way."""
+        traces, trace = self._plan.traces, self._plan.request_trace
+        if traces is not None:
+            self._record.trace = traces.trace(exchange.request.headers.index(), self._trusted)
+        if trace is not None and trace.asked_by(exchange.request.headers):
+            self._traced = self._is_watched = True
+        if planned is not None and planned.bodies is not None:
+            self._is_watched = True
+            excerpt = planned.bodies.of_request(exchange.request.headers)
+            if excerpt is not None and self.payload is not EMPTY_PAYLOAD:
+                self._record.more().request_body = excerpt
+                exchange.request.body.wrap(excerpt)
+
+    def _response_excerpt(self, response: Response) -> Excerpt | None:
+        """What takes the beginning of the answer's body; None where the record has none of it."""
+        if self._planned is None or self._planned.bodies is None:
+            return None
+        excerpt = self._planned.bodies.of_response(response.headers)
+        if excerpt is not None or self._record.aside is not None:
+            self._record.more().response_body = excerpt
+        return excerpt
 
     async def _await_inward(self, pending: Awaitable[Verdict], allow: tuple[str, ...] | None) -> None:
         verdict = await pending
@@ -694,7 +720,7 @@ class Handler(LegOwner):
         connection = leg.connection
         exchange, run = self._exchange, self._run
         assert connection is not None and exchange is not None and run is not None
-        if connection.section and not run.sees(connection.status):
+        if connection.section and not self._is_watched and not run.sees(connection.status):
             self._relay_plain(connection)
             return
         fields = connection.fields
@@ -845,6 +871,10 @@ class Handler(LegOwner):
         if unread or self._listener.draining:
             self._close = True
         no_body = self._method == "HEAD" or response.status in BODILESS
+        if self._is_watched and not no_body:
+            excerpt = self._response_excerpt(response)
+            if excerpt is not None:
+                excerpt(data)
         framing = b"" if response.status in BODILESS else b"Content-Length: %d" % len(data)
         head = self._response_head(
             response.status, response.phrase, response.headers, framing, drop_length=True
@@ -868,6 +898,10 @@ class Handler(LegOwner):
             self._switch(response, connection)
             return
         body = response.body
+        if self._is_watched:
+            excerpt = self._response_excerpt(response)
+            if excerpt is not None:
+                body.wrap(excerpt)
         bodiless = self._method == "HEAD" or response.status in BODILESS
         if bodiless:
             data = b""
@@ -1033,9 +1067,27 @@ class Handler(LegOwner):
             kept.append(b"Date: " + http_date(time()))
         if framing:
             kept.append(framing)
+        if self._traced:
+            kept += self._timing()
         if self._close:
             kept.append(b"Connection: close")
         return wire.status_line(status, phrase) + wire.field_section(lines, drop, kept)
+
+    def _timing(self) -> list[bytes]:
+        """Where the time went, for a client that has asked and may know: a line, or none."""
+        exchange, run, trace = self._exchange, self._run, self._plan.request_trace
+        if exchange is None or run is None or trace is None or not trace.allows(exchange):
+            return []
+        self._record.more().traced = True
+        leg, passage = self._leg, self._passage
+        return [
+            server_timing(
+                run.steps,
+                passage.waited if passage is not None else None,
+                leg.seconds if leg is not None else None,
+                monotonic() - self._clock.monotonic,
+            )
+        ]
 
     def _last_chunk(self, connection: UpstreamConnection) -> bytes:
         """The end of a chunked answer, with the upstream's trailers for a client that takes them."""
@@ -1213,6 +1265,8 @@ class Handler(LegOwner):
             leg.done()
         if self._passage is not None:
             self._passage.leave(latency(leg.attempts) if leg is not None else None)
+            if self._passage.waited is not None:
+                self._record.more().queue = self._passage.waited
             self._passage = None
         if self._copy is not None:
             if self._copy.collects:
@@ -1236,6 +1290,10 @@ class Handler(LegOwner):
         # The record keeps the exchange, and has no use for its bodies.
         exchange.response = None
         if self.payload is not EMPTY_PAYLOAD:
+            if record.aside is not None and record.aside.request_body is not None:
+                excerpt, whole = record.aside.request_body, exchange.request.body.complete
+                if whole and not excerpt.size:
+                    excerpt(whole)  # a filter has collected it, and nobody was sent it
             exchange.request.body = Body()
         record.exchange = exchange
         record.plan = self._plan

@@ -440,6 +440,12 @@ class Leg(Owner):
         self.connection = None
         return connection
 
+    @property
+    def seconds(self) -> float:
+        """How long attempts have taken so far, all together."""
+        spent = sum([attempt.total for attempt in self.attempts])
+        return spent if self.connection is None else spent + perf_counter() - self._attempted_at
+
     def _record(self, error: str | None, detail: str | None = None) -> None:
         connection = self.connection
         ticket = self._ticket

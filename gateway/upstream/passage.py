@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from gateway.api.exchange import Exchange
 from gateway.api.verdict import Fault
@@ -24,7 +25,11 @@ class Passage(Waiter):
     """One exchange at a gate. `enter` is called once, and `leave` at the end, whatever happened.
 
     passed  it has a place with every limiter
+    waited  seconds that it had to wait, all limiters together; None where it did not
     """
+
+    waited: float | None = None
+    _waits_since: float | None = None
 
     def __init__(
         self,
@@ -57,15 +62,23 @@ class Passage(Waiter):
                     self.leave(None)
                     return limiter.fault
                 self._queued_at = limiter
+                if self._waits_since is None:
+                    self._waits_since = monotonic()
                 self._timer = self._loop.call_later(limiter.queue_timeout, self._is_late)
                 return None
             self._taken += 1
         self.passed = True
+        self._end_wait()
         return None
+
+    def _end_wait(self) -> None:
+        if self._waits_since is not None and self.waited is None:
+            self.waited = monotonic() - self._waits_since
 
     def leave(self, seconds: float | None) -> None:
         """Gives up all places; the upstream's answer began after `seconds`, None where that says nothing."""
         self._stop_waiting()
+        self._end_wait()
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None

@@ -25,6 +25,7 @@ from gateway.config.model import (
     parse_collector,
     parse_endpoint,
     parse_place,
+    parse_share,
 )
 
 
@@ -259,3 +260,16 @@ def test_takes_a_host_to_send(host: str) -> None:
 def test_refuses_a_host_that_could_not_be_sent(host: str) -> None:
     with pytest.raises(ValidationError, match="expected keep, upstream"):
         Upstream(endpoints=(UpstreamEndpoint(url=Endpoint("a", 1)),), host=host)
+
+
+@pytest.mark.parametrize(
+    ("written", "share"), [("100%", 1.0), ("12.5%", 0.125), (10, 0.1), (0, 0.0), (0.5, 0.005)]
+)
+def test_shares_are_percent(written: object, share: float) -> None:
+    assert parse_share(written) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("written", ["10", "101%", "-1%", 101, -1, True, None, "a%", "1e1%", float("nan")])
+def test_no_other_shares(written: object) -> None:
+    with pytest.raises(ValueError, match="expected a share such as 10%"):
+        parse_share(written)

@@ -9,6 +9,7 @@ from gateway.api.body import Body
 from gateway.api.exchange import Exchange, Instant, Request, Route
 from gateway.http.fields import Fields
 from gateway.record import Attempt, Peer, Received, Record, Step
+from gateway.redaction import Redaction
 
 REQUEST_ID = "req-70a599e0-31e7-49b7-b260-868f441e862b"
 WALL = 1_700_000_000.25  # 2023-11-14T22:13:20.250Z
@@ -37,6 +38,7 @@ class Facts:
     header_names: tuple[bytes, ...] = field(default=())
     secret_names: frozenset[bytes] = frozenset()
     revision: str = "abc123"
+    redaction: Redaction = field(default_factory=Redaction)
 
 
 def step(

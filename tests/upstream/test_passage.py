@@ -53,6 +53,8 @@ async def test_waits_at_the_second_with_a_place_at_the_first() -> None:
     await until(lambda: second.told == ["passed"], "it is told")
     second.passage.leave(None)
     assert (route.active, upstream.active) == (0, 0)
+    assert second.passage.waited is not None and second.passage.waited > 0
+    assert first.passage.waited is None
 
 
 async def test_is_kept_out_without_leaving_a_place_taken() -> None:
@@ -70,6 +72,7 @@ async def test_is_refused_when_its_time_is_up() -> None:
     first.passage.enter()
     second.passage.enter()
     await until(lambda: second.told == ["route_concurrency_exceeded"], "its time is up")
+    assert second.passage.waited is not None and second.passage.waited > 0
     assert (route.waiting, route.refused["queue_timeout"]) == (0, 1)
     first.passage.leave(None)
     assert route.active == 0

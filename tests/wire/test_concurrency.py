@@ -89,6 +89,9 @@ async def test_those_who_wait_go_in_the_order_of_their_classes() -> None:
         assert order == ["/admin-2", "/member-1", "/member-3", "/batch-0"]
         for client in (first, *clients):
             assert (await client.answer()).status == 200
+        waits = {record["url.path"]: record.get("gateway.queue_ms", 0) for record in await gateway.records(5)}
+        assert waits.pop("/first") == 0
+        assert 0 < waits["/admin-2"] < waits["/batch-0"]
 
 
 async def test_a_request_of_a_higher_class_takes_the_place_of_one_of_the_lowest() -> None:

@@ -1,13 +1,18 @@
 """What the record says of an exchange: who decided, by which rule, why; also where nothing else could."""
 
+import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.api.reason import REASONS
+from gateway.config.problem import ConfigurationError
 from tests.support.client import get, post
+from tests.support.deadline import until
 from tests.support.expect import REQUEST_ID, marked
-from tests.support.gateway import proxy, running, test_filters
+from tests.support.gateway import configuration, proxy, running, test_filters
 from tests.support.upstream import Upstream, echo
 
 
@@ -55,6 +60,8 @@ async def test_a_forwarded_exchange() -> None:
         (attempt,) = record["gateway.upstream.attempts"]
         assert attempt["status"] == 200
         assert 0 < attempt["connect_ms"] <= attempt["first_byte_ms"] <= attempt["total_ms"]
+        assert attempt["first_byte_ms"] + attempt["body_ms"] == pytest.approx(attempt["total_ms"], abs=0.002)
+        assert "gateway.queue_ms" not in record
         assert attempt["total_ms"] <= record["gateway.duration_ms"]
         assert "very-secret" not in str(record)
 
@@ -156,3 +163,89 @@ async def test_an_early_408_has_an_id_and_a_record() -> None:
         record = await gateway.record()
         assert REQUEST_ID.fullmatch(record["gateway.request_id"])
         assert "s3cret" not in str(record)
+
+
+async def test_what_the_configuration_calls_secret_is_in_no_record() -> None:
+    routes = [{"name": "user", "path": "/users/{user_id}", "upstream": "main"}]
+    redact = {"headers": ["X-Note"], "query": ["mail"], "params": ["user_.*"]}
+    async with (
+        Upstream(echo) as upstream,
+        proxy(
+            upstream, routes=routes, log={"redact": redact}, filters=[{"methods": {"allow": ["GET"]}}]
+        ) as gateway,
+    ):
+        client = await gateway.connect()
+        for _ in range(2):
+            await client.ask(
+                get("/users/s3cret-user?mail=s3cret-mail", "X-Note: s3cret-note", "User-Agent: s3cret-note")
+            )
+        client = await gateway.connect()
+        await client.ask(get("/users/s3cret-user", method="PUT"))
+        client = await gateway.connect()
+        await client.ask(get("/users/s3cret-user/"))
+        records = await gateway.records(4)
+        assert "s3cret" not in str(records[:3])
+        assert [record["url.path"] for record in records] == [
+            *["/users/[redacted]"] * 3,
+            "/users/s3cret-user/",
+        ]
+
+
+async def test_records_that_are_left_out_leave_no_gap_and_are_counted_all_the_same() -> None:
+    async with (
+        Upstream(echo) as upstream,
+        proxy(
+            upstream,
+            log={"sample": {"passed": "0%", "slow": "1h"}},
+            filters=[{"methods": {"allow": ["GET"]}}],
+        ) as gateway,
+    ):
+        client = await gateway.connect()
+        for method in ("GET", "PUT", "GET", "PUT"):
+            await client.ask(get("/a", method=method))
+        records = await gateway.records(2)
+        assert [(told["http.response.status_code"], told["gateway.sequence"]) for told in records] == [
+            (405, 1),
+            (405, 2),
+        ]
+        metrics = gateway.gateway.metrics
+        await until(lambda: metrics.requests == 4, "all are counted")
+        assert "gateway_log_left_out_total 2.0" in metrics.render().decode()
+
+
+async def test_copies_of_the_log_have_the_same_records_and_no_secrets_either(tmp_path: Path) -> None:
+    copies = [
+        {"path": str(tmp_path / "access.log"), "format": "combined"},
+        {"path": str(tmp_path / "ecs.log"), "format": "ecs"},
+        {"path": str(tmp_path / "own.log"), "format": "%g %{X-Auth-Token}i %{X-Note}i"},
+    ]
+    async with Upstream(echo) as upstream, proxy(upstream, log={"copies": copies}) as gateway:
+        client = await gateway.connect()
+        lines = [
+            "X-Auth-Token: s3cret-token",
+            "X-Note: a s3cret-token",
+            "Referer: http://r.test/?token=s3cret-two",
+        ]
+        request_id = marked(await client.ask(get("/a?token=s3cret-three&b=c", *lines)))
+        await gateway.record()
+    combined, ecs, own = ((tmp_path / name).read_text() for name in ("access.log", "ecs.log", "own.log"))
+    assert '"GET /a?token=[redacted]&b=c HTTP/1.1" 200' in combined
+    assert '"http://r.test/?token=[redacted]" "-"' in combined
+    assert json.loads(ecs)["http.request.referrer"] == "http://r.test/?token=[redacted]"
+    assert own == f"{request_id} [redacted] a\\x20[redacted]\n"
+    assert "s3cret" not in combined + ecs + own
+
+
+def test_a_copy_that_cannot_be_written_is_told_with_its_place(tmp_path: Path) -> None:
+    text = configuration(
+        "http://127.0.0.1:1", log={"copies": [{"path": f"{tmp_path}/no/a.log", "format": "ecs"}]}
+    )
+
+    async def start() -> None:
+        async with running(text):
+            pass
+
+    with pytest.raises(
+        ConfigurationError, match=r"log\.copies\[0\]\.path: the request log .*/no/a\.log cannot be written"
+    ):
+        asyncio.run(start())

@@ -2,8 +2,8 @@
 
 import pytest
 
-from filters._regex import LONGEST
 from filters.rate_limit.path import PathTest, group_of, pattern_of
+from gateway.api.regex import LONGEST
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters._regex import compile_path
 from filters.rbac.table import Reading, Table, covers
+from gateway.api.regex import compile_path
 from gateway.http.target import matchable
 from gateway.http.template import parse, pattern
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from filters._regex import LONGEST, PathRegex, compile_path
+from gateway.api.regex import LONGEST, PathRegex, compile_path
 
 ADAPTER: TypeAdapter[str] = TypeAdapter(PathRegex)
 
