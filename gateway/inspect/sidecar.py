@@ -56,8 +56,9 @@ def _size(file: Path) -> int:
             return int.from_bytes(stream.read(4), "little")
     import zstandard
 
-    with file.open("rb") as stream:
+    with file.open("rb") as stream, suppress(zstandard.ZstdError):
         return max(0, zstandard.frame_content_size(stream.read(18)))
+    return 0
 
 
 def missing(path: Path, now: float) -> list[Path]:

@@ -88,6 +88,12 @@ def test_a_file_that_is_none_is_told(log: Path) -> None:
     broken.write_bytes(b"no gzip")
     assert sidecar.sidecar_of(log, broken) is None
     assert broken not in sidecar.missing(log, LATER)
+    for suffix, content in ((".gz", b""), (".gz", b"\x1f\x8b"), (".zst", b""), (".zst", b"no zstd")):
+        odd = log.with_name(f"requests.log.4{suffix}")
+        odd.write_bytes(content)
+        found = sidecar.sidecar_of(log, odd)
+        assert found is None or not found.exists()
+        odd.unlink()
 
 
 def test_one_that_is_interrupted_leaves_nothing_that_looks_whole(
