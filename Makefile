@@ -8,12 +8,12 @@ COMPILED := build/compiled
 LEVEL ?= $(if $(CI),0,2)
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down test-keystone test-openstack soak fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down test-keystone test-openstack test-page soak fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
 
-test: $(VENV)/.dev lint types fuzz-short unit unit-compiled test-keystone
+test: $(VENV)/.dev lint types fuzz-short unit unit-compiled test-keystone test-page
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -72,6 +72,12 @@ test-keystone: $(VENV)/.dev
 test-openstack: $(VENV)/.dev
 	@$(BIN)/python -m tests.openstack.install
 	WEIR_OPENSTACK=1 $(BIN)/pytest tests/openstack
+
+# The admin page in Chromium. Pictures of it: make test-page SCREENSHOTS=directory
+test-page: $(VENV)/.dev
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet chromium; } \
+		|| { echo "Chromium is needed; on Debian and Ubuntu: apt-get install chromium" >&2; exit 1; }
+	WEIR_PAGE=1 WEIR_SCREENSHOTS=$(SCREENSHOTS) $(BIN)/pytest -n 2 tests/page
 
 # Options: make fuzz FUZZ="--minutes 60 listener"
 fuzz: $(VENV)/.fuzz

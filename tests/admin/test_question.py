@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,9 @@ async def test_what_is_asked_is_answered_in_json(log: str) -> None:
 async def test_what_is_wrong_with_it_is_told(
     log: str, words: tuple[str, ...], status: int, said: str
 ) -> None:
-    with pytest.raises(Unanswered, match=".") as caught:
+    with pytest.raises(Unanswered, match=re.escape(said)) as caught:
         await Questions().ask(log, *words)
     assert caught.value.status == status
-    assert said in str(caught.value)
     assert "Usage" not in str(caught.value)
 
 
