@@ -289,6 +289,7 @@ class RateLimit(Filter[RateLimitConfig]):
         """The charges are paid by what was drawn ahead."""
         cells: Cells = (None,) * len(charges)
         facts = {"cells": self._cell_facts(limits, charges, cells, 0.0)}
+        self._count_consumers(exchange, limits, charges)
         exchange.trail.append(_note(Note, ("rate_leased", _LIMITS, facts)))
         if self._looks_back:
             self._remember(exchange, _Open(limits, charges, cells, exchange.clock))
@@ -371,9 +372,10 @@ class RateLimit(Filter[RateLimitConfig]):
         exchange: Exchange,
         limits: Sequence[Limit],
         charges: Sequence[Charge],
-        before: Cells,
-        now: float,
+        before: Cells | None = None,
+        now: float = 0.0,
     ) -> None:
+        """`before` are the cells as they were; None where the buckets are known not to have been empty."""
         who: str | None = None
         number = 0
         for limit in limits:
@@ -382,8 +384,11 @@ class RateLimit(Filter[RateLimitConfig]):
                     principal = exchange.principal
                     who = (principal.user_id if principal is not None else None) or exchange.client
                 _, algorithm, key, cost = charges[number]
-                cell = before[number]
-                limit.consumers.count(key, who, cost, algorithm.capacity, cell is None or cell[0] <= now)
+                fresh = False
+                if before is not None:
+                    cell = before[number]
+                    fresh = cell is None or cell[0] <= now
+                limit.consumers.count(key, who, cost, algorithm.capacity, fresh)
             number += 1  # noqa: SIM113 - as above
 
     def _refusal(
@@ -629,6 +634,7 @@ class RateLimit(Filter[RateLimitConfig]):
         """What is known of the exchange when that has been taken."""
         limits = [opened.limits[place] for place, _ in late]
         charges = [charge for _, charge in late]
+        self._count_consumers(exchange, limits, charges)
         exchange.note(
             "rate_charged_late",
             rule=(*limits[0].rule, "cost", "header"),
