@@ -107,6 +107,7 @@ class Concurrency(Filter[ConcurrencyConfig]):
         )
         self._permits = services.permits("permits")
         self._places = places(self._permits.place)
+        self._queues = tuple(0 if limit.queue is None else limit.queue.max for limit in self._limits)
         self._retry_after = max(1, ceil(config.retry_after))
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
@@ -122,7 +123,7 @@ class Concurrency(Filter[ConcurrencyConfig]):
             exchange.note("concurrency_counted", rule=_LIMITS, used=claim.used)
             return None
         limit = self._limits[claim.full]
-        if limit.queue is None or not claim.queue(limit.queue.max):
+        if limit.queue is None or not claim.queue(*self._queues):
             return self._refusal("concurrency_exceeded", claim, keys)
         return self._wait(exchange, claim, keys, limit.queue)
 
@@ -131,7 +132,8 @@ class Concurrency(Filter[ConcurrencyConfig]):
     ) -> Verdict:
         began = self.services.now().monotonic
         if not await claim.turn(queue.timeout):
-            return self._refusal("concurrency_timeout", claim, keys)
+            reason = "concurrency_exceeded" if claim.shed else "concurrency_timeout"
+            return self._refusal(reason, claim, keys)
         waited = self.services.now().monotonic - began
         exchange.note("concurrency_waited", rule=_LIMITS, used=claim.used, waited=round(waited, 4))
         return None

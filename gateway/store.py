@@ -3,7 +3,7 @@ travel together.
 
 Commands that are given in one turn of the event loop leave in one write. A store that does not answer in time is taken to
 be away: all that is out has failed, and the connection with it, since later answers could belong to anybody. It is then
-left alone, for longer each time, and whoever asks is told so at once.
+left alone, for longer each time, and whoever asks is told so at once; after that one who asks waits for it to be back.
 """
 
 import asyncio
@@ -80,7 +80,8 @@ class RedisStore:
         if self._closed:
             raise StoreError("closed")
         loop = asyncio.get_running_loop()
-        if self._failure is not None and loop.time() < self._until:
+        if self._failure is not None and (self._connecting is not None or loop.time() < self._until):
+            # One at a time finds out whether it is back; nobody else waits for that.
             raise StoreError(self._failure.reason, self._failure.detail)
         if self._connecting is None:
             self._connecting = spawn(self._connect(), name="connection to a store")

@@ -196,6 +196,23 @@ async def test_one_that_is_frozen_is_away_after_its_time(
     store.close()
 
 
+async def test_while_one_finds_out_whether_it_is_back_nobody_else_waits(
+    server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "PAUSE", (0.0, 0.0))
+    store = client(server.url, timeout=0.5)
+    server.signal(signal.SIGSTOP)
+    assert (await failure(store)).reason == "timeout"
+    finding = asyncio.ensure_future(failure(store))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        assert (await failure(store)).reason == "timeout"
+        assert not finding.done()
+    assert (await finding).reason == "timeout"
+    server.signal(signal.SIGCONT)
+    store.close()
+
+
 async def test_more_than_may_be_out_is_refused_at_once(server: Redis) -> None:
     store = client(server.url, pending=2)
     await store.command("PING")

@@ -55,6 +55,7 @@ _HASHES_MAX = 16_384
 _LIMITS: Rule = ("limits",)
 _WAITS = 8
 """How often a request waits for what somebody else draws, before it asks for itself."""
+_PROBING: Counted = (-1, "probe")
 _LONGEST_COST = 9
 """Digits of a cost that an answer may say."""
 
@@ -120,10 +121,17 @@ class RateLimit(Filter[RateLimitConfig]):
         self._drawn.close()
 
     def checks(self) -> Sequence[Check]:
-        """Whether the store is there: without it `deny` lets nobody pass."""
+        """Whether the store is there, and takes what it is told: without it `deny` lets nobody pass."""
         if self._common is None:
             return ()
+        if self._common.refusing and _PROBING not in self._drawn:
+            self._drawn.join(_PROBING, self._probe)  # whoever is not ready is asked for nothing else
         return (Check("store", self._common.available(), self.config.on_store_error == "deny"),)
+
+    async def _probe(self) -> None:
+        assert self._common is not None
+        with suppress(StoreError):
+            await self._common.probe()
 
     # ---- inward
 
@@ -258,7 +266,7 @@ class RateLimit(Filter[RateLimitConfig]):
             return None
         leases = self._leases
         if leases is None:
-            return self._asked(exchange, matching, limits, Wanted(tuple(charges), 0, (-1, None)))
+            return self._asked(exchange, matching, limits, Wanted(tuple(charges), (), (-1, None)))
         lacking = leases.spend(charges, exchange.clock.monotonic)
         if lacking is not None:
             return self._drawn_for(exchange, matching, limits, lacking)
@@ -274,7 +282,7 @@ class RateLimit(Filter[RateLimitConfig]):
         for _ in range(_WAITS):
             if wanted is None:
                 return self._leased(exchange, limits, lacking.charges, leases)
-            if wanted.share or wanted.whose not in self._drawn:
+            if wanted.shares or wanted.whose not in self._drawn:
                 break
             with suppress(StoreError):
                 await self._drawn.join(wanted.whose, _over)
@@ -289,6 +297,7 @@ class RateLimit(Filter[RateLimitConfig]):
         """The charges are paid by what was drawn ahead."""
         cells: Cells = (None,) * len(charges)
         facts = {"cells": self._cell_facts(limits, charges, cells, 0.0)}
+        self._count_consumers(exchange, limits, charges)
         exchange.trail.append(_note(Note, ("rate_leased", _LIMITS, facts)))
         if self._looks_back:
             self._remember(exchange, _Open(limits, charges, cells, exchange.clock))
@@ -305,7 +314,7 @@ class RateLimit(Filter[RateLimitConfig]):
         wanted: Wanted,
     ) -> Verdict:
         try:
-            if wanted.share and wanted.whose not in self._drawn:
+            if wanted.shares and wanted.whose not in self._drawn:
                 drawn = await self._drawn.join(wanted.whose, lambda: self._draw(wanted))
                 assert drawn is not None
                 answer = drawn
@@ -329,7 +338,7 @@ class RateLimit(Filter[RateLimitConfig]):
         began = self.services.now().monotonic
         granted = False
         try:
-            answer = await common.decide(wanted.charges, share=wanted.share)
+            answer = await common.decide(wanted.charges, shares=wanted.shares)
             granted = answer.decision[1] < 0
             if granted:
                 leases.keep(wanted, answer.granted, began)
@@ -371,9 +380,10 @@ class RateLimit(Filter[RateLimitConfig]):
         exchange: Exchange,
         limits: Sequence[Limit],
         charges: Sequence[Charge],
-        before: Cells,
-        now: float,
+        before: Cells | None = None,
+        now: float = 0.0,
     ) -> None:
+        """`before` are the cells as they were; None where the buckets are known not to have been empty."""
         who: str | None = None
         number = 0
         for limit in limits:
@@ -382,8 +392,11 @@ class RateLimit(Filter[RateLimitConfig]):
                     principal = exchange.principal
                     who = (principal.user_id if principal is not None else None) or exchange.client
                 _, algorithm, key, cost = charges[number]
-                cell = before[number]
-                limit.consumers.count(key, who, cost, algorithm.capacity, cell is None or cell[0] <= now)
+                fresh = False
+                if before is not None:
+                    cell = before[number]
+                    fresh = cell is None or cell[0] <= now
+                limit.consumers.count(key, who, cost, algorithm.capacity, fresh)
             number += 1  # noqa: SIM113 - as above
 
     def _refusal(
@@ -629,6 +642,7 @@ class RateLimit(Filter[RateLimitConfig]):
         """What is known of the exchange when that has been taken."""
         limits = [opened.limits[place] for place, _ in late]
         charges = [charge for _, charge in late]
+        self._count_consumers(exchange, limits, charges)
         exchange.note(
             "rate_charged_late",
             rule=(*limits[0].rule, "cost", "header"),

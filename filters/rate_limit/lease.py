@@ -4,7 +4,8 @@ What is drawn has been charged, so that all together never draw more than a limi
 in any span of T seconds, processes that are N admit at most what the limit admits in T, and beyond that the least of
 N times `share` and what comes back to the limit in `time`. What is not spent in `time` is lost; so a key begins with what
 it asks for, and is given twice as much each time that it comes back early, and half as much where some was lost. A key of
-which more than half is spent is drawn for beside its requests, so that those of a busy one wait for no store.
+which more than half is spent is drawn for beside its requests, so that those of a busy one wait for no store. Of several
+limits only those are drawn for of which not enough is left: the others are charged what the request costs, and nothing ahead.
 """
 
 from collections import OrderedDict
@@ -22,15 +23,16 @@ Key: TypeAlias = tuple[int, Hashable]
 
 class _Lease:
     """What is left until an instant of the monotonic clock, what has been drawn after it, how much is drawn at once,
-    and until when somebody is drawing."""
+    until when somebody is drawing, and whose draw that is."""
 
-    __slots__ = ("drawing", "later", "later_until", "left", "size", "until")
+    __slots__ = ("drawing", "later", "later_until", "left", "size", "until", "whose")
 
     def __init__(self) -> None:
         self.left = self.later = 0
         self.until = self.later_until = 0.0
         self.size = 1
         self.drawing = 0.0
+        self.whose: Key | None = None
 
     def settle(self, cost: int, now: float) -> int:
         """Lets go of what is past its time, and takes up what was drawn later where it is needed. Gives what was lost."""
@@ -49,21 +51,21 @@ class _Lease:
 
 
 class Wanted(NamedTuple):
-    """What is to be asked of the store: these charges, and a share of this size.
+    """What is to be asked of the store: these charges, and shares.
 
-    share  0 where somebody is drawing one already
-    whose  the key that it is drawn for, by him or for this
+    shares  for each charge how much, 0 where enough is left; empty where somebody is drawing already
+    whose   what his draw is known by, or this one
     """
 
     charges: tuple[Charge, ...]
-    share: int
+    shares: tuple[int, ...]
     whose: Key
 
 
 class Leases:
     """Of one set of limits; the least used are forgotten, and what is left of theirs is lost.
 
-    What is wanted with a share is to be followed by `keep` or `fail`: until then nobody else draws for its keys.
+    What is wanted with shares is to be followed by `keep` or `fail`: until then nobody else draws for their keys.
     """
 
     def __init__(self, share: int, time: float) -> None:
@@ -75,29 +77,41 @@ class Leases:
         """Pays all of the charges, or none: then the store is to be asked for what this says."""
         leases = self._leases
         paying: list[tuple[_Lease, int]] = []
+        lacking: dict[int, int] = {}
+        number = 0
         for limit, _, key, cost in charges:
             if cost:
                 lease = leases.get((limit, key))
                 if lease is None:
-                    return self._drawn(charges, cost, now)
-                if lease.left < cost or now >= lease.until:
-                    idle = now >= max(lease.until, lease.later_until) + self._time
-                    lost = lease.settle(cost, now)
-                    if lost:
-                        lease.size = max(1, lease.size // 2)
-                    if lease.left < cost:
-                        if not lost and now >= lease.drawing:
-                            lease.size = 1 if idle else min(self._share, lease.size * 2)
-                        return self._drawn(charges, min(cost * lease.size, self._share), now)
-                paying.append((lease, cost))
+                    lacking[number] = min(cost, self._share)
+                elif (lease.left < cost or now >= lease.until) and not self._holds(lease, cost, now):
+                    lacking[number] = min(cost * lease.size, self._share)
+                else:
+                    paying.append((lease, cost))
+            number += 1  # noqa: SIM113 - enumerate() would make a pair for every charge
+        if lacking:
+            return self._drawn(charges, [lacking.get(number, 0) for number in range(len(charges))], now)
         for lease, cost in paying:
             lease.left -= cost
         return None
 
+    def _holds(self, lease: _Lease, cost: int, now: float) -> bool:
+        """Whether enough is left, once what is past its time is gone; where not, how much is drawn is worked out anew."""
+        idle = now >= max(lease.until, lease.later_until) + self._time
+        lost = lease.settle(cost, now)
+        if lost:
+            lease.size = max(1, lease.size // 2)
+        if lease.left >= cost:
+            return True
+        if not lost and now >= lease.drawing:
+            lease.size = 1 if idle else min(self._share, lease.size * 2)
+        return False
+
     def ahead(self, charges: Sequence[Charge], now: float) -> Wanted | None:
         """What is to be drawn now for the next requests, where little is left."""
-        share = 0
-        for limit, _, key, cost in charges:
+        short: list[Charge] = []
+        shares: list[int] = []
+        for limit, algorithm, key, cost in charges:
             lease = self._leases.get((limit, key)) if cost else None
             if (
                 lease is not None
@@ -106,20 +120,19 @@ class Leases:
                 and lease.left * 2 <= lease.size
             ):
                 lease.size = min(self._share, lease.size * 2)
-                share = max(share, lease.size - lease.left)
-        if not share:
+                if lease.size > lease.left:
+                    short.append((limit, algorithm, key, 0))
+                    shares.append(lease.size - lease.left)
+        if not short:
             return None
-        wanted = self._drawn(
-            [(limit, algorithm, key, 0) for limit, algorithm, key, cost in charges if cost], share, now
-        )
-        return wanted if wanted.share else None
+        return self._drawn(short, shares, now)
 
     def keep(self, wanted: Wanted, granted: Sequence[int], now: float) -> None:
         """Takes what the store has granted since it was asked at `now`, less the charges themselves, which are paid by it."""
-        if not wanted.share:
+        if not wanted.shares:
             return
-        for (limit, _, key, cost), more in zip(wanted.charges, granted, strict=True):
-            lease = self._leases.get((limit, key))
+        for (limit, _, key, cost), share, more in zip(wanted.charges, wanted.shares, granted, strict=True):
+            lease = self._leases.get((limit, key)) if share else None
             if lease is None:
                 continue
             lease.drawing = 0.0
@@ -132,17 +145,23 @@ class Leases:
 
     def fail(self, wanted: Wanted) -> None:
         """Nothing was granted."""
-        if wanted.share:
-            for limit, _, key, _ in wanted.charges:
-                lease = self._leases.get((limit, key))
+        if wanted.shares:
+            for (limit, _, key, _), share in zip(wanted.charges, wanted.shares, strict=True):
+                lease = self._leases.get((limit, key)) if share else None
                 if lease is not None:
                     lease.drawing = 0.0
 
-    def _drawn(self, charges: Sequence[Charge], share: int, now: float) -> Wanted:
-        """The charges with the share, which is drawn from now on; without, where somebody draws for one of their keys."""
+    def _drawn(self, charges: Sequence[Charge], shares: Sequence[int], now: float) -> Wanted:
+        """The charges with the shares, which are drawn from now on; without, where somebody draws for one of these keys."""
         leases = self._leases
         found: list[_Lease] = []
-        for limit, _, key, _ in charges:
+        whose: Key | None = None
+        for (limit, _, key, _), share in zip(charges, shares, strict=True):
+            if not share:
+                if (limit, key) in leases:
+                    leases.move_to_end((limit, key))
+                continue
+            whose = whose or (limit, key)
             lease = leases.get((limit, key))
             if lease is None:
                 lease = leases[limit, key] = _Lease()
@@ -151,9 +170,9 @@ class Leases:
             else:
                 leases.move_to_end((limit, key))
             if now < lease.drawing:
-                return Wanted(tuple(charges), 0, (limit, key))
+                return Wanted(tuple(charges), (), lease.whose or (limit, key))
             found.append(lease)
+        assert whose is not None
         for lease in found:
-            lease.drawing = now + _DRAWING
-        limit, _, key, _ = charges[0]
-        return Wanted(tuple(charges), share, (limit, key))
+            lease.drawing, lease.whose = now + _DRAWING, whose
+        return Wanted(tuple(charges), tuple(shares), whose)

@@ -339,7 +339,8 @@ class LeaseOptions(Options):
         1.0,
         ge=0.1,
         le=60.0,
-        description="For how long; what is not spent by then is lost. At any time N processes may together admit more than a "
+        description="For how long; what is not spent by then is lost, which may be more than half of a limit whose requests come "
+        "in short bursts: such a one is better decided by the store. At any time N processes may together admit more than a "
         "limit says, by the least of N times `share` and what comes back to the limit in `time`.",
     )
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from filters._key import Counted
 from filters._memo import Memo
-from filters.rate_limit.algorithm import Algorithm, Cell
+from filters.rate_limit.algorithm import Algorithm, Cell, FixedWindow
 from filters.rate_limit.script import KINDS, SCRIPT
 from filters.rate_limit.store import Charge, Decision
 from gateway.api import Store, StoreError
@@ -18,6 +18,8 @@ _CELL: Final = struct.Struct("<3d")
 _HEAD: Final = struct.Struct("<2d")
 _SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _NAMES_MAX: Final = 16_384
+_PROBE: Final[Charge] = (-1, FixedWindow(1, 1.0), "probe", 1)
+"""Of no limit: whether something can be charged at all."""
 
 
 class Answer(NamedTuple):
@@ -53,25 +55,37 @@ class RemoteStore:
     def __init__(self, store: Store, names: Names) -> None:
         self._store = store
         self._names = names
+        self.refusing = False
+        """Whether it answers, and has refused to make a charge when it was last asked to: it is full, say, or read-only."""
 
-    async def decide(self, charges: Sequence[Charge], *, share: int = 0) -> Answer:
-        """Makes every charge, or none when one refuses. With a `share`, more is drawn than is asked for, as far as it fits.
+    async def decide(self, charges: Sequence[Charge], *, shares: Sequence[int] = ()) -> Answer:
+        """Makes every charge, or none when one refuses. With `shares`, one for each charge, more is drawn than is asked for,
+        as far as it fits.
 
         Raises StoreError.
         """
-        return self._read(await self._call(b"", charges, share), charges)
+        answer = self._read(await self._call(b"", charges, shares), charges)
+        if self.refusing and answer.decision[1] < 0 and any(cost for *_, cost in charges):
+            self.refusing = False  # what is only looked at, or refused by a limit, needs no room
+        return answer
 
     async def charge_late(self, charges: Sequence[Charge]) -> Answer:
         """Makes charges that nobody can refuse any more. Raises StoreError."""
-        return self._read(await self._call(b"late", charges, 0), charges)
+        answer = self._read(await self._call(b"late", charges, ()), charges)
+        self.refusing = False
+        return answer
+
+    async def probe(self) -> None:
+        """Finds out whether it makes charges again. Raises StoreError."""
+        await self.charge_late((_PROBE,))
 
     def available(self) -> bool:
-        """Whether the store was there when it was last asked."""
-        return self._store.available()
+        """Whether the store was there when it was last asked, and did what it was asked for."""
+        return self._store.available() and not self.refusing
 
     def known(self) -> list[Counted]:
         """Whose cells this process has asked for."""
-        return [(limit, key) for limit, _, key in self._names.known()]
+        return [(limit, key) for limit, _, key in self._names.known() if limit >= 0]
 
     async def forget(self, whose: Sequence[tuple[int, Algorithm, Hashable]]) -> None:
         """Removes their cells. Raises StoreError."""
@@ -79,15 +93,28 @@ class RemoteStore:
             "DEL", *(self._names[limit, algorithm.spec[0], key] for limit, algorithm, key in whose)
         )
 
-    async def _call(self, mode: bytes, charges: Sequence[Charge], share: int) -> Any:
+    async def _call(self, mode: bytes, charges: Sequence[Charge], shares: Sequence[int]) -> Any:
         keys = [self._names[limit, algorithm.spec[0], key] for limit, algorithm, key, _ in charges]
-        told = [_told(algorithm, cost, share) for _, algorithm, _, cost in charges]
+        each = shares or (0,) * len(charges)
+        told = [
+            _told(algorithm, cost, share)
+            for (_, algorithm, _, cost), share in zip(charges, each, strict=True)
+        ]
         try:
             return await self._store.command("EVALSHA", _SHA, len(keys), *keys, mode, *told)
         except StoreError as error:
             if error.reason != "refused" or error.detail != "NOSCRIPT":
+                self._heard(error)
                 raise
-        return await self._store.command("EVAL", SCRIPT, len(keys), *keys, mode, *told)
+        try:
+            return await self._store.command("EVAL", SCRIPT, len(keys), *keys, mode, *told)
+        except StoreError as error:
+            self._heard(error)
+            raise
+
+    def _heard(self, error: StoreError) -> None:
+        if error.reason == "refused":
+            self.refusing = True
 
     def _read(self, answer: Any, charges: Sequence[Charge]) -> Answer:
         try:

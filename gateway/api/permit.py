@@ -15,14 +15,19 @@ class Claim(Protocol):
 
     full  the first of the demands for which there is no permit; -1 once it has all of them. It has all or none
     used  how many permits of that one are taken; of the first demand when there are enough
+    shed  whether it has come to need one for which too many wait already, and so waits no longer
     """
 
     full: int
     used: int
+    shed: bool
 
     @abstractmethod
-    def queue(self, most: int) -> bool:
-        """Takes a place among those who wait for the full one, of which there are at most so many; False when there is none."""
+    def queue(self, *most: int) -> bool:
+        """Takes a place among those who wait for the full one, of which there are at most so many; False when there is none.
+
+        With one number for each demand, that of the full one counts, and later that of whichever it comes to wait for.
+        """
 
     @abstractmethod
     async def turn(self, timeout: float) -> bool:

@@ -248,6 +248,7 @@ class FakeClaim:
         self._demands = demands
         self._has = False
         self._passed = asyncio.Event()
+        self.shed = False
         self.full = -1
         self.used = 0
 
@@ -261,8 +262,8 @@ class FakeClaim:
             self._passed.set()
         self.used = taken[self._demands[max(0, self.full)][0][1]]
 
-    def queue(self, most: int) -> bool:
-        if len(self._permits.waiting) >= most:
+    def queue(self, *most: int) -> bool:
+        if len(self._permits.waiting) >= (most[self.full] if len(most) > 1 else most[0]):
             return False
         self._permits.waiting.append(self)
         return True

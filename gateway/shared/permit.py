@@ -59,7 +59,18 @@ class _Changes:
 class SharedClaim:
     """See `gateway.api.permit.Claim`."""
 
-    __slots__ = ("_demands", "_held", "_permits", "_queued", "_turn", "deadline", "full", "used")
+    __slots__ = (
+        "_demands",
+        "_held",
+        "_most",
+        "_permits",
+        "_queued",
+        "_turn",
+        "deadline",
+        "full",
+        "shed",
+        "used",
+    )
 
     def __init__(self, permits: "SharedPermits", demands: Sequence[Demand]) -> None:
         self._permits = permits
@@ -67,12 +78,15 @@ class SharedClaim:
         self._held: list[tuple[int, int]] = []  # offsets of cells and of seats
         self._queued: tuple[int, int] | None = None
         self._turn: asyncio.Future[bool] | None = None
+        self._most: Sequence[int] = ()
         self.deadline = 0.0
+        self.shed = False
         self.full = -1
         self.used = 0
 
-    def queue(self, most: int) -> bool:
-        return self._permits.queue(self, most)
+    def queue(self, *most: int) -> bool:
+        self._most = most if len(most) > 1 else most * len(self._demands)
+        return self._permits.queue(self)
 
     async def turn(self, timeout: float) -> bool:
         if self.full < 0:
@@ -138,13 +152,13 @@ class SharedPermits:
 
     # ---- those who wait
 
-    def queue(self, claim: SharedClaim, most: int) -> bool:
+    def queue(self, claim: SharedClaim) -> bool:
         if claim.full < 0:
             return True
         if not self.zone.enter():
             return False
         try:
-            return self._queue(claim, most)
+            return self._queue(claim)
         finally:
             self.zone.leave()
 
@@ -168,6 +182,8 @@ class SharedPermits:
                     self._take(claim)
                     if claim.full < 0:
                         self._told(claim, True)
+                    elif claim.shed:
+                        self._told(claim, False)
                     elif queued is not None:
                         in_vain.add(queued[0])
             finally:
@@ -272,7 +288,7 @@ class SharedPermits:
                 self._vacate([queued])
                 self._free.append(queued[1])
                 claim._queued = None
-                self._queue(claim, 1 << 31)
+                claim.shed = not self._queue(claim)
             return
         places = [place for place, _ in demands]
         offsets = self.zone.allot(places, found, places, monotonic(), True)
@@ -318,13 +334,13 @@ class SharedPermits:
                     return number
         return -1
 
-    def _queue(self, claim: SharedClaim, most: int) -> bool:
+    def _queue(self, claim: SharedClaim) -> bool:
         ((home, hashed), _) = claim._demands[claim.full]
         cell = self.zone.search(home, hashed)
         if cell < 0:
             return False
         expires, taken, waiting = cell_of(self.zone.memory, cell)
-        if waiting >= most:
+        if waiting >= claim._most[claim.full]:
             return False
         seat = self._seat()
         if seat < 0:

@@ -287,6 +287,24 @@ async def test_one_that_waits_for_one_thing_may_come_to_wait_for_another(permits
     both.release()
 
 
+async def test_one_that_comes_to_need_what_too_many_wait_for_waits_no_longer(permits: SharedPermits) -> None:
+    a, b = claimed(permits, a=1), claimed(permits, b=1)
+    both = [claimed(permits, a=1, b=1) for _ in range(3)]
+    assert [claim.queue(3, 1) for claim in both] == [True, True, True]
+    turns = [asyncio.ensure_future(claim.turn(60.0)) for claim in both]
+    await asyncio.sleep(0)
+    a.release()
+    for turn in turns[1:]:
+        assert not await within(turn, "it is told")
+    assert [(claim.full, claim.shed) for claim in both] == [(1, False), (1, True), (1, True)]
+    assert counts(permits, "a") == (0, 0)
+    assert counts(permits, "b") == (1, 1)
+    b.release()
+    assert await within(turns[0], "it has both")
+    both[0].release()
+    assert (counts(permits, "a"), counts(permits, "b")) == ((0, 0), (0, 0))
+
+
 async def test_what_cannot_be_given_back_is_given_back_later() -> None:
     memory = SharedMemory.create(slots=64, patience=0.01)
     permits = permits_of(memory, "a", "a")

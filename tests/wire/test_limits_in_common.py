@@ -10,6 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.api import StoreOptions
+from gateway.store import RedisStore
 from tests.support.client import get
 from tests.support.deadline import DEADLINE, until
 from tests.support.fault_proxy import FaultProxy
@@ -115,23 +117,40 @@ async def test_a_gateway_whose_store_is_away_is_ready_where_it_can_do_without(
         redis(tmp_path) as server,
         Upstream(echo) as upstream,
         proxy(upstream, filters=filters(server.url, on_store_error=on_error), admin="127.0.0.1:0") as gateway,
-        aiohttp.ClientSession() as session,
     ):
-
-        async def shows(line: str, status: int) -> None:
-            """Nobody asks the gateway for anything meanwhile: it finds out by itself."""
-            async with asyncio.timeout(DEADLINE):
-                while True:
-                    async with session.get(
-                        f"http://{gateway.gateway.admin_address}/readyz?verbose"
-                    ) as response:
-                        text = await response.text()
-                        if line in text and response.status == status:
-                            return
-                    await asyncio.sleep(0.02)
-
-        await shows("[+] rate_limit:store: ok", 200)
+        await shows(gateway, "[+] rate_limit:store: ok", 200)
         await server.stop()
-        await shows("[-] rate_limit:store: failed", ready)
+        await shows(gateway, "[-] rate_limit:store: failed", ready)
         await server.start()
-        await shows("[+] rate_limit:store: ok", 200)
+        await shows(gateway, "[+] rate_limit:store: ok", 200)
+
+
+@pytest.mark.parametrize(("on_error", "status", "ready"), [("local", 200, 200), ("deny", 503, 503)])
+async def test_a_store_that_is_full_is_as_good_as_away(
+    tmp_path: Path, on_error: str, status: int, ready: int
+) -> None:
+    async with (
+        redis(tmp_path) as server,
+        Upstream(echo) as upstream,
+        proxy(upstream, filters=filters(server.url, on_store_error=on_error), admin="127.0.0.1:0") as gateway,
+    ):
+        operator = RedisStore(StoreOptions(url=server.url), None)
+        assert await asked(gateway, 1) == [200]
+        await operator.command("CONFIG", "SET", "maxmemory", "1")
+        assert await asked(gateway, 1) == [status]
+        await shows(gateway, "[-] rate_limit:store: failed", ready)
+        await operator.command("CONFIG", "SET", "maxmemory", "0")
+        await shows(gateway, "[+] rate_limit:store: ok", 200)
+        assert await asked(gateway, 1) == [200]
+        operator.close()
+
+
+async def shows(gateway: Running, line: str, status: int) -> None:
+    """Nobody asks the gateway for anything meanwhile: it finds out by itself."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(DEADLINE):
+        while True:
+            async with session.get(f"http://{gateway.gateway.admin_address}/readyz?verbose") as response:
+                text = await response.text()
+                if line in text and response.status == status:
+                    return
+            await asyncio.sleep(0.02)

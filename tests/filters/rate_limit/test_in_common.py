@@ -224,6 +224,19 @@ async def test_an_ordinary_pass_says_that_it_was_paid_ahead(direct: Direct) -> N
     assert set(reasons) == {"rate_counted", "rate_leased"}
 
 
+async def test_who_has_used_what_was_drawn_ahead_is_known(direct: Direct) -> None:
+    limits = [{**LIMITS[0], "rate": "40/hour"}]
+    machine = Machine(direct, limits=limits, store={"lease": {"share": 16}})
+    fault = None
+    for number in range(60):
+        who = Principal(user_id="rare" if number % 10 == 0 else "busy", project_id="p1")
+        fault = await machine.judge(exchange(principal=who, clock=machine.now()))
+        if fault is not None:
+            break
+    assert fault is not None and fault.facts is not None
+    assert fault.facts["consumers"] == (("busy", 36), ("rare", 4))
+
+
 # ---- options
 
 

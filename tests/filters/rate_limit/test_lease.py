@@ -18,12 +18,16 @@ class Central:
         self.store = MemoryStore()
         self.calls = 0
 
-    def draw(self, charges: tuple[Charge, ...], share: int, now: float) -> tuple[int, ...] | None:
+    def draw(
+        self, charges: tuple[Charge, ...], shares: tuple[int, ...], now: float
+    ) -> tuple[int, ...] | None:
         self.calls += 1
         _, _, cells, _ = self.store.decide([(*charge[:3], 0) for charge in charges], now)
         more = [
             max(cost, min(share, algorithm.remaining(cell, now)))
-            for (_, algorithm, _, cost), cell in zip(charges, cells, strict=True)
+            for (_, algorithm, _, cost), cell, share in zip(
+                charges, cells, shares or (0,) * len(charges), strict=True
+            )
         ]
         wanted = [(*charge[:3], cost) for charge, cost in zip(charges, more, strict=True)]
         return tuple(more) if self.store.decide(wanted, now)[1] < 0 else None
@@ -39,7 +43,7 @@ class Node:
         if wanted is None:
             self.draw_ahead(now, charges)
             return True
-        granted = self.central.draw(wanted.charges, wanted.share, now)
+        granted = self.central.draw(wanted.charges, wanted.shares, now)
         if granted is None:
             self.leases.fail(wanted)
             return False
@@ -50,8 +54,9 @@ class Node:
         """At once, where a real one has it done beside the request."""
         wanted = self.leases.ahead(charges, now)
         if wanted is not None:
+            assert wanted.shares
             assert self.leases.ahead(charges, now) is None
-            granted = self.central.draw(wanted.charges, wanted.share, now)
+            granted = self.central.draw(wanted.charges, wanted.shares, now)
             if granted is None:
                 self.leases.fail(wanted)
             else:
@@ -140,3 +145,40 @@ def test_in_any_span_no_more_pass_than_is_promised(
             total += cost
             beyond = min(nodes * share, TIME * value / unit)
             assert total <= burst + (end - begin) * value / unit + beyond + 1e-3
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(1, 3),
+    st.lists(st.tuples(_GAPS, st.integers(0, 2), st.sampled_from("uvw")), max_size=150),
+)
+def test_a_limit_that_several_share_is_not_passed_by_more_either(
+    share: int, nodes: int, stream: list[tuple[float, int, str]]
+) -> None:
+    central = Central()
+    own, common = Gcra(10, 1.0, 10), Gcra(15, 1.0, 20)
+    fleet = [Node(central, share) for _ in range(nodes)]
+    passed: list[float] = []
+    now = 0.0
+    for gap, number, user in stream:
+        now += gap
+        if fleet[number % nodes].passes(now, (0, own, user, 1), (1, common, "all", 1)):
+            passed.append(now)
+    for first, begin in enumerate(passed):
+        for count, end in enumerate(passed[first:], 1):
+            assert count <= 20 + (end - begin) * 15 + min(nodes * share, TIME * 15) + 1e-3
+
+
+@pytest.mark.parametrize("users", [5, 50])
+def test_many_who_share_a_limit_have_all_of_it(users: int) -> None:
+    """What is drawn for one of them is drawn for him alone, and lost to nobody."""
+    central = Central()
+    node = Node(central, 16)
+    own, common = Gcra(10**6, 60.0, 10**6), FixedWindow(2000, 3600.0)
+    passed = [
+        node.passes(number / 100, (0, own, number % users, 1), (1, common, "all", 1))
+        for number in range(3000)
+    ]
+    assert sum(passed) == 2000
+    assert all(passed[:1900])
+    assert central.calls < 1000 + 2000

@@ -691,6 +691,18 @@ def test_a_refusal_names_the_consumers_of_a_bucket_that_several_share() -> None:
     assert facts["consumers"] == (("bob", 6), ("ann", 3), ("eve", 1))
 
 
+def test_what_an_answer_has_cost_is_its_callers_too() -> None:
+    filter = limiter({"rate": "10/minute", "cost": {"header": "X-Cost", "max": 10}})
+    made = member("p", "ann")
+    assert passes(filter, made)
+    answered(filter, made, ("X-Cost", "8"))
+    for _ in range(2):
+        assert passes(filter, member("p", "bob"))
+    facts = refused(filter, member("p", "bob")).facts
+    assert facts is not None
+    assert facts["consumers"] == (("ann", 8), ("bob", 2))
+
+
 @pytest.mark.parametrize("key", ["user_id", "token", "client_ip"])
 def test_a_bucket_of_one_has_no_consumers(key: str) -> None:
     filter = limiter({"rate": "1/minute", "key": [key]})

@@ -83,7 +83,7 @@ async def test_a_share_is_what_fits_and_never_more(
     for gap, cost, share in steps:
         now += gap
         await direct.command("SET", "clock", repr(now))
-        answer = await store.decide([(0, limit, "a", cost)], share=share)
+        answer = await store.decide([(0, limit, "a", cost)], shares=(share,))
         (cell,) = answer.decision[2]
         room = limit.remaining(cell, now)
         if answer.decision[1] < 0:
