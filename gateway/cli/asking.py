@@ -5,9 +5,10 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import click
 from pydantic import ValidationError
@@ -69,9 +70,7 @@ def ask(
     body: object = None,
 ) -> tuple[int, dict[str, Any]]:
     """Status and answer; a `body` is sent as JSON. Raises Unreachable."""
-    headers = {"Accept": "application/json"}
-    if options.token is not None:
-        headers["Authorization"] = f"Bearer {options.token.reveal()}"
+    headers = _headers(options)
     sent = None
     if body is not None:
         sent = json.dumps(body)
@@ -90,6 +89,38 @@ def ask(
     if not isinstance(told, dict):
         raise Unreachable("what answers is no gateway")
     return response.status, told
+
+
+def watch(
+    options: AdminListen, directory: Path, certificate: str | None, query: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What goes on, as server-sent events: the name of each and what it says. Raises Unreachable."""
+    connection = _connection(options, directory, certificate)
+    try:
+        connection.request("GET", f"/live?query={quote(query)}", headers=_headers(options))
+        response = connection.getresponse()
+        if response.status != 200:
+            raise Unreachable(str(json.loads(response.read()).get("error", f"status {response.status}")))
+        name = ""
+        for line in response:
+            field, _, value = line.decode("utf-8", "replace").rstrip("\n").partition(": ")
+            if field == "event":
+                name = value
+            elif field == "data":
+                yield name, json.loads(value)
+    except OSError as error:
+        raise Unreachable(error.strerror or str(error)) from None
+    except (http.client.HTTPException, ValueError, AttributeError):
+        raise Unreachable("what answers is no gateway") from None
+    finally:
+        connection.close()
+
+
+def _headers(options: AdminListen) -> dict[str, str]:
+    headers = {"Accept": "application/json"}
+    if options.token is not None:
+        headers["Authorization"] = f"Bearer {options.token.reveal()}"
+    return headers
 
 
 def _connection(options: AdminListen, directory: Path, certificate: str | None) -> http.client.HTTPConnection:

@@ -17,7 +17,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "schema": "Print the JSON Schema of the configuration.",
     "reference": "Print the reference of all options.",
     "key": "Make a key for the provider api_key of token_auth, and its hash.",
-    "logs": "Read request logs.",
+    "logs": "Search request logs.",
+    "top": "Show what goes on in a running gateway.",
     "limits": "Look at the limits of a running gateway, and reset them.",
 }
 
