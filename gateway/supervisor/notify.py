@@ -12,6 +12,8 @@ from typing import Final
 
 FIRST: Final = 3
 """The first descriptor that is handed over."""
+PATIENCE: Final = 0.5
+"""Seconds that a word to the manager may take."""
 
 
 class Notifier:
@@ -37,7 +39,7 @@ class Notifier:
         self._say("STOPPING=1", f"STATUS={status}")
 
     def alive(self) -> None:
-        self._say("WATCHDOG=1")
+        self._say("WATCHDOG=1", patience=0.0)
 
     def successor(self, pid: int) -> None:
         """Another process is the service from now on."""
@@ -48,13 +50,15 @@ class Notifier:
         """For a successor's environment; empty where nobody asks."""
         return "@" + self._path[1:] if self._path.startswith("\0") else self._path
 
-    def _say(self, *lines: str) -> None:
+    def _say(self, *lines: str, patience: float = PATIENCE) -> None:
+        """Waits so many seconds at most for a manager that does not read: a service must not hang with it."""
         if not self._path:
             return
         with (
             suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
         ):
+            sock.settimeout(patience)
             sock.sendto("\n".join(lines).encode(), self._path)
 
 

@@ -92,3 +92,12 @@ def test_sockets_are_taken_over_by_the_process_that_is_meant(monkeypatch: pytest
 )
 def test_sockets_for_another_process_are_left_alone(given: dict[str, str]) -> None:
     assert listening(dict(given)) == []
+
+
+def test_a_manager_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname()})
+        for _ in range(2000):  # more than any queue holds
+            notifier.alive()
+        notifier.stopping("draining")

@@ -344,6 +344,8 @@ async def test_the_service_manager_is_told_of_every_state(
             except BlockingIOError:
                 return heard
 
+        # A manager reads all the time.
+        asyncio.get_running_loop().add_reader(manager, hear)
         notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "100000"})
         source = Source(loaded())
         async with running(source, 1, notifier=notifier) as supervisor:
@@ -351,6 +353,7 @@ async def test_the_service_manager_is_told_of_every_state(
             await supervisor.reload()
             source.next = Problem("a.yaml", 1, 1, "x", "no")
             await supervisor.reload()
+        asyncio.get_running_loop().remove_reader(manager)
         states = [state for state in hear() if state != "WATCHDOG=1"]
         reload = ["RELOADING=1", "READY=1"]
         assert states == ["READY=1", *reload, *reload, "STOPPING=1"]
