@@ -386,7 +386,7 @@ class RequestLog:
         """The lines that have come since this was asked before and answered with `after`, the last 512 of them at most; and the
         next `after`.
 
-        None before the first time. The log is watched from then on, for as long as this is asked every few seconds.
+        None of them the first time: the log is watched from then on, for as long as this is asked every few seconds.
         """
         self._asked_at = self._clock()
         shown = self._shown
