@@ -159,10 +159,8 @@ class Leg(Owner):
                 self._owner.on_leg_ready()
                 return
             tried.append(self._endpoint)
-            if len(tried) == len(pool.endpoints):
-                break
-            chosen = pool.choose(self.key, tried)
-            if isinstance(chosen, Refusal) or chosen in tried:
+            chosen = pool.another(self.key, tried)
+            if chosen is None:
                 break
             self._endpoint = chosen
             self._attempted_at = perf_counter()

@@ -33,6 +33,9 @@ from gateway.wheel import FAR
 SWEEP: Final = 1.0
 """Seconds between two looks for connections that have idled too long, or whose address is no longer one."""
 
+OUT_OF_REACH: Final = 1.0
+"""Seconds in which a request that could not be sent elsewhere leaves an endpoint alone that was found out of reach."""
+
 _GOOD_NEWS: Final = frozenset(("breaker_closed", "endpoint_back", "endpoint_healthy", "panic_over"))
 
 
@@ -45,6 +48,7 @@ class Endpoint(Home):
     connecting   how many are being made
     waiting      who waits for one of `max_connections`, first come first: gets one that has become free, or None for leave
                  to make one, which is counted in `connecting` already
+    missed_at    when it was last found out of reach, if no connection has been made since; on the loop's clock
     """
 
     __slots__ = (
@@ -56,6 +60,7 @@ class Endpoint(Home):
         "idle",
         "limit",
         "member",
+        "missed_at",
         "waiting",
     )
 
@@ -69,6 +74,7 @@ class Endpoint(Home):
         self.idle: deque[UpstreamConnection] = deque()
         self.connecting = 0
         self.waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
+        self.missed_at = float("-inf")
 
     def on_lost(self, connection: UpstreamConnection) -> None:
         self.connections.discard(connection)
@@ -194,6 +200,19 @@ class Pool:
         chosen = self.selection.choose(key, [endpoint.member for endpoint in tried] if tried else ())
         return chosen if isinstance(chosen, Refusal) else self.endpoints[chosen.index]
 
+    def another(self, key: bytes | None, tried: Collection[Endpoint]) -> Endpoint | None:
+        """The endpoint that a request goes to which could not be sent to those `tried`, or None.
+
+        One that was out of reach for another request a moment ago is left alone, so that where all are, each request
+        makes about one attempt, and not one at every endpoint.
+        """
+        since = self._loop.time() - OUT_OF_REACH
+        passed = [endpoint for endpoint in self.endpoints if endpoint in tried or endpoint.missed_at > since]
+        if len(passed) == len(self.endpoints):
+            return None
+        chosen = self.choose(key, passed)
+        return None if isinstance(chosen, Refusal) or chosen in passed else chosen
+
     def begun(self, endpoint: Endpoint) -> Ticket:
         """An attempt at the endpoint that was just chosen begins. Not asked for where `counts` is false."""
         return self.selection.begun(endpoint.member)
@@ -241,9 +260,13 @@ class Pool:
                 return free
         try:
             connection = await endpoint.dialer.connect()
+            endpoint.missed_at = float("-inf")
             if not connection.closed:
                 connection.home = endpoint
                 endpoint.connections.add(connection)
+        except ConnectError:
+            endpoint.missed_at = self._loop.time()
+            raise
         finally:
             endpoint.made()
         if endpoint.dialer.name is not None:

@@ -394,3 +394,51 @@ async def test_checks_begin_at_once_and_end_with_the_pool() -> None:
         made.close()
         await settled(lambda: len(upstream.conversations), for_seconds=0.1)
         assert {request.target for request in upstream.requests} == {b"/up"}
+
+
+async def test_an_endpoint_out_of_reach_is_left_alone_by_others_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where none can be reached, each request makes about one attempt, and not one at every endpoint."""
+    made = pool(*(f"http://127.0.0.1:{closed_port()}" for _ in range(3)))
+    one, two, three = made.endpoints
+    for endpoint in (one, two):
+        with pytest.raises(ConnectError):
+            await made.connect(endpoint)
+    assert made.another(None, [one]) is three
+    assert made.another(None, [three]) is None
+    with pytest.raises(ConnectError):
+        await made.connect(three)
+    monkeypatch.setattr(pool_module, "OUT_OF_REACH", 0.0)
+    assert made.another(None, [three]) in (one, two), "the moment is over"
+    made.close()
+
+
+async def test_an_endpoint_that_is_reached_again_is_one_to_go_to() -> None:
+    async with Upstream() as upstream:
+        made = pool(f"http://127.0.0.1:{closed_port()}", upstream.url)
+        away, back = made.endpoints
+        back.missed_at = away.missed_at = asyncio.get_running_loop().time()
+        assert made.another(None, [away]) is None
+        (await made.connect(back)).abort()
+        assert made.another(None, [away]) is back
+        made.close()
+
+
+async def test_an_outage_is_not_multiplied_by_the_number_of_endpoints(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "OUT_OF_REACH", float("inf"))
+    made = pool(*(f"http://127.0.0.1:{closed_port()}" for _ in range(4)))
+    attempts = 0
+    for _ in range(100):
+        tried: list[Endpoint] = []
+        endpoint: Endpoint | None = chosen(made)
+        while endpoint is not None:
+            tried.append(endpoint)
+            with pytest.raises(ConnectError):
+                await made.connect(endpoint)
+            endpoint = made.another(None, tried)
+        attempts += len(tried)
+    assert attempts == 100 + 3, "the first request finds out"
+    made.close()
