@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 
-def configure() -> None:
-    """It goes to standard error: JSON lines, or readable ones on a terminal."""
+def configure(least: int = logging.INFO) -> None:
+    """It goes to standard error: JSON lines, or readable ones on a terminal; what is of less than level `least` does not."""
     import structlog
 
     terminal = sys.stderr.isatty()
@@ -22,5 +22,5 @@ def configure() -> None:
     structlog.configure(
         processors=processors,
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
     )

@@ -283,7 +283,9 @@ class EntryServices:
         network: Network | None,
         stores: Stores | None,
         memory: Callable[[], SharedMemory],
+        clock: Callable[[], Instant],
     ) -> None:
+        self._clock = clock
         self._network = network
         self._stores = stores
         self._memory = memory
@@ -296,7 +298,7 @@ class EntryServices:
         self._log = structlog.get_logger("filter").bind(filter=entry.name)
 
     def now(self) -> Instant:
-        return Instant(time(), monotonic())
+        return self._clock()
 
     def entropy(self, size: int) -> bytes:
         return os.urandom(size)
@@ -361,6 +363,14 @@ class EntryServices:
         self._log.warning(event, **facts)
 
 
+Attend = Callable[[Entry, EntryOptions], None]
+"""Is shown each entry, and may put others in the place of its hooks, before chains are made of them."""
+
+
+def _now() -> Instant:
+    return Instant(time(), monotonic())
+
+
 def build_plan(
     loaded: Loaded,
     registry: Registry,
@@ -370,18 +380,20 @@ def build_plan(
     network: Network | None = None,
     stores: Stores | None = None,
     memory: SharedMemory | None = None,
+    clock: Callable[[], Instant] = _now,
+    attend: Attend | None = None,
 ) -> Plan:
     """A plan of a loaded configuration, its filters built.
 
     Raises ConfigurationError with every problem that only shows when the parts are put together: routes that
     exclude each other, a filter that cannot be built from its options. State is taken from `state`; nothing
     stays held there when building fails. Without `network` and `stores` the filters of the plan reach nobody: it is one to be checked.
-    Without `memory` nothing is shared with other processes.
+    Without `memory` nothing is shared with other processes. `clock` is what filters have for the present moment.
     """
     holder = object()
     store = state if state is not None else StateStore()
     key = hash_key or secret_key(loaded.configuration)
-    builder = _Builder(loaded, registry, store, holder, key, network, stores, memory)
+    builder = _Builder(loaded, registry, store, holder, key, network, stores, memory, clock, attend)
     plan = builder.plan()
     if builder.problems:
         store.release(holder)
@@ -401,7 +413,11 @@ class _Builder:
         network: Network | None,
         stores: Stores | None,
         memory: SharedMemory | None,
+        clock: Callable[[], Instant],
+        attend: Attend | None,
     ) -> None:
+        self._clock = clock
+        self._attend = attend
         self._network = network
         self._stores = stores
         self._memory = memory
@@ -620,6 +636,7 @@ class _Builder:
             network=self._network,
             stores=self._stores,
             memory=self._shared,
+            clock=self._clock,
         )
         try:
             filter: Filter[Any] = filter_class(options.options, services)
@@ -651,6 +668,8 @@ class _Builder:
             source=source,
             path=options.path,
         )
+        if self._attend is not None:
+            self._attend(entry, options)
         self._entries.append(entry)
         return entry
 

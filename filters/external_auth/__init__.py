@@ -11,7 +11,7 @@ from filters._identity import STRIPPED, spellings
 from filters.external_auth.convention import Lines, No, Trouble, Yes, carried, reader, spoken
 from filters.external_auth.option import ExternalAuthConfig
 from filters.external_auth.service import Service
-from gateway.api import Exchange, Fault, Filter, Services, Verdict
+from gateway.api import Exchange, Fault, Filter, Principal, Services, Verdict
 
 
 class ExternalAuth(Filter[ExternalAuthConfig]):
@@ -58,6 +58,16 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         if answer is not None:
             return self._settled(exchange, answer, cached=True)
         return self._wait(exchange, key, [*told, *own])
+
+    def suppose(self, exchange: Exchange, principal: Principal | None) -> Verdict:
+        """The service says yes to `principal`, and no to nobody."""
+        if principal is None:
+            return No(403, (), None).verdict()
+        exchange.request.headers.drop(self._replaced)
+        if self.config.principal is not None:
+            exchange.principal = principal
+        exchange.note("external_auth_allowed", rule=("url",))
+        return None
 
     def _key(self, exchange: Exchange, own: Lines) -> str:
         names = self._key_names

@@ -6,7 +6,7 @@ a machine count as one; a table that they share has the counts, which outlive re
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from inspect import isawaitable
 from math import ceil
@@ -37,6 +37,7 @@ from gateway.api import (
     Fault,
     Filter,
     Instant,
+    NoStore,
     Note,
     OptionError,
     Refused,
@@ -102,6 +103,7 @@ class RateLimit(Filter[RateLimitConfig]):
         )
         self._open: dict[str, _Open] = {}
         self._limits: tuple[Limit, ...] = tuple(limit for limits in (own, *groups) for limit in limits)
+        self.limits = {limit.label: limit.rule for limit in self._limits}
         self._by_answer = any(limit.header is not None for limit in self._limits)
         self._tells = config.headers_on == "all" and bool(config.headers)
         self._looks_back = self._by_answer or self._tells
@@ -179,6 +181,19 @@ class RateLimit(Filter[RateLimitConfig]):
             exchange.trail.append(_note(Note, ("rate_counted", _LIMITS, facts)))
             return None
         return self._refusal(exchange, matching, (charge,), before, 0, wait, facts, exchange.clock)
+
+    def count_before(self, exchange: Exchange, counts: Mapping[str, int]) -> bool:
+        clock = exchange.clock
+        table = self._table_of(exchange) if self._groups else self._table
+        limits, charges = self._charges(exchange, table.of(exchange.method), clock)
+        before: list[Charge] = [
+            (index, algorithm, key, counts[limit.label])
+            for limit, (index, algorithm, key, _) in zip(limits, charges, strict=True)
+            if counts.get(limit.label)
+        ]
+        if before:
+            self._store.charge_late(before, clock.monotonic)
+        return bool(before)
 
     def _table_of(self, exchange: Exchange) -> Table:
         """The limits for the caller."""
@@ -673,6 +688,8 @@ def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | 
         client = services.store("limits", options)
     except OptionError as error:
         raise OptionError(("store", *error.rule), *error.messages) from None
+    if isinstance(client, NoStore):  # a configuration that is only tried counts here
+        return None, None
     lease = options.lease
     leases = None if lease is None else services.state("leases", lambda: Leases(lease.share, lease.time))
     named = services.state("names", lambda: names(options.prefix, repr((config.limits, config.groups))))

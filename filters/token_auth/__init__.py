@@ -264,6 +264,18 @@ class TokenAuth(Filter[TokenAuthConfig]):
             del cache.refused[key]
         return self._ask(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch), 0, None)
 
+    def suppose(self, exchange: Exchange, principal: Principal | None) -> Verdict:
+        """The request of `principal`, or of somebody whose token nobody knows."""
+        headers = exchange.request.headers
+        headers.drop(self._dropped)
+        if principal is None:
+            return self._no_principal(exchange, "token_invalid", None)
+        told = replace(principal, provider=principal.provider or self._providers[0].kind)
+        note = Note("token_accepted", (), {"provider": told.provider})
+        return self._pass(
+            exchange, Accepted(inf, inf, told, self._profile.fields(told, None), note, self._forward, None)
+        )
+
     def _fallback(self, headers: Fields, value: bytes | list[bytes]) -> bytes | list[bytes]:
         """The token that counts where there is an X-Storage-Token, which goes: servers read one where the other is not."""
         headers.remove(_STORAGE_TOKEN)

@@ -15,7 +15,7 @@ from gateway.api.permit import Claim, Demand, Permits
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.revocation import Revocable, Revocation
-from gateway.api.store import Store, StoreError, StoreOptions
+from gateway.api.store import NoStore, Store, StoreError, StoreOptions
 from gateway.api.table import Cell, Change, Place, Table, TableBusy
 from gateway.api.timer import Timer
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
@@ -44,6 +44,7 @@ __all__ = [
     "HttpError",
     "HttpOptions",
     "Instant",
+    "NoStore",
     "Note",
     "OptionError",
     "Options",

@@ -11,6 +11,7 @@ from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import Fact
 from gateway.api.network import HttpClient, HttpOptions
 from gateway.api.permit import Permits
+from gateway.api.principal import Principal
 from gateway.api.store import Store, StoreOptions
 from gateway.api.table import Table
 from gateway.api.verdict import Rule, Verdict
@@ -117,6 +118,9 @@ class Filter(Generic[C]):
     """Names of the path parameters that the filter judges by, each with the place in its options that names it. One that
     the path of the entry's route does not have is an error of the configuration."""
 
+    limits: Mapping[str, Rule] = {}
+    """Names of the limits by which the filter counts, each with the place in its options where it stands."""
+
     def __init__(self, config: C, services: Services) -> None:
         """Builds all that the options say. May run in a thread, beside what is in force: the event loop is for `start`."""
         self.config = config
@@ -129,6 +133,20 @@ class Filter(Generic[C]):
     def on_response(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         """Judges the response on its way outward; `exchange.response` is set."""
         return None
+
+    def suppose(self, exchange: Exchange, principal: Principal | None) -> Verdict:
+        """What `on_request` does where it is told that `principal` is calling, or nobody that is known.
+
+        For a filter that finds out who is calling to override: it is how a configuration is tried without a network.
+        """
+        raise NotImplementedError
+
+    def count_before(self, exchange: Exchange, counts: Mapping[str, int]) -> bool:
+        """Takes it that requests like this one have been counted before: so many, by the names of limits.
+
+        For a filter that counts to override: it is how a configuration is tried. Whether any of the limits is its own.
+        """
+        return False
 
     def checks(self) -> Sequence[Check]:
         """What the filter needs, and whether it is there; told by `/readyz`, each name behind that of the entry.

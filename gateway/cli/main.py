@@ -14,6 +14,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "reload": "Have a running gateway put its configuration in force as it is now.",
     "demo": "Run the gateway in front of a bundled metadata API, with sample requests.",
     "check": "Check a configuration and say all that is wrong with it.",
+    "explain": "Say what becomes of a request, and why.",
+    "test": "Run the tests of a configuration.",
     "schema": "Print the JSON Schema of the configuration.",
     "reference": "Print the reference of all options.",
     "key": "Make a key for the provider api_key of token_auth, and its hash.",

@@ -148,6 +148,15 @@ def load_admin(path: FilePath, *, environment: Mapping[str, str] | None = None) 
     return _Loading(source, None, path.parent).admin()
 
 
+def load_as(path: FilePath, model: type[M], *, environment: Mapping[str, str] | None = None) -> M:
+    """Another file of options, read and checked as configurations are. Raises ConfigurationError."""
+    file = str(path)
+    source = document.read(
+        document.decode(_bytes(path), file), file, os.environ if environment is None else environment
+    )
+    return _Loading(source, None, path.parent).other(model)
+
+
 def _bytes(path: FilePath) -> bytes:
     """What is in a file, as far as one may be long. Raises ConfigurationError."""
     try:
@@ -307,6 +316,19 @@ class _Loading:
         if alone is None or self.problems:
             raise ConfigurationError(self.problems)
         return alone.admin
+
+    def other(self, model: type[M]) -> M:
+        """Options of another kind. Raises ConfigurationError."""
+        raw = self._source.value
+        value = None
+        if isinstance(raw, dict):
+            value = self._validated(model, raw, ())
+        else:
+            self._note((), "type", f"expected a mapping of options, got {message.kind_of(raw)}")
+        self._finish()
+        if value is None or self.problems:
+            raise ConfigurationError(self.problems)
+        return value
 
     # -- entries -------------------------------------------------------------------------------------------
 

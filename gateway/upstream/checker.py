@@ -12,7 +12,7 @@ from gateway.config.model import Health
 from gateway.task import spawn
 from gateway.upstream.balance import Random
 from gateway.upstream.connection import Owner, UpstreamConnection
-from gateway.upstream.dialer import ConnectError, Dialer
+from gateway.upstream.dialer import ConnectError, Reach
 
 USER_AGENT: Final = f"Weir/{__version__} (health check)"
 
@@ -26,7 +26,7 @@ class Checker:
     authority  the Host field, where the options name none
     """
 
-    def __init__(self, options: Health, authority: bytes, dialer: Dialer, take: Take, random: Random) -> None:
+    def __init__(self, options: Health, authority: bytes, dialer: Reach, take: Take, random: Random) -> None:
         self._options = options
         self._dialer = dialer
         self._take = take

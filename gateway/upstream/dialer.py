@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.config.model import Endpoint
 from gateway.task import spawn
@@ -45,6 +45,19 @@ class _Progress:
     def __init__(self) -> None:
         self.reason = "upstream_connect_timeout"
         self.detail = ""
+
+
+class Reach(Protocol):
+    """Makes connections to one endpoint.
+
+    name  what has to be looked up, if anything
+    """
+
+    @property
+    def name(self) -> str | None: ...
+
+    async def connect(self) -> UpstreamConnection:
+        """A new connection that is ready for a request. Raises ConnectError."""
 
 
 class Dialer:

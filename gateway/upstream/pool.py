@@ -21,7 +21,7 @@ from gateway.config.model import Endpoint as Address
 from gateway.config.model import Upstream
 from gateway.upstream.checker import Checker
 from gateway.upstream.connection import Home, UpstreamConnection
-from gateway.upstream.dialer import ConnectError, Dialer
+from gateway.upstream.dialer import ConnectError, Dialer, Reach
 from gateway.upstream.hash_key import key_reader
 from gateway.upstream.member import Member
 from gateway.upstream.resolver import Resolver
@@ -64,7 +64,7 @@ class Endpoint(Home):
         "waiting",
     )
 
-    def __init__(self, address: Address, member: Member, dialer: Dialer, limit: int) -> None:
+    def __init__(self, address: Address, member: Member, dialer: Reach, limit: int) -> None:
         self.address = address.address
         self.authority = address.authority.encode("latin-1")
         self.member = member
@@ -117,6 +117,7 @@ class Pool:
 
     context   for https endpoints
     resolver  one for all upstreams; a new one by default
+    reach     makes the connections to all endpoints, in place of the network
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Pool:
         *,
         context: ssl.SSLContext | None = None,
         resolver: Resolver | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self.name = name
         self._log: Any = structlog.get_logger("upstream").bind(upstream=name)
@@ -136,7 +138,8 @@ class Pool:
             Endpoint(
                 server.url,
                 member,
-                Dialer(
+                reach
+                or Dialer(
                     server.url,
                     self._resolver,
                     timeout=upstream.timeouts.connect,
