@@ -68,9 +68,9 @@ class Entry:
         self.shadow_share = int(shadow_percent * 100)
         self.source = source
         self.path = path
-        self.on_request = filter.on_request if _overrides(filter, "on_request") else None
+        self.on_request: Hook | None = filter.on_request if _overrides(filter, "on_request") else None
         self.statuses = filter.statuses
-        self.on_response = (
+        self.on_response: Hook | None = (
             filter.on_response
             if _overrides(filter, "on_response") and (self.statuses is None or self.statuses)
             else None

@@ -59,9 +59,7 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
 @click.option("--answer-data", help="Body of that answer; @FILE is read from a file.")
 @click.option("--live", is_flag=True, help="Ask the services that filters ask; the upstream is not asked.")
 @click.option("--log", type=click.Path(path_type=Path), help="File of the request log, for a REQUEST_ID.")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
     what: tuple[str, ...],
     method: str | None,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import click
 
@@ -166,9 +166,9 @@ def _tap(runs: Sequence[_Run]) -> None:
 
 
 def _junit(runs: Sequence[_Run]) -> None:
-    suites = ElementTree.Element("testsuites")
+    suites = ET.Element("testsuites")
     for file, results in runs:
-        suite = ElementTree.SubElement(
+        suite = ET.SubElement(
             suites,
             "testsuite",
             name=str(file),
@@ -178,7 +178,7 @@ def _junit(runs: Sequence[_Run]) -> None:
             time=f"{sum(result.seconds for result in results):.6f}",
         )
         for result in results:
-            case = ElementTree.SubElement(
+            case = ET.SubElement(
                 suite,
                 "testcase",
                 classname=str(file),
@@ -188,8 +188,8 @@ def _junit(runs: Sequence[_Run]) -> None:
             if not result.passed:
                 kind = "error" if result.error else "failure"
                 why = _why(result)
-                ElementTree.SubElement(case, kind, message=why[0]).text = "\n".join(why)
-    click.echo(ElementTree.tostring(suites, encoding="unicode", xml_declaration=True))
+                ET.SubElement(case, kind, message=why[0]).text = "\n".join(why)
+    click.echo(ET.tostring(suites, encoding="unicode", xml_declaration=True))
 
 
 def _json(runs: Sequence[_Run]) -> None:

@@ -1,13 +1,13 @@
 """What a file of configuration tests holds: requests with their circumstances, and what is expected of each.
 
-    configuration: gateway.yaml
-    tests:
-      - name: the eleventh POST of a minute is refused
-        given:
-          request: POST /v2/p1/images/9a3c.../metadata
-          identity: { user: u1, project: p1, roles: [member] }
-          counters: { post-images: 10 }
-        expect: { status: 413, filter: rate_limit, headers: { Retry-After: "6" } }
+configuration: gateway.yaml
+tests:
+  - name: the eleventh POST of a minute is refused
+    given:
+      request: POST /v2/p1/images/9a3c.../metadata
+      identity: { user: u1, project: p1, roles: [member] }
+      counters: { post-images: 10 }
+    expect: { status: 413, filter: rate_limit, headers: { Retry-After: "6" } }
 """
 
 import json
@@ -47,7 +47,9 @@ def _identity(value: Any) -> Any:
     if isinstance(value, dict):
         identity_of(value)
     elif value not in (NOBODY, None):
-        raise ValueError(f"expected a mapping such as {{user: u1, project: p1, roles: [member]}}, or {NOBODY}")
+        raise ValueError(
+            f"expected a mapping such as {{user: u1, project: p1, roles: [member]}}, or {NOBODY}"
+        )
     return value
 
 
@@ -128,7 +130,9 @@ class Step(Options):
 
     wait: Duration = Field(default=0.0, description="Time that passes before it.")
     times: int = Field(default=1, ge=1, le=10_000, description="How often it is sent; the last is judged.")
-    given: Circumstances = Field(default=Circumstances(), description="As of a test; what it leaves out is the test's.")
+    given: Circumstances = Field(
+        default=Circumstances(), description="As of a test; what it leaves out is the test's."
+    )
     expect: Expected | None = Field(default=None, description="As of a test.")
 
 
@@ -141,7 +145,9 @@ class Test(Options):
     given: Circumstances = Field(default=Circumstances(), description="The request and its circumstances.")
     expect: Expected | None = Field(default=None, description="What is to become of it.")
     steps: tuple[Step, ...] | None = Field(
-        default=None, min_length=1, description="Several requests, in place of one; what has been counted goes on."
+        default=None,
+        min_length=1,
+        description="Several requests, in place of one; what has been counted goes on.",
     )
 
     @model_validator(mode="after")
@@ -161,7 +167,8 @@ class Suite(Options):
     """A file of tests."""
 
     configuration: str | None = Field(
-        default=None, description="The file that is tested, relative to this one; else the one on the command line."
+        default=None,
+        description="The file that is tested, relative to this one; else the one on the command line.",
     )
     given: Circumstances = Field(default=Circumstances(), description="What tests leave out.")
     tests: tuple[Test, ...] = Field(min_length=1, description="The tests.")

@@ -59,7 +59,10 @@ class Coverage:
             if skipped:
                 continue
             reached.add(("filter", name))
-            for facts in (step.told.get("facts"), *(note.get("facts") for note in step.told.get("notes", ()))):
+            for facts in (
+                step.told.get("facts"),
+                *(note.get("facts") for note in step.told.get("notes", ())),
+            ):
                 for cell in (facts or {}).get("cells", ()):
                     label = self._limits.get((name, str(cell[0])))
                     if label is not None:

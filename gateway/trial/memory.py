@@ -63,20 +63,18 @@ class MemoryUpstream:
         self._taken = taken
 
     async def connect(self) -> UpstreamConnection:
-        """A connection for one request."""
+        """A connection, for one request after the other."""
         connection = UpstreamConnection()
         loop = asyncio.get_running_loop()
-        done = False
 
         def heard() -> None:
-            nonlocal done
-            if done or not _whole(transport.written):
+            if not _whole(transport.written):
                 return
-            done = True
             request = bytes(transport.written)
+            transport.written.clear()
             self._taken(request)
             if self.answer is not None:
-                data = _message(self.answer, to_head=request.startswith(b"HEAD "))
+                data = answer_bytes(self.answer, to_head=request.startswith(b"HEAD "))
                 loop.call_soon(connection.data_received, data)
 
         transport = MemoryTransport("", heard)
@@ -96,7 +94,8 @@ def _whole(data: bytearray) -> bool:
     return len(data) - end - 4 >= (int(length[1]) if length else 0)
 
 
-def _message(answer: Answer, *, to_head: bool) -> bytes:
+def answer_bytes(answer: Answer, *, to_head: bool) -> bytes:
+    """An answer as it is sent; `to_head` is without the body."""
     lines = [f"HTTP/1.1 {answer.status} ", *(f"{name}: {value}" for name, value in answer.headers)]
     names = {name.lower() for name, _ in answer.headers}
     bodiless = to_head or answer.status in _BODILESS

@@ -45,7 +45,9 @@ def as_text(outcome: Outcome, sources: Sources, redaction: Redaction) -> Iterato
         for number, step in enumerate(outcome.steps, 1):
             yield from _step(number, step, sources, redaction)
     if outcome.forwarded is not None:
-        yield Line("the upstream gets", "title")
+        yield Line(
+            f"the upstream gets{', if all that is undecidable passes' if outcome.undecided else ''}", "title"
+        )
         yield from _message(outcome.forwarded, redaction)
     yield Line("the client gets", "title")
     if outcome.answer is not None:
@@ -74,6 +76,9 @@ def _verdict(outcome: Outcome) -> Line:
 
 
 def _routes(outcome: Outcome) -> Iterator[Line]:
+    if not outcome.record["url.path"]:
+        yield Line("  none was looked for: the request is malformed", "bad")
+        return
     others = list(outcome.routes)
     if outcome.route is not None:
         taken = others.pop(0)
@@ -111,7 +116,11 @@ def _step(number: int, step: Judged, sources: Sources, redaction: Redaction) -> 
         yield Line(f"      {step.supposed}", "dim")
     if not step.undecided:
         for name, fact in (told.get("facts") or {}).items():
-            yield Line(printable(f"      {name}: {_plain(fact)}"), "dim")
+            if name == "cells":
+                labels = ", ".join(f"{cell[0]} (cost {cell[2]})" for cell in fact)
+                yield Line(printable(f"      counted by {labels}"), "dim")
+            elif name != "instant":
+                yield Line(printable(f"      {name}: {_plain(fact)}"), "dim")
     for kind, name, value in step.changes:
         mark = {"added": "+", "removed": "-"}.get(kind, "=")
         yield Line(printable(f"      {mark} {name}: {_shown(name, value, redaction)}"))
@@ -130,8 +139,12 @@ def _message(message: Message, redaction: Redaction) -> Iterator[Line]:
             yield Line(f"  and {len(message.body) - MOST} bytes more", "dim")
 
 
+_CHALLENGES: Final = frozenset(("www-authenticate", "proxy-authenticate"))
+
+
 def _shown(name: str, value: str, redaction: Redaction) -> str:
-    secret = is_secret_header(name.lower()) or redaction.is_secret_header(name.lower())
+    lower = name.lower()
+    secret = (is_secret_header(lower) or redaction.is_secret_header(lower)) and lower not in _CHALLENGES
     return "[redacted]" if secret else value
 
 

@@ -39,7 +39,9 @@ def _because(route: Route, taken: str | None, method: str, host: str, path: str)
         return differs
     if route.methods is not None and method not in route.methods:
         return f"it is for {', '.join(sorted(route.methods))}"
-    return f"{taken} says more of the path" if taken is not None else "another template of the path comes first"
+    return (
+        f"{taken} says more of the path" if taken is not None else "another template of the path comes first"
+    )
 
 
 def _is_host(wanted: str, host: str) -> bool:
@@ -62,4 +64,3 @@ def _difference(template: Sequence[Segment], path: str) -> str:
     if len(parts) > len(template):
         return "its path ends before this one does"
     return ""
-

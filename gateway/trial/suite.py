@@ -58,6 +58,8 @@ async def _run(
         said = merged(suite.given, test.given, step.given)
         try:
             given = given_of(said, later)
+            if number > 1 and "counters" not in step.given.model_fields_set:
+                given = _counted(given)
             unknown = sorted(set(given.counts) - trial.limits)
             if unknown:
                 return told, (), f"no limit is named {unknown[0]!r}", None

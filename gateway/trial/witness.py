@@ -16,8 +16,6 @@ from gateway.http.fields import Fields, RawField
 from gateway.trial.given import Given
 from gateway.trial.silence import listen
 
-
-
 _ASKS: Final = "asks the network"
 
 
@@ -136,23 +134,29 @@ class Witness:
                 return verdict
             supposed = ""
             if given.counts and entry.filter.count_before(exchange, given.counts):
-                supposed = "counted before, as supposed"
+                supposed = "requests like it have been counted before, as supposed"
+            elif entry.filter.limits:
+                supposed = "nothing has been counted before, as supposed"
             asked = listen()
             pending = judge(exchange)
             if isawaitable(pending):
-                return settle(pending, exchange, before, asked)
+                return settle(pending, exchange, before, asked, supposed)
             self._saw(entry, before, exchange, supposed)
             return pending
 
         async def settle(
-            pending: Awaitable[Verdict], exchange: Exchange, before: _Before, asked: list[str]
+            pending: Awaitable[Verdict],
+            exchange: Exchange,
+            before: _Before,
+            asked: list[str],
+            supposed: str,
         ) -> Verdict:
             verdict = await pending
             if asked:
                 before.restore(exchange)
                 self._cannot(entry, "request", f"{_ASKS}: {asked[0]}", finds)
                 return None
-            self._saw(entry, before, exchange, "")
+            self._saw(entry, before, exchange, supposed)
             return verdict
 
         return hook
