@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -66,8 +67,7 @@ def command(
                 suite = suite.model_copy(
                     update={"tests": tuple(test for test in suite.tests if words in test.name)}
                 )
-            named = None if suite.configuration is None else file.parent / suite.configuration
-            path = Path(config) if config is not None else named or locate()
+            path = Path(config) if config is not None else _named(suite, file)
             results = asyncio.run(_run(suite, path, covered))
             runs.append(_Run(file, results))
     except ConfigurationError as error:
@@ -89,6 +89,13 @@ def command(
         raise SystemExit(1)
     if not all(result.passed for result in results):
         raise SystemExit(1)
+
+
+def _named(suite: Suite, file: Path) -> Path:
+    """The configuration that a file of tests is for."""
+    if suite.configuration is None:
+        return locate()
+    return Path(os.path.normpath(file.parent / suite.configuration))
 
 
 async def _run(suite: Suite, path: Path, covered: dict[Path, Coverage]) -> list[Result]:

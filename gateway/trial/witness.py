@@ -66,7 +66,8 @@ class Witness:
         self._unknown_in_shadow = {}
 
     def attend(self, entry: Entry, options: EntryOptions) -> None:
-        """Takes the place of the entry's hooks."""
+        """Takes the place of the entry's hooks. What judges a share of the requests in shadow judges this one."""
+        entry.shadow_share = 10_000
         facts = facts_of(type(entry.filter), entry.filter.config)
         owned = frozenset(header(name.decode("latin-1")) for name in entry.filter.owns)
         finds = owned | {PRINCIPAL}

@@ -8,7 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
+from gateway.config.locate import bundled
 
+CONFIG_DIRECTORY = bundled().parent
+EXAMPLES = sorted((CONFIG_DIRECTORY / "examples").glob("*.yaml"))
 CONFIG = """\
 upstreams: {a: {endpoints: ["http://a.invalid:1"]}}
 filters: [methods: {allow: [GET]}]
@@ -124,6 +127,12 @@ def test_a_configuration_that_is_wrong(path: str, tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text(CONFIG.replace("allow", "alow"))
     done = test(path)
     assert done.exit_code == 2 and "did you mean 'allow'?" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["gateway", *(path.stem for path in EXAMPLES)])
+def test_what_is_shipped_has_tests_that_come_to_all_of_it(name: str) -> None:
+    done = test(str(CONFIG_DIRECTORY / "tests" / f"{name}.yaml"), "--fail-under", "100")
+    assert done.exit_code == 0, done.output
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ async def test_time_is_that_of_the_request() -> None:
 
 
 async def test_a_filter_in_shadow_is_told_of_and_changes_nothing() -> None:
-    shadow = {"methods": {"allow": ["GET"], "mode": "shadow"}}
+    shadow = {"methods": {"allow": ["GET"], "mode": "shadow", "shadow_percent": 1}}
     found = await outcome(given("DELETE"), filters=[shadow])
     assert found.status == 200
     assert (found.steps[0].told["verdict"], found.steps[0].told["shadow"]) == ("refuse", True)
