@@ -23,6 +23,7 @@ class BodySizeConfig(Options):
 class BodySize(Filter[BodySizeConfig]):
     name = "body_size"
     Config = BodySizeConfig
+    access = {"max": "greater"}
     reads = frozenset({LENGTH})
 
     def __init__(self, config: BodySizeConfig, services: Services) -> None:

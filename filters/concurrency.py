@@ -97,6 +97,14 @@ class _Limit:
 class Concurrency(Filter[ConcurrencyConfig]):
     name = "concurrency"
     Config = ConcurrencyConfig
+    access = {
+        "limits": "fewer",
+        "limits.max": "greater",
+        "limits.queue": "greater",
+        "limits.status": "none",
+        "status": "none",
+        "retry_after": "none",
+    }
     # What is under way at the moment no record has: the verdict cannot be found out afterwards.
     pure = False
 

@@ -34,6 +34,7 @@ class ContentTypeConfig(Options):
 class ContentType(Filter[ContentTypeConfig]):
     name = "content_type"
     Config = ContentTypeConfig
+    access = {"allow": "more"}
     reads = frozenset({LENGTH, header("content-type")})
 
     def __init__(self, config: ContentTypeConfig, services: Services) -> None:

@@ -112,6 +112,7 @@ class HeadersConfig(Options):
 class Headers(Filter[HeadersConfig]):
     name = "headers"
     Config = HeadersConfig
+    access = {"response": "none"}
 
     def __init__(self, config: HeadersConfig, services: Services) -> None:
         super().__init__(config, services)

@@ -36,6 +36,7 @@ class IPAllowConfig(Options):
 class IPAllow(Filter[IPAllowConfig]):
     name = "ip_allow"
     Config = IPAllowConfig
+    access = {"allow": "more"}
 
     def __init__(self, config: IPAllowConfig, services: Services) -> None:
         super().__init__(config, services)

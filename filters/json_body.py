@@ -70,6 +70,13 @@ _is_key = re.compile(f"[a-zA-Z0-9_:. -]{{1,{_LONGEST}}}").fullmatch
 class JSONBody(Filter[JSONBodyConfig]):
     name = "json_body"
     Config = JSONBodyConfig
+    access = {
+        "methods": "fewer",
+        "max_size": "greater",
+        "max_depth": "greater",
+        "max_items": "greater",
+        "duplicate_keys": ("refuse", "last"),
+    }
 
     def __init__(self, config: JSONBodyConfig, services: Services) -> None:
         super().__init__(config, services)

@@ -17,6 +17,7 @@ class MethodsConfig(Options):
 class Methods(Filter[MethodsConfig]):
     name = "methods"
     Config = MethodsConfig
+    access = {"allow": "more"}
     reads = frozenset({METHOD})
 
     def __init__(self, config: MethodsConfig, services: Services) -> None:

@@ -45,6 +45,7 @@ _VARIANT = "89abAB"  # the only layout in which the version digit means a versio
 class UUID(Filter[UUIDConfig]):
     name = "uuid"
     Config = UUIDConfig
+    access = {"params": "fewer", "status": "none", "lenient": "more"}
     reads = frozenset({PARAMS})
 
     def __init__(self, config: UUIDConfig, services: Services) -> None:

@@ -17,6 +17,14 @@ from gateway.api import Exchange, Fault, Filter, Principal, Services, Verdict
 class ExternalAuth(Filter[ExternalAuthConfig]):
     name = "external_auth"
     Config = ExternalAuthConfig
+    access = {
+        "on_error": ("deny", "allow"),
+        "timeout": "none",
+        "concurrency": "none",
+        "max_body": "none",
+        "breaker": "none",
+        "relay_headers": "none",
+    }
     pure = False
 
     def __init__(self, config: ExternalAuthConfig, services: Services) -> None:

@@ -83,6 +83,27 @@ async def _over() -> None:
 class RateLimit(Filter[RateLimitConfig]):
     name = "rate_limit"
     Config = RateLimitConfig
+    access = {
+        "limits": "fewer",
+        "limits.rate": "greater",
+        "limits.burst": "greater",
+        "limits.cost": "less",
+        "limits.key": "either",
+        "limits.methods": "either",
+        "limits.path": "either",
+        "limits.query": "either",
+        "limits.status": "none",
+        "groups": "either",
+        "exempt": "more",
+        "status": "none",
+        "retry_after": "none",
+        "headers": "none",
+        "headers_on": "none",
+        "partition_key": "none",
+        "consumers": "none",
+        "endpoint": "none",
+        "on_store_error": ("deny", "local", "allow"),
+    }
 
     def __init__(self, config: RateLimitConfig, services: Services) -> None:
         super().__init__(config, services)

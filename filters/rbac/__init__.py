@@ -56,6 +56,14 @@ def _lowered(roles: tuple[str, ...]) -> frozenset[str]:
 class Rbac(Filter[RbacConfig]):
     name = "rbac"
     Config = RbacConfig
+    access = {
+        "default": ("deny", "allow"),
+        "mask": "none",
+        "challenge": "none",
+        "bypass_roles": "more",
+        "strip_prefixes": "more",
+        "project_param": "fewer",
+    }
 
     def __init__(self, config: RbacConfig, services: Services) -> None:
         super().__init__(config, services)

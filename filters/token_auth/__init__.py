@@ -99,6 +99,18 @@ class _Question(NamedTuple):
 class TokenAuth(Filter[TokenAuthConfig]):
     name = "token_auth"
     Config = TokenAuthConfig
+    access = {
+        "auth_url": "none",
+        "providers.static.tokens": "more",
+        "providers.jwt.leeway": "greater",
+        "providers.mtls.allow": "more",
+        "delay_auth_decision": "more",
+        "cache.size": "none",
+        "cache.negative_size": "none",
+        "cache.jitter": "none",
+        "cache.ttl": "greater",
+        "cache.stale_if_error": "greater",
+    }
 
     def __init__(self, config: TokenAuthConfig, services: Services) -> None:
         super().__init__(config, services)

@@ -7,7 +7,7 @@ from gateway.api.certificate import Certificate
 from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Note, Request, Route, ShadowExchange
 from gateway.api.fact import Fact
-from gateway.api.filter import Filter, Services, facts_of
+from gateway.api.filter import Effect, Filter, Services, facts_of
 from gateway.api.flight import SingleFlight
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions, TlsOptions
 from gateway.api.option import Duration, OptionError, Options, Secret, Size
@@ -35,6 +35,7 @@ __all__ = [
     "Claim",
     "Demand",
     "Duration",
+    "Effect",
     "Exchange",
     "Fact",
     "Fault",

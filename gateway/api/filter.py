@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,6 +19,11 @@ from gateway.api.verdict import Rule, Verdict
 T = TypeVar("T")
 
 C = TypeVar("C", bound=BaseModel)
+
+Effect: TypeAlias = Literal["greater", "less", "more", "fewer", "either", "none"] | tuple[str, ...]
+"""What a change of an option does to access. A `greater` or `less` value lets more pass; `more` or `fewer` of its items do, and
+so does a switch that is on (`more`) or off; of a tuple of values each lets more pass than those before it; `none`, that it
+does nothing to access; `either`, that only the whole of it says what it does."""
 
 
 class Services(Protocol):
@@ -104,6 +109,10 @@ class Filter(Generic[C]):
     class, or of one with these options, set in the constructor."""
     reasons: ClassVar[Mapping[str, str]] = {}
     """Reason codes of a third party's filter, each with a sentence; built-in ones are in the registry."""
+
+    access: ClassVar[Mapping[str, Effect]] = {}
+    """What changes of options do to access, by the path of the option without numbers (`limits.rate`); what is said of one is
+    said of all below it. Of one that is not here a change may do either."""
 
     owns: frozenset[bytes] = frozenset()
     """Lower-case names of request header fields that none but this filter may set. While an entry enforces,

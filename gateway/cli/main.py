@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "check": "Check a configuration and say all that is wrong with it.",
     "explain": "Say what becomes of a request, and why.",
     "test": "Run the tests of a configuration.",
+    "diff": "Say how a configuration differs from another.",
     "schema": "Print the JSON Schema of the configuration.",
     "reference": "Print the reference of all options.",
     "key": "Make a key for the provider api_key of token_auth, and its hash.",

@@ -1,0 +1,445 @@
+"""What of two configurations is different, by what it means and not by how it is written.
+
+Options are compared in their normal form, so that neither order of keys nor defaults that are written out count. What
+has a name is held against what has the same name. Each change says what it does to access: an option declares what more
+of it means (`Filter.access` for those of filters); of one that declares nothing a change may do either.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from gateway.api.filter import Effect
+from gateway.config.load import Loaded, normal_form, shown
+from gateway.config.model import Entry
+from gateway.config.problem import Path
+from gateway.registry import Registry
+
+LOOSENS: Final = "loosens"
+TIGHTENS: Final = "tightens"
+EITHER: Final = "either"
+NEUTRAL: Final = "neutral"
+RISKS: Final = (LOOSENS, EITHER, TIGHTENS, NEUTRAL)
+"""What a change does to access, what is to be looked at first coming first; `either` is not known to do only one of both."""
+
+_OPPOSITE: Final = {LOOSENS: TIGHTENS, TIGHTENS: LOOSENS, EITHER: EITHER, NEUTRAL: NEUTRAL}
+_STRICTNESS: Final = ("off", "shadow", "enforce")
+_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "month": 2_678_400}
+
+_RESTART: Final = frozenset(("workers",))
+"""What a reload does not change."""
+
+_CORE: Final[Mapping[str, Effect]] = {
+    "limits": "greater",
+    "trusted_proxies": "more",
+    "routes.methods": "more",
+    "routes.target": ("strict", "lenient"),
+    "routes.upgrade": "more",
+    "routes.concurrency.limit": "greater",
+    "routes.concurrency.queue": "greater",
+    "upstreams.concurrency.limit": "greater",
+    "upstreams.concurrency.queue": "greater",
+    "trace.allow": "more",
+}
+"""Of the gateway's own options; those that are not here and below none that is are neutral, but for `_UNCLEAR`."""
+_UNCLEAR: Final = ("routes.path", "routes.host", "routes.upstream", "upstreams.endpoints", "admin", "listen")
+
+
+class Change(NamedTuple):
+    """One difference.
+
+    kind      added, removed, changed or moved
+    what      what it is a part of, as people call it: "rate_limit 'post-images'", "route image-metadata"
+    option    the option below that, such as `burst`; empty for the whole
+    old, new  both sides as people write them; empty for none
+    source    where it stands, on the new side if it is there
+    risk      one of RISKS
+    restart   whether a reload is not enough
+    """
+
+    kind: str
+    what: str
+    option: str
+    old: str
+    new: str
+    source: str
+    risk: str
+    restart: bool = False
+
+    def __str__(self) -> str:
+        subject = f"{self.what} {self.option}".rstrip()
+        if self.kind == "changed":
+            return f"{subject}: {self.old} -> {self.new}"
+        value = self.new or self.old
+        return f"{subject}: {self.kind}{f' {value}' if value else ''}"
+
+
+def differences(old: Loaded, new: Loaded, registry: Registry) -> list[Change]:
+    """All changes from `old` to `new`, the riskiest first, else in the order of the configuration."""
+    found = list(_Comparison(old, new, registry).changes())
+    return sorted(found, key=lambda change: RISKS.index(change.risk))
+
+
+class _Side(NamedTuple):
+    """A value on one side: as it is compared, as people may see it, and where it stands."""
+
+    value: Any
+    shown: Any
+    path: Path
+
+
+class _Comparison:
+    def __init__(self, old: Loaded, new: Loaded, registry: Registry) -> None:
+        self._old = old
+        self._new = new
+        self._registry = registry
+
+    def changes(self) -> Iterator[Change]:
+        old, new = self._old.configuration, self._new.configuration
+        yield from self._chain("", old.filters, new.filters)
+        yield from self._routes()
+        before, after = self._sides(old, self._old, ()), self._sides(new, self._new, ())
+        for key in before.value:
+            if key in ("filters", "routes"):
+                continue
+            one, other = _member(before, key), _member(after, key)
+            if key == "upstreams":
+                yield from self._named("upstream", ("upstreams",), one, other)
+            else:
+                yield from self._values(key, "", (key,), one, other)
+
+    @staticmethod
+    def _sides(value: Any, loaded: Loaded, path: Path) -> _Side:
+        return _Side(normal_form(value), shown(value, loaded.filled), path)
+
+    def _place(self, path: Path, *, old: bool = False) -> str:
+        return str((self._old if old else self._new).marks.position(path))
+
+    # ---- routes
+
+    def _routes(self) -> Iterator[Change]:
+        olds = {route.name: (place, route) for place, route in enumerate(self._old.configuration.routes)}
+        news = {route.name: (place, route) for place, route in enumerate(self._new.configuration.routes)}
+        for name, (place, route) in news.items():
+            path: Path = ("routes", place)
+            what = f"route {name}"
+            if name not in olds:
+                yield Change("added", what, "", "", route.path, self._place(path), LOOSENS)
+                continue
+            old_place, old = olds[name]
+            yield from self._chain(what, old.filters, route.filters)
+            before = self._sides(old, self._old, ("routes", old_place))
+            after = self._sides(route, self._new, path)
+            for key in before.value:
+                if key not in ("filters", "name"):
+                    yield from self._values(
+                        what, key, ("routes", key), _member(before, key), _member(after, key)
+                    )
+        for name, (place, route) in olds.items():
+            if name not in news:
+                source = self._place(("routes", place), old=True)
+                yield Change("removed", f"route {name}", "", route.path, "", source, TIGHTENS)
+
+    # ---- filters
+
+    def _chain(self, scope: str, olds: Sequence[Entry], news: Sequence[Entry]) -> Iterator[Change]:
+        before = {entry.name: entry for entry in olds}
+        after = {entry.name: entry for entry in news}
+        for name, entry in after.items():
+            what = _entry_name(scope, entry)
+            source = self._place(entry.path)
+            if name not in before:
+                yield Change("added", what, "", "", _mode(entry), source, _of_entry(entry))
+                continue
+            yield from self._entry(what, before[name], entry)
+        for name, entry in before.items():
+            if name not in after:
+                yield Change(
+                    "removed",
+                    _entry_name(scope, entry),
+                    "",
+                    _mode(entry),
+                    "",
+                    self._place(entry.path, old=True),
+                    _OPPOSITE[_of_entry(entry)],
+                )
+        stayed = [name for name in before if name in after]
+        order = [name for name in after if name in before]
+        for old_name, name in zip(stayed, order, strict=True):
+            if old_name != name:
+                entry = after[name]
+                source = self._place(entry.path)
+                yield Change("moved", _entry_name(scope, entry), "", "", "", source, EITHER)
+                break
+
+    def _entry(self, what: str, old: Entry, new: Entry) -> Iterator[Change]:
+        source = self._place(new.path)
+        if old.type != new.type:
+            yield Change("changed", what, "", old.type, new.type, source, EITHER)
+            return
+        if old.mode != new.mode:
+            stricter = _STRICTNESS.index(new.mode) > _STRICTNESS.index(old.mode)
+            risk = TIGHTENS if stricter else LOOSENS
+            if "enforce" not in (old.mode, new.mode):
+                risk = NEUTRAL
+            yield Change("changed", what, "mode", old.mode, new.mode, source, risk)
+        if old.shadow_percent != new.shadow_percent:
+            yield Change(
+                *("changed", what, "shadow_percent", f"{old.shadow_percent:g}", f"{new.shadow_percent:g}"),
+                *(source, NEUTRAL),
+            )
+        if old.when != new.when:
+            before, after = (
+                _text(shown(entry.when)) if entry.when is not None else "" for entry in (old, new)
+            )
+            kind = "changed" if before and after else "added" if after else "removed"
+            # What is judged of fewer requests lets more pass.
+            risk = LOOSENS if kind == "added" else TIGHTENS if kind == "removed" else EITHER
+            yield Change(
+                *(kind, what, "when", before, after, self._place((*new.path, "when"))),
+                risk if new.mode == "enforce" else NEUTRAL,
+            )
+        effects = self._registry.get(new.type).access
+        before_side = self._sides(old.options, self._old, old.path)
+        after_side = self._sides(new.options, self._new, new.path)
+        for key in after_side.value:
+            for change in self._values(
+                what, key, (key,), _member(before_side, key), _member(after_side, key), effects
+            ):
+                risk = change.risk if new.mode == "enforce" else NEUTRAL
+                yield change._replace(risk=risk)
+
+    # ---- values
+
+    def _named(self, kind: str, place: tuple[str, ...], old: _Side, new: _Side) -> Iterator[Change]:
+        """Mappings of what has names."""
+        for name in {**old.value, **new.value}:
+            what = f"{kind} {name}"
+            if name not in old.value:
+                yield Change("added", what, "", "", "", self._place((*new.path, name)), NEUTRAL)
+            elif name not in new.value:
+                yield Change("removed", what, "", "", "", self._place((*old.path, name), old=True), NEUTRAL)
+            else:
+                before, after = _member(old, name), _member(new, name)
+                for key in after.value:
+                    yield from self._values(
+                        what, key, (*place, key), _member(before, key), _member(after, key)
+                    )
+
+    def _values(
+        self,
+        what: str,
+        option: str,
+        place: tuple[str, ...],
+        old: _Side,
+        new: _Side,
+        effects: Mapping[str, Effect] | None = None,
+    ) -> Iterator[Change]:
+        """`place` names the option without numbers and names; `effects` None means the gateway's own."""
+        if old.value == new.value:
+            return
+        if isinstance(old.value, dict) and isinstance(new.value, dict) and not _is_quantity(new.value):
+            yield from self._members(what, option, place, old, new, effects)
+        elif isinstance(old.value, list) and isinstance(new.value, list):
+            yield from self._items(what, option, place, old, new, effects)
+        else:
+            source = self._place(new.path)
+            risk = _risk(place, effects, old.value, new.value)
+            before, after = _text(old.shown), _text(new.shown)
+            if before == after:  # a secret
+                after = "another"
+            kind = "changed"
+            if old.value is None or new.value is None:
+                kind = "added" if old.value is None else "removed"
+                before, after = ("", after) if kind == "added" else (before, "")
+            yield Change(kind, what, option, before, after, source, risk, restart=place[0] in _RESTART)
+
+    def _members(
+        self,
+        what: str,
+        option: str,
+        place: tuple[str, ...],
+        old: _Side,
+        new: _Side,
+        effects: Mapping[str, Effect] | None,
+    ) -> Iterator[Change]:
+        for key in {**old.value, **new.value}:
+            before, after = _member(old, key), _member(new, key)
+            yield from self._values(
+                what, f"{option}.{key}" if option else key, (*place, key), before, after, effects
+            )
+
+    def _items(
+        self,
+        what: str,
+        option: str,
+        place: tuple[str, ...],
+        old: _Side,
+        new: _Side,
+        effects: Mapping[str, Effect] | None,
+    ) -> Iterator[Change]:
+        """Lists: what is equal is the same item, then what has the same name, then what stands in the same place."""
+        olds = [_member(old, number) for number in range(len(old.value))]
+        news = [_member(new, number) for number in range(len(new.value))]
+        rest = list(olds)
+        unmatched: list[_Side] = []
+        for item in news:
+            same = next((one for one in rest if one.value == item.value), None)
+            if same is None:
+                unmatched.append(item)
+            else:
+                rest.remove(same)
+        plain = not all(isinstance(side.value, dict) for side in (*rest, *unmatched))
+        for item in unmatched:
+            name = _name_of(item.value)
+            twin = None
+            if not plain:
+                twin = next((one for one in rest if name and _name_of(one.value) == name), None)
+                if twin is None and not name:
+                    twin = next(
+                        (one for one in rest if one.path[-1] == item.path[-1] and not _name_of(one.value)),
+                        None,
+                    )
+            if twin is None:
+                risk = _risk(place, effects, None, item.value)
+                yield Change(
+                    "added",
+                    _item_name(what, name),
+                    "" if name else option,
+                    "",
+                    _text(item.shown),
+                    self._place(item.path),
+                    risk,
+                )
+                continue
+            rest.remove(twin)
+            label = _item_name(what, name) if name else what
+            inner = "" if name else f"{option}[{item.path[-1]}]"
+            yield from self._members(label, inner, place, twin, item, effects)
+        for item in rest:
+            name = _name_of(item.value)
+            risk = _risk(place, effects, item.value, None)
+            yield Change(
+                "removed",
+                _item_name(what, name),
+                "" if name else option,
+                _text(item.shown),
+                "",
+                self._place(item.path, old=True),
+                risk,
+            )
+        if not unmatched and not rest:
+            risk = _risk(place, effects, old.value, new.value, order=True)
+            yield Change("moved", what, option, "", "", self._place(new.path), risk)
+
+
+def _member(side: _Side, key: Any) -> _Side:
+    value = side.value
+    inside = value.get(key) if isinstance(value, dict) else value[key]
+    told = side.shown
+    if isinstance(told, (dict, list)):
+        told = told.get(key) if isinstance(told, dict) else told[key]
+    return _Side(inside, told, (*side.path, key))
+
+
+def _effect(place: tuple[str, ...], effects: Mapping[str, Effect] | None) -> Effect:
+    """What the option, or the nearest that it is a part of, declares."""
+    table = _CORE if effects is None else effects
+    for end in range(len(place), 0, -1):
+        name = ".".join(place[:end])
+        if name in table:
+            return table[name]
+        if effects is None and name in _UNCLEAR:
+            return "either"
+    return "none" if effects is None else "either"
+
+
+def _risk(
+    place: tuple[str, ...], effects: Mapping[str, Effect] | None, old: Any, new: Any, *, order: bool = False
+) -> str:
+    effect = _effect(place, effects)
+    if effect == "none":
+        return NEUTRAL
+    if effect == "either":
+        return EITHER
+    if order:
+        return NEUTRAL if effect in ("more", "fewer") else EITHER
+    if isinstance(effect, tuple):
+        if old in effect and new in effect:
+            return LOOSENS if effect.index(new) > effect.index(old) else TIGHTENS
+        return EITHER
+    if effect in ("more", "fewer"):
+        return _by_presence(effect, old, new)
+    before, after = _quantity(old), _quantity(new)
+    if before is None or after is None:
+        return EITHER
+    grows = after > before
+    return LOOSENS if grows == (effect == "greater") else TIGHTENS
+
+
+def _by_presence(effect: str, old: Any, new: Any) -> str:
+    """The risk where what counts is whether something is there."""
+    if isinstance(old, bool) and isinstance(new, bool):
+        return LOOSENS if new == (effect == "more") else TIGHTENS
+    if (old is None) == (new is None):
+        return EITHER
+    if isinstance(
+        old if new is None else new, list
+    ):  # a list of what may be, and where there is none all may
+        return LOOSENS if (new is None) == (effect == "more") else TIGHTENS
+    return LOOSENS if (new is not None) == (effect == "more") else TIGHTENS
+
+
+def _quantity(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, (int, float)):
+        return float(value)
+    if value is None:
+        return float("inf")  # where a bound may be left out there is none
+    if _is_quantity(value):
+        return float(value["value"] / _SECONDS[value["unit"]])
+    return None
+
+
+def _is_quantity(value: Any) -> bool:
+    """Whether it is a rate."""
+    return isinstance(value, dict) and value.keys() == {"value", "unit"} and value["unit"] in _SECONDS
+
+
+def _name_of(value: Any) -> str:
+    name = value.get("name") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _item_name(what: str, name: str) -> str:
+    return f"{what} '{name}'" if name else what
+
+
+def _entry_name(scope: str, entry: Entry) -> str:
+    told = entry.type if entry.name == entry.type else f"{entry.type} {entry.name}"
+    return f"{scope}: {told}" if scope else told
+
+
+def _mode(entry: Entry) -> str:
+    return "" if entry.mode == "enforce" else f"in {entry.mode}" if entry.mode == "shadow" else entry.mode
+
+
+def _of_entry(entry: Entry) -> str:
+    """What it does to access that an entry is there."""
+    return TIGHTENS if entry.mode == "enforce" else NEUTRAL
+
+
+def _text(value: Any) -> str:
+    """A value as people write it."""
+    if _is_quantity(value):
+        return f"{value['value']}/{value['unit']}"
+    if isinstance(value, dict):
+        told = {key: item for key, item in value.items() if item not in (None, [], {})}
+        return "{" + ", ".join(f"{key}: {_text(item)}" for key, item in told.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "null" if value is None else str(value)

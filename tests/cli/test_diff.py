@@ -1,0 +1,68 @@
+"""`weir diff`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.main import main
+
+OLD = """\
+upstreams: {a: {endpoints: ["http://a:1"]}}
+filters: [rate_limit: {limits: [{name: few, rate: 10/minute}]}, methods: {allow: [GET]}]
+routes: [{name: r, path: "/{x}", upstream: a}]
+"""
+
+
+def diff(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["diff", *map(str, arguments)])
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> tuple[Path, Path]:
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(OLD)
+    new.write_text(OLD.replace("10/minute", "5/minute").replace("[GET]", "[GET, PUT]"))
+    return old, new
+
+
+def test_changes_in_words(paths: tuple[Path, Path]) -> None:
+    old, new = paths
+    done = diff(old, new)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"loosens   methods allow: added PUT  {new}:2:87",
+        f"tightens  rate_limit 'few' rate: 10/minute -> 5/minute  {new}:2:45",
+        "rate_limit: what it has counted or remembered is lost",
+        "2 changes: 1 loosens, 1 tightens. A reload puts them in force.",
+    ]
+
+
+def test_what_means_the_same(paths: tuple[Path, Path]) -> None:
+    old, _ = paths
+    assert diff(old, old).stdout == "They mean the same.\n"
+
+
+def test_json(paths: tuple[Path, Path]) -> None:
+    told = json.loads(diff(*paths, "--format", "json").stdout)
+    assert [change["risk"] for change in told["changes"]] == ["loosens", "tightens"]
+    assert told["lost"] == ["rate_limit"]
+
+
+def test_what_is_not_to_be(paths: tuple[Path, Path]) -> None:
+    assert diff(*paths, "--fail-on", "loosens").exit_code == 1
+    assert diff(*paths, "--fail-on", "either").exit_code == 0
+
+
+def test_a_restart(paths: tuple[Path, Path]) -> None:
+    old, new = paths
+    new.write_text(OLD + "workers: 3\n")
+    assert "A restart is needed." in diff(old, new).stdout
+
+
+def test_a_configuration_that_is_wrong(paths: tuple[Path, Path]) -> None:
+    old, new = paths
+    new.write_text(OLD.replace("allow", "alow"))
+    done = diff(old, new)
+    assert done.exit_code == 2 and "did you mean 'allow'?" in done.stderr

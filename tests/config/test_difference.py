@@ -1,0 +1,195 @@
+"""What of two configurations is different, and what that does to access."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.config.difference import EITHER, LOOSENS, NEUTRAL, TIGHTENS, Change, differences
+from gateway.config.load import Loaded, loads
+from gateway.registry import Registry
+from tests.support.gateway import configuration
+
+REGISTRY = Registry()
+BASE: dict[str, Any] = {
+    "filters": [
+        {"rate_limit": {"limits": [{"name": "few", "rate": "10/minute", "burst": 5, "key": ["project_id"]}]}},
+        {"methods": {"allow": ["GET", "POST"]}},
+    ],
+    "routes": [
+        {"name": "one", "path": "/one", "upstream": "main", "filters": [{"body_size": {"max": 1024}}]},
+        {"name": "two", "path": "/two", "upstream": "main"},
+    ],
+}
+
+
+def _loaded(options: dict[str, Any], file: str = "new.yaml") -> Loaded:
+    return loads(configuration("http://a:1", **options), file, registry=REGISTRY)
+
+
+def _changed(**paths: Any) -> dict[str, Any]:
+    """BASE with other values: each key is a path, its parts between double underscores; None takes away."""
+    made = copy.deepcopy(BASE)
+    for path, value in paths.items():
+        *way, last = [int(part) if part.isdigit() else part for part in path.split("__")]
+        place: Any = made
+        for part in way:
+            place = place[part]
+        if value is None:
+            del place[last]
+        elif isinstance(place, list) and last == len(place):
+            place.append(value)
+        else:
+            place[last] = value
+    return made
+
+
+def _found(**paths: Any) -> list[Change]:
+    return differences(_loaded(BASE, "old.yaml"), _loaded(_changed(**paths)), REGISTRY)
+
+
+LIMIT = "filters__0__rate_limit__limits__0"
+CASES = [
+    ({f"{LIMIT}__rate": "5/minute"}, TIGHTENS, "rate_limit 'few' rate: 10/minute -> 5/minute"),
+    ({f"{LIMIT}__rate": "1/second"}, LOOSENS, "rate_limit 'few' rate: 10/minute -> 1/second"),
+    ({f"{LIMIT}__burst": 9}, LOOSENS, "rate_limit 'few' burst: 5 -> 9"),
+    ({f"{LIMIT}__cost": 2}, TIGHTENS, "rate_limit 'few' cost.default: 1 -> 2"),
+    ({f"{LIMIT}__key": ["user_id"]}, EITHER, "rate_limit 'few' key"),
+    ({"filters__0__rate_limit__status": 429}, NEUTRAL, "rate_limit status: 413 -> 429"),
+    ({"filters__0__rate_limit__exempt": {"roles": ["admin"]}}, LOOSENS, "rate_limit exempt: added"),
+    ({f"{LIMIT}__name": "many"}, LOOSENS, "rate_limit 'few': removed"),
+    ({"filters__1__methods__allow": ["GET"]}, TIGHTENS, "methods allow: removed POST"),
+    ({"filters__1__methods__allow": ["GET", "POST", "PUT"]}, LOOSENS, "methods allow: added PUT"),
+    ({"filters__1__methods__allow": ["POST", "GET"]}, NEUTRAL, "methods allow: moved"),
+    ({"filters__1__methods__mode": "shadow"}, LOOSENS, "methods mode: enforce -> shadow"),
+    ({"filters__1__methods__when": {"path": "/one"}}, LOOSENS, "methods when: added {path: [/one]}"),
+    ({"filters__1": None}, LOOSENS, "methods: removed"),
+    ({"filters__2": {"ip_allow": {"allow": ["10.0.0.0/8"]}}}, TIGHTENS, "ip_allow: added"),
+    (
+        {"filters__2": {"ip_allow": {"allow": ["10.0.0.0/8"], "mode": "shadow"}}},
+        NEUTRAL,
+        "ip_allow: added in shadow",
+    ),
+    ({"routes__0__filters__0__body_size__max": 2048}, LOOSENS, "route one: body_size max: 1024 -> 2048"),
+    ({"routes__0__filters": []}, LOOSENS, "route one: body_size: removed"),
+    ({"routes__1": None}, TIGHTENS, "route two: removed /two"),
+    (
+        {"routes__2": {"name": "three", "path": "/three", "upstream": "main"}},
+        LOOSENS,
+        "route three: added /three",
+    ),
+    ({"routes__1__path": "/deux"}, EITHER, "route two path: /two -> /deux"),
+    ({"routes__1__target": "lenient"}, LOOSENS, "route two target: strict -> lenient"),
+    ({"routes__1__methods": ["GET"]}, TIGHTENS, "route two methods: added [GET]"),
+    ({"limits": {"body": 10}}, TIGHTENS, "limits body"),
+    ({"limits": {"header_count": 10}}, TIGHTENS, "limits header_count"),
+    ({"trusted_proxies": ["10.0.0.0/8"]}, LOOSENS, "trusted_proxies: added 10.0.0.0/8"),
+    ({"faults": "problem"}, NEUTRAL, "faults: compute -> problem"),
+    ({"drain_timeout": "9s"}, NEUTRAL, "drain_timeout: 5 -> 9"),
+]
+
+
+@pytest.mark.parametrize(
+    ("paths", "risk", "text"), CASES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_change_and_what_it_does_to_access(paths: dict[str, Any], risk: str, text: str) -> None:
+    found = _found(**paths)
+    told = [(change.risk, str(change)) for change in found]
+    assert any(told_risk == risk and told_text.startswith(text) for told_risk, told_text in told), told
+    assert found[0].source.startswith("old.yaml:" if found[0].kind == "removed" else "new.yaml:")
+
+
+def test_how_it_is_written_does_not_count() -> None:
+    written = _changed(filters__0__rate_limit__status=413, routes__1__target="strict")
+    assert differences(_loaded(BASE), _loaded(written), REGISTRY) == []
+
+
+def test_what_loosens_comes_first() -> None:
+    risks = [
+        change.risk
+        for change in _found(**{f"{LIMIT}__rate": "5/minute", f"{LIMIT}__burst": 9, "faults": "problem"})
+    ]
+    assert risks == [LOOSENS, TIGHTENS, NEUTRAL]
+
+
+def test_another_order_of_filters_may_do_either() -> None:
+    other = {**BASE, "filters": BASE["filters"][::-1]}
+    (change,) = differences(_loaded(BASE), _loaded(other), REGISTRY)
+    assert (change.kind, change.what, change.risk) == ("moved", "methods", EITHER)
+
+
+def test_a_filter_that_only_judges_in_shadow_changes_no_access() -> None:
+    shadow = _changed(filters__1__methods__mode="shadow")
+    wider = copy.deepcopy(shadow)
+    wider["filters"][1]["methods"]["allow"] = ["GET"]
+    assert [change.risk for change in differences(_loaded(shadow), _loaded(wider), REGISTRY)] == [NEUTRAL]
+
+
+def test_of_words_each_lets_more_pass_than_those_before_it() -> None:
+    shared = {"filters__0__rate_limit__store": {"url": "redis://a:1"}}
+    local = _loaded(_changed(**shared))
+    deny = _loaded(_changed(**shared, filters__0__rate_limit__on_store_error="deny"))
+    assert [(change.risk, str(change)) for change in differences(local, deny, REGISTRY)] == [
+        (TIGHTENS, "rate_limit on_store_error: local -> deny")
+    ]
+    assert [change.risk for change in differences(deny, local, REGISTRY)] == [LOOSENS]
+
+
+def test_no_secret_is_shown() -> None:
+    def made(token: str) -> Loaded:
+        tokens = [{"token": token, "user": "u"}]
+        return _loaded({"filters": [{"token_auth": {"providers": [{"static": {"tokens": tokens}}]}}]})
+
+    (change,) = differences(made("secret-number-one"), made("secret-number-two"), REGISTRY)
+    assert "secret-number" not in str(change) and change.new == "another"
+
+
+def test_the_number_of_workers_needs_a_restart() -> None:
+    (change,) = _found(workers=3)
+    assert change.restart and str(change) == "workers: added 3"
+    assert not any(one.restart for one in _found(faults="problem"))
+
+
+_FLIP = {LOOSENS: TIGHTENS, TIGHTENS: LOOSENS, EITHER: EITHER, NEUTRAL: NEUTRAL}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([case[0] for case in CASES if "filters__1" not in case[0]]), max_size=3))
+def test_the_way_back_undoes_what_the_way_there_does(cases: list[dict[str, Any]]) -> None:
+    """The same number of changes, each with the opposite risk; and no change from a configuration to itself."""
+    paths: dict[str, Any] = {}
+    for case in cases:
+        paths.update(case)
+    try:
+        old, new = _loaded(BASE), _loaded(_changed(**paths))
+    except (IndexError, KeyError):
+        return  # one takes away what another changes
+    there, back = differences(old, new, REGISTRY), differences(new, old, REGISTRY)
+    assert sorted(_FLIP[change.risk] for change in there) == sorted(change.risk for change in back)
+    assert differences(new, new, REGISTRY) == []
+
+
+def _paths(schema: dict[str, Any], definitions: dict[str, Any], depth: int = 0) -> set[str]:
+    """The paths of all options, without numbers."""
+    if depth > 6:
+        return set()
+    found: set[str] = set()
+    if "$ref" in schema:
+        found |= _paths(definitions[schema["$ref"].rpartition("/")[2]], definitions, depth + 1)
+    for part in (*schema.get("anyOf", ()), *schema.get("allOf", ()), *schema.get("oneOf", ())):
+        found |= _paths(part, definitions, depth + 1)
+    if "items" in schema:
+        found |= _paths(schema["items"], definitions, depth + 1)
+    for name, inner in schema.get("properties", {}).items():
+        found |= {name, *(f"{name}.{path}" for path in _paths(inner, definitions, depth + 1))}
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY.names()))
+def test_every_option_that_is_said_to_change_access_is_there(name: str) -> None:
+    filter_class = REGISTRY.get(name)
+    schema = filter_class.Config.model_json_schema()
+    known = _paths(schema, schema.get("$defs", {}))
+    assert set(filter_class.access) <= known
