@@ -173,13 +173,14 @@ class _Comparison:
 
     def _entry(self, what: str, old: Entry, new: Entry) -> Iterator[Change]:
         source = self._place(new.path)
+        counts = "enforce" in (old.mode, new.mode)
         if old.type != new.type:
             yield Change("changed", what, "", old.type, new.type, source, EITHER)
             return
         if old.mode != new.mode:
             stricter = _STRICTNESS.index(new.mode) > _STRICTNESS.index(old.mode)
             risk = TIGHTENS if stricter else LOOSENS
-            if "enforce" not in (old.mode, new.mode):
+            if not counts:
                 risk = NEUTRAL
             yield Change("changed", what, "mode", old.mode, new.mode, source, risk)
         if old.shadow_percent != new.shadow_percent:
@@ -196,7 +197,7 @@ class _Comparison:
             risk = LOOSENS if kind == "added" else TIGHTENS if kind == "removed" else EITHER
             yield Change(
                 *(kind, what, "when", before, after, self._place((*new.path, "when"))),
-                risk if new.mode == "enforce" else NEUTRAL,
+                risk if counts else NEUTRAL,
             )
         effects = self._registry.get(new.type).access
         before_side = self._sides(old.options, self._old, old.path)
@@ -205,7 +206,7 @@ class _Comparison:
             for change in self._values(
                 what, key, (key,), _member(before_side, key), _member(after_side, key), effects
             ):
-                risk = change.risk if new.mode == "enforce" else NEUTRAL
+                risk = change.risk if counts else NEUTRAL
                 yield change._replace(risk=risk)
 
     # ---- values

@@ -51,7 +51,7 @@ def _found(**paths: Any) -> list[Change]:
 
 
 LIMIT = "filters__0__rate_limit__limits__0"
-CASES = [
+CASES: list[tuple[dict[str, Any], str, str]] = [
     ({f"{LIMIT}__rate": "5/minute"}, TIGHTENS, "rate_limit 'few' rate: 10/minute -> 5/minute"),
     ({f"{LIMIT}__rate": "1/second"}, LOOSENS, "rate_limit 'few' rate: 10/minute -> 1/second"),
     ({f"{LIMIT}__burst": 9}, LOOSENS, "rate_limit 'few' burst: 5 -> 9"),
@@ -156,7 +156,7 @@ _FLIP = {LOOSENS: TIGHTENS, TIGHTENS: LOOSENS, EITHER: EITHER, NEUTRAL: NEUTRAL}
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from([case[0] for case in CASES if "filters__1" not in case[0]]), max_size=3))
+@given(st.lists(st.sampled_from([case[0] for case in CASES]), max_size=3))
 def test_the_way_back_undoes_what_the_way_there_does(cases: list[dict[str, Any]]) -> None:
     """The same number of changes, each with the opposite risk; and no change from a configuration to itself."""
     paths: dict[str, Any] = {}
