@@ -249,7 +249,8 @@ class Gateway:
             self.metrics.forget_flows()
             former.generation.retire(lambda: self._close_later(self._close(former)))
         self.request_log.forward(prepared.taker)
-        self.request_log.announce(prepared.plan.revision, prepared.plan.describe())
+        described = {**prepared.plan.describe(), "since": self._memory.created_at}
+        self.request_log.announce(prepared.plan.revision, described)
 
     async def accept_from(self, openings: Sequence[Opening]) -> None:
         """Accepts from these openings of the `listen` entries, with what is in force. Raises OSError as `commit` does."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 from gateway.api.body import Body, Wrapper, too_large
 from gateway.api.exchange import Exchange, Note, ShadowExchange
+from gateway.api.fact import Fact
 from gateway.api.filter import Filter
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 from gateway.http.fields import Fields
@@ -32,6 +33,7 @@ class Entry:
 
     __slots__ = (
         "condition",
+        "condition_facts",
         "filter",
         "index",
         "mode",
@@ -55,6 +57,7 @@ class Entry:
         *,
         mode: str = "enforce",
         condition: Callable[[Exchange], bool] | None = None,
+        condition_facts: frozenset[Fact] = frozenset(),
         shadow_percent: float = 100.0,
         source: Callable[[Rule], str] = lambda rule: "",
         path: tuple[str | int, ...] = (),
@@ -65,6 +68,7 @@ class Entry:
         self.filter = filter
         self.mode = mode
         self.condition = condition
+        self.condition_facts = condition_facts
         self.shadow_share = int(shadow_percent * 100)
         self.source = source
         self.path = path

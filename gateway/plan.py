@@ -20,7 +20,7 @@ from gateway import __version__
 from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Route
 from gateway.api.fact import Fact, header, header_names
-from gateway.api.filter import Filter, facts_of
+from gateway.api.filter import Filter, facts_of, files_of
 from gateway.api.message import did_you_mean
 from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
 from gateway.api.option import OptionError
@@ -61,6 +61,9 @@ from gateway.upstream.priority import Ranking
 from gateway.upstream.tls import client_context, verified_context
 
 T = TypeVar("T")
+
+DIGEST: Final = 16
+"""Digits of the digests by which definitions are told apart in the request log."""
 
 Network = Callable[[HttpOptions, ssl.SSLContext | None], HttpClient]
 """Makes the client of a service, with the context of an https one."""
@@ -221,12 +224,30 @@ class Plan:
         )
 
     def describe(self) -> dict[str, Any]:
-        """What the request log says once of each revision."""
+        """What the request log says once of each revision: enough to tell later what has changed since."""
+        configuration = self.configuration
         return {
-            "entries": [
-                {"index": entry.index, "name": entry.name, "type": entry.type, "source": entry.source(())}
-                for entry in self.entries
-            ]
+            "entries": [self._described(entry) for entry in self.entries],
+            "headers": [name.decode("latin-1") for name in self.header_names],
+            "core": digest([configuration.limits, configuration.via, configuration.timeouts])[:DIGEST],
+        }
+
+    def _described(self, entry: Entry) -> dict[str, Any]:
+        config = entry.filter.config
+        files = {
+            name: hashlib.sha256(self.loaded.files.get(name, b"")).hexdigest() for name in files_of(config)
+        }
+        return {
+            "index": entry.index,
+            "name": entry.name,
+            "type": entry.type,
+            "mode": entry.mode,
+            "source": entry.source(()),
+            "digest": digest([config, files])[:DIGEST],
+            "limits": {
+                name: digest([_at(config, rule), files])[:DIGEST]
+                for name, rule in entry.filter.limits.items()
+            },
         }
 
     def checks(self) -> list[Check]:
@@ -363,7 +384,7 @@ class EntryServices:
         self._log.warning(event, **facts)
 
 
-Attend = Callable[[Entry, EntryOptions], None]
+Attend = Callable[[Entry], None]
 """Is shown each entry, and may put others in the place of its hooks, before chains are made of them."""
 
 
@@ -648,10 +669,11 @@ class _Builder:
             self._problem(options.path, "filter_unusable", _plain(error))
             return None
         self._facts |= facts_of(filter_class, options.options)
-        condition = None
+        condition, reads = None, frozenset[Fact]()
         if options.when is not None:
             condition = compile_condition(options.when)
-            self._facts |= condition_facts(options.when)
+            reads = condition_facts(options.when)
+            self._facts |= reads
         marks = self._loaded.marks
 
         def source(rule: Rule) -> str:
@@ -664,12 +686,13 @@ class _Builder:
             filter,
             mode=options.mode,
             condition=condition,
+            condition_facts=reads,
             shadow_percent=options.shadow_percent,
             source=source,
             path=options.path,
         )
         if self._attend is not None:
-            self._attend(entry, options)
+            self._attend(entry)
         self._entries.append(entry)
         return entry
 
@@ -694,6 +717,13 @@ def _bodies(route: RouteOptions) -> Bodies | None:
         return None
     paths = [parse_path(text) for text in record.redact]
     return Bodies(record.request_body, record.response_body, record.types, paths)
+
+
+def _at(options: Any, rule: Rule) -> Any:
+    """The option at a place inside options."""
+    for part in rule:
+        options = options[part] if isinstance(part, int) else getattr(options, part)
+    return options
 
 
 def _plain(error: Exception) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from filters._key import Counted, described
 from filters._memo import Memo
-from filters.rate_limit.algorithm import TOLERANCE, Cell
+from filters.rate_limit.algorithm import TOLERANCE, Cell, algorithm_of
 from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
@@ -37,6 +37,7 @@ from gateway.api import (
     Fault,
     Filter,
     Instant,
+    Meter,
     NoStore,
     Note,
     OptionError,
@@ -46,9 +47,11 @@ from gateway.api import (
     Selection,
     Services,
     SingleFlight,
+    Spec,
     StoreError,
     Verdict,
 )
+from gateway.api import Charge as Planned
 from gateway.http.fields import Fields
 from gateway.http.negotiation import answer_format
 
@@ -215,6 +218,21 @@ class RateLimit(Filter[RateLimitConfig]):
         if before:
             self._store.charge_late(before, clock.monotonic)
         return bool(before)
+
+    def charges(self, exchange: Exchange) -> Sequence[Planned] | None:
+        if self._endpoint is not None and self._endpoint.captured(exchange.path) is not None:
+            return None
+        if self._exempt is not None and self._exempt(exchange) is not None:
+            return ()
+        table = self._table_of(exchange) if self._groups else self._table
+        limits, charges = self._charges(exchange, table.of(exchange.method), exchange.clock)
+        return [
+            Planned(limit.label, key, cost, algorithm.spec, algorithm.age, limit.status, limit.rule)
+            for limit, (_, algorithm, key, cost) in zip(limits, charges, strict=True)
+        ]
+
+    def meter(self, spec: Spec) -> Meter:
+        return algorithm_of(spec)
 
     def _table_of(self, exchange: Exchange) -> Table:
         """The limits for the caller."""

@@ -22,19 +22,33 @@ _SLACK: Final = 7200.0
 """Seconds for which a calendar window's cell outlives it: which window it is of is written in it, and until when on
 the monotonic clock is an estimate, since the wall clock may be set."""
 
+_LONGEST: Final = 2_678_400.0
+"""Seconds of the longest month."""
+
 
 class Algorithm:
     """One way to count.
 
     capacity  the most that may come at once
     spec      the algorithm's name, and its numbers
+    age       seconds after which a charge counts no more
+    ordered   whether a cell that began with less never has more than one that began with more, both charged alike
     """
 
-    __slots__ = ("capacity", "spec")
+    __slots__ = ("age", "capacity", "ordered", "spec")
 
-    def __init__(self, capacity: int, spec: tuple[str, tuple[float, ...]]) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        spec: tuple[str, tuple[float, ...]],
+        age: float,
+        *,
+        ordered: bool = False,
+    ) -> None:
         self.capacity = capacity
         self.spec = spec
+        self.age = age
+        self.ordered = ordered
 
     def charge(self, cell: Cell | None, now: float, cost: int = 1) -> tuple[float, Cell]:
         """Seconds to wait (0.0 when the request fits), and the cell that a request of this cost leaves.
@@ -45,6 +59,10 @@ class Algorithm:
 
     def owe(self, cell: Cell | None, now: float, cost: int) -> Cell:
         """The cell after a cost that became known too late to refuse. What is owed is bounded by the limit's debt."""
+        raise NotImplementedError
+
+    def brink(self, now: float, cost: int) -> Cell:
+        """The fullest cell that still has room for a charge; of one that is ordered."""
         raise NotImplementedError
 
     def remaining(self, cell: Cell | None, now: float) -> int:
@@ -71,12 +89,16 @@ class Gcra(Algorithm):
         self._interval = interval
         self._span = interval * burst
         self._debt = interval * debt
-        super().__init__(burst, ("gcra", (interval, interval * burst, interval * debt)))
+        spec = ("gcra", (interval, interval * burst, interval * debt))
+        super().__init__(burst, spec, interval * (burst + debt), ordered=True)
 
     def charge(self, cell: Cell | None, now: float, cost: int = 1) -> tuple[float, Cell]:
         back = (cell[0] if cell is not None and cell[0] > now else now) + self._interval * cost
         wait = back - now - self._span
         return (wait if wait > TOLERANCE else 0.0), (back, 0.0, 0.0)
+
+    def brink(self, now: float, cost: int) -> Cell:
+        return max(now, now + self._span - self._interval * cost), 0.0, 0.0
 
     def owe(self, cell: Cell | None, now: float, cost: int) -> Cell:
         back = cell[0] if cell is not None and cell[0] > now else now
@@ -106,7 +128,7 @@ class FixedWindow(Algorithm):
         self._value = value
         self._unit = unit
         self._debt = debt
-        super().__init__(value, ("fixed_window", (float(value), unit, float(debt))))
+        super().__init__(value, ("fixed_window", (float(value), unit, float(debt))), unit)
 
     def charge(self, cell: Cell | None, now: float, cost: int = 1) -> tuple[float, Cell]:
         if cell is None or cell[0] - now <= TOLERANCE:
@@ -143,7 +165,7 @@ class SlidingWindow(Algorithm):
         self._value = value
         self._unit = unit
         self._debt = debt
-        super().__init__(value, ("sliding_window", (float(value), unit, float(debt))))
+        super().__init__(value, ("sliding_window", (float(value), unit, float(debt))), 2 * unit)
 
     def _standing(self, cell: Cell | None, now: float) -> tuple[float, float, float, float]:
         """The window's number, its count, the last one's, and how far into the window it is, in seconds."""
@@ -197,17 +219,20 @@ class SlidingWindow(Algorithm):
 class CalendarWindow(Algorithm):
     """`value` requests in a window of the calendar, such as a day: its number, and the monotonic instant of its end.
 
+    `age` is for how long it has been open, in seconds.
+
     The cell is an instant after the window's end, the count, and the number of the window that it is of.
     """
 
     __slots__ = ("_debt", "_end", "_number", "_value")
 
-    def __init__(self, value: int, number: int, end: float, debt: int = 0) -> None:
+    def __init__(self, value: int, number: int, end: float, debt: int = 0, age: float = _LONGEST) -> None:
         self._value = value
         self._number = float(number)
         self._end = end
         self._debt = debt
-        super().__init__(value, ("calendar_window", (float(value), float(number), end, float(debt))))
+        spec = ("calendar_window", (float(value), float(number), end, float(debt)))
+        super().__init__(value, spec, age)
 
     def _standing(self, cell: Cell | None, now: float) -> Cell:
         """The cell that counts now. One of a later window stays: a request may be slower than midnight."""
@@ -239,10 +264,13 @@ class Closed(Algorithm):
 
     def __init__(self, unit: float) -> None:
         self._unit = unit
-        super().__init__(0, ("closed", (unit,)))
+        super().__init__(0, ("closed", (unit,)), 0.0, ordered=True)
 
     def charge(self, cell: Cell | None, now: float, cost: int = 1) -> tuple[float, Cell]:
         return self._unit, (now, 0.0, 0.0)
+
+    def brink(self, now: float, cost: int) -> Cell:
+        return now, 0.0, 0.0
 
     def owe(self, cell: Cell | None, now: float, cost: int) -> Cell:
         return cell if cell is not None else (now, 0.0, 0.0)
@@ -252,3 +280,18 @@ class Closed(Algorithm):
 
     def reset(self, cell: Cell | None, now: float) -> float:
         return self._unit
+
+
+def algorithm_of(spec: tuple[str, tuple[float, ...]]) -> Algorithm:
+    """The algorithm that a spec is of."""
+    name, numbers = spec
+    if name == "gcra":
+        interval, span, debt = numbers
+        return Gcra(1, interval, round(span / interval), round(debt / interval))
+    if name == "fixed_window":
+        return FixedWindow(int(numbers[0]), numbers[1], int(numbers[2]))
+    if name == "sliding_window":
+        return SlidingWindow(int(numbers[0]), numbers[1], int(numbers[2]))
+    if name == "calendar_window":
+        return CalendarWindow(int(numbers[0]), int(numbers[1]), numbers[2], int(numbers[3]))
+    return Closed(numbers[0])

@@ -36,7 +36,8 @@ class Calendar:
         wall = clock.wall
         if not self._start <= wall < self._end:
             self._move(wall)
-        return CalendarWindow(value, self._number, clock.monotonic + (self._end - wall), debt)
+        end = clock.monotonic + (self._end - wall)
+        return CalendarWindow(value, self._number, end, debt, wall - self._start)
 
     def length(self, clock: Instant) -> float:
         """Seconds of the window that `clock` is in: a day may have 23 hours."""

@@ -9,6 +9,7 @@ from gateway.api.exchange import Exchange, Instant, Note, Request, Route, Shadow
 from gateway.api.fact import Fact
 from gateway.api.filter import Effect, Filter, Services, facts_of
 from gateway.api.flight import SingleFlight
+from gateway.api.meter import Charge, Meter, Spec
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions, TlsOptions
 from gateway.api.option import Duration, OptionError, Options, Secret, Size
 from gateway.api.permit import Claim, Demand, Permits
@@ -31,6 +32,7 @@ __all__ = [
     "Cell",
     "Certificate",
     "Change",
+    "Charge",
     "Check",
     "Claim",
     "Demand",
@@ -45,6 +47,7 @@ __all__ = [
     "HttpError",
     "HttpOptions",
     "Instant",
+    "Meter",
     "NoStore",
     "Note",
     "OptionError",
@@ -65,6 +68,7 @@ __all__ = [
     "ShadowExchange",
     "SingleFlight",
     "Size",
+    "Spec",
     "Store",
     "StoreError",
     "StoreOptions",

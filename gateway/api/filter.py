@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import Fact
+from gateway.api.meter import Charge, Meter, Spec
 from gateway.api.network import HttpClient, HttpOptions
 from gateway.api.permit import Permits
 from gateway.api.principal import Principal
@@ -156,6 +157,18 @@ class Filter(Generic[C]):
         For a filter that counts to override: it is how a configuration is tried. Whether any of the limits is its own.
         """
         return False
+
+    def charges(self, exchange: Exchange) -> Sequence[Charge] | None:
+        """What the limits would charge the exchange: all of it or, where one has no room, nothing.
+
+        None where the filter does more with it than count, so that its verdict cannot be told by the charges alone. For a
+        filter that has `limits` to override.
+        """
+        return None
+
+    def meter(self, spec: Spec) -> Meter:
+        """The arithmetic that a charge names; for a filter that has `charges`."""
+        raise NotImplementedError
 
     def checks(self) -> Sequence[Check]:
         """What the filter needs, and whether it is there; told by `/readyz`, each name behind that of the entry.

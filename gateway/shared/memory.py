@@ -98,6 +98,11 @@ class SharedMemory:
         os.pwrite(cells, _HEAD.pack(_MAGIC, os.urandom(32), slots, zone_size(slots)), 0)
         return cls((cells, locks), patience=patience)
 
+    @property
+    def created_at(self) -> float:
+        """Since when there has been anything to count in, in seconds since the epoch."""
+        return os.fstat(self.descriptors[1]).st_mtime  # locks write nothing
+
     def close(self) -> None:
         """Closes the files, and nothing is freed; for after the last use of every zone. Harmless a second time."""
         if self.closed:

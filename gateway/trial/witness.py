@@ -10,8 +10,6 @@ from gateway.api.filter import Filter, facts_of
 from gateway.api.principal import Principal
 from gateway.api.verdict import Verdict
 from gateway.chain import Entry, Hook
-from gateway.condition import condition_facts
-from gateway.config.model import Entry as EntryOptions
 from gateway.http.fields import Fields, RawField
 from gateway.trial.given import Given
 from gateway.trial.silence import listen
@@ -65,7 +63,7 @@ class Witness:
         self._unknown = {}
         self._unknown_in_shadow = {}
 
-    def attend(self, entry: Entry, options: EntryOptions) -> None:
+    def attend(self, entry: Entry) -> None:
         """Takes the place of the entry's hooks. What judges a share of the requests in shadow judges this one."""
         entry.shadow_share = 10_000
         facts = facts_of(type(entry.filter), entry.filter.config)
@@ -75,8 +73,8 @@ class Witness:
             entry.on_request = self._request_hook(entry, entry.on_request, facts, finds)
         if entry.on_response is not None:
             entry.on_response = self._response_hook(entry, entry.on_response)
-        if entry.condition is not None and options.when is not None:
-            entry.condition = self._condition(entry, entry.condition, condition_facts(options.when), finds)
+        if entry.condition is not None:
+            entry.condition = self._condition(entry, entry.condition, entry.condition_facts, finds)
 
     def _lacks(self, entry: Entry, facts: Iterable[Fact]) -> str:
         """Whose word is missing for one of `facts`; empty where all are there."""

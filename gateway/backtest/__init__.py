@@ -1,0 +1,1 @@
+"""Judges recorded exchanges again, by another configuration or by the same."""

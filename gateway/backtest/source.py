@@ -1,0 +1,112 @@
+"""Where the records of a back-test come from: files, in parts that several processes read side by side."""
+
+import mmap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from gateway.backtest.recorded import Past, cells_of, past_of
+from gateway.inspect.reader import opened
+
+PART: Final = 64 << 20
+"""Bytes of a plain file that are read in one go."""
+_PLAN: Final = b'"kind":"plan"'
+_CELLS: Final = b'"instant":'
+_LOOKED_AT: Final = 20_000
+
+
+class Part(NamedTuple):
+    """A part of a file: from byte `start` on, before `end`; None is to the end. Lines belong to the part that they begin in.
+
+    offset  seconds from the axis of the limits to the wall clock, as the file's records have it
+    """
+
+    file: Path
+    start: int
+    end: int | None
+    offset: float
+
+
+def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
+    """The parts of the files, and all configurations that they describe by their revisions. Raises OSError."""
+    parts: list[Part] = []
+    pasts: dict[str, Past] = {}
+    for file in files:
+        compressed = file.suffix in (".gz", ".zst")
+        offset = _offset(file)
+        if compressed:
+            parts.append(Part(file, 0, None, offset))
+            continue
+        size = file.stat().st_size
+        if not size:
+            continue
+        with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            place = content.find(_PLAN)
+            while place >= 0:
+                begin = content.rfind(b"\n", 0, place) + 1
+                end = content.find(b"\n", place)
+                _learn(content[begin : end if end >= 0 else size], pasts)
+                place = content.find(_PLAN, place + 1)
+        parts += [Part(file, start, min(start + PART, size), offset) for start in range(0, size, PART)]
+    return parts, pasts
+
+
+def _learn(line: bytes, pasts: dict[str, Past]) -> None:
+    try:
+        fields = orjson.loads(line)
+    except ValueError:
+        return
+    if isinstance(fields, dict) and fields.get("kind") == "plan":
+        past, revision = past_of(fields), str(fields.get("gateway.revision"))
+        if revision not in pasts or past.at < pasts[revision].at:
+            pasts[revision] = past
+
+
+def _offset(file: Path) -> float:
+    """By the first of the records that tells an instant; 0 where none of the first ones does."""
+    with opened(file) as stream:
+        for number, line in enumerate(stream):
+            if number > _LOOKED_AT:
+                break
+            if _CELLS not in line:
+                continue
+            try:
+                fields = orjson.loads(line)
+                at = fields["gateway.facts"]["clock"]
+                for step in fields["gateway.filters"]:
+                    instant, _ = cells_of(step)
+                    if instant is not None and step.get("reason") in ("rate_counted", "rate_limited"):
+                        return float(at - instant)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+    return 0.0
+
+
+def records(part: Part, pasts: dict[str, Past]) -> Iterator[Mapping[str, Any] | None]:
+    """The records of a part, None for a line that is none; learns the configurations that the file describes."""
+    loads = orjson.loads
+    with opened(part.file) as stream:
+        place = part.start
+        if place:
+            stream.seek(place - 1)
+            place += len(stream.readline()) - 1
+        for line in stream:
+            if part.end is not None:
+                if place >= part.end:
+                    return
+                place += len(line)
+            try:
+                fields = loads(line)
+            except ValueError:
+                yield None
+                continue
+            if not isinstance(fields, dict):
+                yield None
+            elif fields.get("kind") == "request":
+                yield fields
+            elif fields.get("kind") == "plan":
+                revision = str(fields.get("gateway.revision"))
+                if revision not in pasts:
+                    pasts[revision] = past_of(fields)
