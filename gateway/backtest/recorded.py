@@ -1,6 +1,7 @@
 """What a record says of an exchange: what filters may judge by, what they said, and what is not known any more."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from gateway.api.body import Body
@@ -95,12 +96,21 @@ def past_of(fields: Mapping[str, Any]) -> Past:
             str(entry.get("digest", "")),
             limits if isinstance(limits, Mapping) else {},
         )
-    headers = plan.get("headers")
+    headers, since = plan.get("headers"), plan.get("since")
     return Past(
         entries,
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
         str(plan.get("core", "")),
+        float(since) if isinstance(since, (int, float)) else 0.0,
+        _instant(fields.get("timestamp")),
     )
+
+
+def _instant(text: object) -> float:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0
 
 
 class Recorded:

@@ -68,9 +68,14 @@ class Found(NamedTuple):
 
 
 class _Event(NamedTuple):
-    """An exchange that is to be decided in its turn. `old` is None where it is held against what was recorded."""
+    """An exchange that is to be decided in its turn. `old` is None where it is held against what was recorded.
+
+    number, worker  of its record: of exchanges of one instant these tell an order
+    """
 
     at: float
+    number: int
+    worker: int
     request_id: str
     machine: int
     asked: str
@@ -229,8 +234,18 @@ class _Worker:
                 continue
             held.append(
                 _Event(
-                    *(at, recorded.request_id, machine, recorded.asked, recorded.route, recorded.project),
-                    *(before, old, trace, told),
+                    at,
+                    fields["gateway.sequence"],
+                    fields["gateway.worker"],
+                    recorded.request_id,
+                    machine,
+                    recorded.asked,
+                    recorded.route,
+                    recorded.project,
+                    before,
+                    old,
+                    trace,
+                    told,
                 )
             )
             if len(held) >= _HELD:
@@ -266,8 +281,8 @@ def _half(part: Part, machine: int) -> _Half:
     return _worker.half(part, machine)
 
 
-def _when(event: _Event) -> tuple[float, str]:
-    return event.at, event.request_id
+def _when(event: _Event) -> tuple[float, int, int]:
+    return event[:3]
 
 
 def _tell(tally: Tally, recorded: Recorded, before: Verdict, trace: Trace) -> None:
@@ -314,14 +329,17 @@ def _fresh(halves: Sequence[_Half]) -> bool:
     record of each worker."""
     pasts = {revision: past for half in halves for revision, past in half.pasts.items()}
     since = {past.since for past in pasts.values()}
-    if len(since) != 1 or not any(0 <= past.at - past.since < _STARTING for past in pasts.values()):
+    if (
+        len(since) != 1
+        or since == {0.0}
+        or not any(0 <= past.at - past.since < _STARTING for past in pasts.values())
+    ):
         return False
     first: dict[tuple[int, int], _Run] = {}
     for half in halves:
         for worker, runs in half.runs.items():
-            first[worker] = min(
-                [*runs, *([first[worker]] if worker in first else [])], key=lambda run: run.began
-            )
+            known = [first[worker]] if worker in first else []
+            first[worker] = min([*runs, *known], key=lambda run: (run.began, run.first))
     return all(run.first == 1 for run in first.values())
 
 
@@ -411,4 +429,9 @@ def resolve(trace: Trace, ledger: Ledger, plan: Plan, tally: Tally | None) -> Ve
             unsure = unsure or part
     if unsure is not None:
         return unsure
-    return refused or trace.end
+    if refused is not None:
+        return refused
+    if tally is not None:
+        for shadow in trace.shadows:
+            tally.shadow(*shadow)
+    return trace.end

@@ -17,6 +17,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "explain": "Say what becomes of a request, and why.",
     "test": "Run the tests of a configuration.",
     "diff": "Say how a configuration differs from another.",
+    "backtest": "Judge the exchanges of a request log again, by another configuration.",
     "schema": "Print the JSON Schema of the configuration.",
     "reference": "Print the reference of all options.",
     "key": "Make a key for the provider api_key of token_auth, and its hash.",

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 _UNSET = object()
 
 
-def load_or_exit(path: Path) -> tuple[Loaded, Registry]:
-    """The configuration in `path`; what is wrong with it goes to standard error, and the status is 1."""
+def load_or_exit(path: Path, *, status: int = 1) -> tuple[Loaded, Registry]:
+    """The configuration in `path`; what is wrong with it goes to standard error, and the exit status is `status`."""
     registry = Registry()
     try:
         return load(path, registry=registry), registry
     except ConfigurationError as error:
         tell(error)
-        raise SystemExit(1) from None
+        raise SystemExit(status) from None
 
 
 def adjusted(

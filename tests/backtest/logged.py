@@ -1,0 +1,110 @@
+"""Request logs of gateways that were only tried: the records that they would have written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import orjson
+
+from gateway.api.principal import Principal
+from gateway.backtest.recorded import Verdict
+from gateway.backtest.run import Found, Question, backtest
+from gateway.backtest.tally import Tally
+from gateway.config.load import loads
+from gateway.registry import Registry
+from gateway.trial.given import Answer, Given, Identity
+from gateway.trial.trial import Trial
+from tests.support.gateway import configuration
+
+NOW = 1_767_268_800.0
+KEYSTONE: dict[str, Any] = {
+    "token_auth": {
+        "providers": [
+            {"introspection": {"url": "http://idp.invalid/", "client_id": "a", "client_secret": "b"}}
+        ]
+    }
+}
+
+
+class Asked(NamedTuple):
+    """A request of a project, so many seconds after noon."""
+
+    at: float
+    project: str = "p1"
+    method: str = "GET"
+    target: str = "/a"
+    body: bytes = b""
+
+
+def text_of(**options: Any) -> str:
+    """A configuration in front of one upstream."""
+    return configuration("http://upstream.invalid:1", **options)
+
+
+async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
+    """The lines of the log of a gateway that was started just before: the plan's, and the records', as they come."""
+    registry = Registry()
+    trial = Trial(loads(text, "old.yaml", registry=registry), registry)
+    await trial.start()
+    lines: list[dict[str, Any]] = [
+        {
+            "timestamp": "2026-01-01T11:59:59.000Z",
+            "kind": "plan",
+            "gateway.revision": trial.plan.revision,
+            "gateway.plan": {**trial.plan.describe(), "since": NOW - 2},
+        }
+    ]
+    try:
+        for number, asked in enumerate(requests, 1):
+            principal = Principal(user_id=f"u-{asked.project}", project_id=asked.project, roles=("member",))
+            given = Given(
+                asked.method,
+                asked.target,
+                (("X-Auth-Token", "t"),),
+                asked.body,
+                identity=Identity(principal),
+                wall=NOW + asked.at,
+                answer=Answer(200),
+            )
+            outcome = await trial.run(given)
+            lines.append({**outcome.record, "gateway.sequence": number})
+    finally:
+        await trial.close()
+    return lines
+
+
+def written(lines: Sequence[dict[str, Any]], path: Path) -> Path:
+    path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    return path
+
+
+class Judged(NamedTuple):
+    """A back-test, and what it said of each record by its id: what was, and what would be."""
+
+    found: Found
+    verdicts: dict[str, tuple[Verdict, Verdict]]
+
+
+def judged(text: str, *files: Path, **question: Any) -> Judged:
+    """A back-test in this process."""
+    verdicts: dict[str, tuple[Verdict, Verdict]] = {}
+    add = Tally.add
+
+    def heard(
+        tally: Tally,
+        at: float,
+        request_id: str,
+        asked: str,
+        route: str,
+        project: str,
+        before: Verdict,
+        after: Verdict,
+    ) -> None:
+        assert request_id not in verdicts, "an exchange was judged twice"
+        verdicts[request_id] = before, after
+        add(tally, at, request_id, asked, route, project, before, after)
+
+    with mock.patch.object(Tally, "add", heard):
+        found = backtest(Question(text, "new.yaml", Path(), **question), files, processes=1)
+    return Judged(found, verdicts)

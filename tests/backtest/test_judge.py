@@ -1,0 +1,124 @@
+"""The way of a recorded exchange through a chain."""
+
+from typing import Any
+
+from gateway.backtest.judge import Count, Judge, Skip, Trace
+from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, Recorded, past_of
+from gateway.config.load import loads
+from gateway.plan import build_plan
+from gateway.registry import Registry
+from tests.backtest.logged import KEYSTONE, NOW, Asked, logged, text_of
+
+LIMIT: dict[str, Any] = {
+    "rate_limit": {"limits": [{"name": "few", "rate": "2/minute", "burst": 1, "key": ["project_id"]}]}
+}
+METHODS: dict[str, Any] = {"methods": {"allow": ["GET"]}}
+
+
+async def _traces(old: str, new: str, *requests: Asked, **options: Any) -> list[Trace]:
+    plan, *records = await logged(old, requests)
+    registry = Registry()
+    judge = Judge(build_plan(loads(new, "new.yaml", registry=registry), registry), **options)
+    past = past_of(plan)
+    return [judge.trace(Recorded(record, past)) for record in records]
+
+
+async def _trace(old: list[Any], new: list[Any], request: Asked = Asked(0), **options: Any) -> Trace:
+    (trace,) = await _traces(text_of(filters=old), text_of(filters=new), request, **options)
+    return trace
+
+
+async def test_filters_that_judge_by_what_is_recorded_judge_again() -> None:
+    trace = await _trace([], [METHODS], Asked(0, method="PUT"))
+    assert (trace.end.kind, trace.end.status, trace.end.filter) == (REFUSE, 405, "methods")
+    assert trace.end.source.startswith("new.yaml:")
+
+
+async def test_what_was_learnt_of_the_network_counts_where_the_filter_is_the_same() -> None:
+    assert (await _trace([KEYSTONE], [KEYSTONE])).end.kind == FORWARD
+    other = {"token_auth": {**KEYSTONE["token_auth"], "auth_url": "http://other.invalid/"}}
+    (part,) = (await _trace([KEYSTONE], [other])).parts
+    assert part.kind == UNDECIDABLE and "another than it was" in part.reason  # type: ignore[union-attr]
+    assert (await _trace([KEYSTONE], [other], callers=True)).parts == []
+
+
+async def test_who_was_calling_is_known_behind_it_and_not_otherwise() -> None:
+    rbac = {"rbac": {"rows": [{"path": "/{rest*}", "roles": ["member"]}]}}
+    assert (await _trace([KEYSTONE], [KEYSTONE, rbac])).end.kind == FORWARD
+    trace = await _trace([], [KEYSTONE, rbac])
+    assert [part.filter for part in trace.parts] == ["token_auth", "rbac"]  # type: ignore[union-attr]
+
+
+async def test_what_limits_would_charge_is_told() -> None:
+    (trace,) = await _traces(text_of(filters=[KEYSTONE, LIMIT]), text_of(filters=[KEYSTONE, LIMIT]), Asked(5))
+    (count,) = trace.parts
+    assert isinstance(count, Count)
+    assert (count.instant, count.passed, count.before) == (NOW + 5, True, {"few": None})
+    assert [(charge.limit, charge.key, charge.cost) for charge in count.charges] == [("few", "p1", 1)]
+
+
+async def test_what_a_cell_held_is_believed_only_of_the_same_limit() -> None:
+    other = {"rate_limit": {"limits": [{"name": "few", "rate": "9/minute", "key": ["project_id"]}]}}
+    (count,) = (await _trace([KEYSTONE, LIMIT], [KEYSTONE, other])).parts
+    assert isinstance(count, Count) and count.before == {} and count.passed is True
+
+
+async def test_what_is_not_charged_any_more_is_told_too() -> None:
+    trace = await _trace([KEYSTONE, LIMIT], [METHODS, KEYSTONE, LIMIT], Asked(0, method="PUT"))
+    (skip,) = trace.parts
+    assert isinstance(skip, Skip) and list(skip.hashes) == ["few"]
+
+
+async def test_who_cannot_be_known_may_be_anybody_to_a_limit() -> None:
+    trace = await _trace([], [KEYSTONE, LIMIT])
+    assert [type(part) for part in trace.parts if not isinstance(part, tuple) or isinstance(part, Loss)] == [
+        Loss
+    ]
+
+
+async def test_bodies_are_judged_by_the_record_where_the_filter_is_the_same() -> None:
+    json_body: dict[str, Any] = {"json_body": {}}
+    request = Asked(0, method="POST", body=b"{")
+    same = await _trace([json_body], [json_body], request)
+    assert (same.end.kind, same.end.filter) == (REFUSE, "json_body")
+    (part,) = (await _trace([], [json_body], request)).parts
+    assert part.reason == "bodies are not recorded"  # type: ignore[union-attr]
+
+
+async def test_header_fields_that_were_not_recorded() -> None:
+    by_field = {**METHODS["methods"], "when": {"header": {"x-own": {"regex": "1"}}}}
+    (part,) = (await _trace([], [{"methods": by_field}])).parts
+    assert part.reason == "whether its `when` holds is not known"  # type: ignore[union-attr]
+    assert (await _trace([{"methods": by_field}], [{"methods": by_field}])).parts == []
+
+
+async def test_what_was_refused_before_filters_is_refused_by_every_configuration_or_undecidable() -> None:
+    old = text_of(filters=[])
+    traces = await _traces(old, old, Asked(0, target="/a/../b"), Asked(0, target="/a b"))
+    assert [trace.end.kind for trace in traces] == [REFUSE, REFUSE]
+    lenient = text_of(routes=[{"name": "any", "path": "/{rest*}", "upstream": "main", "target": "lenient"}])
+    (trace,) = await _traces(old, lenient, Asked(0, target="/a/../b"))
+    assert trace.end.kind == UNDECIDABLE
+    long = Asked(0, target="/" + "a" * 20_000)
+    (trace,) = await _traces(old, old, long)
+    assert (trace.end.kind, trace.end.status) == (REFUSE, 414)
+    (trace,) = await _traces(old, text_of(limits={"target_length": "4KiB"}), long)
+    assert trace.end.kind == UNDECIDABLE
+
+
+async def test_routes_that_are_gone() -> None:
+    old = text_of()
+    new = text_of(routes=[{"name": "a", "path": "/a", "upstream": "main", "methods": ["GET"]}])
+    traces = await _traces(old, new, Asked(0), Asked(0, method="PUT"), Asked(0, target="/b"))
+    assert [(trace.end.status, trace.end.reason) for trace in traces] == [
+        (0, "passed"),
+        (405, "method_not_routed"),
+        (404, "route_not_found"),
+    ]
+
+
+async def test_filters_in_shadow_are_compared_with_what_they_would_have_done() -> None:
+    old = {"methods": {"allow": ["GET"], "mode": "shadow"}}
+    new = {"methods": {"allow": ["GET", "PUT"], "mode": "shadow"}}
+    (shadow,) = (await _trace([old], [new], Asked(0, method="PUT"))).shadows
+    assert (shadow.name, shadow.before.kind, shadow.after.kind) == ("methods", REFUSE, FORWARD)

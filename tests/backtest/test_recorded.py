@@ -1,0 +1,178 @@
+"""What a record says."""
+
+from typing import Any
+
+import pytest
+
+from gateway.api.exchange import Instant
+from gateway.backtest.recorded import (
+    ANSWER,
+    FORWARD,
+    PASSED,
+    REFUSE,
+    UNDECIDABLE,
+    UNKNOWN_PAST,
+    Recorded,
+    Verdict,
+    cells_of,
+    past_of,
+)
+
+FACTS: dict[str, Any] = {
+    "method": "POST",
+    "target": "/a?b=1",
+    "scheme": "https",
+    "host": "api.test",
+    "client": "192.0.2.9",
+    "peer": "192.0.2.1",
+    "headers": {"x-own": ["1", "2"], "x-auth-token": {"hash": "abc"}},
+    "content_type": "application/json",
+    "content_length": 5,
+    "clock": 100.5,
+    "principal": {"user_id": "u", "roles": ["a", "b"], "assignments": [["r", None]]},
+}
+
+
+def recorded(
+    steps: list[dict[str, Any]] | None = None, facts: dict[str, Any] | None = None, **fields: Any
+) -> Recorded:
+    made = {
+        "gateway.request_id": "req-1",
+        "gateway.decision": "forward",
+        "gateway.reason": "passed",
+        "gateway.facts": {**FACTS, **(facts or {})},
+        "gateway.filters": steps or [],
+        "gateway.upstream.attempts": [{}],
+        **{name.replace("__", "."): value for name, value in fields.items()},
+    }
+    return Recorded(made, UNKNOWN_PAST)
+
+
+def step(verdict: str, **members: Any) -> dict[str, Any]:
+    return {"name": "f", "phase": "request", "verdict": verdict, "source": "g.yaml:1:1", **members}
+
+
+def test_an_exchange_is_made_of_what_is_known() -> None:
+    made = recorded().exchange(Instant(100.5, 7.0))
+    assert (made.method, made.path, made.query, made.scheme, made.host) == (
+        "POST",
+        "/a",
+        "b=1",
+        "https",
+        "api.test",
+    )
+    assert (made.client, made.peer, made.clock.monotonic) == ("192.0.2.9", "192.0.2.1", 7.0)
+    headers = made.request.headers
+    assert headers.all("x-own") == ["1", "2"] and headers.get("x-auth-token") == "abc"
+    assert headers.get("content-type") == "application/json" and made.request.body.length == 5
+    principal = recorded().principal
+    assert principal is not None and principal.roles == ("a", "b") and principal.assignments == (("r", None),)
+
+
+@pytest.mark.parametrize(
+    ("steps", "fields", "verdict"),
+    [
+        ([], {}, PASSED),
+        (
+            [step("pass"), step("refuse", status=405, reason="method_not_allowed")],
+            {"gateway__decision": "refuse"},
+            Verdict(REFUSE, 405, "f", "method_not_allowed", "g.yaml:1:1"),
+        ),
+        (
+            [step("answer", status=200, reason="answered")],
+            {"gateway__decision": "answer"},
+            Verdict(ANSWER, 200, "f", "answered", "g.yaml:1:1"),
+        ),
+        ([step("refuse", status=405, reason="x", shadow=True)], {}, PASSED),
+        (
+            [],
+            {
+                "gateway__decision": "refuse",
+                "gateway__reason": "route_not_found",
+                "http__response__status_code": 404,
+            },
+            Verdict(REFUSE, 404, "", "route_not_found"),
+        ),
+        ([], {"gateway__decision": "fail", "gateway__reason": "upstream_closed"}, PASSED),
+        ([], {"gateway__decision": "refuse", "gateway__reason": "upstream_concurrency_exceeded"}, PASSED),
+    ],
+)
+def test_what_the_filters_decided(
+    steps: list[dict[str, Any]], fields: dict[str, Any], verdict: Verdict
+) -> None:
+    assert recorded(steps, **fields).verdict() == verdict
+
+
+def test_who_went_before_he_was_judged_was_not_judged() -> None:
+    made = recorded(gateway__decision="abort", gateway__reason="client_disconnected")
+    assert made.verdict().kind == FORWARD
+    del made._fields["gateway.upstream.attempts"]  # type: ignore[attr-defined]
+    assert made.verdict().kind == UNDECIDABLE
+
+
+def test_what_was_refused_before_any_filter_saw_it() -> None:
+    refused = {
+        "gateway__decision": "refuse",
+        "gateway__reason": "host_invalid",
+        "http__response__status_code": 400,
+    }
+    assert not recorded(**refused).entered
+    assert recorded().entered
+
+
+@pytest.mark.parametrize(
+    ("facts", "path", "query"),
+    [
+        ({}, True, True),
+        ({"redacted": True, "target": "/a?token=[redacted]"}, True, False),
+        ({"redacted": True, "target": "/[redacted]/a"}, False, False),
+    ],
+)
+def test_what_was_left_out_of_a_target(facts: dict[str, Any], path: bool, query: bool) -> None:
+    made = recorded(facts=facts)
+    assert (made.path_is_known, made.query_is_known) == (path, query)
+
+
+def test_the_size_of_a_body_is_known_where_the_request_said_it_or_there_was_none() -> None:
+    assert recorded().length_is_known and not recorded().body_is_empty
+    facts = {name: value for name, value in FACTS.items() if name != "content_length"}
+    streamed = Recorded({"gateway.facts": facts, "http.request.body.size": 9}, UNKNOWN_PAST)
+    assert not streamed.length_is_known
+    empty = Recorded({"gateway.facts": facts, "http.request.body.size": 0}, UNKNOWN_PAST)
+    assert empty.length_is_known and empty.body_is_empty
+
+
+def test_what_is_no_record() -> None:
+    for fields in ({}, {"gateway.facts": 7}, {"gateway.facts": {"clock": "noon"}}):
+        with pytest.raises(ValueError, match="no facts"):
+            Recorded(fields, UNKNOWN_PAST)
+
+
+def test_a_configuration_of_the_past() -> None:
+    past = past_of(
+        {
+            "timestamp": "2026-01-01T12:00:00.000Z",
+            "gateway.plan": {
+                "entries": [
+                    {"name": "a", "type": "t", "mode": "shadow", "digest": "d", "limits": {"x": "y"}}
+                ],
+                "headers": ["h"],
+                "core": "c",
+                "since": 5.0,
+            },
+        }
+    )
+    assert past.entries["a"] == ("t", "shadow", "d", {"x": "y"})
+    assert (past.headers, past.core, past.since, past.at) == (frozenset({"h"}), "c", 5.0, 1_767_268_800.0)
+    older = past_of({"gateway.plan": {"entries": [{"name": "a", "type": "t"}]}})
+    assert older.headers is None and older.entries["a"].digest == ""
+    assert past_of({"gateway.plan": None}) == UNKNOWN_PAST
+
+
+def test_the_cells_of_a_step() -> None:
+    assert cells_of({"facts": {"instant": 1.5, "cells": [["a", "k", 1, None]]}}) == (
+        1.5,
+        [["a", "k", 1, None]],
+    )
+    assert cells_of({"facts": {"cells": 7}}) == (None, ())
+    assert cells_of({}) == (None, ())

@@ -1,0 +1,223 @@
+"""Back-tests, whole: what they say is what happens."""
+
+import asyncio
+import gzip
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from gateway.backtest.recorded import FORWARD, UNDECIDABLE
+from gateway.backtest.run import Question, backtest
+from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED, UNCHANGED
+from gateway.config.problem import ConfigurationError
+from gateway.inspect.grammar import QueryError
+from tests.backtest.logged import KEYSTONE, NOW, Asked, Judged, judged, logged, text_of, written
+
+LIMITS: list[dict[str, Any]] = [
+    {"name": "all", "rate": "30/minute", "burst": 3, "key": ["project_id"]},
+    {
+        "name": "writes",
+        "rate": "6/minute",
+        "key": ["user_id"],
+        "methods": ["POST"],
+        "algorithm": "fixed_window",
+    },
+]
+METHODS: dict[str, Any] = {"methods": {"allow": ["GET", "POST"]}}
+
+
+def _config(*limits: dict[str, Any], mode: str = "enforce", methods: dict[str, Any] = METHODS) -> str:
+    rate_limit = {"rate_limit": {"limits": list(limits or LIMITS), "mode": mode}}
+    return text_of(filters=[KEYSTONE, rate_limit, methods])
+
+
+STREAMS = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.01, 0.5, 2.0, 7.0, 61.0]),
+        st.sampled_from(["p1", "p2"]),
+        st.sampled_from(["GET", "GET", "POST", "DELETE"]),
+    ),
+    min_size=1,
+    max_size=40,
+)
+OTHERS = st.sampled_from(
+    [
+        _config({**LIMITS[0], "rate": "60/minute"}, LIMITS[1]),
+        _config({**LIMITS[0], "rate": "10/minute", "burst": 1}, LIMITS[1]),
+        _config({**LIMITS[0], "burst": 8}, {**LIMITS[1], "rate": "3/minute"}),
+        _config(LIMITS[0]),
+        _config({**LIMITS[0], "algorithm": "sliding_window", "burst": None}, LIMITS[1]),
+        _config(*LIMITS, {"name": "new", "rate": "4/minute", "burst": 2, "key": ["project_id"]}),
+        _config(methods={"methods": {"allow": ["GET", "DELETE"]}}),
+        text_of(filters=[METHODS, KEYSTONE, {"rate_limit": {"limits": LIMITS}}]),
+    ]
+)
+COMMON = settings(
+    max_examples=25,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def _requests(stream: list[tuple[float, str, str]]) -> list[Asked]:
+    at, requests = 0.0, []
+    for pause, project, method in stream:
+        at += pause
+        requests.append(Asked(at, project, method))
+    return requests
+
+
+@COMMON
+@given(STREAMS, st.sampled_from(["enforce", "shadow"]), st.randoms(use_true_random=False))
+def test_the_configuration_that_made_a_log_finds_nothing_else_in_it(
+    tmp_path: Path, stream: list[tuple[float, str, str]], mode: str, shuffled: random.Random
+) -> None:
+    """In whatever order the lines stand."""
+    text = _config(mode=mode)
+    plan, *records = asyncio.run(logged(text, _requests(stream)))
+    shuffled.shuffle(records)
+    found = judged(text, written([plan, *records], tmp_path / "log")).found
+    assert found.tally.counts == {UNCHANGED: len(records)}
+    assert all(flips == [0, 0] for flips in found.tally.shadows.values())
+
+
+@COMMON
+@given(STREAMS, OTHERS)
+def test_what_is_decided_is_what_the_other_configuration_does(
+    tmp_path: Path, stream: list[tuple[float, str, str]], other: str
+) -> None:
+    """And of a log that is whole all of it is decided, but for what the records do not hold."""
+    requests = _requests(stream)
+    before = asyncio.run(logged(_config(), requests))
+    truth = asyncio.run(logged(other, requests))[1:]
+    made = judged(other, written(before, tmp_path / "log"))
+    ids = [record["gateway.request_id"] for record in before[1:]]
+    for request_id, true in zip(ids, truth, strict=True):
+        _, after = made.verdicts[request_id]
+        if after.kind != UNDECIDABLE:
+            assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+            assert after.kind == FORWARD or after.status == true["http.response.status_code"]
+        else:
+            assert "methods" in other.partition("token_auth")[0], "who was calling was found out by then"
+
+
+@COMMON
+@given(STREAMS, OTHERS, st.data())
+def test_where_records_are_missing_nothing_wrong_is_said(
+    tmp_path: Path, stream: list[tuple[float, str, str]], other: str, data: st.DataObject
+) -> None:
+    """Of a log whose beginning is not there, and of one with gaps, what is decided is still what happens."""
+    requests = _requests(stream)
+    plan, *records = asyncio.run(logged(_config(), requests))
+    truth = asyncio.run(logged(other, requests))[1:]
+    kept = data.draw(st.lists(st.booleans(), min_size=len(records), max_size=len(records)))
+    lines = [record for record, keeps in zip(records, kept, strict=True) if keeps]
+    made = judged(other, written([plan, *lines], tmp_path / "log"))
+    for record, true, keeps in zip(records, truth, kept, strict=True):
+        if not keeps:
+            continue
+        _, after = made.verdicts[record["gateway.request_id"]]
+        if after.kind != UNDECIDABLE:
+            assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+
+
+@COMMON
+@given(STREAMS, OTHERS)
+def test_the_order_and_the_number_of_files_do_not_matter(
+    tmp_path: Path, stream: list[tuple[float, str, str]], other: str
+) -> None:
+    plan, *records = asyncio.run(logged(_config(), _requests(stream)))
+    whole = judged(other, written([plan, *records], tmp_path / "whole"))
+    half = len(records) // 2
+    one = written([plan, *records[half:]], tmp_path / "one")
+    two = tmp_path / "two.gz"
+    two.write_bytes(gzip.compress(written([plan, *records[:half]], tmp_path / "rest").read_bytes()))
+    for files in ((one, two), (two, one)):
+        made = judged(other, *files)
+        assert made.verdicts == whole.verdicts
+        assert made.found.tally.ordered()[:1] == [] or made.found.tally.counts == whole.found.tally.counts
+
+
+async def _made(tmp_path: Path, text: str, other: str, *requests: Asked, **question: Any) -> Judged:
+    return judged(other, written(await logged(text, requests), tmp_path / "log"), **question)
+
+
+async def test_classes(tmp_path: Path) -> None:
+    looser = _config(methods={"methods": {"allow": ["GET", "DELETE"]}})
+    requests = [Asked(0), Asked(1, method="DELETE"), Asked(2, method="POST"), Asked(3, method="PUT")]
+    made = await _made(tmp_path, _config(), looser, *requests)
+    assert made.found.tally.counts == {UNCHANGED: 2, NEWLY_ALLOWED: 1, NEWLY_REFUSED: 1}
+    other = text_of(filters=[KEYSTONE, {"rate_limit": {"limits": LIMITS}}, {"uuid": {"params": ["rest"]}}])
+    made = await _made(tmp_path, _config(), other, Asked(0, method="DELETE"))
+    assert made.found.tally.counts == {CHANGED: 1}
+
+
+async def test_against_another_configuration(tmp_path: Path) -> None:
+    log = written(await logged(_config(), [Asked(0, method="DELETE")]), tmp_path / "log")
+    without = text_of(filters=[KEYSTONE])
+    found = judged(without, log, old_text=without, old_file="old.yaml").found
+    assert found.tally.counts == {UNCHANGED: 1}
+    assert judged(without, log).found.tally.counts == {NEWLY_ALLOWED: 1}
+
+
+async def test_only_some_times_and_some_records(tmp_path: Path) -> None:
+    requests = [Asked(0), Asked(10, "p2"), Asked(20)]
+    made = await _made(tmp_path, _config(), _config(), *requests, since=NOW + 5, where="project_id = p2")
+    assert made.found.tally.total == 1
+    made = await _made(tmp_path, _config(), _config(), *requests, until=NOW + 15)
+    assert made.found.tally.total == 2
+
+
+async def test_a_limit_that_was_never_counted_is_undecidable_until_it_must_be_empty(tmp_path: Path) -> None:
+    """The beginning of the log is not there: what had been counted before is not known."""
+    lines = await logged(_config(), [Asked(float(at)) for at in (0, 1, 2, 100)])
+    other = _config({**LIMITS[0], "rate": "20/minute"}, LIMITS[1])
+    made = judged(other, written([lines[0], *lines[3:]], tmp_path / "log"))
+    kinds = [made.verdicts[line["gateway.request_id"]][1].kind for line in lines[3:]]
+    assert kinds == [UNDECIDABLE, FORWARD]
+
+
+async def test_a_log_that_is_a_sample_says_of_other_limits_nothing(tmp_path: Path) -> None:
+    lines = await logged(_config(), [Asked(0), Asked(100)])
+    lines[1]["gateway.sample"] = 0.1
+    log = written(lines, tmp_path / "log")
+    other = judged(_config({**LIMITS[0], "rate": "20/minute"}, LIMITS[1]), log)
+    assert other.found.sampled and other.found.tally.counts == {UNDECIDABLE: 2}
+    assert judged(_config(), log).found.tally.counts == {UNCHANGED: 2}
+
+
+async def test_lines_that_are_none_are_counted_and_passed_over(tmp_path: Path) -> None:
+    log = written(await logged(_config(), [Asked(0)]), tmp_path / "log")
+    with log.open("a") as stream:
+        stream.write(
+            '{"kind":"request"}\n[]\nnot json\n{"kind":"request","gateway.facts":{"clock":1},"gateway.revi'
+        )
+    made = judged(_config(), log)
+    assert (made.found.skipped, made.found.tally.total) == (4, 1)
+
+
+async def test_several_processes_find_the_same(tmp_path: Path) -> None:
+    lines = await logged(_config(), [Asked(at / 2, f"p{at % 3}") for at in range(60)])
+    one = written([lines[0], *lines[1:31]], tmp_path / "one")
+    two = written([lines[0], *lines[31:]], tmp_path / "two")
+    other = _config({**LIMITS[0], "burst": 1}, LIMITS[1])
+    question = Question(other, "new.yaml", tmp_path)
+    shares: list[float] = []
+    found = backtest(question, [one, two], processes=2, progress=shares.append)
+    assert found.tally.counts == judged(other, one, two).found.tally.counts
+    assert found.tally.counts[NEWLY_REFUSED] > 0
+    assert shares[-1] == 1.0 and shares == sorted(shares)
+
+
+def test_what_is_wrong_with_the_question_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError):
+        backtest(Question("filters: 7", "new.yaml", tmp_path), [tmp_path / "none"])
+    with pytest.raises(QueryError):
+        backtest(Question(_config(), "new.yaml", tmp_path, where="status >"), [tmp_path / "none"])
+    with pytest.raises(OSError, match="none"):
+        backtest(Question(_config(), "new.yaml", tmp_path), [tmp_path / "none"])

@@ -1,0 +1,62 @@
+"""Records out of files."""
+
+import gzip
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gateway.backtest import source
+from gateway.backtest.recorded import Past
+from gateway.backtest.source import parts_of, records
+from tests.backtest.logged import Asked, logged, text_of, written
+
+LIMIT = {"rate_limit": {"limits": [{"name": "few", "rate": "2/minute"}]}}
+
+
+async def test_every_record_is_in_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = await logged(text_of(), [Asked(float(at)) for at in range(20)])
+    path = written(lines, tmp_path / "log")
+    for size in (100, 1000, 4096, 1 << 20):
+        monkeypatch.setattr(source, "PART", size)
+        parts, pasts = parts_of([path])
+        found = [
+            fields["gateway.request_id"]
+            for part in parts
+            for fields in records(part, pasts)
+            if fields is not None
+        ]
+        assert found == [line["gateway.request_id"] for line in lines[1:]]
+
+
+async def test_configurations_are_known_to_all_parts(tmp_path: Path) -> None:
+    lines = await logged(text_of(), [Asked(0)])
+    path = tmp_path / "log"
+    path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in (*lines[1:], lines[0])))
+    _, pasts = parts_of([path])
+    assert list(pasts) == [lines[0]["gateway.revision"]]
+
+
+async def test_a_compressed_file_is_one_part(tmp_path: Path) -> None:
+    lines = await logged(text_of(), [Asked(0), Asked(1)])
+    path = tmp_path / "log.gz"
+    path.write_bytes(gzip.compress(written(lines, tmp_path / "log").read_bytes()))
+    (part,), pasts = parts_of([path])
+    found: dict[str, Past] = dict(pasts)
+    assert len(list(records(part, found))) == 2 and len(found) == 1
+
+
+async def test_the_clock_of_the_limits_is_known_by_the_records(tmp_path: Path) -> None:
+    lines = await logged(text_of(filters=[LIMIT]), [Asked(0)])
+    step = lines[1]["gateway.filters"][0]
+    step["facts"]["instant"] -= 1000.0
+    (part,), _ = parts_of([written(lines, tmp_path / "log")])
+    assert part.offset == pytest.approx(1000.0, abs=0.001)
+
+
+def test_an_empty_file_and_lines_that_are_none(tmp_path: Path) -> None:
+    empty, broken = tmp_path / "empty", tmp_path / "broken"
+    empty.write_bytes(b"")
+    broken.write_bytes(b'{"kind":"plan"\n[]\n{"kind":"request"')
+    parts, pasts = parts_of([empty, broken])
+    assert [list(records(part, pasts)) for part in parts] == [[None, None, None]]

@@ -1,0 +1,95 @@
+"""`weir backtest`."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.main import main
+from tests.backtest.logged import KEYSTONE, Asked, logged, text_of, written
+
+OLD = text_of(filters=[KEYSTONE, {"methods": {"allow": ["GET"]}}])
+NEW = text_of(filters=[KEYSTONE, {"methods": {"allow": ["GET", "PUT"]}}])
+
+
+def backtest(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["backtest", "--processes", "1", *map(str, arguments)])
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    (tmp_path / "old.yaml").write_text(OLD)
+    (tmp_path / "new.yaml").write_text(NEW)
+    lines = asyncio.run(logged(OLD, [Asked(0), Asked(1, method="PUT")]))
+    return written(lines, tmp_path / "requests.jsonl")
+
+
+def test_what_changes(log: Path) -> None:
+    done = backtest("--config", log.parent / "new.yaml", "--log", log)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[1].split()[:3] == ["newly", "allowed", "1"]
+    assert "405 methods: method_not_allowed" in done.stdout
+
+
+def test_what_does_not(log: Path) -> None:
+    done = backtest(
+        "--config", log.parent / "old.yaml", log, "--max-newly-allowed", 0, "--max-undecidable", "0%"
+    )
+    assert done.exit_code == 0 and "unchanged                 2  100.00 %" in done.stdout
+
+
+def test_bounds(log: Path) -> None:
+    new = log.parent / "new.yaml"
+    assert backtest("--config", new, log, "--max-newly-allowed", 1).exit_code == 0
+    assert backtest("--config", new, log, "--max-newly-allowed", "50%").exit_code == 0
+    done = backtest("--config", new, log, "--max-newly-allowed", 0)
+    assert done.exit_code == 1 and "More are newly allowed than may be: 1." in done.stderr
+    assert backtest("--config", new, log, "--max-newly-allowed", "49%").exit_code == 1
+
+
+def test_json_and_a_page_in_a_file(log: Path, tmp_path: Path) -> None:
+    new = log.parent / "new.yaml"
+    told = json.loads(backtest("--config", new, log, "--format", "json").stdout)
+    assert told["counts"]["newly_allowed"] == 1
+    page = tmp_path / "page.html"
+    done = backtest("--config", new, log, "--format", "html", "-o", page)
+    assert (done.exit_code, done.stdout) == (0, "") and page.read_text().startswith("<!doctype html>")
+
+
+def test_against_another_configuration(log: Path) -> None:
+    done = backtest("--config", log.parent / "old.yaml", "--against", log.parent / "new.yaml", log)
+    assert done.stdout.splitlines()[2].split()[:3] == ["newly", "refused", "1"]
+
+
+def test_the_log_of_the_configuration(log: Path) -> None:
+    named = log.parent / "named.yaml"
+    named.write_text(NEW.replace("path: null", f"path: {log}"))
+    assert "2 exchanges" in backtest("--config", named).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--max-newly-allowed", "many"), "expected a number or a share"),
+        (("--max-newly-allowed", "101%"), "expected a number or a share"),
+        (("--max-newly-allowed", "-1"), "expected a number or a share"),
+        (("--since", "noon"), "is no time"),
+        (("--where", "status >"), "not understood"),
+        (("--against", "/nowhere.yaml"), "cannot be read"),
+        (("/nowhere.jsonl",), "/nowhere.jsonl cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said(log: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = backtest("--config", log.parent / "new.yaml", "--log", log, *arguments)
+    assert done.exit_code == 2 and message in done.output
+
+
+def test_a_configuration_that_is_wrong_or_has_no_log(log: Path) -> None:
+    wrong = log.parent / "wrong.yaml"
+    wrong.write_text(NEW.replace("allow", "alow"))
+    done = backtest("--config", wrong, log)
+    assert done.exit_code == 2 and "did you mean 'allow'?" in done.stderr
+    done = backtest("--config", log.parent / "new.yaml")
+    assert done.exit_code == 2 and "--log" in done.stderr
