@@ -94,7 +94,10 @@ def make(path: Path, file: Path) -> Path:
             state = os.fstat(held.fileno())
             if sidecar_of(path, file) != target or not os.path.samestat(state, file.stat()):
                 raise FileNotFoundError(2, "is another file by now", str(file))
-            connection.execute(f"SET memory_limit = '{_MEMORY}'; SET threads = 1; SET temp_directory = ''")
+            connection.execute(
+                f"SET memory_limit = '{_MEMORY}'; SET threads = 1; SET temp_directory = '';"
+                "SET enable_progress_bar = false"
+            )
             records = selected([f"/proc/self/fd/{held.fileno()}"], form_of(file))
             connection.execute(
                 f"COPY ({records}) TO {literals([str(partial)])} "
