@@ -8,7 +8,7 @@ COMPILED := build/compiled
 LEVEL ?= $(if $(CI),0,2)
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-setup smuggle never-down test-keystone test-openstack test-page soak fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-logs bench-setup smuggle never-down test-keystone test-openstack test-page soak fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
@@ -54,6 +54,10 @@ bench: bench-setup
 
 bench-report: bench-setup
 	$(IN_COMPILED) $(CURDIR)/$(BIN)/python -m tests.bench --workload all --report ../../docs/bench.md $(BENCH)
+
+# How long questions about ten million records take: 30 GB of disk. jq is asked where it is installed.
+bench-logs: $(COMPILED)/.made
+	$(IN_COMPILED) $(CURDIR)/$(BIN)/python -m tests.bench.inspection --report ../../docs/inspection.md $(BENCH)
 
 # Options: make smuggle SMUGGLE="--seed 7 --minutes 60"
 smuggle: $(VENV)/.dev

@@ -5,8 +5,7 @@ the rest (the plan, the route, the status, what each filter said and why) makes 
 by one look-up and a few additions, and its line in the request log is that of its flow with the differences put in.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from gateway.api.exchange import Note
@@ -47,8 +46,8 @@ class Flow:
     filters   name, mode, verdict and reason of each step
     attempts  upstream, and reason of the failure or "ok"
     ordinary  whether there is nothing to say of them: forwarded at the first attempt, answered below 400, and no filter in shadow minds
-    plain     whether their trails hold nothing but passes, and what these noted
-    spans     of a plain trail: where the instants stand at which each step began and ended, and whose it is; between them is what it noted
+    spans     where each step stands in their trails, and whose it is: the instants at which a pass began and ended, between which is
+              what it noted, or twice the place of a whole step; None where a note stands elsewhere
     template  the pieces of their lines, the serializer's own; None until there is one
     """
 
@@ -59,7 +58,6 @@ class Flow:
         "filters",
         "method",
         "ordinary",
-        "plain",
         "reason",
         "route",
         "spans",
@@ -89,14 +87,39 @@ class Flow:
                 for _, mode, verdict, _ in self.filters
             )
         )
-        self.plain = all(type(item) is int or type(item) is Note for item in record.exchange.trail)
-        instants = [place for place, item in enumerate(record.exchange.trail) if type(item) is int]
-        self.spans: list[tuple[int, int, EntryInfo]] = []
-        if self.plain:
-            spans = zip(pairwise(instants), record.guards, strict=False)
-            self.spans = [(begin, end, entry) for (begin, end), entry in spans]
+        self.spans = _spans(record.guards, record.exchange.trail)
         self.cell: list[float] = list(EMPTY_CELL)
         self.template: list[bytes] | None = None
+
+
+def _spans(guards: Sequence[EntryInfo], trail: Sequence[object]) -> list[tuple[int, int, EntryInfo]] | None:
+    """As `gateway.record.steps` reads a trail."""
+    found: list[tuple[int, int, EntryInfo]] = []
+    guard = began = notes = 0
+    begins = True
+    for place, item in enumerate(trail):
+        if isinstance(item, Step):
+            if notes:
+                return None
+            found.append((place, place, item.entry))
+            begins = True
+            if guard < len(guards) and item.entry is guards[guard]:
+                guard += 1
+        elif isinstance(item, Note):
+            notes += 1
+        elif item is None:
+            guard += 1
+        else:
+            if not begins:
+                if notes != place - began - 1:
+                    return None
+                found.append((began, place, guards[guard]))
+                guard += 1
+                notes = 0
+            elif notes:
+                return None
+            began, begins = place, False
+    return found
 
 
 def _reason(step: Step) -> str:

@@ -282,16 +282,16 @@ class Serializer:
 
     def _fill_steps(self, holes: list[bytes], record: Record, flow: Flow) -> None:
         """Appends what differs between the steps of two records of one flow, in the order of the steps."""
-        if not flow.plain:
+        spans = flow.spans
+        if spans is None:
             for step in record.steps:
-                facts, notes = step.facts, list(step.note or ())
-                if notes and step.reason is None:
-                    facts = facts or notes.pop(0).facts
-                holes.append(_milliseconds(int(step.seconds * 1e6)))
-                holes.append(_told(step.entry, facts, notes))
+                _fill_step(holes, step)
             return
         trail = record.exchange.trail
-        for begin, end, entry in flow.spans:
+        for begin, end, entry in spans:
+            if begin == end:
+                _fill_step(holes, trail[begin])
+                continue
             micro: int = (trail[end] - trail[begin]) // 1000
             holes.append(_MILLISECONDS[micro] if micro < _SHORT else _milliseconds(micro))
             if end - begin > 1:
@@ -430,7 +430,11 @@ class Serializer:
             )
         if record.attempts:
             common += b',"gateway.upstream.attempts":[%b]' % b",".join(map(self._attempt, record.attempts))
-        steps = [self._step(step, step.note is not None or not flow.plain) for step in record.steps]
+        spans = flow.spans
+        steps = [
+            self._step(step, step.note is not None or spans is None or spans[place][0] == spans[place][1])
+            for place, step in enumerate(record.steps)
+        ]
         known = text[method if method in METHODS else "_OTHER"]
         line = _LINE % (
             known,
@@ -569,6 +573,15 @@ def _bodies(aside: Aside, secrets: Sequence[bytes]) -> tuple[bytes, Sequence[byt
     forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
     told = tell({"request": aside.request_body, "response": aside.response_body}, sorted(forms))
     return (b"," + _dumps(told.fields)[1:-1] if told.fields else b""), told.values
+
+
+def _fill_step(holes: list[bytes], step: Step) -> None:
+    """What a whole step has of its own."""
+    facts, notes = step.facts, list(step.note or ())
+    if notes and step.reason is None:
+        facts = facts or notes.pop(0).facts
+    holes.append(_milliseconds(int(step.seconds * 1e6)))
+    holes.append(_told(step.entry, facts, notes))
 
 
 def _told(entry: EntryInfo, facts: Mapping[str, object] | None, notes: Sequence[Note]) -> bytes:

@@ -79,10 +79,14 @@ def test_too_many_flows_are_told_before_they_are_forgotten(monkeypatch: pytest.M
     assert len(list(flows)) == 2
 
 
-def test_a_flow_is_plain_while_its_trails_hold_passes_only() -> None:
-    assert Flows().of(passed(1, noted("rate_counted"), 2, 3)).plain
-    assert not Flows().of(passed(1, None, 3)).plain
-    assert not Flows().of(record(steps=[step("methods")])).plain
+def test_where_the_steps_of_a_trail_stand() -> None:
+    first, second = GUARDS
+    tried = step("tried")
+    assert Flows().of(passed(1, noted("rate_counted"), 2, 3)).spans == [(0, 2, first), (2, 3, second)]
+    assert Flows().of(passed(1, tried, 2, 3)).spans == [(1, 1, tried.entry), (2, 3, first)]
+    assert Flows().of(passed(1, None, 3)).spans is None
+    assert Flows().of(passed(1, noted("rate_counted"), tried)).spans is None
+    assert Flows().of(record(steps=[tried])).spans == [(0, 0, tried.entry)]
 
 
 def test_the_order_of_what_was_noted_tells_flows_apart() -> None:

@@ -263,6 +263,42 @@ def test_one_entry_with_two_outcomes_is_told_twice() -> None:
         )
 
 
+trails = st.lists(
+    st.one_of(
+        st.integers(0, 10**7).map(lambda micro: micro * 1000 + 500),
+        st.builds(lambda cost: Note("rate_counted", ("limits",), {"cost": cost}), st.integers(0, 9)),
+        st.none(),
+        st.builds(
+            lambda entry, verdict, facts: step(entry, verdict, "why" if facts else None, facts=facts),
+            st.sampled_from((Entry("tried", mode="shadow"), Entry("methods"))),
+            st.sampled_from(("pass", "refuse", "skip")),
+            st.one_of(st.none(), st.dictionaries(st.sampled_from(("a", "b")), st.integers(0, 9))),
+        ),
+    ),
+    max_size=8,
+)
+
+
+@settings(deadline=None)
+@given(trails)
+def test_what_a_line_says_of_steps_is_what_the_trail_is_read_as(trail: list[Any]) -> None:
+    wall, ordered = 0, []
+    for item in trail:
+        wall += item if isinstance(item, int) else 0
+        ordered.append(wall - wall % 1000 + 1 if isinstance(item, int) else item)
+    told = record(steps=ordered, guards=[Entry(f"guard-{number}") for number in range(8)])
+    steps = line(told)["gateway.filters"]
+    assert [(each["name"], each["verdict"]) for each in steps] == [
+        (each.entry.name, each.verdict) for each in told.steps
+    ]
+    for each, known in zip(steps, told.steps, strict=True):
+        notes = list(known.note or ())
+        facts = known.facts or (notes.pop(0).facts if notes and known.reason is None else None)
+        assert each.get("facts") == (facts or None)
+        assert len(each.get("notes", ())) == len(notes)
+        assert each["ms"] == pytest.approx(known.seconds * 1000, abs=0.0011)
+
+
 def test_an_exchange_without_an_answer_has_no_status() -> None:
     fields = line(record(status=0, decision="abort", reason="client_disconnected", route_template=None))
     assert "http.response.status_code" not in fields

@@ -53,7 +53,7 @@ SEEN_BY_VIEWERS: Final = frozenset(
             "filter",
         ),
         *("source", "duration", "chain_in", "chain_out", "upstream_time", "attempts", "upstream", "bytes_in"),
-        *("bytes_out", "shadow", "error", "protocol", "tls", "revision", "worker", "sequence"),
+        *("bytes_out", "shadow", "error", "protocol", "tls", "revision", "worker", "sequence", "sample"),
     )
 )
 """Fields of records."""

@@ -218,7 +218,11 @@ def query_(
 def top(
     query: str, log: Path | None, since: str | None, until: str | None, by: str, count: int, form: str
 ) -> None:
-    """Count records by the values of a field: those that most have, what became of them, and how long they took (ms)."""
+    """Count records by the values of a field: those that most have, what became of them, and how long they took (ms).
+
+    A record that log.sample has kept by chance counts for as many as it stands for, so counts and quantiles are estimates
+    where there are such records. Quantiles are at most 1 % too large.
+    """
     (field,) = _fields(by)
     asked = _parsed(query)
     with _database(log, since, until) as database:
@@ -230,7 +234,10 @@ def top(
 @_period_options
 @_format_option
 def stats(query: str, log: Path | None, since: str | None, until: str | None, form: str) -> None:
-    """Count records, status classes and quantiles of the duration (ms): in all, by route, and by route and filter."""
+    """Count records, status classes and quantiles of the duration (ms): in all, by route, and by route and filter.
+
+    Where log.sample has left some out these are estimates, as those of `weir logs top` are.
+    """
     asked = _parsed(query)
     with _database(log, since, until) as database:
         _write(form, database.stats(asked))
@@ -242,7 +249,10 @@ def stats(query: str, log: Path | None, since: str | None, until: str | None, fo
 @click.option("--every", default="1m", show_default=True, help="How long each row is of.")
 @_format_option
 def series(query: str, log: Path | None, since: str | None, until: str | None, every: str, form: str) -> None:
-    """Count records over time: how many, what became of them, and quantiles of the duration (ms)."""
+    """Count records over time: how many, what became of them, and quantiles of the duration (ms).
+
+    Where log.sample has left some out these are estimates, as those of `weir logs top` are.
+    """
     from gateway.api.option import parse_duration
 
     try:

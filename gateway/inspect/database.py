@@ -7,12 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from gateway.inspect import count
 from gateway.inspect.field import BY_NAME, FIELDS, Field
 from gateway.inspect.grammar import EVERYTHING, Query
 from gateway.inspect.period import Period
-from gateway.inspect.reader import MissingExtra, files
-from gateway.inspect.sidecar import sidecar_of
-from gateway.inspect.sql import condition, quoted, selected
+from gateway.inspect.reader import Form, MissingExtra
+from gateway.inspect.snapshot import Snapshot
+from gateway.inspect.sql import condition, literals, quoted, selected
 
 _FETCH: Final = 2048
 _MEMORY: Final = "2GB"
@@ -55,45 +56,49 @@ class Database:
             raise MissingExtra from None
         self._errors: type[Exception] = duckdb.Error
         self._progress = progress
-        self._connection = duckdb.connect()
-        lines: list[str] = []
-        sidecars: list[str] = []
-        for file in files(path):
-            if period.since is not None and file.stat().st_mtime < _epoch(period.since):
-                continue  # nothing was written to it since
-            sidecar = sidecar_of(path, file) if file != path else None
-            if sidecar is not None and sidecar.exists():
-                sidecars.append(str(sidecar))
-            else:
-                lines.append(str(file))
-        self.files = len(lines) + len(sidecars)
+        since = None if period.since is None else _epoch(period.since)
+        self._snapshot = Snapshot(path, since)
+        try:
+            self._connection = duckdb.connect()
+            self._confine(path, target)
+            self._view(period)
+        except BaseException:
+            self._snapshot.close()
+            raise
+
+    @property
+    def files(self) -> int:
         """How many files the records come from."""
-        self._confine(path, target)
-        self._view(lines, sidecars, period)
+        return len(self._snapshot.held)
 
     def close(self) -> None:
         self._connection.close()
+        self._snapshot.close()
 
     def _confine(self, path: Path, target: Path | None) -> None:
         """Whatever is asked, no other files are read, and nothing is fetched or kept."""
+        # By directories, for the database goes by what a held file is called at the time.
         directories = {str(path.parent), str(path.resolve().parent)}
         self._run(
             f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '';"
             "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;"
             "SET enable_progress_bar = true; SET enable_progress_bar_print = false;"
-            f"SET allowed_directories = [{_literals(sorted(directories))}];"
-            f"SET allowed_paths = [{_literals([] if target is None else [str(target)])}];"
+            f"SET allowed_directories = [{literals(sorted(directories))}];"
+            f"SET allowed_paths = [{literals([] if target is None else [str(target)])}];"
             "SET enable_external_access = false"
         )
 
-    def _view(self, lines: Sequence[str], sidecars: Sequence[str], period: Period) -> None:
-        parts: list[str] = []
+    def _view(self, period: Period) -> None:
         columns = ", ".join(quoted(field.name) for field in FIELDS)
-        if sidecars:
-            parts.append(f"SELECT {columns} FROM read_parquet([{_literals(sidecars)}])")
-        if lines:
-            text, _ = selected(())
-            parts.append(text.replace("?", f"[{_literals(lines)}]", 1))
+        by_form: dict[Form | None, list[str]] = {}
+        for path, form in self._snapshot.held:
+            by_form.setdefault(form, []).append(path)
+        parts: list[str] = []
+        for form, paths in by_form.items():
+            if form is None:
+                parts.append(f"SELECT {columns} FROM read_parquet([{literals(paths)}])")
+            else:
+                parts.append(selected(paths, form))
         if not parts:
             nothing = ", ".join(f"NULL::{field.column_type} AS {quoted(field.name)}" for field in FIELDS)
             parts.append(f"SELECT {nothing} WHERE false")
@@ -132,43 +137,20 @@ class Database:
         """The values of a field that most records have, with what became of them."""
         where = condition(query)
         value = quoted(by.name)
-        source = f"SELECT *, {value} AS value FROM records WHERE {where.text}"
         if by.kind == "texts":
-            source = f"SELECT *, unnest({value}) AS value FROM records WHERE {where.text}"
-        return self._answer(
-            f"SELECT value AS {value}, {_COUNTS} FROM ({source}) GROUP BY value "
-            f"ORDER BY requests DESC, value LIMIT {limit:d}",
-            where.parameters,
-        )
+            value = f"unnest({value})"
+        found = self._answer(count.top(value, where.text, limit), where.parameters)
+        return Result([by.name, *found.names[1:]], found.rows)
 
     def stats(self, query: Query = EVERYTHING) -> Result:
         """How much and how fast, in all and by route and filter that decided."""
         where = condition(query)
-        return self._answer(
-            f"""
-            WITH asked AS (SELECT * FROM records WHERE {where.text}),
-            span AS (SELECT epoch(max("time") - min("time")) AS seconds FROM asked)
-            SELECT
-            CASE WHEN grouping(route) = 1 THEN '(all)' ELSE coalesce(route, '(none)') END AS route,
-            CASE WHEN grouping(filter) = 1 THEN '(all)' ELSE coalesce(filter, '(none)') END AS filter,
-            {_COUNTS}, round(count(*) / nullif(any_value(seconds), 0), 2) AS "per second"
-            FROM asked, span GROUP BY GROUPING SETS ((), (asked.route), (asked.route, asked.filter))
-            HAVING count(*) > 0
-            ORDER BY grouping(asked.route) DESC, asked.route NULLS LAST, grouping(asked.filter) DESC, requests DESC
-            """,
-            where.parameters,
-        )
+        return self._answer(count.stats(where.text), where.parameters)
 
     def series(self, every: int, query: Query = EVERYTHING) -> Result:
         """How much and how fast, for each so many seconds in which there is anything."""
         where = condition(query)
-        return self._answer(
-            f"""
-            SELECT time_bucket(to_seconds({every:d}), "time") AS "time", {_COUNTS}
-            FROM records WHERE {where.text} GROUP BY ALL ORDER BY "time"
-            """,
-            where.parameters,
-        )
+        return self._answer(count.series(every, where.text), where.parameters)
 
     def sql(self, text: str) -> Result:
         """What a statement of an operator's own says, a SELECT of the table `records`. Raises Failed."""
@@ -186,11 +168,11 @@ class Database:
         """Writes the records that are asked for to a Parquet file; how many there are."""
         where = condition(query)
         text = (
-            f"COPY (SELECT * FROM records WHERE {where.text}) TO {_literals([str(target)])} "
+            f"COPY (SELECT * FROM records WHERE {where.text}) TO {literals([str(target)])} "
             "(FORMAT parquet, COMPRESSION zstd)"
         )
-        (count,) = self._run(text, where.parameters).fetchone()
-        return int(count)
+        (written,) = self._run(text, where.parameters).fetchone()
+        return int(written)
 
     def _answer(self, text: str, parameters: Sequence[Any]) -> Result:
         cursor = self._run(text, parameters)
@@ -229,22 +211,6 @@ class Database:
         while not over.wait(_LOOK):
             with suppress(Exception):  # the query may have ended in between
                 self._progress(max(0.0, self._connection.query_progress()))
-
-
-_COUNTS: Final = """
-count(*) AS requests,
-count(*) FILTER (WHERE status < 400) AS ok,
-count(*) FILTER (WHERE status BETWEEN 400 AND 499) AS "4xx",
-count(*) FILTER (WHERE status >= 500) AS "5xx",
-count(*) FILTER (WHERE decision = 'refuse') AS refused,
-round(approx_quantile(duration, 0.5), 2) AS p50,
-round(approx_quantile(duration, 0.9), 2) AS p90,
-round(approx_quantile(duration, 0.99), 2) AS p99
-"""
-
-
-def _literals(texts: Sequence[str]) -> str:
-    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
 
 
 def _epoch(instant: datetime) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal["text", "texts", "number", "milliseconds", "bytes", "time"]
+Kind: TypeAlias = Literal["text", "texts", "number", "share", "milliseconds", "bytes", "time"]
 Value: TypeAlias = str | int | float | datetime
 Record: TypeAlias = Mapping[str, Any]
 
@@ -51,6 +51,7 @@ _PYTHON: Final[Mapping[Kind, Any]] = {
     "text": str,
     "texts": list,
     "number": (int, float),
+    "share": (int, float),
     "milliseconds": (int, float),
     "bytes": (int, float),
     "time": str,
@@ -59,6 +60,7 @@ _SQL: Final[Mapping[Kind, str]] = {
     "text": "VARCHAR",
     "texts": "VARCHAR[]",
     "number": "BIGINT",
+    "share": "DOUBLE",
     "milliseconds": "DOUBLE",
     "bytes": "BIGINT",
     "time": "TIMESTAMP",
@@ -176,6 +178,7 @@ FIELDS: Final[Sequence[Field]] = (
     Field("revision", "text", "gateway.revision", "revision of the configuration"),
     Field("worker", "number", "gateway.worker", "number of the worker"),
     Field("sequence", "number", "gateway.sequence", "number of the record in its worker"),
+    Field("sample", "share", "gateway.sample", "share of such records that is kept; none where all are"),
 )
 
 BY_NAME: Final[Mapping[str, Field]] = {field.name: field for field in FIELDS}

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import orjson
 
@@ -20,7 +20,11 @@ Fields = dict[str, Any]
 IDS = ("gateway.request_id", "gateway.upstream.request_id", "gateway.global_request_id")
 """The fields by which a record is found."""
 
-COMPRESSED = (".gz", ".zst")
+Form = Literal["none", "gzip", "zstd"]
+"""How a file is compressed."""
+
+_FORMS: dict[str, Form] = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSED = tuple(_FORMS)
 
 _BLOCK = 1 << 16
 
@@ -69,6 +73,11 @@ def files(path: Path, *, twice: bool = False) -> list[Path]:
             if any(_as_old(plain, other) for other in packed if other.with_suffix("") == plain):
                 found.remove(plain)
     return found
+
+
+def form_of(file: Path) -> Form:
+    """As its name says."""
+    return _FORMS.get(file.suffix, "none")
 
 
 def _as_old(one: Path, other: Path) -> bool:

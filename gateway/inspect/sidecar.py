@@ -13,10 +13,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from gateway.inspect.reader import COMPRESSED, MissingExtra, files, opened
-from gateway.inspect.sql import selected
+from gateway.inspect.reader import COMPRESSED, MissingExtra, files, form_of, opened
+from gateway.inspect.sql import literals, selected
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the columns; sidecars of another are made anew."""
 QUIET: Final = 5.0
 """Seconds for which nobody has written to a file that is taken to be closed: workers may not have seen yet that it was moved."""
@@ -77,7 +77,8 @@ def missing(path: Path, now: float) -> list[Path]:
 
 
 def make(path: Path, file: Path) -> Path:
-    """Makes the sidecar of one of the log's files. Raises OSError, and MissingExtra."""
+    """Makes the sidecar of one of the log's files. Raises OSError, FileNotFoundError where it is renamed meanwhile, and
+    MissingExtra."""
     try:
         import duckdb
     except ImportError:
@@ -88,14 +89,21 @@ def make(path: Path, file: Path) -> Path:
     target.parent.mkdir(exist_ok=True)
     partial = target.with_suffix(f".{os.getpid()}.partial")
     try:
-        with duckdb.connect() as connection:
-            connection.execute(f"SET memory_limit = '{_MEMORY}'; SET threads = 1; SET temp_directory = ''")
-            text, parameters = selected([str(file)])
+        # Held open, so that what is read is what the name is of, also when the file is renamed meanwhile.
+        with file.open("rb") as held, duckdb.connect() as connection:
+            state = os.fstat(held.fileno())
+            if sidecar_of(path, file) != target or not os.path.samestat(state, file.stat()):
+                raise FileNotFoundError(2, "is another file by now", str(file))
             connection.execute(
-                f"COPY ({text}) TO '{_literal(partial)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP})",
-                parameters,
+                f"SET memory_limit = '{_MEMORY}'; SET threads = 1; SET temp_directory = '';"
+                "SET enable_progress_bar = false"
             )
-        os.chmod(partial, file.stat().st_mode & 0o777)
+            records = selected([f"/proc/self/fd/{held.fileno()}"], form_of(file))
+            connection.execute(
+                f"COPY ({records}) TO {literals([str(partial)])} "
+                f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP})"
+            )
+        os.chmod(partial, state.st_mode & 0o777)
         os.replace(partial, target)
     except duckdb.Error as error:
         raise OSError(str(error)) from None
@@ -103,10 +111,6 @@ def make(path: Path, file: Path) -> Path:
         with suppress(FileNotFoundError):
             partial.unlink()
     return target
-
-
-def _literal(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def sweep(path: Path, now: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from gateway.inspect.field import FIELDS, Field
 from gateway.inspect.grammar import And, Compare, Not, Or, Query
+from gateway.inspect.reader import Form
 
 
 class Condition(NamedTuple):
@@ -74,15 +75,19 @@ def _pattern(text: str) -> str:
     return escaped.replace("*", "%")
 
 
-def selected(names: Sequence[str]) -> tuple[str, list[Any]]:
-    """SQL for the records of these files, plain or compressed, and its parameters."""
+def literals(texts: Sequence[str]) -> str:
+    """Texts in SQL, separated by commas."""
+    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
+
+
+def selected(paths: Sequence[str], form: Form) -> str:
+    """SQL for the records of the files at `paths`, which are all compressed in one way."""
     types: dict[str, str] = {"kind": "VARCHAR"}
     for field in FIELDS:
         types[field.key] = field.source_type
     columns = ", ".join(f"'{key}': '{type_}'" for key, type_ in types.items())
     values = ", ".join(f"{field.sql.format(quoted(field.key))} AS {quoted(field.name)}" for field in FIELDS)
     return (
-        f"SELECT {values} FROM read_json(?, format = 'newline_delimited', columns = {{{columns}}}, "
-        "ignore_errors = true) WHERE kind = 'request'",
-        [list(names)],
+        f"SELECT {values} FROM read_json([{literals(paths)}], format = 'newline_delimited', columns = {{{columns}}}, "
+        f"compression = '{form}', ignore_errors = true) WHERE kind = 'request'"
     )

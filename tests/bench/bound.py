@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from tests.bench.hook import ANEW, NONE
 from tests.bench.memory import IDLE, STALLED_CLIENT, STALLED_UPSTREAM, MemorySample
 from tests.bench.result import YARDSTICK_US, Result
-from tests.bench.workload import CHAINS, LIMITS, WORKLOADS
+from tests.bench.workload import CHAINS, INSPECTION, LIMITS, SEEN, UNSEEN, WORKLOADS
 
 
 class Bound(NamedTuple):
@@ -73,6 +73,13 @@ COMPARISONS: Final = (
         "weir+policy",
         "weir",
         {"W1": Bound(must=14.0, aim=8.0)},
+        added=True,
+    ),
+    Comparison(
+        "what all of inspection adds to the full policy",
+        SEEN,
+        UNSEEN,
+        {INSPECTION: Bound(must=6.0)},
         added=True,
     ),
     Comparison("a cached token check", "token-cached", NONE, {HOOKS: Bound(must=2.0)}, added=True),

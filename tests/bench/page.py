@@ -89,7 +89,7 @@ def page(session: Session, picture: str) -> str:
         "",
         "## Bounds",
         "",
-        *_markdown(
+        *markdown(
             ("on", "what", "figure", "by round", "must", "aim", ""),
             [
                 report.finding_cells(each) if isinstance(each, Finding) else report.promise_cells(each)
@@ -105,7 +105,7 @@ def page(session: Session, picture: str) -> str:
     if others:
         parts += ["", "## Other comparisons", ""]
         lines = [report.finding_cells(finding)[:4] for finding in others]
-        parts += _markdown(report.FINDING_HEAD[:4], lines, words=2)
+        parts += markdown(report.FINDING_HEAD[:4], lines, words=2)
     limits = [result for result in session.results if result.workload in (LIMITS, DECISIONS)]
     if workloads := [result for result in session.results if result not in limits]:
         parts += ["", "## CPU by workload", *_workloads(workloads)]
@@ -141,7 +141,7 @@ def _workloads(results: Sequence[Result]) -> Iterator[str]:
         yield ""
         yield f"**{result.workload}**: {result.title}; {result.connections} connections."
         yield ""
-        yield from _markdown(report.row_head(result), [report.row_cells(row) for row in rows(result)])
+        yield from markdown(report.row_head(result), [report.row_cells(row) for row in rows(result)])
 
 
 def _deciders() -> Iterator[str]:
@@ -151,7 +151,7 @@ def _deciders() -> Iterator[str]:
         "charges limit by limit, Weir all or none."
     )
     yield ""
-    yield from _markdown(
+    yield from markdown(
         ("row", "who decides"), [(name, row.title) for name, row in DECIDERS.items()], words=2
     )
 
@@ -159,7 +159,7 @@ def _deciders() -> Iterator[str]:
 def _subjects(results: Sequence[Result]) -> Iterator[str]:
     measured = {sample.row for result in results for sample in result.samples}
     lines = [(name, subject.title) for name, subject in SUBJECTS.items() if name in measured]
-    yield from _markdown(("subject", "what it does"), lines, words=2)
+    yield from markdown(("subject", "what it does"), lines, words=2)
 
 
 def _latency(session: Session) -> Iterator[str]:
@@ -168,7 +168,7 @@ def _latency(session: Session) -> Iterator[str]:
         "it had to wait. `late` is how late the load itself was, which is part of the latency."
     )
     yield ""
-    yield from _markdown(
+    yield from markdown(
         report.LATENCY_HEAD, [report.latency_cells(row) for row in latency.rows(session.latencies)]
     )
 
@@ -179,7 +179,7 @@ def _memory(session: Session) -> Iterator[str]:
         "nothing: it is in the kernel's buffers and in the proxy."
     )
     yield ""
-    yield from _markdown(
+    yield from markdown(
         report.MEMORY_HEAD, [report.memory_cells(sample) for sample in session.memories], words=2
     )
 
@@ -188,7 +188,7 @@ def _made(session: Session) -> Iterator[str]:
     machine = session.machine
     yield "## How it was made"
     yield ""
-    yield from _markdown(
+    yield from markdown(
         ("", ""),
         [
             ("date", session.date),
@@ -204,7 +204,7 @@ def _made(session: Session) -> Iterator[str]:
     yield _COMMANDS
 
 
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]], *, words: int = 1) -> list[str]:
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]], *, words: int = 1) -> list[str]:
     """A table; the first columns, which are words, to the left, the others to the right."""
     rule = ["---" if place < words else "---:" for place in range(len(head))]
     return [f"| {' | '.join(_cell(cell) for cell in line)} |" for line in (head, rule, *lines)]

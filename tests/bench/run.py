@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.inspect.reader import files
 from tests.bench import alone, decision, hook, latency, memory, wrk
 from tests.bench.bound import DECISIONS, HOOKS
 from tests.bench.install import Tools
@@ -22,7 +23,7 @@ from tests.bench.session import Session
 from tests.bench.stage import Running, Stage, probed
 from tests.bench.stall import Halt
 from tests.bench.subject import SUBJECTS, YARDSTICK, Subject
-from tests.bench.workload import ALL, LIMITS, WORKLOADS, Workload
+from tests.bench.workload import ALL, LIMITS, SEEN, WORKLOADS, Workload
 from tests.bench.wrk import LoadError
 
 LATENCY: Final = "latency"
@@ -193,6 +194,8 @@ def _measure(
             for contestant in contestants[first:] + contestants[:first]:
                 sample = undisturbed(contestant, number, options.seconds)
                 result.samples.append(sample)
+                if contestant.running.name == SEEN:
+                    result.samples.append(sample.upkeep())
                 tell(
                     f"{workload.name}, round {number + 1} of {options.rounds}: "
                     f"{sample.row} {sample.cpu_us:.1f} us/{contestant.workload.unit}"
@@ -292,8 +295,9 @@ def _unlogged(contestant: _Contestant) -> Iterator[str]:
     if running.log is None:
         return
     lines = 0
-    with running.log.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            lines += chunk.count(b"\n")
+    for file in files(running.log):
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                lines += chunk.count(b"\n")
     if lines < contestant.answered:
         yield f"{running.name}: {contestant.answered} requests answered, {lines} of them logged"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -19,6 +19,9 @@ QUIET: Final = 0.10
 ATTEMPTS: Final = 3
 """Times that a measurement is made at most, if others are in its way."""
 
+UPKEEP: Final = ", upkeep"
+"""What the name of a row ends with that is of the process which looks after closed log files."""
+
 T = TypeVar("T")
 
 
@@ -27,6 +30,7 @@ class Spent(NamedTuple):
 
     cpu, user, system  seconds, the latter two from clock ticks and so coarser
     rss                bytes at the end
+    upkeep             seconds of what looks after its closed log files, which are not in cpu
     share              of its core that the subject had
     foreign            share of that core that went to others
     steal              share of it that the hypervisor kept
@@ -36,6 +40,7 @@ class Spent(NamedTuple):
     user: float
     system: float
     rss: int
+    upkeep: float
     share: float
     foreign: float
     steal: float
@@ -47,14 +52,16 @@ def watch(server: Server, core: int, ask: Callable[[], T]) -> tuple[T, Spent]:
     asked = ask()
     after, core_after, ended = proc.usage(server.pid), proc.core_time(core), time.monotonic()
     cpu = proc.cpu_seconds(before, after)
+    upkeep = after.upkeep - before.upkeep
     span = ended - began
     return asked, Spent(
         cpu=cpu,
         user=after.user - before.user,
         system=after.system - before.system,
         rss=after.rss,
+        upkeep=upkeep,
         share=cpu / span,
-        foreign=max(0.0, core_after.busy - core_before.busy - cpu) / span,
+        foreign=max(0.0, core_after.busy - core_before.busy - cpu - upkeep) / span,
         steal=(core_after.steal - core_before.steal) / span,
     )
 
@@ -70,6 +77,7 @@ class Sample:
     unexpected  answers with another kind of status than the workload's
     foreign     share of the subject's core that went to others
     steal       share of it that the hypervisor kept
+    upkeep_us   as cpu_us, of what looks after closed log files with the lowest priority
     """
 
     row: str
@@ -86,6 +94,13 @@ class Sample:
     unexpected: int
     foreign: float
     steal: float
+    upkeep_us: float = 0.0
+
+    def upkeep(self) -> "Sample":
+        """What looks after closed log files, as a row of its own."""
+        return replace(
+            self, row=self.row + UPKEEP, cpu_us=self.upkeep_us, user_us=0.0, system_us=0.0, upkeep_us=0.0
+        )
 
     @property
     def disturbed(self) -> bool:
@@ -145,4 +160,5 @@ def take(
         unexpected=load.requests - load.refused if workload.refused else load.refused,
         foreign=spent.foreign,
         steal=spent.steal,
+        upkeep_us=spent.upkeep / requests * 1e6,
     )

@@ -1,11 +1,12 @@
 """What every measurement stands on: an upstream, ports, a token, and subjects started on the core under test."""
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import nginx
+from tests.bench import nginx, watcher
 from tests.bench.install import Tools
 from tests.bench.probe import check, probes
 from tests.bench.server import Ports, Server, StartError
@@ -97,6 +98,9 @@ class Stage:
         launch = subject.launch(setting, self.tools)
         command = self.pinned(launch.command, self.core)
         server = self.stack.enter_context(Server(command, setting.port, home / "output"))
+        if launch.page is not None:
+            watching = [sys.executable, "-m", watcher.__name__, str(launch.page)]
+            self.stack.enter_context(watcher.Watcher(self.pinned(watching, self.load_core)))
         return Running(name, subject, server, setting.port, home, launch.log)
 
 

@@ -13,14 +13,15 @@ from typing import Final, NamedTuple
 from tests.bench import envoy, nginx, weir
 from tests.bench.install import Tools
 from tests.bench.setting import Setting
-from tests.bench.workload import CHAINS
+from tests.bench.workload import CHAINS, SEEN, UNSEEN
 
 
 class Launch(NamedTuple):
-    """How to start a subject: its command, and the log that it will write, if any."""
+    """How to start a subject: its command, the log that it will write, if any, and the port of the page that is open, if any."""
 
     command: list[str]
     log: Path | None
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,22 @@ _SOURCES: Final = str(Path(__file__).resolve().parents[2])
 
 
 def _weir(
-    policy: bool, *, chain: int = 0, limits: bool = False, interpreted: bool = False
+    policy: bool,
+    *,
+    chain: int = 0,
+    limits: bool = False,
+    interpreted: bool = False,
+    seen: bool | None = None,
 ) -> Callable[[Setting, Tools], Launch]:
     def launch(setting: Setting, tools: Tools) -> Launch:
-        text = weir.configuration(setting, policy=policy, chain=chain, limits=limits)
+        text = weir.configuration(setting, policy=policy, chain=chain, limits=limits, seen=seen)
         path = setting.write("weir.yaml", text)
         start = "from gateway.cli.main import main; main()"  # `weir`, wherever its script was installed
         if interpreted:
             start = f"import sys; sys.path.insert(0, {_SOURCES!r}); {start}"
         command = [sys.executable, "-c", start, "run", str(path)]
-        return Launch(command, setting.log if policy else None)
+        logs = policy and seen is not False
+        return Launch(command, setting.log if logs else None, setting.admin_port if seen else None)
 
     return launch
 
@@ -120,6 +127,14 @@ SUBJECTS: Final = {
         ),
         Subject(
             "weir+limits", "rate_limit with four limits by address", "", False, _weir(False, limits=True)
+        ),
+        Subject(UNSEEN, "weir+policy, without records and admin listener", "", True, _weir(True, seen=False)),
+        Subject(
+            SEEN,
+            "weir+policy with a filter in shadow, rotated records, sidecars, the page open with live events, traces allowed",
+            "",
+            True,
+            _weir(True, seen=True),
         ),
     )
 }

@@ -21,6 +21,7 @@ _PROMISED = {
     ("W1", "what the full policy adds"): (14.0, 8.0),
     ("W3", "no policy / Envoy, no policy"): (1.0, 0.7),
     ("W4-up", "no policy / nginx, no policy"): (1.9, 1.2),
+    ("inspection", "what all of inspection adds to the full policy"): (6.0, None),
     ("hooks", "a cached token check"): (2.0, None),
     ("hooks", "the same, of a header section that has never come before"): (2.0, None),
     ("decisions", "a decision by four limits that workers share"): (6.0, None),

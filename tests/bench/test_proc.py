@@ -10,15 +10,25 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _STAT = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 100 200 300 4000 50 60 70 80 0 0\ncpu1 1 1 1 1 1 1 1 1 0 0\nintr 5\n"
 
 
-def _process(root: Path, pid: int, threads: dict[int, int], children: str = "", name: str = "nginx") -> None:
+def _process(
+    root: Path,
+    pid: int,
+    threads: dict[int, int],
+    children: str = "",
+    name: str = "nginx",
+    *,
+    ended: int = 0,
+    command: bytes = b"nginx",
+) -> None:
     home = root / str(pid)
     for thread, spent in threads.items():
         task = home / "task" / str(thread)
         task.mkdir(parents=True)
         (task / "schedstat").write_text(f"{spent} 12 34\n")
         (task / "children").write_text(children if thread == pid else "")
-    fields = " ".join(["S", *["0"] * 10, str(3 * _TICKS), str(2 * _TICKS), *["0"] * 30])
+    fields = " ".join(["S", *["0"] * 10, str(3 * _TICKS), str(2 * _TICKS), str(ended * _TICKS), *["0"] * 29])
     (home / "stat").write_text(f"{pid} ({name}) {fields}\n")
+    (home / "cmdline").write_bytes(command)
     (home / "status").write_text("Name:\tnginx\nVmRSS:\t    2048 kB\nThreads:\t1\n")
 
 
@@ -59,6 +69,13 @@ def test_usage_sums_all_threads_of_all_descendants(tmp_path: Path) -> None:
     _process(tmp_path, 40, {40: 999})
     used = proc.usage(10, tmp_path)
     assert used == Usage({10: 100, 11: 200, 20: 300, 30: 400}, user=9.0, system=6.0, rss=3 * 2048 * 1024)
+
+
+def test_what_looks_after_closed_logs_is_told_apart(tmp_path: Path) -> None:
+    _process(tmp_path, 10, {10: 100}, children="20 30", ended=7)
+    _process(tmp_path, 20, {20: 300}, command=b"python\0-P\0-m\0gateway.inspect.upkeep\0requests.log")
+    used = proc.usage(10, tmp_path)
+    assert used == Usage({10: 100}, user=3.0, system=2.0, rss=2048 * 1024, upkeep=7.0 + 3.0 + 2.0)
 
 
 def test_usage_of_a_process_that_is_gone_is_an_error(tmp_path: Path) -> None:

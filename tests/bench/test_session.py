@@ -67,12 +67,20 @@ def whole() -> Session:
     limits = made(
         samples("nginx", 12.0), samples("weir", 25.0), samples("weir+limits", 28.0), workload="limits"
     )
+    inspection = made(
+        samples("nginx (W1)", 12.0),
+        samples("weir+unseen", 25.0),
+        samples("weir+seen", 27.0),
+        workload="inspection",
+        yardstick="nginx (W1)",
+    )
     made_whole = session(
         policy,
         bare,
         replace(large, unit="transfer"),
         replace(hooks, unit="call"),
         limits,
+        inspection,
         replace(decisions, unit="decision"),
     )
     faster = replace(LATENCY, rate=2000, pace=PACE._replace(rate=2000.0))
@@ -141,7 +149,7 @@ def test_bounds_that_were_not_measured_stand_alone() -> None:
 def test_json_holds_samples_and_what_was_made_of_them() -> None:
     read = json.loads(json.dumps(whole().as_json()))
     workloads = [each["workload"] for each in read["workloads"]]
-    assert workloads == ["W1", "W3", "W4-up", "hooks", "limits", "decisions"]
+    assert workloads == ["W1", "W3", "W4-up", "hooks", "limits", "inspection", "decisions"]
     assert read["workloads"][0]["rows"][0]["normalised"] == 24.0
     assert len(read["workloads"][0]["samples"]) == 12
     assert read["latency"]["samples"][0]["pace"]["p99_ms"] == 1.0

@@ -16,6 +16,7 @@ from tests.bench import envoy, nginx, weir
 from tests.bench.install import Tools
 from tests.bench.setting import Setting
 from tests.bench.subject import SUBJECTS
+from tests.bench.workload import SEEN, UNSEEN
 
 _TOOLS = Tools(*(Path(f"/{name}") for name in Tools._fields))
 
@@ -182,4 +183,15 @@ def test_a_subject_writes_the_file_that_its_command_names(tmp_path: Path, name: 
     (written,) = tmp_path.iterdir()
     assert str(written) in launch.command
     assert launch.command[0] == (f"/{subject.needs}" if subject.needs else sys.executable)
-    assert launch.log == (tmp_path / "request.log" if subject.policy else None)
+    assert launch.log == (tmp_path / "request.log" if subject.policy and name != UNSEEN else None)
+    assert (launch.page is not None) == (name == SEEN)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_weir_is_seen_by_everything_or_by_nothing(tmp_path: Path, seen: bool) -> None:
+    text = weir.configuration(_setting(tmp_path), policy=True, seen=seen)
+    configuration = loads(text, "weir.yaml", registry=Registry()).configuration
+    assert (configuration.log.path is not None, configuration.admin is not None) == (seen, seen)
+    assert (configuration.trace is not None) == seen
+    (route,) = configuration.routes
+    assert [entry.mode for entry in route.filters] == ["enforce"] * 3 + ["shadow"] * seen

@@ -1,17 +1,22 @@
 """Weir's configuration."""
 
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from tests.bench.setting import Setting
 from tests.bench.workload import ALLOWED, AUDIENCE, BODY_MAX, ISSUER
 
+_ROTATED: Final = "16MiB"  # some times in a measurement
 
-def configuration(setting: Setting, *, policy: bool, chain: int = 0, limits: bool = False) -> str:
+
+def configuration(
+    setting: Setting, *, policy: bool, chain: int = 0, limits: bool = False, seen: bool | None = None
+) -> str:
     """The YAML of a Weir: bare, or with the whole policy, a record of every request and metrics to scrape.
 
-    A bare one may be given filters that let everything pass: as many as `chain`, or four `limits`.
+    A bare one may be given filters that let everything pass: as many as `chain`, or four `limits`. One with policy may be
+    `seen` by everything that there is for inspection, or by nothing.
     """
     route: dict[str, Any] = {
         "name": f"image-{setting.leaf}",
@@ -26,6 +31,16 @@ def configuration(setting: Setting, *, policy: bool, chain: int = 0, limits: boo
         "log": {"path": str(setting.log), "max_size": 0} if policy else {"path": None},
         "routes": [route],
     }
+    if seen is False:
+        document |= {"admin": None, "log": {"path": None}}
+    elif seen:
+        document["log"] = {
+            "path": str(setting.log),
+            "max_size": _ROTATED,
+            "max_files": 1000,
+            "sidecars": True,
+        }
+        document["trace"] = {"allow": {"networks": ["127.0.0.0/8"]}}
     if policy:
         document["filters"] = [{"token_auth": _token_auth(setting)}, {"rate_limit": _rate_limit()}]
         route["filters"] = [
@@ -33,6 +48,8 @@ def configuration(setting: Setting, *, policy: bool, chain: int = 0, limits: boo
             {"uuid": {"params": ["image_id"]}},
             {"body_size": {"max": BODY_MAX}},
         ]
+        if seen:
+            route["filters"].append({"methods": {"name": "tried", "mode": "shadow", "allow": ["GET"]}})
     elif limits:
         route["filters"] = [{"rate_limit": {"limits": four_limits("client_ip")}}]
     elif chain:

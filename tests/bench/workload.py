@@ -62,6 +62,9 @@ _INTERPRETED: Final = ("weir-py", "weir-py+policy")
 CHAINS: Final = (1, 8, 30)
 """Filters in the chains whose cost is measured."""
 LIMITS: Final = "limits"
+INSPECTION: Final = "inspection"
+SEEN, UNSEEN = "weir+seen", "weir+unseen"
+"""The same policy, with all that tells of its requests and with nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,13 @@ WORKLOADS: Final = {
             "GET",
             200,
             subjects=tuple(name for bare in _BARE for name in (bare, f"{bare}+limits")),
+        ),
+        Workload(
+            INSPECTION,
+            "as W1, with the full policy, and all that tells of requests or nothing of it",
+            "GET",
+            200,
+            subjects=(UNSEEN, SEEN),
         ),
     )
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.inspect import sidecar
+from gateway.inspect import compression, sidecar
 from gateway.inspect.database import Database, Failed
 from gateway.inspect.field import BY_NAME
 from gateway.inspect.grammar import parse
@@ -79,6 +79,19 @@ def test_sidecars_say_what_the_lines_say(log: Path) -> None:
     ] == expected
     quick.close()
     assert made.exists()
+
+
+def test_a_query_goes_on_while_its_files_are_compressed_and_rotated(log: Path) -> None:
+    one = log.with_name("requests.log.1")
+    write(one, [line(7)])
+    database = Database(log)
+    compression.compress(log, one, "gzip")
+    log.with_name("requests.log.1.gz").rename(log.with_name("requests.log.2.gz"))
+    log.rename(one)
+    write(log, [line(8)])
+    assert sorted(ids(database)) == sorted([*(f"req-{number:08}" for number in range(1, 6)), "req-00000007"])
+    assert [row[1] for row in database.top(BY_NAME["method"]).rows] == [5, 1]
+    database.close()
 
 
 def test_top_counts_values_and_each_of_several(log: Path) -> None:

@@ -5,11 +5,13 @@ import os
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 import zstandard
 
 from gateway.inspect import sidecar
 from gateway.inspect.database import Database
+from gateway.inspect.field import BY_NAME
 from tests.inspect.lines import RECORDS, line, write
 
 LATER = time.time() + 3600
@@ -94,6 +96,35 @@ def test_a_file_that_is_none_is_told(log: Path) -> None:
         found = sidecar.sidecar_of(log, odd)
         assert found is None or not found.exists()
         odd.unlink()
+
+
+def test_one_of_another_version_is_not_read_and_is_made_anew(log: Path) -> None:
+    made = sidecar.make(log, log.with_name("requests.log.1"))
+    with duckdb.connect() as connection:
+        old = made.with_name(made.name.replace(f".v{sidecar.VERSION}.", f".v{sidecar.VERSION - 1}."))
+        connection.execute(f"COPY (SELECT * EXCLUDE (sample) FROM '{made}') TO '{old}' (FORMAT parquet)")
+    made.unlink()
+    database = Database(log)
+    assert sum(row[1] for row in database.top(BY_NAME["method"]).rows) == len(RECORDS) + 3
+    assert len(list(database.records().rows)) == len(RECORDS) + 3
+    database.close()
+    assert [file.name for file in sidecar.missing(log, LATER)] == ["requests.log.2", "requests.log.1"]
+    sidecar.make_all(log, LATER)
+    assert made.exists() and not old.exists()
+
+
+def test_a_file_that_is_renamed_meanwhile_gets_none(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, real = log.with_name("requests.log.1"), log.with_name("requests.log.2"), sidecar.sidecar_of
+
+    def renames(path: Path, file: Path) -> Path | None:
+        found = real(path, file)
+        one.replace(two)
+        return found
+
+    monkeypatch.setattr(sidecar, "sidecar_of", renames)
+    with pytest.raises(FileNotFoundError):
+        sidecar.make(log, one)
+    assert list(sidecar.directory(log).iterdir()) == []
 
 
 def test_one_that_is_interrupted_leaves_nothing_that_looks_whole(
