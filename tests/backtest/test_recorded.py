@@ -111,7 +111,7 @@ def test_who_went_before_he_was_judged_was_not_judged() -> None:
 
 
 def test_what_was_refused_before_any_filter_saw_it() -> None:
-    refused = {
+    refused: dict[str, Any] = {
         "gateway__decision": "refuse",
         "gateway__reason": "host_invalid",
         "http__response__status_code": 400,
