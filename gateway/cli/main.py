@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "test": "Run the tests of a configuration.",
     "diff": "Say how a configuration differs from another.",
     "backtest": "Judge the exchanges of a request log again, by another configuration.",
+    "shadow": "Say what filters in shadow would have done.",
     "schema": "Print the JSON Schema of the configuration.",
     "reference": "Print the reference of all options.",
     "key": "Make a key for the provider api_key of token_auth, and its hash.",

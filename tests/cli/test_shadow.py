@@ -1,0 +1,67 @@
+"""`weir shadow`."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.main import main
+from gateway.config.load import load
+from gateway.registry import Registry
+from tests.backtest.logged import KEYSTONE, Asked, logged, text_of, written
+
+TEXT = text_of(filters=[KEYSTONE, {"methods": {"allow": ["GET"], "mode": "shadow", "shadow_percent": 100}}])
+
+
+def shadow(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["shadow", *map(str, arguments)])
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    lines = asyncio.run(logged(TEXT, [Asked(0), Asked(60, method="PUT"), Asked(120, method="POST")]))
+    path = tmp_path / "requests.jsonl"
+    (tmp_path / "gateway.yaml").write_text(TEXT.replace("path: null", f"path: {path}"))
+    return written(lines, path)
+
+
+def test_what_enforcing_would_have_done(log: Path) -> None:
+    done = shadow("report", "--log", log)
+    assert done.exit_code == 0
+    assert "would refuse 2 of 3 that were forwarded (66.67 %)" in done.stdout
+    assert "405 method_not_allowed" in done.stdout and "projects p1 2" in done.stdout
+
+
+def test_the_log_of_the_configuration_as_json_and_of_a_time(log: Path) -> None:
+    config = log.parent / "gateway.yaml"
+    told = json.loads(
+        shadow("report", "--config", config, "--format", "json", "--since", "2026-01-01T12:01:30").stdout
+    )
+    assert (told["methods"]["judged"], told["methods"]["would_refuse"]) == (1, 1)
+    done = shadow("report", "--config", config, "--until", "2026-01-01T00:00")
+    assert done.stdout == "No record tells of a filter in shadow.\n"
+
+
+def test_the_edit_is_printed_as_a_patch(log: Path) -> None:
+    config = log.parent / "gateway.yaml"
+    done = shadow("promote", "methods", "--config", config)
+    assert done.exit_code == 0
+    text = config.read_text()
+    for line in done.stdout.splitlines(keepends=True)[3:]:
+        if line.startswith("-"):
+            assert text.count(line[1:]) == 1
+            text = text.replace(line[1:], "")
+        elif line.startswith("+"):
+            text = text.replace("  methods:\n", f"  methods:\n{line[1:]}")
+    config.write_text(text)
+    (_, entry) = load(config, registry=Registry()).configuration.filters
+    assert (entry.mode, entry.shadow_percent) == ("enforce", 100.0)
+
+
+def test_what_is_wrong_is_said(log: Path) -> None:
+    config = log.parent / "gateway.yaml"
+    assert "no entry is named 'other'" in shadow("promote", "other", "--config", config).output
+    assert "There is no request log" in shadow("report", "--log", log.parent / "none").output
+    assert "is no time" in shadow("report", "--log", log, "--since", "noon").output
