@@ -352,7 +352,7 @@ class EntryServices:
         tls = tls or TlsOptions()
         files = hashlib.sha256()
         try:
-            context = verified_context(tls, self._directory, protocols=protocols)
+            context = verified_context(tls, self._directory, protocols=protocols, kept=self._files)
             for file in (tls.ca, tls.certificate, tls.key):
                 files.update(b"" if file is None else hashlib.sha256(self.read_file(file)).digest())
         except TlsError as error:
@@ -559,7 +559,7 @@ class _Builder:
         contexts: dict[str, ssl.SSLContext] = {}
         for name, upstream in self._loaded.configuration.upstreams.items():
             try:
-                context = client_context(upstream, self._loaded.directory)
+                context = client_context(upstream, self._loaded.directory, self._loaded.tls_files)
             except TlsError as error:
                 self._problem(("upstreams", name, "tls", error.option), "file", str(error))
                 continue
@@ -588,7 +588,7 @@ class _Builder:
         else:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             try:
-                load_authorities(context, self._loaded.directory, export.ca)
+                load_authorities(context, self._loaded.directory, export.ca, kept=self._loaded.tls_files)
             except TlsError as error:
                 self._problem((*path, "ca"), "file", str(error))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -630,7 +630,7 @@ class _Builder:
         services = EntryServices(
             options,
             directory=self._loaded.directory,
-            files=self._loaded.files,
+            files=self._loaded.kept,
             hash_key=self._hash_key,
             hold=lambda key, factory: self._store.hold(self._holder, key, factory),
             network=self._network,
