@@ -41,6 +41,7 @@ LAYERS = (
             "application_log",
             "console",
             "loop",
+            "ending",
             "task",
             "tls",
             *(

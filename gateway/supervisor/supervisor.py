@@ -29,6 +29,7 @@ from gateway.buckets import Buckets, together
 from gateway.config.load import Loaded
 from gateway.config.model import Place
 from gateway.config.problem import ConfigurationError
+from gateway.ending import ignore_signals
 from gateway.listener.opening import told
 from gateway.listener.tls import Credentials, load_credentials
 from gateway.metrics import Metrics, merged
@@ -62,6 +63,8 @@ LAST: Final = 5.0
 """Seconds beyond its time to drain that a worker has for its logs and traces; then it is killed."""
 HUNG: Final = 30.0
 """Seconds after which a worker that does not answer is killed."""
+OBEYED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that the service is told by; what each does is with `obey_signals`."""
 
 
 class Supervisor:
@@ -713,6 +716,9 @@ def supervise(
             console=console,
         )
         obey_signals(supervisor)
-        return await supervisor.run()
+        try:
+            return await supervisor.run()
+        finally:
+            ignore_signals(OBEYED)
 
     return asyncio.run(run())
