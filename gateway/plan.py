@@ -338,11 +338,15 @@ class EntryServices:
 
     def table(self, name: str) -> Table:
         name, memory = f"table {name}", self._memory()
-        return self.state(name, lambda: SharedTable(self._zone(memory, name)))
+        return self.state(name, lambda: self._table(memory, name))
 
     def permits(self, name: str) -> Permits:
         name, memory = f"permits {name}", self._memory()
         return self.state(name, lambda: SharedPermits(self._zone(memory, name), memory))
+
+    def _table(self, memory: SharedMemory, name: str) -> SharedTable:
+        zone = self._zone(memory, name)
+        return SharedTable(zone, memory.owner)  # which it has once it has a zone
 
     def _zone(self, memory: SharedMemory, name: str) -> Zone:
         return memory.claim(self._name, f"{self._prefix}/{name}")
