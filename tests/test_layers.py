@@ -25,6 +25,7 @@ LAYERS = (
             "state",
             "shared",
             "store",
+            "redirection",
         ),
         *(
             "record",
