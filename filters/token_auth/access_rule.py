@@ -140,6 +140,11 @@ class AccessRules:
         for method, texts in paths.items():
             self._patterns[method] = tuple(map(_Pattern, dict.fromkeys(texts)))
 
+    @property
+    def size(self) -> int:
+        """Bytes that they take, about."""
+        return sum(len(rule.service) + len(rule.method) + 4 * len(rule.path) for rule in self.rules)
+
     def allow(self, method: str, path: str) -> bool:
         """Whether some rule allows the request; `path` is raw, and judged as the service will read it."""
         patterns = self._patterns.get(method)
