@@ -47,7 +47,13 @@ class LimitOptions(Options):
         "as one. Where a request lacks a part (no valid token, no such field, no route), its client's address stands in for it. An "
         "IPv6 address counts as its /64 network, since one host owns all of that.",
     )
-    max: int = Field(ge=1, le=1_000_000, description="How many may be under way at once, over all workers.")
+    max: int = Field(
+        ge=1,
+        le=1_000_000,
+        description="How many may be under way at once, over all workers. A client that resets its connection, or ends it under "
+        "TLS, gives its place back at once; one that closes a plain connection may still wait for its answer, and keeps it until the "
+        "upstream has answered, unless the listener says `half_close: false`.",
+    )
     queue: QueueOptions | None = Field(
         default=None, description="Has requests beyond that wait; without it they are refused at once."
     )

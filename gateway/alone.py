@@ -21,6 +21,7 @@ from gateway.app import Gateway, StartError
 from gateway.buckets import Buckets, together
 from gateway.config.load import Loaded
 from gateway.config.model import Address, Listen, Place
+from gateway.ending import ignore_signals
 from gateway.listener.opening import Opening, open_admin, open_place, same_place, told
 from gateway.loop import loop_factory
 from gateway.registry import Registry
@@ -198,8 +199,15 @@ def serve(
 
     True when every exchange ended by itself. Raises StartError or ConfigurationError.
     """
+
+    async def run() -> bool:
+        try:
+            return await _serve(loaded, registry, on_start, on_record)
+        finally:
+            ignore_signals((signal.SIGTERM, signal.SIGINT, signal.SIGUSR1))
+
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(loaded, registry, on_start, on_record))
+        return runner.run(run())
 
 
 async def _serve(

@@ -222,7 +222,7 @@ class Gateway:
         context = plan.contexts.get(name)
         key = f"pool/{name}/{digest(upstream)}"
         if context is not None:
-            key += f"/{contents(upstream, plan.loaded.directory)}"
+            key += f"/{contents(upstream, plan.loaded.directory, plan.loaded.tls_files)}"
         resolver = self._resolver
         return self._state.hold(holder, key, lambda: Pool(name, upstream, context=context, resolver=resolver))
 

@@ -359,11 +359,15 @@ class EntryServices:
 
     def table(self, name: str) -> Table:
         name, memory = f"table {name}", self._memory()
-        return self.state(name, lambda: SharedTable(self._zone(memory, name)))
+        return self.state(name, lambda: self._table(memory, name))
 
     def permits(self, name: str) -> Permits:
         name, memory = f"permits {name}", self._memory()
         return self.state(name, lambda: SharedPermits(self._zone(memory, name), memory))
+
+    def _table(self, memory: SharedMemory, name: str) -> SharedTable:
+        zone = self._zone(memory, name)
+        return SharedTable(zone, memory.owner)  # which it has once it has a zone
 
     def _zone(self, memory: SharedMemory, name: str) -> Zone:
         return memory.claim(self._name, f"{self._prefix}/{name}")
@@ -373,7 +377,7 @@ class EntryServices:
         tls = tls or TlsOptions()
         files = hashlib.sha256()
         try:
-            context = verified_context(tls, self._directory, protocols=protocols)
+            context = verified_context(tls, self._directory, protocols=protocols, kept=self._files)
             for file in (tls.ca, tls.certificate, tls.key):
                 files.update(b"" if file is None else hashlib.sha256(self.read_file(file)).digest())
         except TlsError as error:
@@ -580,7 +584,7 @@ class _Builder:
         contexts: dict[str, ssl.SSLContext] = {}
         for name, upstream in self._loaded.configuration.upstreams.items():
             try:
-                context = client_context(upstream, self._loaded.directory)
+                context = client_context(upstream, self._loaded.directory, self._loaded.tls_files)
             except TlsError as error:
                 self._problem(("upstreams", name, "tls", error.option), "file", str(error))
                 continue
@@ -609,7 +613,7 @@ class _Builder:
         else:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             try:
-                load_authorities(context, self._loaded.directory, export.ca)
+                load_authorities(context, self._loaded.directory, export.ca, kept=self._loaded.tls_files)
             except TlsError as error:
                 self._problem((*path, "ca"), "file", str(error))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -651,7 +655,7 @@ class _Builder:
         services = EntryServices(
             options,
             directory=self._loaded.directory,
-            files=self._loaded.files,
+            files=self._loaded.kept,
             hash_key=self._hash_key,
             hold=lambda key, factory: self._store.hold(self._holder, key, factory),
             network=self._network,

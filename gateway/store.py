@@ -4,6 +4,9 @@ travel together.
 Commands that are given in one turn of the event loop leave in one write. A store that does not answer in time is taken to
 be away: all that is out has failed, and the connection with it, since later answers could belong to anybody. It is then
 left alone, for longer each time, and whoever asks is told so at once; after that one who asks waits for it to be back.
+
+A node of a cluster that says that another has the keys of a command is believed: the command goes there, by a client of that
+node with the same options, and so do later ones for the same slot. It is known to have not been carried out before.
 """
 
 import asyncio
@@ -18,6 +21,7 @@ from urllib.parse import unquote
 import structlog
 
 from gateway.api.store import StoreError, StoreOptions, split
+from gateway.redirection import Part, Redirection, redirection, slot_of
 from gateway.task import spawn
 from gateway.tls import words
 
@@ -29,7 +33,10 @@ MAX_ANSWER: Final = 1 << 20
 MAX_UNSENT: Final = 4 << 20
 """Bytes of commands that wait because the store does not take them."""
 
-Part = bytes | str | int
+MAX_NODES: Final = 64
+"""Nodes of a cluster that there are connections to at once."""
+MAX_REDIRECTIONS: Final = 4
+"""How often a command is sent on: more is a cluster that does not agree with itself."""
 
 
 class RedisStore:
@@ -45,17 +52,91 @@ class RedisStore:
         self._pause = 0.0
         self._until = 0.0
         self._log = structlog.get_logger("store").bind(url=options.url)
+        self._nodes: dict[
+            str, RedisStore
+        ] = {}  # of a cluster, by their URLs, beside the one that the options name
+        self._slots: dict[int, RedisStore] = {}  # that they have been found to have
 
     async def command(self, *parts: Part) -> Any:
+        try:
+            return await self._node(parts)._asked(parts)
+        except _RedirectedError as error:
+            return await self._followed(parts, error.redirection)
+
+    async def _asked(self, parts: tuple[Part, ...], once: bool = False) -> Any:
+        """The answer of this node; `once` asks it for what another is about to hand over to it."""
         connection = self._connection
         if connection is None:
             connection = await self._connected()
+        if not once:
+            return await connection.ask(parts)
+        asking = connection.ask(("ASKING",))
+        asking.add_done_callback(lambda future: future.cancelled() or future.exception())
         return await connection.ask(parts)
 
     def available(self) -> bool:
+        away = {node for node in self._slots.values() if not node._there()}
+        if away:
+            # Others may have what it had: the next who asks finds out.
+            self._slots = {slot: node for slot, node in self._slots.items() if node not in away}
+            return False
+        return bool(self._slots) or self._there()
+
+    def _there(self) -> bool:
         if self._connection is None and not self._closed:
-            self.tell("PING")
+            spawn(self._probe(), name="store")
         return self._failure is None
+
+    async def _probe(self) -> None:
+        with suppress(StoreError):
+            await self._asked(("PING",))
+
+    # ---- the nodes of a cluster
+
+    def _node(self, parts: tuple[Part, ...]) -> "RedisStore":
+        """Who is asked first."""
+        if not self._nodes:
+            return self
+        slot = slot_of(parts)
+        found = self._slots.get(slot, self) if slot is not None else self
+        if found._failure is None:
+            return found
+        # One that is away cannot say who has taken its place.
+        return next((node for node in (self, *self._nodes.values()) if node._failure is None), found)
+
+    async def _followed(self, parts: tuple[Part, ...], told: Redirection) -> Any:
+        slot = slot_of(parts)
+        for _ in range(MAX_REDIRECTIONS):
+            node = self._known(told)
+            if not told.once and slot is not None:
+                self._slots[slot] = node
+            try:
+                return await node._asked(parts, told.once)
+            except _RedirectedError as error:
+                told = error.redirection
+        raise StoreError("refused", "MOVED")
+
+    def _known(self, told: Redirection) -> "RedisStore":
+        """The client of a node. Raises StoreError where the store is none that can be a cluster's."""
+        parts = split(self._options.url)
+        if parts.scheme == "unix" or self._closed:
+            raise StoreError("closed" if self._closed else "refused", "" if self._closed else "MOVED")
+        told = told if told.host else told._replace(host=parts.hostname or "")
+        if (told.host, told.port) == (parts.hostname, parts.port or PORT):
+            return self
+        url = f"{parts.scheme}://{told.place}"
+        node = self._nodes.pop(url, None)
+        if node is None:
+            while len(self._nodes) >= MAX_NODES:
+                self._forget(next(iter(self._nodes)))
+            node = RedisStore(self._options.model_copy(update={"url": url, "database": 0}), self._context)
+        self._nodes[url] = node  # the last to be forgotten
+        return node
+
+    def _forget(self, url: str) -> None:
+        node = self._nodes.pop(url)
+        self._slots = {slot: other for slot, other in self._slots.items() if other is not node}
+        node.close()
 
     def tell(self, *parts: Part) -> None:
         spawn(self._told(parts), name="store")
@@ -73,6 +154,8 @@ class RedisStore:
             self._connecting.cancel()
         if self._connection is not None:
             self._connection.end(StoreError("closed"))
+        for node in self._nodes.values():
+            node.close()
 
     # ---- the connection
 
@@ -157,6 +240,14 @@ class RedisStore:
         self._until = asyncio.get_running_loop().time() + self._pause
 
 
+class _RedirectedError(StoreError):
+    """Another node of the cluster has the keys."""
+
+    def __init__(self, redirection: Redirection) -> None:
+        super().__init__("refused", "ASK" if redirection.once else "MOVED")
+        self.redirection = redirection
+
+
 class _Connection(asyncio.Protocol):
     """Questions and answers in their order. `on_lost` hears once that it is over, and why."""
 
@@ -234,7 +325,12 @@ class _Connection(asyncio.Protocol):
         if future.done():  # nobody waits for it any more
             return
         if isinstance(answer, self._error):
-            future.set_exception(StoreError("refused", str(answer).partition(" ")[0][:32]))
+            told = redirection(str(answer))
+            future.set_exception(
+                StoreError("refused", str(answer).partition(" ")[0][:32])
+                if told is None
+                else _RedirectedError(told)
+            )
         else:
             future.set_result(answer)
 

@@ -25,6 +25,7 @@ LAYERS = (
             "state",
             "shared",
             "store",
+            "redirection",
         ),
         *(
             "record",
@@ -41,6 +42,7 @@ LAYERS = (
             "application_log",
             "console",
             "loop",
+            "ending",
             "task",
             "tls",
             *(

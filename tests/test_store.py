@@ -1,6 +1,7 @@
 """The client of a store, against a real one that answers, refuses, dies, freezes and comes back."""
 
 import asyncio
+import re
 import signal
 import ssl
 from collections.abc import AsyncIterator
@@ -12,11 +13,12 @@ from structlog.testing import capture_logs
 
 from gateway import store as store_module
 from gateway.api import StoreError, StoreOptions, TlsOptions
+from gateway.redirection import Redirection, slot_of
 from gateway.store import RedisStore
 from gateway.upstream.tls import verified_context
 from tests.support.certificates import authority, written
 from tests.support.deadline import until, within
-from tests.support.redis import Redis, redis
+from tests.support.redis import Cluster, Redis, cluster, redis
 from tests.support.upstream import Conversation, Upstream, closed_port
 
 PATIENT = 20.0  # seconds of a client that is to wait for a busy machine
@@ -259,3 +261,146 @@ async def test_one_that_is_no_store_is_told_so(says: bytes, told: str) -> None:
         store = client(other.url.replace("http", "redis"))
         assert str(await failure(store)) == told
         store.close()
+
+
+# ---- a cluster
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with cluster(tmp_path) as nodes:
+        yield nodes
+
+
+async def redirected(nodes: Cluster) -> int:
+    """How often nodes have sent commands elsewhere."""
+    told = [await nodes.told(node, "INFO", "errorstats") for node in nodes.nodes]
+    return sum(int(count) for text in told for count in re.findall(r"errorstat_MOVED:count=(\d+)", text))
+
+
+async def test_keys_are_found_wherever_a_cluster_has_them(nodes: Cluster) -> None:
+    store = client(nodes.nodes[0].url)
+    keys = [f"{{{number}}}:key" for number in range(30)]
+    assert await asyncio.gather(*(store.command("SET", key, key) for key in keys)) == [b"OK"] * 30
+    held = [int(await nodes.told(node, "DBSIZE")) for node in nodes.nodes]
+    assert sum(held) == 30 and min(held) > 0
+    before = await redirected(nodes)
+    assert before > 0
+    # By now it is known who has them.
+    assert await asyncio.gather(*(store.command("GET", key) for key in keys)) == [
+        key.encode() for key in keys
+    ]
+    script = "return redis.call('GET', KEYS[1]) .. #KEYS"
+    answers = [await store.command("EVAL", script, 2, key, f"{key}-2") for key in keys]
+    assert answers == [f"{key}2".encode() for key in keys]
+    assert await redirected(nodes) == before
+    assert store.available()
+    store.close()
+    assert (await failure(store, "GET", keys[0])).reason == "closed"
+
+
+async def test_all_nodes_are_asked_by_the_same_user_and_password(nodes: Cluster) -> None:
+    for node in nodes.nodes:
+        await nodes.told(node, "CONFIG", "SET", "requirepass", "hush")
+    store = client(nodes.nodes[0].url, password="hush")
+    for number in range(12):
+        assert await store.command("SET", f"{{{number}}}", number) == b"OK"
+    store.close()
+
+
+async def test_a_slot_that_moves_is_followed(nodes: Cluster) -> None:
+    store = client(nodes.nodes[0].url)
+    slot = slot_of(("SET", "key"))
+    assert slot is not None
+    assert await store.command("EXISTS", "key") == 0
+    source = await nodes.owner(slot)
+    target = next(node for node in nodes.nodes if node is not source)
+    # While it is handed over, its keys are here or there.
+    await nodes.told(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", await nodes.name(source))
+    await nodes.told(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", await nodes.name(target))
+    assert await store.command("SET", "key", "new") == b"OK"
+    assert await store.command("GET", "key") == b"new"
+    assert await nodes.told(target, "DBSIZE") == "1"
+    await nodes.move(slot, source, target)
+    before = await redirected(nodes)
+    for _ in range(3):
+        assert await store.command("GET", "key") == b"new"
+    assert await redirected(nodes) <= before + 1
+    store.close()
+
+
+async def test_a_node_that_dies_takes_none_but_its_own_keys_along(nodes: Cluster) -> None:
+    for node in nodes.nodes:
+        await nodes.told(node, "CONFIG", "SET", "cluster-require-full-coverage", "no")
+    store = client(nodes.nodes[0].url)
+    keys: dict[Redis, list[str]] = {node: [] for node in nodes.nodes}
+    for number in range(30):
+        key = f"{{{number}}}"
+        keys[await nodes.owner(slot_of(("GET", key)) or 0)].append(key)
+    for found in keys.values():
+        await store.command("SET", found[0], "here")
+    first, second, third = nodes.nodes
+    await first.stop()  # the one that the options name
+    assert (await failure(store, "GET", keys[first][0])).reason in ("broken", "connect")
+    for node in (second, third):
+        assert await store.command("GET", keys[node][0]) == b"here"
+        assert (
+            await store.command("SET", keys[node][1], "new") == b"OK"
+        )  # nobody has asked for its slot before
+    await second.stop()
+    await failure(store, "GET", keys[second][0])
+    assert not store.available()
+    assert await store.command("GET", keys[third][0]) == b"here"
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "place", ["", ":0", "127.0.0.1:99999", "a b:1", "user@host:1", "../x:1", "127.0.0.1"]
+)
+async def test_what_is_no_address_is_not_followed(place: str) -> None:
+    said = f"-MOVED 1 {place}\r\n".encode()
+
+    async def answer(conversation: Conversation) -> None:
+        await conversation.take_until(b"PING\r\n")
+        await conversation.send(b"+PONG\r\n")
+        await conversation.take_until(b"key\r\n")
+        await conversation.send(said)
+        await conversation.rest()
+
+    async with Upstream(answer) as one:
+        store = client(f"redis://127.0.0.1:{one.port}")
+        assert str(await failure(store, "GET", "key")) == "refused: MOVED"
+        assert not store._nodes
+        store.close()
+
+
+async def test_nodes_that_send_a_command_round_and_round_are_not_followed_for_ever() -> None:
+    asked = 0
+
+    async def answer(conversation: Conversation) -> None:
+        nonlocal asked
+        await conversation.take_until(b"PING\r\n")
+        await conversation.send(b"+PONG\r\n")
+        while True:
+            await conversation.take_until(b"key\r\n")
+            asked += 1
+            await conversation.send(b"-MOVED 1 :%d\r\n" % one.port)
+
+    async with Upstream(answer) as one:
+        store = client(f"redis://127.0.0.1:{one.port}")
+        assert str(await failure(store, "GET", "key")) == "refused: MOVED"
+        assert asked == store_module.MAX_REDIRECTIONS + 1
+        store.close()
+
+
+async def test_no_more_nodes_are_known_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MAX_NODES", 3)
+    store = client("redis://127.0.0.1:1")
+    known = [store._known(Redirection("10.0.0.1", port, False)) for port in range(2, 9)]
+    assert list(store._nodes.values()) == known[-3:]
+    assert [node._closed for node in known] == [True] * 4 + [False] * 3
+    assert store._known(Redirection("", 1, False)) is store
+    assert store._known(Redirection("::1", 5, True))._options.url == "redis://[::1]:5"
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store._known(Redirection("10.0.0.1", 2, False))

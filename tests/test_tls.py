@@ -1,5 +1,6 @@
 """Files of TLS: what is wrong with each is said, and of which."""
 
+import os
 import ssl
 from pathlib import Path
 
@@ -118,3 +119,31 @@ def test_what_openssl_says_is_put_into_words() -> None:
 
 def test_no_version_is_older_than_1_2() -> None:
     assert min(VERSIONS.values()) == ssl.TLSVersion.TLSv1_2
+
+
+def test_what_is_kept_counts_in_the_place_of_the_file(tmp_path: Path) -> None:
+    other = Authority("Other")
+    written(tmp_path, c=b"half", k=b"written", ca=other.certificate)
+    kept = {"c.pem": IDENTITY.certificate, "k.pem": IDENTITY.key, "ca.pem": authority().certificate}
+    made = context()
+    load_certificate(made, tmp_path, "c.pem", "k.pem", kept=kept)
+    load_authorities(made, tmp_path, "ca.pem", kept=kept)
+    assert [certificate["subject"] for certificate in made.get_ca_certs()] == [
+        ((("commonName", "Test Authority"),),)
+    ]
+    with pytest.raises(TlsError):
+        load_certificate(context(), tmp_path, "c.pem", "k.pem", kept={"c.pem": IDENTITY.certificate})
+
+
+def test_what_is_kept_is_written_to_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    seen: list[str] = []
+
+    class Watched(ssl.SSLContext):
+        def load_cert_chain(self, certfile: str, keyfile: str, password: object = None) -> None:  # type: ignore[override]
+            seen.extend(os.readlink(path) for path in (certfile, keyfile))
+
+    kept = {"c.pem": IDENTITY.certificate, "k.pem": IDENTITY.key}
+    load_certificate(Watched(ssl.PROTOCOL_TLS_CLIENT), tmp_path, "c.pem", "k.pem", kept=kept)
+    assert seen == ["/memfd:tls (deleted)"] * 2
+    assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ from filters._key import Counted, described
 from filters._memo import Memo
 from filters.rate_limit.algorithm import TOLERANCE, Cell, algorithm_of
 from filters.rate_limit.caller import CallerTest, compile_callers
-from filters.rate_limit.consumer import Consumers
+from filters.rate_limit.consumer import Board, Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
 from filters.rate_limit.inspection import Inspection
 from filters.rate_limit.lease import Leases, Wanted
@@ -110,14 +110,15 @@ class RateLimit(Filter[RateLimitConfig]):
 
     def __init__(self, config: RateLimitConfig, services: Services) -> None:
         super().__init__(config, services)
-        own, groups = _compiled(config, services)
+        table = services.table("limits")
+        self._board = services.state("board", lambda: Board(table)) if config.consumers else None
+        own, groups = _compiled(config, services, self._board)
         self._table = Table(own)
         self._groups: tuple[tuple[CallerTest | None, Table], ...] = tuple(
             (None if group.for_ is None else compile_callers(group.for_), Table((*own, *limits)))
             for group, limits in zip(config.groups, groups, strict=True)
         )
         self._exempt = None if config.exempt is None else _exemption(config.exempt)
-        table = services.table("limits")
         self._store: Store = services.state("limits", lambda: SharedStore(table))
         self._common, self._leases = _common(config, services)
         self._drawn: SingleFlight[Counted, Answer | None] = SingleFlight()
@@ -141,6 +142,8 @@ class RateLimit(Filter[RateLimitConfig]):
             self.statuses = frozenset()
 
     async def start(self) -> None:
+        if self._board is not None and any(limit.consumers is not None for limit in self._limits):
+            self._board.start()
         self.checks()  # so that it is known, before anybody asks, whether the store is there
 
     async def close(self) -> None:
@@ -201,7 +204,8 @@ class RateLimit(Filter[RateLimitConfig]):
             if limit.consumers is not None:
                 principal = exchange.principal
                 who = (principal.user_id if principal is not None else None) or exchange.client
-                limit.consumers.count(key, who, cost, algorithm.capacity, left is None or left[0] <= 0)
+                fresh = left is None or left[0] <= 0
+                limit.consumers.count(key, who, cost, algorithm.capacity, fresh, now)
             exchange.trail.append(_note(Note, ("rate_counted", _LIMITS, facts)))
             return None
         return self._refusal(exchange, matching, (charge,), before, 0, wait, facts, exchange.clock)
@@ -450,7 +454,7 @@ class RateLimit(Filter[RateLimitConfig]):
                 if before is not None:
                     cell = before[number]
                     fresh = cell is None or cell[0] <= now
-                limit.consumers.count(key, who, cost, algorithm.capacity, fresh)
+                limit.consumers.count(key, who, cost, algorithm.capacity, fresh, exchange.clock.monotonic)
             number += 1  # noqa: SIM113 - as above
 
     def _refusal(
@@ -735,7 +739,9 @@ def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | 
     return RemoteStore(client, named), leases
 
 
-def _compiled(config: RateLimitConfig, services: Services) -> tuple[list[Limit], list[list[Limit]]]:
+def _compiled(
+    config: RateLimitConfig, services: Services, board: Board | None
+) -> tuple[list[Limit], list[list[Limit]]]:
     """The limits for all, and those of each group, which stores know by their places in all of them."""
     places: list[tuple[Rule, str]] = [
         (("limits", number), f"limits[{number}]") for number in range(len(config.limits))
@@ -748,7 +754,7 @@ def _compiled(config: RateLimitConfig, services: Services) -> tuple[list[Limit],
     every = config.all_limits
     overrides = config.overrides
     overridden = None if overrides is None else read_overrides(overrides.file, every, services)
-    consumers: dict[int, Consumers] = services.state("consumers", dict) if config.consumers else {}
+    consumers: dict[int, Consumers] = services.state("consumers", dict)
     limits = [
         Limit(
             index,
@@ -756,7 +762,7 @@ def _compiled(config: RateLimitConfig, services: Services) -> tuple[list[Limit],
             *places[index],
             config.status,
             None if overridden is None else overridden[index],
-            consumers.setdefault(index, Consumers()) if config.consumers else None,
+            None if board is None else consumers.setdefault(index, Consumers(index, board)),
         )
         for index, options in enumerate(every)
     ]

@@ -63,7 +63,7 @@ class Inspection:
                 raise Unreadable("a process that has the counts has stopped") from None
             for limit, key, *_ in batch:
                 if limit.consumers is not None:
-                    limit.consumers.forget(key)
+                    limit.consumers.forget(key, self._services.now().monotonic)
             yield found
 
     def _batches(self, selection: Selection) -> Iterator[list[_Chosen]]:
@@ -135,7 +135,7 @@ class Inspection:
                 algorithm.charge(cell, now, 1)[0],
                 algorithm.reset(cell, now),
                 terms.source,
-                limit.consumers.top(key) if limit.consumers is not None else (),
+                limit.consumers.own(key) if limit.consumers is not None else (),
             )
             for (limit, key, parts, terms, algorithm), cell in zip(batch, decision[2], strict=True)
         ]

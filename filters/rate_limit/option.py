@@ -391,8 +391,8 @@ class RateLimitConfig(Options):
     )
     consumers: bool = Field(
         True,
-        description="Whether to remember, in each process, who uses a bucket that several share, for the record of its "
-        "refusals.",
+        description="Whether to remember who uses a bucket that several share, for the record of its refusals: of all workers, as "
+        "they tell each other twice a second.",
     )
 
     endpoint: EndpointOptions | None = Field(

@@ -632,7 +632,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             self.services.warn("token_claims_unusable", provider=principal.provider, field=str(error))
             return "token_invalid"
         if rules.rules.bounded(principal):
-            rules.known[tenant] = made
+            rules.remember(tenant, made)
         return made
 
     def _refuse(

@@ -1,11 +1,11 @@
-"""What `token_auth` remembers of tokens: those accepted, and apart from them those refused, both bounded.
+"""What `token_auth` remembers of tokens: those accepted, and apart from them those refused, both bounded, in number and size.
 
 A token is never a key here: a keyed digest stands for it. Deadlines are compared with the exchange's clock
 at every hit, so that an entry is never used after its time, whenever it is dropped.
 """
 
 import hashlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cachetools import LRUCache
 
@@ -14,14 +14,24 @@ from filters.token_auth.tenant import TenantRules
 from gateway.api import Note, Principal, Revocation
 from gateway.http.fields import Fields
 
+SHARE: Final = 16 << 10
+"""Bytes that an accepted token may have to it and count as one; with more it counts as several."""
+TENANTS: Final = 16
+"""Of one token, that are remembered."""
+
 
 class TenantScope:
-    """A token that is good for several tenants, and what was made of it for each that has been named."""
+    """A token that is good for several tenants, and what was made of it for those that have been named last."""
 
     def __init__(self, rules: TenantRules, catalog: str | None) -> None:
         self.rules = rules
         self.catalog = catalog
         self.known: dict[str, tuple[Principal, Fields]] = {}
+
+    def remember(self, tenant: str, made: tuple[Principal, Fields]) -> None:
+        if len(self.known) >= TENANTS:
+            del self.known[next(iter(self.known))]
+        self.known[tenant] = made
 
 
 class Accepted(NamedTuple):
@@ -41,6 +51,14 @@ class Accepted(NamedTuple):
     forward: bool
     rules: "AccessRules | TenantScope | None" = None
 
+    @property
+    def size(self) -> int:
+        """Bytes that there are to it, about: what of it has no bound of its own."""
+        size = len(repr(self.principal)) + sum(len(name) + len(value) for name, value in self.fields)
+        if isinstance(self.rules, TenantScope):
+            return size * (1 + TENANTS)
+        return size if self.rules is None else size + self.rules.size
+
 
 class Refused(NamedTuple):
     """A token that was refused for good, until a monotonic instant."""
@@ -51,14 +69,16 @@ class Refused(NamedTuple):
 
 
 class TokenCache:
-    """Digests of tokens to what was decided; the least used are forgotten first.
+    """Digests of tokens to what was decided; the least used are forgotten first. Accepted ones count by their size.
 
     epoch  changes with all that is to be forgotten: what was asked for before may not be remembered after it
     """
 
     def __init__(self, key: bytes, size: int, negative_size: int) -> None:
         self._hash = hashlib.blake2b(key=key, digest_size=16)
-        self.accepted: LRUCache[bytes, Accepted] = LRUCache(size)
+        self.accepted: LRUCache[bytes, Accepted] = LRUCache(
+            size, getsizeof=lambda accepted: min(size, 1 + accepted.size // SHARE)
+        )
         self.refused: LRUCache[bytes, Refused] = LRUCache(negative_size)
         self.epoch = 0
 

@@ -320,8 +320,9 @@ class FetchOptions(Options):
         default=30.0,
         ge=0.1,
         le=3600.0,
-        description="How long at least lies between two fetches because of tokens that no known key is for, and at most until "
-        "another attempt after one that failed.",
+        description="How long after the last attempt to fetch them, whatever it was for, a token that no known key is for may have "
+        "them fetched again; until then it is refused, or answered 503 where that attempt has failed. An attempt that has failed "
+        "is repeated after as long in any case; while there are no keys at all, after 1 s, 2 s, 4 s and so on, up to this.",
     )
     stale_for: Duration = Field(
         default=86400.0,
@@ -861,7 +862,10 @@ class CacheOptions(Options):
         "never beyond its expiry. A token that is revoked meanwhile goes on as well.",
     )
     size: int = Field(
-        default=10_000, ge=1, description="How many accepted tokens are remembered; the least used go first."
+        default=10_000,
+        ge=1,
+        description="How many accepted tokens each worker remembers; the least used go first. One with a long catalog, or much else "
+        "to it, counts once more for each 16 KiB of that: so many take 20 KiB times `size` at the most, 200 MiB by default.",
     )
     negative_ttl: Duration = Field(
         default=5.0,

@@ -26,6 +26,8 @@ SKEW: Final = 5.0
 MAX_ENTRY: Final = 128 << 10
 """Bytes of an entry; a token with more to it is not shared."""
 _NONCE: Final = 12
+_MARK: Final = b"{revoked}"
+"""All of a token are asked for at once, and so must be in one slot of a cluster."""
 _FORM: Final = " ".join(field.name for field in fields(Principal)).encode()
 """Gateways that know other things of a caller share nothing."""
 
@@ -167,8 +169,8 @@ def _mark_of(revocation: Revocation) -> tuple[bytes, ...]:
         (b"domain", revocation.domain_id),
     ):
         if value is not None:
-            return b"revoked", kind, value.encode("utf-8", "surrogatepass")  # as JSON may have it
-    return b"revoked", b"all"
+            return _MARK, kind, value.encode("utf-8", "surrogatepass")  # as JSON may have it
+    return _MARK, b"all"
 
 
 def _marks_of(principal: Principal, token_key: str) -> Iterator[tuple[bytes, ...]]:

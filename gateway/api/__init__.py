@@ -17,7 +17,7 @@ from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.revocation import Revocable, Revocation
 from gateway.api.store import NoStore, Store, StoreError, StoreOptions
-from gateway.api.table import Cell, Change, Place, Table, TableBusy
+from gateway.api.table import NOTE, Cell, Change, Place, Table, TableBusy
 from gateway.api.timer import Timer
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 
@@ -25,6 +25,7 @@ API_VERSION = 1
 
 __all__ = [
     "API_VERSION",
+    "NOTE",
     "REASONS",
     "Body",
     "Bucket",

@@ -22,7 +22,8 @@ class StoreOptions(Options):
     """A store, and how much is asked of it."""
 
     url: str = Field(
-        description="`redis://HOST[:PORT][/DATABASE]`, `rediss://` for TLS, or `unix:///PATH`. Without secrets: those have "
+        description="`redis://HOST[:PORT][/DATABASE]`, `rediss://` for TLS, or `unix:///PATH`. Any node of a cluster will do: those "
+        "that it names are asked too, by the same options. Without secrets: those have "
         "options of their own."
     )
     database: int = Field(

@@ -5,12 +5,15 @@ What is counted in it is counted once, whichever worker carries the request: eac
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 Cell: TypeAlias = tuple[float, float, float]
 """When it expires, on the machine's monotonic clock, from when on it is as good as none; and two numbers of the filter's."""
 Place: TypeAlias = tuple[int, bytes]
 """Where a cell lies. To be had from `place`, and good for that table only."""
+
+NOTE: Final = 472
+"""Bytes of a note."""
 
 Change: TypeAlias = Callable[[Sequence[Cell | None]], Sequence[Cell | None] | None]
 """From the cells as they are to the cells as they are to be."""
@@ -41,3 +44,15 @@ class Table(Protocol):
         So `change` must be short, and touch no table. What it raises passes through, and then nothing has changed. `now` is on
         the monotonic clock. The table is bounded: where it is full, cells that expire soon go before their time. Raises TableBusy.
         """
+
+    @abstractmethod
+    def leave(self, notes: Sequence[tuple[Place, bytes]], now: float) -> None:
+        """Leaves notes on cells, at most `NOTE` bytes each, for other processes to read.
+
+        Each takes the place of what this process has left there before. A table has room for some thousands: where there is
+        none, an older one goes. They have nothing to do with whether the cell is there. Raises TableBusy.
+        """
+
+    @abstractmethod
+    def notes(self, place: Place) -> list[bytes]:
+        """What other processes have left on a cell, those that have ended included."""

@@ -199,10 +199,13 @@ class FakeStore:
 
 
 class FakeTable:
-    """A table that nobody else has, and that is never full: `cells` by key."""
+    """A table that is never full: `cells` by key. Of another process there is what stands in `others`, its notes by key; `left`
+    are those of this one."""
 
     def __init__(self, services: FrozenServices) -> None:
         self.cells: dict[bytes, Cell] = {}
+        self.left: dict[bytes, bytes] = {}
+        self.others: dict[bytes, list[bytes]] = {}
         self._services = services
 
     def place(self, key: bytes) -> Place:
@@ -222,6 +225,14 @@ class FakeTable:
             for (_, key), cell in zip(places, after, strict=True):
                 if cell is not None:
                     self.cells[key] = cell
+
+    def leave(self, notes: Sequence[tuple[Place, bytes]], now: float) -> None:
+        if self._services.table_busy:
+            raise TableBusy
+        self.left.update((key, text) for (_, key), text in notes)
+
+    def notes(self, place: Place) -> list[bytes]:
+        return self.others.get(place[1], [])
 
 
 class FakePermits:

@@ -6,24 +6,22 @@ attempt shows every problem.
 """
 
 import hashlib
-import itertools
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from gateway.api import message
-from gateway.api.filter import files_of
 from gateway.api.message import did_you_mean
 from gateway.api.option import Secret
 from gateway.config import document
+from gateway.config.beside import MAX_BESIDE, contents, option_files, tls_files
 from gateway.config.model import AdminListen, AdminOnly, Configuration, Entry, EntryKeys, Place, UnixAddress
 from gateway.config.problem import (
     ConfigurationError,
@@ -35,6 +33,7 @@ from gateway.config.problem import (
 )
 from gateway.config.shape import Shape, key_of, survey
 from gateway.registry import ENTRY_KEYS, Registry, RegistryError, UnknownFilter
+from gateway.tls import MAX_FILE
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -63,10 +62,6 @@ __all__ = [
 ]
 
 
-MAX_BESIDE: Final = 16 << 20
-"""Bytes of a file beside the configuration that is kept; a larger one is read by whoever builds it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A configuration that may be put in force.
@@ -77,6 +72,7 @@ class Loaded:
     filled     texts that came from the environment, and how they are written in the file
     files      the contents of the files beside it that the options of filters name, as they were when it was loaded: whoever
                builds it later, a worker that takes the place of another, builds the same
+    tls_files  the same of the files of certificates, keys and authorities, which a listener's renewal may overtake
     """
 
     configuration: Configuration
@@ -86,6 +82,7 @@ class Loaded:
     directory: FilePath
     filled: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
+    tls_files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def current_text(self) -> bytes | None:
         """The bytes of the file as it is now; None where it cannot be read."""
@@ -106,18 +103,17 @@ class Loaded:
 
     def current_files(self) -> dict[str, bytes]:
         """The files as they are now, by their names; those that cannot be read, or are very large, are left out."""
-        routes = self.configuration.routes
-        entries = (
-            *self.configuration.filters,
-            *itertools.chain.from_iterable(route.filters for route in routes),
-        )
-        found: dict[str, bytes] = {}
-        for name in sorted({name for entry in entries for name in files_of(entry.options)}):
-            with suppress(OSError, ValueError), (self.directory / name).open("rb") as stream:
-                content = stream.read(MAX_BESIDE + 1)
-                if len(content) <= MAX_BESIDE:
-                    found[name] = content
-        return found
+        return contents(self.directory, option_files(self.configuration), MAX_BESIDE)
+
+    @property
+    def kept(self) -> Mapping[str, bytes]:
+        """All contents of files that are kept."""
+        return {**self.tls_files, **self.files}
+
+    def with_files(self) -> "Loaded":
+        """The same with the contents of all files beside it as they are now."""
+        credentials = contents(self.directory, tls_files(self.configuration), MAX_FILE)
+        return replace(self, files=self.current_files(), tls_files=credentials)
 
 
 def _hashed(files: Mapping[str, bytes]) -> bytes:
@@ -132,7 +128,7 @@ def load(path: FilePath, *, registry: Registry, environment: Mapping[str, str] |
     file = str(path)
     data = _bytes(path)
     found = _loaded(data, document.decode(data, file), file, registry, environment, path.parent)
-    return replace(found, files=found.current_files())
+    return found.with_files()
 
 
 def load_admin(path: FilePath, *, environment: Mapping[str, str] | None = None) -> AdminListen | None:

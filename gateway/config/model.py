@@ -595,6 +595,13 @@ class Listen(Options):
         default=True,
         description="Whether an IPv6 address such as `[::]` leaves out clients with IPv4 addresses.",
     )
+    half_close: bool = Field(
+        default=True,
+        description="Whether a client that ends its side of the connection behind a whole request still gets the answer, as "
+        "RFC 9112 section 9.6 lets it. false takes it for gone, as many gateways do: its request ends at once, at the upstream "
+        "too, and gives back what it holds. A reset, and any end under TLS, is that in either case. WebSocket and other upgraded "
+        "connections end side by side whatever stands here.",
+    )
     tls: ListenTLS | None = Field(default=None, description="TLS; plain HTTP where absent.")
     proxy_protocol: ProxyProtocol | None = Field(
         default=None, description="The PROXY protocol of balancers in front; not spoken where absent."

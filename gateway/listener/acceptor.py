@@ -124,7 +124,7 @@ class Acceptor:
                 serve = loop.create_server
                 if sock.family == socket.AF_UNIX:
                     serve = partial(loop.create_unix_server, **_KEEPS_FILE)
-                self._servers.append(await serve(self._listener.connection, sock=sock, backlog=BACKLOG))
+                self._servers.append(await serve(self._connection, sock=sock, backlog=BACKLOG))
             return
         self._watch()
         if self.credentials is None:
@@ -238,6 +238,10 @@ class Acceptor:
         self._entering.add(task)
         task.add_done_callback(self._entering.discard)
 
+    def _connection(self, prefix: Prefix | None = None) -> Any:
+        """A connection that has been accepted."""
+        return Connection(self._listener, prefix, half_close=self.binding.listen.half_close)
+
     async def _enter(self, sock: socket.socket, address: str, prefix: Prefix | None) -> None:
         loop: Any = self._loop
         secured: dict[str, Any] = {}
@@ -247,7 +251,7 @@ class Acceptor:
                 "ssl_handshake_timeout": self.credentials.tls.handshake_timeout,
                 "ssl_shutdown_timeout": CLOSE_NOTIFY,
             }
-        connection: Any = Connection(self._listener, prefix)
+        connection = self._connection(prefix)
         client = address if prefix is None or prefix.address is None else prefix.address
         if not self._listener.opened(connection, client, self.place):
             sock.close()

@@ -71,6 +71,7 @@ class Connection:
         "_in_head",
         "_last_payload",
         "_last_section",
+        "_leaves",
         "_left",
         "_limits",
         "_line_limit",
@@ -97,8 +98,10 @@ class Connection:
         "write_paused",
     )
 
-    def __init__(self, listener: "Listener", prefix: Prefix | None = None) -> None:
-        """`prefix` is what a balancer has said of the client."""
+    def __init__(
+        self, listener: "Listener", prefix: Prefix | None = None, *, half_close: bool = True
+    ) -> None:
+        """`prefix` is what a balancer has said of the client, `half_close` whether one that sends no more is answered."""
         self.listener = listener
         self.loop = listener.loop
         self._obey(listener.limits)
@@ -107,6 +110,7 @@ class Connection:
         self.origin = ""  # of whom header sections are kept
         self._prefix = prefix
         self._half_closes = True  # the other end can end its side alone, and we ours
+        self._leaves = not half_close  # the other end is gone when it ends its side
         self.handler: Handler | None = None
         self.deadline = FAR
         self.filed = FAR
@@ -162,6 +166,7 @@ class Connection:
         self.peer = peer_of(transport, self._prefix)
         self.origin = origin_of(self.peer)
         self._half_closes = self.peer.tls is None
+        self._leaves = self._leaves or not self._half_closes
         if not self.listener.opened(self, self.peer.address):
             self.abort()  # before a byte of it is read: whoever is over a limit costs nothing more
             return
@@ -200,11 +205,11 @@ class Connection:
         if self.lingering:
             return False
         handler = self.handler
-        if handler is not None and (handler.receiving or not self._half_closes):
+        if handler is not None and (handler.receiving or self._leaves):
             # The request can never be complete, or nobody is there any more: the upstream attempt ends now.
             handler.on_client_gone()
             return False
-        if not self._half_closes:
+        if self._leaves:
             return False
         # A client that only shuts down its sending side still gets its answers.
         return handler is not None or bool(self._queue)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from gateway.chain import Reporter
 from gateway.config.model import Place
@@ -101,10 +101,6 @@ class Listener:
             acceptor.retire()
         self._retired = [acceptor for acceptor in (*self._retired, *former) if acceptor.busy]
         self.acceptors = acceptors
-
-    def connection(self) -> Any:
-        """A connection that the event loop has accepted."""
-        return Connection(self)
 
     def opened(self, connection: Connection, address: str, place: Place | None = None) -> bool:
         """Counts a connection that has come from `address`, once; False where it is one too many, and has to be ended."""

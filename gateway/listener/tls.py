@@ -9,7 +9,7 @@ import hashlib
 import os
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from gateway.api.certificate import Certificate
 from gateway.config.load import Loaded
 from gateway.config.model import ListenTLS
 from gateway.config.problem import ConfigurationError, Problem, written
-from gateway.tls import VERSIONS, TlsError, load_authorities, load_certificate
+from gateway.tls import NOTHING, VERSIONS, TlsError, load_authorities, load_certificate, read
 
 _FILES: Final = ("certificate", "key", "client_ca")
 
@@ -29,9 +29,10 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class _Made(NamedTuple):
-    """A context, and what there is to say of its certificate; times are seconds since the epoch."""
+    """A context, what it was made of, and what there is to say of its certificate; times are seconds since the epoch."""
 
     context: ssl.SSLContext
+    files: Mapping[str, bytes]
     begins_at: float
     expires_at: float
 
@@ -40,13 +41,14 @@ class Credentials:
     """With what a listener proves itself to clients, and whom of them it believes.
 
     context     for the next connection
+    files       contents of the files that it was made of, by their names
     expires_at  when the certificate ends, in seconds since the epoch
     renewals    how often changed files have been taken into use
     failures    how often changed files were no good, so that the former stayed in use
     """
 
-    def __init__(self, tls: ListenTLS, directory: Path) -> None:
-        """Raises TlsError."""
+    def __init__(self, tls: ListenTLS, directory: Path, kept: Mapping[str, bytes] = NOTHING) -> None:
+        """`kept` has contents of the files that were good, for the case that they are no good now. Raises TlsError."""
         self.tls = tls
         self.renewals = 0
         self.failures = 0
@@ -54,10 +56,18 @@ class Credentials:
         self._log = structlog.get_logger("gateway").bind(certificate=tls.certificate)
         self._seen = self._stamp()
         self._doubtful = False
-        self._use(_make(tls, directory))
+        try:
+            self._use(_make(tls, directory, NOTHING if tls.reload else kept))
+        except TlsError as unusable:
+            try:
+                self._use(_make(tls, directory, kept))
+            except TlsError:
+                raise unusable from None
+            self._doubtful = True
+            self._log.error("certificate_unusable", option=unusable.option, error=str(unusable))
 
     def _use(self, made: _Made) -> None:
-        self.context, self._begins_at, self.expires_at = made
+        self.context, self.files, self._begins_at, self.expires_at = made
 
     def check_dates(self) -> None:
         """Warns of a certificate that no client will believe now."""
@@ -116,7 +126,7 @@ def load_credentials(loaded: Loaded) -> list[Credentials | None]:
         credentials = None
         if listen.tls is not None:
             try:
-                credentials = Credentials(listen.tls, loaded.directory)
+                credentials = Credentials(listen.tls, loaded.directory, loaded.tls_files)
             except TlsError as unusable:
                 problems.append(_problem(loaded, place, unusable))
         made.append(credentials)
@@ -135,8 +145,14 @@ def _problem(loaded: Loaded, place: int, unusable: TlsError) -> Problem:
     return Problem(*loaded.marks.position(path), "tls", str(unusable), written(path))
 
 
-def _make(tls: ListenTLS, directory: Path) -> _Made:
-    """A context of the files as they are. Raises TlsError."""
+def _make(tls: ListenTLS, directory: Path, kept: Mapping[str, bytes] = NOTHING) -> _Made:
+    """A context of the files as they are, or are kept. Raises TlsError."""
+    # Each is read once: what is told of them, and kept, is what is in the context.
+    files: dict[str, bytes] = {}
+    for option in _FILES:
+        name = getattr(tls, option)
+        if name is not None and name not in files:
+            files[name] = read(directory, name, option, kept=kept)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[tls.minimum]
     # All ciphers are good ones: what is cheapest for the client's machine is the client's to say.
@@ -148,23 +164,21 @@ def _make(tls: ListenTLS, directory: Path) -> _Made:
     except ssl.SSLError:
         raise TlsError("ciphers", "the list has no cipher that is known") from None
     passphrase = tls.key_passphrase.reveal() if tls.key_passphrase is not None else None
-    load_certificate(context, directory, tls.certificate, tls.key or tls.certificate, passphrase)
+    load_certificate(context, directory, tls.certificate, tls.key or tls.certificate, passphrase, kept=files)
     if tls.client_ca is not None:
-        load_authorities(context, directory, tls.client_ca, option="client_ca")
+        load_authorities(context, directory, tls.client_ca, option="client_ca", kept=files)
         context.verify_mode = ssl.CERT_REQUIRED if tls.client_certificate == "require" else ssl.CERT_OPTIONAL
-    return _Made(context, *_life(directory / tls.certificate))
+    return _Made(context, files, *_life(tls.certificate, files[tls.certificate]))
 
 
-def _life(file: Path) -> tuple[float, float]:
+def _life(name: str, content: bytes) -> tuple[float, float]:
     """When the first certificate of a file begins and ends to count, in seconds since the epoch. Raises TlsError."""
     from cryptography import x509  # a tenth of a second: only those pay for it who have certificates
 
     try:
-        first = x509.load_pem_x509_certificate(file.read_bytes())
-    except (OSError, ValueError):  # replaced since it was loaded, or more than OpenSSL minds is wrong with it
-        raise TlsError(
-            "certificate", f"the file {file.name!r} holds a certificate that cannot be read"
-        ) from None
+        first = x509.load_pem_x509_certificate(content)
+    except ValueError:  # more is wrong with it than OpenSSL minds
+        raise TlsError("certificate", f"the file {name!r} holds a certificate that cannot be read") from None
     return first.not_valid_before_utc.timestamp(), first.not_valid_after_utc.timestamp()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.api.table import Cell, Change, Place, TableBusy
+from gateway.shared import note
 from gateway.shared.zone import ENTRIES, ENTRY, SLOT, Zone
 
 _EMPTY: Final = bytes(16)
@@ -14,10 +15,12 @@ _entry: Final = ENTRY.pack
 class SharedTable:
     """The table of one definition."""
 
-    __slots__ = ("zone",)
+    __slots__ = ("_owner", "zone")
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, owner: int = 0) -> None:
+        """`owner` tells this process from others that have the zone."""
         self.zone = zone
+        self._owner = owner
 
     def place(self, key: bytes) -> Place:
         return self.zone.place(key)
@@ -71,6 +74,17 @@ class SharedTable:
             zone.write(changed, entries)
         finally:
             zone.leave()
+
+    def leave(self, notes: Sequence[tuple[Place, bytes]], now: float) -> None:
+        if not self.zone.enter():
+            raise TableBusy
+        try:
+            note.leave(self.zone, self._owner, notes, now)
+        finally:
+            self.zone.leave()
+
+    def notes(self, place: Place) -> list[bytes]:
+        return note.others(self.zone, self._owner, place)
 
     def close(self) -> None:
         self.zone.close()

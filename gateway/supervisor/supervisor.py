@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -28,7 +29,9 @@ from gateway.buckets import Buckets, together
 from gateway.config.load import Loaded
 from gateway.config.model import Place
 from gateway.config.problem import ConfigurationError
+from gateway.ending import ignore_signals
 from gateway.listener.opening import told
+from gateway.listener.tls import Credentials, load_credentials
 from gateway.metrics import Metrics, merged
 from gateway.shared.measure import observe_usage
 from gateway.shared.memory import SharedMemory
@@ -60,6 +63,8 @@ LAST: Final = 5.0
 """Seconds beyond its time to drain that a worker has for its logs and traces; then it is killed."""
 HUNG: Final = 30.0
 """Seconds after which a worker that does not answer is killed."""
+OBEYED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that the service is told by; what each does is with `obey_signals`."""
 
 
 class Supervisor:
@@ -105,6 +110,7 @@ class Supervisor:
         self._failure: Exception | None = None
         self._started = False
         self._admin: Admin | None = None
+        self._credentials: Sequence[Credentials | None] = ()  # of the listeners, for workers that start
         self._successor: Successor | None = None
         self._predecessor = predecessor
         self._loaded_at = time.time()
@@ -136,6 +142,7 @@ class Supervisor:
         tasks = [
             spawn(self._look_after(), name="looks"),
             spawn(self._watch(), name="watch"),
+            spawn(self._renew(), name="certificates"),
             spawn(upkeep.keep(), name="upkeep"),
         ]
         if self._notifier.watchdog is not None:
@@ -159,6 +166,7 @@ class Supervisor:
     async def _start(self) -> None:
         try:
             self._places.use(await self._places.opened(self._loaded))
+            self._credentials = await asyncio.to_thread(load_credentials, self._loaded)
             access = load_access(self._loaded)
             await self._move_admin(await self._places.open_admin(self._loaded), access)
             self._places.refuse_rest()
@@ -309,7 +317,7 @@ class Supervisor:
 
     async def _equip(self, child: Child) -> None:
         """Puts in force what is in force. Raises ConfigurationError or WorkerError."""
-        answer = await child.ask(message.Prepare(self._loaded), PREPARE)
+        answer = await child.ask(message.Prepare(self._as_kept()), PREPARE)
         if answer.problems:
             raise ConfigurationError(answer.problems)
         if answer.error is not None:
@@ -319,6 +327,24 @@ class Supervisor:
             helper = self._places.restore(child.slot)
             if helper is not None:
                 await self._accept_anew(helper)
+
+    def _as_kept(self) -> Loaded:
+        """What is in force, with the certificates of the listeners as they have been renewed since."""
+        renewed = {
+            name: content
+            for credentials in self._credentials
+            if credentials is not None
+            for name, content in credentials.files.items()
+        }
+        return replace(self._loaded, tls_files={**self._loaded.tls_files, **renewed})
+
+    async def _renew(self) -> None:
+        """Keeps what is good of the listeners' files, as the workers do: one that starts may find them half written."""
+        while True:
+            await asyncio.sleep(LOOK)
+            for credentials in self._credentials:
+                if credentials is not None and credentials.tls.reload and credentials.changed:
+                    await credentials.renew()
 
     async def _lend(self, slot: int) -> None:
         """Gives the clients of a slot that gets no worker soon, and those who wait there already, to another."""
@@ -414,6 +440,7 @@ class Supervisor:
         admin: Spot | None = None
         try:
             access = load_access(loaded)
+            credentials = await asyncio.to_thread(load_credentials, loaded)
             spots = await self._places.opened(loaded)
             admin = await self._places.open_admin(loaded)
             children = await self._prepare(loaded)
@@ -425,7 +452,7 @@ class Supervisor:
         async with self._committing:
             stops = self._stopping.is_set()
             if not stops:
-                self._loaded = loaded
+                self._loaded, self._credentials = loaded, credentials
                 self._loaded_at = time.time()
                 anew = await asyncio.gather(*(self._commit(child, spots) for child in children))
                 self._places.use(spots)
@@ -689,6 +716,9 @@ def supervise(
             console=console,
         )
         obey_signals(supervisor)
-        return await supervisor.run()
+        try:
+            return await supervisor.run()
+        finally:
+            ignore_signals(OBEYED)
 
     return asyncio.run(run())

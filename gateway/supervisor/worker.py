@@ -23,6 +23,7 @@ from gateway.app import Gateway, Prepared
 from gateway.application_log import configure
 from gateway.buckets import Buckets
 from gateway.config.problem import ConfigurationError
+from gateway.ending import ignore_signals
 from gateway.listener.opening import Opening
 from gateway.loop import loop_factory
 from gateway.registry import Registry
@@ -249,6 +250,7 @@ async def work(channel: socket.socket, handover: socket.socket, memory: SharedMe
 
     obeying = spawn(obey(), name="supervisor")
     await worker.over.wait()
+    ignore_signals((signal.SIGTERM,))
     obeying.cancel()
     with suppress(ConnectionError):  # the last answer goes first
         writer.close()

@@ -20,6 +20,7 @@ from gateway.config.model import ListenTLS
 from gateway.config.problem import ConfigurationError
 from gateway.listener.tls import Credentials, described, load_credentials, subject
 from gateway.registry import Registry
+from gateway.tls import TlsError
 from tests.support.authority import Authority
 from tests.support.gateway import configuration
 
@@ -224,6 +225,34 @@ async def test_nothing_is_looked_at_twice_that_has_not_changed(authority: Author
     await credentials.renew()
     assert (credentials.renewals, credentials.failures) == (1, 1)
     assert credentials.context is not context
+
+
+async def test_files_that_are_no_good_now_leave_those_that_were(authority: Authority, tmp_path: Path) -> None:
+    pair = authority.issue("a")
+    options = ListenTLS(certificate="a.pem", key="a.key")
+    kept = dict(Credentials(options, tmp_path).files)
+    assert kept == {"a.pem": pair.certificate.read_bytes(), "a.key": pair.key.read_bytes()}
+    pair.key.write_bytes(pair.key.read_bytes()[:99])
+    with structlog.testing.capture_logs() as logs:
+        credentials = Credentials(options, tmp_path, kept)
+    assert [(line["event"], line["option"]) for line in logs] == [("certificate_unusable", "key")]
+    assert credentials.files == kept
+    assert credentials.changed  # it is looked at again in any case
+    authority.issue("a")
+    await credentials.renew()
+    assert credentials.files == {"a.pem": pair.certificate.read_bytes(), "a.key": pair.key.read_bytes()}
+    with pytest.raises(TlsError, match="cannot be read"):
+        Credentials(options, tmp_path / "absent", {**kept, "a.key": b""})
+
+
+def test_files_that_are_never_looked_at_are_those_that_were_kept(
+    authority: Authority, tmp_path: Path
+) -> None:
+    pair = authority.issue("a")
+    options = ListenTLS(certificate="a.pem", key="a.key", reload=0)
+    kept = dict(Credentials(options, tmp_path).files)
+    authority.issue("a")
+    assert Credentials(options, tmp_path, kept).files == kept != {"a.key": pair.key.read_bytes()}
 
 
 # ---- what a client's certificate says

@@ -75,7 +75,8 @@ class Other:
 
 
 def table_of(memory: SharedMemory, name: str, definition: str) -> SharedTable:
-    return SharedTable(memory.claim(name, definition))
+    zone = memory.claim(name, definition)
+    return SharedTable(zone, memory.owner)
 
 
 def permits_of(memory: SharedMemory, name: str, definition: str) -> SharedPermits:

@@ -102,6 +102,40 @@ async def test_operators_see_what_all_workers_have_counted_and_may_empty_it(tmp_
         assert await passed(service.address) == 50
 
 
+async def test_a_refusal_names_the_consumers_whichever_workers_have_served_them(tmp_path: Path) -> None:
+    users = ("ann", "bob", "eve", "joe")
+    source = {"header": {"name": "X-Customer", "trusted_peers": ["127.0.0.1"]}}
+    limit = {"rate": "40/day", "key": ["global"]}
+    filters = [{"principal": {"sources": [source]}}, {"rate_limit": {"limits": [limit]}}]
+    path = written(tmp_path, NOWHERE, filters=filters)
+
+    async def ask(service: Service, user: str) -> int:
+        async with await Client.connect(service.address) as client:
+            return (await client.ask(get("/", f"X-Customer: {user}"))).status
+
+    def named() -> dict[int, dict[str, int]]:
+        """The consumers that the last refusal of each worker has named."""
+        found: dict[int, dict[str, int]] = {}
+        for line in (tmp_path / "requests.log").read_text().splitlines():
+            record = json.loads(line)
+            if record.get("gateway.reason") == "rate_limited":
+                facts = record["gateway.filters"][-1]["facts"]
+                found[record["gateway.worker"]] = dict(facts["consumers"])
+        return found
+
+    async with running(path, tmp_path, 2) as service:
+        for _ in range(10):
+            for user in users:
+                assert await ask(service, user) != 413
+        assert min(await carried(service)) > 0, "one worker has carried all"
+        every = dict.fromkeys(users, 10)
+        # Whichever of them refuses tells of all that both have let pass, as soon as they have told each other.
+        async with asyncio.timeout(START):
+            while list(named().values()) != [every, every]:
+                assert await ask(service, "late") == 413
+                await asyncio.sleep(0.02)
+
+
 async def test_an_upgrade_goes_on_counting(tmp_path: Path) -> None:
     path = limited(tmp_path)
     async with weir("run", path, "--workers", "2", directory=tmp_path) as process:

@@ -32,9 +32,11 @@ from gateway.supervisor.supervisor import Supervisor
 from gateway.task import spawn
 from tests.cli.process import WEIR, started, weir
 from tests.cli.test_run import fetch
+from tests.support.authority import Authority
 from tests.support.client import Client, get, post, refuses
 from tests.support.deadline import until, within
 from tests.support.gateway import configuration
+from tests.support.secure import SecureClient, trusting
 from tests.support.upstream import OK, Upstream
 
 START = 30.0
@@ -207,6 +209,55 @@ async def test_a_worker_comes_back_with_the_files_as_they_were_when_they_were_pu
         await until(lambda: supervisor._restarts[0] == 1, "it has ended", START)
         await until(lambda: bool(supervisor._ready()), "another is ready", START)
         assert await ask(supervisor) == 401
+
+
+async def test_a_worker_comes_back_with_the_certificates_that_were_good_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its listener and of an upstream: the files are half written when it starts."""
+    monkeypatch.setattr(supervisor_module, "LOOK", 0.05)
+    authority = Authority(tmp_path)
+    pair = authority.issue(file="server")
+    own = authority.issue("client")
+    found = loaded(
+        listen=[{"address": "127.0.0.1:0", "tls": {**pair.options, "reload": "50ms"}}],
+        upstreams={
+            "main": {
+                "endpoints": ["https://127.0.0.1:1"],
+                "tls": {"ca": str(authority.file), **own.options},
+            }
+        },
+    ).with_files()
+
+    async def served(supervisor: Supervisor) -> bytes:
+        client = await SecureClient.open(place(supervisor), trusting(authority))
+        async with client:
+            assert (await client.ask(get("/"))).status == 503
+            assert client.tls is not None
+            return client.tls.getpeercert(binary_form=True) or b""
+
+    async with running(Source(found), 1) as supervisor:
+        first = await served(supervisor)
+        authority.issue(file="server")
+        (credentials,) = supervisor._credentials
+        assert credentials is not None
+        await until(lambda: credentials.renewals >= 1, "the renewed certificate is kept", START)
+        for broken in (pair.key, own.key, authority.file):
+            broken.write_bytes(broken.read_bytes()[:60])
+        os.kill((await supervisor.workers())[0]["pid"], signal.SIGKILL)
+        await until(lambda: supervisor._restarts[0] == 1, "it has ended", START)
+        await until(lambda: bool(supervisor._ready()), "another is ready", START)
+        authority.file.write_bytes(found.tls_files[str(authority.file)])  # for the client of this test
+        renewed = await served(supervisor)
+        assert renewed != first
+        assert supervisor._restarts[0] == 1
+        authority.issue(file="server")
+
+        async def anew() -> None:
+            while await served(supervisor) == renewed:
+                await asyncio.sleep(0.02)
+
+        await within(anew(), "the worker that has come back takes the next one into use", START)
 
 
 async def test_clients_of_a_worker_that_cannot_come_back_go_to_the_others(tmp_path: Path) -> None:

@@ -154,6 +154,64 @@ async def test_a_half_closed_client_gets_a_long_answer_whole() -> None:
         assert (len(answer.body), answer.whole) == (len(body), True)
 
 
+ONE_END = {"address": "127.0.0.1:0", "half_close": False}
+"""A listener where the end of a client's side is the end of the client."""
+
+
+@pytest.mark.parametrize("request_", [get("/a"), post(b"hello")], ids=["GET", "POST"])
+async def test_without_half_close_the_end_of_a_clients_side_ends_its_request(request_: bytes) -> None:
+    async with Upstream() as upstream, proxy(upstream, listen=ONE_END) as gateway:
+        client = await gateway.connect()
+        await client.send(request_)
+        conversation = await upstream.accepted()
+        await conversation.request()
+        client.half_close()
+        await conversation.gone()
+        await client.ended()
+        record = await gateway.record()
+        assert (record["gateway.decision"], record["gateway.reason"]) == ("abort", "client_disconnected")
+        assert "http.response.status_code" not in record
+
+
+async def test_without_half_close_nothing_else_is_different() -> None:
+    async with Upstream(echo) as upstream, proxy(upstream, listen=ONE_END, filters=ONLY_GET) as gateway:
+        client = await gateway.connect()
+        for target in ("/a", "/b"):
+            assert (await client.ask(get(target))).status == 200
+        client.half_close()
+        await client.ended()
+        # An answer before the body: the end of ours comes first, as ever.
+        refused = await gateway.connect()
+        await refused.send(b"POST /c HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+        assert (await refused.answer("POST")).status == 405
+        await refused.ended()
+        refused.half_close()
+        await gateway.records(3)
+
+
+@pytest.mark.parametrize("half_close", [True, False])
+async def test_a_permit_of_a_client_that_closes_comes_back_as_its_listener_says(half_close: bool) -> None:
+    listen = {**ONE_END, "half_close": half_close}
+    filters = [{"concurrency": {"limits": [{"key": ["global"], "max": 1}]}}]
+    async with Upstream() as upstream, proxy(upstream, listen=listen, filters=filters) as gateway:
+        client = await gateway.connect()
+        await client.send(get("/a"))
+        conversation = await upstream.accepted()
+        await conversation.request()
+        client.close()  # FIN, no RST: nothing is unread
+        other = await gateway.connect()
+        if half_close:
+            await until(lambda: _sees_eof(gateway), "the gateway sees the end of the client's stream")
+            assert (await other.ask(get("/b"))).status == 429
+            await conversation.send(OK)
+        await until(lambda: gateway.listener.active_count == 0, "its request is over")
+        await other.send(get("/c"))
+        again = conversation if half_close else await upstream.accepted()
+        assert (await again.request()).target == b"/c"
+        await again.send(OK)
+        assert (await other.answer()).status == 200
+
+
 async def test_eof_on_an_idle_connection_closes_it_without_a_record() -> None:
     async with Upstream(echo) as upstream, proxy(upstream) as gateway:
         for sent in (b"", b"GET / HT", b"\r\n"):

@@ -4,9 +4,10 @@ import re
 from time import process_time
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from filters.token_auth import access_rule
 from filters.token_auth.access_rule import MAX_RULES, AccessRule, AccessRules, read_rules
 
 
@@ -77,10 +78,10 @@ def test_method_and_service_are_those_of_the_rule() -> None:
     assert not AccessRules([AccessRule("compute", "GET", "/a")], None).allow("GET", "/a")
 
 
-def by_expression(pattern: str) -> re.Pattern[str]:
+def by_expression(pattern: str) -> re.Pattern[bytes]:
     """The same rule as an expression: slow on purpose-made paths, and right."""
     kinds = {"**": r".*", "*": r"[^/]+"}
-    parts = re.split(r"(\*\*|\*|\{[^/{}]+\})", pattern)
+    parts = re.split(r"(\*\*|\*|\{[^/}]+\})", pattern)
     return re.compile(
         "".join(
             kinds.get(
@@ -90,30 +91,58 @@ def by_expression(pattern: str) -> re.Pattern[str]:
                 else re.escape(part),
             )
             for part in parts
-        ),
+        ).encode(),
         re.DOTALL,
     )
 
 
-PATTERNS = st.lists(st.sampled_from(["/", "a", "b", ".", "*", "**", "{id}"]), max_size=8).map("".join)
-PATHS = st.lists(st.sampled_from(["/", "a", "b", "c"]), max_size=10).map("".join)
+PATTERNS = st.lists(st.sampled_from(["/", "a", "b", ".", "é", "{", "*", "**", "{id}"]), max_size=9).map(
+    "".join
+)
+PATHS = st.lists(st.sampled_from(["/", "a", "b", "c", "é", "\n"]), max_size=12).map("".join)
 
 
+@settings(max_examples=1000)
 @given(st.lists(PATTERNS, max_size=4), PATHS)
 @example(["***"], "a/b")
 @example(["a**", "b"], "ab")
 def test_matches_as_an_expression_would(patterns: list[str], path: str) -> None:
     rules = AccessRules([AccessRule("s", "GET", pattern) for pattern in patterns], "s")
-    assert rules.allow("GET", path) == any(by_expression(pattern).fullmatch(path) for pattern in patterns)
+    assert rules.allow("GET", path) == any(
+        by_expression(pattern).fullmatch(path.encode()) for pattern in patterns
+    )
 
 
-@pytest.mark.parametrize("piece", ["**a", "*a", "{x}a", "*"])
-def test_no_rule_takes_long(piece: str) -> None:
-    rules = [AccessRule("s", "GET", "/" + piece * 40 + f"b{number}") for number in range(MAX_RULES)]
+@pytest.mark.parametrize("piece", ["**a", "*a", "{x}a", "*", "**", "**/", "a"])
+@pytest.mark.parametrize("times", [1, 40, 2000])
+def test_no_rule_takes_long(piece: str, times: int) -> None:
+    rules = [AccessRule("s", "GET", "/" + piece * times + f"b{number}") for number in range(MAX_RULES)]
     judged = AccessRules(rules, "s")
     before = process_time()
-    assert not judged.allow("GET", "/" + "a" * 4000)
+    for _ in range(10):
+        assert not judged.allow("GET", "/" + "a" * 4000)
     assert process_time() - before < 1.0  # an expression would take longer than the universe has
+
+
+def test_many_rules_of_the_usual_kind_are_all_judged() -> None:
+    rules = [
+        AccessRule("s", "GET", f"/v2.1/{kind}/{{id}}/os-volume_attachments/*/{'**/' * 9}{number}")
+        for kind in ("servers", "images")
+        for number in range(MAX_RULES // 2)
+    ]
+    judged = AccessRules(rules, "s")
+    for rule in rules:
+        path = rule.path.replace("{id}", "a" * 36).replace("**", "a" * 20).replace("*", "b" * 36)
+        assert judged.allow("GET", path)
+        assert not judged.allow("GET", path + "/")
+
+
+def test_what_has_not_been_allowed_in_time_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = AccessRules([AccessRule("s", "GET", "/a/**b"), AccessRule("s", "GET", "/a/*")], "s")
+    assert rules.allow("GET", "/a/c")
+    for steps, allowed in ((2, False), (3, True)):  # two for the first rule
+        monkeypatch.setattr(access_rule, "MAX_WORK", steps * (access_rule.STEP + len("/a/c")))
+        assert rules.allow("GET", "/a/c") is allowed
 
 
 def test_a_credential_with_too_many_rules_may_do_nothing() -> None:

@@ -2,7 +2,10 @@
 
 from math import inf
 
-from filters.token_auth.cache import Accepted, Refused, TokenCache
+from filters.token_auth.access_rule import AccessRule, AccessRules
+from filters.token_auth.cache import SHARE, TENANTS, Accepted, Refused, TenantScope, TokenCache
+from filters.token_auth.option import TenantOptions
+from filters.token_auth.tenant import TenantRules
 from gateway.api import Note, Principal, Revocation
 from gateway.http.fields import Fields
 
@@ -21,6 +24,40 @@ def test_both_sides_are_bounded_apart() -> None:
     assert (cache.accepted.maxsize, len(cache.refused)) == (2, 3)
     assert bytes([9]) in cache.refused
     assert bytes([0]) not in cache.refused
+
+
+def accepted(*values: bytes, rules: AccessRules | TenantScope | None = None) -> Accepted:
+    fields = Fields([(b"X-Catalog", value) for value in values])
+    note = Note("token_accepted", ("providers", 0), {})
+    return Accepted(inf, inf, Principal(user_id="u"), fields, note, True, rules)
+
+
+def test_a_token_with_much_to_it_counts_as_several() -> None:
+    cache = TokenCache(b"k", 10, 1)
+    for number in range(20):
+        cache.accepted[bytes([number])] = accepted(b"x")
+    assert len(cache.accepted) == 10
+    cache.accepted[b"large"] = accepted(b"x" * 4 * SHARE)
+    assert list(cache.accepted) == [*(bytes([number]) for number in range(15, 20)), b"large"]
+    cache.accepted[b"huge"] = accepted(*[b"x" * SHARE] * 1000)  # for a moment it is the only one
+    assert list(cache.accepted) == [b"huge"]
+    cache.accepted[b"1"] = accepted()
+    assert list(cache.accepted) == [b"1"]
+
+
+def test_rules_and_tenants_count_too() -> None:
+    plain = accepted(b"x" * 1000).size
+    rules = AccessRules([AccessRule("compute", "GET", "/" * 1000)] * 9, "compute")
+    assert accepted(b"x" * 1000, rules=rules).size >= plain + 9 * 1000
+    scope = TenantScope(TenantRules(TenantOptions(param="project_id")), None)
+    assert accepted(b"x" * 1000, rules=scope).size >= plain * TENANTS
+
+
+def test_no_more_tenants_of_a_token_are_remembered_than_it_counts_for() -> None:
+    scope = TenantScope(TenantRules(TenantOptions(param="project_id")), None)
+    for number in range(TENANTS + 2):
+        scope.remember(str(number), (Principal(), Fields()))
+    assert list(scope.known) == [str(number) for number in range(2, TENANTS + 2)]
 
 
 def test_a_revocation_takes_those_who_fit_and_begins_an_epoch() -> None:

@@ -15,6 +15,7 @@ from filters.token_auth.provider import Grant
 from filters.token_auth.shared_cache import MAX_ENTRY, SKEW, SharedCache
 from gateway.api import Fault, HttpError, Instant, Principal, Revocation, StoreError
 from gateway.api.testing import FrozenServices
+from gateway.redirection import slot_of
 from tests.filters.token_auth.test_keystone import TOKEN as DESK_TOKEN
 from tests.filters.token_auth.test_keystone import Desk
 from tests.filters.token_auth.test_keystone_v2 import BY_PATH
@@ -250,6 +251,15 @@ async def test_marks_that_cannot_be_read_are_no_leave(answer: Any) -> None:
 
 
 # ---- revocations
+
+
+async def test_all_marks_are_in_one_slot_of_a_cluster() -> None:
+    gateway = Gateway()
+    for user in ("u1", "u2"):
+        gateway.cache.revoke(Revocation(user_id=user))
+    names = list(gateway.cache._unmarked)
+    assert len(names) == 2
+    assert len({slot_of(("GET", name)) for name in names}) == 1
 
 
 @pytest.mark.parametrize(
