@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # The C compiler's level of optimisation. The benchmark is of its best; the tests need none, which saves them minutes.
 LEVEL ?= $(if $(filter compiled bench%,$(MAKECMDGOALS)),2,0)
 COMPILED := build/compiled-$(LEVEL)
+# One more than there are processors: many tests wait for a time or for a process of theirs. A worker that has nothing left
+# takes over from one that has.
+PYTEST = $(CURDIR)/$(BIN)/pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
 # Every process that a test starts would otherwise compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
@@ -18,7 +21,8 @@ run: $(VENV)/.runtime
 # What is one process that computes runs two at a time, before the tests, which have deadlines to keep.
 test: $(VENV)/.dev $(VENV)/.fuzz
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target LEVEL=$(LEVEL) lint compiled types keystone fuzz-short
-	@$(MAKE) --no-print-directory LEVEL=$(LEVEL) unit unit-compiled test-keystone test-page
+	@$(MAKE) --no-print-directory LEVEL=$(LEVEL) unit unit-compiled
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-keystone test-page
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -31,7 +35,7 @@ unit: $(VENV)/.dev
 	@PATH="$$PATH:/usr/sbin"; { command -v redis-server && command -v nginx && command -v logrotate; } >/dev/null \
 		|| { [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet redis-server nginx-light logrotate; } \
 		|| { echo "Redis, nginx and logrotate are needed; on Debian and Ubuntu: apt-get install redis-server nginx-light logrotate" >&2; exit 1; }
-	$(BIN)/pytest -n auto --dist worksteal
+	$(PYTEST)
 
 # The gateway with its hot modules compiled, and the tests that run against it from outside and through the public API.
 compiled: $(COMPILED)/.made
@@ -48,7 +52,7 @@ $(COMPILED)/.made: $(VENV)/.dev pyproject.toml hatch_build.py $(shell find gatew
 
 unit-compiled: $(COMPILED)/.made
 	@$(IN_COMPILED) $(CURDIR)/$(BIN)/python -c 'import gateway; assert gateway.form() == "compiled"'
-	$(IN_COMPILED) $(CURDIR)/$(BIN)/pytest -n auto --dist worksteal tests/contract tests/rfc tests/wire tests/api tests/http \
+	$(IN_COMPILED) $(PYTEST) tests/contract tests/rfc tests/wire tests/api tests/http \
 		tests/filters \
 		--ignore tests/filters/rate_limit --ignore tests/filters/token_auth --ignore tests/filters/test_concurrency.py --ignore tests/api/test_reason.py
 
