@@ -261,9 +261,17 @@ class Build:
             assert shutil.which("gcc"), "the base image has no compiler, and the file installs it"
             return
         command = ["/bin/sh", "-c", self.placed(key, instruction.text)]
+        if "WEIR_COMPILE=1" in instruction.text:
+            self._lend(self.path(key, "build"))
         self._run(command, self.path(key, "."), self.environments[key])
         if mount is not None:
             mount.unlink()
+
+    def _lend(self, place: Path) -> None:
+        """What was compiled here: the hook takes it where it is of the same sources, Python and level, or compiles anew."""
+        made = f"compiled-{sys.implementation.cache_tag}"
+        if (ROOT / "build" / made / "inputs").is_file():
+            shutil.copytree(ROOT / "build" / made, place / made, ignore=shutil.ignore_patterns("temp"))
 
     def _run(self, command: list[str], cwd: Path, environment: dict[str, str]) -> None:
         # The machine's own settings for pip stay: they say where packages come from here.
