@@ -45,8 +45,8 @@ $(COMPILED)/.made: $(VENV)/.dev pyproject.toml hatch_build.py $(shell find gatew
 		|| { echo "a C compiler is needed; on Debian and Ubuntu: apt-get install gcc python3-dev" >&2; exit 1; }
 	@echo "compiling into $(COMPILED) ..."
 	@rm -rf $(COMPILED)
-	@# A cache of its own: mypy may run beside it, and the two would write to one.
-	@MYPY_CACHE_DIR=$(CURDIR)/build/.mypy_cache WEIR_COMPILE=1 WEIR_COMPILE_LEVEL=$(LEVEL) $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) .
+	@# A cache of its own, since mypy may run beside it; and of what pip installs for the build, little is ever imported.
+	@MYPY_CACHE_DIR=$(CURDIR)/build/.mypy_cache PIP_COMPILE=0 WEIR_COMPILE=1 WEIR_COMPILE_LEVEL=$(LEVEL) $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) .
 	@ln -s $(CURDIR)/tests $(CURDIR)/config $(CURDIR)/pyproject.toml $(COMPILED)/
 	@touch $@
 

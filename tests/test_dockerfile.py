@@ -283,7 +283,8 @@ class Build:
         done = subprocess.run(
             command,
             cwd=cwd,
-            env={**ours, **environment, **self._libraries, "WEIR_COMPILE_LEVEL": "0"},  # it is not measured
+            # It is not measured: neither C nor Python is compiled for speed.
+            env={**ours, **environment, **self._libraries, "WEIR_COMPILE_LEVEL": "0", "PIP_COMPILE": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
