@@ -3,17 +3,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-COMPILED := build/compiled
-# The C compiler's level of optimisation; the tests need none, which saves them minutes: make test LEVEL=0
-LEVEL ?= $(if $(CI),0,2)
+# The C compiler's level of optimisation. The benchmark is of its best; the tests need none, which saves them minutes.
+LEVEL ?= $(if $(filter compiled bench%,$(MAKECMDGOALS)),2,0)
+COMPILED := build/compiled-$(LEVEL)
+# One more than there are processors: many tests wait for a time or for a process of theirs. A worker that has nothing left
+# takes over from one that has.
+PYTEST = $(CURDIR)/$(BIN)/pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
+# Every process that a test starts would otherwise compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-logs bench-setup smuggle never-down test-keystone test-openstack test-page soak fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-logs bench-setup smuggle never-down keystone test-keystone test-openstack test-page soak fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
 
-test: $(VENV)/.dev lint types fuzz-short unit unit-compiled test-keystone test-page
+# What is one process that computes runs two at a time, before the tests, which have deadlines to keep.
+test: $(VENV)/.dev $(VENV)/.fuzz
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target LEVEL=$(LEVEL) lint compiled types keystone fuzz-short
+	@$(MAKE) --no-print-directory LEVEL=$(LEVEL) unit unit-compiled
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-keystone test-page
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -26,7 +35,7 @@ unit: $(VENV)/.dev
 	@PATH="$$PATH:/usr/sbin"; { command -v redis-server && command -v nginx && command -v logrotate; } >/dev/null \
 		|| { [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet redis-server nginx-light logrotate; } \
 		|| { echo "Redis, nginx and logrotate are needed; on Debian and Ubuntu: apt-get install redis-server nginx-light logrotate" >&2; exit 1; }
-	$(BIN)/pytest -n auto
+	$(PYTEST)
 
 # The gateway with its hot modules compiled, and the tests that run against it from outside and through the public API.
 compiled: $(COMPILED)/.made
@@ -36,13 +45,14 @@ $(COMPILED)/.made: $(VENV)/.dev pyproject.toml hatch_build.py $(shell find gatew
 		|| { echo "a C compiler is needed; on Debian and Ubuntu: apt-get install gcc python3-dev" >&2; exit 1; }
 	@echo "compiling into $(COMPILED) ..."
 	@rm -rf $(COMPILED)
-	@WEIR_COMPILE=1 WEIR_COMPILE_LEVEL=$(LEVEL) $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) .
+	@# A cache of its own, since mypy may run beside it; and of what pip installs for the build, little is ever imported.
+	@MYPY_CACHE_DIR=$(CURDIR)/build/.mypy_cache PIP_COMPILE=0 WEIR_COMPILE=1 WEIR_COMPILE_LEVEL=$(LEVEL) $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) .
 	@ln -s $(CURDIR)/tests $(CURDIR)/config $(CURDIR)/pyproject.toml $(COMPILED)/
 	@touch $@
 
 unit-compiled: $(COMPILED)/.made
 	@$(IN_COMPILED) $(CURDIR)/$(BIN)/python -c 'import gateway; assert gateway.form() == "compiled"'
-	$(IN_COMPILED) $(CURDIR)/$(BIN)/pytest -n auto tests/contract tests/rfc tests/wire tests/api tests/http \
+	$(IN_COMPILED) $(PYTEST) tests/contract tests/rfc tests/wire tests/api tests/http \
 		tests/filters \
 		--ignore tests/filters/rate_limit --ignore tests/filters/token_auth --ignore tests/filters/test_concurrency.py --ignore tests/api/test_reason.py
 
@@ -67,9 +77,11 @@ smuggle: $(VENV)/.dev
 never-down: $(VENV)/.dev
 	WEIR_NEVER_DOWN=full $(BIN)/pytest tests/supervisor/test_never_down.py
 
-# Against a real Keystone, from its packages and on SQLite, which is installed below build/ the first time: a minute.
-test-keystone: $(VENV)/.dev
+keystone: $(VENV)/.dev
 	@$(BIN)/python -m tests.openstack.install keystone
+
+# Against a real Keystone, from its packages and on SQLite, which is installed below build/ the first time: a minute.
+test-keystone: keystone
 	WEIR_OPENSTACK=1 $(BIN)/pytest tests/openstack/test_keystone.py
 
 # The same, and with Glance, Nova and their clients behind the gateway, which take some minutes to install the first time.

@@ -261,9 +261,17 @@ class Build:
             assert shutil.which("gcc"), "the base image has no compiler, and the file installs it"
             return
         command = ["/bin/sh", "-c", self.placed(key, instruction.text)]
+        if "WEIR_COMPILE=1" in instruction.text:
+            self._lend(self.path(key, "build"))
         self._run(command, self.path(key, "."), self.environments[key])
         if mount is not None:
             mount.unlink()
+
+    def _lend(self, place: Path) -> None:
+        """What was compiled here: the hook takes it where it is of the same sources, Python and level, or compiles anew."""
+        made = f"compiled-{sys.implementation.cache_tag}"
+        if (ROOT / "build" / made / "inputs").is_file():
+            shutil.copytree(ROOT / "build" / made, place / made, ignore=shutil.ignore_patterns("temp"))
 
     def _run(self, command: list[str], cwd: Path, environment: dict[str, str]) -> None:
         # The machine's own settings for pip stay: they say where packages come from here.
@@ -275,7 +283,8 @@ class Build:
         done = subprocess.run(
             command,
             cwd=cwd,
-            env={**ours, **environment, **self._libraries, "WEIR_COMPILE_LEVEL": "0"},  # it is not measured
+            # It is not measured: neither C nor Python is compiled for speed.
+            env={**ours, **environment, **self._libraries, "WEIR_COMPILE_LEVEL": "0", "PIP_COMPILE": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

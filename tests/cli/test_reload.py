@@ -69,8 +69,7 @@ async def test_rejected_is_1_and_says_what_is_wrong_and_where(tmp_path: Path) ->
 async def test_the_gateway_reads_the_file_whatever_the_command_thinks_of_it(tmp_path: Path) -> None:
     """Its variables and its secrets are its own; and it shall know, and tell, that its file is no good."""
     admin = f"127.0.0.1:{free_port()}"
-    path = written(tmp_path, admin=admin)
-    path.write_text(path.read_text() + "workers: ${WEIR_TEST_WORKERS}\n")
+    path = written(tmp_path, admin=admin, workers="${WEIR_TEST_WORKERS}")
     environment = {**os.environ, "WEIR_TEST_WORKERS": "1"}
     elsewhere = tmp_path / "reload"
     elsewhere.mkdir()

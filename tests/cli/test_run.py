@@ -20,6 +20,7 @@ from tests.cli.process import START, WEIR, told, weir
 from tests.support.upstream import closed_port
 
 ANYWHERE = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+ALONE = (*ANYWHERE, "--workers", "1")
 METADATA = f"/v2/{SAMPLE_PROJECT}/images/{SAMPLE_IMAGE}/metadata"
 GOOD = bundled().read_text()
 
@@ -73,7 +74,7 @@ async def test_without_a_configuration_it_takes_the_one_that_came_along(tmp_path
 
 
 async def test_to_a_pipe_it_writes_a_record_a_line_in_json(tmp_path: Path) -> None:
-    async with weir("run", *ANYWHERE, directory=tmp_path) as process:
+    async with weir("run", *ALONE, directory=tmp_path) as process:
         address = await process.listens()
         fetch(address.url + METADATA)
         fetch(address.url + "/nowhere", token=MEMBER_TOKEN)
@@ -91,7 +92,7 @@ async def test_to_a_pipe_it_writes_a_record_a_line_in_json(tmp_path: Path) -> No
 def test_on_a_terminal_it_shows_readable_lines(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [WEIR, "run", *ANYWHERE], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave
+        [WEIR, "run", *ALONE], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave
     )
     os.close(slave)
     shown = ""
@@ -128,7 +129,7 @@ def test_on_a_terminal_it_shows_readable_lines(tmp_path: Path) -> None:
 
 async def test_an_upstream_that_is_down_does_not_keep_it_from_starting(tmp_path: Path) -> None:
     path = written(tmp_path, ("http://127.0.0.1:8774", f"http://127.0.0.1:{(port := closed_port())}"))
-    async with weir("run", path, *ANYWHERE, directory=tmp_path) as process:
+    async with weir("run", path, *ALONE, directory=tmp_path) as process:
         address = await process.listens()
         status, body = fetch(address.url + METADATA, token=MEMBER_TOKEN)
         assert status == 503

@@ -26,7 +26,7 @@ BASE: dict[str, Any] = {
 
 
 def _loaded(options: dict[str, Any], file: str = "new.yaml") -> Loaded:
-    return loads(configuration("http://a:1", **options), file, registry=REGISTRY)
+    return loads(configuration("http://a:1", **{"workers": None, **options}), file, registry=REGISTRY)
 
 
 def _changed(**paths: Any) -> dict[str, Any]:

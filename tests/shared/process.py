@@ -1,16 +1,23 @@
-"""Processes that use one shared memory: run as `python -m tests.shared.process CELLS LOCKS JSON`, told what to do on stdin.
+"""Processes that use one shared memory, each told what to do on a socket.
 
-Each line is an expression over the names below; what it gives is answered in a line of JSON.
+Each line is an expression over the names below; what it gives is answered in a line of JSON. One process, run as
+`python -m tests.shared.process SOCKET`, has imported all that and forks for each that a test asks for, which takes a tenth
+of what a start does.
 """
 
+import atexit
+import functools
 import json
 import mmap
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,35 +31,78 @@ PATIENCE: Final = 60.0
 """Seconds for a lock: where others use the machine, a holder may be without a core for long."""
 
 
+class _Nursery:
+    """The process that forks the others."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.shared.process", str(theirs.fileno())],
+                cwd=ROOT,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        self._socket.close()
+        self._process.wait()
+
+    def fork(self, memory: SharedMemory, patience: float) -> "tuple[_Process, socket.socket]":
+        """A process that has the memory, and the socket on which it listens."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptors = [*memory.descriptors, theirs.fileno()]
+            socket.send_fds(self._socket, [str(patience).encode()], descriptors)
+            number = self._socket.recv(64)
+        assert number, "the process that forks has ended"
+        return _Process(int(number)), ours
+
+
+@functools.cache
+def _nursery() -> _Nursery:
+    return _Nursery()
+
+
+class _Process:
+    """One that is no child of ours: known by a descriptor, so that nothing else is meant when it is gone."""
+
+    def __init__(self, number: int) -> None:
+        self._descriptor = os.pidfd_open(number)
+
+    def send_signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._descriptor, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self) -> None:
+        select.select([self._descriptor], [], [])
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
 class Other:
     """Another process with the same shared memory."""
 
     def __init__(self, memory: SharedMemory, patience: float = PATIENCE) -> None:
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tests.shared.process",
-                *map(str, memory.descriptors),
-                str(patience),
-            ],
-            cwd=ROOT,
-            pass_fds=memory.descriptors,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.process, self._socket = _nursery().fork(memory, patience)
+        self._stream = self._socket.makefile("rw")
 
     def tell(self, expression: str) -> None:
         """Has it begin; `answer` waits for what comes of it."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(expression + "\n")
-        self.process.stdin.flush()
+        self._stream.write(expression + "\n")
+        self._stream.flush()
 
     def answer(self) -> Any:
         """None from one that has ended."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        try:
+            line = self._stream.readline()
+        except ConnectionResetError:  # killed with a line before it that it had not read
+            line = ""
         return json.loads(line) if line else None
 
     def ask(self, expression: str) -> Any:
@@ -67,11 +117,11 @@ class Other:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self.kill()
+        with suppress(OSError):
+            self._stream.close()
+        self._socket.close()
+        self.process.close()
 
 
 def table_of(memory: SharedMemory, name: str, definition: str) -> SharedTable:
@@ -228,15 +278,34 @@ def many(table: SharedTable, rules: Sequence[Rule], now: float, times: int) -> i
 
 
 def main() -> None:
-    cells, locks, patience = sys.argv[1:]
-    memory = SharedMemory((int(cells), int(locks)), patience=float(patience))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    with socket.socket(fileno=int(sys.argv[1])) as asked:
+        while True:
+            patience, descriptors, _, _ = socket.recv_fds(asked, 64, 3)
+            if not patience:
+                return
+            number = os.fork()
+            if not number:
+                asked.close()
+                _obey(descriptors, float(patience))
+                os._exit(0)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            asked.send(str(number).encode())
+
+
+def _obey(descriptors: Sequence[int], patience: float) -> None:
+    cells, locks, told = descriptors
+    memory = SharedMemory((cells, locks), patience=patience)
     names = {**globals(), "memory": memory}
-    for line in sys.stdin:
-        try:
-            answer = eval(line, names)
-        except TableBusy:
-            answer = "busy"
-        print(json.dumps(answer), flush=True)
+    with socket.socket(fileno=told) as listening, listening.makefile("rw") as stream:
+        for line in stream:
+            try:
+                answer = eval(line, names)
+            except TableBusy:
+                answer = "busy"
+            stream.write(json.dumps(answer) + "\n")
+            stream.flush()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,11 @@ OFF: dict[str, Any] = {"rate_limit": {**COUNTS["rate_limit"], "mode": "off"}}
 
 
 def loaded(**options: Any) -> Loaded:
-    return loads(configuration("http://127.0.0.1:1", **options), "gateway.yaml", registry=Registry())
+    return loads(
+        configuration("http://127.0.0.1:1", **{"workers": None, **options}),
+        "gateway.yaml",
+        registry=Registry(),
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from tests.support.deadline import until
 
 NOWHERE = "http://127.0.0.1:1"
 CLIENTS = 4
-WORKERS = 4
+WORKERS = 3
 
 pytestmark = pytest.mark.timeout(180)
 

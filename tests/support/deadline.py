@@ -10,6 +10,8 @@ DEADLINE = 5.0
 """Seconds that a step of a conversation may take on a busy machine; none of them should need a tenth of it."""
 
 _POLL = 0.002
+_RARELY = 0.02
+"""Seconds between two looks at what takes its time: a process that starts needs the processor more than we do."""
 
 
 async def within(awaited: Awaitable[T], what: str, seconds: float = DEADLINE) -> T:
@@ -22,12 +24,13 @@ async def within(awaited: Awaitable[T], what: str, seconds: float = DEADLINE) ->
 
 
 async def until(condition: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
-    """Returns once `condition` holds."""
+    """Returns once `condition` holds, noticed by a twentieth of the time that it took, or 20 ms, later at most."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
+    began = loop.time()
     while not condition():
-        assert loop.time() < end, f"not within {seconds:g} s: {what}"
-        await asyncio.sleep(_POLL)
+        waited = loop.time() - began
+        assert waited < seconds, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(min(max(_POLL, waited / 20), _RARELY))
 
 
 async def settled(measure: Callable[[], int], *, for_seconds: float = 0.2, seconds: float = DEADLINE) -> int:

@@ -33,8 +33,12 @@ _BASE: dict[str, Any] = {
     "log": {"path": None},
     "via": {"pseudonym": PSEUDONYM, "comment": False},
     "drain_timeout": "5s",
+    "workers": 1,
 }
-"""What a test does not care about. Timeouts keep their defaults: a test that waits for one sets it."""
+"""What a test does not care about. Timeouts keep their defaults: a test that waits for one sets it.
+
+A process has one worker, whatever the machine has: each takes a second of a processor to start.
+"""
 
 
 class _Gateway(Alone):
