@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -16,12 +15,12 @@ from gateway.backtest.report import Subject, as_html, as_json, as_text
 from gateway.backtest.run import Found, Question, backtest
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED
 from gateway.cli.setting import load_or_exit, tell
+from gateway.cli.value import seconds
 from gateway.config.load import load
 from gateway.config.locate import locate
 from gateway.config.problem import ConfigurationError
 from gateway.inspect import reader
 from gateway.inspect.grammar import QueryError, pointed
-from gateway.inspect.period import instant, utc_now
 from gateway.registry import Registry
 
 _STYLES = {NEWLY_ALLOWED: "red", NEWLY_REFUSED: "yellow", CHANGED: "cyan", UNDECIDABLE: "magenta"}
@@ -130,7 +129,7 @@ def command(
     question = Question(
         *(loaded.text.decode("utf-8-sig"), str(path), path.parent),
         *(old_text, str(old_path), old_path.parent),
-        *(_instant(since, float("-inf")), _instant(until, float("inf"))),
+        *(seconds(since, float("-inf")), seconds(until, float("inf"))),
         *(where, recorded_callers),
     )
     try:
@@ -143,6 +142,8 @@ def command(
         raise SystemExit(2) from None
     except reader.MissingExtra as error:
         raise click.UsageError(str(error)) from None
+    except EOFError:
+        raise click.UsageError("A compressed file cannot be read to its end.") from None
     except OSError as error:
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
     subject = Subject(str(path), against, len(files))
@@ -192,16 +193,6 @@ def _configured(written: str | None) -> list[Path]:
     if not files:
         raise click.UsageError(f"There is no request log at {path}: name another with --log.")
     return files
-
-
-def _instant(text: str | None, otherwise: float) -> float:
-    if text is None:
-        return otherwise
-    try:
-        found: datetime = instant(text, utc_now())
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    return found.replace(tzinfo=UTC).timestamp()
 
 
 @contextmanager

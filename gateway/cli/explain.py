@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import time
-from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +11,10 @@ import click
 
 from gateway import application_log
 from gateway.cli.setting import load_or_exit, tell
+from gateway.cli.value import header_pairs, seconds
 from gateway.config.load import Loaded
 from gateway.config.locate import locate
 from gateway.config.problem import ConfigurationError
-from gateway.inspect.period import instant, utc_now
 from gateway.redaction import Redaction
 from gateway.registry import Registry
 from gateway.trial.given import Answer, Given, Identity
@@ -94,12 +93,12 @@ def command(
     given = Given(
         method=method or ("POST" if data is not None else "GET"),
         target=what[-1],
-        headers=_pairs(headers),
+        headers=header_pairs(headers),
         body=_content(data),
         peer=client,
         scheme="https" if https else "http",
         identity=_identity(identity),
-        wall=_instant(at),
+        wall=seconds(at, time.time()),
         counts=_counts(counted),
         answer=_answer(answer, answer_headers, answer_data),
     )
@@ -146,16 +145,6 @@ def _echo(line: Line) -> None:
     click.secho(line.text, **_STYLES[line.style])
 
 
-def _pairs(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for text in texts:
-        name, mark, value = text.partition(":")
-        if not mark or not name.strip():
-            raise click.UsageError(f"Expected `Name: value`, got {text!r}.")
-        pairs.append((name.strip(), value.strip()))
-    return tuple(pairs)
-
-
 def _content(data: str | None) -> bytes:
     if data is None:
         return b""
@@ -178,15 +167,6 @@ def _identity(text: str | None) -> Identity | None:
         raise click.UsageError(f"--as: {error}.") from None
 
 
-def _instant(text: str | None) -> float:
-    if text is None:
-        return time.time()
-    try:
-        return instant(text, utc_now()).replace(tzinfo=UTC).timestamp()
-    except ValueError as error:
-        raise click.UsageError(f"--at: {error}") from None
-
-
 def _counts(texts: tuple[str, ...]) -> dict[str, int]:
     counts = {}
     for text in texts:
@@ -202,4 +182,4 @@ def _answer(status: int | None, headers: tuple[str, ...], data: str | None) -> A
         if headers or data is not None:
             raise click.UsageError("--answer-header and --answer-data need --answer.")
         return None
-    return Answer(status, _pairs(headers), _content(data))
+    return Answer(status, header_pairs(headers), _content(data))

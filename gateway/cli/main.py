@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "test": "Run the tests of a configuration.",
     "diff": "Say how a configuration differs from another.",
     "backtest": "Judge the exchanges of a request log again, by another configuration.",
+    "replay": "Send recorded requests again, and compare the answers.",
     "shadow": "Say what filters in shadow would have done.",
     "schema": "Print the JSON Schema of the configuration.",
     "reference": "Print the reference of all options.",

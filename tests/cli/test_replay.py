@@ -1,0 +1,92 @@
+"""`weir replay`, against gateways with sockets."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.main import main
+from tests.backtest.logged import KEYSTONE, Asked, logged, text_of, written
+from tests.support.gateway import proxy
+from tests.support.upstream import OK, Upstream, answers
+
+
+def replay(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["replay", *map(str, arguments)])
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    requests = [Asked(0), Asked(0.1, target="/b"), Asked(0.2, method="PUT"), Asked(0.3, "p2")]
+    return written(asyncio.run(logged(text_of(filters=[KEYSTONE]), requests)), tmp_path / "log")
+
+
+async def test_requests_are_sent_and_answers_compared(log: Path, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.yaml"
+    tokens.write_text("p1: token-of-p1\n")
+    static = {"static": {"tokens": [{"token": "token-of-p1", "user": "u"}]}}
+    options: dict[str, Any] = {"filters": [{"token_auth": {"providers": [static]}}]}
+    async with Upstream(answers(OK)) as upstream, proxy(upstream, **options) as gateway:
+        done = await asyncio.to_thread(
+            replay,
+            gateway.url,
+            "--log",
+            log,
+            "--rate",
+            "1000",
+            "--tokens",
+            tokens,
+            "--format",
+            "json",
+            "--max-different",
+            0,
+        )
+    told = json.loads(done.stdout)
+    assert (told["sent"], told["same"], told["different"]) == (3, 2, 1)
+    assert told["kinds"] == {"status": 1} and told["not_sent"] == {"its method may change something": 1}
+    assert told["examples"][0]["differences"] == [{"what": "status", "before": "200", "after": "401"}]
+    assert done.exit_code == 1
+
+
+async def test_two_gateways(log: Path) -> None:
+    async with Upstream(answers(OK)) as upstream:
+        headers = {"headers": {"response": {"set": {"X-New": "1"}}}}
+        async with proxy(upstream) as one, proxy(upstream, filters=[headers]) as other:
+            done = await asyncio.to_thread(
+                replay, other.url, "--against", one.url, "--log", log, "--rate", "1000", "-n", 1
+            )
+            same = await asyncio.to_thread(
+                replay,
+                other.url,
+                "--against",
+                one.url,
+                "--log",
+                log,
+                "--rate",
+                "1000",
+                "--ignore-header",
+                "X-New",
+            )
+    assert "1 requests sent: 0 answers the same, 1 other" in done.stdout and "x-new:  -> 1" in done.stdout
+    assert "3 requests sent: 3 answers the same, 0 other" in same.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ftp://a",), "Expected a URL"),
+        (("http://u:p@a",), "Expected a URL"),
+        (("http://a", "--ignore", "servers"), "begins with '$'"),
+        (("http://a", "--where", "status >"), "not understood"),
+        (("http://a", "--since", "noon"), "is no time"),
+        (("http://a", "--tokens", "/nowhere"), "cannot be read"),
+        (("http://a", "-H", "X"), "Name: value"),
+        (("http://a", "--log", "/nowhere"), "There is no request log"),
+    ],
+)
+def test_what_is_wrong_is_said(log: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = replay("--log", log, *arguments)
+    assert done.exit_code == 2 and message in done.output
