@@ -58,6 +58,11 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
 @click.option("--answer-data", help="Body of that answer; @FILE is read from a file.")
 @click.option("--live", is_flag=True, help="Ask the services that filters ask; the upstream is not asked.")
 @click.option("--log", type=click.Path(path_type=Path), help="File of the request log, for a REQUEST_ID.")
+@click.option(
+    "--config",
+    "again",
+    help="For a REQUEST_ID: say too what this configuration would make of it, by all that the log holds.",
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
     what: tuple[str, ...],
@@ -74,6 +79,7 @@ def command(
     answer_data: str | None,
     live: bool,
     log: Path | None,
+    again: str | None,
     form: str,
 ) -> None:
     """Say what becomes of a request, and why.
@@ -88,7 +94,11 @@ def command(
         raise click.UsageError("One CONFIG and one TARGET, or one REQUEST_ID.")
     if len(what) == 1 and not what[0].startswith(("/", "http://", "https://", "*")):
         _recorded(what[0], log, form)
+        if again is not None:
+            _judged_again(what[0], log, Path(again), form)
         return
+    if again is not None:
+        raise click.UsageError("With a TARGET the configuration is named before it.")
     path = locate(what[0] if len(what) == 2 else None)
     given = Given(
         method=method or ("POST" if data is not None else "GET"),
@@ -139,6 +149,35 @@ def _recorded(request_id: str, log: Path | None, form: str) -> None:
 
     context = click.get_current_context()
     context.invoke(show, request_id=request_id, log=log, form=form)
+
+
+def _judged_again(request_id: str, log: Path | None, config: Path, form: str) -> None:
+    """What a configuration makes of a recorded request, with what limits had counted by then as far as the log tells."""
+    from gateway.backtest.report import described
+    from gateway.backtest.run import Question, backtest
+    from gateway.cli.logs import existing_log
+    from gateway.inspect import reader
+
+    loaded, _ = load_or_exit(config)
+    quoted = "'" + request_id.replace("'", "''") + "'"
+    question = Question(
+        loaded.text.decode("utf-8-sig"), str(config), config.parent, where=f"request_id = {quoted}"
+    )
+    application_log.configure(logging.ERROR)
+    found = backtest(question, reader.files(existing_log(log)), processes=1)
+    groups = found.tally.ordered()
+    kind = groups[0][0].kind if groups else "unchanged"
+    if form == "json":
+        after = groups[0][0].after._asdict() if groups else None
+        click.echo(json.dumps({"config": str(config), "class": kind, "after": after}))
+        return
+    click.secho(f"by {config}", fg="cyan")
+    if not groups:
+        click.echo(
+            "  the same" if found.tally.total else "  nothing: only the gateway's own id names one request"
+        )
+    for key, _ in groups:
+        click.echo(f"  {kind.replace('_', ' ')}: {described(key.after)}")
 
 
 def _echo(line: Line) -> None:

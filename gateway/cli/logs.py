@@ -100,7 +100,7 @@ def show(request_id: str, log: Path | None, form: str) -> None:
     that the client sent. The rotated files of the log are searched too. The exit status is 1 when no record
     has the id.
     """
-    path = _existing(log)
+    path = existing_log(log)
     skipped = reader.Skipped()
     try:
         found = reader.find(path, request_id, skipped)
@@ -130,7 +130,7 @@ def show(request_id: str, log: Path | None, form: str) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is appended, across rotation.")
 def tail(query: str, log: Path | None, count: int, follow: bool) -> None:
     """Print the last records, one readable line each; with a QUERY those that it asks for (see `weir logs query`)."""
-    path = _existing(log)
+    path = existing_log(log)
     asked = predicate(_parsed(query))
     skipped = reader.Skipped()
     colour = sys.stdout.isatty()
@@ -292,7 +292,7 @@ def fields_() -> None:
 @_log_option
 def sidecars(log: Path | None) -> None:
     """Make the sidecars of rotated files, by which searches are fast; a running gateway makes them by itself."""
-    path = _existing(log)
+    path = existing_log(log)
     try:
         made = sidecar.make_all(path, time.time())
     except (reader.MissingExtra, OSError) as error:
@@ -313,7 +313,7 @@ def _database(
     log: Path | None, since: str | None, until: str | None, target: Path | None = None
 ) -> Iterator[Database]:
     """The records; what is wrong with them ends the command. On a terminal a bar tells how far a long question has come."""
-    path = _existing(log)
+    path = existing_log(log)
     now = utc_now()
     try:
         period = Period(*(None if text is None else instant(text, now) for text in (since, until)))
@@ -351,7 +351,8 @@ def _write(form: str, result: Result) -> None:
     output.write(form, result.names, result.rows)
 
 
-def _existing(log: Path | None) -> Path:
+def existing_log(log: Path | None) -> Path:
+    """The log that is given, or else that of the configuration. Raises click.UsageError where there is none."""
     path = _configured() if log is None else log
     if path.is_dir():
         raise click.UsageError(f"{path} is a directory, not a request log.")

@@ -1,5 +1,6 @@
 """`weir explain`."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
 from gateway.config.locate import bundled
+from tests.backtest.logged import Asked, logged, text_of, written
 
 CONFIG = """\
 upstreams: {a: {endpoints: ["http://a.invalid:1"]}}
@@ -105,6 +107,22 @@ def test_a_request_of_the_log(tmp_path: Path) -> None:
     log.write_text(json.dumps(record) + "\n")
     done = explain("req-00000000-0000-4000-8000-000000000000", "--log", str(log))
     assert done.exit_code == 0 and "token_auth: token_missing" in done.stdout
+
+
+def test_a_request_of_the_log_by_another_configuration(tmp_path: Path) -> None:
+    old = text_of(filters=[{"methods": {"allow": ["GET"]}}])
+    (tmp_path / "old.yaml").write_text(old)
+    (tmp_path / "new.yaml").write_text(text_of())
+    lines = asyncio.run(logged(old, [Asked(0, method="PUT"), Asked(1)]))
+    log = written(lines, tmp_path / "log")
+    refused = lines[1]["gateway.request_id"]
+    done = explain(refused, "--log", str(log), "--config", str(tmp_path / "new.yaml"))
+    assert "method_not_allowed" in done.stdout
+    assert done.stdout.endswith(f"by {tmp_path / 'new.yaml'}\n  newly allowed: forwarded\n")
+    done = explain(refused, "--log", str(log), "--config", str(tmp_path / "old.yaml"))
+    assert done.stdout.endswith("  the same\n")
+    told = explain(refused, "--log", str(log), "--config", str(tmp_path / "new.yaml"), "--format", "json")
+    assert json.loads(told.stdout.splitlines()[-1])["class"] == "newly_allowed"
 
 
 def test_the_bundled_configuration(tmp_path: Path) -> None:
