@@ -10,17 +10,19 @@ from pathlib import Path
 import click
 
 from gateway import application_log
+from gateway.backtest.fit import FitError, fit
 from gateway.backtest.recorded import UNDECIDABLE
 from gateway.backtest.report import Subject, as_html, as_json, as_text
 from gateway.backtest.run import Found, Question, backtest
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED
 from gateway.cli.setting import load_or_exit, tell
 from gateway.cli.value import seconds
-from gateway.config.load import load
+from gateway.config.load import Loaded, load
 from gateway.config.locate import locate
 from gateway.config.problem import ConfigurationError
 from gateway.inspect import reader
 from gateway.inspect.grammar import QueryError, pointed
+from gateway.plan import build_plan
 from gateway.registry import Registry
 
 _STYLES = {NEWLY_ALLOWED: "red", NEWLY_REFUSED: "yellow", CHANGED: "cyan", UNDECIDABLE: "magenta"}
@@ -76,6 +78,19 @@ _share = _Share()
 @click.option("--max-newly-refused", type=_share, help="The same of those that are newly refused.")
 @click.option("--max-undecidable", type=_share, help="The same of those that cannot be decided.")
 @click.option(
+    "--fit",
+    "fitted",
+    metavar="ENTRY.LIMIT",
+    help="Propose the lowest rate of this limit that history would have borne, in place of a report.",
+)
+@click.option(
+    "--refuse-at-most",
+    type=_share,
+    default="0.1%",
+    show_default=True,
+    help="The share of the requests that it counts which a fitted limit may refuse.",
+)
+@click.option(
     "--processes", type=click.IntRange(1, 256), help="How many work side by side. [default: the cores]"
 )
 @click.option(
@@ -102,6 +117,8 @@ def command(
     max_newly_allowed: float | None,
     max_newly_refused: float | None,
     max_undecidable: float | None,
+    fitted: str | None,
+    refuse_at_most: float,
     processes: int | None,
     form: str,
     most: int,
@@ -116,8 +133,11 @@ def command(
     """
     application_log.configure()
     path = locate(config)
-    loaded, _ = load_or_exit(path, status=2)
+    loaded, registry = load_or_exit(path, status=2)
     files = [*logs, *more] or _configured(loaded.configuration.log.path)
+    if fitted is not None:
+        _fit(loaded, registry, files, fitted, refuse_at_most, form)
+        return
     old_text, old_path = None, Path()
     if against != "recorded":
         old_path = Path(against)
@@ -158,6 +178,43 @@ def command(
         click.echo(f"More are {kind.replace('_', ' ')} than may be: {found.tally.counts[kind]:,}.", err=True)
     if beyond:
         raise SystemExit(1)
+
+
+def _fit(loaded: Loaded, registry: Registry, files: list[Path], name: str, share: float, form: str) -> None:
+    """Proposes a limit."""
+    if not isinstance(share, float):
+        raise click.UsageError("--refuse-at-most: expected a share such as 0.1%.")
+    try:
+        with _progress() as progress:
+            found = fit(build_plan(loaded, registry), files, name, share, progress=progress)
+    except FitError as error:
+        raise click.UsageError(f"--fit: {error}.") from None
+    except ConfigurationError as error:
+        tell(error)
+        raise SystemExit(2) from None
+    except OSError as error:
+        raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    if form == "json":
+        told = {
+            **found._asdict(),
+            "configured": found.configured._asdict(),
+            "proposed": found.proposed._asdict(),
+        }
+        click.echo(json.dumps({**told, "curve": [point._asdict() for point in found.curve]}, indent=2))
+        return
+    click.echo(f"{found.limit} counts {found.requests:,} requests of the log.")
+    most = max(point.refused for point in found.curve) or 1
+    for point in found.curve:
+        mark = "  <- proposed" if point.value == found.proposed.value else ""
+        bar = "#" * round(40 * point.refused / most)
+        click.echo(
+            f"  {point.value:>10,}/{found.unit:<7} refuses {point.refused:>10,}  "
+            f"{100 * point.refused / found.requests:6.2f} %  {bar}{mark}"
+        )
+    click.echo(
+        f"configured: {found.configured.value}/{found.unit}, which refuses {found.configured.refused:,}; "
+        f"proposed: rate: {found.proposed.value}/{found.unit}"
+    )
 
 
 def _beyond(found: Found, kind: str, bound: float) -> bool:

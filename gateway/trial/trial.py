@@ -57,7 +57,6 @@ class Trial:
         self._published: asyncio.Future[Record] | None = None
         self._connection: Connection | None = None
         self._forwarded: bytes | None = None
-        self._bug: BaseException | None = None
         self._upstream = MemoryUpstream(self._on_forwarded)
         self.plan = self._built()
 
@@ -104,12 +103,12 @@ class Trial:
         await self.plan.close()
 
     async def run(self, given: Given) -> Outcome:
-        """What becomes of a request. Raises TrialError for one that comes to no end, and what a filter's bug raised."""
+        """What becomes of a request. Raises TrialError for one that comes to no end, and ValueError for one that is none."""
         listener = self._listener
         assert listener is not None
         self._wall = given.wall
         self._witness.begin(given)
-        self._forwarded = self._bug = None
+        self._forwarded = None
         self._upstream.answer = given.answer
         self._published = asyncio.get_running_loop().create_future()
         transport = MemoryTransport(given.peer)
@@ -134,7 +133,6 @@ class Trial:
             self._published.set_result(record)
 
     def _on_bug(self, where: str, exchange: Exchange, error: BaseException) -> None:
-        self._bug = error
         structlog.get_logger("gateway").error("bug", where=where, exc_info=error)
 
     def _on_forwarded(self, request: bytes) -> None:

@@ -93,3 +93,20 @@ def test_a_configuration_that_is_wrong_or_has_no_log(log: Path) -> None:
     assert done.exit_code == 2 and "did you mean 'allow'?" in done.stderr
     done = backtest("--config", log.parent / "new.yaml")
     assert done.exit_code == 2 and "--log" in done.stderr
+
+
+def test_a_limit_that_history_would_have_borne(tmp_path: Path) -> None:
+    limit = {
+        "rate_limit": {"limits": [{"name": "few", "rate": "1/minute", "burst": 1, "key": ["project_id"]}]}
+    }
+    (tmp_path / "new.yaml").write_text(text_of(filters=[KEYSTONE, limit]))
+    log = written(
+        asyncio.run(logged(text_of(filters=[KEYSTONE]), [Asked(10.0 * number) for number in range(12)])),
+        tmp_path / "log",
+    )
+    arguments = ("--config", tmp_path / "new.yaml", log, "--fit", "rate_limit.few", "--refuse-at-most", "0%")
+    done = backtest(*arguments)
+    assert done.exit_code == 0 and "proposed: rate: 6/minute" in done.stdout and "<- proposed" in done.stdout
+    assert json.loads(backtest(*arguments, "--format", "json").stdout)["proposed"]["value"] == 6
+    done = backtest("--config", tmp_path / "new.yaml", log, "--fit", "other")
+    assert done.exit_code == 2 and "no limit is named 'other'" in done.output

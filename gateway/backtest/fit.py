@@ -1,0 +1,192 @@
+"""The tightest limit that history would have borne: one limit of a configuration is tried at other rates.
+
+Only that limit is counted, for the requests that come so far by all that does not count. Whether others would have been refused
+before, by other limits, is left aside: a limit that bears all of them bears fewer.
+"""
+
+from array import array
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from gateway.api.filter import Filter
+from gateway.api.meter import Spec
+from gateway.api.table import Cell
+from gateway.backtest.judge import Count, Judge
+from gateway.backtest.recorded import UNKNOWN_PAST, Recorded
+from gateway.backtest.source import parts_of, records
+from gateway.chain import Entry
+from gateway.plan import Plan
+
+GREATEST: Final = 1_000_000_000
+"""Requests in the unit of time beyond which no limit is looked for."""
+POINTS: Final = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
+"""Where the curve is told, as parts of the proposed rate."""
+
+
+class FitError(ValueError):
+    """The limit cannot be fitted. The message says why."""
+
+
+class Point(NamedTuple):
+    """A rate, and how many it would have refused."""
+
+    value: int
+    refused: int
+
+
+class Fit(NamedTuple):
+    """unit of the rates, such as `minute`; requests that the limit counts; what is configured, and what is proposed."""
+
+    limit: str
+    unit: str
+    requests: int
+    configured: Point
+    proposed: Point
+    curve: Sequence[Point]
+
+
+class _Stream:
+    """What a limit would have charged, in the order of time: instants, keys by number, costs."""
+
+    def __init__(self) -> None:
+        self._charges: list[tuple[float, int, int, int]] = []
+        self._keys: dict[Hashable, int] = {}
+        self.spec: Spec | None = None
+        self.at = array("d")
+        self.whose = array("q")
+        self.cost = array("q")
+
+    def add(self, at: float, number: int, key: Hashable, cost: int) -> None:
+        self._charges.append((at, number, self._keys.setdefault(key, len(self._keys)), cost))
+
+    def close(self) -> None:
+        self._charges.sort()
+        for at, _, whose, cost in self._charges:
+            self.at.append(at)
+            self.whose.append(whose)
+            self.cost.append(cost)
+        self._charges.clear()
+
+
+def fit(
+    plan: Plan,
+    files: Sequence[Path],
+    name: str,
+    share: float,
+    *,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Fit:
+    """The lowest rate of the limit `name` (ENTRY.LIMIT, or LIMIT where there is one of that name) at which no more than `share`
+    of the requests that it counts would have been refused. Raises FitError and OSError."""
+    entry, limit = _named(plan, name)
+    options = _options(entry, limit)
+    parts, pasts = parts_of(files)
+    stream = _Stream()
+    for done, part in enumerate(parts):
+        judge = Judge(plan, offset=part.offset)
+        for fields in records(part, pasts):
+            if fields is None:
+                continue
+            try:
+                recorded = Recorded(fields, pasts.get(fields["gateway.revision"], UNKNOWN_PAST))
+                trace = judge.trace(recorded)
+                number = fields["gateway.sequence"]
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+            for count in trace.parts:
+                if isinstance(count, Count) and count.place == entry.index:
+                    for charge in count.charges:
+                        if charge.limit == limit:
+                            stream.spec = charge.spec
+                            stream.add(count.instant, number, charge.key, charge.cost)
+        progress(0.5 * (done + 1) / len(parts))
+    stream.close()
+    if stream.spec is None:
+        raise FitError(f"no request of the log comes to the limit {limit!r}")
+    return _fitted(entry, limit, options, stream, share, progress)
+
+
+def _fitted(
+    entry: Entry, limit: str, options: Any, stream: _Stream, share: float, progress: Callable[[float], None]
+) -> Fit:
+    known: dict[int, int] = {}
+
+    def refused(value: int) -> int:
+        if value not in known:
+            known[value] = _refused(entry.filter, _spec(stream.spec, options, value), stream)
+            progress(min(0.99, 0.5 + 0.015 * len(known)))
+        return known[value]
+
+    bound = int(share * len(stream.at))
+    high = max(1, int(options.rate.value))
+    while refused(high) > bound:
+        if high >= GREATEST:
+            raise FitError("no rate refuses so few: a single request costs more than there is room for")
+        high = min(GREATEST, high * 2)
+    low = 0  # a rate that refuses too many, or none at all
+    while high - low > 1:
+        middle = (low + high) // 2
+        if refused(middle) > bound:
+            low = middle
+        else:
+            high = middle
+    values = sorted({max(1, round(high * part)) for part in POINTS})
+    return Fit(
+        limit,
+        options.rate.unit,
+        len(stream.at),
+        Point(options.rate.value, refused(options.rate.value)),
+        Point(high, refused(high)),
+        [Point(value, refused(value)) for value in values],
+    )
+
+
+def _refused(filter: Filter[Any], spec: Spec, stream: _Stream) -> int:
+    meter = filter.meter(spec)
+    charge = meter.charge
+    cells: dict[int, Cell] = {}
+    refused = 0
+    for at, whose, cost in zip(stream.at, stream.whose, stream.cost, strict=True):
+        wait, cell = charge(cells.get(whose), at, cost)
+        if wait:
+            refused += 1
+        else:
+            cells[whose] = cell
+    return refused
+
+
+def _spec(spec: Spec | None, options: Any, value: int) -> Spec:
+    """The arithmetic of the same limit at another rate. Where no burst is given it is as great as the rate."""
+    assert spec is not None
+    name, numbers = spec
+    if name == "gcra":
+        interval, span, debt = numbers
+        unit = interval * options.rate.value
+        burst = round(span / interval) if options.burst is not None else value
+        return name, (unit / value, unit / value * burst, debt / interval * unit / value)
+    return name, (float(value), *numbers[1:])
+
+
+def _named(plan: Plan, name: str) -> tuple[Entry, str]:
+    found = [
+        (entry, limit)
+        for entry in plan.entries
+        for limit in entry.filter.limits
+        if name in (limit, f"{entry.name}.{limit}")
+    ]
+    if len(found) != 1:
+        known = ", ".join(f"{entry.name}.{limit}" for entry in plan.entries for limit in entry.filter.limits)
+        raise FitError(
+            f"{'no' if not found else 'more than one'} limit is named {name!r}: there are {known or 'none'}"
+        )
+    return found[0]
+
+
+def _options(entry: Entry, limit: str) -> Any:
+    options: Any = entry.filter.config
+    for part in entry.filter.limits[limit]:
+        options = options[part] if isinstance(part, int) else getattr(options, part)
+    if not hasattr(options, "rate") or getattr(options, "algorithm", "") == "calendar_window":
+        raise FitError(f"{limit!r} has no rate that could be another")
+    return options

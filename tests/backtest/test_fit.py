@@ -1,0 +1,91 @@
+"""The tightest limit that history would have borne."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from gateway.backtest.fit import Fit, FitError, fit
+from gateway.config.load import loads
+from gateway.plan import build_plan
+from gateway.registry import Registry
+from tests.backtest.logged import KEYSTONE, Asked, logged, text_of, written
+
+LIMIT: dict[str, Any] = {"name": "few", "rate": "1/minute", "burst": 1, "key": ["project_id"]}
+
+
+def _text(**limit: Any) -> str:
+    return text_of(filters=[KEYSTONE, {"rate_limit": {"limits": [{**LIMIT, **limit}]}}])
+
+
+def _fitted(text: str, log: Path, name: str = "few", share: float = 0.0) -> Fit:
+    registry = Registry()
+    return fit(build_plan(loads(text, "new.yaml", registry=registry), registry), [log], name, share)
+
+
+def _log(tmp_path: Path, requests: list[Asked]) -> Path:
+    return written(asyncio.run(logged(text_of(filters=[KEYSTONE]), requests)), tmp_path / "log")
+
+
+def test_the_lowest_rate_that_refuses_nobody(tmp_path: Path) -> None:
+    log = _log(tmp_path, [Asked(10.0 * number) for number in range(20)])
+    found = _fitted(_text(), log, "rate_limit.few")
+    assert (found.proposed.value, found.unit, found.requests) == (6, "minute", 20)
+    assert found.proposed.refused == 0 and found.configured.refused > 0
+    assert [point.refused for point in found.curve] == sorted(
+        (point.refused for point in found.curve), reverse=True
+    )
+
+
+def test_some_may_be_refused(tmp_path: Path) -> None:
+    requests = [Asked(10.0 * number) for number in range(19)] + [Asked(180.1)]
+    log = _log(tmp_path, requests)
+    assert _fitted(_text(), log, share=0.05).proposed == (6, 1)
+    assert _fitted(_text(), log).proposed.value > 6
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 0.3, 2.0, 20.0]), st.sampled_from(["p", "q"])),
+        min_size=1,
+        max_size=25,
+    ),
+    st.sampled_from([{}, {"burst": 3}, {"burst": None}, {"burst": None, "algorithm": "fixed_window"}]),
+)
+def test_what_is_proposed_refuses_so_few_when_it_is_in_force(
+    tmp_path: Path, stream: list[tuple[float, str]], limit: dict[str, Any]
+) -> None:
+    at, requests = 0.0, []
+    for pause, project in stream:
+        at += pause
+        requests.append(Asked(at, project))
+    found = _fitted(_text(**limit), _log(tmp_path, requests))
+    with_it = _text(**limit, rate=f"{found.proposed.value}/{found.unit}")
+    records = asyncio.run(logged(with_it, requests))[1:]
+    assert [record["gateway.decision"] for record in records] == ["forward"] * len(records)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        (_text(), "fw", "no limit is named 'fw': there are rate_limit.few"),
+        (_text(methods=["PUT"]), "few", "no request of the log comes to"),
+        (
+            _text(rate="10/day", burst=None, algorithm="calendar_window"),
+            "few",
+            "has no rate that could be another",
+        ),
+    ],
+)
+def test_what_cannot_be_fitted(tmp_path: Path, text: str, name: str, message: str) -> None:
+    with pytest.raises(FitError, match=message):
+        _fitted(text, _log(tmp_path, [Asked(0)]), name)
