@@ -11,6 +11,7 @@ from gateway.cli.main import COMMANDS
 from gateway.config.load import loads
 from gateway.plan import build_plan
 from gateway.registry import Registry
+from gateway.trial.case import Circumstances, Expected, Step, UpstreamAnswer
 from tests.openstack.difference import KINDS
 from tests.openstack.traffic import REQUESTS
 
@@ -71,3 +72,10 @@ def test_every_difference_that_is_meant_is_explained() -> None:
     assert [kind for kind, _, _ in rows] == [kind.name for kind in KINDS]
     assert all(all(row) for row in rows)
     assert f"\n{len(REQUESTS)} requests" in text
+
+
+def test_all_that_a_configuration_test_may_say_is_documented() -> None:
+    text = (ROOT / "docs" / "trying.md").read_text()
+    for model in (Circumstances, Expected, UpstreamAnswer, Step):
+        for name in model.model_fields:
+            assert f"`{name}`" in text, f"{name} of {model.__name__}"
