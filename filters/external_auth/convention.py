@@ -4,7 +4,7 @@ nginx's auth_request (ngx_http_auth_request_module) and Traefik's forwardAuth. N
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -106,44 +106,49 @@ def reader(config: ExternalAuthConfig) -> Callable[[HttpAnswer], Yes | No]:
         status = answer.status
         try:
             if 200 <= status <= 299:
-                return _yes(answer.headers, config)
+                return _yes(answer.lines, config)
             if nginx and status in (401, 403):
                 asks = [value for name, value in answer.lines if name == "www-authenticate" and status == 401]
                 return No(status, tuple(("WWW-Authenticate", _raw(value)) for value in asks), None)
             if not nginx and 300 <= status <= 599:
                 return No(status, _relayed(answer.lines, relayed), answer.body)
-        except ValueError:  # text that cannot travel, or a comma in no list
+        except ValueError:  # text that cannot travel, or two of what there is one of
             raise Trouble(
-                "its answer holds a field that cannot travel", counts=False, lenient=False
+                "its answer holds a field that cannot be used", counts=False, lenient=False
             ) from None
         raise Trouble(f"it answered {status}", counts=status >= 500, lenient=status >= 500)
 
     return read
 
 
-def _yes(headers: Mapping[str, str], config: ExternalAuthConfig) -> Yes:
+def _yes(lines: Lines, config: ExternalAuthConfig) -> Yes:
     fields = [
-        encoded(name, _raw(value))
-        for name in config.response_headers
-        if (value := headers.get(name.lower())) is not None
+        encoded(name, _raw(value)) for name in config.response_headers for value in _values(lines, name)
     ]
     who = config.principal
-    return Yes(Fields(fields), _principal(headers, who) if who is not None else None)
+    return Yes(Fields(fields), _principal(lines, who) if who is not None else None)
 
 
-def _principal(headers: Mapping[str, str], names: PrincipalOptions) -> Principal | None:
-    def value(name: str | None) -> str | None:
-        text = headers.get(name.lower(), "").strip() if name is not None else ""
+def _values(lines: Lines, name: str) -> list[str]:
+    key = name.lower()
+    return [value for told, value in lines if told == key]
+
+
+def _principal(lines: Lines, names: PrincipalOptions) -> Principal | None:
+    def value(name: str | None, *, many: bool = False) -> str | None:
+        told = _values(lines, name) if name is not None else []
+        text = ",".join(told).strip()  # several lines are one list (RFC 9110 section 5.2)
         if not text:
             return None
-        if not text.isprintable():  # a control character, or a byte that is no text
+        # A control character, or a byte that is no text; or two who cannot both be the one who is calling.
+        if not text.isprintable() or (len(told) > 1 and not many):
             raise ValueError(name)
         return text
 
     user_id, user_name = value(names.user_id), value(names.user_name)
     if user_id is None and user_name is None:
         return None
-    roles = value(names.roles) or ""
+    roles = value(names.roles, many=True) or ""
     return Principal(
         user_id=user_id,
         user_name=user_name,

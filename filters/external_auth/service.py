@@ -122,7 +122,7 @@ def lifetime(cache: CacheOptions, answer: HttpAnswer) -> float:
         seconds = cache.negative_ttl
     else:
         return 0
-    control = answer.headers.get("cache-control", "").lower()
+    control = ",".join(value for name, value in answer.lines if name == "cache-control").lower()
     if "no-store" in control or "no-cache" in control:
         return 0
     age = _MAX_AGE.search(control)

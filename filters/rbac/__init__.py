@@ -13,7 +13,7 @@ must pass where a row has it: without `;` parameters, without a slash at its end
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from filters.rbac.option import RbacConfig, RowOptions
 from filters.rbac.role import RoleTest, compile_roles
@@ -29,6 +29,10 @@ _ODD = re.compile(r"[;%\\]|/[/.]|/\Z")
 _SLASHES = re.compile(r"[/\\]")
 _DOTS = (".", "..")
 _NO_ROLES: frozenset[str] = frozenset()
+_ANY: Final = "Keystone"
+"""The challenge where nobody knows of another."""
+_DELAYED: Final = "auth_decision_delayed"
+"""The reason of a filter that has let a request without a principal pass, and says in a 401 how to get one."""
 
 
 class _Row(NamedTuple):
@@ -88,7 +92,7 @@ class Rbac(Filter[RbacConfig]):
         self._foreign = self._refusal(
             "project_mismatch", "The project in the path is not the one of the token.", ("project_param",)
         )
-        self._challenge = (("WWW-Authenticate", config.challenge),)
+        self._challenge = (("WWW-Authenticate", config.challenge or _ANY),)
 
     def _compiled(self, number: int, row: RowOptions) -> _Row:
         rule: Rule = ("rows", number)
@@ -215,8 +219,12 @@ class Rbac(Filter[RbacConfig]):
             "principal_missing",
             "The request you have made requires authentication.",
             rule=refusal.rule,
-            headers=self._challenge,
+            headers=() if self._told_by_another(exchange) else self._challenge,
         )
+
+    def _told_by_another(self, exchange: Exchange) -> bool:
+        """Whether an earlier filter adds the challenge on the way out."""
+        return self.config.challenge is None and any(note.reason == _DELAYED for note in exchange.notes)
 
 
 def _has_project(row: _Row) -> bool:

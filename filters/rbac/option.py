@@ -78,10 +78,11 @@ class RbacConfig(Options):
         (),
         description="Roles whose bearers may name any project; those of the row are asked of them all the same.",
     )
-    challenge: Annotated[str, AfterValidator(_challenge)] = Field(
-        "Keystone",
+    challenge: Annotated[str, AfterValidator(_challenge)] | None = Field(
+        None,
         description="WWW-Authenticate of the answer to who has no principal, such as Bearer or "
-        'Keystone uri="https://identity.example.org/v3".',
+        'Keystone uri="https://identity.example.org/v3". Unset, that of a `token_auth` before it which delays the decision, '
+        "and Keystone where there is none.",
     )
 
     @model_validator(mode="after")

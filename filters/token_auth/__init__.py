@@ -485,7 +485,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
                 proof = question.proofs[place]
             if proof is None:
                 continue
-            # What stands in does not wait for one who is left alone, and who is asked all the same once in a pause.
+            # What stands in does not wait for one who is left alone, and who is asked all the same: to hear when he is back.
             spared = provider.left_alone and question.fallback() is not None
             if question.beside and provider.judges_expired:
                 answer = provider.look_up_expired(question.token, exchange)

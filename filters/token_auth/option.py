@@ -710,7 +710,7 @@ class BasicOptions(Options):
         default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
     )
     attempts: AttemptOptions = Field(
-        default=AttemptOptions(), description="How often a wrong password may be tried, in each worker."
+        default=AttemptOptions(), description="How often a wrong password may be tried."
     )
     timeout: Duration = Field(
         default=5.0,

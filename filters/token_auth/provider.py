@@ -64,7 +64,8 @@ class Provider(Protocol):
     forwards     whether that field goes on to the upstream, once the provider has accepted what is in it
     pure         whether it needs no network
     judges_expired  whether it has `look_up_expired`: what it says of a token that may have expired
-    left_alone   whether it has failed again and again; where something else will do, its answer is not waited for
+    left_alone   whether it has failed again and again, or has just not answered in time; where something else will do, its
+                 answer is not waited for
     fingerprint  changes with whatever the provider trusts (tokens, keys), also where only a file's content
                  changed: what is remembered of tokens is dropped with it. What changes while the provider is in use
                  it tells the filter by the callback that it was made with

@@ -37,10 +37,14 @@ class Trouble(Exception):  # noqa: N818 - it says of whom there is no answer
 
 
 class Memory(Generic[K]):
-    """What outlives a reload: how the service is, and the questions that are out, each by what it asks."""
+    """What outlives a reload: how the service is, and the questions that are out, each by what it asks.
+
+    silent  whether the last question had no answer in time
+    """
 
     def __init__(self, options: BreakerOptions) -> None:
         self.breaker = Breaker(options.failures, options.pause)
+        self.silent = False
         self.flight: SingleFlight[K, Answer] = SingleFlight()
 
     def revoke(self, revocation: Revocation) -> int:
@@ -74,7 +78,7 @@ class RemoteProvider(Generic[K]):
 
     @property
     def left_alone(self) -> bool:
-        return self._memory.breaker.open
+        return self._memory.breaker.open or self._memory.silent
 
     def proof(self, value: bytes) -> str | None:
         return None
@@ -131,11 +135,15 @@ class RemoteProvider(Generic[K]):
         try:
             answer = await ask()
         except Trouble as trouble:
+            self._memory.silent = False
             return self._failed(trouble)
         except HttpError as error:
+            if error.reason not in ("busy", "closed"):
+                self._memory.silent = error.reason == "timeout"
             # The service has not been asked, or a token may have brought about an answer that is too large.
             counts = error.reason not in ("busy", "closed", "too_large")
             return self._failed(Trouble(str(error), counts=counts))
+        self._memory.silent = False
         self._memory.breaker.succeeded()
         return answer
 

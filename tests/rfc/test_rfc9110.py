@@ -347,3 +347,15 @@ async def test_15_5_2_a_401_of_the_gateway_has_a_challenge() -> None:
             answer = await client.ask(request)
             assert answer.status == 401
             assert answer.get("www-authenticate")
+
+
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1:5000/v3"])
+async def test_15_5_2_a_decision_that_was_delayed_has_the_challenge_of_who_delayed_it(
+    url: str | None,
+) -> None:
+    delaying = {"token_auth": {**AUTH[0]["token_auth"], "delay_auth_decision": True, "auth_url": url}}
+    table = {"rbac": {"rows": [{"path": "/a", "roles": "member"}]}}
+    async with Upstream() as upstream, proxy(upstream, filters=[delaying, table]) as gateway:
+        answer = await (await gateway.connect()).ask(get("/a"))
+        assert answer.status == 401
+        assert answer.get("www-authenticate") == ("Keystone" if url is None else f'Keystone uri="{url}"')

@@ -9,6 +9,8 @@ from filters.external_auth.option import ExternalAuthConfig
 from gateway.api import Fault, HttpAnswer, Principal, Response
 from gateway.api.testing import exchange
 
+PRINCIPAL = {"user_id": "X-Id", "roles": "X-Roles"}
+
 
 def read(status: int, headers: dict[str, str] | None = None, body: bytes = b"", **options: Any) -> Yes | No:
     config = ExternalAuthConfig.model_validate({"url": "http://auth/", **options})
@@ -129,6 +131,20 @@ def test_a_yes_may_say_who_is_calling() -> None:
     )
     nobody = read(200, {"x-roles": "admin"}, principal=names)
     assert isinstance(nobody, Yes) and nobody.principal is None
+
+
+def test_all_lines_of_a_field_of_a_yes_count() -> None:
+    config = ExternalAuthConfig.model_validate(
+        {"url": "http://auth/", "response_headers": ["X-Roles"], "principal": PRINCIPAL}
+    )
+    told = HttpAnswer(200, {"x-id": "u1", "x-roles": "a, b"}, b"", (("x-roles", "c"),))
+    answer = reader(config)(told)
+    assert isinstance(answer, Yes)
+    assert list(answer.fields) == [(b"X-Roles", b"a, b"), (b"X-Roles", b"c")]
+    assert answer.principal == Principal(user_id="u1", roles=("a", "b", "c"), provider="external_auth")
+    with pytest.raises(Trouble) as trouble:
+        reader(config)(HttpAnswer(200, {"x-id": "u1"}, b"", (("x-id", "u2"),)))
+    assert not trouble.value.lenient
 
 
 @pytest.mark.parametrize("value", ["a\x7fb", "a\udcff"])

@@ -42,6 +42,11 @@ def test_an_answer_is_remembered_as_long_as_both_allow(
     assert lifetime(CacheOptions.model_validate({}), HttpAnswer(status, headers, b"")) == seconds
 
 
+def test_what_any_line_says_of_remembering_counts() -> None:
+    answer = HttpAnswer(200, {"cache-control": "max-age=60"}, b"", (("cache-control", "no-store"),))
+    assert lifetime(CacheOptions.model_validate({}), answer) == 0
+
+
 async def test_a_yes_is_remembered_until_its_time() -> None:
     services = FrozenServices(answer=lambda request: YES)
     asked = service(services)

@@ -594,6 +594,27 @@ async def test_what_stands_in_does_not_wait_for_a_service_that_is_left_alone() -
     assert made.notes[0].facts["cached"] is False
 
 
+async def test_what_stands_in_waits_once_for_a_service_that_does_not_answer_in_time() -> None:
+    desk = Desk(cache={"jitter": 0, "stale_if_error": "1h"})
+    verdict = desk.filter.on_request(desk.request())
+    assert (await verdict if isawaitable(verdict) else verdict) is None
+    desk.service.down = HttpError("timeout")
+    desk.pass_time(301)
+    verdict = desk.filter.on_request(desk.request())
+    assert isawaitable(verdict)
+    assert await verdict is None
+    desk.service.down = None
+    made = desk.request()
+    assert desk.filter.on_request(made) is None  # it is asked, and not waited for
+    assert made.notes[0].facts["stale"] is True
+    await until(lambda: desk.service.asked == [TOKEN, TOKEN], "Keystone has been asked")
+    await asyncio.sleep(0)
+    made = desk.request()
+    verdict = desk.filter.on_request(made)
+    assert (await verdict if isawaitable(verdict) else verdict) is None
+    assert made.notes[0].facts["cached"] is False
+
+
 def test_a_delayed_decision_passes_a_request_that_nobody_can_judge() -> None:
     desk = Desk(delay_auth_decision=True)
     desk.service.down = HttpError("connect")
