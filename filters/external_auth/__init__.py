@@ -24,6 +24,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         "max_body": "none",
         "breaker": "none",
         "relay_headers": "none",
+        "challenge": "none",
     }
     pure = False
 

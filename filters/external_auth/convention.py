@@ -109,6 +109,8 @@ def reader(config: ExternalAuthConfig) -> Callable[[HttpAnswer], Yes | No]:
                 return _yes(answer.lines, config)
             if nginx and status in (401, 403):
                 asks = [value for name, value in answer.lines if name == "www-authenticate" and status == 401]
+                if status == 401 and not asks:
+                    asks = [config.challenge]  # RFC 9110 section 15.5.2 wants one
                 return No(status, tuple(("WWW-Authenticate", _raw(value)) for value in asks), None)
             if not nginx and 300 <= status <= 599:
                 return No(status, _relayed(answer.lines, relayed), answer.body)

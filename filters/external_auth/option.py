@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from filters._names import FieldName
+from filters._names import Challenge, FieldName
 from gateway.api import Duration, Fact, Options, Size, TlsOptions
 from gateway.api.fact import CLIENT, CLOCK, HOST, METHOD, SCHEME, TARGET, header
 from gateway.http.framing import HOP_BY_HOP
@@ -121,6 +121,10 @@ class ExternalAuthConfig(Options):
     relay_headers: tuple[CarriedName, ...] = Field(
         (),
         description="traefik: fields that a client gets with a no though they are held back otherwise: Set-Cookie, Server.",
+    )
+    challenge: Challenge = Field(
+        "Keystone",
+        description="nginx: WWW-Authenticate of a 401 where the service names none, such as Bearer.",
     )
     principal: PrincipalOptions | None = Field(
         None, description="Which fields of a yes say who is calling; unset, nobody is known by it."

@@ -180,3 +180,13 @@ def test_no_credential_is_in_what_is_logged() -> None:
     filter, services = guard(lambda request: HttpError("connect", "refused"))
     judge(filter, exchange(headers={"Authorization": "Bearer s3cret", "Cookie": "s3cret"}))
     assert "s3cret" not in repr(services.warnings)
+
+
+@pytest.mark.parametrize(("options", "challenge"), [({}, "Keystone"), ({"challenge": "Bearer"}, "Bearer")])
+def test_a_401_says_how_to_become_known_also_where_the_service_does_not(
+    options: dict[str, str], challenge: str
+) -> None:
+    """RFC 9110 section 15.5.2."""
+    filter, _ = guard(says(401), **options)
+    verdict = judge(filter, exchange())
+    assert isinstance(verdict, Fault) and verdict.headers == (("WWW-Authenticate", challenge),)
