@@ -38,7 +38,7 @@ from tests.support.client import Client, get, post, refuses
 from tests.support.deadline import until, within
 from tests.support.gateway import configuration
 from tests.support.secure import SecureClient, trusting
-from tests.support.upstream import OK, Upstream
+from tests.support.upstream import OK, Upstream, answers
 
 START = 30.0
 NOWHERE = "http://127.0.0.1:1"
@@ -246,6 +246,30 @@ async def test_a_reload_that_cannot_be_just_now_is_told_as_one_that_was_rejected
     await within(supervisor.run(), "it has ended", START)
     assert (await supervisor.reload()).error == "the gateway is stopping"
     assert supervisor._reloads == {"applied": 0, "rejected": 2}
+
+
+async def test_an_endpoint_that_hangs_gets_no_request_from_a_new_plan_or_a_new_worker_that_does_not_know_it() -> (
+    None
+):
+    health = {"path": "/up", "timeout": "200ms", "interval": "50ms"}
+
+    def with_keepalive(seconds: int) -> Loaded:
+        upstream = {"keepalive": f"{seconds}s", "health": health}
+        return loads(
+            configuration(well.url, hung.url, upstream=upstream), "gateway.yaml", registry=Registry()
+        )
+
+    async with Upstream(answers(OK)) as well, Upstream() as hung:
+        source = Source(with_keepalive(5))
+        async with running(source, 1) as supervisor:
+            assert {await ask(supervisor) for _ in range(6)} == {200}
+            source.next = with_keepalive(6)
+            assert (await supervisor.reload()).applied
+            assert {await ask(supervisor) for _ in range(6)} == {200}
+            os.kill((await supervisor.workers())[0]["pid"], signal.SIGKILL)
+            await until(lambda: supervisor._restarts[0] == 1, "it has ended", START)
+            await until(lambda: bool(supervisor._ready()), "another is ready", START)
+            assert {await ask(supervisor) for _ in range(6)} == {200}
 
 
 async def test_a_worker_comes_back_with_the_files_as_they_were_when_they_were_put_in_force(
