@@ -50,6 +50,10 @@ from gateway.upstream.traffic import observe_traffic
 GC_THRESHOLD: Final = 100_000
 """Allocations between two collections: an exchange makes no cycles, so the collector rarely has work."""
 
+FIRST_CHECKS: Final = 5.0
+"""Seconds in which endpoints may be found well, or not, before a plan is put in force that sends them requests. One that
+hangs would take its share of them along, after a reload as after the end of a worker that knew of it."""
+
 
 class StartError(Exception):
     """The gateway cannot start; the message says why, in a sentence."""
@@ -170,7 +174,16 @@ class Gateway:
             lost = self._state.held(self._in_force.plan.holder) - self._state.held(plan.holder)
             anew = {key.partition("/")[0] for key in lost}
         generation = Generation(plan, pools)
-        return Prepared(loaded, generation, credentials, log, holder, taker, tuple(sorted(anew)))
+        prepared = Prepared(loaded, generation, credentials, log, holder, taker, tuple(sorted(anew)))
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_CHECKS):
+                    for pool in pools.values():
+                        await pool.known()
+        except BaseException:
+            await self.discard(prepared)
+            raise
+        return prepared
 
     def _key(self, configuration: Configuration) -> bytes:
         given = configuration.log.hash_key

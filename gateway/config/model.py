@@ -883,7 +883,7 @@ class Canary(Options):
 class Health(Options):
     """Checks of endpoints: each is asked again and again whether it is well.
 
-    Until the first check is over, which is made at once and counts alone, an endpoint is used.
+    The first check counts alone, and is waited for before requests come, 5 s at the most.
     """
 
     path: Annotated[str, AfterValidator(_path)] = Field(description="What is asked for, by GET.")

@@ -317,11 +317,7 @@ class Supervisor:
 
     async def _equip(self, child: Child) -> None:
         """Puts in force what is in force. Raises ConfigurationError or WorkerError."""
-        answer = await child.ask(message.Prepare(self._as_kept()), PREPARE)
-        if answer.problems:
-            raise ConfigurationError(answer.problems)
-        if answer.error is not None:
-            raise WorkerError(answer.error)
+        _refuse_unbuilt(child, await child.ask(message.Prepare(self._as_kept()), PREPARE))
         async with self._committing:
             await child.commit(self._places.of(child.slot, self._places.spots))
             helper = self._places.restore(child.slot)
@@ -410,16 +406,13 @@ class Supervisor:
     async def reload(self) -> Reload:
         """Reads the configuration and puts it in force in all workers, or in none."""
         async with self._changing:
-            for prevents, why in (
-                (self._stopping.is_set(), "the gateway is stopping"),
-                (not self._started, "the gateway is starting"),
-                (self._successor is not None, "a successor is starting"),
-            ):
-                if prevents:
-                    return Reload(self._loaded.revision, False, why)
-            self._notifier.reloading()
-            result = await self._reload()
-            self._notifier.ready(self._summary())
+            why = self._prevents_reload()
+            if why is not None:
+                result = Reload(self._loaded.revision, False, why)
+            else:
+                self._notifier.reloading()
+                result = await self._reload()
+                self._notifier.ready(self._summary())
         self._reloads["applied" if result.applied else "rejected"] += 1
         if result.applied:
             self._last_error = None
@@ -429,6 +422,14 @@ class Supervisor:
             self._last_error = {"at": time.time(), "error": result.error, "problems": problems}
             self._log.error("reload_rejected", error=result.error, problems=problems)
         return result
+
+    def _prevents_reload(self) -> str | None:
+        """Why there can be no reload just now."""
+        if self._stopping.is_set():
+            return "the gateway is stopping"
+        if not self._started:
+            return "the gateway is starting"
+        return "a successor is starting" if self._successor is not None else None
 
     async def _reload(self) -> Reload:
         in_force = self._loaded.revision
@@ -488,13 +489,30 @@ class Supervisor:
                     raise WorkerError(f"worker {child.number} does not answer")
             elif isinstance(answer, BaseException):
                 raise answer
-            elif answer.problems:
-                raise ConfigurationError(answer.problems)
-            elif answer.error is not None:
-                raise WorkerError(f"worker {child.number}: {answer.error}")
             else:
+                _refuse_unbuilt(child, answer)
                 prepared.append(child)
+        if not prepared:
+            await self._try_apart(loaded)
         return prepared
+
+    async def _try_apart(self, loaded: Loaded) -> None:
+        """Has a process of its own build it, while there is no worker that could, or where building has ended them all: what
+        nobody has built is not put in force. Raises ConfigurationError or WorkerError.
+        """
+        number, self._numbers = self._numbers, self._numbers + 1
+        try:
+            child = Child(message.Begin(0, number, self._hash_key, self._console), self._memory)
+        except OSError as error:
+            raise WorkerError(f"no worker can be started: {error.strerror}") from error
+        try:
+            await child.begin()
+            _refuse_unbuilt(child, await child.ask(message.Prepare(loaded), PREPARE))
+        except WorkerGone as error:
+            raise WorkerError(f"a worker that was to build it has not: {error}") from None
+        finally:
+            child.kill()
+            await child.ended()
 
     async def _commit(self, child: Child, spots: Sequence[Spot]) -> tuple[str, ...]:
         """It cannot be undone by now: a worker that does not follow makes room for one that will."""
@@ -677,6 +695,14 @@ class Supervisor:
         # Two that answer for one service would say two things.
         await self._move_admin(None, None)
         self.stop()
+
+
+def _refuse_unbuilt(child: Child, answer: message.Answer) -> None:
+    """Raises ConfigurationError or WorkerError where a worker says that it could not prepare what it was to."""
+    if answer.problems:
+        raise ConfigurationError(answer.problems)
+    if answer.error is not None:
+        raise WorkerError(f"worker {child.number}: {answer.error}")
 
 
 def obey_signals(supervisor: Supervisor) -> None:

@@ -38,6 +38,8 @@ class Checker:
         )
         self._good = ranges(options.status)
         self._task: asyncio.Task[None] | None = None
+        self.known = asyncio.Event()
+        """Set when the first check is over."""
 
     def start(self) -> None:
         self._task = spawn(self._run(), name="health check")
@@ -50,6 +52,7 @@ class Checker:
     async def _run(self) -> None:
         while True:
             self._take(*await self.check())
+            self.known.set()
             await asyncio.sleep(pause(self._options.interval, self._options.jitter, self._random))
 
     async def check(self) -> tuple[bool, str]:

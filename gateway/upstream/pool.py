@@ -187,6 +187,11 @@ class Pool:
                 checker.start()
                 self._checkers.append(checker)
 
+    async def known(self) -> None:
+        """Waits until each endpoint has been checked once, where they are checked at all."""
+        for checker in self._checkers:
+            await checker.known.wait()
+
     def now(self) -> float:
         """Seconds on the clock that the pool goes by."""
         return self._loop.time()

@@ -23,6 +23,7 @@ from gateway.config.problem import ConfigurationError, Problem
 from gateway.metrics import render
 from gateway.registry import Registry
 from gateway.supervisor import child as child_module
+from gateway.supervisor import message
 from gateway.supervisor import supervisor as supervisor_module
 from gateway.supervisor.child import Child, WorkerGone
 from gateway.supervisor.notify import Notifier
@@ -37,7 +38,7 @@ from tests.support.client import Client, get, post, refuses
 from tests.support.deadline import until, within
 from tests.support.gateway import configuration
 from tests.support.secure import SecureClient, trusting
-from tests.support.upstream import OK, Upstream
+from tests.support.upstream import OK, Upstream, answers
 
 START = 30.0
 NOWHERE = "http://127.0.0.1:1"
@@ -192,6 +193,83 @@ async def test_a_worker_that_does_not_answer_aborts_the_reload(monkeypatch: pyte
         revisions = {worker["revision"] for worker in await supervisor.workers()}
         assert revisions == {loaded().revision}
         assert (await supervisor.reload()).applied
+
+
+async def test_a_reload_is_checked_too_while_no_worker_carries_exchanges(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = Source(loaded())
+    async with running(source, 1) as supervisor:
+        monkeypatch.setattr(supervisor_module, "STEADY", START)
+        monkeypatch.setattr(supervisor_module, "BACKOFF", (4.0, 4.0))
+        os.kill((await supervisor.workers())[0]["pid"], signal.SIGKILL)
+        await until(lambda: supervisor._restarts[0] == 1, "it has ended", START)
+        source.next = loaded(log={"path": str(tmp_path / "absent" / "requests.log")})
+        result = await within(supervisor.reload(), "the reload is over", START)
+        assert (result.applied, [problem.key for problem in result.problems]) == (False, ["log.path"])
+        source.next = loaded(drain_timeout="9s")
+        assert (await within(supervisor.reload(), "the reload is over", START)).applied
+        assert supervisor._ready() == []
+        await until(lambda: bool(supervisor._ready()), "another is ready", START)
+        assert [worker["revision"] for worker in await supervisor.workers()] == [source.next.revision]
+
+
+async def test_a_configuration_that_ends_all_workers_that_build_it_is_not_put_in_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = Source(loaded())
+    async with running(source) as supervisor:
+        source.next = loaded(drain_timeout="9s")
+        asked = Child.ask
+
+        async def fatal(child: Child, what: Any, within: float = START) -> message.Answer:
+            if isinstance(what, message.Prepare):
+                child.kill()
+                await child.ended()
+            return await asked(child, what, within)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Child, "ask", fatal)
+            result = await within(supervisor.reload(), "the reload is over", START)
+        assert (result.applied, result.revision) == (False, loaded().revision)
+        assert result.error == "a worker that was to build it has not: killed by SIGKILL"
+        await until(lambda: len(supervisor._ready()) == 2, "others are ready", START)
+        assert {worker["revision"] for worker in await supervisor.workers()} == {loaded().revision}
+
+
+async def test_a_reload_that_cannot_be_just_now_is_told_as_one_that_was_rejected() -> None:
+    supervisor = made(Source(loaded()))
+    assert (await supervisor.reload()).error == "the gateway is starting"
+    assert supervisor.config()["last_error"]["error"] == "the gateway is starting"
+    assert supervisor._reloads == {"applied": 0, "rejected": 1}
+    supervisor.stop()
+    await within(supervisor.run(), "it has ended", START)
+    assert (await supervisor.reload()).error == "the gateway is stopping"
+    assert supervisor._reloads == {"applied": 0, "rejected": 2}
+
+
+async def test_an_endpoint_that_hangs_gets_no_request_from_a_new_plan_or_a_new_worker_that_does_not_know_it() -> (
+    None
+):
+    health = {"path": "/up", "timeout": "200ms", "interval": "50ms"}
+
+    def with_keepalive(seconds: int) -> Loaded:
+        upstream = {"keepalive": f"{seconds}s", "health": health}
+        return loads(
+            configuration(well.url, hung.url, upstream=upstream), "gateway.yaml", registry=Registry()
+        )
+
+    async with Upstream(answers(OK)) as well, Upstream() as hung:
+        source = Source(with_keepalive(5))
+        async with running(source, 1) as supervisor:
+            assert {await ask(supervisor) for _ in range(6)} == {200}
+            source.next = with_keepalive(6)
+            assert (await supervisor.reload()).applied
+            assert {await ask(supervisor) for _ in range(6)} == {200}
+            os.kill((await supervisor.workers())[0]["pid"], signal.SIGKILL)
+            await until(lambda: supervisor._restarts[0] == 1, "it has ended", START)
+            await until(lambda: bool(supervisor._ready()), "another is ready", START)
+            assert {await ask(supervisor) for _ in range(6)} == {200}
 
 
 async def test_a_worker_comes_back_with_the_files_as_they_were_when_they_were_put_in_force(
