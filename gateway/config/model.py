@@ -1060,8 +1060,9 @@ class Upstream(Options):
     )
     retries: Retries | None = Field(
         default=None,
-        description="When a request is sent again. Where absent: when no connection can be made, once to each endpoint, and "
-        "when a connection that was kept turns out to be closed.",
+        description="When a request is sent again: these rules and their budget then decide also where no connection can be made. "
+        "Where absent: when no connection can be made, once to each endpoint that is not known to be out of reach, and when a "
+        "connection that was kept turns out to be closed.",
     )
     concurrency: Concurrency | None = Field(
         default=None, description="How many requests are under way at once; no limit where absent."
