@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Final, NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, Verdict
 
 NEWLY_ALLOWED: Final = "newly_allowed"
@@ -48,10 +50,9 @@ class Key(NamedTuple):
     after: Verdict
 
 
+@mypyc_attr(serializable=True)  # it goes from one process to another
 class Group:
     """Exchanges with the same verdicts on the same route: how many, of which projects, and the first of them."""
-
-    __slots__ = ("count", "examples", "projects")
 
     def __init__(self) -> None:
         self.count = 0
@@ -81,6 +82,7 @@ class Group:
 OTHERS: Final = Verdict(UNDECIDABLE, 0, "", "others")
 
 
+@mypyc_attr(serializable=True)
 class Tally:
     """The sum of a back-test.
 
