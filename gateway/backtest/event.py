@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
 from gateway.backtest.judge import Judge, Trace
 from gateway.backtest.recorded import Verdict
@@ -112,9 +112,9 @@ class Spool:
         )
         descriptor, name = tempfile.mkstemp(dir=self._directory)
         with os.fdopen(descriptor, "wb") as stream:
-            marshal.dump(named, stream)
+            _write(stream, named)
             for start in range(0, len(held), _SLICE):
-                marshal.dump(held[start : start + _SLICE], stream)
+                _write(stream, held[start : start + _SLICE])
         self.files.append(File(name, self._machine, key_of(held[0]), key_of(held[-1])))
         self._begin()
 
@@ -150,7 +150,7 @@ class Reader:
     def __init__(self, file: File) -> None:
         self.file = file
         self._stream = Path(file.name).open("rb")  # noqa: SIM115 - closed when all has been read
-        verdicts, old, new = marshal.load(self._stream)  # noqa: S302 - written by ourselves a moment ago
+        verdicts, old, new = _read(self._stream)
         self.named = Named(
             [Verdict(*verdict) for verdict in verdicts],
             [Tariff(*tariff) for tariff in old],
@@ -160,11 +160,21 @@ class Reader:
     def slices(self) -> Iterator[list[Event]]:
         """The events, in order, some hundred at a time."""
         with self._stream:
-            while True:
-                try:
-                    yield marshal.load(self._stream)  # noqa: S302 - as above
-                except EOFError:
-                    return
+            while events := _read(self._stream):
+                yield events
+
+
+def _write(stream: BinaryIO, content: Any) -> None:
+    """Behind its length: `marshal` asks a file for a few bytes at a time, which takes far longer than they do."""
+    packed = marshal.dumps(content)
+    stream.write(len(packed).to_bytes(8, "little"))
+    stream.write(packed)
+
+
+def _read(stream: BinaryIO) -> Any:
+    """What was written next; None at the end."""
+    length = int.from_bytes(stream.read(8), "little")
+    return marshal.loads(stream.read(length)) if length else None  # noqa: S302 - written by ourselves a moment ago
 
 
 def lanes(files: Sequence[File]) -> list[list[File]]:
