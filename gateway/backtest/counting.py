@@ -10,12 +10,13 @@ A record tells what a cell held when it was decided. Where the limit is the one 
 otherwise since, that is what it holds: then the order of lines, several workers and missing records do not matter.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Sequence
 from typing import Final, NamedTuple
 
-from gateway.api.meter import Charge, Meter, Spec
+from gateway.api.meter import Meter, Spec
 from gateway.api.table import Cell
-from gateway.backtest.judge import Count, Skip
+from gateway.backtest.judge import Draw
+from gateway.backtest.tariff import Tariff
 from gateway.plan import Plan
 
 _ALL: Final = 1_000_000_000
@@ -27,10 +28,14 @@ _CLOSE: Final = 1e-3
 
 
 class Decided(NamedTuple):
-    """passed is None where that is not known; `by` is the charge that refuses, the one with the longest wait."""
+    """passed is None where that is not known; `by` is the tariff of the charge that refuses, the one with the longest wait."""
 
     passed: bool | None
-    by: Charge | None
+    by: Tariff | None
+
+
+_PASSED: Final = Decided(True, None)
+_UNKNOWN: Final = Decided(None, None)
 
 
 class _Bucket:
@@ -84,6 +89,32 @@ class _Bucket:
         self.vague = False
 
 
+class _Account:
+    """The cells of one limit, by their keys and by the hashes of these.
+
+    strayed  hashes of keys that no cell was known of when it was charged otherwise than recorded
+    """
+
+    __slots__ = ("buckets", "by_hash", "strayed")
+
+    def __init__(self) -> None:
+        self.buckets: dict[Hashable, _Bucket] = {}
+        self.by_hash: dict[str, _Bucket] = {}
+        self.strayed: set[str] = set()
+
+
+class Scale:
+    """A tariff, with the arithmetic and the cells that belong to it."""
+
+    __slots__ = ("account", "age", "meter", "tariff")
+
+    def __init__(self, tariff: Tariff, meter: Meter, account: _Account) -> None:
+        self.tariff = tariff
+        self.age = tariff.age
+        self.meter = meter
+        self.account = account
+
+
 class Ledger:
     """The cells of all limits of a plan.
 
@@ -95,12 +126,18 @@ class Ledger:
         self._fresh = fresh
         self._filters = [entry.filter for entry in plan.entries]
         self._meters: dict[tuple[int, Spec], Meter] = {}
-        self._buckets: dict[tuple[int, str, Hashable], _Bucket] = {}
-        self._by_hash: dict[tuple[int, str, str], tuple[int, str, Hashable]] = {}
-        self._strayed: set[tuple[int, str, str]] = set()
+        self._accounts: dict[tuple[int, str], _Account] = {}
+        self._opened = 0
         self._began = began
         self._epoch = self._strays = 0
         self._lost = began
+
+    def scales(self, tariffs: Sequence[Tariff]) -> list[Scale]:
+        """The scales for these tariffs, by the numbers that counts name them by."""
+        return [
+            Scale(tariff, self._meter(tariff.place, tariff.spec), self._account(tariff.place, tariff.limit))
+            for tariff in tariffs
+        ]
 
     def lose(self, now: float, *, strays: bool = False) -> None:
         """Each cell may hold more than is known, by exchanges up to this instant that are not in the log.
@@ -112,110 +149,115 @@ class Ledger:
         if strays:
             self._strays = self._epoch
 
-    def decide(self, count: Count, *, reached: bool) -> Decided:
-        """Whether the charges fit, and makes them if they do; `reached` is false where the request may not come so far."""
-        now = count.instant
+    def decide(
+        self, now: float, passed: bool | None, draws: list[Draw], scales: list[Scale], *, reached: bool
+    ) -> Decided:
+        """Whether the charges fit, and makes them if they do.
+
+        passed   as it was recorded; None where it was not
+        reached  false where the request may not come so far
+        """
         buckets: list[_Bucket] = []
-        certain = count.passed is not None and reached
-        for charge in count.charges:
-            bucket = self._bucket(count, charge, now)
-            if not self._told(bucket, count, charge, now):
+        cells: list[Cell | None] = []
+        certain = passed is not None and reached
+        longest, by, all_fit = 0.0, -1, True
+        for number, key, cost, hashed, tells, held, _ in draws:
+            bucket = self._bucket(scales[number], key, hashed, now)
+            if not tells or not _told(bucket, held, now):
                 certain = False
             buckets.append(bucket)
-        decided = self._decided(count, buckets, now, certain)
+            if bucket.vague:
+                all_fit = False
+                cells.append(None)
+                continue
+            meter = bucket.meter
+            wait, cell = meter.charge(bucket.low, now, cost)
+            cells.append(cell)
+            if wait > longest:
+                longest, by = wait, number
+            if bucket.high is not bucket.low and meter.charge(bucket.high, now, cost)[0] > 0:
+                all_fit = False
+        verdict: bool | None
+        if certain:
+            verdict = passed
+            if by < 0:
+                by = draws[0][0]
+        elif by >= 0:
+            verdict = False
+        else:
+            verdict = True if all_fit else None
         if not reached:
             for bucket in buckets:
                 bucket.forget(now)
                 bucket.strays = True
-            return Decided(None, None)
-        if decided.passed:
-            for bucket, charge in zip(buckets, count.charges, strict=True):
+            return _UNKNOWN
+        if verdict:
+            for place, draw in enumerate(draws):
+                bucket = buckets[place]
                 if not bucket.vague:
-                    bucket.low = bucket.meter.charge(bucket.low, now, charge.cost)[1]
-                    bucket.high = _raised(bucket, now, charge.cost)
+                    exact = bucket.high is bucket.low
+                    cell_after = cells[place]
+                    high = None if exact else _raised(bucket, now, draw[2])
+                    bucket.low = cell_after
+                    bucket.high = cell_after if exact else high
                 bucket.last = now
-                if charge.limit in count.late:
+                if draw[6]:
                     bucket.high = bucket.meter.owe(None, now, _ALL)
                     bucket.vague = bucket.vague or not bucket.meter.ordered
-        elif decided.passed is None:
-            for bucket, charge in zip(buckets, count.charges, strict=True):
-                bucket.doubt(now, charge.cost)
-        if decided.passed is None or decided.passed != (count.passed is True):
+        elif verdict is None:
+            for place, draw in enumerate(draws):
+                buckets[place].doubt(now, draw[2])
+        if verdict is None or verdict != (passed is True):
             for bucket in buckets:
                 bucket.strays = True
-        return decided
+        if verdict:
+            return _PASSED
+        return _UNKNOWN if verdict is None else Decided(False, scales[by].tariff)
 
-    def stray(self, count: Count) -> None:
+    def stray(self, now: float, draws: list[Draw], scales: list[Scale]) -> None:
         """What was charged then is not charged now: the request does not come so far."""
-        if count.passed:
-            for charge in count.charges:
-                self._bucket(count, charge, count.instant).strays = True
+        for number, key, _, hashed, _, _, _ in draws:
+            self._bucket(scales[number], key, hashed, now).strays = True
 
-    def skip(self, skip: Skip) -> None:
-        """What was charged then is not charged now."""
-        for limit, hashed in skip.hashes.items():
-            key = self._by_hash.get((skip.place, limit, hashed))
-            if key is not None and key in self._buckets:
-                self._buckets[key].strays = True
+    def skip(self, place: int, hashes: dict[str, str]) -> None:
+        """What was charged then is not charged now: limits of an entry, and hashes of the keys."""
+        for limit, hashed in hashes.items():
+            account = self._account(place, limit)
+            bucket = account.by_hash.get(hashed)
+            if bucket is not None:
+                bucket.strays = True
             else:
-                self._strayed.add((skip.place, limit, hashed))
+                account.strayed.add(hashed)
 
-    def _decided(self, count: Count, buckets: Iterable[_Bucket], now: float, certain: bool) -> Decided:
-        """Whether all charges fit; `certain`: all cells are as they were recorded, and so is the verdict."""
-        longest, by, all_fit = 0.0, None, True
-        for bucket, charge in zip(buckets, count.charges, strict=True):
-            if bucket.vague:
-                all_fit = False
-                continue
-            wait, _ = bucket.meter.charge(bucket.low, now, charge.cost)
-            if wait > longest:
-                longest, by = wait, charge
-            if bucket.high is not bucket.low and bucket.meter.charge(bucket.high, now, charge.cost)[0] > 0:
-                all_fit = False
-        if certain:
-            return Decided(count.passed, None if count.passed else by or count.charges[0])
-        if by is not None:
-            return Decided(False, by)
-        return Decided(True if all_fit else None, None)
-
-    def _bucket(self, count: Count, charge: Charge, now: float) -> _Bucket:
-        key = (count.place, charge.limit, charge.key)
-        bucket = self._buckets.get(key)
-        meter = self._meter(count.place, charge.spec)
-        hashed = count.hashes.get(charge.limit)
+    def _bucket(self, scale: Scale, key: Hashable, hashed: str | None, now: float) -> _Bucket:
+        account = scale.account
+        bucket = account.buckets.get(key)
         if bucket is None:
-            if len(self._buckets) >= _PRUNED:
+            if self._opened >= _PRUNED:
                 self._prune(now)
-            bucket = self._buckets[key] = _Bucket(meter, self._began, 0)
+            bucket = account.buckets[key] = _Bucket(scale.meter, self._began, 0)
+            self._opened += 1
             if self._fresh:
                 bucket.empty()
             if hashed is not None:
-                whose = (count.place, charge.limit, hashed)
-                self._by_hash[whose] = key
-                if whose in self._strayed:
-                    self._strayed.discard(whose)
+                account.by_hash[hashed] = bucket
+                if account.strayed and hashed in account.strayed:
+                    account.strayed.discard(hashed)
                     bucket.strays = True
-        bucket.meter, bucket.age = meter, charge.age
+        bucket.meter, bucket.age = scale.meter, scale.age
         if bucket.epoch != self._epoch:
             bucket.strays = bucket.strays or bucket.epoch < self._strays
             bucket.epoch = self._epoch
             bucket.forget(self._lost)
-        if now - bucket.last >= charge.age:
+        if now - bucket.last >= scale.age:
             bucket.empty()
         return bucket
 
-    def _told(self, bucket: _Bucket, count: Count, charge: Charge, now: float) -> bool:
-        """Whether the record says what the cell held, and it is to be believed; then that is what it holds."""
-        if charge.limit not in count.before:
-            return False
-        told = count.before[charge.limit]
-        cell: Cell | None = None if told is None else (now + told[0], told[1], told[2])
-        if bucket.strays:
-            if bucket.vague or bucket.low != bucket.high or not _alike(bucket.low, cell, now):
-                return False
-            bucket.strays = False
-        bucket.know(cell)
-        return True
+    def _account(self, place: int, limit: str) -> _Account:
+        account = self._accounts.get((place, limit))
+        if account is None:
+            account = self._accounts[place, limit] = _Account()
+        return account
 
     def _meter(self, place: int, spec: Spec) -> Meter:
         meter = self._meters.get((place, spec))
@@ -227,10 +269,28 @@ class Ledger:
 
     def _prune(self, now: float) -> None:
         """Drops the cells that hold nothing, and are as they were recorded."""
-        for key, bucket in list(self._buckets.items()):
-            if now - bucket.last >= bucket.age and now - self._lost >= bucket.age:
-                del self._buckets[key]
-        self._by_hash = {whose: key for whose, key in self._by_hash.items() if key in self._buckets}
+        kept = 0
+        for account in self._accounts.values():
+            for key, bucket in list(account.buckets.items()):
+                if now - bucket.last >= bucket.age and now - self._lost >= bucket.age:
+                    del account.buckets[key]
+            left = set(map(id, account.buckets.values()))
+            account.by_hash = {
+                hashed: bucket for hashed, bucket in account.by_hash.items() if id(bucket) in left
+            }
+            kept += len(account.buckets)
+        self._opened = kept
+
+
+def _told(bucket: _Bucket, held: Sequence[float] | None, now: float) -> bool:
+    """Whether what the record says that the cell held is to be believed; then that is what it holds."""
+    cell: Cell | None = None if held is None else (now + held[0], held[1], held[2])
+    if bucket.strays:
+        if bucket.vague or bucket.low != bucket.high or not _alike(bucket.low, cell, now):
+            return False
+        bucket.strays = False
+    bucket.know(cell)
+    return True
 
 
 def _raised(bucket: _Bucket, now: float, cost: int) -> Cell:

@@ -5,14 +5,13 @@ record as its verdict, which counts where the filter is the same as it was. What
 told, and `gateway.backtest.counting` makes them in the order of time. What cannot be known is undecidable, never guessed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from inspect import iscoroutine
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from gateway.api.exchange import Exchange, Instant
-from gateway.api.fact import BODY, LENGTH, PARAMS, PRINCIPAL, TARGET, Fact, header_names
+from gateway.api.fact import BODY, LENGTH, PRINCIPAL, TARGET, Fact, header_names
 from gateway.api.filter import Filter, facts_of
-from gateway.api.meter import Charge
 from gateway.api.principal import Principal
 from gateway.api.verdict import Fault, Refused, Response
 from gateway.backtest.recorded import (
@@ -26,6 +25,7 @@ from gateway.backtest.recorded import (
     cells_of,
     undecidable,
 )
+from gateway.backtest.tariff import Tariffs
 from gateway.chain import Chain, Entry
 from gateway.http import target as target_rules
 from gateway.plan import Plan, PlannedRoute
@@ -49,34 +49,32 @@ _SAME_CLOCK: Final = 5.0
 """Seconds by which the wall clock may have been set while the gateway ran, against the clock that limits count by."""
 
 
+Draw: TypeAlias = tuple[int, Hashable, int, str | None, bool, Sequence[float] | None, bool]
+"""What one limit is to be charged, as a plain tuple: number of the tariff, key, and cost; hash of the key as it was recorded;
+whether the record says what the cell held, and that: seconds to live and two numbers, None for no cell; whether more was charged
+when the answer came. The record is taken at its word only of a limit that is defined as it was."""
+
+
 class Count(NamedTuple):
     """What a filter that counts is to decide.
 
-    place     index of the entry in the plan
-    charges   that the exchange would be charged
-    instant   of the decision, on the axis of the limits
-    before    what cells held then, by the name of the limit: seconds to live and two numbers, None for no cell; only of limits
-              that are defined as they were
-    hashes    of the keys as they were recorded, by the name of the limit
-    late      names of limits that were charged more when the answer came
-    passed    whether it was recorded to pass; None where it was not recorded to count
-    shadow    whether nothing comes of it
+    place    index of the entry in the plan
+    instant  of the decision, on the axis of the limits
+    passed   whether it was recorded to pass; None where it was not recorded to count
+    shadow   whether nothing comes of it
+    draws    what the exchange would be charged
     """
 
     place: int
-    charges: Sequence[Charge]
     instant: float
-    before: dict[str, Sequence[float] | None]
-    hashes: dict[str, str]
-    late: frozenset[str]
     passed: bool | None
     shadow: bool
+    draws: list[Draw]
 
 
 class Loss(NamedTuple):
     """An entry may have charged anybody, at this instant."""
 
-    place: int
     instant: float
 
 
@@ -103,36 +101,88 @@ class Trace(NamedTuple):
     shadows: Sequence[Shadow]
 
 
-class _Step(NamedTuple):
-    """What is worked out of an entry once."""
-
-    entry: Entry
-    judge: Callable[[Exchange], Any]
-    headers: frozenset[str]
-    reads: frozenset[Fact]
-    condition_headers: frozenset[str]
-    condition_reads: frozenset[Fact]
-    by_record: bool
-    identifies: bool
-    counts: bool
-    delicate: bool
-
-
-class _Known(NamedTuple):
+class _Step:
     """What is worked out of an entry once for each configuration of the past.
 
-    same    whether the entry was defined then as it is now
-    told    whether records then held all header fields that it reads
-    limits  names of its limits that were defined as they are now
+    by_record  whether what it said then is all that there is to judge by
+    same       whether the entry was defined then as it is now
+    told       whether records then held all header fields that it reads
+    limits     names of its limits that were defined as they are now
+    plain      whether its hook judges any exchange by itself, and that is all
     """
 
-    same: bool
-    told: bool
-    condition_told: bool
-    limits: frozenset[str]
+    __slots__ = (
+        "by_record",
+        "condition_reads",
+        "condition_told",
+        "counts",
+        "delicate",
+        "entry",
+        "identifies",
+        "judge",
+        "limits",
+        "name",
+        "names",
+        "plain",
+        "reads",
+        "same",
+        "shadow",
+        "told",
+    )
+
+    def __init__(
+        self, entry: Entry, same: bool, headers: frozenset[str] | None, limits: frozenset[str]
+    ) -> None:
+        filter = entry.filter
+        kind = type(filter)
+        assert entry.on_request is not None
+        self.entry = entry
+        self.name: str = entry.name
+        self.judge: Callable[[Exchange], Any] = entry.on_request
+        self.reads: frozenset[Fact] = facts_of(kind, filter.config)
+        self.condition_reads = entry.condition_facts
+        self.identifies: bool = kind.suppose is not Filter.suppose
+        self.counts: bool = kind.charges is not Filter.charges
+        self.by_record: bool = self.identifies or not (filter.pure or self.counts)
+        self.delicate = not self.reads.isdisjoint(_DELICATE)
+        self.same = same
+        self.limits = limits
+        self.shadow: bool = entry.mode == "shadow"
+        read = frozenset(header_names(self.reads))
+        condition_read = frozenset(header_names(self.condition_reads))
+        self.told = not read or (headers is not None and read <= headers)
+        self.condition_told = not condition_read or (headers is not None and condition_read <= headers)
+        self.names = condition_read if self.by_record else condition_read | read
+        self.plain = bool(
+            not self.shadow
+            and entry.condition is None
+            and self.told
+            and not (self.by_record or self.counts or self.delicate)
+        )
 
 
-_DELICATE: Final = (BODY, LENGTH, TARGET, PARAMS, PRINCIPAL)
+class _Way:
+    """The entries of a chain, for one configuration of the past. `names` are the header fields that any of them reads."""
+
+    __slots__ = ("chain", "names", "past", "steps")
+
+    def __init__(self, chain: Chain, past: Past, steps: list[_Step]) -> None:
+        self.chain = chain
+        self.past = past
+        self.steps = steps
+        self.names: frozenset[str] = frozenset().union(*(step.names for step in steps))
+
+
+_NOT_FOUND: Final = Verdict(REFUSE, 404, "", "route_not_found")
+_NOT_ROUTED: Final = Verdict(REFUSE, 405, "", "method_not_routed")
+
+# An Instant, a Count and a Trace in a third of the time that their constructors take.
+_instant = tuple.__new__
+_count = tuple.__new__
+_trace = tuple.__new__
+
+_DELICATE: Final = (BODY, LENGTH, TARGET, PRINCIPAL)
+"""Facts that a record may lack."""
 
 
 class Judge:
@@ -140,6 +190,7 @@ class Judge:
 
     offset   seconds from the axis of the limits to the wall clock
     callers  whether what was recorded of callers counts also where the filter that found them out is another now
+    tariffs  by which the charges of its traces are numbered; may be replaced at any time
     """
 
     def __init__(self, plan: Plan, *, offset: float = 0.0, callers: bool = False) -> None:
@@ -149,9 +200,10 @@ class Judge:
         described = plan.describe()
         self._digests = {entry["name"]: entry for entry in described["entries"]}
         self._core: str = described["core"]
-        self._chains: dict[int, tuple[Chain, tuple[_Step, ...]]] = {}
-        self._known: dict[int, tuple[Past, dict[int, _Known]]] = {}
-        self._principals: dict[Any, Principal] = {}
+        # By the ids of what each value holds on to, so that nothing else can have them.
+        self._ways: dict[tuple[int, int], _Way] = {}
+        self._principals: dict[object, Principal] = {}
+        self.tariffs = Tariffs()
 
     def trace(self, recorded: Recorded) -> Trace:
         """The way of a recorded exchange."""
@@ -168,16 +220,16 @@ class Judge:
         length = facts.get("content_length")
         if limit is not None and isinstance(length, int) and length > limit:
             return Trace((), Verdict(REFUSE, 413, "", "request_too_large"), ())
-        exchange = recorded.exchange(Instant(recorded.at, recorded.at - self._offset))
         if planned is not None:
+            way = self._way(planned.chain, recorded.past)
+            exchange = recorded.exchange(
+                _instant(Instant, (recorded.at, recorded.at - self._offset)), way.names
+            )
             exchange.route, exchange.params = planned.info, params
-            return self._through(planned.chain, exchange, recorded, PASSED)
-        end = (
-            Verdict(REFUSE, 404, "", "route_not_found")
-            if allow is None
-            else Verdict(REFUSE, 405, "", "method_not_routed")
-        )
-        return self._through(self._plan.chain, exchange, recorded, end)
+            return self._through(way, exchange, recorded, PASSED)
+        way = self._way(self._plan.chain, recorded.past)
+        exchange = recorded.exchange(Instant(recorded.at, recorded.at - self._offset), way.names)
+        return self._through(way, exchange, recorded, _NOT_FOUND if allow is None else _NOT_ROUTED)
 
     def _head(self, recorded: Recorded) -> Verdict:
         """What becomes of a request that was refused before any filter saw it."""
@@ -199,36 +251,33 @@ class Judge:
                 return verdict
         return undecidable("", f"it was refused before filters saw it: {reason}")
 
-    def _through(self, chain: Chain, exchange: Exchange, recorded: Recorded, end: Verdict) -> Trace:
-        steps = self._steps(chain)
-        known = self._knowledge(recorded.past)
+    def _through(self, way: _Way, exchange: Exchange, recorded: Recorded, end: Verdict) -> Trace:
         parts: list[Count | Loss | Skip | Verdict] = []
         shadows: list[Shadow] = []
         unknown: set[Fact] = set()  # what an entry that is undecidable would have found out
-        for number, step in enumerate(steps):
-            entry = step.entry
-            knows = known.get(entry.index)
-            if knows is None:
-                knows = known[entry.index] = self._knows(step, recorded.past)
-            in_shadow = entry.mode == "shadow"
-            if entry.condition is not None:
-                holds = self._holds(step, knows, exchange, recorded, unknown)
-                if holds is None:
-                    if not in_shadow:
-                        parts.append(undecidable(entry.name, "whether its `when` holds is not known"))
-                        if step.identifies:
-                            unknown.add(PRINCIPAL)
+        found: Count | Verdict | None
+        for number, step in enumerate(way.steps):
+            if step.plain:
+                found = self._asked(step, exchange, recorded)
+            else:
+                if step.entry.condition is not None:
+                    holds = self._holds(step, exchange, recorded, unknown)
+                    if holds is None:
+                        if not step.shadow:
+                            parts.append(undecidable(step.name, "whether its `when` holds is not known"))
+                            if step.identifies:
+                                unknown.add(PRINCIPAL)
+                        continue
+                    if not holds:
+                        continue
+                if step.shadow:
+                    shadow = self._in_shadow(step, exchange, recorded, unknown)
+                    if isinstance(shadow, Count):
+                        parts.append(shadow)
+                    elif shadow is not None:
+                        shadows.append(shadow)
                     continue
-                if not holds:
-                    continue
-            if in_shadow:
-                shadow = self._in_shadow(step, knows, exchange, recorded, unknown)
-                if isinstance(shadow, Count):
-                    parts.append(shadow)
-                elif shadow is not None:
-                    shadows.append(shadow)
-                continue
-            found = self._judged(step, knows, exchange, recorded, unknown)
+                found = self._judged(step, exchange, recorded, unknown)
             if found is None:
                 continue
             if isinstance(found, Count):
@@ -236,29 +285,20 @@ class Judge:
             elif found.kind == UNDECIDABLE:
                 parts.append(found)
                 if step.counts:
-                    parts.append(Loss(entry.index, exchange.clock.monotonic))
+                    parts.append(Loss(exchange.clock.monotonic))
                 if step.identifies:
                     unknown.add(PRINCIPAL)
             else:
-                parts += self._skipped(steps[number + 1 :], recorded)
+                for later in way.steps[number + 1 :]:
+                    skip = _skipped(later, recorded)
+                    if skip is not None:
+                        parts.append(skip)
                 return Trace(parts, found, shadows)
-        return Trace(parts, end, shadows)
+        return _trace(Trace, (parts, end, shadows))
 
-    def _skipped(self, steps: Sequence[_Step], recorded: Recorded) -> list[Skip]:
-        skipped = []
-        for step in steps:
-            told = recorded.steps.get(step.entry.name) if step.counts else None
-            if told is not None and told["verdict"] == "pass":
-                hashes = {cell[0]: cell[1] for cell in cells_of(told)[1]}
-                if hashes:
-                    skipped.append(Skip(step.entry.index, hashes))
-        return skipped
-
-    def _holds(
-        self, step: _Step, knows: _Known, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
-    ) -> bool | None:
+    def _holds(self, step: _Step, exchange: Exchange, recorded: Recorded, unknown: set[Fact]) -> bool | None:
         """Whether the entry's condition does; None where that is not known."""
-        if not knows.condition_told or not unknown.isdisjoint(step.condition_reads):
+        if not step.condition_told or not unknown.isdisjoint(step.condition_reads):
             return None
         if TARGET in step.condition_reads and not recorded.path_is_known:
             return None
@@ -266,21 +306,23 @@ class Judge:
         return step.entry.condition(exchange)
 
     def _judged(
-        self, step: _Step, knows: _Known, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
+        self, step: _Step, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
     ) -> Count | Verdict | None:
-        entry = step.entry
         if step.by_record:
-            return self._by_record(step, knows, exchange, recorded)
+            return self._by_record(step, exchange, recorded)
         if step.delicate:
             lacking = self._lacking(step, recorded, unknown)
             if lacking:
-                return self._by_record(step, knows, exchange, recorded, lacking)
-        if not knows.told:
-            return self._by_record(
-                step, knows, exchange, recorded, "a header field that it reads is not recorded"
-            )
+                return self._by_record(step, exchange, recorded, lacking)
+        if not step.told:
+            return self._by_record(step, exchange, recorded, "a header field that it reads is not recorded")
         if step.counts:
-            return self._count(step, knows, exchange, recorded)
+            return self._count(step, exchange, recorded)
+        return self._asked(step, exchange, recorded)
+
+    def _asked(self, step: _Step, exchange: Exchange, recorded: Recorded) -> Verdict | None:
+        """What its hook says."""
+        entry = step.entry
         try:
             verdict = step.judge(exchange)
         except Refused as refused:
@@ -295,7 +337,7 @@ class Judge:
             return Verdict(ANSWER, verdict.status, entry.name, verdict.reason, entry.source(verdict.rule))
         if iscoroutine(verdict):
             verdict.close()
-        return self._by_record(step, knows, exchange, recorded, "it has to wait for something")
+        return self._by_record(step, exchange, recorded, "it has to wait for something")
 
     def _lacking(self, step: _Step, recorded: Recorded, unknown: set[Fact]) -> str:
         """What of the facts that the entry reads is not known; empty where all are."""
@@ -311,12 +353,12 @@ class Judge:
         return ""
 
     def _by_record(
-        self, step: _Step, knows: _Known, exchange: Exchange, recorded: Recorded, why: str = ""
+        self, step: _Step, exchange: Exchange, recorded: Recorded, why: str = ""
     ) -> Verdict | None:
         """What the entry said then, where it is the same as then."""
         entry = step.entry
         told = recorded.steps.get(entry.name)
-        if not knows.same and not (self._callers and step.identifies):
+        if not step.same and not (self._callers and step.identifies):
             return undecidable(
                 entry.name, why or "it is another than it was, and needs more than is recorded"
             )
@@ -343,46 +385,60 @@ class Judge:
             self._principals[key] = found
         return found
 
-    def _count(
-        self, step: _Step, knows: _Known, exchange: Exchange, recorded: Recorded
-    ) -> Count | Verdict | None:
+    def _count(self, step: _Step, exchange: Exchange, recorded: Recorded) -> Count | Verdict | None:
         entry = step.entry
         told = recorded.steps.get(entry.name)
         if told is not None and told.get("reason", "rate_counted") not in _COUNTED:
             # A store has decided, or nobody: what it said is what is known of it.
-            return self._by_record(step, knows, exchange, recorded)
-        before: dict[str, Sequence[float] | None] = {}
-        hashes: dict[str, str] = {}
+            return self._by_record(step, exchange, recorded)
+        cells: Sequence[Sequence[Any]] = ()
         late: frozenset[str] = frozenset()
         passed: bool | None = None
-        if told is not None and bool(told.get("shadow")) == (entry.mode == "shadow"):
-            instant, cells = cells_of(told)
-            if instant is not None and abs(recorded.at - instant - self._offset) >= _SAME_CLOCK:
-                return undecidable(entry.name, "it counted by another clock: the machine was started anew")
+        now: float = exchange.clock.monotonic
+        if told is not None and bool(told.get("shadow")) == step.shadow:
+            instant, recorded_cells = cells_of(told)
             if instant is not None:
+                if abs(recorded.at - instant - self._offset) >= _SAME_CLOCK:
+                    return undecidable(
+                        entry.name, "it counted by another clock: the machine was started anew"
+                    )
                 passed = told["verdict"] == "pass"
-                before = {cell[0]: cell[3] for cell in cells if cell[0] in knows.limits}
-                hashes = {cell[0]: cell[1] for cell in cells}
+                cells = recorded_cells
                 if recorded.late:
                     late = _late(entry.name, recorded)
-                exchange.clock = Instant(recorded.at, instant)
+                now = instant
+                exchange.clock = _instant(Instant, (recorded.at, instant))
         charges = entry.filter.charges(exchange)
         if charges is None:
-            return self._by_record(step, knows, exchange, recorded, "it does more than count")
+            return self._by_record(step, exchange, recorded, "it does more than count")
         if not charges:
             return None
-        now = exchange.clock.monotonic
-        return Count(entry.index, charges, now, before, hashes, late, passed, entry.mode == "shadow")
+        draws: list[Draw] = []
+        index: int = entry.index
+        tariffs, limits = self.tariffs, step.limits
+        for charge in charges:
+            limit, key, cost, _, _, _, _ = charge
+            hashed: str | None = None
+            tells = False
+            held: Sequence[float] | None = None
+            for cell in cells:
+                if cell[0] == limit:
+                    hashed = cell[1]
+                    if limit in limits:
+                        tells, held = True, cell[3]
+                    break
+            draws.append((tariffs.number(index, charge), key, cost, hashed, tells, held, limit in late))
+        return _count(Count, (index, now, passed, step.shadow, draws))
 
     def _in_shadow(
-        self, step: _Step, knows: _Known, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
+        self, step: _Step, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
     ) -> Shadow | Count | None:
         """What an entry in shadow makes of the request; None where there is nothing to compare it with, or it is undecidable."""
         entry = step.entry
         told = recorded.steps.get(entry.name)
         principal, headers = exchange.principal, exchange.request.headers
         exchange.request.headers = headers.copy()
-        found = self._judged(step, knows, exchange, recorded, unknown)
+        found = self._judged(step, exchange, recorded, unknown)
         exchange.principal, exchange.request.headers = principal, headers
         if isinstance(found, Count):
             return found
@@ -395,33 +451,31 @@ class Judge:
 
     # ---- what is worked out once
 
-    def _steps(self, chain: Chain) -> tuple[_Step, ...]:
-        known = self._chains.get(id(chain))
-        if known is None:
-            known = self._chains[id(chain)] = (chain, tuple(map(_step, chain.guards)))
-        return known[1]
+    def _way(self, chain: Chain, past: Past) -> _Way:
+        key = (id(chain), id(past))
+        way = self._ways.get(key)
+        if way is None:
+            steps = [self._step(entry, past) for entry in chain.guards]
+            way = self._ways[key] = _Way(chain, past, steps)
+        return way
 
-    def _knowledge(self, past: Past) -> dict[int, _Known]:
-        known = self._known.get(id(past))
-        if known is None:
-            known = self._known[id(past)] = (past, {})
-        return known[1]
-
-    def _knows(self, step: _Step, past: Past) -> _Known:
-        entry = step.entry
+    def _step(self, entry: Entry, past: Past) -> _Step:
         mine = self._digests[entry.name]
         then = past.entries.get(entry.name)
-        same = then is not None and (then.type, then.digest) == (entry.type, mine["digest"])
         limits: frozenset[str] = frozenset()
         if then is not None and then.type == entry.type:
             limits = frozenset(name for name, told in mine["limits"].items() if then.limits.get(name) == told)
-        headers = past.headers
-        return _Known(
-            same,
-            (headers is not None and step.headers <= headers) or not step.headers,
-            (headers is not None and step.condition_headers <= headers) or not step.condition_headers,
-            limits,
-        )
+        same = then is not None and (then.type, then.digest) == (entry.type, mine["digest"])
+        return _Step(entry, same, past.headers, limits)
+
+
+def _skipped(step: _Step, recorded: Recorded) -> Skip | None:
+    """What an entry has charged that the request does not come to now."""
+    told = recorded.steps.get(step.name) if step.counts else None
+    if told is None or told["verdict"] != "pass":
+        return None
+    hashes = {cell[0]: cell[1] for cell in cells_of(told)[1]}
+    return Skip(step.entry.index, hashes) if hashes else None
 
 
 def _late(name: str, recorded: Recorded) -> frozenset[str]:
@@ -432,25 +486,3 @@ def _late(name: str, recorded: Recorded) -> frozenset[str]:
             for note in (step, *step.get("notes", ())):
                 found.update(str(cell[0]) for cell in cells_of(note)[1])
     return frozenset(found)
-
-
-def _step(entry: Entry) -> _Step:
-    filter = entry.filter
-    kind = type(filter)
-    reads = facts_of(kind, filter.config)
-    condition_reads = entry.condition_facts
-    identifies = kind.suppose is not Filter.suppose
-    counts = kind.charges is not Filter.charges
-    assert entry.on_request is not None
-    return _Step(
-        entry,
-        entry.on_request,
-        frozenset(header_names(reads)),
-        reads,
-        frozenset(header_names(condition_reads)),
-        condition_reads,
-        identifies or not (filter.pure or counts),
-        identifies,
-        counts,
-        not reads.isdisjoint(_DELICATE),
-    )

@@ -1,6 +1,7 @@
 """What a record says of an exchange: what filters may judge by, what they said, and what is not known any more."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -8,7 +9,7 @@ from gateway.api.body import Body
 from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Instant, Request
 from gateway.api.principal import Principal
-from gateway.http.fields import Fields
+from gateway.http.fields import Fields, RawField
 
 FORWARD: Final = "forward"
 REFUSE: Final = "refuse"
@@ -124,7 +125,7 @@ class Recorded:
 
     __slots__ = ("_fields", "at", "facts", "late", "past", "sampled", "steps")
 
-    def __init__(self, fields: Mapping[str, Any], past: Past) -> None:
+    def __init__(self, fields: dict[str, Any], past: Past) -> None:
         """Raises ValueError for what is no record."""
         facts = fields.get("gateway.facts")
         if not isinstance(facts, dict) or not isinstance(facts.get("clock"), (int, float)):
@@ -134,9 +135,10 @@ class Recorded:
         self.past = past
         self.at: float = facts["clock"]
         self.sampled = "gateway.sample" in fields
-        self.steps: dict[str, Mapping[str, Any]] = {}
-        self.late: list[Mapping[str, Any]] = []
-        for step in fields.get("gateway.filters") or ():
+        self.steps: dict[str, dict[str, Any]] = {}
+        self.late: list[dict[str, Any]] = []
+        steps: list[dict[str, Any]] = fields.get("gateway.filters") or []
+        for step in steps:
             if step["phase"] == "request":
                 self.steps[step["name"]] = step
             else:
@@ -197,23 +199,27 @@ class Recorded:
             return undecidable("", f"the exchange ended before it was judged: {reason}")
         return PASSED
 
-    def exchange(self, clock: Instant) -> Exchange:
-        """The exchange as far as it is known; what is not is empty."""
+    def exchange(self, clock: Instant, names: AbstractSet[str] | None = None) -> Exchange:
+        """The exchange as far as it is known; what is not is empty. `names` are the header fields that are wanted, None all."""
         facts = self.facts
         target: str = facts["target"]
         path, mark, query = target.partition("?")
-        lines: list[tuple[bytes, bytes]] = []
-        for name, told in facts["headers"].items():
-            for value in told if isinstance(told, list) else (told,):
-                text = value if isinstance(value, str) else value.get("hash", "")
-                lines.append((name.encode("latin-1"), text.encode("latin-1", "replace")))
-        content_type = facts.get("content_type")
-        if content_type is not None and "content-type" not in facts["headers"]:
-            lines.append((b"content-type", content_type.encode("latin-1", "replace")))
+        lines: list[RawField] = []
+        if names is None or names:
+            headers: dict[str, Any] = facts["headers"]
+            for name in headers:
+                if names is None or name in names:
+                    told = headers[name]
+                    if isinstance(told, str):
+                        lines.append((name.encode("latin-1"), told.encode("latin-1", "replace")))
+                    else:
+                        _add(lines, name, told)
+            if (names is None or "content-type" in names) and "content-type" not in headers:
+                content_type = facts.get("content_type")
+                if content_type is not None:
+                    lines.append((b"content-type", content_type.encode("latin-1", "replace")))
         length = facts.get("content_length")
-        body = Body()
-        if length:
-            body = Body(None, length if isinstance(length, int) else None)
+        body = Body(None, length if isinstance(length, int) else None) if length else Body()
         made = Exchange(
             facts["method"],
             target.encode("latin-1", "replace"),
@@ -258,6 +264,13 @@ class Recorded:
         return not self.facts.get("redacted")
 
 
+def _add(lines: list[RawField], name: str, told: Any) -> None:
+    """The lines of a header field, where there are several, or a hash stands for its value."""
+    for value in told if isinstance(told, list) else (told,):
+        text = value if isinstance(value, str) else value.get("hash", "")
+        lines.append((name.encode("latin-1"), text.encode("latin-1", "replace")))
+
+
 _LISTS: Final = frozenset(("roles", "groups", "authenticated_by", "impersonator_roles", "audit_ids"))
 
 
@@ -276,7 +289,7 @@ def _certificate(told: Mapping[str, Any]) -> Certificate:
     return Certificate(**members)
 
 
-def cells_of(step: Mapping[str, Any]) -> tuple[float | None, Sequence[Sequence[Any]]]:
+def cells_of(step: dict[str, Any]) -> tuple[float | None, Sequence[Sequence[Any]]]:
     """The instant at which a filter counted, and the cells as they were: limit, hash of the key, cost, and what it held."""
     facts = step.get("facts") or {}
     cells = facts.get("cells")

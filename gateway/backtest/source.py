@@ -1,7 +1,7 @@
 """Where the records of a back-test come from: files, in parts that several processes read side by side."""
 
 import mmap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -84,7 +84,7 @@ def _offset(file: Path) -> float:
     return 0.0
 
 
-def records(part: Part, pasts: dict[str, Past]) -> Iterator[Mapping[str, Any] | None]:
+def records(part: Part, pasts: dict[str, Past]) -> Iterator[dict[str, Any] | None]:
     """The records of a part, None for a line that is none; learns the configurations that the file describes."""
     loads = orjson.loads
     with opened(part.file) as stream:

@@ -1,7 +1,7 @@
 """What a back-test found: how many exchanges of which class, in groups, with examples."""
 
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, Verdict
 
@@ -58,6 +58,9 @@ class Group:
         self.projects: Counter[str] = Counter()
         self.examples: list[Example] = []
 
+    def __reduce__(self) -> tuple[Any, ...]:  # what is compiled does not go to another process by itself
+        return _group, (self.count, self.projects, self.examples)
+
     def add(self, example: Example) -> None:
         self.count += 1
         self.projects[example.project] += 1
@@ -76,6 +79,12 @@ class Group:
             self.examples.append(example)
             self.examples.sort()
             del self.examples[EXAMPLES:]
+
+
+def _group(count: int, projects: Counter[str], examples: list[Example]) -> Group:
+    made = Group()
+    made.count, made.projects, made.examples = count, projects, examples
+    return made
 
 
 OTHERS: Final = Verdict(UNDECIDABLE, 0, "", "others")
@@ -97,6 +106,9 @@ class Tally:
         self.shadows: dict[str, list[int]] = {}
         self.first = float("inf")
         self.last = float("-inf")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _tally, (self.total, self.counts, self.groups, self.shadows, self.first, self.last)
 
     def add(
         self,
@@ -152,3 +164,17 @@ class Tally:
             self.groups.items(),
             key=lambda item: (CLASSES.index(item[0].kind), -item[1].count, item[0]),
         )
+
+
+def _tally(
+    total: int,
+    counts: Counter[str],
+    groups: dict[Key, Group],
+    shadows: dict[str, list[int]],
+    first: float,
+    last: float,
+) -> Tally:
+    made = Tally()
+    made.total, made.counts, made.groups, made.shadows = total, counts, groups, shadows
+    made.first, made.last = first, last
+    return made

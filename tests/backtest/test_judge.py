@@ -1,9 +1,11 @@
 """The way of a recorded exchange through a chain."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.backtest.judge import Count, Judge, Skip, Trace
 from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, Recorded, past_of
+from gateway.backtest.tariff import Tariff
 from gateway.config.load import loads
 from gateway.plan import build_plan
 from gateway.registry import Registry
@@ -15,12 +17,19 @@ LIMIT: dict[str, Any] = {
 METHODS: dict[str, Any] = {"methods": {"allow": ["GET"]}}
 
 
-async def _traces(old: str, new: str, *requests: Asked, **options: Any) -> list[Trace]:
+async def _judged(
+    old: str, new: str, *requests: Asked, **options: Any
+) -> tuple[list[Trace], Sequence[Tariff]]:
+    """With the tariffs that the traces name."""
     plan, *records = await logged(old, requests)
     registry = Registry()
     judge = Judge(build_plan(loads(new, "new.yaml", registry=registry), registry), **options)
     past = past_of(plan)
-    return [judge.trace(Recorded(record, past)) for record in records]
+    return [judge.trace(Recorded(record, past)) for record in records], judge.tariffs.all
+
+
+async def _traces(old: str, new: str, *requests: Asked, **options: Any) -> list[Trace]:
+    return (await _judged(old, new, *requests, **options))[0]
 
 
 async def _trace(old: list[Any], new: list[Any], request: Asked = Asked(0), **options: Any) -> Trace:
@@ -50,17 +59,22 @@ async def test_who_was_calling_is_known_behind_it_and_not_otherwise() -> None:
 
 
 async def test_what_limits_would_charge_is_told() -> None:
-    (trace,) = await _traces(text_of(filters=[KEYSTONE, LIMIT]), text_of(filters=[KEYSTONE, LIMIT]), Asked(5))
+    text = text_of(filters=[KEYSTONE, LIMIT])
+    (trace,), (tariff,) = await _judged(text, text, Asked(5))
     (count,) = trace.parts
     assert isinstance(count, Count)
-    assert (count.instant, count.passed, count.before) == (NOW + 5, True, {"few": None})
-    assert [(charge.limit, charge.key, charge.cost) for charge in count.charges] == [("few", "p1", 1)]
+    assert (count.instant, count.passed) == (NOW + 5, True)
+    ((number, key, cost, hashed, tells, held, late),) = count.draws
+    assert (number, key, cost, tells, held, late) == (0, "p1", 1, True, None, False)
+    assert (tariff.place, tariff.limit, tariff.age) == (1, "few", 30.0)
+    assert hashed
 
 
 async def test_what_a_cell_held_is_believed_only_of_the_same_limit() -> None:
     other = {"rate_limit": {"limits": [{"name": "few", "rate": "9/minute", "key": ["project_id"]}]}}
     (count,) = (await _trace([KEYSTONE, LIMIT], [KEYSTONE, other])).parts
-    assert isinstance(count, Count) and count.before == {} and count.passed is True
+    assert isinstance(count, Count) and count.passed is True
+    assert [(tells, held) for _, _, _, _, tells, held, _ in count.draws] == [(False, None)]
 
 
 async def test_what_is_not_charged_any_more_is_told_too() -> None:

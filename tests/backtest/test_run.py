@@ -214,6 +214,18 @@ async def test_several_processes_find_the_same(tmp_path: Path) -> None:
     assert shares[-1] == 1.0 and shares == sorted(shares)
 
 
+async def test_however_few_exchanges_are_held_the_same_is_found(tmp_path: Path) -> None:
+    requests = [Asked(at / 2, f"p{at % 3}", "POST" if at % 7 else "GET") for at in range(60)]
+    plan, *records = await logged(_config(), requests)
+    random.Random(3).shuffle(records)
+    log = written([plan, *records], tmp_path / "log")
+    question = Question(_config({**LIMITS[0], "burst": 1}, LIMITS[1]), "new.yaml", tmp_path)
+    found = [backtest(question, [log], processes=1, held=held).tally for held in (1, 7, 1000)]
+    assert found[0].counts == found[1].counts == found[2].counts
+    assert found[0].counts[NEWLY_REFUSED] > 0
+    assert found[0].ordered()[0][1].examples == found[2].ordered()[0][1].examples
+
+
 def test_what_is_wrong_with_the_question_is_said_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
         backtest(Question("filters: 7", "new.yaml", tmp_path), [tmp_path / "none"])

@@ -1,5 +1,7 @@
 """Sums of back-tests."""
 
+import pickle
+
 import pytest
 
 from gateway.backtest.recorded import ANSWER, FORWARD, PASSED, REFUSE, UNDECIDABLE, Verdict, undecidable
@@ -76,3 +78,16 @@ def test_shadows() -> None:
     other.shadow("s", PASSED, REFUSED)
     tally.merge(other)
     assert tally.shadows == {"s": [2, 1]} and PASSED.kind == FORWARD
+
+
+def test_a_sum_goes_to_another_process_whole() -> None:
+    tally = _tally(1, 2, 3)
+    tally.shadow("methods", PASSED, REFUSED)
+    other: Tally = pickle.loads(pickle.dumps(tally))
+    for one in (tally, other):
+        one.merge(_tally(0))
+    assert (other.total, other.counts, other.shadows) == (tally.total, tally.counts, tally.shadows)
+    assert (other.first, other.last) == (0.0, 3.0)
+    ((key, group),), ((same, expected),) = other.ordered(), tally.ordered()
+    assert (key, group.count, group.projects) == (same, expected.count, expected.projects)
+    assert group.examples == expected.examples

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.inspect.reader import files
-from tests.bench import alone, decision, hook, latency, memory, wrk
-from tests.bench.bound import DECISIONS, HOOKS
+from tests.bench import alone, backtest, decision, hook, latency, memory, wrk
+from tests.bench.bound import BACKTEST, DECISIONS, HOOKS
 from tests.bench.install import Tools
 from tests.bench.machine import machine, versions
 from tests.bench.pace import PaceError
@@ -28,8 +28,8 @@ from tests.bench.wrk import LoadError
 
 LATENCY: Final = "latency"
 MEMORY: Final = "memory"
-STUDIES: Final = (*WORKLOADS, HOOKS, LATENCY, MEMORY)
-"""What can be measured: the workloads, calls of single hooks, latency at a fixed rate, and memory."""
+STUDIES: Final = (*WORKLOADS, HOOKS, BACKTEST, LATENCY, MEMORY)
+"""What can be measured: the workloads, calls of single hooks, back-tests, latency at a fixed rate, and memory."""
 
 _BESIDE: Final = {LIMITS: (DECISIONS,)}
 """What belongs to a study, and is measured after it."""
@@ -72,7 +72,13 @@ class Options:
         return [part for part in each if self.chosen(part)]
 
 
-_STUDIED: Final = {LATENCY: ALL, MEMORY: memory.BARE, HOOKS: ("weir",), DECISIONS: ("weir",)}
+_STUDIED: Final = {
+    LATENCY: ALL,
+    MEMORY: memory.BARE,
+    HOOKS: ("weir",),
+    DECISIONS: ("weir",),
+    BACKTEST: ("weir",),
+}
 
 
 class _Alone(NamedTuple):
@@ -93,6 +99,9 @@ _ALONE: Final = {
         "decision",
         decision.__name__,
         list(decision.ROWS),
+    ),
+    BACKTEST: _Alone(
+        f"of {backtest.RECORDS:,} records, in one process", "record", backtest.__name__, list(backtest.ROWS)
     ),
 }
 
@@ -221,6 +230,11 @@ def _measure_alone(options: Options, stage: Stage, study: str, tell: Callable[[s
         if study == DECISIONS:
             server = stage.redis()
             command += ["--store", f"redis://127.0.0.1:{server.port}", "--server", str(server.pid)]
+        elif study == BACKTEST:
+            log = stage.directory / "requests.log"
+            tell(f"{study}: writing {backtest.RECORDS:,} records")
+            backtest.write(log, backtest.RECORDS)
+            command += ["--log", str(log)]
         for number in range(options.rounds):
             result.samples.append(undisturbed(yardstick, number, options.seconds))
             for row in rows:
