@@ -96,10 +96,10 @@ def fit(
                 continue
             for count in trace.parts:
                 if isinstance(count, Count) and count.place == entry.index:
-                    for charge in count.charges:
-                        if charge.limit == limit:
-                            stream.spec = charge.spec
-                            stream.add(count.instant, number, charge.key, charge.cost)
+                    for tariff, key, cost, *_ in count.draws:
+                        if judge.tariffs.all[tariff].limit == limit:
+                            stream.spec = judge.tariffs.all[tariff].spec
+                            stream.add(count.instant, number, key, cost)
         progress(0.5 * (done + 1) / len(parts))
     stream.close()
     if stream.spec is None:

@@ -33,8 +33,7 @@ _STARTING: Final = 60.0
 _CLOCK_GRAIN: Final = 1.0
 """Seconds within which two offsets are of one machine."""
 _GARBAGE: Final = 500_000
-"""Objects that may be made before the collector looks for garbage. What is held here has no cycles, and is looked through in vain:
-that took as long as all the rest."""
+"""Objects that may be made before the collector looks for garbage. What is held here has no cycles."""
 
 
 class Found(NamedTuple):
