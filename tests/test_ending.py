@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ async def test_neither_the_end_of_a_loop_nor_what_comes_after_it_can_be_told(
     factory: str, tmp_path: Path
 ) -> None:
     code = LAST_SECONDS.replace("FACTORY", factory)
-    async with started(["python", "-c", code], tmp_path) as process:
+    async with started([sys.executable, "-c", code], tmp_path) as process:
         assert await process.ends() == 3
 
 

@@ -14,7 +14,7 @@ from tests.support.deadline import until
 WEIR = Path(sys.executable).parent / "weir"
 """The console script of the environment that runs the tests."""
 
-START = 30.0
+START = 60.0
 """Seconds that a process may take to start or to end on a busy machine."""
 
 

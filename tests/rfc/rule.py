@@ -421,7 +421,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "9110 15.5.2",
         "A 401 of our own has WWW-Authenticate.",
-        (_OWN + "test_15_5_2_a_401_of_the_gateway_has_a_challenge",),
+        (
+            _OWN + "test_15_5_2_a_401_of_the_gateway_has_a_challenge",
+            _OWN + "test_15_5_2_a_decision_that_was_delayed_has_the_challenge_of_who_delayed_it",
+        ),
         47,
     ),
     Rule(

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-DEADLINE = 5.0
+DEADLINE = 10.0
 """Seconds that a step of a conversation may take on a busy machine; none of them should need a tenth of it."""
 
 _POLL = 0.002
