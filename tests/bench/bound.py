@@ -5,7 +5,6 @@ from statistics import median
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from tests.bench.backtest import OTHER, SAME
 from tests.bench.hook import ANEW, NONE
 from tests.bench.memory import IDLE, STALLED_CLIENT, STALLED_UPSTREAM, MemorySample
 from tests.bench.result import YARDSTICK_US, Result
@@ -23,7 +22,6 @@ _FREE: Final = Bound()
 
 HOOKS: Final = "hooks"
 DECISIONS: Final = "decisions"
-BACKTEST: Final = "backtest"
 """Measured in processes of their own that do nothing else."""
 
 
@@ -101,13 +99,6 @@ COMPARISONS: Final = (
                 "a decision by four limits that machines share, without the part of Redis",
                 Bound(must=30.0),
             ),
-        )
-    ),
-    *(
-        Comparison(title, name, "", {BACKTEST: Bound(must=16.7, aim=10.0)}, added=True)
-        for name, title in (
-            (SAME, "a record of a back-test, by the configuration that made the log"),
-            (OTHER, "a record of a back-test, by one with another limit and fewer methods"),
         )
     ),
     Comparison("four limits in memory / the library limits in memory", "memory", "limits"),
@@ -230,7 +221,7 @@ class Promise(NamedTuple):
 
 def promises() -> Iterator[Promise]:
     """All bounds, by workload."""
-    for workload in (*WORKLOADS, HOOKS, DECISIONS, BACKTEST):
+    for workload in (*WORKLOADS, HOOKS, DECISIONS):
         for comparison in COMPARISONS:
             if workload in comparison.bounds:
                 yield Promise(workload, comparison.title, comparison.bounds[workload])

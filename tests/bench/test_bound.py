@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from tests.bench import bound
-from tests.bench.backtest import ROWS as BACKTESTS
 from tests.bench.bound import Bound, Finding, compare, promises, weigh
 from tests.bench.decision import ROWS as DECIDERS
 from tests.bench.hook import HOOKS
@@ -27,8 +26,6 @@ _PROMISED = {
     ("hooks", "the same, of a header section that has never come before"): (2.0, None),
     ("decisions", "a decision by four limits that workers share"): (6.0, None),
     ("decisions", "a decision by four limits that machines share, without the part of Redis"): (30.0, None),
-    ("backtest", "a record of a back-test, by the configuration that made the log"): (16.7, 10.0),
-    ("backtest", "a record of a back-test, by one with another limit and fewer methods"): (16.7, 10.0),
     ("memory", "memory that 200 MB take, past a client that stalls"): (4.0, None),
     ("memory", "memory that 200 MB take, past an upstream that stalls"): (4.0, None),
     ("memory", "memory of an idle connection"): (None, 12.0),
@@ -42,7 +39,7 @@ def test_every_bound_is_kept_as_data() -> None:
 def test_comparisons_are_of_subjects_that_are_measured() -> None:
     for comparison in bound.COMPARISONS:
         rows = {comparison.row, comparison.by or comparison.row}
-        assert any(rows <= set(known) for known in (SUBJECTS, HOOKS, DECIDERS, BACKTESTS))
+        assert any(rows <= known.keys() for known in (SUBJECTS, HOOKS, DECIDERS))
         for workload in comparison.bounds.keys() & WORKLOADS.keys():
             assert {comparison.row, comparison.by} <= set(WORKLOADS[workload].subjects)
 
