@@ -21,6 +21,7 @@ class Bound(NamedTuple):
 _FREE: Final = Bound()
 
 HOOKS: Final = "hooks"
+BACKTEST: Final = "backtest"
 DECISIONS: Final = "decisions"
 """Measured in processes of their own that do nothing else."""
 
