@@ -32,9 +32,9 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	@PATH="$$PATH:/usr/sbin"; { command -v redis-server && command -v nginx && command -v logrotate; } >/dev/null \
-		|| { [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet redis-server nginx-light logrotate; } \
-		|| { echo "Redis, nginx and logrotate are needed; on Debian and Ubuntu: apt-get install redis-server nginx-light logrotate" >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin"; { command -v redis-server && command -v nginx && command -v logrotate && command -v curl; } >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet redis-server nginx-light logrotate curl; } \
+		|| { echo "Redis, nginx, logrotate and curl are needed; on Debian and Ubuntu: apt-get install redis-server nginx-light logrotate curl" >&2; exit 1; }
 	$(PYTEST)
 
 # The gateway with its hot modules compiled, and the tests that run against it from outside and through the public API.
