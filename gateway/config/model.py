@@ -1060,7 +1060,7 @@ class Upstream(Options):
     )
     retries: Retries | None = Field(
         default=None,
-        description="When a request is sent again: these rules and their budget then decide also where no connection can be made. "
+        description="When a request is sent again: these rules then decide also where no connection can be made. "
         "Where absent: when no connection can be made, once to each endpoint that is not known to be out of reach, and when a "
         "connection that was kept turns out to be closed.",
     )
