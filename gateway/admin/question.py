@@ -4,7 +4,6 @@ and memory, and neither is the gateway's. Two at a time; whoever goes away takes
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
 
@@ -46,7 +45,9 @@ class Questions:
     async def explain(self, loaded: Loaded, said: Circumstances) -> bytes:
         """What becomes of a request under a configuration, as JSON. Raises Unanswered."""
         given = explanation.question(loaded, said)
-        return await self._asked("from gateway.admin.explanation import main; main()", given=given, failed=422)
+        return await self._asked(
+            "from gateway.admin.explanation import main; main()", given=given, failed=422
+        )
 
     async def _asked(self, program: str, *words: str, given: bytes = b"", failed: int) -> bytes:
         """What a program prints; `failed` is the status for its exit status 1."""
@@ -70,5 +71,7 @@ class Questions:
         if process.returncode:
             lines = errors.decode("utf-8", "replace").strip()
             # Of what is wrong with the question the words, and not how the command is used.
-            raise Unanswered(failed if process.returncode == 1 else 400, lines.partition("Error: ")[2] or lines)
+            raise Unanswered(
+                failed if process.returncode == 1 else 400, lines.partition("Error: ")[2] or lines
+            )
         return out
