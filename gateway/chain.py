@@ -18,6 +18,8 @@ from gateway.api.exchange import Exchange, Note, ShadowExchange
 from gateway.api.fact import Fact
 from gateway.api.filter import Filter
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
+from gateway.http import delegation
+from gateway.http.delegation import Delegation
 from gateway.http.fields import Fields
 from gateway.record import Step, steps
 from gateway.task import discard, spawn
@@ -34,6 +36,7 @@ class Entry:
     __slots__ = (
         "condition",
         "condition_facts",
+        "delegate",
         "filter",
         "index",
         "mode",
@@ -59,6 +62,7 @@ class Entry:
         condition: Callable[[Exchange], bool] | None = None,
         condition_facts: frozenset[Fact] = frozenset(),
         shadow_percent: float = 100.0,
+        delegate: float | None = None,
         source: Callable[[Rule], str] = lambda rule: "",
         path: tuple[str | int, ...] = (),
     ) -> None:
@@ -70,6 +74,7 @@ class Entry:
         self.condition = condition
         self.condition_facts = condition_facts
         self.shadow_share = int(shadow_percent * 100)
+        self.delegate = delegate
         self.source = source
         self.path = path
         self.on_request: Hook | None = filter.on_request if _overrides(filter, "on_request") else None
@@ -305,6 +310,8 @@ class Run:
 
     def _own_wrappers(self, entry: Entry, body: Body, before: tuple[Wrapper, ...], phase: str) -> None:
         """Ties the wrappers that a hook has just added to its entry, so that a refusal has a name."""
+        if body.wrappers[: len(before)] != before:
+            before = ()  # the body was replaced, which took them all
         added = body.wrappers[len(before) :]
         body.wrappers = (*before, *(self._owned(entry, fn, phase) for fn in added))
 
@@ -449,6 +456,11 @@ class Run:
             verdict = self._bug(entry, f"shadow {phase}", error)
         elapsed = (perf_counter_ns() - before) * 1e-9
         self._exchange.trail.append(self._shadow_step(entry, verdict, elapsed, overlay, phase, place))
+        delegates = entry.delegate is not None and phase == "request"
+        if delegates and isinstance(verdict, Fault) and not _unsound(verdict):
+            assert entry.delegate is not None
+            why = Delegation(verdict.status, entry.name, verdict.message, entry.delegate)
+            self._exchange.request.headers.add(delegation.NAME, delegation.written(why))
 
     def _shadow_step(
         self,

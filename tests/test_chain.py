@@ -54,6 +54,7 @@ class Bench:
         mode: str = "enforce",
         condition: Callable[[Exchange], bool] | None = None,
         shadow_percent: float = 100.0,
+        delegate: float | None = None,
         statuses: frozenset[int] | None = None,
     ) -> "Bench":
         filter = Scripted(self.seen, label, request, response)
@@ -67,6 +68,7 @@ class Bench:
                 mode=mode,
                 condition=condition,
                 shadow_percent=shadow_percent,
+                delegate=delegate,
                 source=lambda rule: f"gateway.yaml:{label}",
             )
         )
@@ -594,3 +596,82 @@ async def test_a_shadow_that_asks_for_more_than_is_kept_is_undecided(monkeypatch
     assert shadow_step(run).verdict == "undecided"
     assert not bench.bugs
     run.finish()
+
+
+def delegated(subject: Exchange) -> list[str]:
+    return subject.request.headers.all("x-delegated")
+
+
+def test_a_shadow_that_delegates_tells_of_its_refusal() -> None:
+    bench = Bench().add("a", lambda _: REFUSAL, mode="shadow", delegate=0.25)
+    bench.add("b", lambda exchange: None if delegated(exchange) else REFUSAL)
+    _, subject, verdict = through(bench)
+    assert verdict is None
+    assert delegated(subject) == ["status_code=403`component=a`message=No.;q=0.25"]
+
+
+@pytest.mark.parametrize(
+    ("hook", "options"),
+    [
+        (lambda _: None, {}),
+        (lambda _: Response(200), {}),
+        (lambda _: later(REFUSAL), {}),
+        (lambda _: Fault(403, "address_denied", cast("str", None)), {}),
+        (lambda _: REFUSAL, {"condition": lambda _: False}),
+        (lambda _: REFUSAL, {"shadow_percent": 0.0}),
+    ],
+)
+async def test_what_is_no_refusal_or_comes_too_late_is_not_told(hook: Hook, options: dict[str, Any]) -> None:
+    bench = Bench().add("a", hook, mode="shadow", delegate=0.5, **options)
+    run = bench.run(subject := exchange())
+    assert run.inward() is None
+    await asyncio.sleep(0)
+    run.finish()
+    assert delegated(subject) == []
+
+
+def test_a_refusal_of_the_answer_is_not_told() -> None:
+    bench = Bench().add("a", None, lambda _: REFUSAL, mode="shadow", delegate=0.5)
+    _, subject, _ = through(bench)
+    assert delegated(subject) == []
+
+
+def test_a_body_that_a_filter_replaces_is_what_the_others_see_and_its_wrappers_are_done() -> None:
+    seen: list[bytes] = []
+
+    def see(chunk: bytes) -> bytes:
+        seen.append(chunk)
+        return chunk
+
+    def watch(exchange: Exchange) -> None:
+        exchange.request.body.wrap(see)
+
+    def replace(exchange: Exchange) -> None:
+        exchange.request.body.replace(lambda data: data + b"!")
+        exchange.request.body.wrap(lambda chunk: chunk.lower())
+
+    def check(exchange: Exchange) -> Verdict:
+        return None if exchange.request.body.complete == b"ABC!" else REFUSAL
+
+    bench = Bench().add("watch", watch).add("replace", replace).add("check", check)
+    subject = exchange("POST", body=b"ABC")
+    run = bench.run(subject)
+    assert run.inward() is None
+    body = subject.request.body
+    assert len(body.wrappers) == 1
+    assert body.through(body.complete or b"") + body.through(b"") == b"abc!"
+    assert seen == [b"ABC", b""]
+
+
+def test_a_wrapper_that_refuses_what_is_replaced_refuses_the_request() -> None:
+    def guard(exchange: Exchange) -> None:
+        def refuse(chunk: bytes) -> bytes:
+            raise Refused(REFUSAL)
+
+        exchange.request.body.wrap(refuse)
+
+    bench = Bench().add("guard", guard)
+    bench.add("replace", lambda exchange: exchange.request.body.replace(lambda data: data))
+    _, _, verdict = through(bench, exchange("POST", body=b"x"))
+    assert isinstance(verdict, Fault)
+    assert verdict.reason == "address_denied"

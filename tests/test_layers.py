@@ -31,7 +31,6 @@ LAYERS = (
             "record",
             "excerpt",
             "flow",
-            "json_path",
             *("line_format", "ecs", "log_copy"),
             "redaction",
             "sampling",

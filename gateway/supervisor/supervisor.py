@@ -570,6 +570,9 @@ class Supervisor:
         own = await asyncio.to_thread(self.metrics.families)
         return merged([own, *self._tally.take(found, living)])
 
+    def loaded(self) -> Loaded:
+        return self._loaded
+
     def config(self) -> dict[str, Any]:
         return described(self._loaded, self._loaded_at, self._last_error)
 
