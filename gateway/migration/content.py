@@ -8,8 +8,18 @@ from gateway.migration import expression
 from gateway.migration.draft import Chain
 from gateway.migration.source import Element
 
-_TOKEN: Final = re.compile(r"%(?:!?\d{3}(?:,\d{3})*)?[<>]?(?:\{[^}]*\})?[A-Za-z]")
+_CODE: Final = re.compile(r"%(?:%|(?:!?\d{3}(?:,\d{3})*)?[<>]?(?:\{[^}]*\})?[A-Za-z])")
 """A code that Repose fills in, as in formats of logs."""
+
+_FILLED_IN: Final = {
+    "%%": "%",
+    "%s": "%{status}",
+    "%M": "%{phrase}",
+    "%g": "%{request_id}",
+    "%{Retry-After}o": "%{retry_after}",
+    "%{Retry-After DATE ISO_8601}o": "%{retry_at}",
+    "%{Retry-After DATE RFC_1123}o": "%{retry_at}",
+}
 
 
 def url_extractor(config: Element, chain: Chain) -> None:
@@ -18,7 +28,7 @@ def url_extractor(config: Element, chain: Chain) -> None:
     for one in config.all("extraction"):
         header, regex = one.required("header"), one.required("url-regex")
         try:
-            text, everywhere = expression.python(regex), expression.found(regex)
+            text = expression.found(regex)
         except ValueError as error:
             chain.left(one, f"the expression {regex!r}: {error}")
             continue
@@ -26,8 +36,8 @@ def url_extractor(config: Element, chain: Chain) -> None:
         if one.has("default"):
             field["default"] = one.get("default")
         fields.append(field)
-        if expression.groups(everywhere):
-            chain.draft.extracted.setdefault(header.lower(), []).append(everywhere)
+        if expression.groups(text):
+            chain.draft.extracted.setdefault(header.lower(), []).append(text)
     _extract(config, fields, chain)
 
 
@@ -42,14 +52,16 @@ def body_extractor(config: Element, chain: Chain) -> None:
             field["default_null"] = one.get("defaultIfNull")
         if one.get("quality"):
             field["quality"] = one.number("quality")
-        if not one.flag("overwrite"):
-            field["keep"] = True
+        one.ignore("@overwrite")
         fields.append(field)
     _extract(config, fields, chain)
 
 
 def _extract(config: Element, fields: list[dict[str, Any]], chain: Chain) -> None:
     if fields:
+        chain.differs(
+            config, "what a client sends under these names is stripped, where Repose may leave it there too"
+        )
         chain.add("extract", {"fields": fields}, config.place)
 
 
@@ -82,7 +94,7 @@ def body_patcher(config: Element, chain: Chain) -> None:
 
 def compression(config: Element, chain: Chain) -> None:
     """`compression`: bodies of requests are inflated, those of answers compressed."""
-    response: dict[str, Any] = {"compress": True}
+    response: dict[str, Any] = {"codings": ["gzip"]}
     inner = config.first("compression") or config
     for name in ("debug", "statsEnabled", "include-user-agent-patterns", "exclude-user-agent-patterns"):
         inner.ignore(f"@{name}")
@@ -96,8 +108,10 @@ def compression(config: Element, chain: Chain) -> None:
         response["types"] = included
     if inner.get("exclude-content-types"):
         chain.left(inner, "exclude-content-types: `types` names those that are compressed")
-    chain.differs(config, "what a body may grow to is bounded (`max_size`, `max_ratio`)")
-    chain.add("compression", {"request": {"decompress": True}, "response": response}, config.place)
+    chain.differs(
+        config, "what a body may grow to is bounded: 413 beyond `request.max_size`, 1 MiB where unset"
+    )
+    chain.add("compression", {"response": response}, config.place)
 
 
 def content_type_stripper(config: Element, chain: Chain) -> None:
@@ -129,13 +143,14 @@ def cors(config: Element, chain: Chain) -> None:
     if origins:
         common["origins"] = origins
     if expressions:
-        common["origin_regex"] = expressions
+        common["origin_regexes"] = expressions
     chain.differs(
         config,
         "an origin must be allowed as a whole, where Repose looks for it anywhere in the field, so that "
         "https://good.com lets https://good.com.evil.com pass",
     )
     common["credentials"] = True
+    common["expose"] = ["*"]
     seen: list[str] = []
     for found in config.all("resources"):
         for resource in found.all("resource"):
@@ -185,11 +200,10 @@ def messages(config: Element, chain: Chain) -> None:
             href = message.get("href")
             if href:
                 text = chain.draft.installation.text(href.removeprefix("file://"), message.place) or ""
-            if _TOKEN.search(text.replace("%%", "")):
-                chain.left(
-                    message,
-                    "it has codes that Repose fills in (such as %s); what the gateway refuses has a body of its own",
-                )
+            try:
+                text = _filled_in(text)
+            except ValueError as error:
+                chain.left(message, str(error))
                 continue
             if media == "*/*":
                 media = message.get("content-type", "text/plain")
@@ -200,7 +214,23 @@ def messages(config: Element, chain: Chain) -> None:
                 value["overwrite"] = True
             made.append(value)
     if made:
+        chain.differs(
+            config,
+            "what the gateway refuses has a body already, in the form of `faults`: a text takes its place with `overwrite: true` only",
+        )
         chain.add("messages", {"messages": made}, config.place)
+
+
+def _filled_in(text: str) -> str:
+    """The text with the codes of `messages`. Raises ValueError for a code that it does not have."""
+
+    def ours(found: "re.Match[str]") -> str:
+        code = _FILLED_IN.get(found[0])
+        if code is None:
+            raise ValueError(f"the code {found[0]} has no equal in texts of `messages`")
+        return code
+
+    return _CODE.sub(ours, text)
 
 
 def statuses(regex: str) -> list[int | str]:

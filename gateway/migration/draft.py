@@ -64,6 +64,7 @@ class Draft:
     core       keys beside `filters` and `routes`
     entries    of the chain
     routes     before the one for all that is left, whose upstream is `default`
+    root_paths of upstreams: where the service is mounted
     user       quality of the user that filters so far have found, as Repose weighs it; None while there is none
     nodes      how many gateways there are, of which this is one
     body_limit bytes that a request body may have
@@ -80,6 +81,7 @@ class Draft:
         self.entries: list[Entry] = []
         self.routes: list[Any] = []
         self.default = ""
+        self.root_paths: dict[str, str] = {}
         self.user: float | None = None
         self.known = False
         self.nodes = 1
@@ -113,6 +115,14 @@ class Draft:
             first = error.errors()[0]
             return f"{written(first['loc'])}: {first['msg'].removeprefix('Value error, ')}"
         return ""
+
+    def route(self, name: str, path: str, upstream: str) -> dict[str, Any]:
+        """A route to an upstream, with the path that its service is mounted at."""
+        route: dict[str, Any] = {"name": name, "path": path, "upstream": upstream}
+        mounted = self.root_paths.get(upstream)
+        if mounted is not None:
+            route["filters"] = [{"rewrite": {"add_prefix": mounted}}]
+        return route
 
     def named(self, wanted: str) -> str:
         """A name for an entry that no other has."""

@@ -90,6 +90,7 @@ def header_translation(config: Element, chain: Chain) -> None:
     copy: dict[str, Any] = {}
     quality: dict[str, float] = {}
     split: list[str] = []
+    remove: list[str] = []
     for header in config.all("header"):
         old, new = header.required("original-name"), header.words("new-name")
         new = [name for name in new if _editable(name, header, chain)]
@@ -97,7 +98,10 @@ def header_translation(config: Element, chain: Chain) -> None:
         if not new or not _editable(old, header, chain):
             continue
         if header.flag("overwrite-target"):
-            chain.left(header, f"overwrite-target: what a client sends as {', '.join(new)} stays beside it")
+            remove += new
+            chain.differs(
+                header, f"what a client sends as {', '.join(new)} is removed also where there is no {old}"
+            )
         if header.flag("splittable"):
             split.append(old)
         if header.get("quality"):
@@ -107,6 +111,8 @@ def header_translation(config: Element, chain: Chain) -> None:
         if new:
             copy[old] = new[0] if len(new) == 1 else new
     rules: dict[str, Any] = {}
+    if remove:
+        rules["remove"] = remove
     if split:
         rules["split"] = split
     if rename:

@@ -9,7 +9,7 @@ from gateway.migration.draft import UNSET, Chain, Draft, Entry
 from gateway.migration.report import Report
 from gateway.migration.source import Element, Installation, Place, SourceError
 from gateway.migration.system_model import FilterUse, Model
-from gateway.migration.translator import FILTERS, SERVICES
+from gateway.migration.translator import BUILT_IN, explained, ours, translator
 from gateway.migration.writing import comment, written
 from gateway.registry import Registry
 
@@ -80,26 +80,29 @@ def _filter(draft: Draft, use: FilterUse, model: Model) -> None:
     """One filter of the chain. Raises SourceError."""
     place = use.element.place
     part = draft.report.part(use.name, place)
-    translator = FILTERS.get(use.name)
-    if translator is None:
+    found = translator(use.name)
+    if found is None:
         part.left(place, "no filter of this name is known: one of your own, or of another vendor")
         return
-    file = use.file or translator.file
+    file = use.file or found.file
     root: Element | None = None
-    if translator.file and file:
+    if found.file and file:
         root = draft.installation.read(file, asked=place)
     if use.name == "destination-router" and root is not None:
         system_model.destination_router(root, Chain(draft, part, use.id, use.when), use, model)
         return
-    if translator.translate is None:
-        part.left(place if root is None else root.place, translator.why)
+    if use.name in BUILT_IN:
+        part.into += ours(use.name)
+        return
+    if found.translate is None:
+        part.left(place if root is None else root.place, explained(use.name))
         return
     if root is None:
-        if translator.file:
+        if found.file:
             part.left(place, f"there is no file {file}")
             return
         root = Element(use.name, place, {}, draft.installation.environment)
-    translator.translate(root, Chain(draft, part, use.id, [*use.bypass, *use.when]))
+    found.translate(root, Chain(draft, part, use.id, [*use.bypass, *use.when]))
     for at, what in root.unread():
         part.left(at, f"{what} is unknown")
 
@@ -122,24 +125,22 @@ def _rest(draft: Draft, model: Model) -> None:
     """What the chain does not use: services, and files that nobody has asked for."""
     for service in model.services:
         name = service.get("name")
-        file = f"{name}.cfg.xml"
         part = draft.report.part(f"service {name}", service.place)
-        part.left(service.place, SERVICES.get(file, "it is not known"))
+        part.left(service.place, explained(name) or "it is not known")
     told = {f"{service.get('name')}.cfg.xml" for service in model.services}
     for file in draft.installation.unopened():
         if file not in told:
             place = Place(file, 0)
-            draft.report.part(file, place).left(place, SERVICES.get(file, "no filter of the chain reads it"))
+            draft.report.part(file, place).left(
+                place, explained(file.removesuffix(".cfg.xml")) or "no filter of the chain reads it"
+            )
 
 
 def _text(draft: Draft) -> str:
     value: dict[str, Any] = dict(draft.core)
     if draft.entries:
         value["filters"] = [entry.value() for entry in draft.entries]
-    value["routes"] = [
-        *draft.routes,
-        {"name": "everything", "path": "/{rest*}", "upstream": draft.default},
-    ]
+    value["routes"] = [*draft.routes, draft.route("everything", "/{rest*}", draft.default)]
     head = [
         "Moved from Repose. Comments name the file and the line that each part was made of; the report says what is",
         "other than it was, and what is not here.",

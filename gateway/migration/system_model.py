@@ -142,13 +142,15 @@ def _destinations(body: Element, root: Element, draft: Draft) -> tuple[str, ...]
         name = _name(one.required("id"), upstreams)
         part = draft.report.part(f"destination {one.get('id')}", one.place)
         endpoints = list(_endpoints(one, root, part))
-        _root_path(one, part)
         one.ignore("@chunked-encoding")  # a body travels as the client frames it
         if not endpoints:
             continue
         options: dict[str, Any] = {"endpoints": endpoints, "host": "upstream" if rewrites else "keep"}
         upstreams[name] = Noted(options, (str(one.place),))
         part.into.append(f"upstreams.{name}")
+        root_path = "/" + one.get("root-path").strip("/")
+        if root_path != "/":
+            draft.root_paths[name] = root_path
         if one.flag("default") or not draft.default:
             draft.default = name
     if not upstreams:
@@ -205,16 +207,6 @@ def _endpoint(url: str, element: Element) -> str:
     except ValueError as error:
         raise SourceError(element.place, str(error)) from None
     return url
-
-
-def _root_path(one: Element, part: Part) -> None:
-    root_path = one.get("root-path")
-    if root_path not in ("", "/"):
-        part.left(
-            one.place,
-            f"root-path {root_path!r}: the path is forwarded as it came; mount the service at the path that clients ask for, "
-            f"or give the route `rewrite: {{ add_prefix: {root_path} }}`",
-        )
 
 
 def _filters(body: Element, part: Part) -> Iterator[FilterUse]:
@@ -305,9 +297,7 @@ def destination_router(config: Element, chain: Chain, use: FilterUse, model: Mod
     elif paths is not None and all(not path.startswith(expression.REGEX) for path in paths):
         for path in paths:
             name = chain.draft.named(f"to-{wanted}")
-            chain.draft.routes.append(
-                Noted({"name": name, "path": path, "upstream": wanted}, (str(use.element.place),))
-            )
+            chain.draft.routes.append(Noted(chain.draft.route(name, path, wanted), (str(use.element.place),)))
             chain.part.into.append(f"routes.{name}")
     else:
         chain.left(

@@ -6,6 +6,8 @@ from typing import Any, Final
 from gateway.migration.draft import Chain, target_condition
 from gateway.migration.source import Element
 
+_JUDGED: Final = "filters behind it judge by the path as it was received: so must their expressions"
+
 _SUFFIX: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -70,15 +72,17 @@ def _variants(config: Element, chain: Chain) -> None:
     if first:
         options: dict[str, Any] = {"suffixes": suffixes} if suffixes else {}
         options["preferred"] = preferred or first
+        chain.differs(config, f"a suffix counts at the end of the path only; {_JUDGED}")
         chain.add("rewrite", options, config.place)
 
 
 def uri_stripper(config: Element, chain: Chain) -> None:
     """`uri-stripper`: a segment of the path is left out, and put back in Location."""
-    options: dict[str, Any] = {"strip_segments": [config.whole("token-index", 0)]}
+    options: dict[str, Any] = {"drop_segment": config.whole("token-index", 0)}
     location = config.flag("rewrite-location")
     options["location"] = location
     for link in config.all("link-resource"):
         link.forget()
         chain.left(link, "link-resource: links in bodies stay as they are")
+    chain.differs(config, _JUDGED)
     chain.add("rewrite", options, config.place)

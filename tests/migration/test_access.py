@@ -6,7 +6,7 @@ import pytest
 
 from gateway.migration.repose import Migration
 from gateway.trial.identity import identity_of
-from tests.migration.installed import KNOWN, moved_filter, notes, outcome, part
+from tests.migration.installed import KEYSTONE, KNOWN, moved, moved_filter, notes, outcome, part
 
 SIMPLE = """
     /path/to/this   GET     role1,role2, role3
@@ -119,6 +119,24 @@ def test_a_table_that_is_asked_of_nobody_is_told(tmp_path: Path) -> None:
         tmp_path, "simple-rbac", f"<simple-rbac><resources>{SIMPLE}</resources></simple-rbac>"
     )
     assert "put a `token_auth` there" in notes(made, "simple-rbac")
+
+
+async def test_delegating_tells_the_refusal_and_another_filter_answers_with_it(tmp_path: Path) -> None:
+    text = f'<simple-rbac><delegating quality="0.3"/><resources>{SIMPLE}</resources></simple-rbac>'
+    made = moved_filter(tmp_path, "simple-rbac", text, before=KNOWN)
+    who = identity_of({"user": "u", "roles": ["role3"]})
+    got = await outcome(made, "PUT", "/path/to/this", identity=who)
+    assert got.status == 200 and got.forwarded is not None
+    told = dict(got.forwarded.headers)["X-Delegated"]
+    assert told.startswith("status_code=403`component=simple-rbac`") and told.endswith(";q=0.3")
+    made = moved(
+        tmp_path,
+        f'{KNOWN}<filter name="simple-rbac"/><filter name="derp"/>',
+        **{"simple-rbac": text, "keystone-v2": KEYSTONE},
+    )
+    got = await outcome(made, "PUT", "/path/to/this", identity=who)
+    assert (got.status, got.filter) == (403, "derp")
+    assert (await outcome(made, "GET", "/path/to/this", identity=who)).status == 200
 
 
 def test_an_empty_table_is_not_moved(tmp_path: Path) -> None:

@@ -96,11 +96,40 @@ async def test_a_field_is_copied_or_has_another_name(
     assert {name: value for name, value in request.items() if name in ("X-A", "X-N")} == expected
 
 
-def test_a_field_that_replaces_another_is_told(tmp_path: Path) -> None:
+async def test_a_field_that_replaces_another(tmp_path: Path) -> None:
     text = '<header-translation><header original-name="X-A" new-name="X-N Host" overwrite-target="true"/></header-translation>'
-    said = notes(moved_filter(tmp_path, "header-translation", text), "header-translation")
-    assert "overwrite-target" in said
+    made = moved_filter(tmp_path, "header-translation", text)
+    request, _ = await _both(made, **{"X-A": "1", "X-N": "0"})
+    assert request["X-N"] == "1"
+    said = notes(made, "header-translation")
+    assert "removed also where there is no X-A" in said
     assert "Host: the gateway sees to this field itself" in said
+
+
+async def test_a_field_has_several_new_names_a_weight_and_lines_of_its_own(tmp_path: Path) -> None:
+    text = (
+        '<header-translation><header original-name="X-A" new-name="X-N X-M" remove-original="true" quality="0.5"'
+        ' splittable="true"/></header-translation>'
+    )
+    made = moved_filter(tmp_path, "header-translation", text)
+    got = await outcome(made, headers=(("X-A", "1, 2"),))
+    assert got.forwarded is not None
+    sent = [(name, value) for name, value in got.forwarded.headers if name in ("X-A", "X-N", "X-M")]
+    assert sorted(sent) == [("X-M", "1;q=0.5"), ("X-M", "2;q=0.5"), ("X-N", "1;q=0.5"), ("X-N", "2;q=0.5")]
+
+
+async def test_lines_are_joined_and_parted(tmp_path: Path) -> None:
+    made = moved_filter(
+        tmp_path, "merge-header", "<merge-header><request><header name='X-A'/></request></merge-header>"
+    )
+    got = await outcome(made, headers=(("X-A", "1"), ("X-A", "2")))
+    assert got.forwarded is not None and ("X-A", "1, 2") in got.forwarded.headers
+    made = moved_filter(
+        tmp_path, "split-header", "<split-header><response><header name='X-A'/></response></split-header>"
+    )
+    got = await outcome(made, answer=Answer(200, (("X-A", "1, 2"),)))
+    assert got.answer is not None
+    assert [value for name, value in got.answer.headers if name == "X-A"] == ["1", "2"]
 
 
 async def test_fields_are_added_and_replaced(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.migration.repose import Migration, MigrationError, migrate
+from gateway.trial.given import Answer
 from tests.migration.installed import installed, moved, notes, outcome, part, plan
 
 ADD = "<add-headers><request><header name='X-Seen'>yes</header></request></add-headers>"
@@ -71,8 +72,21 @@ def test_destinations_are_upstreams(tmp_path: Path) -> None:
     )
     assert 'first-one: { endpoints: ["http://${HOST}:8774"], host: upstream }' in made.text
     assert 'second: { endpoints: ["https://s.internal"], host: upstream }' in made.text
-    assert 'path: "/{rest*}", upstream: second }' in made.text
-    assert "root-path '/v2'" in notes(made, "destination second")
+    assert "    upstream: second\n    filters:\n      - { rewrite: { add_prefix: /v2 } }\n" in made.text
+
+
+async def test_a_service_is_mounted_at_its_root_path(tmp_path: Path) -> None:
+    made = _model(
+        tmp_path,
+        NODES
+        + '<destinations><endpoint id="o" protocol="http" hostname="o" port="80" root-path="/v2/"/></destinations>',
+    )
+    got = await outcome(
+        made, target="/servers?a=%20", answer=Answer(302, (("Location", "http://gateway.test/v2/x"),))
+    )
+    assert got.forwarded is not None and got.answer is not None
+    assert got.forwarded.line.startswith("GET /v2/servers?a=%20 ")
+    assert dict(got.answer.headers)["Location"] == "http://gateway.test/x"
 
 
 async def _seen(directory: Path, filter: str, method: str = "GET", target: str = "/", **headers: str) -> bool:
