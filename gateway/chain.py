@@ -141,6 +141,7 @@ class Run:
     _shadow_tasks: list[asyncio.Task[None]] | None = None
     _waits: tuple[object, ...] = ()  # what has been handed out to be awaited
     decider: Step | None = None
+    _said: Fault | None = None  # the refusal of a wrapper, which has been written down
 
     def __init__(
         self,
@@ -283,6 +284,8 @@ class Run:
         self, entry: Entry, verdict: Fault | Response, elapsed: float, phase: str
     ) -> Fault | Response:
         """Writes the verdict down; in place of one that no answer can be made of, a bug's."""
+        if verdict is self._said:
+            return verdict  # by a wrapper, while another filter had the body
         wrong = _unsound(verdict)
         if wrong:
             verdict = self._bug(entry, f"on_{phase}", TypeError(wrong))
@@ -324,6 +327,7 @@ class Run:
                 return passed
             except Refused as refused:
                 decided = self._decided(entry, refused.fault, 0.0, phase)
+                self._said = refused.fault
                 if decided is refused.fault:
                     raise
                 assert isinstance(decided, Fault)

@@ -672,6 +672,10 @@ def test_a_wrapper_that_refuses_what_is_replaced_refuses_the_request() -> None:
 
     bench = Bench().add("guard", guard)
     bench.add("replace", lambda exchange: exchange.request.body.replace(lambda data: data))
-    _, _, verdict = through(bench, exchange("POST", body=b"x"))
-    assert isinstance(verdict, Fault)
-    assert verdict.reason == "address_denied"
+    run, _, verdict = through(bench, exchange("POST", body=b"x"))
+    assert verdict is REFUSAL
+    assert run.decider is not None
+    assert run.decider.entry.name == "guard"
+    refusals = [step.entry.name for step in run.steps if step.verdict == "refuse"]
+    assert refusals == ["guard"]
+    assert bench.seen == ["guard in", "replace in", "guard out"]
