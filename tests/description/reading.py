@@ -28,7 +28,8 @@ def openapi(
 ) -> Description:
     """An OpenAPI description with these paths."""
     text = yaml.safe_dump(
-        {"openapi": version, "info": {"title": "t", "version": "1"}, "paths": paths or {}, **more}
+        {"openapi": version, "info": {"title": "t", "version": "1"}, "paths": paths or {}, **more},
+        sort_keys=False,
     )
     return read_description("api.yaml", files(api__yaml=text), base=base)
 
