@@ -49,7 +49,7 @@ FILTERS: Final[tuple[Row, ...]] = (
         "An OpenAPI document as a check of requests.",
         ("routes", "methods", "content_type", "json_body"),
         "- content_type: { allow: [application/json] }",
-        "The rules are written as routes and filters. A failure has the same precedence: path, method, media type, form.",
+        "The rules are written as routes and filters. Routes come first: 404, then 405; then filters in the order in which they stand.",
     ),
     Row(
         "keystone-v2",
@@ -65,7 +65,7 @@ FILTERS: Final[tuple[Row, ...]] = (
         "Tenant and endpoint authorization by what keystone-v2 has found.",
         ("token_auth.providers[].keystone_v2.tenant", "rbac.project_param"),
         "- rbac: { project_param: project_id, rows: [ { path: '/v2/{project_id}/{rest*}', roles: any } ], default: allow }",
-        "403 for a foreign tenant from `rbac`, 401 from `keystone_v2.tenant`. No check of endpoints in the "
+        "403 for a foreign tenant, where Repose says 401. No check of endpoints in the "
         "catalog: who may use a service is said by roles.",
     ),
     Row(
