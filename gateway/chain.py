@@ -460,9 +460,8 @@ class Run:
             verdict = self._bug(entry, f"shadow {phase}", error)
         elapsed = (perf_counter_ns() - before) * 1e-9
         self._exchange.trail.append(self._shadow_step(entry, verdict, elapsed, overlay, phase, place))
-        delegates = entry.delegate is not None and phase == "request"
-        if delegates and isinstance(verdict, Fault) and not _unsound(verdict):
-            assert entry.delegate is not None
+        if entry.delegate is not None and phase == "request" and _is_refusal(verdict):
+            assert isinstance(verdict, Fault)
             why = Delegation(verdict.status, entry.name, verdict.message, entry.delegate)
             self._exchange.request.headers.add(delegation.NAME, delegation.written(why))
 
@@ -591,6 +590,11 @@ def _unsound(verdict: Any) -> str:
     if type(whole) not in (bytes, NoneType):
         return f"the body of a response is bytes, not {type(whole).__name__}"
     return "" if isinstance(rule, tuple) else "the rule of a response is a tuple"
+
+
+def _is_refusal(verdict: Verdict) -> bool:
+    """Whether a filter has refused, and has not failed."""
+    return isinstance(verdict, Fault) and verdict.reason != "filter_failed" and not _unsound(verdict)
 
 
 def _taken(exchange: Exchange) -> tuple[Note, ...] | None:

@@ -617,6 +617,7 @@ def test_a_shadow_that_delegates_tells_of_its_refusal() -> None:
         (lambda _: Response(200), {}),
         (lambda _: later(REFUSAL), {}),
         (lambda _: Fault(403, "address_denied", cast("str", None)), {}),
+        (lambda _: 1 / 0, {}),
         (lambda _: REFUSAL, {"condition": lambda _: False}),
         (lambda _: REFUSAL, {"shadow_percent": 0.0}),
     ],
