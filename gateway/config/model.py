@@ -761,7 +761,7 @@ class EntryKeys(Options):
         ge=0,
         le=1,
         description="Of an entry in shadow mode: where it would have refused, tells the filters behind it and the upstream by "
-        "X-Delegated, with this quality; `delegated` makes the refusal of it. A verdict that has to wait comes too late. "
+        "X-Delegated, with this quality; `delegated` makes the refusal of it. The request waits for its verdict then. "
         "By default nobody but the record is told.",
     )
 

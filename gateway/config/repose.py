@@ -253,8 +253,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         ("delegated", "filters[].delegate"),
         "- delegated: {}",
         "The first of equal qualities is the answer. X-Delegated of a client is stripped. Filters delegate by `mode: shadow` with "
-        "`delegate: 0.3`: a shadow whose refusal is told. One that has to wait for its verdict comes too late for that, and what "
-        "else it would have changed of the request is not; `token_auth` with `delay_auth_decision` and `headers: repose` does both.",
+        "`delegate: 0.3`: a shadow whose refusal is told. What else it would have changed of the request is not; `token_auth` with "
+        "`delay_auth_decision` and `headers: repose` does both.",
     ),
     Row(
         "tenant-culling",
