@@ -337,7 +337,7 @@ OLDER: Final[tuple[Row, ...]] = (
         "header-id-mapping",
         "Maps two header fields to user and group.",
         ("principal.sources[].header", "headers.request.rename"),
-        "- headers: { request: { rename: { X-Remote-User: X-PP-User, X-Remote-Group: X-PP-Groups } } }",
+        "- headers: { request: { remove: [X-PP-User, X-PP-Groups], rename: { X-Remote-User: X-PP-User, X-Remote-Group: X-PP-Groups } } }",
         "`principal` also tells limits and roles who it is; its group is fixed.",
     ),
     Row(
