@@ -583,6 +583,7 @@ class Run:
         _run_deferred(exchange.take_deferred(), exchange, self._report)
         if self._shadow is not None:
             _run_deferred(self._shadow.take_deferred(), exchange, self._report)
+            self._shadow = None  # what it sees of bodies knows this run: no circles
 
 
 INTERNAL_ERROR = "The server has either erred or is incapable of performing the requested operation."
