@@ -32,7 +32,6 @@ LAYERS = (
             "record",
             "excerpt",
             "flow",
-            "json_path",
             *("line_format", "ecs", "log_copy"),
             "redaction",
             "sampling",

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 
 from filters._whole import judged_whole, too_deep_fault, too_large_fault
+
 from gateway.api import Body, Fault, Refused, Verdict
 from gateway.api.testing import StreamBody, exchange
 

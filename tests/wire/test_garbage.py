@@ -29,6 +29,21 @@ FILTERS: dict[str, list[dict[str, Any]]] = {
     "shadow": [{"methods": {"mode": "shadow", "allow": ["PUT"]}}],
     "shadow of bodies": [{"body_size": {"mode": "shadow", "max": 3}}, {"json_body": {"mode": "shadow"}}],
     "shadow of answers": [{"headers": {"mode": "shadow", "response": {"remove": ["Server"]}}}],
+    "changed": [
+        {"compression": {"response": {"min_size": 1}}},
+        {"messages": {"messages": [{"status": [200], "bodies": {"text/plain": "x"}, "overwrite": True}]}},
+        {
+            "json_patch": {
+                "request": [{"op": "add", "path": "/b", "value": 1}],
+                "response": [{"op": "add", "path": "/b", "value": 1}],
+            }
+        },
+        {"rewrite": {"add_prefix": "/a"}},
+    ],
+    "delegated": [
+        {"json_body": {"mode": "shadow", "delegate": 0.5}},
+        {"methods": {"mode": "shadow", "delegate": 0.5, "allow": ["PUT"]}},
+    ],
     "limited": [{"rate_limit": {"limits": [{"name": "few", "rate": "3/hour", "key": ["client_ip"]}]}}],
 }
 
@@ -56,7 +71,7 @@ async def test_an_exchange_that_is_over_leaves_no_circles(filters: list[dict[str
         client = await gateway.connect()
         with garbage() as found:
             for _ in range(3):
-                await client.ask(get(f"/v2/images/{ID}"))
+                await client.ask(get(f"/v2/images/{ID}", "Accept-Encoding: gzip"))
                 await client.ask(post(b'{"a": 1}', "Content-Type: application/json"))
                 await client.ask(STREAMED)
             await gateway.records(9)
