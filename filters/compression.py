@@ -12,27 +12,20 @@ such routes out by `when`.
 
 import zlib
 from collections.abc import Awaitable
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from filters._body import judged_whole, too_large
 from filters._coding import WINDOWS, UnknownCoding, coding_of, decoded
+from filters._media import MediaRange, is_among
 from filters._representation import altered, vary
 from gateway.api import Body, Exchange, Fact, Fault, Filter, Options, Services, Size, Verdict
 from gateway.api.fact import BODY, LENGTH, RESPONSE, header
 from gateway.http.fields import Fields
-from gateway.http.media import media_type
 from gateway.http.negotiation import weights
 
 Coding = Literal["gzip", "deflate"]
-
-
-def _range(text: str) -> str:
-    kind = media_type(text)
-    if kind is None or kind != text.lower() or kind.startswith("*"):
-        raise ValueError(f"{text!r} is not a media type such as application/json, or text/*")
-    return kind
 
 
 class RequestOptions(Options):
@@ -56,7 +49,7 @@ class ResponseOptions(Options):
     min_size: Size = Field(
         1 << 10, description="Answers below are sent as they are; one of unknown length is not."
     )
-    types: tuple[Annotated[str, AfterValidator(_range)], ...] = Field(
+    types: tuple[MediaRange, ...] = Field(
         (
             "application/json",
             "application/xml",
@@ -164,8 +157,7 @@ class Compression(Filter[CompressionConfig]):
             return False
         if "no-transform" in ",".join(fields.all(b"cache-control")).lower():
             return False
-        kind = media_type(fields.get(b"content-type") or "")
-        return kind is not None and (kind in self._types or f"{kind.partition('/')[0]}/*" in self._types)
+        return is_among(fields.get(b"content-type") or "", self._types)
 
 
 def _chosen(codings: tuple[Coding, ...], accept: list[str]) -> Coding | None:

@@ -12,38 +12,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from html import escape
 from http import HTTPStatus
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
+from filters._media import MediaType
 from filters._representation import altered, vary
 from gateway.api import Exchange, Fact, Filter, Options, Services, Verdict
 from gateway.api.fact import CLOCK, RESPONSE, header
+from gateway.api.option import Statuses, statuses_of
 from gateway.http.media import media_type
 from gateway.http.negotiation import preferred
 from gateway.http.retry_after import LONGEST, seconds_of
 
-_STATUSES: Final = re.compile(r"([2-5][0-9]{2})(?:-([2-5][0-9]{2}))?")
 _PLACE: Final = re.compile(r"%\{([^}]*)\}")
 _NAMES: Final = ("status", "phrase", "request_id", "retry_after", "retry_at")
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
-
-
-def _statuses(value: Any) -> str:
-    expected = "expected a status such as 503, or statuses such as 500-599"
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError(expected)
-    match = _STATUSES.fullmatch(str(value))
-    if match is None or (match[2] is not None and match[2] < match[1]):
-        raise ValueError(f"{expected}, got {value!r}")
-    return match[0]
-
-
-def _media_type(text: str) -> str:
-    kind = media_type(text)
-    if kind is None or "*" in kind:
-        raise ValueError(f"{text!r} is not a media type, such as application/json")
-    return text
 
 
 def _text(text: str) -> str:
@@ -53,27 +37,13 @@ def _text(text: str) -> str:
     return text
 
 
-Statuses = Annotated[
-    str,
-    BeforeValidator(_statuses),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 200, "maximum": 599},
-                {"type": "string", "pattern": "^[2-5][0-9][0-9](-[2-5][0-9][0-9])?$"},
-            ]
-        }
-    ),
-]
-
-
 class MessageOptions(Options):
     """What answers of some statuses get."""
 
     status: tuple[Statuses, ...] = Field(
         min_length=1, description="Statuses of the answers, such as 413 or 500-599."
     )
-    bodies: dict[Annotated[str, AfterValidator(_media_type)], Annotated[str, AfterValidator(_text)]] = Field(
+    bodies: dict[MediaType, Annotated[str, AfterValidator(_text)]] = Field(
         min_length=1, description="Texts by their media type, which may have parameters: media type: text."
     )
     overwrite: bool = Field(False, description="Whether a body that is there is replaced.")
@@ -122,8 +92,7 @@ class Messages(Filter[MessagesConfig]):
             }
             message = _Message(options.overwrite, tuple(texts), texts)
             for statuses in options.status:
-                first, _, last = statuses.partition("-")
-                for status in range(int(first), int(last or first) + 1):
+                for status in statuses_of(statuses):
                     self._by_status.setdefault(status, message)
         self.statuses = frozenset(self._by_status) - {204, 205, 304}
 

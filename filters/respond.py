@@ -4,21 +4,13 @@
 it; credentials never are, whatever `echo` says.
 """
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import AfterValidator, Field
-
+from filters._media import MediaType
 from filters._names import OWN_FIELDS, EditableName, FieldValue
 from gateway.api import Exchange, Filter, Options, Response, Services, Verdict
 from gateway.http.fields import folded
-from gateway.http.media import media_type
 from gateway.http.secret import is_secret_header
-
-
-def _type(text: str) -> str:
-    if media_type(text) is None:
-        raise ValueError(f"{text!r} is not a media type, such as application/json")
-    return text
 
 
 class RespondConfig(Options):
@@ -26,7 +18,7 @@ class RespondConfig(Options):
     headers: dict[EditableName, FieldValue] = Field(
         {}, description="Header fields of the answer: name: value."
     )
-    content_type: Annotated[FieldValue, AfterValidator(_type)] = Field(
+    content_type: MediaType = Field(
         "text/plain; charset=utf-8", description="Media type of the body, where there is one."
     )
     body: str = Field("", description="Body of the answer.")

@@ -12,13 +12,12 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
-from filters._names import FieldValue
+from filters._media import MediaType
 from filters._representation import vary
 from filters._target import retarget
 from gateway.api import Exchange, Fact, Filter, Options, Rule, Services, Verdict
 from gateway.api.fact import HOST, RESPONSE, SCHEME, TARGET, header
 from gateway.http.fields import Fields
-from gateway.http.media import media_type
 from gateway.http.target import matchable
 from gateway.http.template import parse
 
@@ -43,15 +42,8 @@ def _suffix(text: str) -> str:
     return text
 
 
-def _type(text: str) -> str:
-    if media_type(text) is None:
-        raise ValueError(f"{text!r} is not a media type, such as application/json")
-    return text
-
-
 Prefix = Annotated[str, AfterValidator(_prefix)]
 Suffix = Annotated[str, AfterValidator(_suffix)]
-MediaType = Annotated[FieldValue, AfterValidator(_type)]
 
 
 class RewriteConfig(Options):

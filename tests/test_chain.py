@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api import Body, Exchange, Fault, Filter, Options, Principal, Refused, Response, Verdict
-from gateway.api.testing import FrozenServices, exchange
+from gateway.api.testing import FrozenServices, StreamBody, exchange
 from gateway.chain import INTERNAL_ERROR, SHADOW_BUDGET, Chain, Entry, Run
 from gateway.record import Step
 
@@ -615,19 +615,72 @@ def test_a_shadow_that_delegates_tells_of_its_refusal() -> None:
     [
         (lambda _: None, {}),
         (lambda _: Response(200), {}),
-        (lambda _: later(REFUSAL), {}),
         (lambda _: Fault(403, "address_denied", cast("str", None)), {}),
+        (lambda _: 1 / 0, {}),
         (lambda _: REFUSAL, {"condition": lambda _: False}),
         (lambda _: REFUSAL, {"shadow_percent": 0.0}),
     ],
 )
-async def test_what_is_no_refusal_or_comes_too_late_is_not_told(hook: Hook, options: dict[str, Any]) -> None:
+def test_what_is_no_refusal_is_not_told(hook: Hook, options: dict[str, Any]) -> None:
     bench = Bench().add("a", hook, mode="shadow", delegate=0.5, **options)
-    run = bench.run(subject := exchange())
-    assert run.inward() is None
-    await asyncio.sleep(0)
-    run.finish()
+    _, subject, verdict = through(bench)
+    assert verdict is None
     assert delegated(subject) == []
+
+
+def test_the_request_waits_for_the_verdict_of_a_shadow_that_delegates() -> None:
+    bench = Bench().add("before").add("a", lambda _: later(REFUSAL), mode="shadow", delegate=0.25)
+    bench.add("b", lambda exchange: REFUSAL if delegated(exchange) else None).add("after")
+    run, subject, verdict = through(bench)
+    assert verdict is REFUSAL
+    assert delegated(subject) == ["status_code=403`component=a`message=No.;q=0.25"]
+    assert bench.seen == ["before in", "a in", "b in", "before out"]
+    assert [(step.entry.name, step.verdict) for step in run.steps] == [
+        *(("before", "pass"), ("a", "refuse"), ("b", "refuse"), ("before", "pass")),
+    ]
+    passes = Bench().add("a", lambda _: later(), mode="shadow", delegate=0.25).add("b")
+    run, subject, verdict = through(passes)
+    assert verdict is None
+    assert delegated(subject) == []
+    assert passes.seen == ["a in", "b in", "b out", "a out"]
+
+
+async def test_a_shadow_that_delegates_has_the_body_read_before_the_request_goes_on() -> None:
+    async def judge(exchange: Exchange) -> Verdict:
+        return REFUSAL if await exchange.request.body.collect(10) == b"abc" else None
+
+    bench = Bench().add("a", judge, mode="shadow", delegate=0.5)
+    subject = exchange("POST", body=StreamBody([b"a", b"bc"]))
+    run = bench.run(subject)
+    waiting = run.inward()
+    assert inspect.isawaitable(waiting)
+    assert await waiting is None
+    run.finish()
+    assert subject.request.body.complete == b"abc"
+    assert len(delegated(subject)) == 1
+
+
+async def test_a_request_that_ends_while_it_waits_to_be_told_of_leaves_nothing_behind() -> None:
+    cancelled: list[bool] = []
+
+    async def hang(exchange: Exchange) -> Verdict:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+        return None
+
+    run = Bench().add("a", hang, mode="shadow", delegate=0.5).run()
+    waiting = run.inward()
+    assert inspect.isawaitable(waiting)
+    task = asyncio.ensure_future(waiting)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    run.finish()
+    assert cancelled == [True]
 
 
 def test_a_refusal_of_the_answer_is_not_told() -> None:

@@ -49,6 +49,7 @@ def test_every_file_that_the_documents_link_to_exists() -> None:
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "docs/from-repose.md",
         "docs/openstack.md",
         "docs/shipping.md",
         "docs/records.md",

@@ -72,6 +72,8 @@ class Body:
         if chunk:
             for fn in self.wrappers:
                 chunk = fn(chunk)
+                if not chunk:  # held back: to those behind it, nothing would be the end
+                    break
             return chunk
         rest = b""
         for fn in self.wrappers:

@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "backtest": "Judge the exchanges of a request log again, by another configuration.",
     "replay": "Send recorded requests again, and compare the answers.",
     "shadow": "Say what filters in shadow would have done.",
+    "routes": "Make routes from a description of an API, and hold a configuration against one.",
     "schema": "Print the JSON Schema of the configuration.",
     "reference": "Print the reference of all options.",
     "key": "Make a key for the provider api_key of token_auth, and its hash.",

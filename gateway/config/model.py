@@ -26,7 +26,7 @@ from pydantic_core import CoreSchema
 
 from gateway.api.json_path import JsonPath
 from gateway.api.network import TlsOptions
-from gateway.api.option import Duration, Options, Secret, Size
+from gateway.api.option import Duration, Options, Secret, Size, Statuses
 from gateway.api.regex import PathRegex
 from gateway.condition import When
 from gateway.config.section import Section
@@ -397,18 +397,6 @@ def _hash(value: str) -> str:
 
 
 HASH_KEYS = ("project_id", "user_id", "client_ip")
-_STATUSES = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
-
-
-def _statuses(value: object) -> str:
-    """One status, or the first and the last of a row of them."""
-    expected = "expected a status such as 200, or statuses such as 200-299"
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError(expected)
-    match = _STATUSES.fullmatch(str(value))
-    if match is None or (match[2] is not None and match[2] < match[1]):
-        raise ValueError(f"{expected}, got {value!r}")
-    return match[0]
 
 
 def _line_form(value: str) -> str:
@@ -487,19 +475,6 @@ HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
 Name: TypeAlias = Annotated[str, AfterValidator(_name)]
 TlsVersion: TypeAlias = Annotated[Literal["1.2", "1.3"], BeforeValidator(_tls_version)]
 Method: TypeAlias = Annotated[str, AfterValidator(_method)]
-Statuses: TypeAlias = Annotated[
-    str,
-    PlainValidator(_statuses),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 100, "maximum": 599},
-                {"type": "string", "pattern": "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$"},
-            ]
-        }
-    ),
-]
-"""One status, or the first and the last of a row of them."""
 ExcerptSize: TypeAlias = Annotated[Size, Field(le=64 << 10)]
 MediaType: TypeAlias = Annotated[str, AfterValidator(_media_type)]
 Share: TypeAlias = Annotated[
@@ -786,7 +761,7 @@ class EntryKeys(Options):
         ge=0,
         le=1,
         description="Of an entry in shadow mode: where it would have refused, tells the filters behind it and the upstream by "
-        "X-Delegated, with this quality; `delegated` makes the refusal of it. A verdict that has to wait comes too late. "
+        "X-Delegated, with this quality; `delegated` makes the refusal of it. The request waits for its verdict then. "
         "By default nobody but the record is told.",
     )
 

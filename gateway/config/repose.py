@@ -49,7 +49,7 @@ FILTERS: Final[tuple[Row, ...]] = (
         "An OpenAPI document as a check of requests.",
         ("routes", "methods", "content_type", "json_body"),
         "- content_type: { allow: [application/json] }",
-        "The rules are written as routes and filters. A failure has the same precedence: path, method, media type, form.",
+        "The rules are written as routes and filters. Routes come first: 404, then 405; then filters in the order in which they stand.",
     ),
     Row(
         "keystone-v2",
@@ -65,7 +65,7 @@ FILTERS: Final[tuple[Row, ...]] = (
         "Tenant and endpoint authorization by what keystone-v2 has found.",
         ("token_auth.providers[].keystone_v2.tenant", "rbac.project_param"),
         "- rbac: { project_param: project_id, rows: [ { path: '/v2/{project_id}/{rest*}', roles: any } ], default: allow }",
-        "403 for a foreign tenant from `rbac`, 401 from `keystone_v2.tenant`. No check of endpoints in the "
+        "403 for a foreign tenant, where Repose says 401. No check of endpoints in the "
         "catalog: who may use a service is said by roles.",
     ),
     Row(
@@ -253,8 +253,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         ("delegated", "filters[].delegate"),
         "- delegated: {}",
         "The first of equal qualities is the answer. X-Delegated of a client is stripped. Filters delegate by `mode: shadow` with "
-        "`delegate: 0.3`: a shadow whose refusal is told. One that has to wait for its verdict comes too late for that, and what "
-        "else it would have changed of the request is not; `token_auth` with `delay_auth_decision` and `headers: repose` does both.",
+        "`delegate: 0.3`: a shadow whose refusal is told. What else it would have changed of the request is not; `token_auth` with "
+        "`delay_auth_decision` and `headers: repose` does both.",
     ),
     Row(
         "tenant-culling",
@@ -337,7 +337,7 @@ OLDER: Final[tuple[Row, ...]] = (
         "header-id-mapping",
         "Maps two header fields to user and group.",
         ("principal.sources[].header", "headers.request.rename"),
-        "- headers: { request: { rename: { X-Remote-User: X-PP-User, X-Remote-Group: X-PP-Groups } } }",
+        "- headers: { request: { remove: [X-PP-User, X-PP-Groups], rename: { X-Remote-User: X-PP-User, X-Remote-Group: X-PP-Groups } } }",
         "`principal` also tells limits and roles who it is; its group is fixed.",
     ),
     Row(

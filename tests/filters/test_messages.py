@@ -124,7 +124,7 @@ def test_says_when_to_try_again(value: str | None, text: str) -> None:
     "message",
     [
         {"status": [], "bodies": BOTH},
-        {"status": [199], "bodies": BOTH},
+        {"status": [99], "bodies": BOTH},
         {"status": ["5xx"], "bodies": BOTH},
         {"status": ["503-500"], "bodies": BOTH},
         {"status": [503], "bodies": {}},

@@ -192,3 +192,27 @@ async def test_a_lenient_route_sends_nothing_odd_in_another_form() -> None:
         assert upstream.requests == []
         assert (await client.ask(get("/b/../admin"))).status == 200
         assert upstream.requests[0].target == b"/b/../admin"
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"a": 1}'])
+async def test_a_shadow_that_delegates_reads_a_body_that_streams_and_the_upstream_still_gets_it(
+    body: bytes,
+) -> None:
+    filters: list[dict[str, Any]] = [{"json_body": {"mode": "shadow", "delegate": 0.3}}]
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nX-Delegated: mine\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters) as gateway:
+        client = await gateway.connect()
+        await client.send(head + chunked(body, end=False))
+        await client.send(b"0\r\n\r\n")
+        assert (await client.answer("POST")).status == 200
+        (received,) = upstream.requests
+        assert received.body == body
+        told = "status_code=400`component=json_body`message=The request body is not valid JSON.;q=0.3"
+        assert received.all("x-delegated") == ([told] if body == b"{" else [])
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, filters=[*filters, {"delegated": {}}]) as gateway,
+    ):
+        client = await gateway.connect()
+        answer = await client.ask(head + chunked(body))
+        assert answer.status == (400 if body == b"{" else 200)
