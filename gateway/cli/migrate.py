@@ -76,7 +76,14 @@ def repose(
         raise click.UsageError(f"{output} exists: write it elsewhere, or with --force.")
     registry = Registry()
     try:
-        made = migrate(directory, cluster=cluster, node=node, shadow=shadow or "", registry=registry)
+        made = migrate(
+            directory,
+            cluster=cluster,
+            node=node,
+            shadow=shadow or "",
+            beside=_directory(output),
+            registry=registry,
+        )
     except MigrationError as error:
         for problem in error.problems:
             click.echo(printable(f"{directory / str(problem.place)}: {problem}"), err=True)
@@ -93,12 +100,15 @@ def repose(
     _check(made.text, output, registry)
 
 
+def _directory(output: Path | None) -> Path:
+    return output.parent if output is not None else Path()
+
+
 def _check(text: str, output: Path | None, registry: Registry) -> None:
     """What `weir check` would say; ends with status 1 where the configuration may not be put in force."""
     name = str(output) if output is not None else "the configuration"
-    directory = output.parent if output is not None else Path()
     try:
-        build_plan(loads(text, name, registry=registry, directory=directory), registry)
+        build_plan(loads(text, name, registry=registry, directory=_directory(output)), registry)
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)

@@ -38,18 +38,19 @@ FILTERS: Final[tuple[Row, ...]] = (
     Row(
         "api-validator",
         "A WADL as a state machine: paths, methods, media types, parameters, bodies, roles.",
-        ("routes", "methods", "uuid", "content_type", "json_body", "rbac"),
-        "- methods: { allow: [GET, POST] }",
-        "Paths are routes, of which the most specific counts; 404 for a path that is only a prefix, where Repose says 405 "
-        "with an empty Allow. There are no XSD, XSLT and Saxon: XML bodies are not judged. `rax:roles` are rows of `rbac`, masking "
-        "is `rbac.mask`.",
+        ("api", "routes"),
+        "",
+        "Reads the same WADL, in one order: path, method, media type, roles, parameters, form, schema. Of several paths the most "
+        "specific counts; 404 for one that is only a prefix, where Repose says 405 with an empty Allow. There are no XSD, XSLT "
+        "and Saxon: of XML bodies no more is asked than that they are well-formed. Validators of several roles are entries with "
+        "`when: { role: ... }`.",
     ),
     Row(
         "openapi-validator",
         "An OpenAPI document as a check of requests.",
-        ("routes", "methods", "content_type", "json_body"),
-        "- content_type: { allow: [application/json] }",
-        "The rules are written as routes and filters. Routes come first: 404, then 405; then filters in the order in which they stand.",
+        ("api", "routes"),
+        "",
+        "Reads OpenAPI 3.0 and 3.1, not 2. `weir routes import` makes routes of it too.",
     ),
     Row(
         "keystone-v2",

@@ -43,16 +43,19 @@ def migrate(
     cluster: str = "",
     node: str = "",
     shadow: str = "",
+    beside: Path | None = None,
     registry: Registry | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Migration:
     """Moves the installation in `directory`. Raises MigrationError, and nothing else, whatever its files hold.
 
     cluster, node  which is moved; the first where empty
+    beside         the directory that the configuration will be in; the current one where unset
     shadow         URL of the Repose, which goes on to decide: every filter is in shadow in front of it
     """
     report = Report()
     draft = Draft(Installation(directory, environment), report, registry or Registry())
+    draft.beside = beside or Path()
     try:
         model = system_model.read(draft, cluster=cluster, node=node)
         container.read(draft, model.https)

@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_read_is_told_with_its_line(tmp_path: Path) -> Non
     path = tmp_path / "gateway.yaml"
     done = migrate(str(tmp_path), "--output", str(path))
     assert done.exit_code == 2
-    assert done.stderr == f"{tmp_path}/system-model.cfg.xml:2: not well-formed XML: mismatched tag\n"
+    assert done.stderr == f"{tmp_path}/system-model.cfg.xml:2: not XML: mismatched tag\n"
     assert not path.exists()
 
 

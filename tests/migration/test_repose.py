@@ -92,7 +92,7 @@ def test_all_files_that_are_wrong_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(MigrationError) as raised:
         migrate(tmp_path, environment={})
     assert str(raised.value).splitlines() == [
-        "ip-user.cfg.xml:1: not well-formed XML: no element found",
+        "ip-user.cfg.xml:1: not XML: no element found",
         "uri-user.cfg.xml:2: quality is a number, not 'much'",
     ]
 
