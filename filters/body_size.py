@@ -6,6 +6,7 @@ stopped at the first byte too many.
 
 from pydantic import Field
 
+from filters._body import too_large
 from gateway.api import Exchange, Fault, Filter, Options, Refused, Services, Size, Verdict
 from gateway.api.fact import LENGTH
 
@@ -29,13 +30,7 @@ class BodySize(Filter[BodySizeConfig]):
     def __init__(self, config: BodySizeConfig, services: Services) -> None:
         super().__init__(config, services)
         self._max = config.max
-        self._refusal = Fault(
-            413,
-            "body_too_large",
-            "Request body is too large.",
-            rule=("max",),
-            details=f"At most {config.max} bytes are accepted.",
-        )
+        self._refusal = too_large(config.max, ("max",))
 
     def on_request(self, exchange: Exchange) -> Verdict:
         length = exchange.request.body.length

@@ -16,11 +16,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from filters._body import judged_whole, too_large
 from filters._coding import WINDOWS, UnknownCoding, coding_of, decoded
 from filters._media import MediaRange, is_among
 from filters._representation import altered, vary
-from filters._whole import judged_whole
-from gateway.api import Exchange, Fact, Fault, Filter, Options, Services, Size, Verdict
+from gateway.api import Body, Exchange, Fact, Fault, Filter, Options, Services, Size, Verdict
 from gateway.api.fact import BODY, LENGTH, RESPONSE, header
 from gateway.http.fields import Fields
 from gateway.http.negotiation import weights
@@ -91,13 +91,7 @@ class Compression(Filter[CompressionConfig]):
         self._types = frozenset(config.response.types)
         if not config.response.codings:
             self.statuses = frozenset()
-        self._too_large = Fault(
-            413,
-            "body_too_large",
-            "Request body is too large.",
-            rule=("request", "max_size"),
-            details=f"At most {self._max} bytes are accepted, coded and decoded.",
-        )
+        self._too_large = too_large(self._max, ("request", "max_size"))
         self._unknown = Fault(
             415,
             "encoding_unsupported",
@@ -123,11 +117,12 @@ class Compression(Filter[CompressionConfig]):
             return self._unknown
         if coding is None:
             return None
-        return judged_whole(exchange, self._max, self._too_large, lambda _: self._decode(exchange, coding))
+        body = exchange.request.body
+        return judged_whole(body, self._max, self._too_large, lambda _: self._decode(exchange, body, coding))
 
-    def _decode(self, exchange: Exchange, coding: str) -> Verdict:
+    def _decode(self, exchange: Exchange, body: Body, coding: str) -> Verdict:
         try:
-            exchange.request.body.replace(lambda raw: decoded(raw, coding, self._max))
+            body.replace(lambda raw: decoded(raw, coding, self._max))
         except OverflowError:
             return self._too_large
         except ValueError:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import Field, model_validator
 
+from filters._body import judged_whole, too_large
 from filters._identity import spellings
 from filters._names import EditableName, FieldValue, Quality, rated
 from filters._representation import is_json
-from filters._whole import judged_whole, too_large_fault
 from gateway.api import Exchange, Fact, Fault, Filter, Options, Rule, Services, Size, Verdict
 from gateway.api.fact import BODY, LENGTH, PARAMS, TARGET, header
 from gateway.api.json_path import JsonPath, parse_path, places
@@ -108,13 +108,13 @@ class Extract(Filter[ExtractConfig]):
             for place, options in enumerate(config.fields)
             if options.param is not None
         }
-        self._too_large = too_large_fault(config.max_size, "max_size")
+        self._too_large = too_large(config.max_size, ("max_size",))
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         if not self._reads_body or not is_json(exchange.request.headers):
             return self._set(exchange, _ABSENT)
         return judged_whole(
-            exchange,
+            exchange.request.body,
             self.config.max_size,
             self._too_large,
             lambda raw: self._set(exchange, _parsed(raw)),

@@ -19,8 +19,9 @@ from typing import Any, Literal
 import orjson
 from pydantic import Field
 
+from filters._body import judged_whole, too_large
 from filters._names import MethodName
-from gateway.api import Body, Exchange, Fact, Fault, Filter, Options, Refused, Services, Size, Verdict
+from gateway.api import Exchange, Fact, Fault, Filter, Options, Services, Size, Verdict
 from gateway.api.fact import BODY, LENGTH, METHOD, PARAMS
 
 
@@ -86,13 +87,7 @@ class JSONBody(Filter[JSONBodyConfig]):
         self._refuses_duplicates = config.duplicate_keys == "refuse"
         self._metadata = config.metadata
         self._root = _ROOT.get(config.metadata, "")
-        self._too_large = Fault(
-            413,
-            "body_too_large",
-            "Request body is too large.",
-            rule=("max_size",),
-            details=f"At most {config.max_size} bytes are accepted.",
-        )
+        self._too_large = too_large(config.max_size, ("max_size",))
         self._invalid = Fault(400, "json_invalid", "The request body is not valid JSON.")
         self._too_deep = Fault(
             400,
@@ -123,20 +118,9 @@ class JSONBody(Filter[JSONBodyConfig]):
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         if exchange.method not in self._methods:
             return None
-        body = exchange.request.body
-        length = body.length
-        if length is not None and length > self._max_size:
-            return self._too_large
-        if body.complete is not None:
-            return self._judge(exchange, body.complete)
-        return self._collect_and_judge(exchange, body)
-
-    async def _collect_and_judge(self, exchange: Exchange, body: Body) -> Verdict:
-        try:
-            raw = await body.collect(self._max_size)
-        except Refused as refused:
-            return self._too_large if refused.fault.reason == "body_too_large" else refused.fault
-        return self._judge(exchange, raw)
+        return judged_whole(
+            exchange.request.body, self._max_size, self._too_large, lambda raw: self._judge(exchange, raw)
+        )
 
     def _judge(self, exchange: Exchange, raw: bytes) -> Verdict:
         if not raw:

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from pydantic import Field, model_validator
 
+from filters._body import judged_whole, too_large
 from filters._coding import coding_of, decoded
 from filters._json_patch import Operation, Patch, PatchFailed
 from filters._representation import altered, is_json
-from filters._whole import judged_whole, too_large_fault
 from gateway.api import Body, Exchange, Fact, Fault, Filter, Options, Refused, Services, Size, Verdict
 from gateway.api.fact import BODY, LENGTH, RESPONSE, header
 from gateway.http.fields import Fields
@@ -58,7 +58,7 @@ class JSONPatch(Filter[JSONPatchConfig]):
         self._request = Patch(config.request) if config.request else None
         self._response = Patch(config.response) if config.response else None
         self.statuses = _PATCHED if config.response else frozenset()
-        self._too_large = too_large_fault(config.max_size, "max_size")
+        self._too_large = too_large(config.max_size, ("max_size",))
         self._invalid = Fault(400, "json_invalid", "The request body is not valid JSON.", rule=("request",))
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
@@ -68,15 +68,16 @@ class JSONPatch(Filter[JSONPatchConfig]):
         patch = self._request
         if patch is None or not is_json(headers):
             return None
+        body = exchange.request.body
         return judged_whole(
-            exchange, self.config.max_size, self._too_large, lambda raw: self._patch(exchange, patch, raw)
+            body, self.config.max_size, self._too_large, lambda raw: self._patch(headers, body, patch, raw)
         )
 
-    def _patch(self, exchange: Exchange, patch: Patch, raw: bytes) -> Verdict:
+    def _patch(self, headers: Fields, body: Body, patch: Patch, raw: bytes) -> Verdict:
         if not raw:
             return None
         try:
-            exchange.request.body.replace(lambda raw: _patched(raw, patch))
+            body.replace(lambda raw: _patched(raw, patch))
         except PatchFailed as failed:
             return Fault(
                 400,
@@ -86,7 +87,7 @@ class JSONPatch(Filter[JSONPatchConfig]):
             )
         except (ValueError, RecursionError):
             return self._invalid
-        altered(exchange.request.headers)
+        altered(headers)
         return None
 
     def on_response(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
