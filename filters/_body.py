@@ -16,6 +16,17 @@ def too_large(limit: int, rule: Rule) -> Fault:
     )
 
 
+def too_deep(limit: int, rule: Rule) -> Fault:
+    """The refusal of a body that nests deeper than `limit`, which the option `rule` says."""
+    return Fault(
+        400,
+        "json_too_deep",
+        "The request body nests too deep.",
+        rule=rule,
+        details=f"At most {limit} levels are accepted.",
+    )
+
+
 def judged_whole(
     body: Body, limit: int, refusal: Fault, judge: Callable[[bytes], Verdict]
 ) -> Verdict | Awaitable[Verdict]:

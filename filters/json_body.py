@@ -13,13 +13,13 @@ The rules for metadata are those of the compute API: `set` is `{"metadata": {key
 import json
 import re
 from collections.abc import Awaitable
-from itertools import accumulate
 from typing import Any, Literal
 
 import orjson
 from pydantic import Field
 
-from filters._body import judged_whole, too_large
+from filters._body import judged_whole, too_deep, too_large
+from filters._json import DuplicateKey, TooDeep, check_depth, check_keys
 from filters._names import MethodName
 from gateway.api import Exchange, Fact, Fault, Filter, Options, Services, Size, Verdict
 from gateway.api.fact import BODY, LENGTH, METHOD, PARAMS
@@ -89,13 +89,7 @@ class JSONBody(Filter[JSONBodyConfig]):
         self._root = _ROOT.get(config.metadata, "")
         self._too_large = too_large(config.max_size, ("max_size",))
         self._invalid = Fault(400, "json_invalid", "The request body is not valid JSON.")
-        self._too_deep = Fault(
-            400,
-            "json_too_deep",
-            "The request body nests too deep.",
-            rule=("max_depth",),
-            details=f"At most {config.max_depth} levels are accepted.",
-        )
+        self._too_deep = too_deep(config.max_depth, ("max_depth",))
         self._duplicate = Fault(
             400, "json_duplicate_key", "The request body names a key twice.", rule=("duplicate_keys",)
         )
@@ -125,12 +119,12 @@ class JSONBody(Filter[JSONBodyConfig]):
     def _judge(self, exchange: Exchange, raw: bytes) -> Verdict:
         if not raw:
             return None if self._metadata == "none" else self._no_body
-        # Before any parser sees it: a parser recurses, and hostile depth ends in its limit instead of ours.
-        if raw.count(b"[") + raw.count(b"{") > self._max_depth and _depth(raw) > self._max_depth:
-            return self._too_deep
         try:
+            check_depth(raw, self._max_depth)
             document = self._parse(raw)
-        except _DuplicateKey:
+        except TooDeep:
+            return self._too_deep
+        except DuplicateKey:
             return self._duplicate
         except ValueError:
             return self._invalid
@@ -139,18 +133,14 @@ class JSONBody(Filter[JSONBodyConfig]):
         return self._judge_metadata(exchange, document)
 
     def _parse(self, raw: bytes) -> Any:
-        """The document; numbers may be rounded or replaced. Raises ValueError or _DuplicateKey."""
+        """The document; numbers may be rounded or replaced. Raises ValueError or DuplicateKey."""
         try:
             document = orjson.loads(raw)
         except orjson.JSONDecodeError:
             # It knows no number beyond a double, which the grammar allows: the slower reader has the word.
             return _read(raw, _pairs_once if self._refuses_duplicates else dict)
-        # It keeps the last of two equal keys. Every member has a colon outside of strings: where there are no
-        # more of them than the document has members, no member was dropped.
         if self._refuses_duplicates:
-            members = _members(document)
-            if raw.count(b":") != members and _STRING.sub(b"", raw).count(b":") != members:
-                raise _DuplicateKey
+            check_keys(raw, document)
         return document
 
     def _judge_metadata(self, exchange: Exchange, document: Any) -> Verdict:
@@ -178,39 +168,10 @@ def _metadata_fault(message: str, option: str = "metadata") -> Fault:
     return Fault(400, "metadata_invalid", message, rule=(option,))
 
 
-# A string, also one that never ends. Possessive and without a way to fail, so that hostile text is read once.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
-
-
-def _depth(raw: bytes) -> int:
-    """How deep the brackets outside of strings nest: never less than a parser gets before it finds an error."""
-    steps = _STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKETS)
-    return max(accumulate(memoryview(steps).cast("b")), default=0)
-
-
-def _members(document: Any) -> int:
-    """How many members the objects of a document have, all told."""
-    count = 0
-    pending = [document]
-    for value in pending:
-        if type(value) is dict:
-            count += len(value)
-            pending.extend(value.values())
-        elif type(value) is list:
-            pending.extend(value)
-    return count
-
-
-class _DuplicateKey(Exception):  # noqa: N818 - it names what was found
-    """An object names a key twice."""
-
-
 def _pairs_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise _DuplicateKey
+        raise DuplicateKey
     return made
 
 

@@ -20,7 +20,7 @@ from gateway import __version__
 from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Route
 from gateway.api.fact import Fact, header, header_names
-from gateway.api.filter import Filter, facts_of, files_of
+from gateway.api.filter import Filter, facts_read, files_of
 from gateway.api.json_path import parse_path
 from gateway.api.message import did_you_mean
 from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
@@ -674,7 +674,12 @@ class _Builder:
         except (OSError, ValueError) as error:
             self._problem(options.path, "filter_unusable", _plain(error))
             return None
-        self._facts |= facts_of(filter_class, options.options)
+        self._facts |= facts_read(filter)
+        if options.mode != "shadow":
+            for rule in filter.shadow_only:
+                self._problem(
+                    (*options.path, *rule), "shadow_only", "is for an entry with `mode: shadow` alone"
+                )
         condition, reads = None, frozenset[Fact]()
         if options.when is not None:
             condition = compile_condition(options.when)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # Each layer may import itself and those below it, never one above.
 LAYERS = (
     ("cli", "app", "alone", "supervisor"),
-    ("listener", "admin", "inspect", "demo", "trial", "backtest", "replay"),
+    ("listener", "admin", "inspect", "demo", "trial", "backtest", "replay", "migration"),
     (
         *(
             "plan",
@@ -26,6 +26,7 @@ LAYERS = (
             "shared",
             "store",
             "redirection",
+            "description",
         ),
         *(
             "record",
@@ -119,7 +120,7 @@ def test_a_filter_imports_the_contract_the_rules_and_its_own_helpers(path: Path)
         assert name not in SOCKETS, f"{name}: the network comes from Services"
         assert top != "aiohttp"
         if top == "gateway" and name != "gateway":
-            assert name.startswith(("gateway.api", "gateway.http")), name
+            assert name.startswith(("gateway.api", "gateway.http", "gateway.description")), name
         elif top == "filters" and name != "filters":
             helper = name.split(".")[1]
             assert helper.startswith("_") or helper == package, f"{name} is another filter"

@@ -253,6 +253,35 @@ def test_a_description_names_every_entry_once() -> None:
     assert [entry["index"] for entry in described] == [0, 1, 2]
 
 
+DESCRIPTION = """{"openapi": "3.1.0", "paths": {"/a": {"get": {"parameters": [
+    {"name": "X-Kind", "in": "header", "schema": {"type": "string"}}]}}}}"""
+DESCRIBED = """\
+upstreams: {{ a: {{ endpoints: ["http://a:1"] }} }}
+filters:
+  - api:
+      description: api.json
+      mode: {mode}
+      validate_responses: {{}}
+routes: [{{ name: r, path: "/{{rest*}}", upstream: a }}]
+"""
+
+
+def test_what_a_filter_finds_out_that_it_reads_is_recorded(tmp_path: Path) -> None:
+    (tmp_path / "api.json").write_text(DESCRIPTION)
+    made = build_plan(loaded(DESCRIBED.format(mode="shadow"), tmp_path), Registry())
+    assert b"x-kind" in made.header_names
+
+
+def test_an_option_for_shadow_alone_is_an_error_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "api.json").write_text(DESCRIPTION)
+    with pytest.raises(ConfigurationError) as raised:
+        build_plan(loaded(DESCRIBED.format(mode="enforce"), tmp_path), Registry())
+    (problem,) = raised.value.problems
+    assert str(problem) == (
+        "gateway.yaml:6:7: api.validate_responses: is for an entry with `mode: shadow` alone"
+    )
+
+
 def test_a_token_field_of_any_name_is_a_secret_of_the_records() -> None:
     auth = (
         "token_auth: { header: X-Session, mode: shadow, providers: [{ static: { tokens: [{ token: t-1, user: u, "

@@ -12,9 +12,9 @@ must pass where a row has it: without `;` parameters, without a slash at its end
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from filters._caller import roles_of, unknown_caller
 from filters.rbac.option import RbacConfig, RowOptions
 from filters.rbac.role import RoleTest, compile_roles
 from filters.rbac.table import Reading, Table, covers
@@ -28,11 +28,6 @@ _ODD = re.compile(r"[;%\\]|/[/.]|/\Z")
 
 _SLASHES = re.compile(r"[/\\]")
 _DOTS = (".", "..")
-_NO_ROLES: frozenset[str] = frozenset()
-_ANY: Final = "Keystone"
-"""The challenge where nobody knows of another."""
-_DELAYED: Final = "auth_decision_delayed"
-"""The reason of a filter that has let a request without a principal pass, and says in a 401 how to get one."""
 
 
 class _Row(NamedTuple):
@@ -50,11 +45,6 @@ class _Row(NamedTuple):
     pattern: re.Pattern[str] | None
     granted: Note
     refusal: Fault
-
-
-@lru_cache(maxsize=4096)
-def _lowered(roles: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(role.lower() for role in roles)
 
 
 class Rbac(Filter[RbacConfig]):
@@ -92,7 +82,6 @@ class Rbac(Filter[RbacConfig]):
         self._foreign = self._refusal(
             "project_mismatch", "The project in the path is not the one of the token.", ("project_param",)
         )
-        self._challenge = (("WWW-Authenticate", config.challenge or _ANY),)
 
     def _compiled(self, number: int, row: RowOptions) -> _Row:
         rule: Rule = ("rows", number)
@@ -177,7 +166,7 @@ class Rbac(Filter[RbacConfig]):
         if test is None and param is None:
             return None
         principal = exchange.principal
-        held = _lowered(principal.roles) if principal is not None else _NO_ROLES
+        held = roles_of(exchange)
         if test is not None and (principal is None or not test(held)):
             return row.refusal
         if param is not None and self._bypass.isdisjoint(held):
@@ -214,17 +203,7 @@ class Rbac(Filter[RbacConfig]):
         """The refusal; to somebody who has not said who it is, only that."""
         if exchange.principal is not None or not self._asks:
             return refusal
-        return Fault(
-            401,
-            "principal_missing",
-            "The request you have made requires authentication.",
-            rule=refusal.rule,
-            headers=() if self._told_by_another(exchange) else self._challenge,
-        )
-
-    def _told_by_another(self, exchange: Exchange) -> bool:
-        """Whether an earlier filter adds the challenge on the way out."""
-        return self.config.challenge is None and any(note.reason == _DELAYED for note in exchange.notes)
+        return unknown_caller(exchange, refusal.rule, self.config.challenge)
 
 
 def _has_project(row: _Row) -> bool:

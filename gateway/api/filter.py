@@ -128,6 +128,12 @@ class Filter(Generic[C]):
     """Names of the path parameters that the filter judges by, each with the place in its options that names it. One that
     the path of the entry's route does not have is an error of the configuration."""
 
+    also_reads: frozenset[Fact] = frozenset()
+    """Facts that it reads beside those that its options tell: a file that they name says so, say. Set in the constructor."""
+
+    shadow_only: Sequence[Rule] = ()
+    """Places in its options that only an entry in shadow may have; in another they are an error of the configuration."""
+
     limits: Mapping[str, Rule] = {}
     """Names of the limits by which the filter counts, each with the place in its options where it stands."""
 
@@ -188,6 +194,11 @@ def facts_of(filter_class: type[Filter[Any]], config: BaseModel) -> frozenset[Fa
     """What a filter with these options reads."""
     reads = getattr(config, "reads", None)
     return reads() if callable(reads) else filter_class.reads
+
+
+def facts_read(filter: Filter[Any]) -> frozenset[Fact]:
+    """All that a filter reads, now that it has been built."""
+    return facts_of(type(filter), filter.config) | filter.also_reads
 
 
 def files_of(config: BaseModel) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from gateway.api.fact import (
     Fact,
     header,
 )
-from gateway.api.filter import Filter, facts_of
+from gateway.api.filter import Filter, facts_read
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
 from gateway.api.permit import Demand, Permits
 from gateway.api.principal import Principal
@@ -376,7 +376,7 @@ def exchange(
 
 def judge(filter: Filter[Any], exchange: Exchange) -> Verdict:
     """The verdict of `on_request`, awaited where it must be; reading an undeclared fact raises."""
-    return _settled(lambda: filter.on_request(guarded(exchange, facts_of(type(filter), filter.config))))
+    return _settled(lambda: filter.on_request(guarded(exchange, facts_read(filter))))
 
 
 def judge_response(filter: Filter[Any], exchange: Exchange) -> Verdict:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import BODY, LENGTH, PRINCIPAL, TARGET, Fact, header_names
-from gateway.api.filter import Filter, facts_of
+from gateway.api.filter import Filter, facts_read
 from gateway.api.principal import Principal
 from gateway.api.verdict import Fault, Refused, Response
 from gateway.backtest.recorded import (
@@ -139,7 +139,7 @@ class _Step:
         self.entry = entry
         self.name: str = entry.name
         self.judge: Callable[[Exchange], Any] = entry.on_request
-        self.reads: frozenset[Fact] = facts_of(kind, filter.config)
+        self.reads: frozenset[Fact] = facts_read(filter)
         self.condition_reads = entry.condition_facts
         self.identifies: bool = kind.suppose is not Filter.suppose
         self.counts: bool = kind.charges is not Filter.charges

@@ -20,11 +20,13 @@ COMMANDS: Final[Mapping[str, str]] = {
     "backtest": "Judge the exchanges of a request log again, by another configuration.",
     "replay": "Send recorded requests again, and compare the answers.",
     "shadow": "Say what filters in shadow would have done.",
+    "routes": "Make routes from a description of an API, and hold a configuration against one.",
     "schema": "Print the JSON Schema of the configuration.",
     "reference": "Print the reference of all options.",
     "key": "Make a key for the provider api_key of token_auth, and its hash.",
     "logs": "Search request logs.",
     "top": "Show what goes on in a running gateway.",
+    "migrate": "Move from another gateway.",
     "limits": "Look at the limits of a running gateway, and reset them.",
 }
 

@@ -91,11 +91,11 @@ class Document(NamedTuple):
     variables: Mapping[Path, str]
 
 
-def decode(data: bytes, file: str) -> str:
+def decode(data: bytes, file: str, most: int = MAX_BYTES) -> str:
     """The text of a file in UTF-8, with or without a byte order mark. Raises ConfigurationError."""
-    if len(data) > MAX_BYTES:
+    if len(data) > most:
         raise ConfigurationError(
-            [Problem(file, 0, 0, "too_large", f"the file is larger than {MAX_BYTES >> 20} MiB")]
+            [Problem(file, 0, 0, "too_large", f"the file is larger than {most >> 20} MiB")]
         )
     try:
         return data.decode("utf-8-sig")
@@ -108,8 +108,11 @@ def decode(data: bytes, file: str) -> str:
         ) from None
 
 
-def read(text: str, file: str, environment: Mapping[str, str]) -> Document:
-    """Reads `text`; `file` names it in positions. Raises ConfigurationError where no value can be made at all."""
+def read(text: str, file: str, environment: Mapping[str, str] | None, most: int = MAX_VALUES) -> Document:
+    """Reads `text`; `file` names it in positions. Without an environment a text with a `$` is like any other.
+
+    Raises ConfigurationError where no value can be made at all, and where there are more than `most`.
+    """
     text = text.removeprefix("\ufeff")
     bad = _UNPRINTABLE.search(text)
     if bad is not None:
@@ -127,7 +130,7 @@ def read(text: str, file: str, environment: Mapping[str, str]) -> Document:
         raise ConfigurationError([_syntax(error, text, file)]) from None
     if root is None:
         raise ConfigurationError([Problem(file, 1, 1, "empty", "the configuration is empty")])
-    return _Reader(file, environment).document(root)
+    return _Reader(file, environment, most).document(root)
 
 
 def _syntax(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
@@ -212,9 +215,10 @@ def _tag(tag: str | None) -> str:
 class _Reader:
     """Nodes to values."""
 
-    def __init__(self, file: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, file: str, environment: Mapping[str, str] | None, most: int) -> None:
         self._file = file
         self._environment = environment
+        self._most = most
         self._problems: list[Problem] = []
         self._places: dict[Path, tuple[int, int]] = {}
         self._broken: set[Path] = set()
@@ -286,15 +290,15 @@ class _Reader:
     def _count(self, node: _Node, depth: int) -> None:
         """Bounds what aliases grow to: a few lines can stand for billions of values, or for endless depth."""
         self._values += 1
-        if self._values > MAX_VALUES:
-            message = f"more than {MAX_VALUES} values, aliases counted as often as they are used"
+        if self._values > self._most:
+            message = f"more than {self._most} values, aliases counted as often as they are used"
             raise ConfigurationError([Problem(self._file, *node.place, "too_many_values", message)])
         if depth > MAX_DEPTH:
             raise ConfigurationError([Problem(self._file, *node.place, "depth", _TOO_DEEP)])
 
     def _scalar(self, node: _Scalar, path: Path) -> Any:
         text, plain = node.text, node.plain
-        if "$" in text:
+        if "$" in text and self._environment is not None:
             whole = _VARIABLE.fullmatch(text)
             filled = self._filled(text, node, path)
             if filled is None:
@@ -306,6 +310,7 @@ class _Reader:
 
     def _filled(self, text: str, node: _Scalar, path: Path) -> str | None:
         """`text` with its variables filled in; None, and a problem noted, where one has no value."""
+        assert self._environment is not None
         parts: list[str] = []
         end = 0
         broken = False

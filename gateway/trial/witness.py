@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from gateway.api.exchange import Exchange, Instant
 from gateway.api.fact import PRINCIPAL, Fact, header
-from gateway.api.filter import Filter, facts_of
+from gateway.api.filter import Filter, facts_read
 from gateway.api.principal import Principal
 from gateway.api.verdict import Verdict
 from gateway.chain import Entry, Hook
@@ -66,7 +66,7 @@ class Witness:
     def attend(self, entry: Entry) -> None:
         """Takes the place of the entry's hooks. What judges a share of the requests in shadow judges this one."""
         entry.shadow_share = 10_000
-        facts = facts_of(type(entry.filter), entry.filter.config)
+        facts = facts_read(entry.filter)
         owned = frozenset(header(name.decode("latin-1")) for name in entry.filter.owns)
         finds = owned | {PRINCIPAL}
         if entry.on_request is not None:

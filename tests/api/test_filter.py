@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.api import Exchange, Fact, Fault, Filter, Options, Verdict, fact, facts_of
-from gateway.api.filter import files_of
+from gateway.api.filter import facts_read, files_of
 from gateway.api.testing import UndeclaredFact, build, exchange, judge, judge_response
 
 
@@ -57,6 +57,13 @@ def test_hooks_that_are_not_overridden_pass() -> None:
 def test_facts_come_from_the_options_or_from_the_class() -> None:
     assert facts_of(Teapot, TeapotOptions()) == {fact.METHOD, "header:x-tea"}
     assert facts_of(Plain, Options()) == {fact.HOST}
+
+
+def test_facts_that_only_building_tells_are_read_too() -> None:
+    made = build(Teapot)
+    made.also_reads = frozenset((fact.BODY,))
+    assert facts_read(made) == {fact.METHOD, "header:x-tea", fact.BODY}
+    assert facts_read(build(Plain)) == {fact.HOST}
 
 
 class FileOptions(Options):

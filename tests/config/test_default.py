@@ -35,6 +35,7 @@ def test_the_examples_are_those_that_are_promised() -> None:
         "keystone",
         "minimal",
         "oidc",
+        "openapi",
         "openstack",
         "strict",
         "tls",

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from gateway.demo.metadata_api import serve
 from gateway.demo.sample import MEMBER_TOKEN, SAMPLE_IMAGE, SAMPLE_PROJECT
 from gateway.registry import GROUP, Registry
+from tests.contract.description import Told, both
 from tests.support.client import Client
 from tests.support.gateway import Running, running
 from tests.support.message import Answer
@@ -82,6 +83,7 @@ class Deployment:
         self.log = log
         self._lines = text.split("\n")
         self._asked = 0
+        self._sent: list[bytes] = []
         self.secrets: set[str] = set()
         """Every credential that a request of the test has carried."""
 
@@ -92,6 +94,7 @@ class Deployment:
     def counted(self, data: bytes) -> None:
         """One more record is to come, and what is secret in `data` may not be in it."""
         self._asked += 1
+        self._sent.append(data)
         head, _, _ = data.partition(b"\r\n\r\n")
         for line in head.split(b"\r\n")[1:]:
             for text in (line.decode("latin-1"), line.decode("utf-8", "replace")):
@@ -99,6 +102,13 @@ class Deployment:
                 if found is not None:
                     values = {found[1].strip(), *re.split(r"[\s;=]+", found[1].strip())}
                     self.secrets.update(value for value in values if len(value) >= SHORTEST_SECRET)
+
+    def compared(self) -> list[tuple[Told, Told]]:
+        """The verdicts of the two descriptions of the API on each request, which are the same."""
+        found = [verdicts for data in self._sent if (verdicts := both(data)) is not None]
+        for by_openapi, by_wadl in found:
+            assert by_openapi == by_wadl
+        return found
 
     async def send(self, data: bytes) -> Answer:
         """Sends one whole request on a connection of its own, and reads its answer."""
@@ -222,6 +232,7 @@ def deploying(directory: Path, database: bytes) -> Deploy:
         assert told.count('"kind":"request"') == made._asked
         assert leaked(made.secrets, told) == []
         assert leaked(made.secrets, "\n".join(map(json.dumps, records))) == []
+        made.compared()
 
     return deploy
 

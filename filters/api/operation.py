@@ -1,0 +1,235 @@
+"""One operation of a description, ready to judge requests and answers by."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from filters._body import too_deep
+from filters._caller import roles_of, unknown_caller
+from filters._json import DuplicateKey, TooDeep, loads
+from filters.api.option import ApiConfig
+from filters.api.parameter import FieldParameter, PathParameter, Query
+from filters.api.schema import Schemas, failure
+from gateway.api import Exchange, Fault
+from gateway.description import xml
+from gateway.description.model import Media, Operation, Resource
+from gateway.http.media import media_type
+
+_RULE: Final = ("description",)
+
+CONTENT: Final = 3
+ROLES: Final = 4
+PARAMETERS: Final = 5
+WELL_FORMED: Final = 6
+SCHEMA: Final = 7
+"""How far a request came before it was refused; of several refusals the one that came furthest is answered."""
+
+_DEPTH: Final[Mapping[str, int]] = {
+    "content_type_unsupported": CONTENT,
+    "content_encoding_unsupported": CONTENT,
+    "principal_missing": ROLES,
+    "role_missing": ROLES,
+    "schema_mismatch": SCHEMA,
+    "json_invalid": WELL_FORMED,
+    "json_too_deep": WELL_FORMED,
+    "json_duplicate_key": WELL_FORMED,
+    "xml_invalid": WELL_FORMED,
+    "body_missing": WELL_FORMED,
+}
+
+_UTF_8: Final = ("utf-8", "utf8", "us-ascii", '"utf-8"', '"utf8"', '"us-ascii"')
+_NO_JSON: Final = Fault(400, "json_invalid", "The request body is not valid JSON.", rule=_RULE)
+_TWICE: Final = Fault(400, "json_duplicate_key", "The request body names a key twice.", rule=_RULE)
+_NO_XML: Final = Fault(400, "xml_invalid", "The request body is not valid XML.", rule=_RULE)
+_NO_BODY: Final = Fault(400, "body_missing", "A request body is required.", rule=_RULE)
+_UNDECLARED_BODY: Final = Fault(
+    400, "body_undeclared", "A request body is not accepted here.", rule=("undeclared_body",)
+)
+_ENCODED: Final = Fault(
+    415,
+    "content_encoding_unsupported",
+    "Unsupported Content-Encoding.",
+    rule=_RULE,
+    headers=(("Accept-Encoding", "identity"),),
+)
+_ROLE_MISSING: Final = Fault(403, "role_missing", "Your roles do not allow this.", rule=("roles",))
+
+
+def depth(fault: Fault) -> int:
+    """How far a request came that was refused so; that of a parameter where it is nothing else."""
+    return _DEPTH.get(fault.reason, PARAMETERS)
+
+
+class JudgedMedia:
+    """A body of one kind: what it is held against."""
+
+    __slots__ = ("_checks", "_form", "_max_depth", "_root", "_too_deep", "reads")
+
+    def __init__(self, media: Media, schemas: Schemas, max_depth: int) -> None:
+        self._form = media.form
+        self._root = media.root
+        self._max_depth = max_depth
+        self._too_deep = too_deep(max_depth, ("max_depth",))
+        self._checks = tuple((schemas.validator(check.schema), check) for check in media.checks)
+        self.reads = media.form != "other"
+        """Whether the body is looked at, not only its media type."""
+
+    def document(self, raw: bytes) -> Any:
+        """The document, of XML its root; or the fault where it is not well-formed."""
+        try:
+            return loads(raw, self._max_depth) if self._form == "json" else xml.root_of(raw, self._max_depth)
+        except (TooDeep, xml.TooDeep):
+            return self._too_deep
+        except DuplicateKey:
+            return _TWICE
+        except ValueError:
+            return _NO_JSON if self._form == "json" else _NO_XML
+
+    def judge(self, document: Any) -> Fault | None:
+        """What is wrong with a well-formed body."""
+        for validator, check in self._checks:
+            if not validator.is_valid(document):
+                found = failure(validator, document)
+                return Fault(
+                    check.status,
+                    "schema_mismatch",
+                    check.message or "The request body does not fit its schema.",
+                    rule=_RULE,
+                    details=f"At {found.pointer or 'the root'}: {found.why}.",
+                    facts={"pointer": found.pointer},
+                )
+        if self._root is not None and document != self._root:
+            return Fault(
+                400,
+                "schema_mismatch",
+                "The request body does not fit its schema.",
+                rule=_RULE,
+                details=f"The root must be {self._root.removeprefix('{}')}.",
+            )
+        return None
+
+
+class JudgedOperation:
+    """An operation, compiled."""
+
+    def __init__(self, operation: Operation, resource: Resource, schemas: Schemas, config: ApiConfig) -> None:
+        self.operation = operation
+        self._path = tuple(
+            PathParameter(one, resource.segments, schemas)
+            for one in operation.parameters
+            if one.where == "path"
+        )
+        self._headers = tuple(
+            FieldParameter(one, schemas) for one in operation.parameters if one.where == "header"
+        )
+        self._query = tuple(
+            FieldParameter(one, schemas) for one in operation.parameters if one.where == "query"
+        )
+        self._closed = config.undeclared_query == "refuse" and not operation.open_query
+        self.reads_query = bool(self._query) or self._closed
+        self._roles = operation.roles if config.roles == "check" else None
+        self._challenge = config.challenge
+        self._required = operation.body_required
+        self._refuses_bodies = config.undeclared_body == "refuse"
+        self._media = {
+            media.range: JudgedMedia(media, schemas, config.max_depth) for media in operation.media
+        }
+        self._accept = ", ".join(self._media)
+        self._unsupported = Fault(
+            415,
+            "content_type_unsupported",
+            "Unsupported Content-Type.",
+            rule=_RULE,
+            headers=(("Accept", self._accept),),
+            details=f"Accepted here: {self._accept}.",
+        )
+        self.answers = {
+            answer.status: {
+                media.range: JudgedMedia(media, schemas, config.max_depth) for media in answer.media
+            }
+            for answer in (operation.answers if config.validate_responses is not None else ())
+        }
+
+    def misfit(self, parts: list[str]) -> str | None:
+        """The parameter of the path, among those that this operation alone has, that does not fit."""
+        return next((one.name for one in self._path if not one.fits(parts)), None)
+
+    def judge_head(self, exchange: Exchange, query: Query) -> "Fault | JudgedMedia | None":
+        """What is wrong with the request before its body is read; else what its body is to be held against, if anything."""
+        length = exchange.request.body.length
+        media: Fault | JudgedMedia | None = None
+        if length != 0 and self._media:
+            media = self._media_of(exchange)
+            if isinstance(media, Fault):
+                return media
+        roles = self._roles
+        if roles is not None:
+            if exchange.principal is None:
+                return unknown_caller(exchange, ("roles",), self._challenge)
+            held = roles_of(exchange)
+            if not any(held.issuperset(wanted) for wanted in roles):
+                return _ROLE_MISSING
+        for one in self._headers:
+            fault = one.of_header(exchange)
+            if fault is not None:
+                return fault
+        if self.reads_query:
+            for one in self._query:
+                fault = one.of_query(query)
+                if fault is not None:
+                    return fault
+            if self._closed:
+                fault = self._undeclared(query)
+                if fault is not None:
+                    return fault
+        if length == 0:
+            return _NO_BODY if self._required else None
+        if not self._media:
+            return _UNDECLARED_BODY if self._refuses_bodies else None
+        return media
+
+    def judge_empty(self) -> Fault | None:
+        """What is wrong with a request whose body turns out to be empty."""
+        return _NO_BODY if self._required else None
+
+    def _media_of(self, exchange: Exchange) -> "Fault | JudgedMedia":
+        values = exchange.request.headers.all("content-type")
+        kind = media_type(values[0]) if len(values) == 1 else None
+        media = media_for(self._media, kind)
+        if media is None:
+            return self._unsupported
+        if media.reads:
+            codings = exchange.request.headers.all("content-encoding")
+            if codings and any(coding.strip().lower() != "identity" for coding in codings):
+                return _ENCODED
+            if values and "charset" in values[0].lower() and not _is_utf_8(values[0]):
+                return self._unsupported
+        return media
+
+    def _undeclared(self, query: Query) -> Fault | None:
+        for name in query:
+            if not any(one.takes(name) for one in self._query):
+                return Fault(
+                    400,
+                    "query_undeclared",
+                    "The request has a query parameter that is not accepted here.",
+                    rule=("undeclared_query",),
+                    facts={"parameter": name[:255]},
+                )
+        return None
+
+
+def media_for(media: Mapping[str, JudgedMedia], kind: str | None) -> JudgedMedia | None:
+    """The most particular of them that takes a media type; None for none. What has no media type is only `*/*`."""
+    if kind is not None:
+        found = media.get(kind) or media.get(f"{kind.partition('/')[0]}/*")
+        if found is not None:
+            return found
+    return media.get("*/*")
+
+
+def _is_utf_8(value: str) -> bool:
+    for part in value.split(";")[1:]:
+        name, _, text = part.partition("=")
+        if name.strip().lower() == "charset" and text.strip().lower() not in _UTF_8:
+            return False
+    return True

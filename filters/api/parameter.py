@@ -1,0 +1,211 @@
+"""Parameters of a request: values of their texts, and whether they fit (OpenAPI 3.1 section 4.8.12, styles)."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote_plus
+
+import orjson
+
+from filters.api.schema import Schemas, failure
+from gateway.api import Exchange, Fault
+from gateway.description.matcher import pattern
+from gateway.description.model import Parameter, Segment, Types
+
+Query: TypeAlias = Mapping[str, Sequence[str]]
+
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,299})")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,299})(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3})?")
+_BOOLEANS: Final = {"true": True, "false": False}
+_CONVERTED: Final[Types] = frozenset(("integer", "number", "boolean", "null"))
+
+
+def query_of(text: str) -> Query:
+    """The parameters of a query, decoded, with all their values; `text` is latin-1, as an exchange has it."""
+    found: dict[str, list[str]] = {}
+    raw = text.encode("latin-1").decode("utf-8", "replace")
+    for pair in raw.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            found.setdefault(_decoded(name), []).append(_decoded(value))
+    return found
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
+
+
+def value_of(text: str, types: Types) -> Any:
+    """What a text stands for where the value may be of these types; the text itself where it is nothing else."""
+    if "integer" in types and _INTEGER.fullmatch(text) is not None:
+        return int(text)
+    if "number" in types and _NUMBER.fullmatch(text) is not None:
+        return float(text)
+    if "boolean" in types and text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if "null" in types and not text and "string" not in types:
+        return None
+    return text
+
+
+class PathParameter:
+    """One in the path: its text is `parts[place]`, or a part of it."""
+
+    __slots__ = ("_fits", "_group", "_pattern", "_place", "_types", "name")
+
+    def __init__(self, parameter: Parameter, segments: Sequence[Segment], schemas: Schemas) -> None:
+        place = next(place for place, segment in enumerate(segments) if parameter.name in segment[1::2])
+        segment = segments[place]
+        self.name = parameter.name
+        self._place = place
+        self._pattern = None if segment == ("", parameter.name, "") else pattern(segment)
+        self._group = segment[1::2].index(parameter.name) + 1
+        self._types = parameter.types
+        self._fits = _fitting(parameter, schemas)
+
+    def fits(self, parts: Sequence[str]) -> bool:
+        text = parts[self._place]
+        if self._pattern is not None:
+            match = self._pattern.fullmatch(text)
+            if match is None:
+                return False
+            text = match[self._group]
+        return self._fits(text)
+
+
+def _fitting(parameter: Parameter, schemas: Schemas) -> Callable[[str], bool]:
+    """Whether a text is a value of the parameter."""
+    if parameter.schema is None:
+        return lambda text: True
+    validator = schemas.validator(parameter.schema)
+    fits: Callable[[Any], bool] = validator.is_valid
+    types = parameter.types
+    if parameter.form == "json":
+        return lambda text: _fits_json(text, fits)
+    if parameter.form == "list":
+        separator = parameter.separator
+        return lambda text: fits([value_of(item, types) for item in text.split(separator)] if text else [])
+    if not types & _CONVERTED:
+        return fits
+
+    def either(text: str) -> bool:
+        value = value_of(text, types)
+        return fits(value) or (type(value) is not str and "string" in types and fits(text))
+
+    return either
+
+
+def _fits_json(text: str, fits: Callable[[Any], bool]) -> bool:
+    try:
+        return fits(orjson.loads(text))
+    except ValueError:
+        return False
+
+
+class FieldParameter:
+    """One of the query or of the header fields."""
+
+    __slots__ = (
+        "_fits",
+        "_invalid",
+        "_members",
+        "_missing",
+        "_parameter",
+        "_required",
+        "_twice",
+        "_validator",
+        "name",
+    )
+
+    def __init__(self, parameter: Parameter, schemas: Schemas) -> None:
+        self.name = parameter.name
+        self._parameter = parameter
+        self._required = parameter.required
+        self._fits = _fitting(parameter, schemas)
+        self._validator = schemas.validator(parameter.schema) if parameter.schema is not None else None
+        self._members = (
+            re.compile(re.escape(parameter.name) + r"\[([^\[\]]*)\]") if parameter.form == "object" else None
+        )
+        what = "header field" if parameter.where == "header" else "query parameter"
+        self._missing = _fault("parameter_missing", f"The {what} {self.name} is required.", self.name)
+        self._invalid = _fault(
+            "parameter_invalid", f"The {what} {self.name} is not as it has to be.", self.name
+        )
+        self._twice = _fault("parameter_invalid", f"The {what} {self.name} is given twice.", self.name)
+
+    def of_header(self, exchange: Exchange) -> Fault | None:
+        """What is wrong with it in a request's header."""
+        lines = exchange.request.headers.all(self.name)
+        if not lines:
+            return self._missing if self._required else None
+        if len(lines) > 1 and self._parameter.form != "list":
+            return self._twice
+        text = ",".join(lines) if len(lines) > 1 else lines[0]
+        if self._parameter.form == "list":
+            text = ",".join(item.strip() for item in text.split(","))
+        return None if self._fits(text) else self._told(text)
+
+    def of_query(self, query: Query) -> Fault | None:
+        """What is wrong with it in a query."""
+        if self._members is not None:
+            return self._of_members(query)
+        texts = query.get(self.name)
+        if texts is None:
+            return self._missing if self._required else None
+        if self._parameter.may_be_empty and list(texts) == [""]:
+            return None
+        if self._parameter.form == "list" and self._parameter.separator is None:
+            types = self._parameter.types
+            return self._judged([value_of(text, types) for text in texts])
+        if len(texts) > 1:
+            return self._twice
+        return None if self._fits(texts[0]) else self._told(texts[0])
+
+    def takes(self, name: str) -> bool:
+        """Whether a parameter of the query of this name is it, or a part of it."""
+        return name == self.name if self._members is None else self._members.fullmatch(name) is not None
+
+    def _of_members(self, query: Query) -> Fault | None:
+        assert self._members is not None
+        members = self._parameter.members
+        value: dict[str, Any] = {}
+        for name, texts in query.items():
+            match = self._members.fullmatch(name)
+            if match is not None:
+                if len(texts) > 1:
+                    return self._twice
+                value[match[1]] = value_of(texts[0], members.get(match[1], frozenset(("string",))))
+        if not value:
+            return self._missing if self._required else None
+        return self._judged(value)
+
+    def _judged(self, value: Any) -> Fault | None:
+        if self._validator is None or self._validator.is_valid(value):
+            return None
+        return self._because(value)
+
+    def _told(self, text: str) -> Fault:
+        parameter = self._parameter
+        if parameter.form == "json":
+            return self._invalid
+        if parameter.form == "list":
+            return self._because(
+                [value_of(item, parameter.types) for item in text.split(parameter.separator)]
+            )
+        return self._because(value_of(text, parameter.types))
+
+    def _because(self, value: Any) -> Fault:
+        found = failure(self._validator, value)
+        where = f"At {found.pointer}: " if found.path else ""
+        return Fault(
+            400,
+            self._invalid.reason,
+            self._invalid.message,
+            rule=self._invalid.rule,
+            details=f"{where}{found.why}.",
+            facts=self._invalid.facts,
+        )
+
+
+def _fault(reason: str, message: str, name: str) -> Fault:
+    return Fault(400, reason, message, rule=("description",), facts={"parameter": name})

@@ -1,0 +1,1 @@
+"""Descriptions of APIs, OpenAPI or WADL, read into one model: paths, methods, parameters, bodies, roles."""

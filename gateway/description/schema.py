@@ -1,0 +1,302 @@
+"""Schemas of a document, as JSON Schema 2020-12, with all that they refer to and bounds on what they may cost.
+
+OpenAPI 3.1 has that dialect; the one of 3.0 is translated (section 4.7.24 of its specification): `nullable`,
+`exclusiveMinimum: true`, and no key beside a `$ref` counts. What only an answer has (`readOnly`) is not required of a
+request, and the other way round. Only references within the document are followed.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+from urllib.parse import unquote
+
+from gateway.config.problem import Path, Position
+from gateway.description.model import ALL_TYPES, Types
+from gateway.description.source import Source
+
+Side = Literal["request", "answer"]
+
+MAX_SCHEMAS: Final = 50_000
+"""Schemas of a document, each counted as often as something else is made of it."""
+MAX_WIDTH: Final = 10_000
+"""Schemas that one value may have to be held against."""
+
+_WORDS: Final = frozenset(
+    (
+        *("type", "enum", "const", "format", "multipleOf", "pattern", "required", "dependentRequired"),
+        *("maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength"),
+        *("maxItems", "minItems", "uniqueItems", "maxContains", "minContains"),
+        *("maxProperties", "minProperties"),
+    )
+)
+"""Keys that say something of a value and hold no schema."""
+_ONE: Final = (
+    *("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"),
+    *("unevaluatedItems", "unevaluatedProperties"),
+)
+_MANY: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
+_NAMED: Final = ("properties", "patternProperties", "dependentSchemas")
+_SAME_VALUE: Final = ("allOf", "anyOf", "oneOf")
+_MOVING: Final = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor")
+"""Keys that change what a reference refers to."""
+_DIALECTS: Final = (
+    "https://json-schema.org/draft/2020-12/schema",
+    "https://spec.openapis.org/oas/3.1/dialect/base",
+)
+_RANGES: Final = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+_FAR: Final = 3
+_MANY_TYPES: Final = 64
+_CHAIN: Final = 128
+
+
+class Schemas:
+    """Takes schemas out of a document. `old` says that they are of OpenAPI 3.0."""
+
+    def __init__(self, source: Source, *, old: bool, prefix: str = "") -> None:
+        self.made: dict[str, Any] = {}
+        """By key."""
+        self.places: dict[str, Position] = {}
+        self._source = source
+        self._old = old
+        self._prefix = prefix
+        self._keys: dict[tuple[Path, Side], str] = {}
+        self._pending: deque[tuple[Path, Side]] = deque()
+        self._count = 0
+
+    def add(self, path: Path, side: Side = "request") -> str:
+        """The key of the schema that stands at `path`."""
+        key = self._key(path, side)
+        # One after the other, so that no chain of references nests.
+        while self._pending:
+            where, of = self._pending.popleft()
+            self.made[self._keys[where, of]] = self._made(at(self._source.value, where), where, of)
+        return key
+
+    def _key(self, path: Path, side: Side) -> str:
+        key = self._keys.get((path, side))
+        if key is None:
+            key = self._keys[path, side] = f"{self._prefix}{len(self._keys)}"
+            self.places[key] = self._source.position(path)
+            self._pending.append((path, side))
+        return key
+
+    def finish(self) -> None:
+        """Notes what cannot be judged by: a schema that is itself by way of others, or is made of too many."""
+        widths: dict[str, int | None] = {}
+        for key in self.made:
+            self._width_of(key, widths)
+
+    def types(self, key: str) -> Types:
+        """Types that a value of that key may have, as far as that is easily told."""
+        return self.types_of(self.made.get(key, True))
+
+    def types_of(self, schema: Any) -> Types:
+        """The same of a schema that has been made."""
+        return types_of(schema, self.made)
+
+    def _made(self, value: Any, path: Path, side: Side) -> Any:
+        self._count += 1
+        if self._count > MAX_SCHEMAS:
+            if self._count == MAX_SCHEMAS + 1:
+                self._source.wrong(path, f"there are more than {MAX_SCHEMAS} schemas", "too_many_schemas")
+            return True
+        if isinstance(value, bool):
+            return value
+        if not isinstance(value, dict):
+            self._source.wrong(path, "expected a schema: a mapping, or true or false")
+            return True
+        made: dict[str, Any] = {}
+        reference = value.get("$ref")
+        if reference is not None:
+            target = self.target(reference, path)
+            if target is not None:
+                made["$ref"] = f"#/$defs/{self._key(target, side)}"
+            if self._old:
+                return made
+        for word in _MOVING:
+            if word in value:
+                self._source.wrong(
+                    (*path, word), f"{word} is not supported: a reference is to a place, as #/a/b"
+                )
+        if value.get("$schema", _DIALECTS[0]) not in _DIALECTS:
+            self._source.wrong((*path, "$schema"), "of the dialects of JSON Schema only 2020-12 is supported")
+        made.update((word, value[word]) for word in _WORDS if word in value)
+        for word in _ONE:
+            if word in value:
+                made[word] = self._made(value[word], (*path, word), side)
+        for word in _MANY:
+            if word in value:
+                made[word] = [
+                    self._made(item, (*path, word, place), side)
+                    for place, item in enumerate(self._list(value[word], (*path, word)))
+                ]
+        for word in _NAMED:
+            if word in value:
+                made[word] = {
+                    name: self._made(item, (*path, word, name), side)
+                    for name, item in self._mapping(value[word], (*path, word)).items()
+                }
+        if self._old:
+            _translate(made, value)
+        self._bound(made)
+        self._leave_out(made, value, side)
+        return made
+
+    def _list(self, value: Any, path: Path) -> list[Any]:
+        if isinstance(value, list):
+            return value
+        self._source.wrong(path, "expected a list of schemas")
+        return []
+
+    def _mapping(self, value: Any, path: Path) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        self._source.wrong(path, "expected a mapping of schemas")
+        return {}
+
+    def _bound(self, made: dict[str, Any]) -> None:
+        bounds = _RANGES.get(made["format"]) if isinstance(made.get("format"), str) else None
+        if bounds is not None and "integer" in _listed(made.get("type")):
+            low, high = bounds
+            lower, upper = made.get("minimum", low), made.get("maximum", high)
+            if isinstance(lower, (int, float)) and isinstance(upper, (int, float)):
+                made["minimum"], made["maximum"] = max(low, lower), min(high, upper)
+
+    def _leave_out(self, made: dict[str, Any], value: dict[str, Any], side: Side) -> None:
+        """Requires nothing that the other side alone has."""
+        required, properties = made.get("required"), value.get("properties")
+        if not isinstance(required, list) or not isinstance(properties, dict):
+            return
+        word = "readOnly" if side == "request" else "writeOnly"
+        kept = [name for name in required if not self._says(properties.get(name), word)]
+        if kept:
+            made["required"] = kept
+        else:
+            del made["required"]
+
+    def _says(self, value: Any, word: str) -> bool:
+        for _ in range(8):
+            if not isinstance(value, dict):
+                return False
+            if value.get(word) is True:
+                return True
+            path = path_of(value.get("$ref"))
+            if path is None:
+                return False
+            value = at(self._source.value, path)
+        return False
+
+    def target(self, reference: Any, path: Path) -> Path | None:
+        """The place that a reference at `path` refers to; None, and noted, where there is none."""
+        found = path_of(reference)
+        if found is None:
+            message = "only references within the document are followed, such as #/components/schemas/Name"
+            self._source.wrong((*path, "$ref"), f"{message}: got {str(reference)[:80]!r}", "reference")
+            return None
+        found = _typed(self._source.value, found)
+        if found is None:
+            self._source.wrong((*path, "$ref"), f"{str(reference)[:80]!r} refers to nothing", "reference")
+        return found
+
+    def _width_of(self, key: str, widths: dict[str, int | None], depth: int = 0) -> int:
+        """How many schemas a value is held against by the one of that key, alternatives included; 0 where it cannot be told."""
+        if key in widths:
+            known = widths[key]
+            if known is None:
+                self._refuse(
+                    key, "is itself by way of what it refers to, so that no value can be judged by it"
+                )
+            return known or 0
+        if depth > _CHAIN:
+            self._refuse(key, f"is behind more than {_CHAIN} others that refer to one another")
+            return 0
+        widths[key] = None
+        width = self._width(self.made.get(key, True), widths, depth)
+        if width > MAX_WIDTH:
+            self._refuse(key, f"is made of more than {MAX_WIDTH} schemas for one value")
+            width = 0
+        widths[key] = width
+        return width
+
+    def _refuse(self, key: str, message: str) -> None:
+        path = next(path for (path, _), known in self._keys.items() if known == key)
+        self._source.wrong(path, f"the schema {message}", "recursion")
+
+    def _width(self, schema: Any, widths: dict[str, int | None], depth: int) -> int:
+        if not isinstance(schema, dict):
+            return 1
+        parts = [item for word in _SAME_VALUE for item in schema.get(word, ())]
+        parts += [schema[word] for word in ("not", "if", "then", "else") if word in schema]
+        parts += list(schema.get("dependentSchemas", {}).values())
+        width = 1 + sum(self._width(part, widths, depth) for part in parts)
+        if "$ref" in schema:
+            width += self._width_of(schema["$ref"].removeprefix("#/$defs/"), widths, depth + 1)
+        return width
+
+
+def _translate(made: dict[str, Any], value: Mapping[str, Any]) -> None:
+    """What OpenAPI 3.0 says otherwise."""
+    for word, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(made.get(word), bool) and made.pop(word) and bound in made:
+            made[word] = made.pop(bound)
+    if value.get("nullable") is True and isinstance(made.get("type"), str):
+        made["type"] = [made["type"], "null"]
+
+
+def _listed(kind: Any) -> list[Any]:
+    return kind if isinstance(kind, list) else [kind]
+
+
+def types_of(schema: Any, schemas: Mapping[str, Any], depth: int = 0) -> Types:
+    """Types that a value may have, as far as that is easily told; all where it is not."""
+    if not isinstance(schema, Mapping) or depth > _FAR:
+        return ALL_TYPES
+    types = ALL_TYPES
+    if "type" in schema:
+        types &= frozenset(kind for kind in _listed(schema["type"]) if isinstance(kind, str))
+        if "number" in types:
+            types |= {"integer"}
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        types &= types_of(schemas.get(reference.removeprefix("#/$defs/"), True), schemas, depth + 1)
+    for part in schema.get("allOf", ())[:_MANY_TYPES]:
+        types &= types_of(part, schemas, depth + 1)
+    for word in ("anyOf", "oneOf"):
+        if 0 < len(schema.get(word, ())) <= _MANY_TYPES:
+            types &= frozenset().union(*(types_of(part, schemas, depth + 1) for part in schema[word]))
+    return types
+
+
+def path_of(reference: Any) -> Path | None:
+    """The parts of a reference to a place in the same document (RFC 6901 section 6); None for another."""
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return None
+    text = unquote(reference[1:])
+    if text and not text.startswith("/"):
+        return None
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])
+
+
+def _typed(value: Any, path: Path) -> Path | None:
+    """The same path with the places of lists as numbers; None where it leads nowhere."""
+    found: list[str | int] = []
+    for part in path:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+            found.append(part)
+        elif isinstance(value, list) and str(part).isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+            found.append(int(part))
+        else:
+            return None
+    return tuple(found)
+
+
+def at(value: Any, path: Path) -> Any:
+    """What stands at a path; None where there is nothing."""
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value

@@ -1,0 +1,79 @@
+"""`weir routes`: from a description to routes, and back."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.main import main
+
+CONFIG = Path(__file__).parents[2] / "config"
+EXAMPLES = CONFIG / "examples" / "api"
+DESCRIPTIONS = ["image-metadata.openapi.yaml", "image-metadata.wadl"]
+
+
+def weir(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["routes", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("options", [[], ["--by-hand"]])
+@pytest.mark.parametrize("name", DESCRIPTIONS)
+def test_what_is_imported_passes_the_check_and_agrees_with_its_description(
+    tmp_path: Path, name: str, options: list[str]
+) -> None:
+    output = tmp_path / "gateway.yaml"
+    assert weir("import", EXAMPLES / name, "-o", output, *options).exit_code == 0
+    checked = CliRunner().invoke(main, ["check", str(output)])
+    assert (checked.exit_code, "2 routes" in checked.output) == (0, True), checked.output
+    for description in DESCRIPTIONS:
+        told = weir("lint", EXAMPLES / description, output)
+        assert (told.exit_code, told.output) == (0, f"{output}: as described, 2 paths\n")
+
+
+def test_the_shipped_configuration_agrees_with_the_description() -> None:
+    assert weir("lint", EXAMPLES / DESCRIPTIONS[0], CONFIG / "gateway.yaml").exit_code == 0
+
+
+def test_without_a_file_to_write_it_is_printed() -> None:
+    told = weir("import", EXAMPLES / DESCRIPTIONS[0], "--upstream", "compute", "--base", "/v3")
+    assert told.exit_code == 0
+    assert "    path: /v3/{project_id}/images/{image_id}/metadata\n    upstream: compute\n" in told.output
+
+
+def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    output = tmp_path / "gateway.yaml"
+    output.write_text("mine")
+    told = weir("import", EXAMPLES / DESCRIPTIONS[0], "-o", output)
+    assert (told.exit_code, output.read_text()) == (1, "mine")
+    assert "File exists" in told.output
+
+
+def test_findings_are_printed_with_their_places(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        'upstreams: { u: { endpoints: ["http://u:1"] } }\n'
+        "routes: [{ name: r, path: /open, upstream: u, methods: [GET] }]\n"
+    )
+    told = weir("lint", EXAMPLES / DESCRIPTIONS[1], config)
+    assert told.exit_code == 1
+    lines = told.output.splitlines()
+    assert lines[0] == f"{config}:2:21: the route 'r' takes what is not described: GET of /open"
+    assert len(lines) == 7
+    assert all("is described, and no route takes it" in line for line in lines[1:])
+    listed = json.loads(weir("lint", EXAMPLES / DESCRIPTIONS[1], config, "--format", "json").output)
+    assert [one["kind"] for one in listed] == ["open", *["unreachable"] * 6]
+    assert (listed[0]["line"], listed[0]["column"]) == (2, 21)
+
+
+def test_what_cannot_be_read_is_told_and_nothing_else(tmp_path: Path) -> None:
+    bad = tmp_path / "api.yaml"
+    bad.write_text("openapi: 3.1.0\npaths: { a: {get: {}} }\n")
+    told = weir("import", bad)
+    assert (told.exit_code, told.output) == (1, f"{bad}:2:10: /paths/a: a path begins with '/'\n")
+    bad.write_text("openapi: 3.1.0\n")
+    assert "no path that can be a route" in weir("import", bad).output
+    bad.write_text("openapi: 2.0\n")
+    assert weir("lint", bad, CONFIG / "gateway.yaml").exit_code == 2
+    assert weir("lint", EXAMPLES / DESCRIPTIONS[0], bad).exit_code == 2
+    assert weir("import", tmp_path / "none.yaml").exit_code == 1

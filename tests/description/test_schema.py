@@ -1,0 +1,167 @@
+"""Schemas of descriptions."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.description.model import ALL_TYPES
+from gateway.description.schema import MAX_WIDTH, Schemas, path_of, types_of
+from gateway.description.source import Source, read_source
+
+
+def made(document: Any, *, old: bool = False, side: Any = "request") -> tuple[dict[str, Any], Source]:
+    """The schemas that come of the one at `s`."""
+    source = read_source(yaml.safe_dump(document).encode(), "f")
+    schemas = Schemas(source, old=old)
+    schemas.add(("s",), side)
+    schemas.finish()
+    return schemas.made, source
+
+
+def wrong(document: Any, **more: Any) -> list[str]:
+    return list(map(str, made(document, **more)[1].problems))
+
+
+def test_references_become_those_of_what_is_made_once_each() -> None:
+    document = {
+        "s": {"properties": {"a": {"$ref": "#/c/x"}, "b": {"$ref": "#/c/x"}}},
+        "c": {"x": {"type": "array", "items": {"$ref": "#/s"}}},
+    }
+    assert made(document)[0] == {
+        "0": {"properties": {"a": {"$ref": "#/$defs/1"}, "b": {"$ref": "#/$defs/1"}}},
+        "1": {"type": "array", "items": {"$ref": "#/$defs/0"}},
+    }
+
+
+def test_a_reference_leads_into_a_schema_and_through_lists() -> None:
+    document = {"s": {"$ref": "#/c/0/properties/a~1b"}, "c": [{"properties": {"a/b": {"type": "null"}}}]}
+    assert made(document)[0]["1"] == {"type": "null"}
+
+
+def test_what_openapi_3_0_says_otherwise_is_translated() -> None:
+    document = {
+        "s": {
+            "type": "integer",
+            "nullable": True,
+            "minimum": 1,
+            "exclusiveMinimum": True,
+            "maximum": 5,
+            "exclusiveMaximum": False,
+            "example": 3,
+            "x-more": 1,
+        }
+    }
+    assert made(document, old=True)[0]["0"] == {
+        "type": ["integer", "null"],
+        "exclusiveMinimum": 1,
+        "maximum": 5,
+    }
+
+
+def test_in_3_0_nothing_beside_a_reference_counts_and_in_3_1_it_does() -> None:
+    document = {"s": {"$ref": "#/c", "maxLength": 3}, "c": {"type": "string"}}
+    assert made(document, old=True)[0]["0"] == {"$ref": "#/$defs/1"}
+    assert made(document)[0]["0"] == {"$ref": "#/$defs/1", "maxLength": 3}
+
+
+@pytest.mark.parametrize(("side", "required"), [("request", ["b", "c"]), ("answer", ["a", "c"])])
+def test_what_the_other_side_has_is_not_required(side: str, required: list[str]) -> None:
+    document = {
+        "s": {
+            "required": ["a", "b", "c"],
+            "properties": {"a": {"$ref": "#/c"}, "b": {"writeOnly": True}, "c": {}},
+        },
+        "c": {"readOnly": True},
+    }
+    assert made(document, side=side)[0]["0"]["required"] == required
+
+
+def test_formats_of_integers_are_bounds() -> None:
+    assert made({"s": {"type": "integer", "format": "int32", "minimum": 0}})[0]["0"] == {
+        "type": "integer",
+        "format": "int32",
+        "minimum": 0,
+        "maximum": 2**31 - 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["http://example.com/a.json", "other.yaml#/a", "file:///etc/passwd", "#anchor", 5, "//host/a"],
+)
+def test_no_reference_leaves_the_document(reference: Any) -> None:
+    (told,) = wrong({"s": {"items": {"$ref": reference}}})
+    assert told.startswith("f:")
+    assert "/s/items/$ref: only references within the document are followed" in told
+
+
+def test_a_reference_to_nothing_is_told() -> None:
+    assert "refers to nothing" in wrong({"s": {"$ref": "#/c/x"}})[0]
+
+
+@pytest.mark.parametrize("word", ["$id", "$anchor", "$dynamicRef", "$recursiveRef"])
+def test_nothing_may_move_what_references_refer_to(word: str) -> None:
+    assert f"/s/{word}: {word} is not supported" in wrong({"s": {word: "x"}})[0]
+
+
+def test_another_dialect_is_refused() -> None:
+    assert "only 2020-12" in wrong({"s": {"$schema": "http://json-schema.org/draft-04/schema#"}})[0]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"s": {"$ref": "#/s"}},
+        {"s": {"allOf": [{"$ref": "#/c"}]}, "c": {"not": {"anyOf": [{"$ref": "#/s"}]}}},
+        {"s": {"if": {"$ref": "#/s"}}},
+        {"s": {"dependentSchemas": {"a": {"$ref": "#/s"}}}},
+    ],
+)
+def test_a_schema_that_is_itself_is_refused(document: Any) -> None:
+    (told,) = wrong(document)
+    assert "is itself by way of what it refers to" in told
+
+
+def test_a_schema_whose_parts_are_of_its_kind_is_none_of_these() -> None:
+    assert wrong({"s": {"properties": {"a": {"$ref": "#/s"}}, "items": {"anyOf": [{"$ref": "#/s"}]}}}) == []
+
+
+def test_alternatives_that_multiply_are_refused() -> None:
+    document: dict[str, Any] = {f"c{n}": {"anyOf": [{"$ref": f"#/c{n + 1}"}] * 4} for n in range(20)}
+    document |= {"s": {"$ref": "#/c0"}, "c20": {}}
+    assert any(f"more than {MAX_WIDTH} schemas for one value" in told for told in wrong(document))
+
+
+def test_a_long_chain_of_references_is_refused() -> None:
+    document: dict[str, Any] = {f"c{n}": {"$ref": f"#/c{n + 1}"} for n in range(5000)}
+    document |= {"s": {"$ref": "#/c0"}, "c5000": {}}
+    assert any("refer to one another" in told for told in wrong(document))
+
+
+@pytest.mark.parametrize("schema", [5, "x", {"allOf": {"a": 1}}, {"properties": ["a"]}, {"items": 5}])
+def test_what_is_no_schema_is_told(schema: Any) -> None:
+    assert "expected" in wrong({"s": schema})[0]
+
+
+@pytest.mark.parametrize(
+    ("schema", "types"),
+    [
+        (True, ALL_TYPES),
+        ({}, ALL_TYPES),
+        ({"type": "integer"}, {"integer"}),
+        ({"type": ["number", "null"]}, {"number", "integer", "null"}),
+        ({"$ref": "#/$defs/a"}, {"string"}),
+        ({"allOf": [{"type": ["string", "null"]}, {"$ref": "#/$defs/a"}]}, {"string"}),
+        ({"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/a"}]}, {"boolean", "string"}),
+        ({"$ref": "#/$defs/loop"}, ALL_TYPES),
+    ],
+)
+def test_types_are_told_as_far_as_is_easy(schema: Any, types: set[str]) -> None:
+    assert types_of(schema, {"a": {"type": "string"}, "loop": {"$ref": "#/$defs/loop"}}) == types
+
+
+def test_a_reference_is_a_pointer_percent_encoded() -> None:
+    assert path_of("#/a~1b/%7Bx%7D/~01") == ("a/b", "{x}", "~1")
+    assert path_of("#") == ()
+    assert path_of("a#/b") is None

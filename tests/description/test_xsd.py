@@ -1,0 +1,151 @@
+"""Simple types of XML Schema."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config.problem import Position, Problem
+from gateway.description.xml import Element, Name, read_xml
+from gateway.description.xsd import XSD, Types, anchored
+
+HERE = Element(Name("", "x"), {}, {"xsd": XSD, "t": "urn:t"}, Position("f", 1, 1))
+
+
+def types(inside: str) -> tuple[Types, list[Problem]]:
+    problems: list[Problem] = []
+    made = Types(problems)
+    text = f'<s:schema xmlns:s="{XSD}" xmlns:t="urn:t" targetNamespace="urn:t">{inside}</s:schema>'
+    made.add(read_xml(text.encode(), "t.xsd"))
+    return made, problems
+
+
+def simple(inside: str) -> Any:
+    made, problems = types(f'<s:simpleType name="T">{inside}</s:simpleType>')
+    found = made.named("t:T", HERE)
+    assert problems == []
+    return found
+
+
+def wrong(inside: str) -> str:
+    made, problems = types(f'<s:simpleType name="T">{inside}</s:simpleType>')
+    made.named("t:T", HERE)
+    (told,) = problems
+    return str(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("string", ["", "x"], [1]),
+        ("int", [0, -(2**31)], [2**31, 1.5, "x"]),
+        ("unsignedByte", [0, 255], [-1, 256]),
+        ("positiveInteger", [1], [0]),
+        ("decimal", [1, 1.5], ["x"]),
+        ("boolean", ["true", "0"], ["yes", "TRUE"]),
+        ("date", ["2030-01-31", "2030-01-31Z", "2030-01-31+02:00"], ["2030-13-01", "x2030-01-31"]),
+        (
+            "dateTime",
+            ["2030-01-31T00:00:00", "2030-01-31T23:59:59.5Z"],
+            ["2030-01-31", "2030-01-31T25:00:00"],
+        ),
+        ("hexBinary", ["", "0aFF"], ["0", "0g"]),
+    ],
+)
+def test_built_in_types_take_what_they_should(name: str, good: list[Any], bad: list[Any]) -> None:
+    schema = Types([]).named(f"xsd:{name}", HERE)
+    assert all(jsonschema_rs.is_valid(schema, value) for value in good)
+    assert not any(jsonschema_rs.is_valid(schema, value) for value in bad)
+
+
+def test_restrictions_are_joined_with_their_base() -> None:
+    assert simple(
+        '<s:restriction base="s:int"><s:maxInclusive value="9"/><s:minExclusive value="1.5"/></s:restriction>'
+    ) == {
+        "allOf": [
+            {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
+            {"maximum": 9, "exclusiveMinimum": 1.5},
+        ]
+    }
+    assert simple('<s:restriction base="s:string"><s:length value="3"/></s:restriction>') == {
+        "type": "string",
+        "minLength": 3,
+        "maxLength": 3,
+    }
+
+
+def test_patterns_side_by_side_are_alternatives_and_of_the_whole() -> None:
+    schema = simple(
+        '<s:restriction base="s:string"><s:pattern value="a|b"/><s:pattern value="c+"/></s:restriction>'
+    )
+    taken = [
+        text for text in ("a", "b", "ccc", "ab", "xa", "a\n", "") if jsonschema_rs.is_valid(schema, text)
+    ]
+    assert taken == ["a", "b", "ccc"]
+
+
+def test_enumerations_are_of_the_kind_of_their_base() -> None:
+    values = '<s:enumeration value="1"/><s:enumeration value="2"/>'
+    assert simple(f'<s:restriction base="s:int">{values}</s:restriction>')["enum"] == [1, 2]
+    assert simple(f'<s:restriction base="s:string">{values}</s:restriction>')["enum"] == ["1", "2"]
+
+
+def test_a_union_is_any_of_its_members() -> None:
+    schema = simple(
+        '<s:union memberTypes="s:int"><s:simpleType><s:restriction base="s:string"><s:enumeration value="all"/>'
+        "</s:restriction></s:simpleType></s:union>"
+    )
+    assert [jsonschema_rs.is_valid(schema, value) for value in (5, "all", "x")] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [
+        ('<s:list itemType="s:int"/>', "a type that is a list"),
+        ("", "a restriction or a union"),
+        ('<s:restriction base="s:nothing"/>', "'nothing' of XML Schema is not known"),
+        ('<s:restriction base="t:nothing"/>', "no simple type 'nothing'"),
+        ('<s:restriction base="q:x"/>', "prefix"),
+        (
+            '<s:restriction base="s:string"><s:totalDigits value="3"/></s:restriction>',
+            "'totalDigits' is not supported",
+        ),
+        ('<s:restriction base="s:string"><s:maxLength value="x"/></s:restriction>', "maxLength"),
+        ('<s:restriction base="s:int"><s:maxInclusive value="NaN"/></s:restriction>', "maxInclusive"),
+        (
+            r'<s:restriction base="s:string"><s:pattern value="\i\c*"/></s:restriction>',
+            r"\i is not supported",
+        ),
+        (
+            '<s:restriction base="s:string"><s:pattern value="[a-z-[x]]"/></s:restriction>',
+            "a class without another",
+        ),
+        ('<s:restriction base="s:string"><s:pattern value="[a"/></s:restriction>', "ends too early"),
+    ],
+)
+def test_what_is_not_understood_is_told_with_its_place(inside: str, message: str) -> None:
+    assert message in wrong(inside)
+
+
+def test_types_that_are_made_of_themselves_end() -> None:
+    made, _ = types('<s:simpleType name="T"><s:restriction base="t:T"/></s:simpleType>')
+    assert made.named("t:T", HERE) is True
+
+
+def test_types_that_are_made_of_many_are_refused() -> None:
+    inside = "".join(
+        f'<s:simpleType name="T{n}"><s:restriction base="t:T{n + 1}"/></s:simpleType>' for n in range(2000)
+    )
+    made, problems = types(inside)
+    made.named("t:T0", HERE)
+    assert "made of one another" in str(problems[0])
+
+
+@given(st.text(alphabet="ab^$", max_size=6), st.text(alphabet="ab^$\n", max_size=6))
+def test_a_pattern_of_plain_characters_takes_itself_alone(text: str, other: str) -> None:
+    """In XML Schema `^` and `$` are characters like others, and a pattern is always of the whole."""
+    schema = {"pattern": f"^(?:{anchored(text)})$"}
+    assert jsonschema_rs.is_valid(schema, other) == (other == text)
+    assert jsonschema_rs.is_valid(schema, text)

@@ -1,0 +1,165 @@
+"""Parameters of header and query, and their texts."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.api.parameter import query_of, value_of
+from gateway.api import Fault
+from tests.filters.api.judging import described, of_query, refused, verdict
+
+ALL = frozenset(("string", "integer", "number", "boolean", "null"))
+
+
+@pytest.mark.parametrize(
+    ("text", "types", "value"),
+    [
+        ("5", {"integer"}, 5),
+        ("-0", {"integer"}, 0),
+        ("05", {"integer"}, "05"),
+        ("+5", {"integer"}, "+5"),
+        ("5.0", {"integer", "number"}, 5.0),
+        ("1e3", {"number"}, 1000.0),
+        ("٣", {"integer"}, "٣"),
+        ("9" * 400, {"integer"}, "9" * 400),
+        ("true", {"boolean"}, True),
+        ("True", {"boolean"}, "True"),
+        ("", {"null"}, None),
+        ("", {"null", "string"}, ""),
+        ("5", {"string"}, "5"),
+    ],
+)
+def test_a_text_stands_for_a_value_of_its_types(text: str, types: set[str], value: object) -> None:
+    found = value_of(text, frozenset(types))
+    assert (found, type(found)) == (value, type(value))
+
+
+@given(st.text())
+def test_every_text_stands_for_something(text: str) -> None:
+    assert type(value_of(text, ALL)) in (str, int, float, bool)
+    assert value_of(text, frozenset(("string",))) == text
+
+
+def test_a_query_is_decoded_once_and_keeps_all_values() -> None:
+    assert query_of("a=1&b=%2541+x&a=2&c&&=d") == {"a": ["1", "2"], "b": ["%41 x"], "c": [""], "": ["d"]}
+    assert query_of("k=%C5%BE") == query_of("k=ž".encode().decode("latin-1")) == {"k": ["ž"]}
+
+
+def told(found: object) -> str:
+    assert isinstance(found, Fault)
+    return f"{found.message} {found.details or ''}".strip()
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", (400, "parameter_missing")),
+        ("?limit=5", (0, "")),
+        ("?limit=0", (400, "parameter_invalid")),
+        ("?limit=x", (400, "parameter_invalid")),
+        ("?limit=5&limit=6", (400, "parameter_invalid")),
+        ("?limit=", (400, "parameter_invalid")),
+        ("?%6Cimit=5", (0, "")),
+    ],
+)
+def test_a_parameter_of_the_query(query: str, expected: tuple[int, str]) -> None:
+    api = described({"/a": {"get": {"parameters": [of_query("limit", True, type="integer", minimum=1)]}}})
+    assert refused(api, "GET", f"/a{query}") == expected
+
+
+def test_what_is_wrong_with_a_parameter_is_told() -> None:
+    api = described({"/a": {"get": {"parameters": [of_query("limit", True, type="integer")]}}})
+    assert told(verdict(api, "GET", "/a")) == "The query parameter limit is required."
+    assert told(verdict(api, "GET", "/a?limit=x")) == (
+        'The query parameter limit is not as it has to be. the value is not of type "integer".'
+    )
+    assert told(verdict(api, "GET", "/a?limit=1&limit=1")) == "The query parameter limit is given twice."
+
+
+@pytest.mark.parametrize(
+    ("more", "good", "bad"),
+    [
+        ({}, ["l=1&l=2", "l=1"], ["l=1&l=x", "l=1,2"]),
+        ({"explode": False}, ["l=1,2", "l="], ["l=1,x", "l=1&l=2"]),
+        ({"style": "pipeDelimited", "explode": False}, ["l=1|2", "l=1%7C2"], ["l=1,2"]),
+        ({"style": "spaceDelimited", "explode": False}, ["l=1%202", "l=1+2"], ["l=1,2"]),
+    ],
+)
+def test_lists_are_written_in_their_style(more: dict[str, Any], good: list[str], bad: list[str]) -> None:
+    one = {**of_query("l", type="array", items={"type": "integer"}), **more}
+    api = described({"/a": {"get": {"parameters": [one]}}})
+    assert [refused(api, "GET", f"/a?{query}") for query in good] == [(0, "")] * len(good)
+    assert [refused(api, "GET", f"/a?{query}") for query in bad] == [(400, "parameter_invalid")] * len(bad)
+
+
+def test_an_object_has_a_parameter_for_each_member() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": False}
+    one = {**of_query("o", True, **schema), "style": "deepObject"}
+    api = described({"/a": {"get": {"parameters": [one]}}}, options={"undeclared_query": "refuse"})
+    assert refused(api, "GET", "/a?o[n]=1") == (0, "")
+    assert refused(api, "GET", "/a?o%5Bn%5D=1") == (0, "")
+    assert refused(api, "GET", "/a?o[n]=x") == (400, "parameter_invalid")
+    assert refused(api, "GET", "/a?o[m]=x") == (400, "parameter_invalid")
+    assert refused(api, "GET", "/a?o[n]=1&o[n]=2") == (400, "parameter_invalid")
+    assert refused(api, "GET", "/a") == (400, "parameter_missing")
+    assert refused(api, "GET", "/a?o[n]=1&p[n]=2") == (400, "query_undeclared")
+
+
+def test_json_in_a_parameter() -> None:
+    one = {"name": "j", "in": "query", "content": {"application/json": {"schema": {"type": "object"}}}}
+    api = described({"/a": {"get": {"parameters": [one]}}})
+    assert refused(api, "GET", "/a?j=%7B%7D") == (0, "")
+    assert refused(api, "GET", "/a?j=%7B") == (400, "parameter_invalid")
+    assert refused(api, "GET", "/a?j=5") == (400, "parameter_invalid")
+
+
+def test_a_value_may_be_of_several_types_and_of_text_that_looks_like_another() -> None:
+    schema: dict[str, Any] = {
+        "oneOf": [{"type": "integer", "minimum": 10}, {"type": "string", "pattern": "^[5a]$"}]
+    }
+    api = described({"/a": {"get": {"parameters": [of_query("q", **schema)]}}})
+    assert [refused(api, "GET", f"/a?q={text}")[0] for text in ("12", "5", "a", "7", "b")] == [
+        0,
+        0,
+        0,
+        400,
+        400,
+    ]
+
+
+def test_a_parameter_may_be_empty_where_that_is_said() -> None:
+    api = described(
+        {"/a": {"get": {"parameters": [{**of_query("q", type="integer"), "allowEmptyValue": True}]}}}
+    )
+    assert refused(api, "GET", "/a?q") == (0, "")
+    assert refused(api, "GET", "/a?q=x") == (400, "parameter_invalid")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, (400, "parameter_missing")),
+        ({"x-count": "5"}, (0, "")),
+        ({"X-Count": "x"}, (400, "parameter_invalid")),
+        ({"X-Count": "5", "X-List": "a, b"}, (0, "")),
+        ({"X-Count": "5", "X-List": "a, c"}, (400, "parameter_invalid")),
+    ],
+)
+def test_header_fields(headers: dict[str, str], expected: tuple[int, str]) -> None:
+    parameters = [
+        {"name": "X-Count", "in": "header", "required": True, "schema": {"type": "integer"}},
+        {"name": "X-List", "in": "header", "schema": {"type": "array", "items": {"enum": ["a", "b"]}}},
+    ]
+    assert (
+        refused(described({"/a": {"get": {"parameters": parameters}}}), "GET", "/a", b"", headers) == expected
+    )
+
+
+def test_a_parameter_that_is_a_part_of_a_segment() -> None:
+    parameters = [{"name": "n", "in": "path", "required": True, "schema": {"type": "integer"}}]
+    api = described({"/v{n}.json": {"parameters": parameters, "get": {}}})
+    assert refused(api, "GET", "/v12.json") == (0, "")
+    assert refused(api, "GET", "/vx.json") == (404, "path_parameter_invalid")
+    assert refused(api, "GET", "/v.json") == (404, "path_not_described")

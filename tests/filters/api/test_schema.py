@@ -1,0 +1,96 @@
+"""Schemas, compiled."""
+
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from filters.api.schema import Schemas, failure
+from gateway.api import OptionError
+from gateway.config.problem import Position
+from gateway.description.model import Description
+
+
+def schemas(**made: Any) -> Schemas:
+    places = {key: Position("a.yaml", 7, 3) for key in made}
+    return Schemas(Description("a.yaml", "OpenAPI 3.1", "", "", (), made, places))
+
+
+def told(schema: Any, value: Any) -> tuple[str, str]:
+    found = failure(schemas(s=schema).validator("s"), value)
+    return found.pointer, found.why
+
+
+def test_schemas_refer_to_one_another() -> None:
+    made = schemas(a={"items": {"$ref": "#/$defs/b"}}, b={"type": "string"})
+    assert made.validator("a").is_valid(["x"])
+    assert not made.validator("a").is_valid([1])
+    assert made.validator("a") is made.validator("a")
+
+
+@pytest.mark.parametrize(
+    ("format", "good", "bad"),
+    [("uuid", "70a599e0-31e7-49b7-b260-868f441e862b", "x"), ("date-time", "2030-01-31T00:00:00Z", "today"), ("ipv4", "192.0.2.1", "1")],
+)  # fmt: skip
+def test_formats_count(format: str, good: str, bad: str) -> None:
+    validator = schemas(s={"format": format}).validator("s")
+    assert (validator.is_valid(good), validator.is_valid(bad)) == (True, False)
+
+
+def test_the_deepest_of_several_failures_is_told() -> None:
+    schema = {
+        "required": ["z"],
+        "properties": {"a": {"properties": {"b/c": {"type": "string"}}}, "d": {"type": "null"}},
+    }
+    assert told(schema, {"a": {"b/c": 5}, "d": 1}) == ("/a/b~1c", 'the value is not of type "string"')
+
+
+def test_of_alternatives_the_one_that_went_furthest_is_told() -> None:
+    schema = {
+        "anyOf": [
+            {"type": "string"},
+            {"oneOf": [{"properties": {"a": {"items": {"type": "null"}}}}, {"type": "null"}]},
+        ]
+    }
+    assert told(schema, {"a": [None, 5]}) == ("/a/1", 'the value is not of type "null"')
+
+
+def test_values_are_not_told() -> None:
+    assert "secret" not in told({"enum": ["a"]}, "secret")[1]
+    assert "secret" not in told({"maxLength": 3}, "secret")[1]
+
+
+def test_many_failures_are_not_all_looked_at() -> None:
+    assert told({"items": {"type": "null"}}, [1] * 100_000) == ("/0", 'the value is not of type "null"')
+
+
+@pytest.mark.parametrize(
+    "schema", [{"type": "strng"}, {"pattern": "("}, {"minLength": "x"}, {"required": "a"}]
+)
+def test_a_schema_that_is_none_is_told_with_its_place(schema: Any) -> None:
+    with pytest.raises(OptionError, match=r"a\.yaml:7:3: the schema cannot be used") as caught:
+        schemas(s=schema).validator("s")
+    assert caught.value.rule == ("description",)
+
+
+def test_a_pattern_that_looks_ahead_is_matched_with_its_steps_counted() -> None:
+    made = schemas(a={"pattern": "^(?=a)ab$"}, b={"pattern": r"^(?=a)(a+)+\1$"})
+    assert made.validator("a").is_valid("ab")
+    assert not made.validator("b").is_valid("a" * 5000 + "b")
+
+
+def test_a_pattern_that_could_run_for_long_does_not() -> None:
+    assert not schemas(s={"pattern": "^(a+)+$"}).validator("s").is_valid("a" * 100_000 + "b")
+
+
+def test_nothing_is_fetched() -> None:
+    with pytest.raises(ValueError, match="nothing is fetched"):
+        schemas(s={"$ref": "http://192.0.2.1/schema.json"}).validator("s")
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    with (
+        mock.patch("filters.api.schema.find_spec", return_value=None),
+        pytest.raises(OptionError, match=r"\[openapi\]"),
+    ):
+        schemas()
