@@ -38,18 +38,21 @@ FILTERS: Final[tuple[Row, ...]] = (
     Row(
         "api-validator",
         "A WADL as a state machine: paths, methods, media types, parameters, bodies, roles.",
-        ("routes", "methods", "uuid", "content_type", "json_body", "rbac"),
-        "- methods: { allow: [GET, POST] }",
-        "Paths are routes, of which the most specific counts; 404 for a path that is only a prefix, where Repose says 405 "
-        "with an empty Allow. There are no XSD, XSLT and Saxon: XML bodies are not judged. `rax:roles` are rows of `rbac`, masking "
-        "is `rbac.mask`.",
+        ("api.description", "api.roles", "api.unchecked"),
+        "",
+        "`api: { description: compute.wadl }` reads it as it is, with JSON Schema beside it; `weir routes import` makes routes of it. The "
+        "first that is wrong is answered, from the path to the schema. The most specific path counts; 404 for one that is only a prefix, "
+        "where Repose says 405 with an empty Allow. What is not looked at (XSD beyond simple types, XPath, XSLT, extensions in Java) is told "
+        "at the start and refused there, unless `unchecked: allow`. Several validators by role are entries with `when`; delegating is "
+        "`mode: shadow` with `delegate`.",
     ),
     Row(
         "openapi-validator",
         "An OpenAPI document as a check of requests.",
-        ("routes", "methods", "content_type", "json_body"),
-        "- content_type: { allow: [application/json] }",
-        "The rules are written as routes and filters. Routes come first: 404, then 405; then filters in the order in which they stand.",
+        ("api.description",),
+        "",
+        "`api: { description: compute.yaml }`, OpenAPI 3.0 and 3.1. The schema comes last, as in Repose, but a media type before "
+        "roles and parameters. Accept is not judged: no 406.",
     ),
     Row(
         "keystone-v2",
