@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from gateway.config.load import loads
+from gateway.config.model import parse_endpoint
 from gateway.config.problem import ConfigurationError
 from gateway.console import printable
 from gateway.plan import build_plan
@@ -41,8 +42,20 @@ def command() -> None:
 )
 @click.option("--cluster", default="", help="The repose-cluster to move. [default: the first]")
 @click.option("--node", default="", help="The node whose ports it has. [default: the first]")
+@click.option(
+    "--shadow",
+    metavar="URL",
+    help="Put every filter in shadow, in front of the Repose at URL, which goes on to decide.",
+)
 def repose(
-    directory: Path, output: Path | None, force: bool, report: Path | None, form: str, cluster: str, node: str
+    directory: Path,
+    output: Path | None,
+    force: bool,
+    report: Path | None,
+    form: str,
+    cluster: str,
+    node: str,
+    shadow: str | None,
 ) -> None:
     """Move the Repose whose configuration is in DIRECTORY (system-model.cfg.xml and the files that it names).
 
@@ -53,11 +66,24 @@ def repose(
     """
     from gateway.migration.repose import MigrationError, migrate
 
+    if shadow is not None:
+        try:
+            parse_endpoint(shadow)
+        except ValueError as error:
+            raise click.UsageError(f"--shadow: {error}.") from None
+
     if output is not None and output.exists() and not force:
         raise click.UsageError(f"{output} exists: write it elsewhere, or with --force.")
     registry = Registry()
     try:
-        made = migrate(directory, cluster=cluster, node=node, registry=registry)
+        made = migrate(
+            directory,
+            cluster=cluster,
+            node=node,
+            shadow=shadow or "",
+            beside=_directory(output),
+            registry=registry,
+        )
     except MigrationError as error:
         for problem in error.problems:
             click.echo(printable(f"{directory / str(problem.place)}: {problem}"), err=True)
@@ -74,12 +100,15 @@ def repose(
     _check(made.text, output, registry)
 
 
+def _directory(output: Path | None) -> Path:
+    return output.parent if output is not None else Path()
+
+
 def _check(text: str, output: Path | None, registry: Registry) -> None:
     """What `weir check` would say; ends with status 1 where the configuration may not be put in force."""
     name = str(output) if output is not None else "the configuration"
-    directory = output.parent if output is not None else Path()
     try:
-        build_plan(loads(text, name, registry=registry, directory=directory), registry)
+        build_plan(loads(text, name, registry=registry, directory=_directory(output)), registry)
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)

@@ -66,9 +66,9 @@ def _lines(config: Element, chain: Chain) -> Iterator[_Line]:
     href = resources.get("href")
     resources.ignore("text")
     if not text.strip() and href:
-        name = href.removeprefix("file://")
-        found = chain.draft.installation.text(name, resources.place)
-        if found is None:
+        name = chain.draft.installation.named(href)
+        found = None if name is None else chain.draft.installation.text(name, resources.place)
+        if name is None or found is None:
             chain.left(resources, f"there is no file {href!r}")
             return
         text, place = found, Place(name, 1)

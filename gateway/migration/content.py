@@ -199,7 +199,12 @@ def messages(config: Element, chain: Chain) -> None:
             text = message.content()
             href = message.get("href")
             if href:
-                text = chain.draft.installation.text(href.removeprefix("file://"), message.place) or ""
+                name = chain.draft.installation.named(href)
+                found = None if name is None else chain.draft.installation.text(name, message.place)
+                if found is None:
+                    chain.left(message, f"there is no file {href!r} in this directory")
+                    continue
+                text = found
             try:
                 text = _filled_in(text)
             except ValueError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -66,6 +67,7 @@ class Draft:
     routes     before the one for all that is left, whose upstream is `default`
     root_paths of upstreams: where the service is mounted
     user       quality of the user that filters so far have found, as Repose weighs it; None while there is none
+    beside     where the configuration will be, for the files that it names
     nodes      how many gateways there are, of which this is one
     body_limit bytes that a request body may have
     known      whether a filter so far knows roles, so that tables of roles can be asked of somebody
@@ -85,6 +87,7 @@ class Draft:
         self.user: float | None = None
         self.known = False
         self.nodes = 1
+        self.beside = Path()
         self.body_limit: tuple[int, Place] | None = None
         self.extracted: dict[str, list[str]] = {}
         self.variables: dict[str, Place] = {}

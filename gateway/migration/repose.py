@@ -42,12 +42,20 @@ def migrate(
     *,
     cluster: str = "",
     node: str = "",
+    shadow: str = "",
+    beside: Path | None = None,
     registry: Registry | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Migration:
-    """Moves the installation in `directory`. Raises MigrationError, and nothing else, whatever its files hold."""
+    """Moves the installation in `directory`. Raises MigrationError, and nothing else, whatever its files hold.
+
+    cluster, node  which is moved; the first where empty
+    beside         the directory that the configuration will be in; the current one where unset
+    shadow         URL of the Repose, which goes on to decide: every filter is in shadow in front of it
+    """
     report = Report()
     draft = Draft(Installation(directory, environment), report, registry or Registry())
+    draft.beside = beside or Path()
     try:
         model = system_model.read(draft, cluster=cluster, node=node)
         container.read(draft, model.https)
@@ -67,6 +75,8 @@ def migrate(
         problems.append(error)
     if problems:
         raise MigrationError(problems)
+    if shadow:
+        _in_front(draft, shadow)
     return Migration(_text(draft), report, draft.variables)
 
 
@@ -136,11 +146,25 @@ def _rest(draft: Draft, model: Model) -> None:
             )
 
 
+def _in_front(draft: Draft, url: str) -> None:
+    """Everything is forwarded to the Repose as it came, and the log says what the filters would have made of it."""
+    for name in ("limits", "via"):
+        draft.core.pop(name, None)
+    draft.core["upstreams"] = {"repose": {"endpoints": [url], "host": "keep"}}
+    draft.core["log"] = {"path": "requests.jsonl", **draft.core.get("log", {})}
+    draft.routes = [{"name": "everything", "path": "/{rest*}", "upstream": "repose", "target": "lenient"}]
+    draft.default = ""
+    for entry in draft.entries:
+        entry.rest = {"mode": "shadow"}
+
+
 def _text(draft: Draft) -> str:
     value: dict[str, Any] = dict(draft.core)
     if draft.entries:
         value["filters"] = [entry.value() for entry in draft.entries]
-    value["routes"] = [*draft.routes, draft.route("everything", "/{rest*}", draft.default)]
+    value["routes"] = list(draft.routes)
+    if draft.default:
+        value["routes"].append(draft.route("everything", "/{rest*}", draft.default))
     head = [
         "Moved from Repose. Comments name the file and the line that each part was made of; the report says what is",
         "other than it was, and what is not here.",

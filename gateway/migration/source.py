@@ -1,21 +1,20 @@
 """The files of the installation that is moved: XML, read with the line of everything.
 
 A file is data of somebody else. No document type, no entity and nothing that stands elsewhere is read; size, depth and
-number of elements are bounded; and whatever is wrong is told with file and line.
+number of elements are bounded (`gateway.description.xml`); and whatever is wrong is told with file and line.
 """
 
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-from xml.parsers import expat
+from typing import Final, NamedTuple
+
+from gateway.config.problem import ConfigurationError
+from gateway.description import xml
 
 MAX_BYTES: Final = 4 << 20
-MAX_DEPTH: Final = 64
-MAX_ELEMENTS: Final = 50_000
 
-_SEPARATOR: Final = " "  # between namespace and name: no namespace holds one
 _COMMENT: Final = re.compile(r"\{!.*?!\}", re.DOTALL)
 _BLOCK: Final = re.compile(r"\{%")
 VARIABLE: Final = re.compile(r"\{\$\s*([A-Za-z_][A-Za-z0-9_]*)\s*\$\}")
@@ -203,16 +202,36 @@ class Installation:
             line = data.count(b"\n", 0, error.start) + 1
             raise SourceError(Place(file, line), "the file is not UTF-8") from None
 
+    def content(self, file: str, asked: Place) -> bytes:
+        """The bytes of a file. Raises OSError where it cannot be read."""
+        try:
+            data = self._bytes(file, asked)
+        except SourceError as error:
+            raise OSError(str(error)) from None
+        if data is None:
+            raise FileNotFoundError(2, "no such file")
+        return data
+
+    def named(self, href: str) -> str | None:
+        """The name of a file of this directory that a reference leads to; None for a file of another, or an address."""
+        scheme, mark, rest = href.partition("://")
+        if mark and scheme != "file":
+            return None
+        path = Path(os.path.normpath(self.directory.absolute() / (rest if mark else href)))
+        base = Path(os.path.normpath(self.directory.absolute()))
+        return str(path.relative_to(base)) if path.is_relative_to(base) else None
+
     def unopened(self) -> list[str]:
         """Configuration files that nobody has read."""
         found = sorted(path.name for path in self.directory.glob("*.cfg.xml"))
         return [name for name in found if name not in self._opened]
 
     def _bytes(self, file: str, asked: Place | None) -> bytes | None:
-        path = self.directory / file
-        if os.path.isabs(file) or ".." in Path(file).parts:
+        name = self.named(file)
+        if name is None:
             raise SourceError(asked or Place(file, 0), f"{file!r} is not a file of this directory")
-        self._opened.add(file)
+        path = self.directory / name
+        self._opened.add(name)
         try:
             with path.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
@@ -228,7 +247,11 @@ class Installation:
 
 def parse(data: bytes, file: str, environment: Mapping[str, str], root: str = "") -> Element:
     """The root element of a document, which must have the name `root` if one is given. Raises SourceError."""
-    found = _Reader(file, environment).read(_plain(data, file))
+    try:
+        found = _converted(xml.read_xml(_plain(data, file), file), environment)
+    except ConfigurationError as error:
+        problem = error.problems[0]
+        raise SourceError(Place(file, problem.line), problem.message) from None
     if root and found.name != root:
         raise SourceError(found.place, f"expected the element {root}, got {found.name}")
     return found
@@ -249,57 +272,11 @@ def _plain(data: bytes, file: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-class _Reader:
-    def __init__(self, file: str, environment: Mapping[str, str]) -> None:
-        self._file = file
-        self._environment = environment
-        self._open: list[Element] = []
-        self._root: Element | None = None
-        self._count = 0
-        # The type of the parser has no name that can be imported.
-        self._parser: Any = expat.ParserCreate(namespace_separator=_SEPARATOR)
-        self._parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
-        self._parser.buffer_text = True
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._text
-        for declaration in ("StartDoctypeDecl", "EntityDecl", "UnparsedEntityDecl", "ExternalEntityRef"):
-            setattr(self._parser, f"{declaration}Handler", self._refuse)
-
-    def read(self, data: bytes) -> Element:
-        try:
-            self._parser.Parse(data, True)
-        except expat.ExpatError as error:
-            why = expat.ErrorString(error.code)
-            raise SourceError(Place(self._file, error.lineno), f"not well-formed XML: {why}") from None
-        except (ValueError, LookupError) as error:  # an encoding that is none, or that does not hold
-            raise SourceError(self._place(), f"not well-formed XML: {error}") from None
-        assert self._root is not None, "a document without a root is not well-formed"
-        return self._root
-
-    def _place(self) -> Place:
-        return Place(self._file, self._parser.CurrentLineNumber)
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._count += 1
-        if self._count > MAX_ELEMENTS:
-            raise SourceError(self._place(), f"more than {MAX_ELEMENTS} elements")
-        if len(self._open) >= MAX_DEPTH:
-            raise SourceError(self._place(), f"elements nested more than {MAX_DEPTH} deep")
-        # Attributes of another namespace are for those who read schemas.
-        own = {key: value for key, value in attributes.items() if _SEPARATOR not in key}
-        element = Element(name.rpartition(_SEPARATOR)[2], self._place(), own, self._environment)
-        if self._open:
-            self._open[-1]._children.append(element)
-        else:
-            self._root = element
-        self._open.append(element)
-
-    def _end(self, name: str) -> None:
-        self._open.pop()
-
-    def _text(self, text: str) -> None:
-        self._open[-1].text += text
-
-    def _refuse(self, *_: object) -> None:
-        raise SourceError(self._place(), "the file declares a document type or an entity, which are not read")
+def _converted(found: xml.Element, environment: Mapping[str, str]) -> Element:
+    """An element without namespaces: attributes of another one are for those who read schemas."""
+    own = {name.local: value for name, value in found.attributes.items() if not name.space}
+    place = Place(found.position.file, found.position.line)
+    element = Element(found.name.local, place, own, environment)
+    element.text = found.text
+    element._children = [_converted(child, environment) for child in found.children]
+    return element

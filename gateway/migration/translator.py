@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from gateway.config import repose as registry
-from gateway.migration import access, content, header, identity, limit, logging, uri, user
+from gateway.migration import access, content, header, identity, limit, logging, uri, user, validation
 from gateway.migration.draft import Chain
 from gateway.migration.source import Element
 
@@ -47,6 +47,7 @@ BUILT_IN: Final = ("default-router", "forwarded-proto", "iri-validator")
 
 _TRANSLATED: Final[Mapping[str, Translate]] = {
     "add-header": header.add_header,
+    "api-validator": validation.api_validator,
     "body-extractor-to-header": content.body_extractor,
     "body-patcher": content.body_patcher,
     "client-auth": identity.client_auth,
@@ -67,6 +68,7 @@ _TRANSLATED: Final[Mapping[str, Translate]] = {
     "keystone-v2-authorization": identity.keystone_v2_authorization,
     "keystone-v2-basic-auth": identity.basic_auth,
     "merge-header": header.merge_header,
+    "openapi-validator": validation.openapi_validator,
     "openstack-identity-v3": identity.identity_v3,
     "rackspace-identity-basic-auth": identity.basic_auth,
     "rate-limiting": limit.rate_limiting,

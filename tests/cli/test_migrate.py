@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_read_is_told_with_its_line(tmp_path: Path) -> Non
     path = tmp_path / "gateway.yaml"
     done = migrate(str(tmp_path), "--output", str(path))
     assert done.exit_code == 2
-    assert done.stderr == f"{tmp_path}/system-model.cfg.xml:2: not well-formed XML: mismatched tag\n"
+    assert done.stderr == f"{tmp_path}/system-model.cfg.xml:2: not XML: mismatched tag\n"
     assert not path.exists()
 
 
@@ -71,3 +71,10 @@ def test_what_may_not_be_put_in_force_is_told(tmp_path: Path, monkeypatch: pytes
     assert "http://${ORIGIN}" in path.read_text()
     monkeypatch.delenv("ORIGIN")
     assert "ORIGIN is not set" in CliRunner().invoke(main, ["check", str(path)]).stderr
+
+
+def test_in_shadow_in_front_of_the_repose() -> None:
+    done = migrate(str(SIX), "--shadow", "http://127.0.0.1:8088")
+    assert 'repose: { endpoints: ["http://127.0.0.1:8088"], host: keep }' in done.stdout
+    wrong = migrate(str(SIX), "--shadow", "127.0.0.1:8088")
+    assert (wrong.exit_code, "--shadow: expected http://host:port" in wrong.stderr) == (2, True)

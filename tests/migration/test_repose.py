@@ -11,7 +11,7 @@ from gateway.trial.case import Suite
 from gateway.trial.coverage import Coverage
 from gateway.trial.suite import run
 from gateway.trial.trial import Trial
-from tests.migration.installed import installed, moved, notes, part, plan
+from tests.migration.installed import installed, moved, notes, outcome, part, plan
 
 HERE = Path(__file__).parent
 INSTALLATIONS = ("nine", "six")
@@ -92,7 +92,7 @@ def test_all_files_that_are_wrong_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(MigrationError) as raised:
         migrate(tmp_path, environment={})
     assert str(raised.value).splitlines() == [
-        "ip-user.cfg.xml:1: not well-formed XML: no element found",
+        "ip-user.cfg.xml:1: not XML: no element found",
         "uri-user.cfg.xml:2: quality is a number, not 'much'",
     ]
 
@@ -120,3 +120,17 @@ def test_names_and_values_cannot_write_lines_of_their_own(tmp_path: Path) -> Non
     )
     (entry,) = loads(made.text, "x", registry=Registry(), environment={}).configuration.filters
     assert entry.options.response.add == {"X-B": ": \" # {} [] ${HOME} $$ \u00e9 \\ ' - x"}  # type: ignore[attr-defined]
+
+
+async def test_in_front_of_the_repose_everything_is_forwarded_as_it_came_and_judged_in_shadow() -> None:
+    made = migrate(HERE / "nine", shadow="http://127.0.0.1:8088", environment={})
+    configuration = loads(made.text, "x", registry=Registry(), environment={}).configuration
+    assert {entry.mode for entry in configuration.filters} == {"shadow"}
+    headers = (("X-Internal", "1"), ("X-Roles", "admin"))
+    got = await outcome(made, "DELETE", "/servers//t1", headers=headers)
+    assert got.forwarded is not None and got.status == 200
+    assert got.forwarded.line.startswith("DELETE /servers//t1 ")
+    assert set(headers) <= set(got.forwarded.headers)
+    assert [step.told["name"] for step in got.steps if step.told["verdict"] == "refuse"][:1] == [
+        "keystone-v2"
+    ]

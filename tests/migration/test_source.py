@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.description.xml import MAX_DEPTH, MAX_ELEMENTS
 from gateway.migration.source import (
     MAX_BYTES,
-    MAX_DEPTH,
-    MAX_ELEMENTS,
     Element,
     Installation,
     Place,
@@ -114,13 +113,13 @@ BOMB = """<?xml version="1.0"?>
 )
 def test_document_types_and_entities_are_refused(text: str) -> None:
     line = 2 if text is BOMB else 1
-    expected = f"a.cfg.xml:{line}: the file declares a document type or an entity, which are not read"
+    expected = f"a.cfg.xml:{line}: a document type is not accepted: it could define entities"
     assert refused(text) == expected
 
 
 def test_size_depth_and_number_are_bounded(tmp_path: Path) -> None:
     deep = "<a>\n" * (MAX_DEPTH + 1) + "</a>" * (MAX_DEPTH + 1)
-    assert refused(deep) == f"a.cfg.xml:{MAX_DEPTH + 1}: elements nested more than {MAX_DEPTH} deep"
+    assert refused(deep) == f"a.cfg.xml:{MAX_DEPTH + 1}: nested more than {MAX_DEPTH} deep"
     assert refused("<a>" + "<b/>" * MAX_ELEMENTS + "</a>").endswith(f"more than {MAX_ELEMENTS} elements")
     (tmp_path / "a.cfg.xml").write_bytes(b"<a>" + b" " * MAX_BYTES + b"</a>")
     with pytest.raises(SourceError, match="the file is larger than 4 MiB"):
@@ -130,16 +129,16 @@ def test_size_depth_and_number_are_bounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a.cfg.xml:1: not well-formed XML: no element found"),
-        ("<a>\n<b></a>", "a.cfg.xml:2: not well-formed XML: mismatched tag"),
-        ("<a>&undefined;</a>", "a.cfg.xml:1: not well-formed XML: undefined entity"),
-        ("<a b='1' b='2'/>", "a.cfg.xml:1: not well-formed XML: duplicate attribute"),
-        (b"<a>\n\xff</a>", "a.cfg.xml:2: not well-formed XML: not well-formed (invalid token)"),
+        ("", "a.cfg.xml:1: not XML: no element found"),
+        ("<a>\n<b></a>", "a.cfg.xml:2: not XML: mismatched tag"),
+        ("<a>&undefined;</a>", "a.cfg.xml:1: not XML: undefined entity"),
+        ("<a b='1' b='2'/>", "a.cfg.xml:1: not XML: duplicate attribute"),
+        (b"<a>\n\xff</a>", "a.cfg.xml:2: not XML: not well-formed (invalid token)"),
         (
             b"<?xml version='1.0' encoding='no-such'?><a/>",
-            "a.cfg.xml:1: not well-formed XML: unknown encoding: no-such",
+            "a.cfg.xml:1: not XML: unknown encoding: no-such",
         ),
-        ("not xml", "a.cfg.xml:1: not well-formed XML: syntax error"),
+        ("not xml", "a.cfg.xml:1: not XML: syntax error"),
     ],
 )
 def test_what_is_no_xml_is_told_with_its_line(text: str | bytes, message: str) -> None:
