@@ -55,7 +55,6 @@ def test_every_file_that_the_documents_link_to_exists() -> None:
         "docs/shipping.md",
         "docs/records.md",
         "docs/descriptions.md",
-        "docs/from-repose.md",
         "docs/moving-from-repose.md",
     ):
         place = ROOT / document
