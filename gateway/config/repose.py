@@ -38,19 +38,21 @@ FILTERS: Final[tuple[Row, ...]] = (
     Row(
         "api-validator",
         "A WADL as a state machine: paths, methods, media types, parameters, bodies, roles.",
-        ("api", "routes"),
+        ("api.description", "api.roles", "api.unchecked"),
         "",
-        "Reads the same WADL, in one order: path, method, media type, roles, parameters, form, schema. Of several paths the most "
-        "specific counts; 404 for one that is only a prefix, where Repose says 405 with an empty Allow. There are no XSD, XSLT "
-        "and Saxon: of XML bodies no more is asked than that they are well-formed. Validators of several roles are entries with "
-        "`when: { role: ... }`.",
+        "`api: { description: compute.wadl }` reads it as it is, with JSON Schema beside it; `weir routes import` makes routes of it. The "
+        "first that is wrong is answered, from the path to the schema. The most specific path counts; 404 for one that is only a prefix, "
+        "where Repose says 405 with an empty Allow. What is not looked at (XSD beyond simple types, XPath, XSLT, extensions in Java) is told "
+        "at the start and refused there, unless `unchecked: allow`. Several validators by role are entries with `when`; delegating is "
+        "`mode: shadow` with `delegate`.",
     ),
     Row(
         "openapi-validator",
         "An OpenAPI document as a check of requests.",
-        ("api", "routes"),
+        ("api.description",),
         "",
-        "Reads OpenAPI 3.0 and 3.1, not 2. `weir routes import` makes routes of it too.",
+        "`api: { description: compute.yaml }`, OpenAPI 3.0 and 3.1. The schema comes last, as in Repose, but a media type before "
+        "roles and parameters. Accept is not judged: no 406.",
     ),
     Row(
         "keystone-v2",

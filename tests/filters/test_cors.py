@@ -228,3 +228,13 @@ async def test_refusals_behind_it_can_be_read_by_the_page() -> None:
     asks = (("Origin", GOOD), ("Access-Control-Request-Method", "POST"))
     found = await outcome(request("OPTIONS", headers=asks), filters=filters)
     assert (found.status, found.filter, found.forwarded) == (204, "cors", None)
+
+
+async def test_a_preflight_is_answered_where_a_route_has_no_options() -> None:
+    routes = [{"name": "any", "path": "/{rest*}", "upstream": "main", "methods": ["GET"]}]
+    asks = (("Origin", GOOD), ("Access-Control-Request-Method", "GET"))
+    filters = [{"cors": {"origins": [GOOD]}}]
+    found = await outcome(request("OPTIONS", headers=asks), filters=filters, routes=routes)
+    assert (found.status, found.reason) == (204, "preflight_answered")
+    found = await outcome(request("OPTIONS"), filters=filters, routes=routes)
+    assert (found.status, found.reason) == (405, "method_not_routed")

@@ -201,3 +201,16 @@ async def test_filters_behind_it_judge_by_the_path_that_was_received() -> None:
     location = dict(found.answer.headers)["Location"]
     assert location.endswith("/compute/servers/1")
     assert "upstream.invalid" not in location
+
+
+@given(
+    st.sampled_from(["http", "https", "HTTP"]),
+    st.text("apitesnova.:8774@x-", max_size=24),
+    st.sampled_from(["", "/v2.1", "/v2.1/x?y", "?y", "#z"]),
+)
+def test_a_location_at_another_host_is_left_alone(scheme: str, authority: str, rest: str) -> None:
+    ours = {"api.test", "api.test:80", "api.test:443", "nova:8774", "plain.internal"}
+    location = f"{scheme}://{authority}{rest}"
+    after = turned(MOVED, location)
+    if authority not in ours:
+        assert after == location
