@@ -75,7 +75,9 @@ def client_auth(config: Element, chain: Chain) -> None:
         provider["groups"] = False
     repose: dict[str, Any] = {}
     mappings = auth.all("client-mapping")
-    expressions = [_tenant_expression(one.required("id-regex"), one, chain) for one in mappings]
+    expressions = [
+        _tenant_expression(one.required("id-regex"), one, chain, anywhere=True) for one in mappings
+    ]
     roles = [
         role.content()
         for name in ("service-admin-roles", "ignore-tenant-roles")
@@ -181,7 +183,7 @@ def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
         return
     regex = element.required("regex")
     try:
-        text = expression.first_group_only(expression.whole(regex), "project_id")
+        text = expression.first_group_only(expression.found(regex), "project_id")
     except ValueError as error:
         chain.left(element, f"the expression {regex!r}: {error}")
         return
@@ -269,9 +271,10 @@ def _versioned(uri: str, version: str) -> str:
     return base if base.endswith(version) else base + version
 
 
-def _tenant_expression(regex: str, element: Element, chain: Chain) -> str | None:
+def _tenant_expression(regex: str, element: Element, chain: Chain, *, anywhere: bool = False) -> str | None:
+    """The expression of a path whose only group is the tenant; None where it cannot be said, which is noted."""
     try:
-        return expression.first_group_only(expression.whole(regex))
+        return expression.first_group_only(expression.found(regex) if anywhere else expression.whole(regex))
     except ValueError as error:
         chain.left(element, f"the expression {regex!r}: {error}")
         return None
@@ -323,6 +326,11 @@ def _tenants(config: Element, chain: Chain, provider: dict[str, Any], repose: di
                 one,
                 f"the tenant in the field {name}: no url-extractor-to-header before it takes it from the path",
             )
+    if len(expressions) > 1:
+        chain.differs(
+            validate,
+            "of several expressions the first that matches says the tenant, where Repose 9 asks for all",
+        )
     prefixes = [part for part in validate.get("strip-token-tenant-prefixes").split("/") if part]
     if expressions:
         provider["tenant"] = Noted(_tenant(expressions, prefixes, roles), (str(validate.place),))

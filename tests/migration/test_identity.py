@@ -197,7 +197,9 @@ async def test_keystone_v3_reads_the_token_that_repose_read(tmp_path: Path) -> N
     assert (await outcome(made, target="/x")).status == 401
 
 
-@pytest.mark.parametrize(("target", "status"), [("/v2/t1/x", 200), ("/v2/t2/x", 403), ("/v9/t1", 403)])
+@pytest.mark.parametrize(
+    ("target", "status"), [("/v2/t1/x", 200), ("/a/v2/t1/x", 200), ("/v2/t2/x", 403), ("/v9/t1", 403)]
+)
 async def test_the_project_in_the_path_is_that_of_the_token(tmp_path: Path, target: str, status: int) -> None:
     text = V3 % (
         'forward-groups="false" token-cache-timeout="60000" cache-offset="6000"',
@@ -220,7 +222,7 @@ def test_client_auth_of_repose_6(tmp_path: Path) -> None:
         '<atom-feeds enable="true"><rs-identity-feed id="f" uri="x"/></atom-feeds></client-auth>'
     )
     made = moved_filter(tmp_path, "client-auth", text, file="client-auth-n")
-    assert 'regex: ["/v2/([^/]+)/.*"], bypass_roles: [r] }' in made.text
+    assert 'regex: [".*?/v2/([^/]+)/.*"], bypass_roles: [r] }' in made.text
     assert "delay_auth_decision: true" in made.text
     assert "cache: { ttl: 30s }" in made.text
     said = notes(made, "client-auth")
