@@ -156,6 +156,22 @@ def test_the_tenant_in_a_field_that_nobody_fills_is_told(tmp_path: Path) -> None
     assert "no keystone-v2 before it" in notes(alone, name)
 
 
+def test_tenants_that_cannot_be_moved_leave_what_is_there_as_it_is(tmp_path: Path) -> None:
+    name = "keystone-v2-authorization"
+    made = moved(
+        tmp_path,
+        f'<filter name="keystone-v2"/><filter name="{name}"/>',
+        keystone_v2=f"<keystone-v2>{SERVICE}</keystone-v2>",
+        keystone_v2_authorization=f"<{name}>"
+        + TENANT.replace("<role>racker</role>", "<role>a,b</role><role/>")
+        + f"</{name}>",
+    )
+    assert part(made, name).outcome == "not moved"
+    assert "bypass_roles[0]: a comma separates roles" in notes(made, name)
+    assert "tenant:" not in made.text
+    assert part(made, "keystone-v2").outcome == "moved with a difference"
+
+
 async def test_delegating_passes_a_request_and_says_what_it_would_have_been(tmp_path: Path) -> None:
     made = _v2(tmp_path, '<delegating quality="0.6"/>')
     fields = _fields(await outcome(made))
