@@ -2,17 +2,9 @@
 
 from typing import Any, Final
 
-from gateway.migration.draft import Chain, Condition, joined, target_condition
+from gateway.migration.draft import Chain, Condition, Entry, joined, target_condition
 from gateway.migration.source import Element
 
-_OWN: Final = frozenset(
-    (
-        *("connection", "content-length", "date", "expect", "host", "http2-settings", "keep-alive"),
-        *("proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"),
-        *("transfer-encoding", "upgrade", "via"),
-    )
-)
-"""Fields that the gateway sees to itself, and `headers` does not take."""
 
 _BEFORE_9: Final = (
     ("header-filters", "request"),
@@ -78,10 +70,11 @@ def _names(element: Element) -> list[str]:
 
 
 def _editable(name: str, element: Element, chain: Chain) -> bool:
-    if name.lower() in _OWN:
-        chain.left(element, f"{name}: the gateway sees to this field itself")
-        return False
-    return True
+    """Whether a field is one that `headers` edits; else that is noted."""
+    wrong = chain.draft.wrong(Entry("headers", {"request": {"remove": [name]}}, element.place))
+    if wrong:
+        chain.left(element, wrong.partition(": ")[2])
+    return not wrong
 
 
 def header_translation(config: Element, chain: Chain) -> None:
