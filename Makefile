@@ -112,6 +112,7 @@ soak: $(VENV)/.dev
 
 reference: $(VENV)/.dev
 	$(BIN)/weir reference > config/REFERENCE.md
+	$(BIN)/weir reference --repose > docs/from-repose.md
 
 clean:
 	rm -rf $(VENV) weir-demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

@@ -151,6 +151,9 @@ class Alone(Gateway):
     async def families(self) -> list[Any]:
         return self.metrics.families()
 
+    def loaded(self) -> Loaded:
+        return self._loaded
+
     def config(self) -> dict[str, Any]:
         return described(self._loaded, self._loaded_at, None)
 

@@ -377,7 +377,9 @@ async def test_its_steps_make_a_gateway_that_runs_as_another_user(directory: Pat
         assert not healthy(), "nothing runs any more"
     records = [json.loads(line) for line in process.stdout.splitlines()]
     # Between them may stand what the gateway says of an upstream that it cannot reach.
-    statuses = [record["http.response.status_code"] for record in records if "http.response.status_code" in record]
+    statuses = [
+        record["http.response.status_code"] for record in records if "http.response.status_code" in record
+    ]
     assert statuses[-2:] == [401, 503], process.stdout
 
 

@@ -50,10 +50,12 @@ def test_every_file_that_the_documents_link_to_exists() -> None:
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "docs/from-repose.md",
         "docs/openstack.md",
         "docs/shipping.md",
         "docs/records.md",
         "docs/descriptions.md",
+        "docs/moving-from-repose.md",
     ):
         place = ROOT / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", place.read_text()):

@@ -1,4 +1,5 @@
-"""The page of the admin listener: its files, what goes on at the moment, and questions about what has been.
+"""The page of the admin listener: its files, what goes on at the moment, questions about what has been, and what would become
+of a request.
 
 Read only. What a viewer asks for is told without identities, addresses and whatever else a client has written.
 """
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 from aiohttp import web
+from pydantic import ValidationError
 
 from gateway.admin.access import VIEWER
 from gateway.admin.live import Live, Watcher
@@ -18,6 +20,7 @@ from gateway.admin.service import Service
 from gateway.inspect.field import BY_NAME, FIELDS
 from gateway.inspect.grammar import And, Compare, Not, Or, Query, QueryError, parse
 from gateway.inspect.predicate import predicate
+from gateway.trial.case import Circumstances, given_of
 
 ROLE: Final = web.RequestKey("role", str)
 """Of who asks, in the request."""
@@ -85,6 +88,7 @@ class Page:
         router.add_get("/records/{request_id}", self._record)
         router.add_get("/plan", self._plan)
         router.add_get("/source", self._source)
+        router.add_post("/explain", self._explain)
 
     def close(self) -> None:
         self._live.close()
@@ -177,6 +181,20 @@ class Page:
         """The configuration around a line."""
         line = _number(request, "line", 1, 1_000_000)
         return _told(200, {"file": self._service.config()["file"], "lines": self._service.source(line)})
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        """What would become of a request, which the body describes as a test of `weir test` does."""
+        try:
+            said = Circumstances.model_validate_json(await request.read())
+            given_of(said, 0.0)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise Unanswered(400, f"{place}: {first['msg']}" if place else first["msg"]) from None
+        except ValueError as error:
+            raise Unanswered(400, str(error)) from None
+        body = await self._questions.explain(self._service.loaded(), said)
+        return web.Response(body=body, content_type="application/json")
 
 
 def _is_viewer(request: web.Request) -> bool:

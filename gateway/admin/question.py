@@ -1,16 +1,18 @@
-"""Questions about the request log, asked of `weir logs` in a process of its own: it may take seconds and memory, and neither
-is the gateway's. Two at a time; whoever goes away takes his question along.
+"""Questions about the request log, and of what would become of a request, each in a process of its own: it may take seconds
+and memory, and neither is the gateway's. Two at a time; whoever goes away takes his question along.
 """
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
 
+from gateway.admin import explanation
+from gateway.config.load import Loaded
 from gateway.inspect.reader import MissingExtra
 from gateway.request_log import STANDARD_OUTPUT
 from gateway.task import end_process
+from gateway.trial.case import Circumstances
 
 AT_ONCE: Final = 2
 TIME: Final = 60.0
@@ -37,26 +39,39 @@ class Questions:
             raise Unanswered(501, "the request log is not written to a file (log.path)")
         if words[0] != "show" and find_spec("duckdb") is None:
             raise Unanswered(501, str(MissingExtra()))
-        async with self._turns:
-            return await self._asked([words[0], "--log", path, "--format", "json", *words[1:]])
+        words = (words[0], "--log", path, "--format", "json", *words[1:])
+        return await self._asked("from gateway.cli.logs import command; command()", *words, failed=404)
 
-    async def _asked(self, words: Sequence[str]) -> bytes:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-c", "from gateway.cli.logs import command; command()", *words),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_ANSWER,
+    async def explain(self, loaded: Loaded, said: Circumstances) -> bytes:
+        """What becomes of a request under a configuration, as JSON. Raises Unanswered."""
+        given = explanation.question(loaded, said)
+        return await self._asked(
+            "from gateway.admin.explanation import main; main()", given=given, failed=422
         )
-        try:
-            async with asyncio.timeout(self._time):
-                out, errors = await process.communicate()
-        except TimeoutError:
-            raise Unanswered(504, f"no answer within {self._time:g} s: ask about a shorter time") from None
-        finally:
-            await end_process(process)
+
+    async def _asked(self, program: str, *words: str, given: bytes = b"", failed: int) -> bytes:
+        """What a program prints; `failed` is the status for its exit status 1."""
+        async with self._turns:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-c", program, *words),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=_ANSWER,
+            )
+            try:
+                async with asyncio.timeout(self._time):
+                    out, errors = await process.communicate(given)
+            except TimeoutError:
+                raise Unanswered(
+                    504, f"no answer within {self._time:g} s: ask about a shorter time"
+                ) from None
+            finally:
+                await end_process(process)
         if process.returncode:
             lines = errors.decode("utf-8", "replace").strip()
             # Of what is wrong with the question the words, and not how the command is used.
-            raise Unanswered(404 if process.returncode == 1 else 400, lines.partition("Error: ")[2] or lines)
+            raise Unanswered(
+                failed if process.returncode == 1 else 400, lines.partition("Error: ")[2] or lines
+            )
         return out

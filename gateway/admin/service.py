@@ -98,6 +98,9 @@ class Service(Protocol):
     async def families(self) -> "list[Metric]":
         """The metrics of all processes, as one."""
 
+    def loaded(self) -> Loaded:
+        """The configuration in force."""
+
     def config(self) -> dict[str, Any]:
         """The configuration in force, without its secrets, and how it came there."""
 

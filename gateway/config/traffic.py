@@ -85,7 +85,9 @@ class Retries(Section):
         "`timeouts.total`; else the answer is passed on.",
     )
     budget: RetryBudget = Field(
-        default=RetryBudget(), description="How many retries there may be; beyond, failures are passed on."
+        default=RetryBudget(),
+        description="How many retries there may be; beyond, failures are passed on, but for a connection that `on` lists and that "
+        "could not be made: such a request goes to an endpoint that is not known to be out of reach, if there is one.",
     )
 
     _each_once = field_validator("on")(_not_repeated)

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, field_va
 
 from gateway.api.option import Duration, Options
 from gateway.trial.given import Answer, Given, Identity
-from gateway.trial.identity import NOBODY, identity_of
+from gateway.trial.identity import NOBODY, identity_of, parse_identity
 
 _LINE: Final = "expected METHOD TARGET, such as GET /v2/p1/images"
 
@@ -46,7 +46,9 @@ def _instant(value: Any) -> Any:
 def _identity(value: Any) -> Any:
     if isinstance(value, dict):
         identity_of(value)
-    elif value not in (NOBODY, None):
+    elif isinstance(value, str):
+        parse_identity(value)
+    elif value is not None:
         raise ValueError(
             f"expected a mapping such as {{user: u1, project: p1, roles: [member]}}, or {NOBODY}"
         )
@@ -211,8 +213,8 @@ def given_of(said: Circumstances, later: float) -> Given:
     identity: Identity | None = None
     if isinstance(said.identity, dict):
         identity = identity_of(said.identity)
-    elif said.identity is not None:
-        identity = Identity(None)
+    elif isinstance(said.identity, str):
+        identity = parse_identity(said.identity)
     answer = None
     if said.upstream is not None:
         answer_body, answer_is_json = content_of(said.upstream.body)

@@ -3,7 +3,8 @@
 A request is sent a second time only where that cannot be noticed: when no connection could be made (nothing
 was sent), or when a pooled connection turned out to be closed before any byte of an answer, the method is
 idempotent (RFC 9110 section 9.2.2), and no byte of a streamed body has been used up. An upstream with `retries` has
-further rules, see `gateway.upstream.retry`. Filters see none of it.
+further rules, see `gateway.upstream.retry`; what their budget keeps from being a retry, though nothing could be sent, goes to an
+endpoint that is not known to be out of reach, as it would without them. Filters see none of it.
 """
 
 import asyncio
@@ -150,7 +151,8 @@ class Leg(Owner):
                     if pause is not None:
                         await self._trying_again(course, pause, failure)
                         return
-                    break
+                    if not course.withheld:
+                        break
             else:
                 self._task = None
                 self._connect_seconds = perf_counter() - self._attempted_at
@@ -164,6 +166,9 @@ class Leg(Owner):
                 break
             self._endpoint = chosen
             self._attempted_at = perf_counter()
+            if course is not None:
+                course.tried.append(chosen)
+                course.begins(self._loop.time())
             if pool.counts:
                 self._ticket = pool.begun(chosen)
         self._task = None
@@ -212,6 +217,11 @@ class Leg(Owner):
                     self._record(failure, error.detail)
                     kind = "refused" if error.refused else "connect_failure"
                     more = course.again(kind, self._loop.time(), nothing_sent=True)
+                    if more is None and course.withheld:
+                        settled = pool.another(self.key, course.tried)
+                        if settled is not None:
+                            course.begins(self._loop.time())
+                            more = 0.0
                     if more is None:
                         break
                     pause = more

@@ -109,6 +109,7 @@ class Course:
     kept       the pieces of the body that have been sent, as they were framed; None once they are too many
     try_until  when the attempt in progress has taken too long, or the next one will have; FAR for never
     settled    the answer is being passed on, or has been given up: nothing is sent again
+    withheld   only the budget kept the attempt that failed last from being followed by a retry
     """
 
     __slots__ = (
@@ -123,6 +124,7 @@ class Course:
         "settled",
         "tried",
         "try_until",
+        "withheld",
     )
 
     def __init__(self, rules: Retry, *, repeatable: bool, now: float, total: float) -> None:
@@ -135,7 +137,7 @@ class Course:
         self._kept_size = 0
         self.tried: list[Endpoint] = []
         self.kept: list[bytes] | None = []
-        self.settled = False
+        self.settled = self.withheld = False
         self.try_until = FAR if rules.per_try is None else now + rules.per_try
         rules.budget.began(now)
 
@@ -162,6 +164,7 @@ class Course:
     ) -> float | None:
         """Seconds until the next attempt after one that failed, by `Retry.wants`; None where there is none."""
         rules = self._rules
+        self.withheld = False
         if self.settled or not rules.wants(
             kind,
             attempts=self._retries + 1,
@@ -171,13 +174,22 @@ class Course:
         ):
             return None
         wait = rules.pause(self._retries + 1, retry_after, self._until - now)
-        if wait is None or not rules.take(now, retried=self._retried):
+        if wait is None:
+            return None
+        if not rules.take(now, retried=self._retried):
+            self.withheld = True
             return None
         self._retried = True
         self._retries += 1
         if rules.per_try is not None:
             self.try_until = now + wait + rules.per_try
         return wait
+
+    def begins(self, now: float) -> None:
+        """Another attempt begins that takes nothing of the budget, since nothing could be sent in the one before it."""
+        self._retries += 1
+        if self._rules.per_try is not None:
+            self.try_until = now + self._rules.per_try
 
     def over(self) -> None:
         """The request is over, however it ended; a second call does nothing."""

@@ -14,11 +14,14 @@ import pytest
 from gateway.admin import page
 from gateway.admin.access import Access
 from gateway.admin.server import Admin
+from gateway.config.load import loads
 from gateway.config.model import AdminListen
 from gateway.inspect.field import BY_NAME
+from gateway.registry import Registry
 from tests.admin.test_server import BUCKET, Service
 from tests.inspect.lines import RECORDS, write
 from tests.support.deadline import within
+from tests.support.gateway import configuration
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -104,6 +107,71 @@ async def test_viewers_cannot_ask_about_somebody(service: Service, path: str, st
             assert response.status == 200
         async with session.get(root + path) as response:
             assert response.status == 401
+
+
+CONFIGURATION = configuration(
+    "http://127.0.0.1:9",
+    filters=[
+        {"token_auth": {"providers": [{"static": {"tokens": [{"token": "hidden-token", "user": "a"}]}}]}},
+        {"rate_limit": {"limits": [{"name": "writes", "rate": "3/hour", "key": ["project_id"]}]}},
+    ],
+)
+
+
+@pytest.fixture
+def explaining(service: Service, tmp_path: Path) -> Service:
+    service.configuration = loads(CONFIGURATION, "gateway.yaml", registry=Registry(), directory=tmp_path)
+    return service
+
+
+async def explained(session: aiohttp.ClientSession, root: str, said: object) -> tuple[int, Any]:
+    async with session.post(f"{root}/explain", headers=OPERATOR, data=orjson.dumps(said)) as response:
+        return response.status, orjson.loads(await response.read())
+
+
+async def test_what_would_become_of_a_request_is_told_and_nothing_secret(explaining: Service) -> None:
+    said = {
+        "request": "GET /v2/images/1",
+        "headers": {"X-Auth-Token": "hidden-token"},
+        "identity": "user=u1,project=p1",
+        "counters": {"writes": 3},
+    }
+    async with served(explaining) as (session, root):
+        status, outcome = await explained(session, root, said)
+        assert (status, outcome["status"], outcome["filter"]) == (200, 413, "rate_limit")
+        assert outcome["source"].startswith("gateway.yaml:")
+        assert "413" in outcome["text"][0]["text"]
+        assert "hidden-token" not in str(outcome)
+        status, outcome = await explained(session, root, {"request": "GET /v2/images/1"})
+        assert (status, outcome["status"]) == (200, 401)
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "message"),
+    [
+        ({}, 400, "given.request is missing"),
+        ({"request": "GET"}, 400, "request: "),
+        ({"request": "GET /a", "identity": "somebody"}, 400, "identity: "),
+        ({"request": "GET /a", "live": True}, 400, "live: "),
+        ([], 400, ""),
+    ],
+)
+async def test_what_cannot_be_explained_says_why(
+    explaining: Service, said: object, status: int, message: str
+) -> None:
+    async with served(explaining) as (session, root):
+        found, answer = await explained(session, root, said)
+        assert found == status
+        assert message in answer["error"]
+        assert "Traceback" not in answer["error"]
+
+
+async def test_nobody_but_operators_and_no_other_site_has_a_request_explained(explaining: Service) -> None:
+    said = orjson.dumps({"request": "GET /v2/images/1"})
+    async with served(explaining) as (session, root):
+        for headers, status in ((VIEWER, 403), ({}, 401), ({**OPERATOR, "Origin": "http://else.test"}, 403)):
+            async with session.post(f"{root}/explain", headers=headers, data=said) as response:
+                assert response.status == status
 
 
 async def test_viewers_change_nothing(service: Service) -> None:

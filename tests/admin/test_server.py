@@ -18,6 +18,7 @@ from gateway.admin.server import Admin
 from gateway.admin.service import Reload, Revoked
 from gateway.api import Bucket, Check, Revocation, Selection
 from gateway.buckets import Buckets, Found
+from gateway.config.load import Loaded
 from gateway.config.model import AdminListen
 from gateway.config.problem import Problem
 from gateway.listener.tls import Credentials
@@ -47,6 +48,7 @@ class Service:
         self.complete = True
         self.buckets = Buckets()
         self.log: str | None = None
+        self.configuration: Loaded | None = None
         self.lines: list[bytes] = []
         self.asked: list[tuple[Selection, int | None]] = []
 
@@ -67,6 +69,10 @@ class Service:
 
     async def families(self) -> list[Any]:
         return self.metrics.families()
+
+    def loaded(self) -> Loaded:
+        assert self.configuration is not None
+        return self.configuration
 
     def config(self) -> dict[str, Any]:
         return {"revision": "0" * 64, "file": "weir.yaml"}

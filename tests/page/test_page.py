@@ -169,6 +169,38 @@ async def test_a_request_is_opened_with_its_filters_and_the_line_that_decided(tm
         assert browser.errors == []
 
 
+async def test_what_would_become_of_a_request_is_explained(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (browser, place, _):
+        page = browser.page
+        await browser.enter()
+        await page.keyboard.press("5")
+        await page.fill("#asked-request", "POST /v2/p/images/one")
+        await page.fill("#asked-identity", "user=u1,project=p1")
+        await page.fill("#asked-headers", f"X-Evil: {EVIL}")
+        await page.fill("#asked-counters", "writes=3")
+        await page.click("#asked button")
+        await page.wait_for_selector("#explained-verdict.bad:has-text('413')", timeout=WAIT)
+        await page.wait_for_selector("#explained-steps td:has-text('refuse 413')", timeout=WAIT)
+        await browser.picture("page-explain")
+        await page.click("#explained-steps tr:last-child button")
+        await page.wait_for_selector("#source .here:has-text('writes')", timeout=WAIT)
+        await page.keyboard.press("Escape")
+        await page.fill("#asked-identity", "somebody")
+        await page.click("#asked button")
+        await page.wait_for_selector("#asked-wrong:has-text('expected NAME=VALUE')", timeout=WAIT)
+        # From a record to what would become of a request like it.
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("1")
+        await asked(place, "/v2/p/images/two")
+        await page.click("#records td:has-text('/v2/p/images/two')", timeout=WAIT)
+        await page.click("#again", timeout=WAIT)
+        await page.wait_for_selector("#explained-verdict.good", timeout=WAIT)
+        assert await page.input_value("#asked-request") == "GET /v2/p/images/two"
+        assert "user=u-1" in await page.input_value("#asked-identity")
+        assert await page.evaluate("window.broken") is None
+        assert browser.errors == []
+
+
 @pytest.mark.parametrize("target", ["/v2/<script>window.broken=1</script>", f"/v2/x?q={EVIL}", "/v2/%3Cimg%20onerror=1%3E", "/v2/'\"><svg onload=window.broken=1>"])  # fmt: skip
 async def test_what_a_client_has_written_is_text(tmp_path: Path, target: str) -> None:
     async with opened(tmp_path, EVIL) as (browser, place, log):

@@ -37,6 +37,9 @@ def test_what_is_not_said_is_plain() -> None:
     given = given_of(_said(), 0)
     assert (given.wall, given.answer, given.identity, given.body) == (NOON, None, None, b"")
     assert given_of(_said(identity="nobody"), 0).identity == Identity(None)
+    assert given_of(_said(identity="user=u,roles=a,b"), 0).identity == Identity(
+        Principal(user_id="u", roles=("a", "b"))
+    )
 
 
 def test_the_later_word_counts_and_header_fields_and_counters_one_by_one() -> None:
@@ -58,7 +61,8 @@ def test_a_request_is_needed() -> None:
     [
         ({"given": {"request": "GET"}}, "expected METHOD TARGET"),
         ({"given": {"identity": {"usr": "a"}}}, "a caller has no 'usr'"),
-        ({"given": {"identity": "someone"}}, "expected a mapping"),
+        ({"given": {"identity": "someone"}}, "expected NAME=VALUE, got 'someone'"),
+        ({"given": {"identity": ["u"]}}, "expected a mapping"),
         ({"given": {"clock": "noon"}}, "expected a time"),
         ({}, "expects nothing cannot fail"),
         ({"expect": {}}, "expects nothing cannot fail"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.upstream.pool import OUT_OF_REACH
 from tests.support.client import chunked, get, post
 from tests.support.deadline import until
 from tests.support.gateway import Running, proxy, test_filters
@@ -288,6 +289,54 @@ async def test_a_client_that_leaves_during_a_pause_ends_it() -> None:
         assert record["gateway.reason"] == "client_disconnected"
         assert attempts(record) == [(503, "upstream_status_retried")]
         assert (budget.active, budget.retrying) == (0, 0)
+
+
+NO_BUDGET = {"percent": 0, "min_concurrent": 0, "min_per_second": 0}
+
+
+@pytest.mark.parametrize("request_bytes", [get("/a"), post(b"hello")], ids=["get", "post"])
+async def test_a_used_up_budget_keeps_no_request_from_an_endpoint_that_is_there(request_bytes: bytes) -> None:
+    dead = [f"http://127.0.0.1:{closed_port()}" for _ in range(2)]
+    async with (
+        Upstream(answers(OK)) as good,
+        proxy([*dead, good.url], upstream_options=retries(budget=NO_BUDGET)) as gateway,
+    ):
+        client = await gateway.connect()
+        for _ in range(60):
+            assert (await client.ask(request_bytes)).status == 200
+        retry = gateway.pools["main"].retry
+        assert retry is not None
+        assert retry.made == 0
+        assert retry.over_budget > 0
+        assert (retry.budget.active, retry.budget.retrying) == (0, 0)
+        assert len(good.requests) == 60
+
+
+async def test_without_budget_there_are_no_more_attempts_than_with_one() -> None:
+    dead = [f"http://127.0.0.1:{closed_port()}" for _ in range(6)]
+    async with proxy(dead, upstream_options=retries(attempts=2, budget=NO_BUDGET)) as gateway:
+        client = await gateway.connect()
+        assert (await client.ask(get("/a"))).status == 503
+        assert len(attempts(await gateway.record())) == 2
+
+
+async def test_without_budget_an_outage_of_all_endpoints_is_not_multiplied() -> None:
+    dead = [f"http://127.0.0.1:{closed_port()}" for _ in range(3)]
+    loop = asyncio.get_running_loop()
+    async with proxy(dead, upstream_options=retries(budget=NO_BUDGET)) as gateway:
+        began = loop.time()
+        made = await outage(gateway, 20)
+        # One each, and of every endpoint once a second what it takes to see that it is still out of reach.
+        assert made <= 100 + 20 * len(dead) * (1 + (loop.time() - began) / OUT_OF_REACH)
+
+
+async def test_a_failure_that_is_not_listed_goes_nowhere_else() -> None:
+    async with Upstream(answers(OK)) as good:
+        dead = f"http://127.0.0.1:{closed_port()}"
+        async with proxy([dead, good.url], upstream_options=retries(on=["reset"])) as gateway:
+            client = await gateway.connect()
+            found = [(await client.ask(get("/a"))).status for _ in range(20)]
+            assert found.count(503) == found.count(200) == 10
 
 
 async def outage(gateway: Running, count: int) -> int:

@@ -322,7 +322,7 @@ async function open(place) {
   $("detail-title").textContent = record.request_id;
   $("detail-decision").textContent = "…";
   for (const id of ["waterfall", "steps"]) $(id).replaceChildren();
-  $("source").hidden = true;
+  $("source").hidden = $("again").hidden = true;
   $("raw").textContent = "";
   let whole;
   try {
@@ -344,6 +344,9 @@ function show(record) {
     record["http.request.method"], record["url.path"] ?? record["http.route"], "→", record["http.response.status_code"] ?? "no answer",
     `· ${record["gateway.decision"]} · ${by}${record["gateway.reason"]}`, `· ${record["gateway.duration_ms"]} ms`,
   ].join(" ");
+  const again = $("again");
+  again.hidden = record["url.path"] === undefined;
+  again.onclick = () => explainLike(record);
   waterfall(record);
   table($("steps"), ["Filter", "Verdict", "Reason", "ms", "Source"], (record["gateway.filters"] || []).map((step) => [
     step.shadow ? `${step.name} (shadow)` : step.name, element("span", step.status ? `${step.verdict} ${step.status}` : step.verdict, step.verdict === "pass" || step.verdict === "skip" ? "" : "warn"),
@@ -404,6 +407,87 @@ async function showSource(source) {
   }
 }
 
+// A filter beside its line of the configuration.
+function inspect(entry) {
+  $("detail").hidden = false;
+  $("detail-title").textContent = entry.name;
+  $("detail-decision").textContent = entry.source;
+  $("again").hidden = true;
+  for (const id of ["waterfall", "steps"]) $(id).replaceChildren();
+  $("raw").textContent = JSON.stringify(entry, null, 2);
+  showSource(entry.source);
+}
+
+// ---- what would become of a request
+
+function supposed() {
+  const given = { request: $("asked-request").value.trim(), headers: {} };
+  for (const line of $("asked-headers").value.split("\n").filter((each) => each.trim())) {
+    const [, name, value] = /^([^:]+):\s*(.*)$/.exec(line.trim()) || [];
+    if (!name) throw new Error(`Expected Name: value, got ${line}`);
+    (given.headers[name] ||= []).push(value);
+  }
+  if ($("asked-body").value) given.body = $("asked-body").value;
+  if ($("asked-identity").value.trim()) given.identity = $("asked-identity").value.trim();
+  if ($("asked-client").value.trim()) given.client = $("asked-client").value.trim();
+  if ($("asked-answer").value) given.upstream = { status: Number($("asked-answer").value) };
+  if ($("asked-counters").value.trim()) {
+    given.counters = {};
+    for (const part of $("asked-counters").value.trim().split(/[\s,]+/)) {
+      const [, name, count] = /^(.+)=(\d+)$/.exec(part) || [];
+      if (!name) throw new Error(`Expected LIMIT=N, got ${part}`);
+      given.counters[name] = Number(count);
+    }
+  }
+  return given;
+}
+
+async function explain() {
+  const wrong = $("asked-wrong");
+  wrong.hidden = true;
+  $("explained").hidden = true;
+  try {
+    const response = await ask("/explain", { method: "POST", body: JSON.stringify(supposed()) });
+    const outcome = await response.json();
+    if (!response.ok) throw new Error(outcome.error || `status ${response.status}`);
+    showExplained(outcome);
+  } catch (error) {
+    wrong.textContent = error.message;
+    wrong.hidden = false;
+  }
+}
+
+function showExplained(outcome) {
+  const [verdict, ...rest] = outcome.text;
+  $("explained-verdict").textContent = verdict.text;
+  $("explained-verdict").className = verdict.style;
+  table($("explained-steps"), ["Filter", "Verdict", "Because", "Changes", "Source"], outcome.filters.map((step) => {
+    const source = element("button", step.source);
+    source.type = "button";
+    source.addEventListener("click", () => inspect(step));
+    return [
+      [step.name, step.phase === "response" ? "on the answer" : "", step.mode === "shadow" ? "in shadow" : ""].filter(Boolean).join(", "),
+      element("span", step.status ? `${step.verdict} ${step.status}` : step.verdict, { pass: "good", skip: "dim", undecidable: "doubtful" }[step.verdict] || "warn"),
+      step.because || step.reason || step.supposed, step.changes.map((change) => `${change.name}: ${change.value}`).join("; "), source,
+    ];
+  }));
+  $("explained-text").replaceChildren(...rest.map((each) => element("span", `${each.text}\n`, each.style)));
+  $("explained").hidden = false;
+}
+
+// Who asked and for what, as far as a record tells: tokens and bodies are none of it.
+function explainLike(record) {
+  const query = record["url.query"] ? `?${record["url.query"]}` : "";
+  $("asked-request").value = `${record["http.request.method"]} ${record["url.path"]}${query}`;
+  const roles = record["user.roles"] || [];
+  $("asked-identity").value = record["user.id"] ? [`user=${record["user.id"]}`, record["gateway.project.id"] ? `project=${record["gateway.project.id"]}` : "", roles.length ? `roles=${roles.join(",")}` : ""].filter(Boolean).join(",") : "";
+  $("asked-client").value = record["client.address"] || "";
+  $("asked-headers").value = $("asked-body").value = $("asked-counters").value = $("asked-answer").value = "";
+  $("detail").hidden = true;
+  view("explain");
+  explain();
+}
+
 // ---- what is in force
 
 async function plan() {
@@ -413,7 +497,7 @@ async function plan() {
       const made = element("li", null, each.mode === "shadow" ? "shadow" : "");
       const name = element("button", each.name);
       name.type = "button";
-      name.addEventListener("click", () => { $("detail").hidden = false; $("detail-title").textContent = each.name; $("detail-decision").textContent = each.source; for (const id of ["waterfall", "steps"]) $(id).replaceChildren(); $("raw").textContent = JSON.stringify(each, null, 2); showSource(each.source); });
+      name.addEventListener("click", () => inspect(each));
       const hits = told.hits[each.name] || {};
       made.append(name, element("small", [each.type === each.name ? "" : each.type, each.mode === "enforce" ? "" : each.mode, each.conditional ? "conditional" : "", ...Object.entries(hits).map(([verdict, count]) => `${verdict} ${count.toLocaleString()}`)].filter(Boolean).join(" · ")));
       return made;
@@ -478,7 +562,7 @@ document.addEventListener("keydown", (event) => {
   const editing = event.target.matches("input, select, textarea");
   if (event.key === "Escape") { if (!$("detail").hidden) $("detail").hidden = true; else if (editing) event.target.blur(); return; }
   if (editing) return;
-  const views = { 1: "live", 2: "past", 3: "limits", 4: "plan" };
+  const views = { 1: "live", 2: "past", 3: "limits", 4: "plan", 5: "explain" };
   if (views[event.key]) view(views[event.key]);
   else if (event.key === "/") { event.preventDefault(); $("query").focus(); }
   else if (event.key === "p") pause();
@@ -491,6 +575,7 @@ for (const tab of document.querySelectorAll("[role=tab]")) tab.addEventListener(
 $("query").addEventListener("input", changed);
 $("query-form").addEventListener("submit", (event) => { event.preventDefault(); changed(); });
 $("period").addEventListener("submit", (event) => { event.preventDefault(); past(); });
+$("asked").addEventListener("submit", (event) => { event.preventDefault(); explain(); });
 $("pause").addEventListener("click", pause);
 $("close").addEventListener("click", () => { $("detail").hidden = true; });
 $("help").addEventListener("click", () => $("keys").showModal());
