@@ -60,7 +60,7 @@ def _deployment(element: Element, draft: Draft, https: int) -> None:
     part = draft.report.part("container", element.place)
     limit = element.get("content-body-read-limit")
     if limit:
-        size = element.whole("content-body-read-limit")
+        size = element.whole("content-body-read-limit", least=1)
         draft.core["limits"] = Noted({"body": size}, (str(element.place),))
         part.into.append("limits.body")
         part.differs(
@@ -69,17 +69,23 @@ def _deployment(element: Element, draft: Draft, https: int) -> None:
             "body_size",
         )
         draft.body_limit = (size, element.place)
-    idle = element.get("idleTimeout") or element.get("idle-timeout")
-    if idle:
-        seconds = element.number("idleTimeout" if element.get("idleTimeout") else "idle-timeout") / 1000
-        draft.core["timeouts"] = Noted({"idle": duration(seconds)}, (str(element.place),))
-        part.into.append("timeouts.idle")
+    name = "idleTimeout" if element.get("idleTimeout") else "idle-timeout"
+    if element.get(name):
+        seconds = element.number(name, least=0) / 1000
+        if seconds:
+            draft.core["timeouts"] = Noted({"idle": duration(seconds)}, (str(element.place),))
+            part.into.append("timeouts.idle")
+        else:
+            part.left(
+                element.place,
+                f"{name} 0, for ever: a connection without a request ends after `timeouts.idle`",
+            )
     _timeouts(
         draft,
         part,
         element,
-        element.number("connection-timeout", 0) / 1000,
-        element.number("read-timeout", 0) / 1000,
+        element.number("connection-timeout", 0, least=0) / 1000,
+        element.number("read-timeout", 0, least=0) / 1000,
     )
     _via(element, draft, part)
     _tls(element, part, https)
@@ -138,8 +144,8 @@ def _pools(root: Element, draft: Draft) -> None:
                 draft,
                 part,
                 pool,
-                pool.number("http.connection.timeout", 0) / 1000,
-                pool.number("http.socket.timeout", 0) / 1000,
+                pool.number("http.connection.timeout", 0, least=0) / 1000,
+                pool.number("http.socket.timeout", 0, least=0) / 1000,
             )
             part.differs(
                 pool.place,

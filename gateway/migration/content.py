@@ -71,7 +71,7 @@ def body_patcher(config: Element, chain: Chain) -> None:
         regex = change.get("path", ".*")
         when: list[dict[str, Any]] = []
         if regex and not expression.is_everything(regex):
-            paths = chain.paths(regex, change)
+            paths = chain.paths(regex, change, anywhere=True)
             if paths is None:
                 continue
             when = [{"path": paths}]
@@ -154,7 +154,7 @@ def cors(config: Element, chain: Chain) -> None:
     seen: list[str] = []
     for found in config.all("resources"):
         for resource in found.all("resource"):
-            paths = chain.paths(resource.required("path"), resource)
+            paths = chain.paths(resource.required("path"), resource, anywhere=True)
             if paths is None:
                 resource.ignore("allowed-methods")
                 continue

@@ -178,10 +178,10 @@ class Chain:
         self.part.into.append(f"{type} {entry.name!r}" if entry.name != type else type)
         return entry
 
-    def paths(self, regex: str, element: Element) -> list[str] | None:
+    def paths(self, regex: str, element: Element, *, anywhere: bool = False) -> list[str] | None:
         """What a condition says of the paths that an expression matches; None where it cannot, which is noted."""
         try:
-            return expression.paths(regex)
+            return expression.paths(regex, anywhere=anywhere)
         except ValueError as error:
             self.part.left(element.place, f"the expression {regex!r}: {error}")
             return None

@@ -193,10 +193,15 @@ def _checked(found: tuple[str, ...]) -> tuple[str, ...] | None:
     return found or None
 
 
-def paths(expression: str) -> list[str]:
-    """What a condition says of paths for an expression that matches them whole: templates, or the expression. Raises ValueError."""
-    found = templates(expression)
-    return list(found) if found is not None else [REGEX + whole(expression)]
+def paths(expression: str, *, anywhere: bool = False) -> list[str]:
+    """What a condition says of paths for an expression: templates, or the expression. Raises ValueError.
+
+    anywhere  whether it is looked for in the path, in place of matching it whole
+    """
+    if anywhere and not is_everything(expression):
+        return [REGEX + found(expression)]
+    made = templates(expression)
+    return list(made) if made is not None else [REGEX + whole(expression)]
 
 
 _OPENING: Final = re.compile(r"\\.|\[(?:\\.|[^\\\]])*\]|\((?:\?P<\w+>|(?!\?))", re.DOTALL)

@@ -1,6 +1,8 @@
 """Tokens: keystone-v2 and openstack-identity-v3, client-auth of Repose 6 before them, and what authorizes by tenant."""
 
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Final
 
 from gateway.migration import expression
@@ -75,13 +77,10 @@ def client_auth(config: Element, chain: Chain) -> None:
         provider["groups"] = False
     repose: dict[str, Any] = {}
     mappings = auth.all("client-mapping")
-    expressions = [_tenant_expression(one.required("id-regex"), one, chain) for one in mappings]
-    roles = [
-        role.content()
-        for name in ("service-admin-roles", "ignore-tenant-roles")
-        for found in auth.all(name)
-        for role in found.all("role")
+    expressions = [
+        _tenant_expression(one.required("id-regex"), one, chain, anywhere=True) for one in mappings
     ]
+    roles = _roles(auth, "service-admin-roles", "ignore-tenant-roles")
     usable = [text for text in expressions if text is not None]
     if auth.flag("tenanted", True) and usable:
         provider["tenant"] = _tenant(usable, [], roles)
@@ -170,18 +169,13 @@ def identity_v3(config: Element, chain: Chain) -> None:
 
 
 def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
-    roles = [
-        role.content()
-        for name in ("pre-authorized-roles", "roles-which-bypass-project-id-check")
-        for found in config.all(name)
-        for role in found.all("role")
-    ]
+    roles = _roles(config, "pre-authorized-roles", "roles-which-bypass-project-id-check")
     element = config.first("validate-project-id-in-uri")
     if element is None:
         return
     regex = element.required("regex")
     try:
-        text = expression.first_group_only(expression.whole(regex), "project_id")
+        text = expression.first_group_only(expression.found(regex), "project_id")
     except ValueError as error:
         chain.left(element, f"the expression {regex!r}: {error}")
         return
@@ -218,8 +212,14 @@ def keystone_v2_authorization(config: Element, chain: Chain) -> None:
         chain.left(config, "no keystone-v2 before it says who is calling, and in which tenants")
         config.forget()
         return
-    provider = before.options["providers"][0]["keystone_v2"]
-    _tenants(config, chain, provider, before.options.setdefault("repose", {}))
+    options = deepcopy(before.options)
+    provider = options["providers"][0]["keystone_v2"]
+    _tenants(config, chain, provider, options.setdefault("repose", {}))
+    wrong = chain.draft.wrong(replace(before, options=options))
+    if wrong:
+        chain.left(config, wrong)
+        return
+    before.options = options
     if "tenant" in provider:
         chain.part.into.append(f"tenant of token_auth {before.name!r}")
         chain.differs(config, "another tenant is answered 403, in place of 401")
@@ -269,12 +269,18 @@ def _versioned(uri: str, version: str) -> str:
     return base if base.endswith(version) else base + version
 
 
-def _tenant_expression(regex: str, element: Element, chain: Chain) -> str | None:
+def _tenant_expression(regex: str, element: Element, chain: Chain, *, anywhere: bool = False) -> str | None:
+    """The expression of a path whose only group is the tenant; None where it cannot be said, which is noted."""
     try:
-        return expression.first_group_only(expression.whole(regex))
+        return expression.first_group_only(expression.found(regex) if anywhere else expression.whole(regex))
     except ValueError as error:
         chain.left(element, f"the expression {regex!r}: {error}")
         return None
+
+
+def _roles(element: Element, *names: str) -> list[str]:
+    found = [role.content() for name in names for one in element.all(name) for role in one.all("role")]
+    return [role for role in found if role]
 
 
 def _tenant(expressions: list[str], prefixes: list[str], roles: list[str]) -> dict[str, Any]:
@@ -288,7 +294,7 @@ def _tenant(expressions: list[str], prefixes: list[str], roles: list[str]) -> di
 
 def _tenants(config: Element, chain: Chain, provider: dict[str, Any], repose: dict[str, Any]) -> None:
     """What is said of tenants, into the provider and the fields that the upstream gets."""
-    roles = [role.content() for found in config.all("pre-authorized-roles") for role in found.all("role")]
+    roles = _roles(config, "pre-authorized-roles")
     handling = config.first("tenant-handling")
     if handling is None:
         return
@@ -323,6 +329,11 @@ def _tenants(config: Element, chain: Chain, provider: dict[str, Any], repose: di
                 one,
                 f"the tenant in the field {name}: no url-extractor-to-header before it takes it from the path",
             )
+    if len(expressions) > 1:
+        chain.differs(
+            validate,
+            "of several expressions the first that matches says the tenant, where Repose 9 asks for all",
+        )
     prefixes = [part for part in validate.get("strip-token-tenant-prefixes").split("/") if part]
     if expressions:
         provider["tenant"] = Noted(_tenant(expressions, prefixes, roles), (str(validate.place),))

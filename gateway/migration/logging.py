@@ -25,8 +25,7 @@ def http_logging(config: Element, chain: Chain) -> None:
             targets.ignore("file")
             for file in targets.all("file"):
                 file.ignore("@location")
-        name = one.get("id") or "access"
-        path = f"{_FILE.sub('-', name).strip('.') or 'access'}.log"
+        name = one.get("id")
         shown, dated = _here(" ".join(text.split()))
         try:
             LineFormat(shown)
@@ -35,10 +34,21 @@ def http_logging(config: Element, chain: Chain) -> None:
             continue
         if dated:
             chain.differs(one, "the time is written as Apache does")
+        copies = chain.draft.core.setdefault("log", {}).setdefault("copies", [])
+        path = _unused(name, {copy.value["path"] for copy in copies})
         chain.differs(one, f"it is written to the file {path}, where Repose leaves that to Log4j")
-        log = chain.draft.core.setdefault("log", {})
-        log.setdefault("copies", []).append(Noted({"path": path, "format": shown}, (str(one.place),)))
-        chain.part.into.append(f"log.copies[{len(log['copies']) - 1}]")
+        copies.append(Noted({"path": path, "format": shown}, (str(one.place),)))
+        chain.part.into.append(f"log.copies[{len(copies) - 1}]")
+
+
+def _unused(wanted: str, taken: set[str]) -> str:
+    """The name of a file that no other copy has."""
+    base = _FILE.sub("-", wanted).strip(".")[:100] or "access"
+    name, number = f"{base}.log", 1
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}.log"
+    return name
 
 
 def _here(text: str) -> tuple[str, bool]:

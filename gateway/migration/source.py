@@ -85,15 +85,18 @@ class Element:
             raise SourceError(self.place, f"{name} of {self.name} is true or false, not {text!r}")
         return text.lower() in _TRUE
 
-    def number(self, name: str, default: float | None = None) -> float:
-        """A numeric attribute. Raises SourceError."""
+    def number(self, name: str, default: float | None = None, *, least: float | None = None) -> float:
+        """A numeric attribute, which is not below `least`. Raises SourceError."""
         if default is not None and not self.get(name):
             return default
-        return number(self.filled(self.required(name)), f"{name} of {self.name}", self.place)
+        value = number(self.filled(self.required(name)), f"{name} of {self.name}", self.place)
+        if least is not None and value < least:
+            raise SourceError(self.place, f"{name} of {self.name} is at least {least:g}, not {value:g}")
+        return value
 
-    def whole(self, name: str, default: int | None = None) -> int:
+    def whole(self, name: str, default: int | None = None, *, least: int | None = None) -> int:
         """An attribute that is a whole number. Raises SourceError."""
-        value = self.number(name, default)
+        value = self.number(name, default, least=least)
         if value != int(value):
             raise SourceError(self.place, f"{name} of {self.name} is a whole number")
         return int(value)

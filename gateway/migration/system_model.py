@@ -141,7 +141,7 @@ def _destinations(body: Element, root: Element, draft: Draft) -> tuple[str, ...]
     for one in found:
         name = _name(one.required("id"), upstreams)
         part = draft.report.part(f"destination {one.get('id')}", one.place)
-        endpoints = list(_endpoints(one, root, part))
+        endpoints = list(dict.fromkeys(_endpoints(one, root, part)))
         one.ignore("@chunked-encoding")  # a body travels as the client frames it
         if not endpoints:
             continue

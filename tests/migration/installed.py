@@ -51,10 +51,12 @@ def moved_filter(
     return moved(directory, f'{before}<filter name="{name}"/>', **{file or name: text}, **files)
 
 
-def plan(migration: Migration) -> Plan:
+def plan(migration: Migration, environment: Mapping[str, str] | None = None) -> Plan:
     """What a start would build of it. Raises ConfigurationError where it may not be put in force."""
     registry = Registry()
-    return build_plan(loads(migration.text, "moved.yaml", registry=registry, environment={}), registry)
+    return build_plan(
+        loads(migration.text, "moved.yaml", registry=registry, environment=environment or {}), registry
+    )
 
 
 def part(migration: Migration, name: str) -> Part:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.migration.container import duration
-from gateway.migration.repose import Migration
+from gateway.migration.repose import Migration, MigrationError
 from tests.migration.installed import moved, notes, outcome, part
 
 POOLS = (
@@ -78,3 +78,17 @@ def test_what_is_java_is_of_no_concern(tmp_path: Path) -> None:
         "<artifact-directory check-interval='1'>/usr</artifact-directory><logging-configuration href='x'/>",
     )
     assert [part.name for part in made.report.parts] == ["node n", "destination origin"]
+
+
+@pytest.mark.parametrize(
+    "attribute", ["content-body-read-limit", "idleTimeout", "connection-timeout", "read-timeout"]
+)
+def test_what_is_below_nothing_is_told(tmp_path: Path, attribute: str) -> None:
+    with pytest.raises(
+        MigrationError, match=rf"container\.cfg\.xml:1: {attribute} of deployment-config is at least"
+    ):
+        _moved(tmp_path, f'{attribute}="-1"')
+
+
+def test_a_connection_that_was_kept_for_ever_is_told(tmp_path: Path) -> None:
+    assert "for ever" in notes(_moved(tmp_path, 'idleTimeout="0"'), "container")

@@ -121,7 +121,13 @@ async def test_an_origin_is_allowed_as_a_whole(tmp_path: Path, origin: str, allo
 
 
 @pytest.mark.parametrize(
-    ("target", "methods"), [("/v1/status/a", {"GET"}), ("/v1/servers", {"GET", "PUT"}), ("/v2", {"GET"})]
+    ("target", "methods"),
+    [
+        ("/v1/status/a", {"GET"}),
+        ("/x/v1/servers", {"GET", "PUT"}),
+        ("/v1/servers", {"GET", "PUT"}),
+        ("/v2", {"GET"}),
+    ],
 )
 async def test_methods_of_the_first_resource_that_fits(
     tmp_path: Path, target: str, methods: set[str]

@@ -146,6 +146,11 @@ def test_templates_match_what_the_expression_does(segments: list[str], tail: str
     assert matches == (re.fullmatch(python(java), path) is not None)
 
 
+def test_a_condition_on_what_is_looked_for_anywhere() -> None:
+    assert paths("/v1/.*", anywhere=True) == [REGEX + ".*?/v1/.*"]
+    assert paths("/.*", anywhere=True) == ["/{rest*}"]
+
+
 def test_what_is_for_every_path() -> None:
     assert all(map(is_everything, (".*", "/.*", "^.*$")))
     assert not is_everything("/v1/.*")

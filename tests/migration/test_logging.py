@@ -32,3 +32,10 @@ def test_a_format_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     made = _moved(tmp_path, '<slf4j-http-log id="a" format="%Z nothing"/>')
     assert part(made, "slf4j-http-logging").outcome == "not moved"
     assert "slf4j-http-logging.cfg.xml:2 the format '%Z nothing'" in notes(made, "slf4j-http-logging")
+
+
+def test_every_copy_has_a_file_of_its_own(tmp_path: Path) -> None:
+    made = _moved(
+        tmp_path, "".join(f'<slf4j-http-log id="{name}" format="%h"/>' for name in ("a", "a", "", "", "../x"))
+    )
+    assert [path for path, _ in _copies(made)] == ["a.log", "a-2.log", "access.log", "access-2.log", "-x.log"]

@@ -97,6 +97,15 @@ def test_all_files_that_are_wrong_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_variables_that_repose_has_been_given_are_named(tmp_path: Path) -> None:
+    files = {"add-header": "<a><request><header name='X-A'>{$ REGION $}</header></request></a>"}
+    installed(tmp_path, '<filter name="add-header"/>', files)
+    made = migrate(tmp_path, environment={})
+    assert "# Variables that Repose has been given, and this needs too: REGION\n" in made.text
+    (entry,) = plan(made, {"REGION": "north"}).entries
+    assert entry.name == "add-header"
+
+
 def test_a_directory_without_a_system_model(tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match=r"system-model\.cfg\.xml: there is no system-model\.cfg\.xml"):
         migrate(tmp_path)
