@@ -179,7 +179,12 @@ class Schemas:
         if not isinstance(required, list) or not isinstance(properties, dict):
             return
         word = "readOnly" if side == "request" else "writeOnly"
-        kept = [name for name in required if not self._says(properties.get(name), word)]
+        # What is no name is for the validator to find.
+        kept = [
+            name
+            for name in required
+            if not (isinstance(name, str) and self._says(properties.get(name), word))
+        ]
         if kept:
             made["required"] = kept
         else:
