@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
+from gateway.http.secret import is_secret_header
 from gateway.migration.draft import Chain, Condition, Entry, joined, target_condition
 from gateway.migration.source import Element
-
+from gateway.migration.writing import Reference
 
 _BEFORE_9: Final = (
     ("header-filters", "request"),
@@ -137,11 +138,14 @@ def add_header(config: Element, chain: Chain) -> None:
     for side in ("request", "response"):
         for one in config.all(side):
             for header in one.all("header"):
-                name, value = header.required("name"), header.content()
+                name = header.required("name")
+                value: str | Reference = header.content()
                 if not _editable(name, header, chain):
                     continue
-                if header.get("quality"):
-                    value += f";q={header.number('quality'):g}"
+                if value and is_secret_header(name.lower()):
+                    value = chain.draft.secret(f"{chain.part.name}_{name}", header.place, chain.part)
+                elif header.get("quality"):
+                    value = f"{value};q={header.number('quality'):g}"
                 rule = "set" if header.flag("overwrite") else "add"
                 _place(entries, side, rule, name, value)
     for entry in entries:
@@ -150,7 +154,11 @@ def add_header(config: Element, chain: Chain) -> None:
 
 
 def _place(
-    entries: list[dict[str, dict[str, dict[str, Any]]]], side: str, rule: str, name: str, value: str
+    entries: list[dict[str, dict[str, dict[str, Any]]]],
+    side: str,
+    rule: str,
+    name: str,
+    value: str | Reference,
 ) -> None:
     """Into the first entry from which on the order of rules stays: one entry has one rule for a field."""
     sides = entries[-1].setdefault(side, {})

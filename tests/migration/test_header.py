@@ -146,6 +146,13 @@ async def test_fields_are_added_and_replaced(tmp_path: Path) -> None:
     assert [value for name, value in got.answer.headers if name == "X-A"] == ["1", "more"]
 
 
+def test_credentials_in_fields_are_not_written_down(tmp_path: Path) -> None:
+    text = "<add-headers><request><header name='X-Api-Key'>hunter2</header></request></add-headers>"
+    made = moved_filter(tmp_path, "add-header", text)
+    assert "hunter2" not in made.text + made.report.text()
+    assert 'request: { add: { X-Api-Key: "${ADD_HEADER_X_API_KEY:-change-me}" } }' in made.text
+
+
 def test_a_user_and_a_group_by_two_fields_are_told(tmp_path: Path) -> None:
     text = (
         "<header-id-mapping><source-headers><header id='1' user-header='X-U' group-header='X-G' quality='0.5'/></source-headers>"
