@@ -16,7 +16,7 @@ from tests.soak.upstreams import Service
 from tests.support.deadline import until
 from tests.support.fault_proxy import MODES, FaultProxy
 
-MOST_GROWTH = 32 << 20
+MOST_GROWTH = 16 << 20
 """Bytes that the memory may grow between the end of the first third and the end. The request log keeps what 4096 kinds of
 exchanges have in common, and failures make new kinds for long; what a request leaks shows beyond that."""
 MOST_FILES = 8
