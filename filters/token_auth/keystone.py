@@ -151,11 +151,7 @@ class Keystone(RemoteProvider[Question]):
         return answer
 
     def _read(self, answer: HttpAnswer, token: str, expired: bool) -> Answer:
-        if answer.status == 404:
-            if "json" not in answer.headers.get("content-type", "").lower():
-                raise Trouble(
-                    "it answered 404, and not as Keystone does"
-                )  # whoever stands before it does not know it
+        if self._unknown(answer):
             return None  # its body may hold the whole token: it is not looked at
         if answer.status != 200:
             raise self._refused(answer)
