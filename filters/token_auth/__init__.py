@@ -381,6 +381,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if failure is not None:
             stale = question.fallback()
             if stale is None:
+                self._unvouch(exchange)
                 return self._unavailable(exchange, question, *failure)
             verdict = self._vouched(exchange, token, stale)
             return await verdict if isawaitable(verdict) else verdict
@@ -422,6 +423,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _vouched(self, exchange: Exchange, token: bytes, accepted: Accepted) -> Verdict | Awaitable[Verdict]:
         rules = accepted.rules
         if isinstance(rules, AccessRules) and not rules.allow(exchange.method, exchange.path):
+            self._unvouch(exchange)
             return self._no_principal(exchange, "token_restricted", _place(accepted.note))
         exchange.request.headers.extend(accepted.fields)
         return self._for_user(exchange, token, beside=True)
@@ -443,11 +445,15 @@ class TokenAuth(Filter[TokenAuthConfig]):
 
     def _no_service(self, exchange: Exchange, place: int | None) -> Verdict:
         """A request that somebody vouches for who may not is refused, however good the user's token is."""
+        self._unvouch(exchange)
+        return self._no_principal(exchange, "service_token_invalid", place)
+
+    def _unvouch(self, exchange: Exchange) -> None:
+        """Takes away a service's token that is not good for the request; one that goes on all the same is marked."""
         headers = exchange.request.headers
         headers.remove(_SERVICE_TOKEN)
         if self.config.delay_auth_decision:
             headers.extend(self._profile.service_invalid)
-        return self._no_principal(exchange, "service_token_invalid", place)
 
     def _judge(self, exchange: Exchange, question: _Question) -> Verdict | Awaitable[Verdict]:
         """By what is remembered, where that is enough."""

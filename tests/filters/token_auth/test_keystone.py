@@ -823,6 +823,37 @@ def test_a_delayed_decision_marks_a_service_that_is_none() -> None:
     assert "X-Service-Token" not in told
 
 
+def marked(desk: Desk, made: Exchange) -> bool:
+    """Whether a request goes on with nobody vouching for it, and says so."""
+    assert desk.judge(made) is None
+    told = fields(made)
+    assert (told["X-Identity-Status"], made.principal) == ("Invalid", None)
+    return told["X-Service-Identity-Status"] == "Invalid" and "X-Service-Token" not in told
+
+
+def test_a_delayed_decision_passes_no_service_token_that_nobody_can_judge() -> None:
+    desk = vouching(delay_auth_decision=True)
+    desk.service.down = HttpError("timeout")
+    for _ in range(2):
+        assert marked(desk, desk.request(TOKEN, ("X-Service-Token", SERVICE)))
+    desk.service.down = None
+    made = desk.request(TOKEN, ("X-Service-Token", SERVICE))
+    assert desk.judge(made) is None
+    assert fields(made)["X-Service-Token"] == SERVICE, "once it is judged it goes on"
+
+
+def test_a_delayed_decision_passes_no_service_token_beyond_its_access_rules() -> None:
+    desk = vouching(delay_auth_decision=True, keystone={"service_type": "compute"})
+    rules = [{"path": "/v2.1/servers", "method": "GET", "service": "compute"}]
+    restricted = {"id": "c", "access_rules": rules}
+    desk.service.tokens[SERVICE] = document("nova", "service", application_credential=restricted)
+    for _ in range(2):
+        assert marked(desk, desk.request(TOKEN, ("X-Service-Token", SERVICE), target="/v2.1/images"))
+    made = desk.request(TOKEN, ("X-Service-Token", SERVICE), target="/v2.1/servers")
+    assert desk.judge(made) is None
+    assert fields(made)["X-Service-User-Id"] == "nova"
+
+
 def test_tokens_may_stay_here() -> None:
     desk = vouching(forward_token=False)
     for _ in range(2):
