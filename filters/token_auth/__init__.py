@@ -18,7 +18,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from filters._identity import SERVICE_HEADER, STORAGE_HEADER, STRIPPED, spellings
-from filters._profile import profile
+from filters._profile import ProfileName, profile
 from filters._repose import ReposeOptions
 from filters.token_auth.access_rule import AccessRules
 from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
@@ -132,7 +132,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._dropped = owns | {_SERVICE_TOKEN} if unasked else owns
         self._shared = shared = _shared_cache(config.cache, services)
         self._providers = tuple(
-            _provider(options, place, services, partial(self._changed, place), self._revoked, shared)
+            _provider(
+                options, place, services, partial(self._changed, place), self._revoked, shared, config.headers
+            )
             for place, options in enumerate(config.providers)
         )
         self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
@@ -725,11 +727,12 @@ def _provider(
     changed: Callable[[bool], None],
     revoked: Callable[[Revocation], None],
     shared: "SharedCache | None",
+    headers: ProfileName,
 ) -> Provider:
     """The provider of one entry; ValueError says what is wrong, and where.
 
     `changed` is for it to call when it trusts others than before, with True where it no longer trusts one; `revoked` when
-    it hears that somebody is to be judged anew.
+    it hears that somebody is to be judged anew. `headers` are how the upstream is told.
     """
     place = f"providers[{number}]"
     try:
@@ -747,7 +750,10 @@ def _provider(
             from filters.token_auth.keystone import Keystone
 
             place += ".keystone"
-            return Keystone(options.keystone, services, shared, revoked)
+            keystone = options.keystone
+            if keystone.groups is None and headers == "repose":
+                keystone = keystone.model_copy(update={"groups": "names"})
+            return Keystone(keystone, services, shared, revoked)
         if options.basic is not None:
             from filters.token_auth.basic import Basic
 

@@ -498,6 +498,15 @@ class KeystoneOptions(Options):
     include_catalog: bool = Field(
         default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
     )
+    groups: Literal["names", "ids", "none"] | None = Field(
+        default=None,
+        description="How the user's groups are told, for X-PP-Groups and for limits. They are asked for with the token itself "
+        "once it is found to be good, and remembered with it. A token past its end, or with access rules, cannot ask; then the "
+        "gateway's own account does, which Keystone's policy must let (`identity:list_groups_for_user`; by default the role "
+        "admin alone is enough). Where they cannot be had the answer is 503. A name tells a group in its domain alone: who "
+        "manages one may make a group of any name there, and where others do, take `ids`. Unset, it is `names` with "
+        "`headers: repose`, as Repose had them, and else `none`.",
+    )
     jws: JwsOptions | None = Field(
         default=None,
         description="Where Keystone issues JWS tokens (ES256): those that none of these keys has signed, and those that are "

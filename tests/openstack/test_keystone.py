@@ -13,6 +13,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.openstack.configuration import Tokens
+from tests.openstack.install import ADMIN
 from tests.openstack.keystone import Keystone
 from tests.openstack.service import START, fresh
 from tests.support.client import get
@@ -239,6 +240,52 @@ async def test_an_application_credential_does_what_its_access_rules_allow(keysto
             assert (await ask(gateway, limited, target=target)).status == status, target
         assert (await ask(gateway, limited, target="/v2.1/servers/s1", method="DELETE")).status == 401
         assert (await ask(gateway, token, target="/v2/images")).status == 200
+
+
+async def test_the_groups_of_a_user_are_asked_for_by_the_user(keystone: Keystone) -> None:
+    admin = await keystone.token("admin", ADMIN, "admin")
+    token, other = await demo(keystone), await keystone.token("other", "other-password", "other")
+    user = await keystone.user_id(token)
+    gold = await keystone.made("/groups", admin, group={"name": "gold", "domain_id": "default"})
+    status, _, answer = await keystone.ask("PUT", f"/groups/{gold['id']}/users/{user}", admin)
+    assert status == 204, answer
+    own = await keystone.token("gateway", "gateway-password", "service")
+    assert (await keystone.ask("GET", f"/users/{user}/groups", own))[0] == 403, "a service cannot ask for it"
+
+    path = f"/users/{user}/application_credentials"
+    whole = await keystone.made(path, token, application_credential={"name": "groups"})
+    rules = [{"path": "/v2.1/servers", "method": "GET", "service": "compute"}]
+    narrow = await keystone.made(
+        path, token, application_credential={"name": "groups and rules", "access_rules": rules}
+    )
+    unscoped = await keystone.token("demo", "demo-password")
+    by_credential = await keystone.token_of_credential(whole["id"], whole["secret"])
+    limited = await keystone.token_of_credential(narrow["id"], narrow["secret"])
+
+    assert (await keystone.ask("GET", f"/users/{user}/groups", limited))[0] == 401, "nor can this one"
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, filters=filters(keystone, headers="repose")) as gateway,
+    ):
+        for given in (token, unscoped, by_credential, token):
+            assert (await ask(gateway, given)).status == 200
+            assert upstream.requests[-1].get("x-pp-groups") == "gold;q=1.0"
+        assert (await ask(gateway, other)).status == 200
+        assert upstream.requests[-1].get("x-pp-groups") is None
+        assert (await ask(gateway, limited)).status == 503
+    account = {"user": "nova", "password": "nova-password", "project_name": "service"}
+    options = filters(keystone, {"account": account, "groups": "ids"}, headers="repose")
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        for given in (limited, token):
+            assert (await ask(gateway, given)).status == 200
+            assert upstream.requests[-1].get("x-pp-groups") == f"{gold['id']};q=1.0"
+
+    limit = {"rate": "1/hour", "key": ["user_id"]}
+    group = {"name": "gold", "for": {"groups": ["gold"]}, "limits": [limit]}
+    options = [*filters(keystone, {"groups": "names"}), {"rate_limit": {"groups": [group]}}]
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        assert [(await ask(gateway, token)).status for _ in range(2)] == [200, 413]
+        assert [(await ask(gateway, other)).status for _ in range(2)] == [200, 200]
 
 
 async def test_the_gateway_may_have_an_application_credential_itself(keystone: Keystone) -> None:
