@@ -517,8 +517,10 @@ class KeystoneOptions(Options):
         ge=1.0,
         le=3600.0,
         description="How often Keystone is asked what it has revoked, by every worker; who is told of is judged anew, and "
-        "more rather than less. Unset, a token that is revoked goes on for `cache.ttl` at most; and so does, in every case, a "
-        "role that was taken away, of which Keystone tells nothing.",
+        "more rather than less: tokens that were revoked, users that were disabled or deleted or have another password, and "
+        "projects that were deleted. Keystone tells nothing of a project that was disabled, of an application credential that "
+        "was deleted, and of a role that was taken away: there, and everywhere where this is unset, tokens go on for `cache.ttl` "
+        "at most, unless `POST /tokens/revoke` on the admin listener names the user or the project.",
     )
     timeout: QuestionTimeout = 5.0
     concurrency: QuestionsAtOnce = 16
