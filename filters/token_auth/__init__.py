@@ -120,16 +120,16 @@ class TokenAuth(Filter[TokenAuthConfig]):
         owns = STRIPPED | (spellings(config.header) - {self._header})
         vouching = config.service_tokens
         self._service_roles = frozenset(vouching.roles if vouching is not None else ())
-        # An upstream that asks Keystone itself would let an expired token pass beside one that nobody has judged. It is
-        # taken from the requests that come here, and not from all: another entry may judge it.
-        unasked = vouching is None and self._header != _SERVICE_TOKEN
-        owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
+        # An upstream that asks Keystone itself would let an expired token pass beside one that nobody has judged.
+        owns |= spellings(SERVICE_HEADER) - ({_SERVICE_TOKEN} & {self._header})
+        if vouching is not None or self._header == _SERVICE_TOKEN:
+            self.judges = frozenset((_SERVICE_TOKEN,))
         for options in config.providers:
             if options.api_key is not None:
                 owns |= spellings(options.api_key.header) - {options.api_key.header.lower().encode("ascii")}
         owns |= spellings(STORAGE_HEADER) - ({_STORAGE_TOKEN} if self._by_default else set())
         self.owns = owns
-        self._dropped = owns | {_SERVICE_TOKEN} if unasked else owns
+        self._dropped = owns - self.judges
         self._shared = shared = _shared_cache(config.cache, services)
         self._providers = tuple(
             _provider(

@@ -908,7 +908,9 @@ class TokenAuthConfig(Options):
     service_tokens: ServiceTokenOptions | None = Field(
         default=None,
         description="Services may vouch for requests: X-Service-Token is judged as tokens are, and beside a valid one "
-        "Keystone lets a user's token pass that has expired. Unset, a client's X-Service-Token is stripped.",
+        "Keystone lets a user's token pass that has expired. Unset, a client's X-Service-Token is stripped. While any "
+        "`token_auth` is in force it is stripped everywhere where none judges it: on routes without one, and where `when` leaves it "
+        "out.",
     )
     delay_auth_decision: bool = Field(
         default=False,

@@ -870,12 +870,22 @@ def test_an_unasked_service_token_never_crosses(name: str) -> None:
     assert SERVICE not in fields(made).values()
 
 
-@pytest.mark.parametrize("options", [{}, {"service_tokens": {}}])
-def test_other_spellings_of_a_service_token_are_taken_from_every_request(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("options", "judges"), [({}, False), ({"service_tokens": {}}, True)])
+def test_every_spelling_of_a_service_token_is_taken_from_requests_that_nobody_judges(
+    options: dict[str, Any], judges: bool
+) -> None:
     desk = Desk(**options)
-    assert {b"x_service_token", b"x-service_token", b"x_service-token"} <= desk.filter.owns
-    # Another entry may judge it, on requests that this one does not see.
-    assert b"x-service-token" not in desk.filter.owns
+    names = {b"x-service-token", b"x_service_token", b"x-service_token", b"x_service-token"}
+    assert names <= desk.filter.owns
+    assert desk.filter.judges == ({b"x-service-token"} if judges else set())
+
+
+def test_a_token_may_come_in_the_field_of_services() -> None:
+    desk = Desk(header="X-Service-Token")
+    assert b"x-service-token" in desk.filter.judges - desk.filter.owns
+    made = desk.request(None, ("X-Service-Token", TOKEN))
+    assert desk.judge(made) is None
+    assert fields(made)["X-Service-Token"] == TOKEN
 
 
 def test_with_services_other_spellings_are_stripped_all_the_same() -> None:
