@@ -13,7 +13,7 @@ PYTEST = $(CURDIR)/$(BIN)/pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-logs bench-setup smuggle never-down keystone test-keystone test-openstack test-page soak fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-logs bench-setup smuggle never-down schemathesis keystone test-keystone test-openstack test-page soak fuzz fuzz-short reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
@@ -102,12 +102,17 @@ fuzz: $(VENV)/.fuzz
 fuzz-short: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz --minutes 0.5
 
+# Three hundred requests of each kind to each operation of the described metadata API: five minutes.
+schemathesis: $(VENV)/.dev
+	WEIR_SCHEMATHESIS=full $(BIN)/pytest tests/contract/test_schemathesis.py
+
 # Options: make soak SOAK="--minutes 1 --seed 7"
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak $(SOAK)
 
 reference: $(VENV)/.dev
 	$(BIN)/weir reference > config/REFERENCE.md
+	$(BIN)/weir reference --repose > docs/from-repose.md
 
 clean:
 	rm -rf $(VENV) weir-demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

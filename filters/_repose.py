@@ -6,13 +6,16 @@ percent-encoded, since a name would otherwise say that it is two, or which of th
 
 import json
 from base64 import b64encode
-from typing import Annotated, Final
+from typing import Final
 
 from pydantic import Field
 
 from filters._identity import joined_roles, line_of
+from filters._names import Quality, rated
 from gateway.api import Options, Principal
+from gateway.http import delegation
 from gateway.http.date import http_date
+from gateway.http.delegation import Delegation
 from gateway.http.fields import Fields
 
 _ESCAPED: Final = str.maketrans({"%": "%25", ",": "%2C", ";": "%3B"})
@@ -21,8 +24,6 @@ _LAST: Final = 253402300799.0
 
 EVERY_PROJECT: Final = "repose/domain/roles"
 """What X-Map-Roles calls the roles that are held in no project of their own."""
-
-Quality = Annotated[float, Field(ge=0, le=1)]
 
 
 class TenantQualityOptions(Options):
@@ -73,12 +74,12 @@ class Repose:
     def invalid(self, status: int, message: str) -> Fields:
         made = self._invalid.get((status, message))
         if made is None:
-            why = f"status_code={status}`component={self._component}`message={message}"
+            why = Delegation(status, self._component, message, self._options.delegation_quality)
             made = Fields(
                 [
                     line_of("X-Identity-Status", "Indeterminate"),
                     line_of("X-Authorization", "Proxy"),
-                    line_of("X-Delegated", _rated(why, self._options.delegation_quality)),
+                    line_of(delegation.NAME, delegation.written(why)),
                 ]
             )
             self._invalid[status, message] = made
@@ -91,7 +92,7 @@ class Repose:
         values = (
             ("X-Identity-Status", "Confirmed"),
             ("X-Authorization", "Proxy" if tenant is None else f"Proxy {tenant}"),
-            ("X-PP-User", user and _rated(user.translate(_ESCAPED), options.user_quality)),
+            ("X-PP-User", user and rated(user.translate(_ESCAPED), options.user_quality)),
             ("X-PP-Groups", _list(principal.groups, options.group_quality)),
             ("X-User-Id", principal.user_id),
             ("X-User-Name", user),
@@ -134,17 +135,13 @@ class Repose:
         if quality is None and len(told) == 1:
             return next(iter(told))  # no list, and so as it is
         parts = [
-            _rated(name.translate(_ESCAPED), None if quality is None else rate) for name, rate in told.items()
+            rated(name.translate(_ESCAPED), None if quality is None else rate) for name, rate in told.items()
         ]
         return ",".join(parts)
 
 
-def _rated(value: str, quality: float | None) -> str:
-    return value if quality is None else f"{value};q={round(quality, 3)}"
-
-
 def _list(values: tuple[str, ...], quality: float | None) -> str:
-    return ",".join(_rated(value.translate(_ESCAPED), quality) for value in values)
+    return ",".join(rated(value.translate(_ESCAPED), quality) for value in values)
 
 
 def _roles_by_tenant(principal: Principal, chosen_only: bool) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ stopped at the first byte too many.
 
 from pydantic import Field
 
-from filters._whole import too_large_fault
+from filters._body import too_large
 from gateway.api import Exchange, Fault, Filter, Options, Refused, Services, Size, Verdict
 from gateway.api.fact import LENGTH
 
@@ -30,7 +30,7 @@ class BodySize(Filter[BodySizeConfig]):
     def __init__(self, config: BodySizeConfig, services: Services) -> None:
         super().__init__(config, services)
         self._max = config.max
-        self._refusal = too_large_fault(config.max, "max")
+        self._refusal = too_large(config.max, ("max",))
 
     def on_request(self, exchange: Exchange) -> Verdict:
         length = exchange.request.body.length

@@ -13,15 +13,14 @@ The rules for metadata are those of the compute API: `set` is `{"metadata": {key
 import json
 import re
 from collections.abc import Awaitable
-from functools import partial
 from typing import Any, Literal
 
 import orjson
 from pydantic import Field
 
+from filters._body import judged_whole, too_deep, too_large
 from filters._json import DuplicateKey, TooDeep, check_depth, check_keys
 from filters._names import MethodName
-from filters._whole import judged_whole, too_deep_fault, too_large_fault
 from gateway.api import Exchange, Fact, Fault, Filter, Options, Services, Size, Verdict
 from gateway.api.fact import BODY, LENGTH, METHOD, PARAMS
 
@@ -88,9 +87,9 @@ class JSONBody(Filter[JSONBodyConfig]):
         self._refuses_duplicates = config.duplicate_keys == "refuse"
         self._metadata = config.metadata
         self._root = _ROOT.get(config.metadata, "")
-        self._too_large = too_large_fault(config.max_size, "max_size")
+        self._too_large = too_large(config.max_size, ("max_size",))
         self._invalid = Fault(400, "json_invalid", "The request body is not valid JSON.")
-        self._too_deep = too_deep_fault(config.max_depth, "max_depth")
+        self._too_deep = too_deep(config.max_depth, ("max_depth",))
         self._duplicate = Fault(
             400, "json_duplicate_key", "The request body names a key twice.", rule=("duplicate_keys",)
         )
@@ -113,7 +112,9 @@ class JSONBody(Filter[JSONBodyConfig]):
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         if exchange.method not in self._methods:
             return None
-        return judged_whole(exchange, self._max_size, self._too_large, partial(self._judge, exchange))
+        return judged_whole(
+            exchange.request.body, self._max_size, self._too_large, lambda raw: self._judge(exchange, raw)
+        )
 
     def _judge(self, exchange: Exchange, raw: bytes) -> Verdict:
         if not raw:

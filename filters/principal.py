@@ -14,10 +14,10 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import AfterValidator, Field, model_validator
 
 from filters._identity import STRIPPED, spellings
-from filters._names import FieldName
+from filters._names import FieldName, Quality
 from filters._network import Network, membership
 from filters._profile import ProfileName, profile
-from filters._repose import Quality, ReposeOptions
+from filters._repose import ReposeOptions
 from gateway.api import Exchange, Fact, Fault, Filter, Note, Options, Principal, Rule, Services, Verdict
 from gateway.api.fact import CLIENT, PARAMS, PEER, PRINCIPAL, TARGET, header
 from gateway.api.regex import LONGEST, PathRegex, compile_path

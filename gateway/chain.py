@@ -19,6 +19,8 @@ from gateway.api.exchange import Exchange, Note, ShadowExchange
 from gateway.api.fact import Fact
 from gateway.api.filter import Filter
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
+from gateway.http import delegation
+from gateway.http.delegation import Delegation
 from gateway.http.fields import Fields
 from gateway.record import Step, steps
 from gateway.task import discard, spawn
@@ -37,6 +39,7 @@ class Entry:
     __slots__ = (
         "condition",
         "condition_facts",
+        "delegate",
         "filter",
         "index",
         "mode",
@@ -62,6 +65,7 @@ class Entry:
         condition: Callable[[Exchange], bool] | None = None,
         condition_facts: frozenset[Fact] = frozenset(),
         shadow_percent: float = 100.0,
+        delegate: float | None = None,
         source: Callable[[Rule], str] = lambda rule: "",
         path: tuple[str | int, ...] = (),
     ) -> None:
@@ -73,6 +77,7 @@ class Entry:
         self.condition = condition
         self.condition_facts = condition_facts
         self.shadow_share = int(shadow_percent * 100)
+        self.delegate = delegate
         self.source = source
         self.path = path
         self.on_request: Hook | None = filter.on_request if _overrides(filter, "on_request") else None
@@ -161,7 +166,9 @@ class Run:
     _shadow: ShadowExchange | None = None
     _shadow_tasks: list[asyncio.Task[None]] | None = None
     _waits: tuple[object, ...] = ()  # what has been handed out to be awaited
+    _held: Awaitable[Verdict] | None = None  # what a shadow that delegates still waits for
     decider: Step | None = None
+    _said: Fault | None = None  # the refusal of a wrapper, which has been written down
 
     def __init__(
         self,
@@ -206,6 +213,13 @@ class Run:
                 # Not a plain guard: it has a condition, or judges in shadow, or looks at answers only.
                 hook = entry.on_request if self._enforced(entry, place) else None
                 if hook is None:
+                    held = self._held
+                    if held is not None:
+                        self._held = None
+                        self._passed = place
+                        telling = self._wait_to_tell(place, held)
+                        self._waits += (telling, held)
+                        return telling
                     wrappers = body.wrappers
                     continue
             try:
@@ -253,6 +267,33 @@ class Run:
             return verdict_or_more
         return await verdict_or_more
 
+    async def _wait_to_tell(self, place: int, pending: Awaitable[Verdict]) -> Verdict:
+        """Goes on when a shadow that delegates has its verdict: filters further on may be about to read of it."""
+        entry = self._chain.entries[place]
+        before = perf_counter_ns()
+        overlay = self._overlay()
+        verdict = await self._settled(entry, pending, "shadow request")
+        elapsed = (perf_counter_ns() - before) * 1e-9
+        trail = self._exchange.trail
+        trail.append(self._shadow_step(entry, verdict, elapsed, overlay, "request", place))
+        self._tell(entry, verdict)
+        trail.append(perf_counter_ns())
+        verdict_or_more = self.inward(place)
+        if verdict_or_more is None or isinstance(verdict_or_more, (Fault, Response)):
+            return verdict_or_more
+        return await verdict_or_more
+
+    def _tell(self, entry: Entry, verdict: Verdict) -> None:
+        """Writes down for those further on what an entry in shadow would have refused, if it delegates that."""
+        if (
+            entry.delegate is not None
+            and isinstance(verdict, Fault)
+            and verdict.reason != "filter_failed"
+            and not _unsound(verdict)
+        ):
+            why = Delegation(verdict.status, entry.name, verdict.message, entry.delegate)
+            self._exchange.request.headers.add(delegation.NAME, delegation.written(why))
+
     async def _settled(self, entry: Entry, pending: Awaitable[Verdict], hook: str) -> Verdict:
         try:
             verdict = await pending
@@ -293,7 +334,8 @@ class Run:
                 self._exchange.trail.append(None)
             elif entry.on_request is not None:
                 self._shadow_request(entry, entry.on_request, place)
-                self._exchange.trail.append(perf_counter_ns())
+                if self._held is None:
+                    self._exchange.trail.append(perf_counter_ns())
             return False
         return True
 
@@ -306,6 +348,8 @@ class Run:
         self, entry: Entry, verdict: Fault | Response, elapsed: float, phase: str
     ) -> Fault | Response:
         """Writes the verdict down; in place of one that no answer can be made of, a bug's."""
+        if verdict is self._said:
+            return verdict  # by a wrapper, while another filter had the body
         wrong = _unsound(verdict)
         if wrong:
             verdict = self._bug(entry, f"on_{phase}", TypeError(wrong))
@@ -333,6 +377,8 @@ class Run:
 
     def _own_wrappers(self, entry: Entry, body: Body, before: tuple[Wrapper, ...], phase: str) -> None:
         """Ties the wrappers that a hook has just added to its entry, so that a refusal has a name."""
+        if body.wrappers[: len(before)] != before:
+            before = ()  # the body was replaced, which took them all
         added = body.wrappers[len(before) :]
         body.wrappers = (*before, *(self._owned(entry, fn, phase) for fn in added))
 
@@ -345,6 +391,7 @@ class Run:
                 return passed
             except Refused as refused:
                 decided = self._decided(entry, refused.fault, 0.0, phase)
+                self._said = refused.fault
                 if decided is refused.fault:
                     raise
                 assert isinstance(decided, Fault)
@@ -438,7 +485,7 @@ class Run:
 
     def _shadow_request(self, entry: Entry, hook: Hook, place: int) -> None:
         overlay = self._overlay()
-        overlay.request.body = tap = _Tap(self._exchange.request.body)
+        overlay.request.body = tap = _Tap(self._exchange.request.body, holds=entry.delegate is not None)
         tap.owner = lambda fault: self._shadow_late(entry, place, fault)
         self._shadow_hook(entry, hook, overlay, "request", place)
 
@@ -468,6 +515,9 @@ class Run:
         try:
             outcome = hook(overlay)
             if isawaitable(outcome):
+                if entry.delegate is not None and phase == "request":
+                    self._held = outcome
+                    return
                 self._shadow_wait(entry, outcome, overlay, phase, place, before)
                 return
             verdict = outcome
@@ -477,6 +527,8 @@ class Run:
             verdict = self._bug(entry, f"shadow {phase}", error)
         elapsed = (perf_counter_ns() - before) * 1e-9
         self._exchange.trail.append(self._shadow_step(entry, verdict, elapsed, overlay, phase, place))
+        if phase == "request":
+            self._tell(entry, verdict)
 
     def _shadow_step(
         self,
@@ -633,15 +685,16 @@ TEE_LIMIT = 1024 * 1024
 
 
 class _Tap(Body):
-    """What a shadow filter sees of a body: every chunk, and no way to hold or change one."""
+    """What a shadow filter sees of a body: every chunk, and no way to change one, or to hold one unless it `holds`."""
 
-    __slots__ = ("_base", "_tee", "owner")
+    __slots__ = ("_base", "_holds", "_tee", "owner")
 
     owner: Callable[[Fault | BaseException], None]
 
-    def __init__(self, base: Body) -> None:
+    def __init__(self, base: Body, *, holds: bool = False) -> None:
         super().__init__(base.complete, base.length)
         self._base = base
+        self._holds = holds
         self._tee: _Tee | None = None
 
     def wrap(self, fn: Wrapper, *, resizes: bool = False) -> None:
@@ -671,6 +724,8 @@ class _Tap(Body):
 
     async def _collected(self, limit: int) -> bytes:
         whole = self._base.complete
+        if whole is None and self._holds:
+            return await self._base.collect(limit)
         if whole is None:
             self.record()
             assert self._tee is not None

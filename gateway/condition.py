@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -17,16 +17,23 @@ from gateway.api.exchange import Exchange
 from gateway.api.fact import METHOD, PRINCIPAL, TARGET, Fact
 from gateway.api.fact import header as header_fact
 from gateway.api.option import Options
+from gateway.api.regex import LONGEST, check_path, compile_path
 from gateway.http.target import matchable
 from gateway.http.template import parse, pattern
 
 Condition: TypeAlias = Callable[[Exchange], bool]
 
+REGEX: Final = "regex:"
+"""What a path begins with that is a regular expression."""
+
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
-def _template(value: str) -> str:
-    parse(value)
+def _path(value: str) -> str:
+    if value.startswith(REGEX):
+        check_path(value.removeprefix(REGEX))
+    else:
+        parse(value)
     return value
 
 
@@ -98,10 +105,14 @@ class When(Options):
     """A condition on the request as it stands when the entry is reached; keys side by side must all hold."""
 
     path: Annotated[
-        Annotated[tuple[Annotated[str, AfterValidator(_template)], ...], Field(min_length=1)] | None,
-        _one_or_many(_template),
+        Annotated[tuple[Annotated[str, AfterValidator(_path)], ...], Field(min_length=1)] | None,
+        _one_or_many(_path),
         _TEXTS,
-    ] = Field(None, description="Path template, or a list of templates of which one matches.")
+    ] = Field(
+        None,
+        description="Path template, or regex:... for the whole path; or a list of which one matches. Where a path is too long for "
+        "a regular expression, the entry sees the request.",
+    )
     method: Annotated[
         Annotated[tuple[Annotated[str, AfterValidator(_method)], ...], Field(min_length=1)] | None,
         _one_or_many(_method),
@@ -131,23 +142,26 @@ class When(Options):
         return self
 
 
-def compile_condition(when: When) -> Condition:
-    """A function that says of an exchange whether the condition holds. Cheap tests come first."""
+def compile_condition(when: When, *, unsure: bool = True) -> Condition:
+    """A function that says of an exchange whether the condition holds. Cheap tests come first.
+
+    unsure  what a test says that cannot be made; it is turned in a `not`, so that the whole condition then holds
+    """
     tests: list[Condition] = []
     if when.method is not None:
         tests.append(_has_method(frozenset(when.method)))
     if when.path is not None:
-        tests.append(_has_path(when.path))
+        tests.append(_has_path(when.path, unsure))
     if when.header is not None:
         tests.extend(_has_header(name, test) for name, test in when.header.items())
     if when.role is not None:
         tests.append(_has_role(frozenset(role.lower() for role in when.role)))
     if when.not_ is not None:
-        tests.append(_negated(compile_condition(when.not_)))
+        tests.append(_negated(compile_condition(when.not_, unsure=not unsure)))
     if when.any is not None:
-        tests.append(_either([compile_condition(part) for part in when.any]))
+        tests.append(_either([compile_condition(part, unsure=unsure) for part in when.any]))
     if when.all is not None:
-        tests.extend(compile_condition(part) for part in when.all)
+        tests.extend(compile_condition(part, unsure=unsure) for part in when.all)
     return _every(tests)
 
 
@@ -170,11 +184,21 @@ def _has_method(methods: frozenset[str]) -> Condition:
     return lambda exchange: exchange.method in methods
 
 
-def _has_path(templates: Sequence[str]) -> Condition:
-    if len(templates) == 1:
-        fullmatch = pattern(templates[0]).fullmatch
+def _has_path(paths: Sequence[str], unsure: bool) -> Condition:
+    if len(paths) > 1:
+        return _either([_has_path((path,), unsure) for path in paths])
+    (path,) = paths
+    if not path.startswith(REGEX):
+        fullmatch = pattern(path).fullmatch
         return lambda exchange: fullmatch(matchable(exchange.path)) is not None
-    return _either([_has_path((template,)) for template in templates])
+    bounded = compile_path(path.removeprefix(REGEX)).fullmatch
+
+    def matches(exchange: Exchange) -> bool:
+        if len(exchange.path) > LONGEST:
+            return unsure
+        return bounded(matchable(exchange.path)) is not None
+
+    return matches
 
 
 def _has_role(roles: frozenset[str]) -> Condition:

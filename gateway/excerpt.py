@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from gateway.api.json_path import Path, Place, depth, places, walk
 from gateway.http.fields import Fields
 from gateway.http.media import media_type
-from gateway.json_path import Path, Place, depth, places, walk
 from gateway.redaction import REDACTED, SHORTEST, is_secret_member, redact_target, scrub
 
 LARGEST: Final = 64 << 10

@@ -21,6 +21,7 @@ from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Route
 from gateway.api.fact import Fact, header, header_names
 from gateway.api.filter import Filter, facts_read, files_of
+from gateway.api.json_path import parse_path
 from gateway.api.message import did_you_mean
 from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
 from gateway.api.option import OptionError
@@ -38,11 +39,11 @@ from gateway.config.problem import ConfigurationError, Problem, written
 from gateway.config.traffic import Concurrency
 from gateway.excerpt import Bodies
 from gateway.faults import Renderer
+from gateway.http import delegation
 from gateway.http.forwarded import Forwarding, Trust
 from gateway.http.framing import HOP_BY_HOP
 from gateway.http.template import parse
 from gateway.http.via import default_pseudonym, member
-from gateway.json_path import parse_path
 from gateway.redaction import Redaction
 from gateway.registry import Registry
 from gateway.request_trace import RequestTrace
@@ -483,7 +484,8 @@ class _Builder:
             specs.append(RouteSpec(route.host, route.path, methods, planned))
         # What a client may not say of itself, on any route.
         owned = frozenset[bytes]().union(
-            *(entry.filter.owns for entry in self._entries if entry.mode == "enforce")
+            *(entry.filter.owns for entry in self._entries if entry.mode == "enforce"),
+            *(delegation.SPELLINGS for entry in self._entries if entry.delegate is not None),
         )
         for chain in chains:
             chain.own(owned)
@@ -700,6 +702,7 @@ class _Builder:
             condition=condition,
             condition_facts=reads,
             shadow_percent=options.shadow_percent,
+            delegate=options.delegate,
             source=source,
             path=options.path,
         )

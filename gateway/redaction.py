@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from gateway.api.regex import LONGEST
+from gateway.http.secret import is_secret_header
 from gateway.http.target import matchable
 from gateway.http.template import parse, pattern
 
@@ -23,22 +24,6 @@ SHORTEST: Final = 8
 Replaced anywhere, a token of one letter would blank out most of a record.
 """
 
-_HEADERS = frozenset(
-    {
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "set-cookie",
-        "x-auth-key",
-        "x-auth-token",
-        "x-service-token",
-        "x-storage-token",
-        "x-subject-token",
-    }
-)
-_HEADER_LIKE = re.compile(
-    r"auth|cookie|credential|passw|secret|token|signature|session|ticket|jwt|(?:api|access|private)[-_]?key"
-)
 _QUERY_LIKE = re.compile(
     rb"token|passw|key|secret|signature|credential|auth|session|ticket|(?<![a-z])(?:sig|pwd|sid|code|jwt)(?![a-z])",
     re.IGNORECASE,
@@ -52,11 +37,6 @@ _PAIR: Final = re.compile(rb"[^&;]+")
 _PART: Final = re.compile(rb"[^/?&;=]+")
 _SCHEME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 _USERINFO = re.compile(rb"^((?:(?:[A-Za-z][A-Za-z0-9+.-]*:)?//)?)[^/?#]*@")
-
-
-def is_secret_header(name: str) -> bool:
-    """Whether the value of the header field `name` (lower case) is a credential."""
-    return name in _HEADERS or _HEADER_LIKE.search(name) is not None
 
 
 def is_secret_member(name: str) -> bool:

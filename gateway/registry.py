@@ -19,7 +19,7 @@ from gateway.api.message import did_you_mean
 
 GROUP = "gateway.filters"
 
-ENTRY_KEYS = ("name", "when", "mode", "shadow_percent")
+ENTRY_KEYS = ("name", "when", "mode", "shadow_percent", "delegate")
 """Keys that every entry in YAML may carry beside the filter's own options."""
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api import Body, Exchange, Fault, Filter, Options, Principal, Refused, Response, Verdict
-from gateway.api.testing import FrozenServices, exchange
+from gateway.api.testing import FrozenServices, StreamBody, exchange
 from gateway.chain import INTERNAL_ERROR, SHADOW_BUDGET, Chain, Entry, Run
 from gateway.record import Step
 
@@ -54,6 +54,7 @@ class Bench:
         mode: str = "enforce",
         condition: Callable[[Exchange], bool] | None = None,
         shadow_percent: float = 100.0,
+        delegate: float | None = None,
         statuses: frozenset[int] | None = None,
         judges: frozenset[bytes] = frozenset(),
     ) -> "Bench":
@@ -69,6 +70,7 @@ class Bench:
                 mode=mode,
                 condition=condition,
                 shadow_percent=shadow_percent,
+                delegate=delegate,
                 source=lambda rule: f"gateway.yaml:{label}",
             )
         )
@@ -637,3 +639,139 @@ async def test_a_shadow_that_asks_for_more_than_is_kept_is_undecided(monkeypatch
     assert shadow_step(run).verdict == "undecided"
     assert not bench.bugs
     run.finish()
+
+
+def delegated(subject: Exchange) -> list[str]:
+    return subject.request.headers.all("x-delegated")
+
+
+def test_a_shadow_that_delegates_tells_of_its_refusal() -> None:
+    bench = Bench().add("a", lambda _: REFUSAL, mode="shadow", delegate=0.25)
+    bench.add("b", lambda exchange: None if delegated(exchange) else REFUSAL)
+    _, subject, verdict = through(bench)
+    assert verdict is None
+    assert delegated(subject) == ["status_code=403`component=a`message=No.;q=0.25"]
+
+
+@pytest.mark.parametrize(
+    ("hook", "options"),
+    [
+        (lambda _: None, {}),
+        (lambda _: Response(200), {}),
+        (lambda _: Fault(403, "address_denied", cast("str", None)), {}),
+        (lambda _: 1 / 0, {}),
+        (lambda _: REFUSAL, {"condition": lambda _: False}),
+        (lambda _: REFUSAL, {"shadow_percent": 0.0}),
+    ],
+)
+def test_what_is_no_refusal_is_not_told(hook: Hook, options: dict[str, Any]) -> None:
+    bench = Bench().add("a", hook, mode="shadow", delegate=0.5, **options)
+    _, subject, verdict = through(bench)
+    assert verdict is None
+    assert delegated(subject) == []
+
+
+def test_the_request_waits_for_the_verdict_of_a_shadow_that_delegates() -> None:
+    bench = Bench().add("before").add("a", lambda _: later(REFUSAL), mode="shadow", delegate=0.25)
+    bench.add("b", lambda exchange: REFUSAL if delegated(exchange) else None).add("after")
+    run, subject, verdict = through(bench)
+    assert verdict is REFUSAL
+    assert delegated(subject) == ["status_code=403`component=a`message=No.;q=0.25"]
+    assert bench.seen == ["before in", "a in", "b in", "before out"]
+    assert [(step.entry.name, step.verdict) for step in run.steps] == [
+        *(("before", "pass"), ("a", "refuse"), ("b", "refuse"), ("before", "pass")),
+    ]
+    passes = Bench().add("a", lambda _: later(), mode="shadow", delegate=0.25).add("b")
+    run, subject, verdict = through(passes)
+    assert verdict is None
+    assert delegated(subject) == []
+    assert passes.seen == ["a in", "b in", "b out", "a out"]
+
+
+async def test_a_shadow_that_delegates_has_the_body_read_before_the_request_goes_on() -> None:
+    async def judge(exchange: Exchange) -> Verdict:
+        return REFUSAL if await exchange.request.body.collect(10) == b"abc" else None
+
+    bench = Bench().add("a", judge, mode="shadow", delegate=0.5)
+    subject = exchange("POST", body=StreamBody([b"a", b"bc"]))
+    run = bench.run(subject)
+    waiting = run.inward()
+    assert inspect.isawaitable(waiting)
+    assert await waiting is None
+    run.finish()
+    assert subject.request.body.complete == b"abc"
+    assert len(delegated(subject)) == 1
+
+
+async def test_a_request_that_ends_while_it_waits_to_be_told_of_leaves_nothing_behind() -> None:
+    cancelled: list[bool] = []
+
+    async def hang(exchange: Exchange) -> Verdict:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+        return None
+
+    run = Bench().add("a", hang, mode="shadow", delegate=0.5).run()
+    waiting = run.inward()
+    assert inspect.isawaitable(waiting)
+    task = asyncio.ensure_future(waiting)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    run.finish()
+    assert cancelled == [True]
+
+
+def test_a_refusal_of_the_answer_is_not_told() -> None:
+    bench = Bench().add("a", None, lambda _: REFUSAL, mode="shadow", delegate=0.5)
+    _, subject, _ = through(bench)
+    assert delegated(subject) == []
+
+
+def test_a_body_that_a_filter_replaces_is_what_the_others_see_and_its_wrappers_are_done() -> None:
+    seen: list[bytes] = []
+
+    def see(chunk: bytes) -> bytes:
+        seen.append(chunk)
+        return chunk
+
+    def watch(exchange: Exchange) -> None:
+        exchange.request.body.wrap(see)
+
+    def replace(exchange: Exchange) -> None:
+        exchange.request.body.replace(lambda data: data + b"!")
+        exchange.request.body.wrap(lambda chunk: chunk.lower())
+
+    def check(exchange: Exchange) -> Verdict:
+        return None if exchange.request.body.complete == b"ABC!" else REFUSAL
+
+    bench = Bench().add("watch", watch).add("replace", replace).add("check", check)
+    subject = exchange("POST", body=b"ABC")
+    run = bench.run(subject)
+    assert run.inward() is None
+    body = subject.request.body
+    assert len(body.wrappers) == 1
+    assert body.through(body.complete or b"") + body.through(b"") == b"abc!"
+    assert seen == [b"ABC", b""]
+
+
+def test_a_wrapper_that_refuses_what_is_replaced_refuses_the_request() -> None:
+    def guard(exchange: Exchange) -> None:
+        def refuse(chunk: bytes) -> bytes:
+            raise Refused(REFUSAL)
+
+        exchange.request.body.wrap(refuse)
+
+    bench = Bench().add("guard", guard)
+    bench.add("replace", lambda exchange: exchange.request.body.replace(lambda data: data))
+    run, _, verdict = through(bench, exchange("POST", body=b"x"))
+    assert verdict is REFUSAL
+    assert run.decider is not None
+    assert run.decider.entry.name == "guard"
+    refusals = [step.entry.name for step in run.steps if step.verdict == "refuse"]
+    assert refusals == ["guard"]
+    assert bench.seen == ["guard in", "replace in", "guard out"]

@@ -219,3 +219,36 @@ def test_compiled_conditions_agree_with_their_reading(
     assert holds(when, subject) == told(
         when, {"method": method, "path": path, "role": role, "header": header}
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "expected"),
+    [
+        ("regex:/v[12]/(images|flavors)", "/v1/flavors", True),
+        ("regex:/v[12]/(images|flavors)", "/v2/%69mages?x", True),
+        ("regex:/v[12]/(images|flavors)", "/v2/images/7", False),
+        (["/a", "regex:/b.*"], "/bc/d", True),
+    ],
+)
+def test_path_matches_a_regular_expression_as_a_whole(path: object, target: str, expected: bool) -> None:
+    assert holds({"path": path}, exchange("GET", target)) is expected
+
+
+def test_an_expression_that_could_run_for_long_is_refused() -> None:
+    ((where, message),) = errors({"path": ["/a", "regex:(a+)+b"]})
+    assert where == ("path", 1)
+    assert "may match for ever" in message
+
+
+def test_where_a_path_is_too_long_for_an_expression_the_entry_sees_the_request() -> None:
+    long = exchange("GET", "/" + "a" * 3000)
+    expression = {"path": "regex:/b+"}
+    for when in (
+        expression,
+        {"not": expression},
+        {"not": {"not": expression}},
+        {"any": [{"method": "PUT"}, expression]},
+        {"all": [{"method": "GET"}, {"not": {"any": [{"method": "PUT"}, expression]}}]},
+    ):
+        assert holds(when, long), when
+    assert not holds({"method": "PUT", **expression}, long)

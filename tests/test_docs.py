@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.api import REASONS
 from gateway.cli.main import COMMANDS
 from gateway.config.load import loads
 from gateway.plan import build_plan
@@ -49,9 +50,12 @@ def test_every_file_that_the_documents_link_to_exists() -> None:
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "docs/from-repose.md",
         "docs/openstack.md",
         "docs/shipping.md",
         "docs/records.md",
+        "docs/descriptions.md",
+        "docs/moving-from-repose.md",
     ):
         place = ROOT / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", place.read_text()):
@@ -79,3 +83,32 @@ def test_all_that_a_configuration_test_may_say_is_documented() -> None:
     for model in (Circumstances, Expected, UpstreamAnswer, Step):
         for name in model.model_fields:
             assert f"`{name}`" in text, f"{name} of {model.__name__}"
+
+
+def test_the_configurations_of_the_page_on_descriptions_are_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "descriptions.md").read_text()
+    (tmp_path / "tokens.yaml").write_text("- { token: t-1, user: u, user_id: i, project_id: p }\n")
+    described = ROOT / "config" / "examples" / "api" / "image-metadata.openapi.yaml"
+    (tmp_path / "api.yaml").write_bytes(described.read_bytes())
+    shown = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(shown) == 2
+    registry = Registry()
+    for filters in shown:
+        whole = (
+            'upstreams: { u: { endpoints: ["http://u:1"] } }\n'
+            + filters
+            + 'routes: [{ name: r, path: "/{rest*}", upstream: u }]\n'
+        )
+        build_plan(loads(whole, "descriptions.md", registry=registry, directory=tmp_path), registry)
+
+
+def test_the_page_on_descriptions_names_every_reason_of_a_refusal() -> None:
+    text = (ROOT / "docs" / "descriptions.md").read_text()
+    table = text.partition("| Reason in the record |\n")[2].partition("\n\n")[0]
+    cells = (line.strip("|").rpartition("|")[2] for line in table.splitlines()[1:])
+    named = {reason for cell in cells for reason in re.findall(r"`([a-z_]+)`", cell)}
+    sources = (path.read_text() for path in (ROOT / "filters" / "api").glob("*.py"))
+    given = set().union(*(re.findall(r'"([a-z]+(?:_[a-z]+)+)"', source) for source in sources))
+    refusals = {reason for reason in given & REASONS.keys() if not reason.startswith("answer_")}
+    assert refusals <= named
+    assert named <= REASONS.keys()

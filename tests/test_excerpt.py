@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api.json_path import parse_path
 from gateway.excerpt import Bodies, Excerpt, tell
 from gateway.http.fields import Fields
-from gateway.json_path import parse_path
 
 
 def excerpt(

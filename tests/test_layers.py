@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # Each layer may import itself and those below it, never one above.
 LAYERS = (
     ("cli", "app", "alone", "supervisor"),
-    ("listener", "admin", "inspect", "demo", "trial", "backtest", "replay"),
+    ("listener", "admin", "inspect", "demo", "trial", "backtest", "replay", "migration"),
     (
         *(
             "plan",
@@ -32,7 +32,6 @@ LAYERS = (
             "record",
             "excerpt",
             "flow",
-            "json_path",
             *("line_format", "ecs", "log_copy"),
             "redaction",
             "sampling",

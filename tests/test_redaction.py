@@ -4,37 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.redaction import Redaction, credentials, is_secret_header, redact_target, scrub
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "x-auth-token",
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "set-cookie",
-        "x-service-token",
-        "x-subject-token",
-        "x-storage-token",
-        "x-auth-key",
-        "x-api-key",
-        "apikey",
-        "api_key",
-        "x-client-secret",
-        "x-password",
-    ],
-)
-def test_knows_the_headers_that_carry_secrets(name: str) -> None:
-    assert is_secret_header(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["host", "x-project-id", "content-type", "x-openstack-request-id", "keep-alive"]
-)
-def test_other_headers_are_told_as_they_are(name: str) -> None:
-    assert not is_secret_header(name)
+from gateway.redaction import Redaction, credentials, redact_target, scrub
 
 
 def test_credentials_of_a_scheme_and_of_cookies() -> None:

@@ -1,4 +1,4 @@
-"""The tutorial's commands are run, and print what it says that they print."""
+"""The commands of the tutorials are run, and print what these say that they print."""
 
 import os
 import re
@@ -17,8 +17,10 @@ import pytest
 from tests.cli.process import START, WEIR
 from tests.support.redis import free_port
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "changing-a-limit.md"
-_BLOCK = re.compile(r"^```(yaml|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCUMENTS = Path(__file__).parents[1] / "docs"
+_BLOCK = re.compile(r"^```(yaml|xml|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PORT = re.compile(r"""(127\.0\.0\.1:| port=")(\d+)""")
+_NAME = re.compile(r"(?:# |<!-- )(\S+)")
 
 
 class _Upstream(BaseHTTPRequestHandler):
@@ -72,16 +74,19 @@ def _listens(port: int) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the tutorial's requests are sent by curl")
 @pytest.mark.timeout(240)
-def test_every_command_does_what_is_said(tmp_path: Path, upstream: int) -> None:
-    ports = {"8080": free_port(), "9901": free_port(), "8774": upstream}
+@pytest.mark.parametrize("document", ["changing-a-limit.md", "moving-from-repose.md"])
+def test_every_command_does_what_is_said(tmp_path: Path, upstream: int, document: str) -> None:
+    ports = {"8080": free_port(), "9901": free_port(), "8774": upstream, "8088": upstream}
     environment = {**os.environ, "PATH": f"{WEIR.parent}{os.pathsep}{os.environ['PATH']}"}
     running: list[subprocess.Popen[bytes]] = []
     try:
-        for kind, block in _BLOCK.findall(DOCUMENT.read_text()):
-            text = re.sub(r"127\.0\.0\.1:(\d+)", lambda match: f"127.0.0.1:{ports[match[1]]}", block)
-            if kind == "yaml":
-                name = text.partition("\n")[0].removeprefix("# ")
-                (tmp_path / name).write_text(text)
+        for kind, block in _BLOCK.findall((DOCUMENTS / document).read_text()):
+            text = _PORT.sub(lambda match: f"{match[1]}{ports[match[2]]}", block)
+            if kind != "console":
+                name = _NAME.match(text)
+                assert name is not None
+                (tmp_path / name[1]).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / name[1]).write_text(text)
                 continue
             for command, printed in _commands(text):
                 if command.endswith(" &"):

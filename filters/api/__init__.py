@@ -19,7 +19,7 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import Final
 
-from filters._whole import judged_whole, too_large_fault
+from filters._body import judged_whole, too_large
 from filters.api.operation import JudgedMedia, JudgedOperation, depth, media_for
 from filters.api.option import ApiConfig
 from filters.api.parameter import PathParameter, Query, query_of
@@ -98,7 +98,7 @@ class Api(Filter[ApiConfig]):
         self._matcher: Matcher[_JudgedResource] = Matcher()
         for resource in _merged(description.resources):
             self._matcher.at(resource.segments).append(_JudgedResource(resource, schemas, config))
-        self._too_large = too_large_fault(config.max_size, "max_size")
+        self._too_large = too_large(config.max_size, ("max_size",))
         self._max_size = config.max_size
         self._path_status = config.path_status
         self.also_reads = _facts(description, config)
@@ -143,7 +143,7 @@ class Api(Filter[ApiConfig]):
                 left.append((operation, media))
         if not left:
             return worst
-        return judged_whole(exchange, self._max_size, self._too_large, partial(_judged, left))
+        return judged_whole(exchange.request.body, self._max_size, self._too_large, partial(_judged, left))
 
     def _operations(self, exchange: Exchange) -> list[JudgedOperation] | Fault:
         path = exchange.path

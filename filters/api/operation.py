@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from filters._body import too_deep
 from filters._caller import roles_of, unknown_caller
 from filters._json import DuplicateKey, TooDeep, loads
-from filters._whole import too_deep_fault
 from filters.api.option import ApiConfig
 from filters.api.parameter import FieldParameter, PathParameter, Query
 from filters.api.schema import Schemas, failure
@@ -68,7 +68,7 @@ class JudgedMedia:
         self._form = media.form
         self._root = media.root
         self._max_depth = max_depth
-        self._too_deep = too_deep_fault(max_depth, "max_depth")
+        self._too_deep = too_deep(max_depth, ("max_depth",))
         self._checks = tuple((schemas.validator(check.schema), check) for check in media.checks)
         self.reads = media.form != "other"
         """Whether the body is looked at, not only its media type."""

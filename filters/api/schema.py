@@ -1,5 +1,6 @@
 """JSON Schema, by jsonschema-rs: whether a value fits, and where it does not."""
 
+import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from itertools import islice
@@ -12,6 +13,8 @@ _URI: Final = "urn:weir:description"
 _MASK: Final = "the value"
 _MOST: Final = 200
 """Failures of one value that are looked at, and characters of a sentence on one."""
+_LONGEST: Final = 1000
+"""Characters of a pointer: what an object calls its members is up to whoever sent it."""
 _DEEPEST: Final = 8
 _PATTERN: Final = 4 << 20
 """Bytes of a pattern, compiled."""
@@ -27,7 +30,8 @@ class Failure(NamedTuple):
 
     @property
     def pointer(self) -> str:
-        return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in self.path)
+        text = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in self.path)
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 class Schemas:
@@ -51,14 +55,15 @@ class Schemas:
 
     def validator(self, key: str) -> Any:
         """The validator of a schema. Raises OptionError for a schema that is none."""
-        known = self._known.get(key)
+        text = json.dumps(self._description.schemas[key], sort_keys=True)
+        known = self._known.get(text)  # many parameters are alike
         if known is None:
             try:
                 known = self._compiled(key, self._linear)
             except ValueError:
                 # Perhaps for a pattern that looks ahead or back, for which there is an engine whose steps are counted.
                 known = self._told(key)
-            self._known[key] = known
+            self._known[text] = known
         return known
 
     def _told(self, key: str) -> Any:

@@ -35,12 +35,17 @@ class Access:
 
     def __init__(self, options: AdminListen, credentials: Credentials | None = None) -> None:
         self.credentials = credentials
+        self._options = options
         self._token = options.token.reveal().encode() if options.token is not None else None
         viewer = options.viewer_token
         self._viewer_token = viewer.reveal().encode() if viewer is not None else None
         # A token, a certificate and the permissions of a socket are what no page of another site has.
         self._guarded = self._token is not None or options.unix is not None or options.asks_certificate
         self._host = options.address.host if options.address is not None else ""
+
+    def is_as(self, other: "Access | None") -> bool:
+        """Whether the rules are those of `other`. With TLS they never are: what its files hold may be new."""
+        return other is not None and self._options == other._options and self._options.tls is None
 
     def role(self, method: str, headers: Mapping[str, str], *, public: bool) -> str | Refused:
         """Who asks, or why he is not answered. `public` for pages that say no more than how the service does."""

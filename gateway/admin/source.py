@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from gateway.api.option import Secret
 from gateway.config.load import Loaded
-from gateway.redaction import is_secret_header
+from gateway.http.secret import is_secret_header
 
 MASK: Final = "[secret]"
 _AROUND: Final = 6

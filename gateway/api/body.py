@@ -21,6 +21,7 @@ class Body:
 
     `await collect(limit)` waits for the whole body and returns it; over `limit` bytes it raises
     `Refused` with a 413. A collected body is `complete` from then on.
+    `replace(change)` puts other bytes in the place of a complete body, for later filters and for the receiver.
     """
 
     # Most messages of an API have no body: theirs is the class's.
@@ -54,11 +55,25 @@ class Body:
             raise too_large(limit)
         return self.complete
 
+    def replace(self, change: Callable[[bytes], bytes]) -> None:
+        """Puts what `change` makes of a complete body in its place, behind the wrappers that there are. May raise Refused."""
+        if self.complete is None:
+            raise RuntimeError("only a body that is complete can be replaced")
+        data = self.complete
+        if self.wrappers:
+            data = (self.through(data) if data else b"") + self.through(b"")
+        self.complete = data = change(data)
+        self.length = len(data)
+        self.wrappers = ()
+        self.resized = True
+
     def through(self, chunk: bytes) -> bytes:
         """One chunk through every wrapper; b"" ends the body, and what it releases is returned."""
         if chunk:
             for fn in self.wrappers:
                 chunk = fn(chunk)
+                if not chunk:  # held back: to those behind it, nothing would be the end
+                    break
             return chunk
         rest = b""
         for fn in self.wrappers:

@@ -11,6 +11,7 @@ from gateway.api.certificate import Certificate
 from gateway.api.principal import Principal
 from gateway.api.verdict import Response, Rule
 from gateway.http.fields import Fields, Overlay
+from gateway.http.target import ambiguity, plain, split
 
 
 class Instant(NamedTuple):
@@ -57,6 +58,7 @@ class Exchange:
     method      as received, upper case
     target      the request target in origin form, byte for byte
     path        the raw path as ASCII text, not decoded
+    outgoing    the target that the upstream gets: `target`, unless a filter has called `retarget`
     query       the raw query as latin-1 text without the "?", None when there is none
     params      path parameters of the route, percent-decoded once
     scheme      "http" or "https", after trusted proxies
@@ -83,6 +85,7 @@ class Exchange:
         "host",
         "http_version",
         "method",
+        "outgoing",
         "params",
         "path",
         "peer",
@@ -115,7 +118,7 @@ class Exchange:
         params: Mapping[str, str] | None = None,
     ) -> None:
         self.method = method
-        self.target = target
+        self.target = self.outgoing = target
         self.path = path
         self.query = query
         self.scheme = scheme
@@ -145,6 +148,17 @@ class Exchange:
     def notes(self) -> list[Note]:
         """What filters have noted, in order, as far as no step of the record has taken it."""
         return [item for item in self.trail if isinstance(item, Note)]
+
+    def retarget(self, target: bytes) -> None:
+        """Sends the upstream another target, in origin form. Filters go on judging by the one that was received.
+
+        Raises ValueError, with a sentence, for one that could be read in two ways.
+        """
+        if plain(target) is None:
+            problem = ambiguity(split(target))
+            if problem is not None:
+                raise ValueError(problem)
+        self.outgoing = target
 
     def defer(self, callback: Callable[[], None]) -> None:
         """Runs `callback` once when the exchange is over, however it ends, cancellation included."""
@@ -184,6 +198,7 @@ class ShadowExchange(Exchange):
             params=base.params,
         )
         self._base = base
+        self.outgoing = base.outgoing
         self._followed: Principal | None = None
         self.certificate = base.certificate
 

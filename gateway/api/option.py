@@ -9,6 +9,7 @@ from pydantic import (
     ConfigDict,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    PlainValidator,
     WithJsonSchema,
 )
 from pydantic_core import CoreSchema, core_schema
@@ -53,6 +54,25 @@ def parse_size(value: Any) -> int:
     if match is None:
         raise ValueError(f"expected a size such as 64KiB or 10MB, got {value!r}")
     return int(match[1]) * _SIZE_UNITS[match[2] or "B"]
+
+
+_STATUSES = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
+
+
+def _statuses(value: object) -> str:
+    expected = "expected a status such as 200, or statuses such as 200-299"
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError(expected)
+    match = _STATUSES.fullmatch(str(value))
+    if match is None or (match[2] is not None and match[2] < match[1]):
+        raise ValueError(f"{expected}, got {value!r}")
+    return match[0]
+
+
+def statuses_of(text: str) -> range:
+    """The statuses that an option of the type `Statuses` names."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 class Options(BaseModel):
@@ -105,6 +125,20 @@ Size = Annotated[
     ),
 ]
 """Bytes, written as 64KiB or 10MB."""
+
+Statuses = Annotated[
+    str,
+    PlainValidator(_statuses),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 100, "maximum": 599},
+                {"type": "string", "pattern": "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$"},
+            ]
+        }
+    ),
+]
+"""One status, or the first and the last of a row of them."""
 
 
 class Secret:

@@ -401,6 +401,7 @@ class UndeclaredFact(AssertionError):  # noqa: N818 - it names what is wrong
 _ATTRIBUTES: dict[str, Fact] = {
     "method": METHOD,
     "target": TARGET,
+    "outgoing": TARGET,
     "path": TARGET,
     "query": TARGET,
     "params": PARAMS,

@@ -44,13 +44,15 @@ def admin_options(function: F) -> F:
 
 def place(path: Path, admin: str | None) -> AdminListen | None:
     """Where to ask, None where the configuration has no admin listener; what is wrong with that, be it in the file, ends
-    the command."""
+    the command, unless `admin` says where it is."""
+    options: AdminListen | None = None
     try:
         options = load_admin(path)
     except ConfigurationError as error:
-        tell(error)
-        click.echo("weir: the gateway has not been asked; nothing has changed", err=True)
-        raise SystemExit(1) from None
+        if admin is None:
+            tell(error)
+            click.echo("weir: the gateway has not been asked; nothing has changed", err=True)
+            raise SystemExit(1) from None
     if admin is None:
         return options
     try:

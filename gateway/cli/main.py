@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "key": "Make a key for the provider api_key of token_auth, and its hash.",
     "logs": "Search request logs.",
     "top": "Show what goes on in a running gateway.",
+    "migrate": "Move from another gateway.",
     "limits": "Look at the limits of a running gateway, and reset them.",
 }
 

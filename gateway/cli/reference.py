@@ -3,10 +3,12 @@
 import click
 
 from gateway.config.reference import reference
+from gateway.config.repose import page
 from gateway.registry import Registry
 
 
 @click.command("reference")
-def command() -> None:
+@click.option("--repose", is_flag=True, help="Print what Repose's filters are called here instead.")
+def command(repose: bool) -> None:
     """Print the reference of all options, every installed filter included, in Markdown."""
-    click.echo(reference(Registry()), nl=False)
+    click.echo(page() if repose else reference(Registry()), nl=False)

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import click
 
+from gateway.api.json_path import parse_path
 from gateway.cli.value import header_pairs, seconds
 from gateway.console import printable
 from gateway.inspect import reader
 from gateway.inspect.grammar import QueryError, parse, pointed
 from gateway.inspect.predicate import predicate
-from gateway.json_path import parse_path
 from gateway.replay.comparison import VOLATILE
 from gateway.replay.replay import Pace, Replay, Sum, Token
 from gateway.replay.request import Request, Unsendable, request_of

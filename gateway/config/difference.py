@@ -188,6 +188,13 @@ class _Comparison:
                 *("changed", what, "shadow_percent", f"{old.shadow_percent:g}", f"{new.shadow_percent:g}"),
                 *(source, NEUTRAL),
             )
+        if old.delegate != new.delegate:
+            before, after = (
+                f"{entry.delegate:g}" if entry.delegate is not None else "" for entry in (old, new)
+            )
+            kind = "changed" if before and after else "added" if after else "removed"
+            # Whether it refuses anything is up to who reads it.
+            yield Change(kind, what, "delegate", before, after, source, EITHER)
         if old.when != new.when:
             before, after = (
                 _text(shown(entry.when)) if entry.when is not None else "" for entry in (old, new)

@@ -8,10 +8,12 @@ from gateway.config.load import Loaded
 from gateway.config.model import Entry
 
 _MODE: Final = re.compile(r"(mode\s*:\s*)(['\"]?)shadow\2")
-_SHARE_FLOW: Final = re.compile(
-    r",\s*shadow_percent\s*:\s*[0-9.]+(?=\s*[,}])|shadow_percent\s*:\s*[0-9.]+\s*,\s*"
-)
-_SHARE_LINE: Final = re.compile(r"^\s*(?:- )?shadow_percent\s*:\s*[0-9.]+\s*(?:#.*)?$")
+_SHADOWS: Final = ("shadow_percent", "delegate")
+"""Keys that say something of an entry in shadow alone."""
+_FLOW: Final = {
+    key: re.compile(rf",\s*{key}\s*:\s*[0-9.]+(?=\s*[,}}])|{key}\s*:\s*[0-9.]+\s*,\s*") for key in _SHADOWS
+}
+_LINE: Final = {key: re.compile(rf"^\s*(?:- )?{key}\s*:\s*[0-9.]+\s*(?:#.*)?$") for key in _SHADOWS}
 
 
 class EditError(ValueError):
@@ -48,13 +50,14 @@ def promoted(loaded: Loaded, name: str) -> str:
     if match is None:
         raise EditError(f"the mode at {place} is not written as text: it comes from the environment, say")
     lines[number] = line[: match.start()] + match[1] + "enforce" + line[match.end() :]
-    share = (*entry.path, "shadow_percent")
-    if share in loaded.marks:
-        there = loaded.marks.position(share).line - 1
-        if _SHARE_LINE.match(lines[there]):
-            lines[there] = ""
-        else:
-            lines[there] = _SHARE_FLOW.sub("", lines[there], count=1)
+    for key in _SHADOWS:
+        option = (*entry.path, key)
+        if option in loaded.marks:
+            there = loaded.marks.position(option).line - 1
+            if _LINE[key].match(lines[there]):
+                lines[there] = ""
+            else:
+                lines[there] = _FLOW[key].sub("", lines[there], count=1)
     return "".join(lines)
 
 

@@ -189,6 +189,7 @@ def normal_form(value: Any) -> Any:
             "when": normal_form(value.when),
             "mode": value.mode,
             "shadow_percent": value.shadow_percent,
+            "delegate": value.delegate,
             "options": normal_form(value.options),
         }
     if isinstance(value, BaseModel):
@@ -383,6 +384,7 @@ class _Loading:
             when=shared.when,
             mode=shared.mode,
             shadow_percent=shared.shadow_percent,
+            delegate=shared.delegate,
             options=own,
             path=path,
         )

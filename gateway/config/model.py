@@ -24,15 +24,15 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from gateway.api.json_path import JsonPath
 from gateway.api.network import TlsOptions
-from gateway.api.option import Duration, Options, Secret, Size
+from gateway.api.option import Duration, Options, Secret, Size, Statuses
 from gateway.api.regex import PathRegex
 from gateway.condition import When
 from gateway.config.section import Section
 from gateway.config.traffic import Concurrency, Mirror, PriorityClass, Retries
 from gateway.http.template import parse
 from gateway.http.upgrade import NEVER, PROTOCOL
-from gateway.json_path import parse_path
 from gateway.line_format import LineFormat
 
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
@@ -397,23 +397,6 @@ def _hash(value: str) -> str:
 
 
 HASH_KEYS = ("project_id", "user_id", "client_ip")
-_STATUSES = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
-
-
-def _statuses(value: object) -> str:
-    """One status, or the first and the last of a row of them."""
-    expected = "expected a status such as 200, or statuses such as 200-299"
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError(expected)
-    match = _STATUSES.fullmatch(str(value))
-    if match is None or (match[2] is not None and match[2] < match[1]):
-        raise ValueError(f"{expected}, got {value!r}")
-    return match[0]
-
-
-def _json_path(value: str) -> str:
-    parse_path(value)
-    return value
 
 
 def _line_form(value: str) -> str:
@@ -492,21 +475,7 @@ HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
 Name: TypeAlias = Annotated[str, AfterValidator(_name)]
 TlsVersion: TypeAlias = Annotated[Literal["1.2", "1.3"], BeforeValidator(_tls_version)]
 Method: TypeAlias = Annotated[str, AfterValidator(_method)]
-Statuses: TypeAlias = Annotated[
-    str,
-    PlainValidator(_statuses),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 100, "maximum": 599},
-                {"type": "string", "pattern": "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$"},
-            ]
-        }
-    ),
-]
-"""One status, or the first and the last of a row of them."""
 ExcerptSize: TypeAlias = Annotated[Size, Field(le=64 << 10)]
-JsonPath: TypeAlias = Annotated[str, AfterValidator(_json_path)]
 MediaType: TypeAlias = Annotated[str, AfterValidator(_media_type)]
 Share: TypeAlias = Annotated[
     float,
@@ -787,6 +756,20 @@ class EntryKeys(Options):
     shadow_percent: float = Field(
         default=100.0, ge=0, le=100, description="Share of requests that an entry in shadow mode judges."
     )
+    delegate: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Of an entry in shadow mode: where it would have refused, tells the filters behind it and the upstream by "
+        "X-Delegated, with this quality; `delegated` makes the refusal of it. The request waits for its verdict then. "
+        "By default nobody but the record is told.",
+    )
+
+    @model_validator(mode="after")
+    def _delegates_in_shadow(self) -> "EntryKeys":
+        if self.delegate is not None and self.mode == "enforce":
+            raise ValueError("delegate is for an entry in shadow mode")
+        return self
 
 
 class Entry(Options):
@@ -803,6 +786,7 @@ class Entry(Options):
     when: When | None = None
     mode: Literal["enforce", "shadow", "off"] = "enforce"
     shadow_percent: float = 100.0
+    delegate: float | None = None
     options: SerializeAsAny[BaseModel]
     path: tuple[str | int, ...] = ()
 

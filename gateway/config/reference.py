@@ -113,6 +113,11 @@ def _opening(registry: Registry, name: str) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
+def options_of(model: type[BaseModel]) -> list[str]:
+    """The keys of all options, inner ones too, as the page writes them."""
+    return [option.key for option in _options(model, "", (model,), ())]
+
+
 def _table(model: type[BaseModel], *, stop: tuple[type, ...] = (When, Entry)) -> str:
     lines = ["| key | type | default | |", "|---|---|---|---|"]
     lines += [

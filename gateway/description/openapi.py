@@ -247,7 +247,7 @@ class _Reader:
             if not one.value:
                 continue
             name, where = one.value.get("name"), one.value.get("in")
-            if not isinstance(name, str) or where not in _STYLES:
+            if not isinstance(name, str) or not isinstance(where, str) or where not in _STYLES:
                 self._source.wrong(
                     one.path, "a parameter has a `name`, and is `in` path, query, header or cookie"
                 )
@@ -292,7 +292,7 @@ class _Reader:
             return made._replace(schema=self._schema(content[kind], (*path, "content", kind)), form="json")
         if "schema" not in value:
             return made
-        style = value.get("style", _STYLES[where])
+        style = str(value.get("style", _STYLES[where]))
         separator = _SEPARATORS.get(style)
         key = self._schemas.add((*path, "schema"))
         types = self._schemas.types(key)

@@ -64,13 +64,24 @@ class Schemas:
         self._count = 0
 
     def add(self, path: Path, side: Side = "request") -> str:
-        """The key of the schema that stands at `path`."""
-        key = self._key(path, side)
+        """The key of the schema that stands at `path`, or where that does nothing but refer to."""
+        key = self._key(self._led(path), side)
         # One after the other, so that no chain of references nests.
         while self._pending:
             where, of = self._pending.popleft()
             self.made[self._keys[where, of]] = self._made(at(self._source.value, where), where, of)
         return key
+
+    def _led(self, path: Path) -> Path:
+        for _ in range(_CHAIN):
+            value = at(self._source.value, path)
+            if not isinstance(value, dict) or "$ref" not in value or not (self._old or len(value) == 1):
+                break
+            target = self.target(value["$ref"], path)
+            if target is None:
+                break
+            path = target
+        return path
 
     def _key(self, path: Path, side: Side) -> str:
         key = self._keys.get((path, side))
@@ -168,7 +179,12 @@ class Schemas:
         if not isinstance(required, list) or not isinstance(properties, dict):
             return
         word = "readOnly" if side == "request" else "writeOnly"
-        kept = [name for name in required if not self._says(properties.get(name), word)]
+        # What is no name is for the validator to find.
+        kept = [
+            name
+            for name in required
+            if not (isinstance(name, str) and self._says(properties.get(name), word))
+        ]
         if kept:
             made["required"] = kept
         else:

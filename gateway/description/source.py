@@ -2,6 +2,8 @@
 aliases grow to."""
 
 import json
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 from posixpath import normpath
@@ -38,13 +40,7 @@ class Source:
 
     @cached_property
     def _found(self) -> Marks:
-        if self._marks is not None:
-            return self._marks
-        # JSON is read by a faster reader, which knows no places; nearly all of it is YAML, whose reader does.
-        try:
-            return document.read(self._text, self.file, None, MAX_VALUES).marks
-        except ConfigurationError:
-            return Marks(self.file)
+        return self._marks if self._marks is not None else _json_marks(self._text, self.file)
 
 
 def read_source(data: bytes, file: str) -> Source:
@@ -73,6 +69,41 @@ def _json(text: str, file: str) -> Any:
             return value
         problem = Problem(file, 1, 1, *bound)
     raise ConfigurationError([problem])
+
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++')
+
+
+def _json_marks(text: str, file: str) -> Marks:
+    """Where the values of a JSON text stand, which has been read already: its reader knows no places."""
+    lines = [0, *(match.end() for match in re.finditer("\n", text))]
+    places: dict[Path, tuple[int, int]] = {}
+    above: list[tuple[Path, bool, Any]] = []
+    container: Path = ()
+    in_list = key_next = False
+    key: Any = None  # of the value that comes next, or its number in a list
+    for match in _TOKEN.finditer(text):
+        sign = match[0]
+        if sign == ":":
+            key_next = False
+        elif sign == ",":
+            if in_list:
+                key += 1
+            key_next = not in_list
+        elif sign in ("}", "]"):
+            container, in_list, key = above.pop()
+        else:
+            line = bisect_right(lines, match.start())
+            place = line, match.start() - lines[line - 1] + 1
+            if key_next:
+                key = json.loads(sign)
+            here = (*container, key) if above else ()
+            if key_next or in_list or not above:
+                places[here] = place
+            if sign in ("{", "["):
+                above.append((container, in_list, key))
+                container, in_list, key, key_next = here, sign == "[", 0, sign == "{"
+    return Marks(file, places)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

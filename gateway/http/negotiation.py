@@ -82,8 +82,37 @@ def _standing(types: tuple[str, ...], ranges: dict[str, float]) -> tuple[float, 
     """
     sent, *also = types
     standings = [(ranges[name], 2) for name in also if name in ranges]
-    for exactness, candidate in ((2, sent), (1, "application/*"), (0, "*/*")):
+    for exactness, candidate in ((2, sent), (1, f"{sent.partition('/')[0]}/*"), (0, "*/*")):
         if candidate in ranges:
             standings.append((ranges[candidate], exactness))
             break
     return max((standing for standing in standings if standing[0]), default=(0.0, 0))
+
+
+def preferred(types: Sequence[str], accept: Sequence[str]) -> str | None:
+    """Of media types in lower case, the one that the client likes best, the first of equals; None where it takes none of them.
+
+    `accept` are the values of the Accept lines; without any, everything is as good.
+    """
+    if not accept:
+        return types[0]
+    ranges = _ranges(accept[0] if len(accept) == 1 else ",".join(accept))
+    standings = [(_standing((kind,), ranges), kind) for kind in types]
+    (best, _), kind = max(standings, key=lambda found: found[0])
+    return kind if best else None
+
+
+_NAMED = re.compile(rf"{_TOKEN}|\*")
+
+
+def weights(values: Sequence[str]) -> dict[str, float]:
+    """Names and their weights in a list such as Accept-Encoding (RFC 9110 section 12.4.2), lower case; what cannot be read is
+    left out."""
+    found: dict[str, float] = {}
+    for member in members(",".join(values)) or ():
+        name, _, parameter = (part.strip(" \t") for part in member.partition(";"))
+        weight = _WEIGHT.fullmatch(parameter) if parameter else None
+        if _NAMED.fullmatch(name) is None or (parameter and weight is None):
+            continue
+        found[name.lower()] = float(weight[1]) if weight is not None else 1.0
+    return found

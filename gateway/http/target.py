@@ -1,8 +1,8 @@
 """The request target: its forms, and whether it can be read in two ways (RFC 9112 section 3.2, RFC 3986).
 
-A gateway that judges one path while its upstream serves another is a way around every filter. So the target
-is never rewritten: what is odd is named by `ambiguity`, and what is equivalent by RFC 3986 is compared in
-the one form that `matchable` gives.
+A gateway that judges one path while its upstream serves another is a way around every filter. So no target is
+changed on its own: what is odd is named by `ambiguity`, also in what a filter sends the upstream instead, and what
+is equivalent by RFC 3986 is compared in the one form that `matchable` gives.
 """
 
 import re

@@ -18,6 +18,7 @@ from gateway.http.framing import Problem, content_length
 from gateway.listener.handler import Handler
 from gateway.listener.parser import (
     EMPTY_PAYLOAD,
+    NO_PARSER,
     VERSION_UNSUPPORTED,
     Head,
     ParseError,
@@ -220,6 +221,7 @@ class Connection:
         self._queue.clear()
         if self.handler is not None:
             self.handler.on_client_gone()
+        self._parser, self._last_payload = NO_PARSER, EMPTY_PAYLOAD
         self.listener.closed(self)
 
     def pause_writing(self) -> None:

@@ -575,7 +575,7 @@ class Handler(LegOwner):
         """The request line, and the field section with its end; a Host of ours goes between."""
         plan = self._plan
         fields = exchange.request.headers
-        line = b"%b %b HTTP/1.1\r\n" % (self._method.encode("ascii"), exchange.target)
+        line = b"%b %b HTTP/1.1\r\n" % (self._method.encode("ascii"), exchange.outgoing)
         section = self._section
         if section is not None and not own_host and whole == b"":
             crossing = section.crossing

@@ -80,6 +80,16 @@ class Parser(Protocol):
         """The requests that begin in `data`, whether the last asks for an upgrade, and what is left behind it."""
 
 
+class _NoParser:
+    """In place of a parser, which knows its connection, once that has gone: no circle is left for a collection to find."""
+
+    def feed_data(self, data: bytes) -> tuple[Sequence[tuple[Message, StreamReader]], bool, bytes]:
+        return (), False, b""
+
+
+NO_PARSER: Final[Parser] = _NoParser()
+
+
 def head_of(message: Message) -> Head:
     """The parser's message in our terms: the target as the bytes that it was, the fields as they came."""
     return Head(

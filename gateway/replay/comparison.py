@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from gateway.json_path import Path, places
+from gateway.api.json_path import Path, places
 
 VOLATILE: Final = frozenset(
     (

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from gateway.api.json_path import Path
 from gateway.api.network import HttpAnswer, HttpClient, HttpError
-from gateway.json_path import Path
 from gateway.replay.comparison import VOLATILE, Answer, Difference, differences
 from gateway.replay.request import Request
 

@@ -53,7 +53,7 @@ BACKOFF: Final = (0.1, 5.0)
 connections that the kernel gives to its slot wait."""
 LOOK: Final = 5.0
 """Seconds between two looks at each worker."""
-PROMPT: Final = 1.0
+PROMPT: Final = 0.5
 """Seconds that a worker has to say how upstreams stand when readiness is asked for, by probes that do not wait long."""
 SCRAPE: Final = 5.0
 """Seconds that a worker has to tell its metrics: a scraper waits for ten."""
@@ -110,6 +110,7 @@ class Supervisor:
         self._failure: Exception | None = None
         self._started = False
         self._admin: Admin | None = None
+        self._access: Access | None = None
         self._credentials: Sequence[Credentials | None] = ()  # of the listeners, for workers that start
         self._successor: Successor | None = None
         self._predecessor = predecessor
@@ -544,7 +545,15 @@ class Supervisor:
     # ---- the admin listener
 
     async def _move_admin(self, spot: Spot | None, access: Access | None) -> None:
-        """Answers there, and by these rules, from now on."""
+        """Answers there, and by these rules, from now on. Where nothing of it is new, whoever asks just now is not cut off."""
+        if (
+            spot is not None
+            and spot is self._places.admin
+            and access is not None
+            and access.is_as(self._access)
+        ):
+            return
+        self._access = access
         former, self._admin = self._admin, None
         if spot is not None:
             self._admin = Admin(self)

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from gateway.console import printable
-from gateway.redaction import Redaction, is_secret_header
+from gateway.http.secret import is_secret_header
+from gateway.redaction import Redaction
 from gateway.trial.outcome import Judged, Message, Outcome
 
 MOST: Final = 2000

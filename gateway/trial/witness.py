@@ -18,9 +18,9 @@ _ASKS: Final = "asks the network"
 
 
 class Change(NamedTuple):
-    """One line of a header section, or the caller, that a filter has changed.
+    """One line of a header section, the caller, or the target that is sent, that a filter has changed.
 
-    kind   "added", "removed" or "found"
+    kind   "added", "removed", "found" or "sent"
     """
 
     kind: str
@@ -199,16 +199,20 @@ class _Before:
     def __init__(self, exchange: Exchange) -> None:
         self._headers = list(exchange.request.headers.raw)
         self._principal = exchange.principal
+        self._outgoing = exchange.outgoing
 
     def restore(self, exchange: Exchange) -> None:
         exchange.request.headers = Fields(self._headers)
         exchange.principal = self._principal
+        exchange.outgoing = self._outgoing
 
     def changes(self, exchange: Exchange) -> tuple[Change, ...]:
         changes = _difference(self._headers, list(exchange.request.headers.raw))
         principal = exchange.principal
         if principal is not None and principal is not self._principal:
             changes.append(Change("found", "principal", _named(principal)))
+        if exchange.outgoing != self._outgoing:
+            changes.append(Change("sent", "target", exchange.outgoing.decode("latin-1")))
         return tuple(changes)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway import __version__
+from gateway.api.option import statuses_of
 from gateway.config.model import Health
 from gateway.task import spawn
 from gateway.upstream.balance import Random
@@ -36,7 +37,7 @@ class Checker:
             b"GET %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: %b\r\nAccept: */*\r\nConnection: close\r\n\r\n"
             % (options.path.encode("ascii"), host, USER_AGENT.encode("ascii"))
         )
-        self._good = ranges(options.status)
+        self._good = tuple(statuses_of(text) for text in options.status)
         self._task: asyncio.Task[None] | None = None
         self.known = asyncio.Event()
         """Set when the first check is over."""
@@ -76,7 +77,7 @@ class Checker:
         if connection.error is not None:
             return False, connection.detail or connection.error
         status = connection.status
-        return any(low <= status <= high for low, high in self._good), f"status {status}"
+        return any(status in row for row in self._good), f"status {status}"
 
 
 class _Answer(Owner):
@@ -98,9 +99,3 @@ class _Answer(Owner):
 def pause(interval: float, jitter: float, random: Random) -> float:
     """Seconds from a check to the next: `interval`, give or take at most `jitter` percent of it."""
     return interval * (1 + (2 * random() - 1) * jitter / 100)
-
-
-def ranges(statuses: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """The first and the last status of each of `200` and `200-299`."""
-    pairs = [text.partition("-") for text in statuses]
-    return tuple((int(low), int(high or low)) for low, _, high in pairs)

@@ -462,6 +462,7 @@ class UpstreamConnection:
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.on_progress()
+        self._parser = _NO_PARSER
 
     def _end(self, *, clean: bool) -> None:
         if self._held and self._owner is not None:
@@ -617,6 +618,7 @@ class UpstreamConnection:
 
 
 _NO_FIELDS: Final = Fields()
+_NO_PARSER: Final = httptools.HttpResponseParser(object())  # a parser knows its connection: no circle is left
 _NO_PROTOCOLS: Final[frozenset[bytes]] = frozenset()
 # RFC 9112 sections 4 and 5, of final responses with a body, without what a sender ought not to send: other versions,
 # folded or bare lines.

@@ -186,7 +186,8 @@ class Course:
         return wait
 
     def begins(self, now: float) -> None:
-        """An attempt begins that is no retry, since nothing could be sent in the one before it."""
+        """Another attempt begins that takes nothing of the budget, since nothing could be sent in the one before it."""
+        self._retries += 1
         if self._rules.per_try is not None:
             self.try_until = now + self._rules.per_try
 

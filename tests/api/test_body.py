@@ -58,10 +58,32 @@ def test_what_a_wrapper_holds_back_comes_out_at_the_end_through_the_later_ones(c
     body.wrap(see)
     assert b"".join(body.through(chunk) for chunk in chunks) == b""
     assert body.through(b"") == b"".join(chunks)
-    assert seen[-1] == b""
+    whole = b"".join(chunks)
+    assert seen == ([whole, b""] if whole else [b""]), "the end comes once"
 
 
 def test_the_refusal_of_a_large_body_says_the_limit() -> None:
     refused = too_large(100)
     assert isinstance(refused, Refused)
     assert refused.fault.details == "At most 100 bytes are accepted."
+
+
+def test_what_replaces_a_body_is_made_of_what_the_wrappers_of_before_let_through() -> None:
+    body = Body(b"abc")
+    seen: list[bytes] = []
+
+    def see(chunk: bytes) -> bytes:
+        seen.append(chunk)
+        return chunk.upper()
+
+    body.wrap(see)
+    body.replace(lambda data: data + b"!!")
+    assert (body.complete, body.length, body.wrappers, body.resized) == (b"ABC!!", 5, (), True)
+    assert seen == [b"abc", b""]
+    body.replace(lambda data: b"")
+    assert (body.complete, body.length) == (b"", 0)
+
+
+def test_a_body_that_is_still_to_come_cannot_be_replaced() -> None:
+    with pytest.raises(RuntimeError):
+        Body(None).replace(lambda data: data)

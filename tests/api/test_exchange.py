@@ -1,5 +1,7 @@
 """The exchange, and its overlay for shadow filters."""
 
+import pytest
+
 from gateway.api import Body, Principal, Response, ShadowExchange
 from gateway.api.testing import exchange
 
@@ -43,3 +45,23 @@ def test_an_overlay_has_an_answer_of_its_own() -> None:
     shadow = ShadowExchange(base, Body())
     shadow.response = Response(200)
     assert base.response is None
+
+
+def test_another_target_for_the_upstream_leaves_what_was_received() -> None:
+    base = exchange(target="/a?b")
+    assert base.outgoing == b"/a?b"
+    shadow = ShadowExchange(base, Body())
+    base.retarget(b"/c?d")
+    shadow.retarget(b"/shadow")
+    assert (base.outgoing, base.target, base.path, base.query) == (b"/c?d", b"/a?b", "/a", "b")
+    assert ShadowExchange(base, Body()).outgoing == b"/c?d"
+
+
+@pytest.mark.parametrize(
+    "target", [b"/a/../b", b"/a//b", b"/%2f", b"/a b", b"/a#b", b"/a\r\nb", b"a", b"", b"/a?%zz"]
+)
+def test_a_target_that_could_be_read_in_two_ways_is_not_taken(target: bytes) -> None:
+    base = exchange(target="/a")
+    with pytest.raises(ValueError):
+        base.retarget(target)
+    assert base.outgoing == b"/a"

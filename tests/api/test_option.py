@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from gateway.api import Duration, OptionError, Secret, Size
-from gateway.api.option import parse_duration, parse_size
+from gateway.api.option import Statuses, parse_duration, parse_size, statuses_of
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,15 @@ def test_an_error_of_an_option_is_a_value_error_that_says_everything_at_once() -
     error = OptionError(("providers", 0), "one", "two")
     assert isinstance(error, ValueError)
     assert (str(error), error.rule, error.messages) == ("one; two", ("providers", 0), ("one", "two"))
+
+
+@pytest.mark.parametrize(("text", "first", "last"), [("200", 200, 200), ("300-399", 300, 399)])
+def test_statuses_are_one_or_a_row(text: str, first: int, last: int) -> None:
+    statuses = statuses_of(TypeAdapter(Statuses).validate_python(text))
+    assert (statuses[0], statuses[-1]) == (first, last)
+
+
+@pytest.mark.parametrize("value", [True, None, "2xx", "600", "399-300", "", 99])
+def test_what_is_no_status_is_an_error(value: object) -> None:
+    with pytest.raises(ValueError):
+        TypeAdapter(Statuses).validate_python(value)

@@ -53,7 +53,7 @@ def reasons_given(path: Path) -> set[str]:
 
 def test_every_reason_that_the_code_gives_is_registered() -> None:
     for path in sources():
-        if "demo" in path.parts:
+        if "demo" in path.parts or "migration" in path.parts:  # neither has exchanges of the gateway
             continue
         assert reasons_given(path) <= REASONS.keys(), path
 

@@ -9,13 +9,15 @@ subtracted. A name that ends with `-anew` is of requests whose header section ha
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from filters.api import Api
 from filters.token_auth import TokenAuth
 from gateway.api import Exchange, Principal
-from gateway.api.testing import build, exchange
+from gateway.api.testing import FrozenServices, build, exchange
 from gateway.http.fields import Fields
 from gateway.shared.memory import SharedMemory
 from gateway.shared.permit import SharedPermits
@@ -28,7 +30,16 @@ _LINES: Final = (
     (b"Accept-Encoding", b"gzip, deflate"),
     (b"Accept", b"application/json"),
     (b"Connection", b"keep-alive"),
+    (b"Content-Type", b"application/json"),
     (b"X-Auth-Token", _TOKEN.encode()),
+)
+IMAGE_METADATA: Final = (
+    "/v2/8f0e4c1d2b7a4a55b6f1f2c0c9a7d3e1/images/70a599e0-31e7-49b7-b260-868f441e862b/metadata"
+)
+METADATA_BODY: Final = (
+    b'{"metadata": {"com.rackspace__1__options": "0", "owner": "John, Doe", "base_image_ref": '
+    b'"ffa476b1-9b14-46bd-99a8-862d1d94eb7a", "category": "Webserver-Beta Retail Outlet project", '
+    b'"os_distro": "ubuntu", "label": "Updated", "auto_disk_config": "True", "os_type": "linux"}}'
 )
 _CALLS: Final = 1000  # between two looks at the clock
 
@@ -61,14 +72,28 @@ def _permit() -> Hook:
     return hold
 
 
+def _described() -> Hook:
+    """A metadata body, and all else of the request, by the description of its API."""
+    services = FrozenServices(directory=Path(__file__).parents[2] / "config" / "examples" / "api")
+    return build(Api, {"description": "image-metadata.openapi.yaml"}, services).on_request
+
+
 HOOKS: Final[dict[str, Callable[[], Hook | None]]] = {
     NONE: lambda: None,
     NONE + ANEW: lambda: None,
     "token-cached": _token_cached,
     "token-cached" + ANEW: _token_cached,
     "permit": _permit,
+    "api": _described,
 }
 """By name: what makes a hook ready to be called."""
+
+
+def _request(name: str) -> Exchange:
+    caller = Principal(user_id="u1", project_id="p1", roles=("member", "reader"))
+    if name == "api":
+        return exchange("POST", IMAGE_METADATA, body=METADATA_BODY, principal=caller)
+    return exchange(principal=caller)
 
 
 def _section() -> Fields:
@@ -81,7 +106,7 @@ def _section() -> Fields:
 def measured(name: str, seconds: float) -> Told:
     """Calls it for that time."""
     hook = HOOKS[name]()
-    made = exchange(principal=Principal(user_id="u1", project_id="p1"))
+    made = _request(name)
     request = made.request
     given = _section()
     take = _section if name.endswith(ANEW) else given.copy

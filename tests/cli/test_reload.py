@@ -1,11 +1,15 @@
 """`weir reload`: what a running gateway makes of its file, and the exit status that says so."""
 
+import asyncio
+import http.client
 import json
 import os
 import socket
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.cli.process import WEIR, started, told, weir
 from tests.cli.test_main import run
@@ -87,6 +91,59 @@ async def test_the_gateway_reads_the_file_whatever_the_command_thinks_of_it(tmp_
         with urllib.request.urlopen(f"http://{admin}/config", timeout=5) as response:
             last = json.load(response)["last_error"]
         assert any("unknown key 'rotes'" in problem for problem in last["problems"])
+        process.signal()
+        assert await process.ends() == 0
+
+
+async def test_of_a_file_that_cannot_be_read_the_gateway_is_told_where_the_command_says_where_it_is(
+    tmp_path: Path,
+) -> None:
+    admin = f"127.0.0.1:{free_port()}"
+    path = written(tmp_path, admin=admin)
+    elsewhere = tmp_path / "reload"
+    elsewhere.mkdir()
+    async with weir("run", path, directory=tmp_path) as process:
+        await process.prints('"started"', to="stderr")
+        path.write_text("admin: [\n")
+        status, out, err = await told("reload", "--admin", admin, path, directory=elsewhere)
+        assert (status, out) == (1, "")
+        assert err.startswith("weir: rejected: the configuration is not valid; revision ")
+        assert f"{path}:2:1: " in err
+        with urllib.request.urlopen(f"http://{admin}/config", timeout=5) as response:
+            last = json.load(response)["last_error"]
+        assert any(":2:1: " in problem for problem in last["problems"])
+        process.signal()
+        assert await process.ends() == 0
+
+
+async def test_who_asks_the_admin_listener_is_not_cut_off_unless_its_rules_change(tmp_path: Path) -> None:
+    place = ("127.0.0.1", free_port())
+    address = f"127.0.0.1:{place[1]}"
+    path = written(tmp_path, admin={"address": address, "token": "old"})
+
+    def livez(connection: http.client.HTTPConnection) -> int:
+        connection.request("GET", "/livez")
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    elsewhere = tmp_path / "reload"
+    elsewhere.mkdir()
+    async with weir("run", path, directory=tmp_path) as process:
+        await process.prints('"started"', to="stderr")
+        kept = http.client.HTTPConnection(*place, timeout=10)
+        kept.auto_open = 0
+        await asyncio.to_thread(kept.connect)
+        assert await asyncio.to_thread(livez, kept) == 200
+        written(tmp_path, admin={"address": address, "token": "old"}, filters=[LIMIT])
+        assert (await told("reload", path, directory=elsewhere))[0] == 0
+        assert await asyncio.to_thread(livez, kept) == 200
+        changed = written(elsewhere, admin={"address": address, "token": "old"})
+        written(tmp_path, admin={"address": address, "token": "new"})
+        assert (await told("reload", changed, directory=elsewhere))[0] == 0
+        with pytest.raises((OSError, http.client.HTTPException)):
+            await asyncio.to_thread(livez, kept)
+        assert (await told("reload", changed, directory=elsewhere))[0] == 2
         process.signal()
         assert await process.ends() == 0
 

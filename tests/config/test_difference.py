@@ -193,3 +193,13 @@ def test_every_option_that_is_said_to_change_access_is_there(name: str) -> None:
     schema = filter_class.Config.model_json_schema()
     known = _paths(schema, schema.get("$defs", {}))
     assert set(filter_class.access) <= known
+
+
+def test_a_shadow_that_delegates_may_do_either() -> None:
+    shadow = _changed(filters__1__methods__mode="shadow")
+    told = copy.deepcopy(shadow)
+    told["filters"][1]["methods"]["delegate"] = 0.5
+    (change,) = differences(_loaded(shadow), _loaded(told), REGISTRY)
+    assert (str(change), change.risk) == ("methods delegate: added 0.5", EITHER)
+    (change,) = differences(_loaded(told), _loaded(shadow), REGISTRY)
+    assert (change.kind, change.old, change.risk) == ("removed", "0.5", EITHER)

@@ -14,8 +14,9 @@ filters:
       name: block       # in block style
       mode: shadow      # for now
       shadow_percent: 25
+      delegate: 0.5
       allow: [GET]
-  - body_size: { name: flow, max: 1, mode: "shadow", shadow_percent: 50 }
+  - body_size: { name: flow, max: 1, mode: "shadow", shadow_percent: 50, delegate: 0 }
   - uuid: { params: [x], name: on }
 routes:
   - { name: r, path: "/{x}", upstream: a, filters: [ip_allow: {mode: shadow, name: inner, allow: [10.0.0.0/8]}] }
@@ -31,12 +32,12 @@ def _loaded(text: str = TEXT) -> Loaded:
     [
         (
             "block",
-            ["      mode: shadow      # for now", "      shadow_percent: 25"],
+            ["      mode: shadow      # for now", "      shadow_percent: 25", "      delegate: 0.5"],
             ["      mode: enforce      # for now"],
         ),
         (
             "flow",
-            ['  - body_size: { name: flow, max: 1, mode: "shadow", shadow_percent: 50 }'],
+            ['  - body_size: { name: flow, max: 1, mode: "shadow", shadow_percent: 50, delegate: 0 }'],
             ["  - body_size: { name: flow, max: 1, mode: enforce }"],
         ),
     ],
@@ -52,11 +53,11 @@ def test_only_what_has_to_change_changes(name: str, gone: list[str], come: list[
 def test_the_entry_enforces_afterwards_and_nothing_else_is_different(name: str) -> None:
     before, after = _loaded(), _loaded(promoted(_loaded(), name))
 
-    def modes(loaded: Loaded) -> dict[str, tuple[str, float]]:
+    def modes(loaded: Loaded) -> dict[str, tuple[str, float, float | None]]:
         entries = [*loaded.configuration.filters, *loaded.configuration.routes[0].filters]
-        return {entry.name: (entry.mode, entry.shadow_percent) for entry in entries}
+        return {entry.name: (entry.mode, entry.shadow_percent, entry.delegate) for entry in entries}
 
-    assert modes(after) == {**modes(before), name: ("enforce", 100.0)}
+    assert modes(after) == {**modes(before), name: ("enforce", 100.0, None)}
 
 
 def test_a_patch() -> None:

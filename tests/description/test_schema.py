@@ -36,7 +36,7 @@ def test_references_become_those_of_what_is_made_once_each() -> None:
 
 def test_a_reference_leads_into_a_schema_and_through_lists() -> None:
     document = {"s": {"$ref": "#/c/0/properties/a~1b"}, "c": [{"properties": {"a/b": {"type": "null"}}}]}
-    assert made(document)[0]["1"] == {"type": "null"}
+    assert made(document)[0] == {"0": {"type": "null"}}
 
 
 def test_what_openapi_3_0_says_otherwise_is_translated() -> None:
@@ -60,9 +60,18 @@ def test_what_openapi_3_0_says_otherwise_is_translated() -> None:
 
 
 def test_in_3_0_nothing_beside_a_reference_counts_and_in_3_1_it_does() -> None:
-    document = {"s": {"$ref": "#/c", "maxLength": 3}, "c": {"type": "string"}}
-    assert made(document, old=True)[0]["0"] == {"$ref": "#/$defs/1"}
-    assert made(document)[0]["0"] == {"$ref": "#/$defs/1", "maxLength": 3}
+    document = {"s": {"items": {"$ref": "#/c", "maxLength": 3}}, "c": {"type": "string"}}
+    assert made(document, old=True)[0]["0"] == {"items": {"$ref": "#/$defs/1"}}
+    assert made(document)[0]["0"] == {"items": {"$ref": "#/$defs/1", "maxLength": 3}}
+
+
+def test_what_does_nothing_but_refer_is_what_it_refers_to() -> None:
+    assert made({"s": {"$ref": "#/b"}, "b": {"$ref": "#/c"}, "c": {"type": "null"}})[0] == {
+        "0": {"type": "null"}
+    }
+    beside = {"s": {"$ref": "#/c", "maxLength": 3}, "c": {"type": "string"}}
+    assert made(beside, old=True)[0] == {"0": {"type": "string"}}
+    assert made(beside)[0]["0"] == {"$ref": "#/$defs/1", "maxLength": 3}
 
 
 @pytest.mark.parametrize(("side", "required"), [("request", ["b", "c"]), ("answer", ["a", "c"])])

@@ -1,8 +1,11 @@
 """Text of descriptions."""
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config.problem import ConfigurationError
 from gateway.description.source import MAX_VALUES, is_beside, pointer, read_source
@@ -30,9 +33,38 @@ def test_what_is_wrong_is_told_with_its_place_and_pointer() -> None:
 
 
 def test_json_that_is_no_yaml_is_read_all_the_same() -> None:
-    source = read_source(b'{\t"a": "\\ud83d\\ude00"}', "f")
-    assert source.value == {"a": "\U0001f600"}
-    assert source.position(("a",)).file == "f"
+    source = read_source(b'{\t"a": "\\ud83d\\ude00",\n\t"{\\"": [1, {}]}', "f")
+    assert source.value == {"a": "\U0001f600", '{"': [1, {}]}
+    assert [str(source.position(path)) for path in (("a",), ('{"', 1))] == ["f:1:3", "f:2:13"]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), _JSON, max_size=3), st.sampled_from([None, 1]))
+def test_every_value_of_json_has_its_place(value: dict[str, Any], indent: int | None) -> None:
+    """What stands there is the key, or in a list the value itself."""
+    text = json.dumps(value, indent=indent)
+    source = read_source(text.encode(), "f")
+    lines = text.split("\n")
+
+    def check(value: Any, path: tuple[str | int, ...]) -> None:
+        _, line, column = source.position(path)
+        there = lines[line - 1][column - 1 :]
+        last = path[-1] if path else 0
+        if isinstance(last, str):
+            assert there.startswith(json.dumps(last))
+        else:
+            assert there[0] == json.dumps(value)[0]
+        for key, inner in (
+            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        ):
+            check(inner, (*path, key))
+
+    check(value, ())
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,27 @@ def test_a_type_passes_if_it_or_its_range_is_allowed(main: str, sub: str) -> Non
 def test_refuses_what_is_no_media_type(allow: object) -> None:
     with pytest.raises(ValidationError):
         build(ContentType, {"allow": allow})
+
+
+@pytest.mark.parametrize(
+    ("options", "body", "kept"),
+    [
+        ({"strip_without_body": True}, b"", False),
+        ({"strip_without_body": True}, b"x", True),
+        ({"strip_without_body": True}, StreamBody([]), True),
+        ({"strip_without_body": True, "allow": ["text/plain"]}, b"", False),
+        ({"allow": ["text/plain"]}, b"", True),
+    ],
+)
+def test_a_type_of_no_body_may_be_taken_off(
+    options: dict[str, object], body: Body | bytes, kept: bool
+) -> None:
+    made = exchange("POST", headers={"Content-Type": "application/json", "A": "b"}, body=body)
+    assert judge(build(ContentType, options), made) is None
+    assert made.request.headers.has("content-type") is kept
+    assert made.request.headers.has("a")
+
+
+def test_it_has_something_to_do() -> None:
+    with pytest.raises(ValidationError):
+        build(ContentType, {})

@@ -241,3 +241,55 @@ def test_a_value_beyond_latin_1_is_sent_as_utf_8() -> None:
     made = exchange()
     judge(build(Headers, {"request": {"set": {"X-Name": " \u0159eka "}}}), made)
     assert list(made.request.headers) == [(b"X-Name", "\u0159eka".encode())]
+
+
+def test_split_makes_a_line_of_each_member_outside_of_quotes() -> None:
+    lines = [("x-roles", "a, b,,c"), ("A", "1, 2"), ("X-Roles", '"d, e", f'), ("X-Roles", "")]
+    assert edited({"split": ["X-Roles"]}, lines) == [
+        *[("x-roles", value) for value in ("a", "b", "c", '"d, e"', "f", "")],
+        ("A", "1, 2"),
+    ]
+    open_quote = [("X-Roles", 'a, "b')]
+    assert edited({"split": ["X-Roles"]}, open_quote) == open_quote
+
+
+def test_merge_makes_one_line_in_the_place_of_the_first() -> None:
+    lines = [("A", "1"), ("x-tag", "a"), ("B", "2"), ("X-Tag", "b, c")]
+    assert edited({"merge": ["X-Tag"]}, lines) == [("A", "1"), ("x-tag", "a, b, c"), ("B", "2")]
+
+
+@given(st.lists(st.text("abc", min_size=1), min_size=1))
+def test_what_was_split_is_merged_again(values: list[str]) -> None:
+    lines = [("X-Tag", value) for value in values]
+    merged = edited({"merge": ["X-Tag"]}, lines)
+    assert edited({"split": ["X-Tag"]}, merged) == lines
+
+
+def test_a_field_may_be_copied_to_several() -> None:
+    assert edited({"copy": {"A": ["B", "C"]}}, [("A", "1")]) == [("A", "1"), ("B", "1"), ("C", "1")]
+
+
+def test_quality_is_given_to_lines_that_have_none_wherever_they_come_from() -> None:
+    rules = {"rename": {"Old": "New"}, "add": {"New": "b"}, "quality": {"new": 0.25}}
+    lines = [("Old", "a"), ("New", "c; Q=1"), ("New", "d;v=q"), ("New", "")]
+    assert edited(rules, lines) == [
+        *(("New", "a;q=0.25"), ("New", "c; Q=1"), ("New", "d;v=q;q=0.25"), ("New", "")),
+        ("New", "b;q=0.25"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"merge": ["Set-Cookie"]},
+        {"merge": ["A"], "split": ["a"]},
+        {"split": ["A", "a"]},
+        {"split": ["Host"]},
+        {"copy": {"A": []}},
+        {"copy": {"A": ["Host"]}},
+        {"quality": {"A": 1.5}},
+    ],
+)
+def test_what_cannot_be_is_refused(rules: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        build(Headers, {"request": rules})

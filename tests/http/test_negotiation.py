@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.negotiation import fault_format
+from gateway.http.negotiation import fault_format, preferred, weights
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,34 @@ def test_never_raises(accept: str) -> None:
 @given(st.permutations(["application/xml;q=0.7", "application/json;q=0.6", "text/html", "*/*;q=0.1"]))
 def test_the_order_of_ranges_does_not_matter(ranges: list[str]) -> None:
     assert fault_format("/", [", ".join(ranges)]) == fault_format("/", ranges) == ("xml", True)
+
+
+@pytest.mark.parametrize(
+    ("types", "accept", "expected"),
+    [
+        (["text/plain", "text/html"], [], "text/plain"),
+        (["text/plain", "text/html"], ["text/html"], "text/html"),
+        (["text/plain", "text/html"], ["text/*"], "text/plain"),
+        (["text/plain", "text/html"], ["text/*;q=0.5, text/html"], "text/html"),
+        (["text/plain", "image/png"], ["application/*, image/*;q=0.1"], "image/png"),
+        (["text/plain"], ["application/json"], None),
+        (["text/plain"], ["text/plain;q=0", "*/*"], None),
+        (["text/plain"], [""], None),
+    ],
+)
+def test_the_type_that_is_liked_best(types: list[str], accept: list[str], expected: str | None) -> None:
+    assert preferred(types, accept) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], {}),
+        (["gzip"], {"gzip": 1.0}),
+        (["GZIP;q=0.5, br ; q=0", "*;Q=0.1"], {"gzip": 0.5, "br": 0.0, "*": 0.1}),
+        (["gzip;q=2, br;level=1, a b, , deflate"], {"deflate": 1.0}),
+        (['gzip, "'], {}),
+    ],
+)
+def test_weights_of_names(values: list[str], expected: dict[str, float]) -> None:
+    assert weights(values) == expected

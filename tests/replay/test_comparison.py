@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.json_path import parse_path
+from gateway.api.json_path import parse_path
 from gateway.replay.comparison import MOST, Answer, differences
 
 

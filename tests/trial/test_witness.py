@@ -49,3 +49,14 @@ async def test_a_filter_that_asks_on_the_way_outward_is_undecidable_there() -> N
     }
     found = await outcome(given(headers=(("X-Auth-Token", "t"),)), filters=[keystone])
     assert list(found.undecided) == ["token_auth"]
+
+
+async def test_another_target_is_told_by_the_filter_that_sends_it() -> None:
+    first = {"query": {"allow": ["b"]}}
+    second = {"rewrite": {"strip_prefix": "/a"}}
+    found = await outcome(given(target="/a/x?b=1&c=2"), filters=[first, second])
+    told = {step.told["name"]: list(step.changes) for step in found.steps if step.told["phase"] == "request"}
+    assert told == {
+        "query": [("sent", "target", "/a/x?b=1")],
+        "rewrite": [("sent", "target", "/x?b=1")],
+    }

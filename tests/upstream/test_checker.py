@@ -10,7 +10,7 @@ import pytest
 
 from gateway import __version__
 from gateway.config.model import Health, parse_endpoint
-from gateway.upstream.checker import Checker, pause, ranges
+from gateway.upstream.checker import Checker, pause
 from gateway.upstream.dialer import Dialer
 from gateway.upstream.resolver import Resolver
 from tests.support.certificates import Authority, authority, server_context
@@ -140,7 +140,3 @@ async def test_it_goes_on_until_it_is_closed() -> None:
 def test_intervals_differ_by_the_jitter(drawn: float, seconds: float) -> None:
     assert pause(10.0, 10.0, lambda: drawn) == pytest.approx(seconds)
     assert pause(10.0, 0.0, lambda: drawn) == 10.0
-
-
-def test_statuses_are_told_one_by_one_or_as_a_row() -> None:
-    assert ranges(("200", "300-399")) == ((200, 200), (300, 399))

@@ -9,9 +9,12 @@ import pytest
 
 from gateway.api import Exchange
 from gateway.chain import Run
+from gateway.listener.connection import Connection
+from gateway.upstream.connection import UpstreamConnection
 from tests.support.client import chunked, get, post
+from tests.support.deadline import until
 from tests.support.gateway import proxy
-from tests.support.upstream import Upstream, echo
+from tests.support.upstream import OK, Conversation, Upstream, echo
 
 STREAMED = post(chunked(b'{"a": 1}'), "Content-Type: application/json").replace(
     b"Content-Length: 18", b"Transfer-Encoding: chunked"
@@ -29,6 +32,21 @@ FILTERS: dict[str, list[dict[str, Any]]] = {
     "shadow": [{"methods": {"mode": "shadow", "allow": ["PUT"]}}],
     "shadow of bodies": [{"body_size": {"mode": "shadow", "max": 3}}, {"json_body": {"mode": "shadow"}}],
     "shadow of answers": [{"headers": {"mode": "shadow", "response": {"remove": ["Server"]}}}],
+    "changed": [
+        {"compression": {"response": {"min_size": 1}}},
+        {"messages": {"messages": [{"status": [200], "bodies": {"text/plain": "x"}, "overwrite": True}]}},
+        {
+            "json_patch": {
+                "request": [{"op": "add", "path": "/b", "value": 1}],
+                "response": [{"op": "add", "path": "/b", "value": 1}],
+            }
+        },
+        {"rewrite": {"add_prefix": "/a"}},
+    ],
+    "delegated": [
+        {"json_body": {"mode": "shadow", "delegate": 0.5}},
+        {"methods": {"mode": "shadow", "delegate": 0.5, "allow": ["PUT"]}},
+    ],
     "limited": [{"rate_limit": {"limits": [{"name": "few", "rate": "3/hour", "key": ["client_ip"]}]}}],
 }
 
@@ -56,8 +74,35 @@ async def test_an_exchange_that_is_over_leaves_no_circles(filters: list[dict[str
         client = await gateway.connect()
         with garbage() as found:
             for _ in range(3):
-                await client.ask(get(f"/v2/images/{ID}"))
+                await client.ask(get(f"/v2/images/{ID}", "Accept-Encoding: gzip"))
                 await client.ask(post(b'{"a": 1}', "Content-Type: application/json"))
                 await client.ask(STREAMED)
             await gateway.records(9)
+        assert found == []
+
+
+async def closes(conversation: Conversation) -> None:
+    if await conversation.next_request() is not None:
+        await conversation.send(OK)
+
+
+async def test_a_connection_that_has_ended_is_gone_when_its_time_would_have_been_up() -> None:
+    def left() -> list[object]:
+        return [item for item in gc.get_objects() if isinstance(item, (Connection, UpstreamConnection))]
+
+    async with (
+        Upstream(closes) as upstream,
+        proxy(upstream, timeouts={"idle": "100ms"}) as gateway,
+    ):
+        with garbage() as found:
+            for request in (get(f"/v2/images/{ID}"), post(b"x" * 1000), STREAMED):
+                client = await gateway.connect()
+                await client.ask(request)
+                client.close()
+            client = await gateway.connect()
+            await client.send(post(b"x" * 100_000)[:-1])
+            await until(lambda: len(upstream.conversations) == 4, "the beginning of a body has been sent on")
+            client.reset()
+            await gateway.records(4)
+            await until(lambda: not left(), "no connection is left")
         assert found == []

@@ -312,6 +312,14 @@ async def test_a_used_up_budget_keeps_no_request_from_an_endpoint_that_is_there(
         assert len(good.requests) == 60
 
 
+async def test_without_budget_there_are_no_more_attempts_than_with_one() -> None:
+    dead = [f"http://127.0.0.1:{closed_port()}" for _ in range(6)]
+    async with proxy(dead, upstream_options=retries(attempts=2, budget=NO_BUDGET)) as gateway:
+        client = await gateway.connect()
+        assert (await client.ask(get("/a"))).status == 503
+        assert len(attempts(await gateway.record())) == 2
+
+
 async def test_without_budget_an_outage_of_all_endpoints_is_not_multiplied() -> None:
     dead = [f"http://127.0.0.1:{closed_port()}" for _ in range(3)]
     loop = asyncio.get_running_loop()

@@ -1,5 +1,6 @@
 """Requests against the description of their API."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +360,29 @@ _ONE = described(
         }
     }
 )
+
+
+_BODIES = described(
+    {
+        "/a": {
+            "put": {
+                "requestBody": {
+                    "content": {"application/json": {"schema": {"type": "object"}}, "text/xml": {}}
+                }
+            }
+        }
+    }
+)
+
+
+@given(
+    st.binary(max_size=40) | st.text(alphabet='{}[]":,<>/!a1&;', max_size=40).map(str.encode),
+    st.sampled_from(["application/json", "text/xml", "text/xml; charset=utf-16", "APPLICATION/JSON", ""]),
+)
+def test_no_body_is_beyond_it(raw: bytes, kind: str) -> None:
+    """Whatever the bytes, they are judged; and JSON that passes is what Python takes for an object too."""
+    status, reason = refused(_BODIES, "PUT", "/a", raw, {"Content-Type": kind})
+    assert status in (0, 400, 415)
+    if status == 0 and raw and "json" in kind.lower():
+        assert isinstance(json.loads(raw), dict)
+    assert (status == 0) == (reason == "")

@@ -60,6 +60,10 @@ def test_values_are_not_told() -> None:
     assert "secret" not in told({"maxLength": 3}, "secret")[1]
 
 
+def test_a_pointer_has_an_end() -> None:
+    assert told({"additionalProperties": {"type": "null"}}, {"k" * 5000: 1})[0] == "/" + "k" * 999 + "..."
+
+
 def test_many_failures_are_not_all_looked_at() -> None:
     assert told({"items": {"type": "null"}}, [1] * 100_000) == ("/0", 'the value is not of type "null"')
 

@@ -4,7 +4,9 @@ Nothing here recurses: what is looked at is a client's.
 """
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
+
+from pydantic import AfterValidator
 
 _NAME: Final = r"[A-Za-z_\u0080-\uffff][\w\u0080-\uffff-]*"
 _STEP: Final = re.compile(
@@ -50,6 +52,15 @@ def parse_path(text: str) -> Path:
             steps.append(Step(match["name"] if match["name"] is not None else match["quoted"]))
         place = match.end()
     return tuple(steps)
+
+
+def _readable(text: str) -> str:
+    parse_path(text)
+    return text
+
+
+JsonPath = Annotated[str, AfterValidator(_readable)]
+"""A path, as an option."""
 
 
 class Place(NamedTuple):

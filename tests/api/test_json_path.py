@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.json_path import depth, parse_path, places, walk
+from gateway.api.json_path import depth, parse_path, places, walk
 
 DOCUMENT: dict[str, Any] = {
     "auth": {"identity": {"password": {"user": {"name": "alice", "password": "p-1"}}}},

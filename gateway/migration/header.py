@@ -1,0 +1,201 @@
+"""Header fields: header-normalization, header-translation, header-id-mapping, add-header, merge-header, split-header."""
+
+from typing import Any, Final
+
+from gateway.migration.draft import Chain, Condition, joined, target_condition
+from gateway.migration.source import Element
+
+_OWN: Final = frozenset(
+    (
+        *("connection", "content-length", "date", "expect", "host", "http2-settings", "keep-alive"),
+        *("proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "via"),
+    )
+)
+"""Fields that the gateway sees to itself, and `headers` does not take."""
+
+_BEFORE_9: Final = (
+    ("header-filters", "request"),
+    ("request-header-filters", "request"),
+    ("response-header-filters", "response"),
+)
+
+
+def header_normalization(config: Element, chain: Chain) -> None:
+    """`header-normalization`, in its three forms: one entry for each target."""
+    for name, side in _BEFORE_9:
+        # The first target that fits is the only one.
+        earlier: list[Condition] = []
+        everything = False
+        for target in (target for found in config.all(name) for target in found.all("target")):
+            if everything:
+                chain.left(target, "no request comes to it: the target before it is for all")
+                target.forget()
+                continue
+            if target.get("code-regex"):
+                chain.left(target, "code-regex: fields are removed of answers with any status")
+            when = _target(target, {side: [target]}, chain, [{"not": condition} for condition in earlier])
+            if when:
+                earlier.append(joined(when))
+            everything = when == []
+    for target in config.all("target"):
+        _target(target, {side: target.all(side) for side in ("request", "response")}, chain, [])
+
+
+def _target(
+    target: Element, sides: dict[str, list[Element]], chain: Chain, spared: list[Condition]
+) -> list[Condition] | None:
+    """An entry for a target. Its own condition; None where that cannot be said, and there is no entry."""
+    when = target_condition(target, chain)
+    if when is None:
+        target.forget()
+        return None
+    options: dict[str, Any] = {}
+    for side, lists in sides.items():
+        keep: list[str] | None = None
+        remove: list[str] = []
+        for one in lists:
+            for white in one.all("whitelist"):
+                white.ignore("@id")
+                keep = (keep or []) + _names(white)
+            for black in one.all("blacklist"):
+                black.ignore("@id")
+                remove += [name for name in _names(black) if _editable(name, black, chain)]
+        rules: dict[str, Any] = {}
+        if keep is not None:
+            rules["keep_only"] = keep
+        if remove:
+            rules["remove"] = remove
+        if rules:
+            options[side] = rules
+    if options:
+        chain.add("headers", options, target.place, when=[*when, *spared])
+    return when
+
+
+def _names(element: Element) -> list[str]:
+    return [header.required("id") for header in element.all("header")]
+
+
+def _editable(name: str, element: Element, chain: Chain) -> bool:
+    if name.lower() in _OWN:
+        chain.left(element, f"{name}: the gateway sees to this field itself")
+        return False
+    return True
+
+
+def header_translation(config: Element, chain: Chain) -> None:
+    """`header-translation`: copies and new names of fields of the request."""
+    rename: dict[str, Any] = {}
+    copy: dict[str, Any] = {}
+    quality: dict[str, float] = {}
+    split: list[str] = []
+    remove: list[str] = []
+    for header in config.all("header"):
+        old, new = header.required("original-name"), header.words("new-name")
+        new = [name for name in new if _editable(name, header, chain)]
+        removes = header.flag("remove-original")
+        if not new or not _editable(old, header, chain):
+            continue
+        if header.flag("overwrite-target"):
+            remove += new
+            chain.differs(
+                header, f"what a client sends as {', '.join(new)} is removed also where there is no {old}"
+            )
+        if header.flag("splittable"):
+            split.append(old)
+        if header.get("quality"):
+            quality |= dict.fromkeys(new, header.number("quality"))
+        if removes:
+            rename[old] = new.pop(0)
+        if new:
+            copy[old] = new[0] if len(new) == 1 else new
+    rules: dict[str, Any] = {}
+    if remove:
+        rules["remove"] = remove
+    if split:
+        rules["split"] = split
+    if rename:
+        rules["rename"] = rename
+    if copy:
+        rules["copy"] = copy
+    if quality:
+        rules["quality"] = quality
+    if rules:
+        chain.add("headers", {"request": rules}, config.place)
+
+
+def header_id_mapping(config: Element, chain: Chain) -> None:
+    """`header-id-mapping` of Repose 6: two fields are the user and the group."""
+    for headers in config.all("source-headers"):
+        for header in headers.all("header"):
+            for name in ("id", "user-header", "group-header", "quality"):
+                header.ignore(f"@{name}")
+            chain.left(
+                header,
+                f"{header.get('user-header')} and {header.get('group-header')}: `principal` knows a user by a field of a trusted peer, "
+                "but its group is written down",
+            )
+
+
+def add_header(config: Element, chain: Chain) -> None:
+    """`add-header`: fields with a fixed value."""
+    entries: list[dict[str, dict[str, dict[str, Any]]]] = [{}]
+    for side in ("request", "response"):
+        for one in config.all(side):
+            for header in one.all("header"):
+                name, value = header.required("name"), header.content()
+                if not _editable(name, header, chain):
+                    continue
+                if header.get("quality"):
+                    value += f";q={header.number('quality'):g}"
+                rule = "set" if header.flag("overwrite") else "add"
+                _place(entries, side, rule, name, value)
+    for entry in entries:
+        if entry:
+            chain.add("headers", entry, config.place)
+
+
+def _place(
+    entries: list[dict[str, dict[str, dict[str, Any]]]], side: str, rule: str, name: str, value: str
+) -> None:
+    """Into the first entry from which on the order of rules stays: one entry has one rule for a field."""
+    sides = entries[-1].setdefault(side, {})
+    known = {key.lower() for rules in sides.values() for key in rules}
+    if name.lower() in known:
+        entries.append({side: {rule: {name: value}}})
+    else:
+        sides.setdefault(rule, {})[name] = value
+
+
+def merge_header(config: Element, chain: Chain) -> None:
+    _by_name(config, chain, "merge")
+
+
+def split_header(config: Element, chain: Chain) -> None:
+    _by_name(config, chain, "split")
+
+
+def _by_name(config: Element, chain: Chain, rule: str) -> None:
+    options = {}
+    for side in ("request", "response"):
+        names = []
+        for one in config.all(side):
+            for header in one.all("header"):
+                name = header.get("name") or header.get("id") or header.content()
+                names += [name] if name else []
+        if names:
+            options[side] = {rule: names}
+    if options:
+        chain.add("headers", options, config.place)
+
+
+def service_authentication(config: Element, chain: Chain) -> None:
+    """`service-authentication` of Repose 6: the gateway's own name and password for the service."""
+    config.forget()
+    value = chain.draft.secret("service_authentication", config.place, chain.part, prefix="Basic ")
+    chain.differs(
+        config,
+        "the variable is NAME:PASSWORD in base64; a 401 or 403 of the service is passed on, where Repose makes a 500 of it",
+    )
+    chain.add("headers", {"request": {"set": {"Authorization": value}}}, config.place)

@@ -1,0 +1,434 @@
+"""Tokens: keystone-v2 and openstack-identity-v3, client-auth of Repose 6 before them, and what authorizes by tenant."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any, Final
+
+from gateway.migration import expression
+from gateway.migration.container import duration
+from gateway.migration.draft import Chain, Condition, Entry
+from gateway.migration.source import Element, number
+from gateway.migration.writing import Noted
+
+_CONFIRMED: Final = 1.0
+"""Quality of X-PP-User from a token, which no other source has."""
+
+_FOREVER: Final = "1d"
+
+_RACKSPACE: Final = "identity:tenant-access"
+
+
+def keystone_v2(config: Element, chain: Chain) -> None:
+    """`keystone-v2`: the provider keystone_v2 of `token_auth`."""
+    service = config.first("identity-service")
+    if service is None:
+        chain.left(config, "it names no identity-service")
+        return
+    provider = _v2_provider(service, chain)
+    if not service.flag("set-groups-in-header", True):
+        provider["groups"] = False
+    if not service.flag("set-roles-in-header", True):
+        chain.differs(service, "the upstream always gets the roles, in X-Roles and X-Map-Roles")
+    if service.flag("set-catalog-in-header"):
+        chain.left(service, "set-catalog-in-header: the catalog of Identity v2.0 is not handed on")
+    if service.flag("apply-rcn-roles"):
+        chain.left(service, "apply-rcn-roles: what Rackspace's own query parameter adds")
+    ignored = config.first("ignored-roles")
+    if ignored is not None:
+        provider["ignored_roles"] = [
+            *ignored.content().split(),
+            *(role.content() for role in ignored.all("role")),
+        ]
+    repose: dict[str, Any] = {"group_quality": None}
+    _tenants(config, chain, provider, repose)
+    _endpoint(config.first("require-service-endpoint"), chain)
+    _cache_feed(config, chain)
+    options = {
+        "providers": [{"keystone_v2": provider}],
+        **_cache(config, chain),
+        "headers": "repose",
+        "repose": repose,
+        "auth_url": service.required("uri"),
+    }
+    _delegating(config, options, repose)
+    _add(chain, options, config, _white(config, "uri-regex", chain))
+
+
+def client_auth(config: Element, chain: Chain) -> None:
+    """`client-auth` of Repose 6: its openstack-auth is what became keystone-v2."""
+    for name in ("rackspace-auth", "http-basic-auth"):
+        other = config.first(name)
+        if other is not None:
+            other.forget()
+            chain.left(other, f"{name}: it asks a service that is none of the providers of `token_auth`")
+    auth = config.first("openstack-auth")
+    if auth is None:
+        chain.left(config, "there is no openstack-auth in it")
+        return
+    service = auth.first("identity-service")
+    if service is None:
+        chain.left(auth, "it names no identity-service")
+        return
+    provider = _v2_provider(service, chain)
+    if service.get("tenantId"):
+        chain.left(service, "tenantId: the gateway's own account asks without a tenant")
+    if not auth.flag("request-groups", True):
+        provider["groups"] = False
+    repose: dict[str, Any] = {}
+    mappings = auth.all("client-mapping")
+    expressions = [
+        _tenant_expression(one.required("id-regex"), one, chain, anywhere=True) for one in mappings
+    ]
+    roles = _roles(auth, "service-admin-roles", "ignore-tenant-roles")
+    usable = [text for text in expressions if text is not None]
+    if auth.flag("tenanted", True) and usable:
+        provider["tenant"] = _tenant(usable, [], roles)
+    if auth.flag("send-all-tenant-ids"):
+        repose["all_tenants"] = True
+    if auth.flag("send-tenant-id-quality"):
+        repose["tenant_quality"] = {"chosen": 0.7, "default": 0.9, "roles": 0.5}
+    if auth.first("endpoints-in-header") is not None:
+        chain.left(auth, "endpoints-in-header: the catalog of Identity v2.0 is not handed on")
+        for catalog in auth.all("endpoints-in-header"):
+            catalog.forget()
+    auth.ignore("@user-cache-timeout", "@group-cache-timeout", "@connectionPoolId")
+    options = {
+        "providers": [{"keystone_v2": provider}],
+        **_milliseconds(auth, "token-cache-timeout", chain),
+        "headers": "repose",
+        "repose": repose,
+        "auth_url": service.required("uri"),
+    }
+    if auth.flag("delegable"):
+        options["delay_auth_decision"] = True
+    feeds = config.first("atom-feeds")
+    if feeds is not None:
+        feeds.forget()
+        chain.left(feeds, _FEED)
+    when: list[Condition] = []
+    for white in config.all("white-list"):
+        when += _spared([(one, one.get("uri-regex")) for one in white.all("uri-pattern")], chain)
+    _add(chain, options, config, when)
+
+
+def identity_v3(config: Element, chain: Chain) -> None:
+    """`openstack-identity-v3`: the provider keystone of `token_auth`; the project in the path is held to by `rbac`."""
+    service = config.first("openstack-identity-service")
+    if service is None:
+        chain.left(config, "it names no openstack-identity-service")
+        return
+    uri = service.required("uri")
+    account: dict[str, Any] = {
+        "user": service.required("username"),
+        "password": _password(service, "password", chain),
+    }
+    if service.get("domain-id"):
+        account["user_domain_id"] = service.get("domain-id")
+    if service.get("project-id"):
+        account["project_id"] = service.get("project-id")
+    provider: dict[str, Any] = {"url": _versioned(uri, "/v3"), "account": account}
+    if config.flag("forward-catalog"):
+        provider["include_catalog"] = True
+    if config.flag("forward-groups", True):
+        chain.differs(
+            config,
+            "forward-groups: each token asks for its user's groups itself, and Repose's own account did; where they cannot be had "
+            "the answer is 503 (`groups`)",
+        )
+    else:
+        provider["groups"] = "none"
+    config.ignore("@connection-pool-id", "@groups-cache-timeout")
+    repose: dict[str, Any] = {}
+    if config.flag("send-all-project-ids"):
+        repose["all_tenants"] = True
+    quality = config.first("send-project-id-quality")
+    if quality is not None:
+        repose["tenant_quality"] = {
+            "chosen": quality.number("uri-project-quality", 0.7),
+            "default": quality.number("default-project-quality", 0.9),
+            "roles": quality.number("roles-project-quality", 0.5),
+        }
+    cache = _cache(config, chain) or _milliseconds(config, "token-cache-timeout", chain)
+    _cache_feed(config, chain)
+    options: dict[str, Any] = {
+        "header": "X-Subject-Token",
+        "providers": [{"keystone": provider}],
+        **cache,
+        "headers": "repose",
+        "repose": repose,
+        "auth_url": uri,
+    }
+    chain.differs(
+        config,
+        "Repose reads X-Subject-Token only, and so does this; `header: X-Auth-Token` reads what OpenStack's clients send",
+    )
+    _delegating(config, options, repose)
+    _endpoint(config.first("service-endpoint"), chain)
+    white = _white(config, "uri-pattern", chain)
+    _add(chain, options, config, white)
+    _project(config, chain, white)
+
+
+def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
+    roles = _roles(config, "pre-authorized-roles", "roles-which-bypass-project-id-check")
+    element = config.first("validate-project-id-in-uri")
+    if element is None:
+        return
+    regex = element.required("regex")
+    try:
+        text = expression.first_group_only(expression.found(regex), "project_id")
+    except ValueError as error:
+        chain.left(element, f"the expression {regex!r}: {error}")
+        return
+    if element.get("strip-token-project-prefixes"):
+        chain.left(
+            element,
+            "strip-token-project-prefixes: `rbac` compares the project in the path as it is; its `strip_prefixes` are of the path",
+        )
+    options: dict[str, Any] = {
+        "rows": [{"regex": text, "roles": "any"}],
+        "project_param": "project_id",
+    }
+    if roles:
+        options["bypass_roles"] = roles
+    chain.differs(element, "another project is answered 403, in place of 401")
+    chain.add("rbac", options, element.place, when=white)
+
+
+def keystone_v2_authorization(config: Element, chain: Chain) -> None:
+    """`keystone-v2-authorization`: its tenants are a matter of the `token_auth` before it."""
+    before = _before(chain)
+    _endpoint(config.first("require-service-endpoint"), chain)
+    if config.first("delegating") is not None:
+        chain.left(config, "delegating: it goes by the `token_auth` before it")
+        for delegating in config.all("delegating"):
+            delegating.forget()
+    if config.first("white-list") is not None:
+        chain.left(
+            config, "white-list: the tenant is asked for wherever the `token_auth` before it asks for a token"
+        )
+        for white in config.all("white-list"):
+            white.forget()
+    if before is None:
+        chain.left(config, "no keystone-v2 before it says who is calling, and in which tenants")
+        config.forget()
+        return
+    options = deepcopy(before.options)
+    provider = options["providers"][0]["keystone_v2"]
+    _tenants(config, chain, provider, options.setdefault("repose", {}))
+    wrong = chain.draft.wrong(replace(before, options=options))
+    if wrong:
+        chain.left(config, wrong)
+        return
+    before.options = options
+    if "tenant" in provider:
+        chain.part.into.append(f"tenant of token_auth {before.name!r}")
+        chain.differs(config, "another tenant is answered 403, in place of 401")
+
+
+def _before(chain: Chain) -> Entry | None:
+    for entry in reversed(chain.draft.entries):
+        if entry.type == "token_auth" and "keystone_v2" in entry.options["providers"][0]:
+            return entry
+    return None
+
+
+def basic_auth(config: Element, chain: Chain) -> None:
+    """`keystone-v2-basic-auth` and what it was called before."""
+    config.forget()
+    chain.left(
+        config,
+        "names and passwords by Identity v2.0: the provider `basic` of `token_auth` asks Keystone v3, where there is one",
+    )
+
+
+# ---- parts
+
+
+_FEED: Final = (
+    "invalidation by an Atom feed: POST /tokens/revoke of the admin listener has tokens forgotten, and `cache.ttl` bounds how long "
+    "a revoked one is good"
+)
+
+
+def _v2_provider(service: Element, chain: Chain) -> dict[str, Any]:
+    provider: dict[str, Any] = {"url": _versioned(service.required("uri"), "/v2.0")}
+    service.ignore("@connection-pool-id")
+    user = service.get("username")
+    if user:
+        provider["account"] = {"user": user, "password": _password(service, "password", chain)}
+    return provider
+
+
+def _password(element: Element, name: str, chain: Chain) -> Any:
+    element.ignore(f"@{name}")
+    return chain.draft.secret(f"{chain.part.name}_password", element.place, chain.part)
+
+
+def _versioned(uri: str, version: str) -> str:
+    base = uri.rstrip("/")
+    return base if base.endswith(version) else base + version
+
+
+def _tenant_expression(regex: str, element: Element, chain: Chain, *, anywhere: bool = False) -> str | None:
+    """The expression of a path whose only group is the tenant; None where it cannot be said, which is noted."""
+    try:
+        return expression.first_group_only(expression.found(regex) if anywhere else expression.whole(regex))
+    except ValueError as error:
+        chain.left(element, f"the expression {regex!r}: {error}")
+        return None
+
+
+def _roles(element: Element, *names: str) -> list[str]:
+    found = [role.content() for name in names for one in element.all(name) for role in one.all("role")]
+    return [role for role in found if role]
+
+
+def _tenant(expressions: list[str], prefixes: list[str], roles: list[str]) -> dict[str, Any]:
+    value: dict[str, Any] = {"regex": expressions}
+    if prefixes:
+        value["strip_prefixes"] = prefixes
+    if roles:
+        value["bypass_roles"] = roles
+    return value
+
+
+def _tenants(config: Element, chain: Chain, provider: dict[str, Any], repose: dict[str, Any]) -> None:
+    """What is said of tenants, into the provider and the fields that the upstream gets."""
+    roles = _roles(config, "pre-authorized-roles")
+    handling = config.first("tenant-handling")
+    if handling is None:
+        return
+    if handling.flag("send-all-tenant-ids"):
+        repose["all_tenants"] = True
+    quality = handling.first("send-tenant-id-quality")
+    if quality is not None:
+        named = "validated" if quality.has("validated-tenant-quality") else "uri"
+        repose["tenant_quality"] = {
+            "chosen": quality.number(f"{named}-tenant-quality", 0.7),
+            "default": quality.number("default-tenant-quality", 0.9),
+            "roles": quality.number("roles-tenant-quality", 0.5),
+        }
+    validate = handling.first("validate-tenant")
+    if validate is None:
+        return
+    if validate.flag("enable-legacy-roles-mode"):
+        chain.left(
+            validate, "enable-legacy-roles-mode: roles held in other tenants do not count for a request"
+        )
+    expressions: list[str] = []
+    for one in validate.all("uri-extraction-regex"):
+        text = _tenant_expression(one.content(), one, chain)
+        expressions += [text] if text is not None else []
+    for one in validate.all("header-extraction-name"):
+        name = one.content().lower()
+        known = chain.draft.extracted.get(name, [])
+        for text in known:
+            expressions.append(expression.first_group_only(text))
+        if not known:
+            chain.left(
+                one,
+                f"the tenant in the field {name}: no url-extractor-to-header before it takes it from the path",
+            )
+    if len(expressions) > 1:
+        chain.differs(
+            validate,
+            "of several expressions the first that matches says the tenant, where Repose 9 asks for all",
+        )
+    prefixes = [part for part in validate.get("strip-token-tenant-prefixes").split("/") if part]
+    if expressions:
+        provider["tenant"] = Noted(_tenant(expressions, prefixes, roles), (str(validate.place),))
+        chain.differs(
+            validate, "a request that names no tenant, or one that the token is not for, is answered 403"
+        )
+
+
+def _cache(config: Element, chain: Chain) -> dict[str, Any]:
+    timeouts = config.first("cache", "timeouts")
+    if timeouts is None:
+        return {}
+    for one in (*timeouts.all("group"), *timeouts.all("endpoints")):
+        one.forget()
+    token = timeouts.first("token")
+    seconds = number(token.content(), "token", token.place) if token is not None else 600
+    variability = timeouts.number("variability", 0) or timeouts.number("variance", 0)
+    cache = _ttl(seconds, timeouts, chain)
+    if variability and seconds > 0:
+        cache["jitter"] = min(100, round(100 * variability / seconds))
+        chain.differs(timeouts, "the time of a token varies downwards only, by percent")
+    chain.differs(timeouts, "a token and its groups are remembered together, as long as the token")
+    return {"cache": Noted(cache, (str(timeouts.place),))}
+
+
+def _milliseconds(element: Element, name: str, chain: Chain) -> dict[str, Any]:
+    """The cache as Repose 6 to 8 write it."""
+    offset = element.number("cache-offset", 0) / 1000
+    if not element.has(name):
+        return {}
+    seconds = element.number(name) / 1000
+    cache = _ttl(seconds, element, chain)
+    if offset and seconds > 0:
+        cache["jitter"] = min(100, round(100 * offset / seconds))
+    return {"cache": Noted(cache, (str(element.place),))}
+
+
+def _ttl(seconds: float, element: Element, chain: Chain) -> dict[str, Any]:
+    if seconds < 0:
+        return {"ttl": "0s"}
+    if seconds == 0:
+        chain.differs(
+            element,
+            f"0 is until a token ends, which is {_FOREVER} at most here; a shorter time has revoked tokens end",
+        )
+        return {"ttl": _FOREVER}
+    return {"ttl": duration(seconds)}
+
+
+def _cache_feed(config: Element, chain: Chain) -> None:
+    cache = config.first("cache")
+    for feed in cache.all("atom-feed") if cache is not None else ():
+        feed.forget()
+        chain.left(feed, _FEED)
+
+
+def _endpoint(element: Element | None, chain: Chain) -> None:
+    if element is None:
+        return
+    element.forget()
+    chain.left(
+        element,
+        f"{element.name}: nobody is asked whether the service is in his catalog; a table of roles (`rbac`) says who may come",
+    )
+
+
+def _delegating(config: Element, options: dict[str, Any], repose: dict[str, Any]) -> None:
+    element = config.first("delegating")
+    if element is not None:
+        options["delay_auth_decision"] = True
+        repose["delegation_quality"] = element.number("quality", 0.7)
+
+
+def _white(config: Element, name: str, chain: Chain) -> list[Condition]:
+    spared = [(one, one.content()) for white in config.all("white-list") for one in white.all(name)]
+    return _spared(spared, chain)
+
+
+def _spared(expressions: Sequence[tuple[Element, str]], chain: Chain) -> list[Condition]:
+    """The condition that leaves out what a white list names; what cannot be said of it is asked for a token."""
+    paths: list[str] = []
+    for element, regex in expressions:
+        paths += chain.paths(regex, element) or []
+    return [{"not": {"path": paths}}] if paths else []
+
+
+def _add(chain: Chain, options: dict[str, Any], config: Element, white: list[Condition]) -> None:
+    if not options["repose"]:
+        del options["repose"]
+    chain.add("token_auth", options, config.place, when=white)
+    chain.draft.user = _CONFIRMED
+    chain.draft.known = True
+    chain.part.differs(
+        config.place,
+        "identity fields of clients (X-Roles, X-PP-User and their like) are stripped by default, also on paths of the white list",
+    )

@@ -1,0 +1,169 @@
+"""`rate-limiting`: limits of groups of users, and of all together."""
+
+from typing import Any, Final
+
+from gateway.migration import expression
+from gateway.migration.draft import Chain, methods
+from gateway.migration.source import VARIABLE, Element
+from gateway.migration.writing import Noted
+
+_UNITS: Final = ("SECOND", "MINUTE", "HOUR", "DAY")
+
+
+def rate_limiting(config: Element, chain: Chain) -> None:
+    """One `rate_limit`, counting in windows as Repose does."""
+    options: dict[str, Any] = {}
+    captures = config.flag("use-capture-groups", True)
+    everybody = config.first("global-limit-group")
+    names: set[str] = set()
+    if everybody is not None:
+        everybody.ignore("@id")
+        limits = [_limit(limit, chain, names, captures, True) for limit in everybody.all("limit")]
+        options["limits"] = [limit for limit in limits if limit is not None]
+        chain.differs(
+            everybody,
+            "all limits of a request are decided at once, and none is charged where one refuses; Repose charges the caller's "
+            "first, then those for all",
+        )
+    groups, default = [], None
+    found = config.all("limit-group")
+    for element in found:
+        group = _group(element, chain, names, captures)
+        if group is None:
+            continue
+        if not element.flag("default"):
+            groups.append(group)
+            continue
+        default = element, group
+        if "for" in group.value and element is not found[-1]:
+            groups.append(group)  # whoever is in a later group too is in this one
+    if default is not None:
+        element, group = default
+        rest = {key: value for key, value in group.value.items() if key != "for"}
+        if group in groups:
+            rest["name"] = f"{rest['name']}-default"
+            rest["limits"] = [_renamed(limit, names) for limit in rest["limits"]]
+        groups.append(Noted(rest, (f"{element.place}, for everybody else",)))
+    if groups:
+        options["groups"] = groups
+    if config.flag("overLimit-429-responseCode"):
+        options["status"] = 429
+    _endpoint(config, chain, options)
+    _differences(config, chain, shared=bool(everybody is not None))
+    chain.add("rate_limit", options, config.place)
+
+
+def _group(element: Element, chain: Chain, names: set[str], captures: bool) -> Noted | None:
+    value: dict[str, Any] = {"name": element.required("id")}
+    listed = element.words("groups")
+    if listed:
+        value["for"] = {"groups": listed}
+    elif not element.flag("default"):
+        chain.left(element, f"the limit-group {element.get('id')!r} names no group, so that nobody is in it")
+        element.forget()
+        return None
+    limits = [_limit(limit, chain, names, captures, False) for limit in element.all("limit")]
+    value["limits"] = [limit for limit in limits if limit is not None]
+    return Noted(value, (str(element.place),))
+
+
+def _limit(element: Element, chain: Chain, names: set[str], captures: bool, everybody: bool) -> Noted | None:
+    regex = element.get("uri-regex", ".*") or ".*"
+    raw = element.required("value")
+    if not VARIABLE.search(raw) and element.whole("value") < 1:
+        chain.left(
+            element, "a limit of 0, which lets nothing pass: take the requests out with `rbac` or `methods`"
+        )
+        element.forget()
+        return None
+    unit = element.required("unit").upper()
+    if unit not in _UNITS:
+        chain.left(element, f"the unit {unit!r}")
+        return None
+    element.ignore("@uri")
+    value: dict[str, Any] = {
+        "name": _name(element, names),
+        "rate": f"{raw}/{unit.lower()}",
+        "algorithm": "fixed_window",
+    }
+    key = ["global"] if everybody else ["user_id"]
+    if not expression.is_everything(regex):
+        try:
+            text = expression.whole(regex)
+            grouped = expression.groups(text) > 0
+        except ValueError as error:
+            chain.left(element, f"the expression {regex!r}: {error}")
+            return None
+        value["path"] = expression.REGEX + text
+        if captures and grouped and not everybody:
+            key.append("captures")
+        elif captures and grouped:
+            key = ["captures"]
+    value["key"] = key
+    listed = methods(element.words("http-methods"))
+    if listed:
+        value["methods"] = listed
+    query = element.words("query-param-names")
+    if query:
+        value["query"] = query
+    if everybody:
+        value["status"] = 503
+    return Noted(value, (str(element.place),))
+
+
+def _name(element: Element, names: set[str]) -> str:
+    base = element.get("id") or element.get("uri") or "limit"
+    base = base if base != "*" else "limit"
+    return _unique(base, names)
+
+
+def _unique(base: str, names: set[str]) -> str:
+    name, number = base, 1
+    while name in names:
+        number += 1
+        name = f"{base}-{number}"
+    names.add(name)
+    return name
+
+
+def _renamed(limit: Noted, names: set[str]) -> Noted:
+    return Noted({**limit.value, "name": _unique(limit.value["name"], names)}, limit.comment)
+
+
+def _endpoint(config: Element, chain: Chain, options: dict[str, Any]) -> None:
+    element = config.first("request-endpoint")
+    if element is None:
+        return
+    regex = element.get("uri-regex", r"\/limits\/(\d*)\/")
+    absolute = element.flag("include-absolute-limits")
+    try:
+        value: dict[str, Any] = {"path": expression.REGEX + expression.whole(regex)}
+    except ValueError as error:
+        chain.left(element, f"the expression {regex!r}: {error}")
+        return
+    if absolute:
+        value["absolute"] = True
+    options["endpoint"] = Noted(value, (str(element.place),))
+
+
+def _differences(config: Element, chain: Chain, *, shared: bool) -> None:
+    chain.differs(
+        config,
+        "Retry-After is a number of seconds (`retry_after: date` is Repose's form), and the answer has the compute API's body",
+    )
+    if chain.draft.user is None:
+        chain.differs(
+            config,
+            "Repose answers 401 to a request without X-PP-User; no filter before this one says who is calling, so each client "
+            "is counted by its address",
+        )
+    warn = config.get("datastore-warn-limit")
+    if warn:
+        chain.left(
+            config, "datastore-warn-limit: the counters of a user are bounded here, and need no warning"
+        )
+    store = config.get("datastore")
+    if store.startswith("distributed") or chain.draft.nodes > 1:
+        chain.differs(
+            config, "each machine counts by itself until `store` names a Redis that they all count in"
+        )

@@ -1,0 +1,319 @@
+"""`system-model.cfg.xml`: nodes, destinations, and the chain with its conditions.
+
+Repose 6 to 8 have it in a `repose-cluster`, of which there may be several; Repose 9 has one, without that element.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from gateway.config.model import parse_endpoint
+from gateway.migration import expression
+from gateway.migration.draft import Chain, Condition, Draft, joined
+from gateway.migration.report import Part
+from gateway.migration.source import VARIABLE, Element, Place, SourceError
+from gateway.migration.writing import Noted
+
+FILE: Final = "system-model.cfg.xml"
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class FilterUse(NamedTuple):
+    """One filter of the chain: where it stands, and for which requests.
+
+    id      how the chain calls it; its name where it has none
+    file    of its configuration; empty where the chain names none
+    when    its own conditions
+    bypass  for requests that no filter sees
+    """
+
+    element: Element
+    name: str
+    id: str
+    file: str
+    when: list[Condition]
+    bypass: list[Condition]
+
+
+class Model(NamedTuple):
+    """What the other parts need to know of the system model."""
+
+    filters: list[FilterUse]
+    services: list[Element]
+    upstreams: tuple[str, ...]
+    https: int
+
+
+def read(draft: Draft, *, cluster: str = "", node: str = "") -> Model:
+    """Fills in listeners and upstreams. Raises SourceError."""
+    root = draft.installation.read(FILE, "system-model")
+    if root is None:
+        raise SourceError(Place(FILE, 0), f"there is no {FILE}")
+    body = _cluster(root, cluster, draft)
+    https = _nodes(body, node, draft)
+    upstreams = _destinations(body, root, draft)
+    part = draft.report.part("filters of the chain", body.place)
+    filters = list(_filters(body, part))
+    if not part.notes:
+        draft.report.parts.remove(part)
+    services = [service for found in body.all("services") for service in found.all("service")]
+    for service in services:
+        service.ignore("@name")
+    _tracing(root, draft)
+    for place, what in root.unread():
+        draft.report.part(what, place).left(place, "unknown")
+    return Model(filters, services, upstreams, https)
+
+
+def _cluster(root: Element, wanted: str, draft: Draft) -> Element:
+    clusters = root.all("repose-cluster")
+    if not clusters:
+        if wanted:
+            raise SourceError(root.place, f"there is no repose-cluster {wanted!r}")
+        return root
+    ids = [cluster.get("id") for cluster in clusters]
+    if wanted and wanted not in ids:
+        raise SourceError(root.place, f"there is no repose-cluster {wanted!r}: there are {', '.join(ids)}")
+    chosen = clusters[ids.index(wanted)] if wanted else clusters[0]
+    for cluster in clusters:
+        if cluster is not chosen:
+            part = draft.report.part(f"repose-cluster {cluster.get('id')}", cluster.place)
+            part.left(cluster.place, "one gateway is one cluster: move it by itself, with --cluster")
+            cluster.forget()
+    return chosen
+
+
+def _nodes(body: Element, wanted: str, draft: Draft) -> int:
+    """The listener of a node; its https-port, 0 for none."""
+    nodes = [node for found in body.all("nodes") for node in found.all("node")]
+    if not nodes:
+        raise SourceError(body.place, "there are no nodes")
+    ids = [node.get("id") for node in nodes]
+    if wanted and wanted not in ids:
+        raise SourceError(body.place, f"there is no node {wanted!r}: there are {', '.join(ids)}")
+    node = nodes[ids.index(wanted)] if wanted else nodes[0]
+    draft.nodes = len(nodes)
+    for other in nodes:
+        other.ignore("@hostname", "@http-port", "@https-port")
+    part = draft.report.part(f"node {node.get('id')}", node.place)
+    ports = [("http", node.whole("http-port", 0)), ("https", node.whole("https-port", 0))]
+    http, https = (_port(number, node) for _, number in ports)
+    places: list[str] = [f"0.0.0.0:{http}"] if http else []
+    if https:
+        # Without its certificate a port must not answer others than this host in the clear.
+        places.append(f"127.0.0.1:{https}")
+        part.left(
+            node.place,
+            f"TLS on port {https}: it listens on this host only until a certificate is given as PEM (listen[].tls)",
+        )
+    if not places:
+        raise SourceError(node.place, "the node has neither http-port nor https-port")
+    comment = [str(node.place)]
+    if https:
+        comment.append(
+            f'{{ address: "0.0.0.0:{https}", tls: {{ certificate: gateway.pem, key: gateway.key }} }}, with TLS'
+        )
+    draft.core["listen"] = Noted(places if len(places) > 1 else places[0], tuple(comment))
+    part.into.append("listen")
+    others = [other for other in nodes if other is not node]
+    if others:
+        part.differs(
+            node.place,
+            f"this is the configuration of one of {len(nodes)} nodes; the others need the same, with their own listen",
+        )
+    return https
+
+
+def _port(number: int, element: Element) -> int:
+    if not 0 <= number <= 65535:
+        raise SourceError(element.place, f"a port is 0 to 65535, not {number}")
+    return number
+
+
+def _destinations(body: Element, root: Element, draft: Draft) -> tuple[str, ...]:
+    """The names of the upstreams."""
+    rewrites = body.flag("rewrite-host-header", True)
+    found = [one for destinations in body.all("destinations") for one in destinations.elements()]
+    if not found:
+        raise SourceError(body.place, "there are no destinations")
+    upstreams: dict[str, Any] = {}
+    for one in found:
+        name = _name(one.required("id"), upstreams)
+        part = draft.report.part(f"destination {one.get('id')}", one.place)
+        endpoints = list(dict.fromkeys(_endpoints(one, root, part)))
+        one.ignore("@chunked-encoding")  # a body travels as the client frames it
+        if not endpoints:
+            continue
+        options: dict[str, Any] = {"endpoints": endpoints, "host": "upstream" if rewrites else "keep"}
+        upstreams[name] = Noted(options, (str(one.place),))
+        part.into.append(f"upstreams.{name}")
+        root_path = "/" + one.get("root-path").strip("/")
+        if root_path != "/":
+            draft.root_paths[name] = root_path
+        if one.flag("default") or not draft.default:
+            draft.default = name
+    if not upstreams:
+        raise SourceError(body.place, "none of the destinations can be moved")
+    draft.core["upstreams"] = upstreams
+    return tuple(upstreams)
+
+
+def _name(wanted: str, taken: dict[str, Any]) -> str:
+    base = re.sub(r"[^A-Za-z0-9_.-]", "-", wanted)[:60].lstrip("_.-") or "upstream"
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def _endpoints(one: Element, root: Element, part: Part) -> Iterator[str]:
+    protocol = one.get("protocol")
+    if one.name == "target":
+        yield from _target(one, root, part)
+        return
+    if not protocol and (one.has("hostname") or one.has("port")):
+        protocol = "https" if root.first("repose-cluster") is None else "http"
+    if not protocol:
+        part.left(
+            one.place, "a service inside the same servlet container: name where it listens (protocol, port)"
+        )
+        return
+    port = one.get("port", "0")
+    authority = one.get("hostname", "localhost")
+    if port not in ("", "0"):
+        authority = f"{authority}:{port}"
+    yield _endpoint(f"{protocol}://{authority}", one)
+
+
+def _target(one: Element, root: Element, part: Part) -> Iterator[str]:
+    """The nodes of a cluster, in turn."""
+    wanted, protocol = one.required("cluster"), one.get("protocol", "http")
+    for cluster in (*root.all("service-cluster"), *root.all("repose-cluster")):
+        if cluster.get("id") == wanted:
+            for node in (node for found in cluster.all("nodes") for node in found.all("node")):
+                port = node.whole(f"{protocol}-port", 0) or _PORTS.get(protocol, 0)
+                node.ignore("@id", "@http-port", "@https-port")
+                yield _endpoint(f"{protocol}://{node.required('hostname')}:{port}", node)
+            return
+    raise SourceError(one.place, f"there is no cluster {wanted!r}")
+
+
+def _endpoint(url: str, element: Element) -> str:
+    filled = element.filled(url) if VARIABLE.search(url) else url
+    try:
+        parse_endpoint(filled)
+    except ValueError as error:
+        raise SourceError(element.place, str(error)) from None
+    return url
+
+
+def _filters(body: Element, part: Part) -> Iterator[FilterUse]:
+    """The chain in its order, each filter with the condition under which it sees a request."""
+    found = body.first("filters")
+    if found is None:
+        return
+    bypass = _path_condition(found.get("bypass-uri-regex"), found, part)
+    for element in found.all("filter"):
+        when: list[Condition] = []
+        regex = element.get("uri-regex")
+        if regex and not expression.is_everything(regex):
+            condition = _path_condition(regex, element, part)
+            when += [condition] if condition is not None else []
+        for criterion in element.elements():
+            condition = _criterion(criterion, part)
+            when += [condition] if condition is not None else []
+        name = element.required("name")
+        spared = [{"not": bypass}] if bypass is not None else []
+        yield FilterUse(element, name, element.get("id") or name, element.get("configuration"), when, spared)
+
+
+def _path_condition(regex: str, element: Element, part: Part) -> Condition | None:
+    if not regex:
+        return None
+    try:
+        return {"path": expression.paths(regex)}
+    except ValueError as error:
+        part.left(element.place, f"the condition {regex!r}, so that the filter sees every request: {error}")
+        return None
+
+
+def _criterion(element: Element, part: Part, *, denied: bool = False) -> Condition | None:
+    """A condition of Repose 8.10 and later; None where it cannot be said.
+
+    What cannot be said is left out where the filter then sees more requests, and never where it sees fewer. `denied` says
+    that the condition stands in a `not`.
+    """
+    if element.name == "methods":
+        return {"method": element.words("value")}
+    if element.name == "header":
+        value = element.get("value")
+        return {"header": {element.required("name"): value if element.has("value") else True}}
+    if element.name == "uri":
+        return _path_condition(element.required("regex"), element, part)
+    parts = [
+        _criterion(child, part, denied=denied != (element.name == "not")) for child in element.elements()
+    ]
+    conditions = [condition for condition in parts if condition is not None]
+    if element.name == "and" and conditions and (not denied or len(conditions) == len(parts)):
+        return joined(conditions)
+    if len(conditions) != len(parts) or not conditions:
+        return None
+    if element.name == "or":
+        return {"any": conditions}
+    if element.name == "not":
+        return {"not": conditions[0]}
+    raise SourceError(element.place, f"{element.name} is no condition")
+
+
+def _tracing(root: Element, draft: Draft) -> None:
+    tracing = root.first("tracing-header")
+    if tracing is not None:
+        part = draft.report.part("tracing-header", tracing.place)
+        tracing.forget()
+        part.left(
+            tracing.place,
+            "X-Trans-Id: every request has an X-Compute-Request-Id here, which the upstream and the record get; `tracing` "
+            "speaks W3C trace context",
+        )
+    phone_home = root.first("phone-home")
+    if phone_home is not None:
+        phone_home.forget()
+        draft.report.part("phone-home", phone_home.place).left(phone_home.place, "nothing is told to anybody")
+
+
+def destination_router(config: Element, chain: Chain, use: FilterUse, model: Model) -> None:
+    """`destination-router`: routes for the paths of its condition, or the default for all."""
+    target = config.first("target")
+    if target is None:
+        raise SourceError(config.place, "destination-router needs a target")
+    wanted = _wanted(target.required("id"), model, target)
+    target.ignore("@quality")
+    paths = _only_paths(use.when)
+    if not use.when:
+        chain.draft.default = wanted
+        chain.part.into.append("routes.everything")
+    elif paths is not None and all(not path.startswith(expression.REGEX) for path in paths):
+        for path in paths:
+            name = chain.draft.named(f"to-{wanted}")
+            chain.draft.routes.append(Noted(chain.draft.route(name, path, wanted), (str(use.element.place),)))
+            chain.part.into.append(f"routes.{name}")
+    else:
+        chain.left(
+            target, "routes go by host and path template, and this condition is neither: write the routes"
+        )
+
+
+def _wanted(name: str, model: Model, element: Element) -> str:
+    wanted = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
+    if wanted not in model.upstreams:
+        raise SourceError(element.place, f"there is no destination {name!r}")
+    return wanted
+
+
+def _only_paths(when: Sequence[Condition]) -> list[str] | None:
+    if len(when) == 1 and list(when[0]) == ["path"]:
+        found = when[0]["path"]
+        return found if isinstance(found, list) else [found]
+    return None

@@ -1,0 +1,194 @@
+"""Bodies: what is taken from them, put into them, and answered in place of them."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.migration.content import statuses
+from gateway.migration.repose import Migration
+from gateway.trial.given import Answer
+from tests.migration.installed import moved, moved_filter, notes, outcome, part
+
+JSON = (("Content-Type", "application/json"),)
+
+
+async def _sent(
+    made: Migration, method: str = "GET", target: str = "/", **options: object
+) -> list[tuple[str, str]]:
+    got = await outcome(made, method, target, **options)
+    assert got.forwarded is not None
+    return list(got.forwarded.headers)
+
+
+@pytest.mark.parametrize(
+    ("target", "values"),
+    [("/v1/s/t1/x", ["t1"]), ("/s/t%41", ["tA"]), ("/other", ["none"])],
+)
+async def test_a_part_of_the_path_is_a_field(tmp_path: Path, target: str, values: list[str]) -> None:
+    text = '<url-extractor-to-header><extraction header="X-T" url-regex="/s/([^/]+)" default="none"/></url-extractor-to-header>'
+    made = moved_filter(tmp_path, "url-extractor-to-header", text)
+    sent = await _sent(made, target=target, headers=(("X-T", "mine"),))
+    assert [value for name, value in sent if name == "X-T"] == values
+    assert "stripped" in notes(made, "url-extractor-to-header")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"user": {"name": "Bob", "aliases": ["B"]}}, {"X-N": "Bob;q=0.8", "X-F": "B"}),
+        ({"user": {"name": None}}, {"X-N": "null;q=0.8", "X-F": "missing"}),
+    ],
+)
+async def test_a_part_of_the_body_is_a_field(tmp_path: Path, body: object, expected: dict[str, str]) -> None:
+    text = (
+        '<body-extractor-to-header><extraction header="X-N" jsonpath="$.user.name" defaultIfNull="null" quality="0.8"/>'
+        '<extraction header="X-F" jsonpath="$.user.aliases[0]" defaultIfMiss="missing" overwrite="true"/>'
+        "</body-extractor-to-header>"
+    )
+    made = moved_filter(tmp_path, "body-extractor-to-header", text)
+    sent = dict(await _sent(made, "POST", body=json.dumps(body).encode(), headers=JSON))
+    assert {name: sent.get(name) for name in expected} == expected
+
+
+async def test_bodies_are_patched(tmp_path: Path) -> None:
+    text = (
+        '<body-patcher><change path="/a/.*"><request><json>[{"op": "remove", "path": "/x"}]</json></request>'
+        '<response><json>[{"op": "add", "path": "/y", "value": null}]</json></response></change>'
+        "<change><request><json>nothing</json></request></change></body-patcher>"
+    )
+    made = moved_filter(tmp_path, "body-patcher", text)
+    answer = Answer(200, JSON, b"{}")
+    got = await outcome(made, "POST", "/a/b", body=b'{"x": 1, "z": 2}', headers=JSON, answer=answer)
+    assert got.forwarded is not None and got.answer is not None
+    assert (json.loads(got.forwarded.body), json.loads(got.answer.body)) == ({"z": 2}, {"y": None})
+    assert "the patch is not JSON" in notes(made, "body-patcher")
+
+
+async def test_bodies_are_decoded_and_coded(tmp_path: Path) -> None:
+    text = (
+        '<content-compression><compression compression-threshold="10" include-content-types="text/plain, text/x"'
+        ' exclude-content-types="text/y" debug="false"/></content-compression>'
+    )
+    made = moved_filter(tmp_path, "compression", text)
+    got = await outcome(
+        made,
+        "POST",
+        body=gzip.compress(b"hello"),
+        headers=(("Content-Encoding", "gzip"), ("Accept-Encoding", "gzip")),
+        answer=Answer(200, (("Content-Type", "text/plain"),), b"x" * 100),
+    )
+    assert got.forwarded is not None and got.answer is not None
+    assert got.forwarded.body == b"hello"
+    assert gzip.decompress(got.answer.body) == b"x" * 100
+    assert "exclude-content-types" in notes(made, "compression")
+
+
+async def test_a_request_without_a_body_has_no_content_type(tmp_path: Path) -> None:
+    made = moved(tmp_path, '<filter name="content-type-stripper"/>')
+    assert "Content-Type" not in dict(await _sent(made, headers=JSON))
+    assert "Content-Type" in dict(await _sent(made, "POST", headers=JSON, body=b"{}"))
+
+
+CORS = """<cross-origin-resource-sharing>
+<allowed-origins>
+  <origin>https://good.com</origin>
+  <origin regex="true">https://[a-z]+.example.com</origin>
+</allowed-origins>
+<allowed-methods><method>GET</method></allowed-methods>
+<resources>
+  <resource path="/v1/status.*"/>
+  <resource path="/v1/.*"><allowed-methods><method>PUT</method></allowed-methods></resource>
+</resources>
+</cross-origin-resource-sharing>"""
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://good.com", True),
+        ("https://good.com.evil.com", False),
+        ("https://app.example.com", True),
+        ("https://app.example.com.evil.com", False),
+    ],
+)
+async def test_an_origin_is_allowed_as_a_whole(tmp_path: Path, origin: str, allowed: bool) -> None:
+    made = moved_filter(tmp_path, "cors", CORS)
+    got = await outcome(made, headers=(("Origin", origin),))
+    assert (got.status == 200) is allowed
+    assert "a dot stands for any character" in notes(made, "cors")
+
+
+@pytest.mark.parametrize(
+    ("target", "methods"),
+    [
+        ("/v1/status/a", {"GET"}),
+        ("/x/v1/servers", {"GET", "PUT"}),
+        ("/v1/servers", {"GET", "PUT"}),
+        ("/v2", {"GET"}),
+    ],
+)
+async def test_methods_of_the_first_resource_that_fits(
+    tmp_path: Path, target: str, methods: set[str]
+) -> None:
+    made = moved_filter(tmp_path, "cors", CORS)
+    headers = (("Origin", "https://good.com"), ("Access-Control-Request-Method", "GET"))
+    got = await outcome(made, "OPTIONS", target, headers=headers)
+    assert got.answer is not None and got.forwarded is None
+    fields = {name.lower(): value for name, value in got.answer.headers}
+    assert set(fields["access-control-allow-methods"].split(", ")) == methods
+    assert fields["access-control-allow-credentials"] == "true"
+
+
+async def test_an_echo(tmp_path: Path) -> None:
+    got = await outcome(moved(tmp_path, '<filter name="echo"/>'), headers=(("X-A", "1"),))
+    assert got.answer is not None and got.forwarded is None
+    assert dict(got.answer.headers)["X-A"] == "1"
+
+
+MESSAGES = """<response-messaging>
+<status-code id="a" code-regex="50[0-4]" overwrite="ALWAYS">
+  <message media-type="application/json">{"code": %s, "phrase": "%M"}</message>
+  <message media-type="*/*" content-type="text/plain">no</message>
+</status-code>
+<status-code id="b" code-regex="404"><message media-type="text/plain" href="lost.txt"/></status-code>
+<status-code id="c" code-regex="403"><message media-type="text/plain">%q</message></status-code>
+</response-messaging>"""
+
+
+@pytest.mark.parametrize(
+    ("status", "accept", "body"),
+    [
+        (503, "application/json", b'{"code": 503, "phrase": "Service Unavailable"}'),
+        (500, "text/plain", b"no"),
+        (404, "text/plain", b"lost"),
+        (403, "text/plain", b""),
+    ],
+)
+async def test_answers_have_bodies_by_their_status(
+    tmp_path: Path, status: int, accept: str, body: bytes
+) -> None:
+    (tmp_path / "lost.txt").write_text("lost")
+    made = moved(tmp_path, "", response_messaging=MESSAGES)
+    got = await outcome(
+        made, headers=(("Accept", accept),), answer=Answer(status, (("Content-Length", "0"),))
+    )
+    assert got.answer is not None
+    assert got.answer.body == body
+    assert "response-messaging.cfg.xml:7 the code %q has no equal" in notes(made, "response-messaging")
+    assert part(made, "response-messaging").outcome == "moved with a difference"
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("413", [413]),
+        ("50[0-4]", ["500-504"]),
+        ("4..", ["400-499"]),
+        ("401|403|50\\d", [401, 403, "500-509"]),
+        ("9..", []),
+    ],
+)
+def test_statuses_that_an_expression_matches(expression: str, expected: list[int | str]) -> None:
+    assert statuses(expression) == expected

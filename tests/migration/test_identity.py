@@ -1,0 +1,269 @@
+"""Tokens, tenants and what is asked for none."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.migration.repose import Migration
+from gateway.trial.identity import identity_of
+from tests.migration.installed import moved, moved_filter, notes, outcome, part
+
+SERVICE = '<identity-service uri="https://identity.example.com" username="gateway" password="hunter2"/>'
+V3 = (
+    '<openstack-identity-v3 %s><openstack-identity-service username="gateway" password="hunter2" domain-id="d" project-id="p" '
+    'uri="http://keystone.example.com:5000"/>%s</openstack-identity-v3>'
+)
+ANN = identity_of(
+    {"user": "ann", "user_name": "ann", "project": "t1", "roles": ["member"], "groups": ["g1", "g2"]}
+)
+
+
+def _v2(directory: Path, body: str, service: str = SERVICE, chain: str = "", **files: str) -> Migration:
+    return moved_filter(
+        directory, "keystone-v2", f"<keystone-v2>\n{service}{body}</keystone-v2>", before=chain, **files
+    )
+
+
+def _fields(got: object) -> dict[str, str]:
+    assert got.forwarded is not None  # type: ignore[attr-defined]
+    return dict(got.forwarded.headers)  # type: ignore[attr-defined]
+
+
+async def test_a_token_is_asked_for(tmp_path: Path) -> None:
+    made = _v2(tmp_path, "")
+    got = await outcome(made)
+    assert (got.status, got.filter) == (401, "keystone-v2")
+    assert got.answer is not None
+    assert dict(got.answer.headers)["WWW-Authenticate"] == 'Keystone uri="https://identity.example.com"'
+
+
+async def test_the_upstream_is_told_as_repose_told_it(tmp_path: Path) -> None:
+    fields = _fields(
+        await outcome(_v2(tmp_path, ""), identity=ANN, headers=(("X-Auth-Token", "t"), ("X-Roles", "admin")))
+    )
+    told = {
+        name: fields.get(name)
+        for name in ("X-PP-User", "X-PP-Groups", "X-Roles", "X-Tenant-Id", "X-Authorization")
+    }
+    assert told == {
+        "X-PP-User": "ann;q=1.0",
+        "X-PP-Groups": "g1,g2",
+        "X-Roles": "member",
+        "X-Tenant-Id": "t1",
+        "X-Authorization": "Proxy t1",
+    }
+
+
+def test_the_password_is_a_variable(tmp_path: Path) -> None:
+    made = _v2(tmp_path, "")
+    assert "hunter2" not in made.text + made.report.text()
+    assert 'account: { user: gateway, password: "${KEYSTONE_V2_PASSWORD:-change-me}" }' in made.text
+    assert "KEYSTONE_V2_PASSWORD" in notes(made, "keystone-v2")
+
+
+def test_a_token_may_ask_for_itself(tmp_path: Path) -> None:
+    made = _v2(
+        tmp_path,
+        "",
+        '<identity-service uri="http://identity.example.com/v2.0/" set-groups-in-header="false"/>',
+    )
+    assert 'url: "http://identity.example.com/v2.0"' in made.text
+    assert "groups: false" in made.text
+    assert "account" not in made.text
+
+
+async def test_the_white_list_is_asked_for_no_token_and_brings_no_identity(tmp_path: Path) -> None:
+    made = _v2(
+        tmp_path, "<white-list><uri-regex>/v1/(a|b)</uri-regex><uri-regex>/open/.*</uri-regex></white-list>"
+    )
+    for target in ("/v1/a", "/v1/b", "/open/x/y"):
+        fields = _fields(await outcome(made, target=target, headers=(("X-Roles", "admin"),)))
+        assert "X-Roles" not in fields
+    assert (await outcome(made, target="/v1/c")).status == 401
+    assert (await outcome(made, target="/v1/" + "a" * 3000)).status == 401
+
+
+async def test_an_expression_of_the_white_list_that_cannot_be_said_spares_nobody(tmp_path: Path) -> None:
+    made = _v2(tmp_path, "<white-list><uri-regex>(a+)+b</uri-regex></white-list>")
+    assert (await outcome(made, target="/x")).status == 401
+    assert "(a+)+b" in notes(made, "keystone-v2")
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "cache"),
+    [
+        ("<timeouts><token>120</token></timeouts>", "{ ttl: 120s }"),
+        (
+            '<timeouts variability="30"><token>120</token><group>1</group></timeouts>',
+            "{ ttl: 120s, jitter: 25 }",
+        ),
+        ("<timeouts><token>0</token></timeouts>", "{ ttl: 1d }"),
+        ("<timeouts><token>-1</token></timeouts>", "{ ttl: 0s }"),
+        ("<timeouts/>", "{ ttl: 600s }"),
+    ],
+)
+def test_how_long_a_token_is_remembered(tmp_path: Path, timeouts: str, cache: str) -> None:
+    assert f"cache: {cache}" in _v2(tmp_path, f"<cache>{timeouts}</cache>").text
+
+
+TENANT = (
+    '<tenant-handling send-all-tenant-ids="true"><validate-tenant strip-token-tenant-prefixes="/foo:/bar-">'
+    "<uri-extraction-regex>.*/servers/([-|\\w]+)/?.*</uri-extraction-regex></validate-tenant>"
+    '<send-tenant-id-quality default-tenant-quality="0.8" uri-tenant-quality="0.6" roles-tenant-quality="0.4"/></tenant-handling>'
+    "<pre-authorized-roles><role>racker</role></pre-authorized-roles>"
+)
+
+
+def test_the_tenant_in_the_path(tmp_path: Path) -> None:
+    text = _v2(tmp_path, TENANT).text
+    assert 'regex: [".*/servers/([-|\\\\w]+)/?.*+"]' in text
+    assert 'strip_prefixes: ["foo:", bar-]' in text
+    assert "bypass_roles: [racker]" in text
+    assert "tenant_quality: { chosen: 0.6, default: 0.8, roles: 0.4 }" in text
+    assert "all_tenants: true" in text
+
+
+EXTRACTOR = '<url-extractor-to-header><extraction header="X-T" url-regex="/s/([^/]+)/(.*)"/></url-extractor-to-header>'
+BY_FIELD = (
+    "<%s><tenant-handling><validate-tenant><header-extraction-name>x-t</header-extraction-name></validate-tenant>"
+    "</tenant-handling></%s>"
+)
+
+
+def test_the_tenant_in_a_field_that_is_taken_from_the_path(tmp_path: Path) -> None:
+    name = "keystone-v2-authorization"
+    made = moved(
+        tmp_path,
+        f'<filter name="url-extractor-to-header"/><filter name="keystone-v2"/><filter name="{name}"/>',
+        url_extractor_to_header=EXTRACTOR,
+        keystone_v2=f"<keystone-v2>{SERVICE}</keystone-v2>",
+        keystone_v2_authorization=BY_FIELD % (name, name),
+    )
+    assert 'regex: [".*?/s/([^/]+)/(?:.*).*+"]' in made.text
+    assert part(made, name).into == ["tenant of token_auth 'keystone-v2'"]
+
+
+def test_the_tenant_in_a_field_that_nobody_fills_is_told(tmp_path: Path) -> None:
+    name = "keystone-v2-authorization"
+    made = moved(
+        tmp_path,
+        f'<filter name="keystone-v2"/><filter name="{name}"/>',
+        keystone_v2=f"<keystone-v2>{SERVICE}</keystone-v2>",
+        keystone_v2_authorization=BY_FIELD % (name, name),
+    )
+    assert "no url-extractor-to-header before it" in notes(made, name)
+    alone = moved_filter(tmp_path, name, BY_FIELD % (name, name))
+    assert "no keystone-v2 before it" in notes(alone, name)
+
+
+def test_tenants_that_cannot_be_moved_leave_what_is_there_as_it_is(tmp_path: Path) -> None:
+    name = "keystone-v2-authorization"
+    made = moved(
+        tmp_path,
+        f'<filter name="keystone-v2"/><filter name="{name}"/>',
+        keystone_v2=f"<keystone-v2>{SERVICE}</keystone-v2>",
+        keystone_v2_authorization=f"<{name}>"
+        + TENANT.replace("<role>racker</role>", "<role>a,b</role><role/>")
+        + f"</{name}>",
+    )
+    assert part(made, name).outcome == "not moved"
+    assert "bypass_roles[0]: a comma separates roles" in notes(made, name)
+    assert "tenant:" not in made.text
+    assert part(made, "keystone-v2").outcome == "moved with a difference"
+
+
+async def test_delegating_passes_a_request_and_says_what_it_would_have_been(tmp_path: Path) -> None:
+    made = _v2(tmp_path, '<delegating quality="0.6"/>')
+    fields = _fields(await outcome(made))
+    assert fields["X-Identity-Status"] == "Indeterminate"
+    assert fields["X-Delegated"].startswith("status_code=401`component=")
+    assert fields["X-Delegated"].endswith(";q=0.6")
+
+
+def test_what_identity_v2_does_not_have_here_is_told(tmp_path: Path) -> None:
+    made = _v2(
+        tmp_path,
+        '<require-service-endpoint public-url="x" region="y"/><cache><timeouts/><atom-feed id="f"/></cache>'
+        "<ignored-roles>one two</ignored-roles>",
+        '<identity-service uri="http://i.example.com" set-catalog-in-header="true" set-roles-in-header="false" apply-rcn-roles="true"/>',
+    )
+    said = notes(made, "keystone-v2")
+    for text in (
+        "require-service-endpoint",
+        "Atom feed",
+        "set-catalog-in-header",
+        "apply-rcn-roles",
+        "X-Map-Roles",
+    ):
+        assert text in said
+    assert "ignored_roles: [one, two]" in made.text
+
+
+async def test_keystone_v3_reads_the_token_that_repose_read(tmp_path: Path) -> None:
+    made = moved_filter(
+        tmp_path,
+        "openstack-identity-v3",
+        V3 % ("", "<white-list><uri-pattern>/v3</uri-pattern></white-list>"),
+    )
+    assert 'url: "http://keystone.example.com:5000/v3"' in made.text
+    assert "user_domain_id: d" in made.text and "project_id: p" in made.text
+    assert "groups:" not in made.text, "which `headers: repose` has Keystone asked for"
+    assert "forward-groups" in notes(made, "openstack-identity-v3")
+    assert "hunter2" not in made.text
+    assert (await outcome(made, target="/v3")).status == 200
+    assert (await outcome(made, target="/x", headers=(("X-Subject-Token", "t"),), identity=ANN)).status == 200
+    assert (await outcome(made, target="/x")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [("/v2/t1/x", 200), ("/a/v2/t1/x", 200), ("/v2/t2/x", 403), ("/v9/t1", 403)]
+)
+async def test_the_project_in_the_path_is_that_of_the_token(tmp_path: Path, target: str, status: int) -> None:
+    text = V3 % (
+        'forward-groups="false" token-cache-timeout="60000" cache-offset="6000"',
+        '<validate-project-id-in-uri regex="/v2/([^/]+)/.*"/><pre-authorized-roles><role>admin</role></pre-authorized-roles>',
+    )
+    made = moved_filter(tmp_path, "openstack-identity-v3", text)
+    assert "cache: { ttl: 60s, jitter: 10 }" in made.text
+    assert "groups: none" in made.text and "forward-groups" not in notes(made, "openstack-identity-v3")
+    headers = (("X-Subject-Token", "t"),)
+    assert (await outcome(made, target=target, headers=headers, identity=ANN)).status == status
+    admin = identity_of({"user": "root", "project": "t9", "roles": ["admin"]})
+    assert (await outcome(made, target="/v2/t1/x", headers=headers, identity=admin)).status == 200
+
+
+def test_client_auth_of_repose_6(tmp_path: Path) -> None:
+    text = (
+        '<client-auth><openstack-auth delegable="true" token-cache-timeout="30000" send-tenant-id-quality="true">'
+        '<identity-service username="u" password="hunter2" uri="http://i.example.com" tenantId="7"/>'
+        '<client-mapping id-regex="/v2/([^/]+)/.*"/><ignore-tenant-roles><role>r</role></ignore-tenant-roles>'
+        '<endpoints-in-header format="JSON"/></openstack-auth>'
+        '<atom-feeds enable="true"><rs-identity-feed id="f" uri="x"/></atom-feeds></client-auth>'
+    )
+    made = moved_filter(tmp_path, "client-auth", text, file="client-auth-n")
+    assert 'regex: [".*?/v2/([^/]+)/.*"], bypass_roles: [r] }' in made.text
+    assert "delay_auth_decision: true" in made.text
+    assert "cache: { ttl: 30s }" in made.text
+    said = notes(made, "client-auth")
+    for told in ("tenantId", "endpoints-in-header", "Atom feed"):
+        assert told in said
+    assert "hunter2" not in made.text
+
+
+@pytest.mark.parametrize("name", ["rackspace-auth", "http-basic-auth"])
+def test_other_services_are_told(tmp_path: Path, name: str) -> None:
+    made = moved_filter(
+        tmp_path,
+        "client-auth",
+        f"<client-auth><{name} a='b'><c d='e'/></{name}></client-auth>",
+        file="client-auth-n",
+    )
+    assert part(made, "client-auth").outcome == "not moved"
+    assert name in notes(made, "client-auth")
+
+
+def test_passwords_by_identity_v2_are_told(tmp_path: Path) -> None:
+    made = moved_filter(
+        tmp_path, "keystone-v2-basic-auth", '<x keystone-v2-service-uri="http://i" secret-type="password"/>'
+    )
+    assert "Keystone v3" in notes(made, "keystone-v2-basic-auth")

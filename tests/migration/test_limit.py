@@ -1,0 +1,198 @@
+"""Limits: the same requests are refused as in Repose."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.migration.repose import Migration
+from gateway.trial.given import Given, Identity
+from gateway.trial.identity import identity_of
+from gateway.trial.outcome import Outcome
+from tests.migration.installed import KNOWN, moved_filter, notes
+from tests.trial.tried import given, tried
+
+LIMIT = '<limit id="l" uri="u" uri-regex="%s" http-methods="%s" unit="%s" value="%s"/>'
+
+
+def _moved(directory: Path, body: str, attributes: str = "", **options: str) -> Migration:
+    options.setdefault("before", KNOWN)
+    return moved_filter(
+        directory, "rate-limiting", f"<rate-limiting {attributes}>\n{body}</rate-limiting>", **options
+    )
+
+
+def _group(limits: str, attributes: str = 'groups="a"', default: str = "true", id: str = "g") -> str:
+    return f'<limit-group id="{id}" {attributes} default="{default}">\n{limits}</limit-group>'
+
+
+def _of(user: str, *groups: str) -> Identity:
+    return identity_of({"user": user, "groups": groups})
+
+
+async def _all(made: Migration, *requests: Given) -> list[Outcome]:
+    async with tried(made.text) as trial:
+        return [await trial.run(request) for request in requests]
+
+
+async def _statuses(made: Migration, *requests: tuple[str, str, dict[str, Any]]) -> list[int | None]:
+    found = await _all(made, *(given(method, target, **options) for method, target, options in requests))
+    return [one.status for one in found]
+
+
+ANN, BOB = {"identity": _of("ann")}, {"identity": _of("bob")}
+
+
+@pytest.mark.parametrize(
+    ("expression", "methods", "requests", "expected"),
+    [
+        # A limit for a path and a method, apart for each user.
+        (
+            "/s/.*",
+            "GET",
+            [
+                ("GET", "/s/1", ANN),
+                ("GET", "/s/2", ANN),
+                ("GET", "/s/1", BOB),
+                ("POST", "/s/1", ANN),
+                ("GET", "/t", ANN),
+            ],
+            [200, 413, 200, 200, 200],
+        ),
+        # Groups count what they capture apart.
+        (
+            "/s/([^/]+).*",
+            "ALL",
+            [("GET", "/s/1", ANN), ("GET", "/s/2", ANN), ("GET", "/s/1/x", ANN)],
+            [200, 200, 413],
+        ),
+        # The path is read percent-decoded.
+        ("/s/a", "GET", [("GET", "/s/%61", ANN), ("GET", "/s/a", ANN)], [200, 413]),
+        # All methods of a limit together.
+        (".*", "GET POST", [("GET", "/s", ANN), ("POST", "/t", ANN), ("PUT", "/t", ANN)], [200, 413, 200]),
+    ],
+)
+async def test_what_is_counted(
+    tmp_path: Path,
+    expression: str,
+    methods: str,
+    requests: list[tuple[str, str, dict[str, Any]]],
+    expected: list[int],
+) -> None:
+    made = _moved(tmp_path, _group(LIMIT % (expression, methods, "MINUTE", 1)))
+    assert await _statuses(made, *requests) == expected
+
+
+async def test_without_capture_groups_there_is_one_counter(tmp_path: Path) -> None:
+    made = _moved(tmp_path, _group(LIMIT % ("/s/([^/]+)", "ALL", "MINUTE", 1)), 'use-capture-groups="false"')
+    assert await _statuses(made, ("GET", "/s/1", ANN), ("GET", "/s/2", ANN)) == [200, 413]
+
+
+@pytest.mark.parametrize(("unit", "seconds"), [("SECOND", 1), ("MINUTE", 60), ("HOUR", 3600), ("DAY", 86400)])
+async def test_a_window_begins_with_the_first_request_and_gives_all_back(
+    tmp_path: Path, unit: str, seconds: int
+) -> None:
+    made = _moved(tmp_path, _group(LIMIT % (".*", "ALL", unit, 2)))
+    noon = given().wall
+    first, second, third, fourth = await _all(
+        made,
+        *(
+            given(identity=_of("ann"), wall=noon + later)
+            for later in (0, 0.75 * seconds, 0.75 * seconds, seconds + 0.01)
+        ),
+    )
+    assert [one.status for one in (first, second, third, fourth)] == [200, 200, 413, 200]
+    assert third.answer is not None
+    assert dict(third.answer.headers)["Retry-After"] == str(-(-seconds // 4))
+
+
+@pytest.mark.parametrize(
+    ("groups", "allowed"),
+    [((), 1), (("gold",), 3), (("silver", "gold"), 3), (("silver",), 2), (("other",), 1)],
+)
+async def test_the_first_group_that_fits_is_the_only_one(
+    tmp_path: Path, groups: tuple[str, ...], allowed: int
+) -> None:
+    made = _moved(
+        tmp_path,
+        _group((LIMIT % (".*", "ALL", "DAY", 1)).replace('"l"', '"d"'), 'groups="bronze"', id="d")
+        + _group(LIMIT % (".*", "ALL", "DAY", 3), 'groups="gold platinum"', "false", "gold")
+        + _group(
+            (LIMIT % (".*", "ALL", "DAY", 2)).replace('"l"', '"s"'), 'groups="silver"', "false", "silver"
+        ),
+    )
+    request = ("GET", "/", {"identity": _of("ann", *groups)})
+    assert await _statuses(made, *[request] * (allowed + 1)) == [200] * allowed + [413]
+
+
+async def test_a_default_group_that_has_names_comes_where_it_stands_too(tmp_path: Path) -> None:
+    made = _moved(
+        tmp_path,
+        _group((LIMIT % (".*", "ALL", "DAY", 1)).replace('"l"', '"d"'), 'groups="both"', id="d")
+        + _group(LIMIT % (".*", "ALL", "DAY", 3), 'groups="both"', "false", "other"),
+    )
+    request = ("GET", "/", {"identity": _of("ann", "both")})
+    assert await _statuses(made, request, request) == [200, 413]
+
+
+async def test_without_a_default_who_is_in_no_group_has_no_limit(tmp_path: Path) -> None:
+    made = _moved(tmp_path, _group(LIMIT % (".*", "ALL", "DAY", 1), 'groups="a"', "false"))
+    assert await _statuses(made, *[("GET", "/", ANN)] * 3) == [200, 200, 200]
+
+
+async def test_all_together_are_answered_503(tmp_path: Path) -> None:
+    made = _moved(
+        tmp_path,
+        f"<global-limit-group>{LIMIT % ('/s/.*', 'ALL', 'MINUTE', 2)}</global-limit-group>",
+        'overLimit-429-responseCode="true"',
+    )
+    assert await _statuses(made, ("GET", "/s/1", ANN), ("GET", "/s/2", BOB), ("GET", "/s/3", ANN)) == [
+        200,
+        200,
+        503,
+    ]
+
+
+async def test_parameters_of_the_query_are_needed_all(tmp_path: Path) -> None:
+    limit = (LIMIT % (".*", "ALL", "MINUTE", 1)).replace("/>", ' query-param-names="a b"/>')
+    made = _moved(tmp_path, _group(limit), 'overLimit-429-responseCode="true"')
+    targets = ("/?a=1", "/?a", "/?B=1&%41=2", "/?b&a", "/?a=1")
+    assert await _statuses(made, *(("GET", target, ANN) for target in targets)) == [200, 200, 200, 429, 200]
+
+
+async def test_callers_ask_for_their_limits(tmp_path: Path) -> None:
+    made = _moved(
+        tmp_path,
+        '<request-endpoint uri-regex="/limits/?" include-absolute-limits="false"/>'
+        + _group(LIMIT % ("/s", "GET", "MINUTE", 5)),
+    )
+    (got,) = await _all(made, given(target="/limits", identity=_of("ann")))
+    assert got.answer is not None and got.status == 200
+    assert b'"value":5' in got.answer.body.replace(b" ", b"")
+
+
+def test_what_has_no_equal_is_told(tmp_path: Path) -> None:
+    made = _moved(
+        tmp_path,
+        _group(
+            LIMIT % (".*", "ALL", "MINUTE", 0)
+            + "\n"
+            + LIMIT % (".*", "ALL", "WEEK", 1)
+            + "\n"
+            + LIMIT % ("(a+)+b", "ALL", "DAY", 1)
+        )
+        + '<limit-group id="nobody"/>',
+        'datastore="distributed/hash-ring" datastore-warn-limit="500"',
+        before="",
+    )
+    said = notes(made, "rate-limiting")
+    for line, text in (
+        ("rate-limiting.cfg.xml:3 ", "a limit of 0"),
+        ("rate-limiting.cfg.xml:4 ", "the unit 'WEEK'"),
+        ("rate-limiting.cfg.xml:5 ", "may match for ever"),
+        ("rate-limiting.cfg.xml:5 ", "names no group"),
+        ("rate-limiting.cfg.xml:1 ", "datastore-warn-limit"),
+        ("rate-limiting.cfg.xml:1 ", "Redis"),
+        ("rate-limiting.cfg.xml:1 ", "counted by its address"),
+    ):
+        assert any(text in one and one.startswith(line) for one in said.splitlines()), (text, said)

@@ -1,0 +1,207 @@
+"""Nodes, destinations, the chain and its conditions."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.migration.repose import Migration, MigrationError, migrate
+from gateway.trial.given import Answer
+from tests.migration.installed import installed, moved, notes, outcome, part, plan
+
+ADD = "<add-headers><request><header name='X-Seen'>yes</header></request></add-headers>"
+
+
+def _model(directory: Path, body: str, **options: str) -> Migration:
+    (directory / "system-model.cfg.xml").write_text(f"<system-model>\n{body}</system-model>")
+    return migrate(directory, environment={"HOST": "h.internal"}, **options)  # type: ignore[arg-type]
+
+
+def _wrong(directory: Path, body: str) -> str:
+    with pytest.raises(MigrationError) as raised:
+        _model(directory, body)
+    return str(raised.value)
+
+
+NODES = '<nodes><node id="a" hostname="a" http-port="8080"/>\n<node id="b" hostname="b" https-port="8443"/></nodes>'
+DESTINATION = (
+    '<destinations><endpoint id="o" protocol="http" hostname="o" port="80" default="true"/></destinations>'
+)
+
+
+def test_a_node_is_chosen_and_the_others_are_told(tmp_path: Path) -> None:
+    made = _model(tmp_path, NODES + DESTINATION)
+    assert '\nlisten: "0.0.0.0:8080"\n' in made.text
+    assert "one of 2 nodes" in notes(made, "node a")
+    assert 'listen: "127.0.0.1:8443"' in _model(tmp_path, NODES + DESTINATION, node="b").text
+
+
+def test_a_port_with_tls_is_not_opened_to_others_in_the_clear(tmp_path: Path) -> None:
+    made = _model(tmp_path, NODES + DESTINATION, node="b")
+    assert "TLS on port 8443: it listens on this host only" in notes(made, "node b")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("<nodes/>" + DESTINATION, "there are no nodes"),
+        ('<nodes><node id="a" hostname="a"/></nodes>' + DESTINATION, "neither http-port nor https-port"),
+        ('<nodes><node id="a" http-port="70000"/></nodes>' + DESTINATION, "a port is 0 to 65535"),
+        (NODES, "there are no destinations"),
+        (
+            NODES + '<destinations><endpoint id="o" hostname="a b" protocol="http"/></destinations>',
+            "http://a b",
+        ),
+        (NODES + '<destinations><target id="o" cluster="x"/></destinations>', "there is no cluster 'x'"),
+        (NODES + '<destinations><endpoint id="o"/></destinations>', "none of the destinations can be moved"),
+        (NODES + "<filters><filter/></filters>" + DESTINATION, "filter needs the attribute name"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, body: str, message: str) -> None:
+    wrong = _wrong(tmp_path, body)
+    assert message in wrong
+    assert wrong.startswith("system-model.cfg.xml:")
+
+
+def test_destinations_are_upstreams(tmp_path: Path) -> None:
+    made = _model(
+        tmp_path,
+        NODES + "<destinations>"
+        '<endpoint id="first one" protocol="http" hostname="{$ HOST $}" port="8774"/>'
+        '<endpoint id="second" hostname="s.internal" root-path="/v2" default="true" chunked-encoding="auto"/>'
+        "</destinations>",
+    )
+    assert 'first-one: { endpoints: ["http://${HOST}:8774"], host: upstream }' in made.text
+    assert 'second: { endpoints: ["https://s.internal"], host: upstream }' in made.text
+    assert "    upstream: second\n    filters:\n      - { rewrite: { add_prefix: /v2 } }\n" in made.text
+
+
+async def test_a_service_is_mounted_at_its_root_path(tmp_path: Path) -> None:
+    made = _model(
+        tmp_path,
+        NODES
+        + '<destinations><endpoint id="o" protocol="http" hostname="o" port="80" root-path="/v2/"/></destinations>',
+    )
+    got = await outcome(
+        made, target="/servers?a=%20", answer=Answer(302, (("Location", "http://gateway.test/v2/x"),))
+    )
+    assert got.forwarded is not None and got.answer is not None
+    assert got.forwarded.line.startswith("GET /v2/servers?a=%20 ")
+    assert dict(got.answer.headers)["Location"] == "http://gateway.test/x"
+
+
+async def _seen(directory: Path, filter: str, method: str = "GET", target: str = "/", **headers: str) -> bool:
+    made = moved(directory, filter, add_header=ADD)
+    got = await outcome(made, method, target, headers=tuple(headers.items()))
+    assert got.forwarded is not None
+    return ("X-Seen", "yes") in got.forwarded.headers
+
+
+@pytest.mark.parametrize(
+    ("condition", "method", "target", "headers", "expected"),
+    [
+        ('uri-regex="/v1/.*"/>', "GET", "/v1/a/b", {}, True),
+        ('uri-regex="/v1/.*"/>', "GET", "/v2/a", {}, False),
+        ('uri-regex="/v1/\\d+"/>', "GET", "/v1/77", {}, True),
+        ('uri-regex="/v1/\\d+"/>', "GET", "/v1/x", {}, False),
+        ('><methods value="GET HEAD"/></filter>', "GET", "/", {}, True),
+        ('><methods value="GET HEAD"/></filter>', "POST", "/", {}, False),
+        ('><header name="X-A"/></filter>', "GET", "/", {"x-a": ""}, True),
+        ('><header name="X-A" value="1"/></filter>', "GET", "/", {"X-A": "2"}, False),
+        ('><uri regex="/v1/(a|b)"/></filter>', "GET", "/v1/b", {}, True),
+        ('><not><uri regex="/v1/.*"/></not></filter>', "GET", "/v1/x", {}, False),
+        ('><or><methods value="GET"/><header name="X-A"/></or></filter>', "POST", "/", {"X-A": "1"}, True),
+        (
+            '><and><methods value="GET"/><not><header name="X-A"/></not><uri regex="/v1/.*"/></and></filter>',
+            *("GET", "/v1/x", {"X-A": "1"}, False),
+        ),
+    ],
+)
+async def test_a_filter_sees_the_requests_that_it_saw(
+    tmp_path: Path, condition: str, method: str, target: str, headers: dict[str, str], expected: bool
+) -> None:
+    assert (
+        await _seen(tmp_path, f'<filter name="add-header" {condition}', method, target, **headers) is expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "target"),
+    [
+        ('uri-regex="(a+)+b"/>', "/x"),
+        ('><and><methods value="GET"/><uri regex="(a+)+b"/></and></filter>', "/x"),
+        ('><not><and><methods value="POST"/><uri regex="(a+)+b"/></and></not></filter>', "/x"),
+        ('><or><methods value="POST"/><uri regex="(a+)+b"/></or></filter>', "/x"),
+    ],
+)
+async def test_a_condition_that_cannot_be_said_lets_the_filter_see_more_and_is_told(
+    tmp_path: Path, condition: str, target: str
+) -> None:
+    filter = f'<filter name="add-header" {condition}'
+    assert await _seen(tmp_path, filter, "GET", target)
+    assert "(a+)+b" in notes(moved(tmp_path, filter, add_header=ADD), "filters of the chain")
+
+
+def test_a_chain_with_a_condition_that_is_none(tmp_path: Path) -> None:
+    installed(
+        tmp_path, '<filter name="add-header"><xor><methods value="GET"/></xor></filter>', {"add-header": ADD}
+    )
+    with pytest.raises(MigrationError, match="xor is no condition"):
+        migrate(tmp_path)
+
+
+CLUSTERS = (
+    '<repose-cluster id="one"><nodes><node id="a" http-port="1"/></nodes>'
+    '<destinations><target id="t" cluster="two" protocol="http"/></destinations></repose-cluster>\n'
+    '<repose-cluster id="two"><nodes><node id="b" hostname="b.internal" http-port="2"/></nodes>'
+    '<destinations><endpoint id="e" protocol="http" hostname="e" port="3"/></destinations></repose-cluster>'
+)
+
+
+def test_one_cluster_is_moved_and_the_others_are_told(tmp_path: Path) -> None:
+    made = _model(tmp_path, CLUSTERS)
+    assert 't: { endpoints: ["http://b.internal:2"], host: upstream }' in made.text
+    assert part(made, "repose-cluster two").outcome == "not moved"
+    assert (
+        'e: { endpoints: ["http://e:3"], host: upstream }' in _model(tmp_path, CLUSTERS, cluster="two").text
+    )
+    with pytest.raises(MigrationError, match="there is no repose-cluster 'three': there are one, two"):
+        _model(tmp_path, CLUSTERS, cluster="three")
+
+
+ROUTER = '<destination-router><target id="other"/></destination-router>'
+TWO = (
+    '<destinations><endpoint id="o" protocol="http" hostname="o" port="80" default="true"/>'
+    '<endpoint id="other" protocol="http" hostname="other" port="81"/></destinations>'
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "target", "upstream"),
+    [("", "/x", "other"), ('uri-regex="/a/.*"', "/a/x", "other"), ('uri-regex="/a/.*"', "/x", "o")],
+)
+async def test_a_router_is_routes(tmp_path: Path, condition: str, target: str, upstream: str) -> None:
+    (tmp_path / "destination-router.cfg.xml").write_text(ROUTER)
+    made = _model(tmp_path, f'{NODES}<filters><filter name="destination-router" {condition}/></filters>{TWO}')
+    plan(made)
+    got = await outcome(made, target=target)
+    assert got.forwarded is not None
+    assert ("Host", upstream if upstream == "o" else "other:81") in got.forwarded.headers
+
+
+def test_a_router_that_is_no_route_is_told(tmp_path: Path) -> None:
+    (tmp_path / "destination-router.cfg.xml").write_text(ROUTER)
+    body = f'{NODES}<filters><filter name="destination-router"><methods value="GET"/></filter></filters>{TWO}'
+    assert "write the routes" in notes(_model(tmp_path, body), "destination-router")
+
+
+def test_what_has_no_equal_says_why(tmp_path: Path) -> None:
+    made = _model(
+        tmp_path,
+        NODES
+        + '<services><service name="dist-datastore"/></services>'
+        + DESTINATION
+        + '<phone-home enabled="true"/><tracing-header rewrite-header="true"/>',
+    )
+    assert "Redis" in notes(made, "service dist-datastore")
+    assert "nothing is told to anybody" in notes(made, "phone-home")
+    assert "X-Trans-Id" in notes(made, "tracing-header")

@@ -1,0 +1,73 @@
+"""The target: parameters that may stay, suffixes, and segments that are left out."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.migration.repose import Migration
+from gateway.trial.given import Answer
+from tests.migration.installed import moved_filter, notes, outcome
+
+NORMAL = """<uri-normalization>
+<media-variants>
+  <media-type name="application/json" variant-extension="json"/>
+  <media-type name="application/xml" variant-extension="xml" preferred="true"/>
+  <media-type name="text/x" variant-extension="a/b"/>
+</media-variants>
+<uri-filters>
+  <target uri-regex="/a/.*" http-methods="GET" alphabetize="true">
+    <whitelist id="w"><parameter name="b"/><parameter name="a" multiplicity="1" case-sensitive="false"/></whitelist>
+  </target>
+  <target uri-regex="/a/b"><whitelist/></target>
+</uri-filters>
+</uri-normalization>"""
+
+
+async def _sent(made: Migration, method: str, target: str) -> tuple[str, dict[str, str]]:
+    got = await outcome(made, method, target)
+    assert got.forwarded is not None
+    return got.forwarded.line.split()[1], dict(got.forwarded.headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "sent"),
+    [
+        ("GET", "/a/x?c=1&b=%20&A=2&a=3&b=x+y", "/a/x?A=2&b=%20&b=x+y"),
+        ("POST", "/a/x?c=1", "/a/x?c=1"),
+        ("GET", "/a/b?b=1&c=2", "/a/b?b=1"),
+        ("POST", "/a/b?b=1&c=2", "/a/b"),
+        ("GET", "/x?c=1", "/x?c=1"),
+    ],
+)
+async def test_parameters_that_may_stay(tmp_path: Path, method: str, target: str, sent: str) -> None:
+    assert (await _sent(moved_filter(tmp_path, "uri-normalization", NORMAL), method, target))[0] == sent
+
+
+@pytest.mark.parametrize(
+    ("target", "sent", "accept"),
+    [
+        ("/x.json", "/x", "application/json"),
+        ("/x", "/x", "application/xml"),
+        ("/x.foo", "/x.foo", "application/xml"),
+    ],
+)
+async def test_a_suffix_is_a_media_type(tmp_path: Path, target: str, sent: str, accept: str) -> None:
+    made = moved_filter(tmp_path, "uri-normalization", NORMAL)
+    path, fields = await _sent(made, "GET", target)
+    assert (path, fields["Accept"]) == (sent, accept)
+    assert "the extension 'a/b'" in notes(made, "uri-normalization")
+
+
+async def test_a_segment_is_left_out_and_put_back(tmp_path: Path) -> None:
+    text = (
+        '<uri-stripper token-index="1" rewrite-location="true"><link-resource uri-path-regex=".*" http-methods="GET"><response>'
+        '<json token-index="1">$.x</json></response></link-resource></uri-stripper>'
+    )
+    made = moved_filter(tmp_path, "uri-stripper", text)
+    answer = Answer(201, (("Location", "/v1/servers/7"),))
+    got = await outcome(made, "POST", "/v1/t1/servers", answer=answer)
+    assert got.forwarded is not None and got.answer is not None
+    assert got.forwarded.line.startswith("POST /v1/servers ")
+    assert dict(got.answer.headers)["Location"] == "/v1/t1/servers/7"
+    assert "links in bodies" in notes(made, "uri-stripper")
+    assert "as it was received" in notes(made, "uri-stripper")

@@ -1,0 +1,116 @@
+"""Descriptions of APIs: what these do not have is refused."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import loads
+from gateway.migration.repose import Migration, migrate
+from gateway.plan import build_plan
+from gateway.registry import Registry
+from gateway.trial.identity import identity_of
+from tests.migration.installed import KEYSTONE, KNOWN, installed, moved_filter, notes, outcome, part
+
+WADL = """<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:rax="http://docs.rackspace.com/api">
+<resources base="http://localhost/"><resource path="{path}"><method name="GET" {extra}/></resource></resources></application>
+"""
+
+
+def _moved(directory: Path, validators: str, attributes: str = "", body: str = "") -> Migration:
+    for name, text in (
+        ("servers.wadl", WADL.format(path="servers", extra="")),
+        ("images.wadl", WADL.format(path="images", extra='rax:roles="admin"')),
+    ):
+        (directory / name).write_text(text)
+    text = f"<validators {attributes}>{body}\n{validators}</validators>"
+    return moved_filter(directory, "api-validator", text, file="validator", before=KNOWN)
+
+
+async def _status(made: Migration, method: str, target: str, *roles: str) -> int | None:
+    return (await outcome(made, method, target, identity=identity_of({"user": "u", "roles": roles}))).status
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"), [("GET", "/servers", 200), ("PUT", "/servers", 405), ("GET", "/x", 404)]
+)
+async def test_one_description_for_all(tmp_path: Path, method: str, target: str, status: int) -> None:
+    made = _moved(
+        tmp_path, '<validator role="x" default="true" wadl="servers.wadl" check-well-formed="true"/>'
+    )
+    assert await _status(made, method, target) == status
+    assert "max_size" in notes(made, "api-validator")
+
+
+TWO = '<validator role="a b" wadl="servers.wadl" enable-rax-roles="true"/>\n<validator role="b c" wadl="{}" enable-rax-roles="true"/>'
+
+
+@pytest.mark.parametrize(
+    ("target", "roles", "status"),
+    [
+        ("/servers", ("a",), 200),
+        ("/servers", ("b",), 200),
+        ("/images", ("b",), 404),
+        ("/images", ("c",), 403),
+        ("/images", ("c", "admin"), 200),
+        ("/servers", (), 403),
+    ],
+)
+async def test_the_first_validator_whose_role_the_caller_has(
+    tmp_path: Path, target: str, roles: tuple[str, ...], status: int
+) -> None:
+    assert await _status(_moved(tmp_path, TWO.format("images.wadl")), "GET", target, *roles) == status
+
+
+async def test_the_default_is_for_who_has_none_of_the_roles(tmp_path: Path) -> None:
+    made = _moved(
+        tmp_path,
+        '<validator role="d" default="true" wadl="images.wadl"/><validator role="a" wadl="servers.wadl"/>',
+        'multi-role-match="true"',
+    )
+    assert [await _status(made, "GET", "/images", role) for role in ("a", "z")] == [404, 200]
+    assert "multi-role-match" in notes(made, "api-validator")
+
+
+async def test_delegating_lets_the_request_pass_and_tells(tmp_path: Path) -> None:
+    made = _moved(
+        tmp_path, '<validator default="true" wadl="servers.wadl"/>', body='<delegating quality="0.2"/>'
+    )
+    got = await outcome(made, "GET", "/x", identity=identity_of({"user": "u"}))
+    assert got.status == 200 and got.forwarded is not None
+    assert dict(got.forwarded.headers)["X-Delegated"].startswith("status_code=404`")
+
+
+@pytest.mark.parametrize(
+    ("wadl", "said"),
+    [
+        ("none.wadl", "none.wadl: cannot be read: no such file"),
+        ("http://example.com/a.wadl", "is not a file of this directory"),
+        ("../a.wadl", "is not a file of this directory"),
+        ("validator.cfg.xml", "the description: validator.cfg.xml:1:"),
+        ("", "put it into a file of its own"),
+    ],
+)
+def test_a_description_that_cannot_be_read_is_told(tmp_path: Path, wadl: str, said: str) -> None:
+    made = _moved(tmp_path, f'<validator default="true" wadl="{wadl}"/>')
+    assert part(made, "api-validator").outcome == "not moved"
+    assert said in notes(made, "api-validator")
+
+
+def test_the_description_is_named_from_where_the_configuration_will_be(tmp_path: Path) -> None:
+    etc, out = tmp_path / "etc", tmp_path / "out" / "deep"
+    etc.mkdir()
+    out.mkdir(parents=True)
+    (etc / "api.yaml").write_text(
+        "openapi: 3.1.0\ninfo: {title: t, version: '1'}\npaths: {/a: {get: {responses: {}}}}\n"
+    )
+    text = f'<open-api-validator href="file://{etc}/api.yaml"/>'
+    installed(
+        etc,
+        f'{KNOWN}<filter name="openapi-validator"/>',
+        {"openapi-validator": text, "keystone-v2": KEYSTONE},
+    )
+    made = migrate(etc, beside=out, environment={})
+    assert os.path.join("..", "..", "etc", "api.yaml") in made.text
+    registry = Registry()
+    build_plan(loads(made.text, "x", registry=registry, environment={}, directory=out), registry)
