@@ -52,7 +52,11 @@ def regex_rbac(config: Element, chain: Chain) -> None:
         try:
             text = expression.whole(line.path)
         except ValueError as error:
-            chain.part.left(line.place, f"the expression {line.path!r}: {error}")
+            # All rows that fit must be satisfied, so that others let through what this one would have refused.
+            chain.part.left(
+                line.place,
+                f"the expression {line.path!r}: {error}; without this row more may pass than before",
+            )
             continue
         rows.append(_row("regex", text, [] if set(line.methods) & set(_ALL) else line.methods, line))
     _add(config, chain, rows, "all")

@@ -2,17 +2,10 @@
 
 from typing import Any, Final
 
-from gateway.migration.draft import Chain, Condition, joined, target_condition
+from gateway.http.secret import is_secret_header
+from gateway.migration.draft import Chain, Condition, Entry, joined, target_condition
 from gateway.migration.source import Element
-
-_OWN: Final = frozenset(
-    (
-        *("connection", "content-length", "date", "expect", "host", "http2-settings", "keep-alive"),
-        *("proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"),
-        *("transfer-encoding", "upgrade", "via"),
-    )
-)
-"""Fields that the gateway sees to itself, and `headers` does not take."""
+from gateway.migration.writing import Reference
 
 _BEFORE_9: Final = (
     ("header-filters", "request"),
@@ -78,10 +71,11 @@ def _names(element: Element) -> list[str]:
 
 
 def _editable(name: str, element: Element, chain: Chain) -> bool:
-    if name.lower() in _OWN:
-        chain.left(element, f"{name}: the gateway sees to this field itself")
-        return False
-    return True
+    """Whether a field is one that `headers` edits; else that is noted."""
+    wrong = chain.draft.wrong(Entry("headers", {"request": {"remove": [name]}}, element.place))
+    if wrong:
+        chain.left(element, wrong.partition(": ")[2])
+    return not wrong
 
 
 def header_translation(config: Element, chain: Chain) -> None:
@@ -144,11 +138,14 @@ def add_header(config: Element, chain: Chain) -> None:
     for side in ("request", "response"):
         for one in config.all(side):
             for header in one.all("header"):
-                name, value = header.required("name"), header.content()
+                name = header.required("name")
+                value: str | Reference = header.content()
                 if not _editable(name, header, chain):
                     continue
-                if header.get("quality"):
-                    value += f";q={header.number('quality'):g}"
+                if value and is_secret_header(name.lower()):
+                    value = chain.draft.secret(f"{chain.part.name}_{name}", header.place, chain.part)
+                elif header.get("quality"):
+                    value = f"{value};q={header.number('quality'):g}"
                 rule = "set" if header.flag("overwrite") else "add"
                 _place(entries, side, rule, name, value)
     for entry in entries:
@@ -157,7 +154,11 @@ def add_header(config: Element, chain: Chain) -> None:
 
 
 def _place(
-    entries: list[dict[str, dict[str, dict[str, Any]]]], side: str, rule: str, name: str, value: str
+    entries: list[dict[str, dict[str, dict[str, Any]]]],
+    side: str,
+    rule: str,
+    name: str,
+    value: str | Reference,
 ) -> None:
     """Into the first entry from which on the order of rules stays: one entry has one rule for a field."""
     sides = entries[-1].setdefault(side, {})

@@ -101,13 +101,11 @@ def _filter(draft: Draft, use: FilterUse, model: Model) -> None:
     root: Element | None = None
     if found.file and file:
         root = draft.installation.read(file, asked=place)
-    if use.name == "destination-router" and root is not None:
-        system_model.destination_router(root, Chain(draft, part, use.id, use.when), use, model)
-        return
     if use.name in BUILT_IN:
         part.into += ours(use.name)
         return
-    if found.translate is None:
+    routes = use.name == "destination-router"
+    if found.translate is None and not routes:
         part.left(place if root is None else root.place, explained(use.name))
         return
     if root is None:
@@ -115,7 +113,10 @@ def _filter(draft: Draft, use: FilterUse, model: Model) -> None:
             part.left(place, f"there is no file {file}")
             return
         root = Element(use.name, place, {}, draft.installation.environment)
-    found.translate(root, Chain(draft, part, use.id, [*use.bypass, *use.when]))
+    if found.translate is None:
+        system_model.destination_router(root, Chain(draft, part, use.id, use.when), use, model)
+    else:
+        found.translate(root, Chain(draft, part, use.id, [*use.bypass, *use.when]))
     for at, what in root.unread():
         part.left(at, f"{what} is unknown")
 
