@@ -8,6 +8,7 @@ chain still unwinds. Shadow filters run on an overlay of the exchange, and only 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from inspect import isawaitable
 from time import perf_counter_ns
 from types import NoneType
@@ -25,6 +26,8 @@ from gateway.record import Step, steps
 from gateway.task import discard, spawn
 
 Hook: TypeAlias = Callable[[Exchange], Verdict | Awaitable[Verdict]]
+
+_NONE: frozenset[int] = frozenset()
 
 SHADOW_BUDGET = 2.0
 """Seconds that a shadow hook which has to wait may take before it counts as undecided."""
@@ -98,9 +101,11 @@ class Chain:
     guards   the entries whose hooks run inward
     outward  whether any looks at every answer
     statuses those of answers that any looks at
+    unwanted lower-case names of the fields that are taken from a client's request before the first entry
+    doubtful those of the fields that filters own which go to an entry that may not judge them, and then no further
     """
 
-    __slots__ = ("entries", "guards", "inward", "outward", "statuses")
+    __slots__ = ("_judging", "doubtful", "entries", "guards", "inward", "outward", "statuses", "unwanted")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(
@@ -117,6 +122,27 @@ class Chain:
         lookers = [entry for entry in self.entries if entry.on_response is not None]
         self.outward = any(entry.statuses is None for entry in lookers)
         self.statuses: frozenset[int] = frozenset().union(*(entry.statuses or () for entry in lookers))
+        # What those in shadow think of a field is not heard: it only goes as far as to them.
+        self._judging = tuple(
+            (place, entry.mode == "enforce", entry.filter.judges)
+            for place, entry in enumerate(self.entries)
+            if entry.filter.judges
+        )
+        self.unwanted: frozenset[bytes] = frozenset()
+        self.doubtful: frozenset[bytes] = frozenset()
+
+    def own(self, owned: frozenset[bytes]) -> None:
+        """Says which fields none but filters may set, of all chains."""
+        judged = frozenset().union(*(names for _, _, names in self._judging))
+        surely = frozenset().union(*(names for place, _, names in self._judging if self.entries[place].plain))
+        self.unwanted = owned - judged
+        self.doubtful = (owned & judged) - surely
+
+    def unjudged(self, left_out: AbstractSet[int]) -> frozenset[bytes]:
+        """Which of the doubtful nobody has judged, where the entries at some places were left out."""
+        return self.doubtful.difference(
+            *(names for place, enforces, names in self._judging if enforces and place not in left_out)
+        )
 
 
 class Reporter(Protocol):
@@ -214,6 +240,8 @@ class Run:
                 self._own_wrappers(entry, body, wrappers, "request")
                 wrappers = body.wrappers
         self._passed = len(self._chain.entries)
+        if self._chain.doubtful:
+            exchange.request.headers.drop(self._chain.unjudged(self._not_outward or _NONE))
         return None
 
     def _elapsed(self) -> float:

@@ -113,7 +113,6 @@ class Plan:
         "loaded",
         "log_context",
         "mirrors",
-        "owned",
         "pseudonym",
         "redaction",
         "renderer",
@@ -161,11 +160,6 @@ class Plan:
         """TLS of the collector that takes traces; None where it speaks none."""
         names = {*header_names(facts), *(name for copy in configuration.log.copies for name in copy.headers)}
         self.header_names: tuple[bytes, ...] = tuple(name.encode("latin-1") for name in sorted(names))
-        # What a client may not say of itself, on any route.
-        self.owned: frozenset[bytes] = frozenset().union(
-            *(entry.filter.owns for entry in entries if entry.mode == "enforce"),
-            *(delegation.SPELLINGS for entry in entries if entry.delegate is not None),
-        )
         # Credentials by these filters' word, also where an entry only judges in shadow.
         self.secret_names: frozenset[bytes] = frozenset().union(*(entry.filter.secrets for entry in entries))
         redact = configuration.log.redact
@@ -470,9 +464,11 @@ class _Builder:
             configuration.filters, frozenset().union(*params), "no route has a parameter {} in its path{}"
         )
         specs: list[RouteSpec] = []
+        chains = [Chain(common)]
         missing = "the path of the route has no parameter {}{}"
         for route, known in zip(configuration.routes, params, strict=True):
             chain = Chain((*common, *self._chain(route.filters, known, missing)))
+            chains.append(chain)
             host = configuration.upstreams[route.upstream].host
             planned = PlannedRoute(
                 Route(route.name, route.path, route.upstream),
@@ -486,6 +482,13 @@ class _Builder:
             )
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))
+        # What a client may not say of itself, on any route.
+        owned = frozenset[bytes]().union(
+            *(entry.filter.owns for entry in self._entries if entry.mode == "enforce"),
+            *(delegation.SPELLINGS for entry in self._entries if entry.delegate is not None),
+        )
+        for chain in chains:
+            chain.own(owned)
         self._check_hashes(params)
         self._check_redaction(frozenset().union(*params))
         router = self._router(specs)
@@ -499,7 +502,7 @@ class _Builder:
         return Plan(
             self._loaded,
             router=router,
-            chain=Chain(common),
+            chain=chains[0],
             entries=self._entries,
             facts=frozenset(self._facts),
             contexts=contexts,

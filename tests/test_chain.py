@@ -56,9 +56,11 @@ class Bench:
         shadow_percent: float = 100.0,
         delegate: float | None = None,
         statuses: frozenset[int] | None = None,
+        judges: frozenset[bytes] = frozenset(),
     ) -> "Bench":
         filter = Scripted(self.seen, label, request, response)
         filter.statuses = statuses
+        filter.judges = judges
         self.entries.append(
             Entry(
                 len(self.entries),
@@ -313,6 +315,47 @@ def test_a_shadow_of_some_statuses_stays_out_of_others() -> None:
     assert bench.seen == ["a in"]
     through(bench, status=401)
     assert bench.seen == ["a in", "a in", "a out"]
+
+
+MINE = frozenset((b"x-mine",))
+
+
+def forwarded(bench: Bench, *, owned: frozenset[bytes] = MINE) -> tuple[bool, bool]:
+    """Whether a field that filters own stays in a request before its chain, and behind it."""
+    chain = Chain(bench.entries)
+    chain.own(owned)
+    subject = exchange(headers=[("X-Mine", "client's"), ("X-Other", "other")])
+    before = b"x-mine" not in chain.unwanted
+    assert settle(Run(chain, subject, bench.render, bench.report).inward()) is None
+    assert subject.request.headers.get("X-Other") == "other"
+    return before, subject.request.headers.has(b"x-mine")
+
+
+def test_a_field_that_filters_own_goes_to_who_judges_it_and_further_only_if_he_has() -> None:
+    assert forwarded(Bench().add("a")) == (False, True)  # the listener takes it away
+    assert forwarded(Bench().add("a").add("judge", judges=MINE)) == (True, True)
+    assert forwarded(Bench().add("judge", judges=MINE, condition=lambda _: True)) == (True, True)
+    assert forwarded(Bench().add("judge", judges=MINE, condition=lambda _: False)) == (True, False)
+    assert forwarded(Bench().add("judge", judges=MINE, mode="shadow")) == (True, False)
+    assert forwarded(Bench().add("judge", lambda _: later(), judges=MINE)) == (True, True)
+
+
+def test_one_judge_of_several_is_enough() -> None:
+    holds: dict[bool, Callable[[Exchange], bool]] = {True: lambda _: True, False: lambda _: False}
+    for first in holds:
+        for second in holds:
+            bench = (
+                Bench()
+                .add("first", judges=MINE, condition=holds[first])
+                .add("wait", lambda _: later())
+                .add("second", judges=MINE, condition=holds[second])
+            )
+            assert forwarded(bench) == (True, first or second)
+
+
+def test_what_no_filter_owns_passes_whoever_judges_it() -> None:
+    bench = Bench().add("judge", judges=MINE, condition=lambda _: False)
+    assert forwarded(bench, owned=frozenset()) == (True, True)
 
 
 def test_an_entry_that_is_off_is_not_in_the_chain() -> None:

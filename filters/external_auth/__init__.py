@@ -7,7 +7,7 @@ brought about (any other 4xx) never lets one pass. What is remembered is remembe
 
 from collections.abc import Awaitable
 
-from filters._identity import STRIPPED, spellings
+from filters._identity import SERVICE_HEADER, STRIPPED, spellings
 from filters.external_auth.convention import Lines, No, Trouble, Yes, carried, reader, spoken
 from filters.external_auth.option import ExternalAuthConfig
 from filters.external_auth.service import Service
@@ -43,6 +43,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
             owns |= STRIPPED  # it says who is calling, and so the client does not
         # What is asked about is read first, and taken away here.
         self.owns = owns - asked
+        self.judges = asked & {SERVICE_HEADER.lower().encode("ascii")}
         self._service = Service(config, services, reader(config))
         cache = config.cache
         self._caches = cache is not None

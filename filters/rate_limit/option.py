@@ -161,7 +161,8 @@ class CallerOptions(Options):
     users: tuple[Name, ...] = Field((), description="Ids of users.")
     groups: tuple[Name, ...] = Field(
         (),
-        description="Groups of the principal, as the provider names them: what Repose calls X-PP-Groups.",
+        description="Groups of the principal, as the provider names them: what Repose calls X-PP-Groups. Of those of "
+        "`token_auth` it is `keystone` with `groups`, and `keystone_v2`, who know any; the filter `principal` has its own.",
     )
     networks: tuple[Network, ...] = Field(
         (),

@@ -18,7 +18,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from filters._identity import SERVICE_HEADER, STORAGE_HEADER, STRIPPED, spellings
-from filters._profile import profile
+from filters._profile import ProfileName, profile
 from filters._repose import ReposeOptions
 from filters.token_auth.access_rule import AccessRules
 from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
@@ -120,19 +120,21 @@ class TokenAuth(Filter[TokenAuthConfig]):
         owns = STRIPPED | (spellings(config.header) - {self._header})
         vouching = config.service_tokens
         self._service_roles = frozenset(vouching.roles if vouching is not None else ())
-        # An upstream that asks Keystone itself would let an expired token pass beside one that nobody has judged. It is
-        # taken from the requests that come here, and not from all: another entry may judge it.
-        unasked = vouching is None and self._header != _SERVICE_TOKEN
-        owns |= spellings(SERVICE_HEADER) - {_SERVICE_TOKEN}
+        # An upstream that asks Keystone itself would let an expired token pass beside one that nobody has judged.
+        owns |= spellings(SERVICE_HEADER) - ({_SERVICE_TOKEN} & {self._header})
+        if vouching is not None or self._header == _SERVICE_TOKEN:
+            self.judges = frozenset((_SERVICE_TOKEN,))
         for options in config.providers:
             if options.api_key is not None:
                 owns |= spellings(options.api_key.header) - {options.api_key.header.lower().encode("ascii")}
         owns |= spellings(STORAGE_HEADER) - ({_STORAGE_TOKEN} if self._by_default else set())
         self.owns = owns
-        self._dropped = owns | {_SERVICE_TOKEN} if unasked else owns
+        self._dropped = owns - self.judges
         self._shared = shared = _shared_cache(config.cache, services)
         self._providers = tuple(
-            _provider(options, place, services, partial(self._changed, place), self._revoked, shared)
+            _provider(
+                options, place, services, partial(self._changed, place), self._revoked, shared, config.headers
+            )
             for place, options in enumerate(config.providers)
         )
         self._profile = profile(config.headers, config.repose or ReposeOptions(), self.name)
@@ -381,6 +383,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if failure is not None:
             stale = question.fallback()
             if stale is None:
+                self._unvouch(exchange)
                 return self._unavailable(exchange, question, *failure)
             verdict = self._vouched(exchange, token, stale)
             return await verdict if isawaitable(verdict) else verdict
@@ -422,6 +425,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _vouched(self, exchange: Exchange, token: bytes, accepted: Accepted) -> Verdict | Awaitable[Verdict]:
         rules = accepted.rules
         if isinstance(rules, AccessRules) and not rules.allow(exchange.method, exchange.path):
+            self._unvouch(exchange)
             return self._no_principal(exchange, "token_restricted", _place(accepted.note))
         exchange.request.headers.extend(accepted.fields)
         return self._for_user(exchange, token, beside=True)
@@ -443,11 +447,15 @@ class TokenAuth(Filter[TokenAuthConfig]):
 
     def _no_service(self, exchange: Exchange, place: int | None) -> Verdict:
         """A request that somebody vouches for who may not is refused, however good the user's token is."""
+        self._unvouch(exchange)
+        return self._no_principal(exchange, "service_token_invalid", place)
+
+    def _unvouch(self, exchange: Exchange) -> None:
+        """Takes away a service's token that is not good for the request; one that goes on all the same is marked."""
         headers = exchange.request.headers
         headers.remove(_SERVICE_TOKEN)
         if self.config.delay_auth_decision:
             headers.extend(self._profile.service_invalid)
-        return self._no_principal(exchange, "service_token_invalid", place)
 
     def _judge(self, exchange: Exchange, question: _Question) -> Verdict | Awaitable[Verdict]:
         """By what is remembered, where that is enough."""
@@ -719,11 +727,12 @@ def _provider(
     changed: Callable[[bool], None],
     revoked: Callable[[Revocation], None],
     shared: "SharedCache | None",
+    headers: ProfileName,
 ) -> Provider:
     """The provider of one entry; ValueError says what is wrong, and where.
 
     `changed` is for it to call when it trusts others than before, with True where it no longer trusts one; `revoked` when
-    it hears that somebody is to be judged anew.
+    it hears that somebody is to be judged anew. `headers` are how the upstream is told.
     """
     place = f"providers[{number}]"
     try:
@@ -741,7 +750,10 @@ def _provider(
             from filters.token_auth.keystone import Keystone
 
             place += ".keystone"
-            return Keystone(options.keystone, services, shared, revoked)
+            keystone = options.keystone
+            if keystone.groups is None and headers == "repose":
+                keystone = keystone.model_copy(update={"groups": "names"})
+            return Keystone(keystone, services, shared, revoked)
         if options.basic is not None:
             from filters.token_auth.basic import Basic
 

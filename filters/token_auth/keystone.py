@@ -6,14 +6,16 @@ never of the client's. Whatever else comes, or does not come, is no answer; nobo
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from urllib.parse import quote
 
 from filters.token_auth.option import KeystoneOptions
 from filters.token_auth.provider import Answer, Grant, Refusal
 from filters.token_auth.remote import Memory, RemoteProvider, Trouble
 from filters.token_auth.revocation_event import EventReader, Seen
 from filters.token_auth.service_token import ServiceToken
-from filters.token_auth.token_document import MAX_CATALOG, read_document
+from filters.token_auth.token_document import MAX_CATALOG, read_document, read_groups
 from gateway.api import Exchange, HttpAnswer, HttpOptions, Revocation, Services
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ MAX_TOKEN: Final = 4096
 longer, which would look like a failure."""
 
 _EXPIRED = Refusal("token_expired")
+_TOLD: Final = {"names": "name", "ids": "id"}
+"""What of a group tells it, by the option."""
 
 
 class Question(NamedTuple):
@@ -87,6 +91,7 @@ class Keystone(RemoteProvider[Question]):
 
             self._precheck = Precheck(config.jws, services)
             self.fingerprint = hashlib.sha256(self.fingerprint + self._precheck.fingerprint).digest()
+        self._told = _TOLD.get(config.groups or "none")
         flags = [] if config.include_catalog else ["nocatalog"]
         self._path = "/auth/tokens" + _query(flags)
         self._path_expired = "/auth/tokens" + _query([*flags, "allow_expired=1"])
@@ -121,7 +126,35 @@ class Keystone(RemoteProvider[Question]):
         return self._question(question, lambda: self._judge(question), token)
 
     async def _judge(self, question: Question) -> Answer:
-        return self._read(await self._asked(*question), *question)
+        answer = self._read(await self._asked(*question), *question)
+        if self._told is None or not isinstance(answer, Grant):
+            return answer
+        groups = await self._groups(question.token, answer, self._told)
+        return replace(answer, principal=replace(answer.principal, groups=groups))
+
+    async def _groups(self, token: str, grant: Grant, told: str) -> tuple[str, ...]:
+        """The user's groups, which Keystone tells everybody of himself (GET /v3/users/ID/groups), and a service of nobody.
+
+        A token that has ended, or that may be used for some requests only, cannot ask.
+        """
+        user, expires = grant.principal.user_id, grant.principal.expires_at
+        assert user is not None and expires is not None
+        alone = grant.rules is not None or expires <= self._services.now().wall
+        asking = await self._own.get(self._client, self._config, self._services) if alone else token
+        answer = await self._client.request(
+            "GET",
+            f"/users/{quote(user, safe='')}/groups",
+            headers=(("X-Auth-Token", asking), ("Accept", "application/json")),
+        )
+        if answer.status in (401, 403):
+            whose = "the gateway's own account may not be told" if alone else "the user may not be told"
+            raise Trouble(f"{whose} the user's groups ({answer.status})", counts=False)
+        if answer.status != 200:
+            raise self._refused(answer)
+        try:
+            return read_groups(answer.body, told)
+        except ValueError as error:
+            raise Trouble(f"it gave groups that cannot be read: {error}") from None
 
     async def _asked(self, token: str, expired: bool) -> HttpAnswer:
         """Keystone's answer, which speaks of the client's token."""
@@ -151,11 +184,7 @@ class Keystone(RemoteProvider[Question]):
         return answer
 
     def _read(self, answer: HttpAnswer, token: str, expired: bool) -> Answer:
-        if answer.status == 404:
-            if "json" not in answer.headers.get("content-type", "").lower():
-                raise Trouble(
-                    "it answered 404, and not as Keystone does"
-                )  # whoever stands before it does not know it
+        if self._unknown(answer):
             return None  # its body may hold the whole token: it is not looked at
         if answer.status != 200:
             raise self._refused(answer)

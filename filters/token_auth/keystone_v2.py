@@ -1,6 +1,6 @@
 """The provider `keystone_v2`: asks an Identity service, v2.0 as Rackspace has it, whose a token is (GET /tokens/ID).
 
-Its 404 is a no, and so is a 401 where a token asks for itself. What speaks of the gateway's own token, or does not come,
+Its 404 is a no, where it comes as JSON, and so is a 401 where a token asks for itself. What speaks of the gateway's own token, or does not come,
 is trouble and never the client's: nobody is refused for it, or let in. The token is part of the path, so that no path is
 ever told.
 """
@@ -79,7 +79,7 @@ class KeystoneV2(RemoteProvider[str]):
 
     async def _judge(self, token: str) -> Answer:
         answer = await self._asked(f"/tokens/{quote(token, safe='')}{self._query}", token)
-        if answer.status == 404 or (answer.status == 401 and self._config.account is None):
+        if self._unknown(answer) or (answer.status == 401 and self._config.account is None):
             return None
         if answer.status not in (200, 203):
             raise self._refused(answer)
@@ -96,7 +96,7 @@ class KeystoneV2(RemoteProvider[str]):
     async def _groups(self, principal: Principal, token: str) -> tuple[str, ...]:
         assert principal.user_id is not None
         answer = await self._asked(f"/users/{quote(principal.user_id, safe='')}/RAX-KSGRP", token)
-        if answer.status == 404:
+        if self._unknown(answer):
             return ()
         if answer.status not in (200, 203):
             raise self._refused(answer)

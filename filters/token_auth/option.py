@@ -498,6 +498,15 @@ class KeystoneOptions(Options):
     include_catalog: bool = Field(
         default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
     )
+    groups: Literal["names", "ids", "none"] | None = Field(
+        default=None,
+        description="How the user's groups are told, for X-PP-Groups and for limits. They are asked for with the token itself "
+        "once it is found to be good, and remembered with it. A token past its end, or with access rules, cannot ask; then the "
+        "gateway's own account does, which Keystone's policy must let (`identity:list_groups_for_user`; by default the role "
+        "admin alone is enough). Where they cannot be had the answer is 503. A name tells a group in its domain alone: who "
+        "manages one may make a group of any name there, and where others do, take `ids`. Unset, it is `names` with "
+        "`headers: repose`, as Repose had them, and else `none`.",
+    )
     jws: JwsOptions | None = Field(
         default=None,
         description="Where Keystone issues JWS tokens (ES256): those that none of these keys has signed, and those that are "
@@ -508,8 +517,10 @@ class KeystoneOptions(Options):
         ge=1.0,
         le=3600.0,
         description="How often Keystone is asked what it has revoked, by every worker; who is told of is judged anew, and "
-        "more rather than less. Unset, a token that is revoked goes on for `cache.ttl` at most; and so does, in every case, a "
-        "role that was taken away, of which Keystone tells nothing.",
+        "more rather than less: tokens that were revoked, users that were disabled or deleted or have another password, and "
+        "projects that were deleted. Keystone tells nothing of a project that was disabled, of an application credential that "
+        "was deleted, and of a role that was taken away: there, and everywhere where this is unset, tokens go on for `cache.ttl` "
+        "at most, unless `POST /tokens/revoke` on the admin listener names the user or the project.",
     )
     timeout: QuestionTimeout = 5.0
     concurrency: QuestionsAtOnce = 16
@@ -897,12 +908,15 @@ class TokenAuthConfig(Options):
     service_tokens: ServiceTokenOptions | None = Field(
         default=None,
         description="Services may vouch for requests: X-Service-Token is judged as tokens are, and beside a valid one "
-        "Keystone lets a user's token pass that has expired. Unset, a client's X-Service-Token is stripped.",
+        "Keystone lets a user's token pass that has expired. Unset, a client's X-Service-Token is stripped. While any "
+        "`token_auth` is in force it is stripped everywhere where none judges it: on routes without one, and where `when` leaves it "
+        "out.",
     )
     delay_auth_decision: bool = Field(
         default=False,
         description="Pass a request without a valid token, marked X-Identity-Status: Invalid, for an upstream that "
-        "decides itself. Two tokens in one request are refused all the same.",
+        "decides itself. A service's token that is not good, or that nobody can judge, is taken away, which "
+        "X-Service-Identity-Status: Invalid tells. Two tokens in one request are refused all the same.",
     )
     forward_token: bool = Field(
         default=True,

@@ -14,6 +14,9 @@ from gateway.api import Principal
 MAX_CATALOG: Final = 32 << 10
 """Bytes of a catalog in a header field; servers refuse fields that are much longer."""
 
+MAX_GROUPS: Final = 16 << 10
+"""Characters of a user's groups, for the same reason."""
+
 
 class Document(NamedTuple):
     """A token as Keystone knows it.
@@ -61,6 +64,20 @@ def read_document(body: bytes, *, service_type: str | None, provider: str) -> Do
     )
     rules = read_rules(token.get("application_credential"), service_type)
     return Document(principal, _catalog(list_of(token, "catalog")), rules)
+
+
+def read_groups(body: bytes, told: str) -> tuple[str, ...]:
+    """What is `told` of each group of a user: its id or its name. Raises ValueError, as `read_document` does."""
+    try:
+        document = mapping_of(json.loads(body), "document")
+    except (ValueError, RecursionError):
+        raise ValueError("not a list of groups") from None
+    if "groups" not in document or document.get("truncated"):
+        raise ValueError("not all groups")
+    groups = tuple(text_of(mapping_of(group, "groups"), told) for group in list_of(document, "groups"))
+    if sum(len(group) + 1 for group in groups) > MAX_GROUPS:
+        raise ValueError(f"groups of more than {MAX_GROUPS} characters")
+    return groups
 
 
 def instant(value: Any) -> float:

@@ -118,7 +118,11 @@ class Filter(Generic[C]):
     owns: frozenset[bytes] = frozenset()
     """Lower-case names of request header fields that none but this filter may set. While an entry enforces,
     the gateway takes them from every client's request, also where the entry's condition or route leaves the
-    filter out."""
+    filter out; but see `judges`."""
+
+    judges: frozenset[bytes] = frozenset()
+    """Lower-case names of request header fields that this filter judges as the client sends them, whoever owns them: in
+    a chain with it they stay, and where no such entry was reached that enforces they go before the request is forwarded."""
 
     secrets: frozenset[bytes] = frozenset()
     """Lower-case names of request header fields whose values are credentials, beside those that every gateway

@@ -77,8 +77,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         ("token_auth.providers[].keystone", "token_auth.headers", "rbac.project_param"),
         '- token_auth: { headers: repose, providers: [ { keystone: { url: "http://127.0.0.1:5000/v3", '
         "account: { user: gateway, password: secret, project_name: service } } } ] }",
-        "Reads X-Auth-Token, as OpenStack's clients send it; `header: X-Subject-Token` reads that. An upstream's 401 or 403 "
-        "stays what it is.",
+        "Reads X-Auth-Token, as OpenStack's clients send it; `header: X-Subject-Token` reads that. Each token asks for its "
+        "user's groups itself, and where they cannot be had the answer is 503 (`groups`). An upstream's 401 or 403 stays what it is.",
     ),
     Row(
         "keystone-v2-basic-auth",

@@ -98,7 +98,7 @@ def open_exchange(
     if plan.body_limit is not None and body.length is not None and body.length > plan.body_limit:
         return Problem(413, "request_too_large", "Request body is too large.")
 
-    unwanted: AbstractSet[bytes] = plan.owned
+    unwanted: AbstractSet[bytes] = (plan.chain if planned is None else planned.chain).unwanted
     connection = index.get(b"connection")
     if connection is not None and (connection not in _PLAIN or b"close" in index):
         # What Connection names stops here, before a filter could judge by it or set it (RFC 9110 7.6.1).

@@ -133,9 +133,11 @@ def identity_v3(config: Element, chain: Chain) -> None:
     if config.flag("forward-groups", True):
         chain.differs(
             config,
-            "forward-groups: Keystone is not asked for a user's groups, so X-PP-Groups has those that the token names; limits by "
-            "group may go by roles (`for: { roles: [...] }`)",
+            "forward-groups: each token asks for its user's groups itself, and Repose's own account did; where they cannot be had "
+            "the answer is 503 (`groups`)",
         )
+    else:
+        provider["groups"] = "none"
     config.ignore("@connection-pool-id", "@groups-cache-timeout")
     repose: dict[str, Any] = {}
     if config.flag("send-all-project-ids"):

@@ -207,6 +207,8 @@ async def test_keystone_v3_reads_the_token_that_repose_read(tmp_path: Path) -> N
     )
     assert 'url: "http://keystone.example.com:5000/v3"' in made.text
     assert "user_domain_id: d" in made.text and "project_id: p" in made.text
+    assert "groups:" not in made.text, "which `headers: repose` has Keystone asked for"
+    assert "forward-groups" in notes(made, "openstack-identity-v3")
     assert "hunter2" not in made.text
     assert (await outcome(made, target="/v3")).status == 200
     assert (await outcome(made, target="/x", headers=(("X-Subject-Token", "t"),), identity=ANN)).status == 200
@@ -223,6 +225,7 @@ async def test_the_project_in_the_path_is_that_of_the_token(tmp_path: Path, targ
     )
     made = moved_filter(tmp_path, "openstack-identity-v3", text)
     assert "cache: { ttl: 60s, jitter: 10 }" in made.text
+    assert "groups: none" in made.text and "forward-groups" not in notes(made, "openstack-identity-v3")
     headers = (("X-Subject-Token", "t"),)
     assert (await outcome(made, target=target, headers=headers, identity=ANN)).status == status
     admin = identity_of({"user": "root", "project": "t9", "roles": ["admin"]})

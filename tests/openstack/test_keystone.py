@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.api import Revocation
 from tests.openstack.configuration import Tokens
+from tests.openstack.install import ADMIN
 from tests.openstack.keystone import Keystone
 from tests.openstack.service import START, fresh
 from tests.support.client import get
@@ -117,6 +119,135 @@ async def test_a_token_that_is_revoked_is_refused_once_it_is_asked_about_again(k
         assert (await ask(gateway, token)).status == 200
         await keystone.revoke(token)
         assert (await ask(gateway, token)).status == 401
+
+
+class Somebody:
+    """A user with the role member in a project of his own, and a token there."""
+
+    user: str
+    project: str
+    role: str
+    token: str
+    credential = ""
+
+    def __init__(self, keystone: Keystone, admin: str) -> None:
+        self._keystone = keystone
+        self._admin = admin
+
+    @classmethod
+    async def new(cls, keystone: Keystone, name: str) -> "Somebody":
+        admin = await keystone.token("admin", ADMIN, "admin")
+        one = cls(keystone, admin)
+        project = await keystone.made("/projects", admin, project={"name": name, "domain_id": "default"})
+        user = {"name": name, "password": "first-password", "domain_id": "default"}
+        one.project, one.user = project["id"], (await keystone.made("/users", admin, user=user))["id"]
+        _, _, answer = await keystone.ask("GET", "/roles?name=member", admin)
+        one.role = f"/projects/{one.project}/users/{one.user}/roles/{answer['roles'][0]['id']}"
+        await one.done("PUT", one.role)
+        one.token = await keystone.token(name, "first-password", name)
+        return one
+
+    async def by_credential(self) -> None:
+        """Has a token by an application credential from now on."""
+        path = f"/users/{self.user}/application_credentials"
+        made = await self._keystone.made(path, self.token, application_credential={"name": "one"})
+        self.credential = f"{path}/{made['id']}"
+        self.token = await self._keystone.token_of_credential(made["id"], made["secret"])
+
+    async def done(self, method: str, path: str, **body: Any) -> None:
+        """What the administrator does in Keystone."""
+        status, _, answer = await self._keystone.ask(method, path, self._admin, **body)
+        assert status in (200, 201, 204), answer
+
+    async def revoked(self) -> None:
+        await self._keystone.revoke(self.token)
+
+    async def password_changed(self) -> None:
+        given = {"original_password": "first-password", "password": "second-password"}
+        status, _, answer = await self._keystone.ask(
+            "POST", f"/users/{self.user}/password", self.token, user=given
+        )
+        assert status == 204, answer
+
+    async def known(self) -> bool:
+        """Whether Keystone takes the token."""
+        status, _, _ = await self._keystone.ask(
+            "GET", "/auth/tokens", self._admin, headers={"X-Subject-Token": self.token}
+        )
+        return status == 200
+
+
+def polls(keystone: Keystone) -> int:
+    """How often Keystone was asked what it has revoked."""
+    return sum(one.path == "/v3/OS-REVOKE/events" for one in keystone.requests)
+
+
+POLLING = {"revocation_events": "1s"}
+
+
+async def remembered(gateway: Running, keystone: Keystone, token: str) -> None:
+    """Asks until the gateway goes by what it remembers, which is nothing that it asked for while events came in."""
+    asked = -1
+    while asked != validations(keystone):
+        asked = validations(keystone)
+        assert (await ask(gateway, token)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "deed"),
+    [
+        ("token-revoked", Somebody.revoked),
+        ("password-changed", Somebody.password_changed),
+        ("password-reset", lambda one: one.done("PATCH", f"/users/{one.user}", user={"password": "reset"})),
+        ("user-disabled", lambda one: one.done("PATCH", f"/users/{one.user}", user={"enabled": False})),
+        ("user-deleted", lambda one: one.done("DELETE", f"/users/{one.user}")),
+        ("project-deleted", lambda one: one.done("DELETE", f"/projects/{one.project}")),
+    ],
+)
+async def test_what_keystone_tells_of_is_refused_once_it_was_asked(
+    keystone: Keystone, name: str, deed: Callable[[Somebody], Awaitable[None]]
+) -> None:
+    one, calm = await Somebody.new(keystone, name), await demo(keystone)
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters(keystone, POLLING)) as gateway:
+        for token in (calm, one.token):
+            await within(remembered(gateway, keystone, token), "tokens are remembered", START)
+        await deed(one)
+        before, asked = polls(keystone), validations(keystone)
+        while (status := (await ask(gateway, one.token)).status) == 200:
+            # One question may have been under way when it was done.
+            assert polls(keystone) <= before + 2, "it was asked, and the token goes on"
+            await asyncio.sleep(0.02)
+        assert status == 401
+        assert validations(keystone) == asked + 1
+        assert (await ask(gateway, calm)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "deed"),
+    [
+        (
+            "project-disabled",
+            lambda one: one.done("PATCH", f"/projects/{one.project}", project={"enabled": False}),
+        ),
+        ("role-taken-away", lambda one: one.done("DELETE", one.role)),
+        ("credential-deleted", lambda one: one.done("DELETE", one.credential)),
+    ],
+)
+async def test_what_keystone_does_not_tell_of_goes_on_until_the_gateway_is_told(
+    keystone: Keystone, name: str, deed: Callable[[Somebody], Awaitable[None]]
+) -> None:
+    one = await Somebody.new(keystone, name)
+    if name == "credential-deleted":
+        await one.by_credential()
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters(keystone, POLLING)) as gateway:
+        await within(remembered(gateway, keystone, one.token), "the token is remembered", START)
+        await deed(one)
+        assert not await one.known()
+        before = polls(keystone)
+        await until(lambda: polls(keystone) >= before + 2, "it was asked what is revoked", START)
+        assert (await ask(gateway, one.token)).status == 200
+        await gateway.gateway.revoke_all(Revocation(user_id=one.user))
+        assert (await ask(gateway, one.token)).status == 401
 
 
 async def test_an_expired_token_passes_beside_a_service_only(keystone: Keystone, place: Path) -> None:
@@ -239,6 +370,52 @@ async def test_an_application_credential_does_what_its_access_rules_allow(keysto
             assert (await ask(gateway, limited, target=target)).status == status, target
         assert (await ask(gateway, limited, target="/v2.1/servers/s1", method="DELETE")).status == 401
         assert (await ask(gateway, token, target="/v2/images")).status == 200
+
+
+async def test_the_groups_of_a_user_are_asked_for_by_the_user(keystone: Keystone) -> None:
+    admin = await keystone.token("admin", ADMIN, "admin")
+    token, other = await demo(keystone), await keystone.token("other", "other-password", "other")
+    user = await keystone.user_id(token)
+    gold = await keystone.made("/groups", admin, group={"name": "gold", "domain_id": "default"})
+    status, _, answer = await keystone.ask("PUT", f"/groups/{gold['id']}/users/{user}", admin)
+    assert status == 204, answer
+    own = await keystone.token("gateway", "gateway-password", "service")
+    assert (await keystone.ask("GET", f"/users/{user}/groups", own))[0] == 403, "a service cannot ask for it"
+
+    path = f"/users/{user}/application_credentials"
+    whole = await keystone.made(path, token, application_credential={"name": "groups"})
+    rules = [{"path": "/v2.1/servers", "method": "GET", "service": "compute"}]
+    narrow = await keystone.made(
+        path, token, application_credential={"name": "groups and rules", "access_rules": rules}
+    )
+    unscoped = await keystone.token("demo", "demo-password")
+    by_credential = await keystone.token_of_credential(whole["id"], whole["secret"])
+    limited = await keystone.token_of_credential(narrow["id"], narrow["secret"])
+
+    assert (await keystone.ask("GET", f"/users/{user}/groups", limited))[0] == 401, "nor can this one"
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, filters=filters(keystone, headers="repose")) as gateway,
+    ):
+        for given in (token, unscoped, by_credential, token):
+            assert (await ask(gateway, given)).status == 200
+            assert upstream.requests[-1].get("x-pp-groups") == "gold;q=1.0"
+        assert (await ask(gateway, other)).status == 200
+        assert upstream.requests[-1].get("x-pp-groups") is None
+        assert (await ask(gateway, limited)).status == 503
+    account = {"user": "nova", "password": "nova-password", "project_name": "service"}
+    options = filters(keystone, {"account": account, "groups": "ids"}, headers="repose")
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        for given in (limited, token):
+            assert (await ask(gateway, given)).status == 200
+            assert upstream.requests[-1].get("x-pp-groups") == f"{gold['id']};q=1.0"
+
+    limit = {"rate": "1/hour", "key": ["user_id"]}
+    group = {"name": "gold", "for": {"groups": ["gold"]}, "limits": [limit]}
+    options = [*filters(keystone, {"groups": "names"}), {"rate_limit": {"groups": [group]}}]
+    async with Upstream(echo) as upstream, proxy(upstream, filters=options) as gateway:
+        assert [(await ask(gateway, token)).status for _ in range(2)] == [200, 413]
+        assert [(await ask(gateway, other)).status for _ in range(2)] == [200, 200]
 
 
 async def test_the_gateway_may_have_an_application_credential_itself(keystone: Keystone) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -380,6 +380,50 @@ async def test_one_entry_judges_services_and_another_does_not() -> None:
             assert (await client.ask(get("/two", *lines))).status == 401
             assert (await client.ask(get("/two", f"X-Auth-Token: {TOKEN}", lines[1]))).status == 200
             assert upstream.requests[-1].get("x-service-token") is None
+
+
+@pytest.mark.parametrize("options", [{}, {"service_tokens": {}}])
+async def test_a_service_token_that_nobody_judges_crosses_on_no_route(options: dict[str, Any]) -> None:
+    keystone = Keystone()
+    expires = keystone.service.now + 3600
+    keystone.service.tokens["service-service"] = document("nova", "service", expires=expires)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(keystone.listening())
+        upstream = await stack.enter_async_context(Upstream(echo))
+        judged = keystone.filters(**options)
+        sometimes = keystone.filters(name="sometimes", when={"method": "PUT"}, **options)
+        routes = [
+            {"name": "judged", "path": "/judged", "upstream": "main", "filters": judged},
+            {"name": "skipped", "path": "/skipped", "upstream": "main", "filters": sometimes},
+            {"name": "open", "path": "/open", "upstream": "main"},
+        ]
+        gateway = await stack.enter_async_context(proxy(upstream, routes=routes))
+        client = await gateway.connect()
+        token = f"X-Auth-Token: {TOKEN}"
+        for name in ("X-Service-Token", "x_service_token"):
+            for path in ("/open", "/skipped"):
+                assert (await client.ask(get(path, token, f"{name}: garbage"))).status == 200
+                request = upstream.requests[-1]
+                assert request.get(name.lower()) is None
+                assert request.get("x-auth-token") == TOKEN, "which is the upstream's to judge"
+        told = "service-service" if options else None
+        for path, method in (("/judged", "GET"), ("/skipped", "PUT")):
+            given = get(path, token, "X-Service-Token: service-service", method=method)
+            assert (await client.ask(given)).status == 200
+            assert upstream.requests[-1].get("x-service-token") == told
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+async def test_without_a_token_auth_in_force_a_service_token_passes(shadow: bool) -> None:
+    keystone = Keystone()
+    async with (
+        keystone.listening(),
+        Upstream(echo) as upstream,
+        proxy(upstream, filters=keystone.filters(mode="shadow") if shadow else []) as gateway,
+    ):
+        client = await gateway.connect()
+        assert (await client.ask(get("/", f"X-Auth-Token: {TOKEN}", "X-Service-Token: any"))).status == 200
+        assert upstream.requests[-1].get("x-service-token") == "any"
 
 
 async def test_in_shadow_nothing_waits_for_keystone() -> None:

@@ -86,6 +86,14 @@ def test_a_credential_has_one_spelling() -> None:
     assert filter.owns.isdisjoint({b"x-auth-token", b"x_key"})
 
 
+@pytest.mark.parametrize(
+    ("asked", "judges"), [(["X-Service-Token"], {b"x-service-token"}), (["X-Auth-Token"], set())]
+)
+def test_a_service_token_that_it_is_asked_about_is_left_to_it(asked: list[str], judges: set[bytes]) -> None:
+    filter, _ = guard(says(200), request_headers=asked)
+    assert filter.judges == judges
+
+
 def test_a_no_is_answered_and_nothing_is_changed() -> None:
     filter, _ = guard(says(401, www_authenticate="Bearer"), response_headers=["Authorization"])
     verdict = judge(filter, exchange(headers={"Authorization": "x"}))

@@ -65,6 +65,10 @@ class IdentityService:
         self.accepts = "gateway-pw"
         self.events: list[dict[str, Any]] = []
         """What it tells of tokens that it has revoked."""
+        self.groups: dict[str, list[str]] = {}
+        """Names of the groups of users; the ids have id- before them."""
+        self.groups_instead: HttpAnswer | HttpError | None = None
+        self.own_may_list_groups = False
 
     def __call__(self, request: HttpRequest) -> HttpAnswer | HttpError:
         if self.down is not None:
@@ -74,6 +78,8 @@ class IdentityService:
             assert query.startswith("since=")
             told = json.dumps({"events": self.events}).encode()
             return HttpAnswer(200, {}, told) if request.headers["x-auth-token"] in self.own else error(401)
+        if path.startswith("/users/"):
+            return self._groups_of(path.split("/")[2], request.headers["x-auth-token"])
         assert path == "/auth/tokens"
         if request.method == "POST":
             return self._issue(json.loads(request.body)["auth"])
@@ -111,6 +117,22 @@ class IdentityService:
             return error(404)
         told = {key: value for key, value in found.items() if key != "catalog" or "nocatalog" not in query}
         return HttpAnswer(200, {"x-subject-token": subject}, json.dumps({"token": told}).encode())
+
+    def _groups_of(self, user: str, asking: str) -> HttpAnswer | HttpError:
+        if self.groups_instead is not None:
+            return self.groups_instead
+        if asking in self.own:
+            if not self.own_may_list_groups:
+                return error(403)
+        else:
+            found = self.tokens.get(asking)
+            ended = found is None or datetime.fromisoformat(found["expires_at"]).timestamp() <= self.now
+            if found is None or ended or "access_rules" in found.get("application_credential", {}):
+                return error(401)
+            if found["user"]["id"] != user:
+                return error(403)
+        told = [{"id": f"id-{one}", "name": one} for one in self.groups.get(user, ())]
+        return HttpAnswer(200, {}, json.dumps({"groups": told, "links": {"next": None}}).encode())
 
 
 def error(status: int, message: str = "No.") -> HttpAnswer:

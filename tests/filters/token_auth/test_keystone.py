@@ -823,6 +823,37 @@ def test_a_delayed_decision_marks_a_service_that_is_none() -> None:
     assert "X-Service-Token" not in told
 
 
+def marked(desk: Desk, made: Exchange) -> bool:
+    """Whether a request goes on with nobody vouching for it, and says so."""
+    assert desk.judge(made) is None
+    told = fields(made)
+    assert (told["X-Identity-Status"], made.principal) == ("Invalid", None)
+    return told["X-Service-Identity-Status"] == "Invalid" and "X-Service-Token" not in told
+
+
+def test_a_delayed_decision_passes_no_service_token_that_nobody_can_judge() -> None:
+    desk = vouching(delay_auth_decision=True)
+    desk.service.down = HttpError("timeout")
+    for _ in range(2):
+        assert marked(desk, desk.request(TOKEN, ("X-Service-Token", SERVICE)))
+    desk.service.down = None
+    made = desk.request(TOKEN, ("X-Service-Token", SERVICE))
+    assert desk.judge(made) is None
+    assert fields(made)["X-Service-Token"] == SERVICE, "once it is judged it goes on"
+
+
+def test_a_delayed_decision_passes_no_service_token_beyond_its_access_rules() -> None:
+    desk = vouching(delay_auth_decision=True, keystone={"service_type": "compute"})
+    rules = [{"path": "/v2.1/servers", "method": "GET", "service": "compute"}]
+    restricted = {"id": "c", "access_rules": rules}
+    desk.service.tokens[SERVICE] = document("nova", "service", application_credential=restricted)
+    for _ in range(2):
+        assert marked(desk, desk.request(TOKEN, ("X-Service-Token", SERVICE), target="/v2.1/images"))
+    made = desk.request(TOKEN, ("X-Service-Token", SERVICE), target="/v2.1/servers")
+    assert desk.judge(made) is None
+    assert fields(made)["X-Service-User-Id"] == "nova"
+
+
 def test_tokens_may_stay_here() -> None:
     desk = vouching(forward_token=False)
     for _ in range(2):
@@ -839,12 +870,22 @@ def test_an_unasked_service_token_never_crosses(name: str) -> None:
     assert SERVICE not in fields(made).values()
 
 
-@pytest.mark.parametrize("options", [{}, {"service_tokens": {}}])
-def test_other_spellings_of_a_service_token_are_taken_from_every_request(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("options", "judges"), [({}, False), ({"service_tokens": {}}, True)])
+def test_every_spelling_of_a_service_token_is_taken_from_requests_that_nobody_judges(
+    options: dict[str, Any], judges: bool
+) -> None:
     desk = Desk(**options)
-    assert {b"x_service_token", b"x-service_token", b"x_service-token"} <= desk.filter.owns
-    # Another entry may judge it, on requests that this one does not see.
-    assert b"x-service-token" not in desk.filter.owns
+    names = {b"x-service-token", b"x_service_token", b"x-service_token", b"x_service-token"}
+    assert names <= desk.filter.owns
+    assert desk.filter.judges == ({b"x-service-token"} if judges else set())
+
+
+def test_a_token_may_come_in_the_field_of_services() -> None:
+    desk = Desk(header="X-Service-Token")
+    assert b"x-service-token" in desk.filter.judges - desk.filter.owns
+    made = desk.request(None, ("X-Service-Token", TOKEN))
+    assert desk.judge(made) is None
+    assert fields(made)["X-Service-Token"] == TOKEN
 
 
 def test_with_services_other_spellings_are_stripped_all_the_same() -> None:
@@ -852,6 +893,129 @@ def test_with_services_other_spellings_are_stripped_all_the_same() -> None:
     made = desk.request("old", ("x_service_token", SERVICE))
     assert desk.judge(made) == 401
     assert "x_service_token" not in fields(made)
+
+
+# ---- groups
+
+
+GOLD = ["gold", "beta, second"]
+
+
+def grouped(tokens: dict[str, dict[str, Any]] | None = None, **options: Any) -> Desk:
+    desk = Desk(tokens, **{"keystone": {"groups": "names"}, **options})
+    desk.service.groups = {"u1": GOLD, "u2": ["silver"]}
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("headers", "option", "groups"),
+    [
+        ("repose", {}, tuple(GOLD)),
+        ("repose", {"groups": None}, tuple(GOLD)),
+        ("repose", {"groups": "ids"}, ("id-gold", "id-beta, second")),
+        ("repose", {"groups": "none"}, ()),
+        ("keystonemiddleware", {}, ()),
+        ("keystonemiddleware", {"groups": "names"}, tuple(GOLD)),
+        ("none", {"groups": "ids"}, ("id-gold", "id-beta, second")),
+    ],
+)
+def test_groups_are_told_as_the_options_say(
+    headers: str, option: dict[str, Any], groups: tuple[str, ...]
+) -> None:
+    desk = grouped(keystone=option, headers=headers)
+    for _ in range(2):
+        made = desk.request()
+        assert desk.judge(made) is None
+        assert made.principal is not None and made.principal.groups == groups
+        told = ",".join(f"{one.replace(',', '%2C')};q=1.0" for one in groups) if headers == "repose" else None
+        assert fields(made).get("X-PP-Groups") == (told or None)
+    asked = [one.url.removeprefix("http://identity.test/v3") for one in desk.services.requests]
+    questions = ["/auth/tokens?nocatalog", "/auth/tokens?nocatalog", "/users/u1/groups"]
+    assert asked == questions[: 3 if groups else 2], "they are remembered with the token"
+
+
+def test_a_users_groups_are_asked_for_by_the_user_himself() -> None:
+    desk = grouped()
+    assert desk.judge() is None
+    question = desk.services.requests[-1]
+    assert question.headers == {"x-auth-token": TOKEN, "accept": "application/json"}
+
+
+@pytest.mark.parametrize("user", ["a/../b", "u?1#", "\u00fc"])
+def test_the_id_of_a_user_stays_one_segment_of_the_path(user: str) -> None:
+    desk = grouped({TOKEN: document(user)})
+    desk.judge()
+    path = desk.services.requests[-1].url.removeprefix("http://identity.test/v3/users/")
+    assert path.endswith("/groups") and not set("/?#") & set(path.removesuffix("/groups"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(error(status) for status in (204, 302, 400, 401, 403, 404, 413, 429, 500, 503)),
+        HttpAnswer(200, {}, b"<html>"),
+        HttpAnswer(200, {}, b"[" * 100_000),
+        HttpAnswer(200, {}, b"{}"),
+        HttpAnswer(200, {}, b'{"groups": {}}'),
+        HttpAnswer(200, {}, b'{"groups": [{"id": "g"}]}'),
+        HttpAnswer(200, {}, b'{"groups": [{"name": ""}]}'),
+        HttpAnswer(200, {}, b'{"groups": [{"name": 1}]}'),
+        HttpAnswer(200, {}, b'{"groups": [], "truncated": true}'),
+        HttpAnswer(200, {}, json.dumps({"groups": [{"name": "n" * 300}] * 100}).encode()),
+        *(HttpError(reason) for reason in ("connect", "timeout", "too_large", "busy")),
+    ],
+    ids=lambda answer: str(answer)[:60],
+)
+def test_without_the_groups_nobody_is_let_in_and_nobody_is_refused(answer: HttpAnswer | HttpError) -> None:
+    desk = grouped()
+    desk.service.groups_instead = answer
+    assert desk.judge() == 503
+    assert desk.refusal.reason == "provider_unavailable" and desk.refusal.headers == ()
+    assert [event for event, _ in desk.services.warnings] == ["keystone_unavailable"]
+    assert TOKEN not in f"{desk.services.warnings} {desk.refusal}"
+    desk.service.groups_instead = None
+    desk.pass_time(0.1)
+    made = desk.request()
+    assert desk.judge(made) is None, "trouble is not remembered"
+    assert made.principal is not None and made.principal.groups == tuple(GOLD)
+
+
+def test_groups_that_a_client_cannot_ask_for_are_asked_for_by_the_gateway() -> None:
+    tokens = {**VOUCHED, "restricted": RESTRICTED}
+    desk = grouped(
+        tokens, keystone={"groups": "names", "service_type": "compute"}, service_tokens={"roles": ["service"]}
+    )
+
+    def requests() -> list[Exchange]:
+        target = "/v2.1/servers/s1"
+        vouched = desk.request("old", ("X-Service-Token", SERVICE))
+        return [vouched, desk.request("restricted", target=target)]
+
+    for made in requests():
+        assert desk.judge(made) == 503
+        assert "own account" in desk.services.warnings[-1][1]["because"]
+    assert desk.service.issued == 1, "the account lacks a role, and not a token"
+    desk.service.own_may_list_groups = True
+    for made, groups in zip(requests(), (("silver",), tuple(GOLD)), strict=True):
+        assert desk.judge(made) is None
+        assert made.principal is not None and made.principal.groups == groups
+    assert desk.judge() is None, "and nobody else has noticed"
+
+
+async def test_fifty_cold_requests_ask_once_for_the_groups() -> None:
+    desk = grouped()
+    assert await all_at_once(desk, *[TOKEN] * 50) == [None] * 50
+    assert len(desk.services.requests) == 3
+
+
+def test_other_groups_are_told_once_the_user_is_revoked() -> None:
+    desk = grouped()
+    assert desk.judge() is None
+    desk.service.groups = {}
+    desk.services.revoke(Revocation(user_id="u1"))
+    made = desk.request()
+    assert desk.judge(made) is None
+    assert made.principal is not None and made.principal.groups == ()
 
 
 # ---- laws of what is remembered

@@ -109,6 +109,16 @@ def test_a_token_may_ask_for_itself() -> None:
         assert desk.status(desk.request(f"t-{status}")) == 503
 
 
+@pytest.mark.parametrize("kind", ["tokens", "users"])
+def test_a_404_of_somebody_else_is_told_of_and_remembered_by_nobody(kind: str) -> None:
+    desk = Desk()
+    desk.service.instead[kind] = HttpAnswer(404, {"content-type": "text/html"}, b"<html>")
+    assert [desk.status(), desk.status()] == [503, 503]
+    (event, facts), *_ = desk.services.warnings
+    assert event == "keystone_v2_unavailable" and "answered 404" in facts["because"]
+    assert not facts["left_alone"]
+
+
 def test_a_token_must_belong_to_the_tenant_that_is_asked_for() -> None:
     assert Desk({"belongs_to": "t1"}).status() is None
     desk = Desk({"belongs_to": "t9"})
@@ -131,6 +141,8 @@ def test_a_token_stays_one_segment_of_the_path(token: str) -> None:
     ("kind", "answer", "status"),
     [
         ("tokens", error(404), 401),
+        ("tokens", HttpAnswer(404, {"content-type": "text/html"}, b"<html>"), 503),
+        ("tokens", HttpAnswer(404, {}, b'{"itemNotFound": {}}'), 503),
         ("tokens", error(400), 503),
         ("tokens", error(401), 503),
         ("tokens", error(403), 503),
@@ -145,6 +157,7 @@ def test_a_token_stays_one_segment_of_the_path(token: str) -> None:
         ("tokens", HttpError("timeout"), 503),
         ("tokens", HttpError("connect"), 503),
         ("users", error(404), None),
+        ("users", HttpAnswer(404, {"content-type": "text/html"}, b"<html>"), 503),
         ("users", error(403), 503),
         ("users", error(500), 503),
         ("users", HttpAnswer(200, {}, b"[]"), 503),
