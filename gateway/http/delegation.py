@@ -36,7 +36,7 @@ def written(delegation: Delegation) -> str:
     """The value of the field. What would part its pieces is replaced."""
     component = _UNFIT.sub("'", delegation.component)
     message = _UNFIT.sub("'", delegation.message[:_LONGEST])
-    quality = round(delegation.quality, 3)
+    quality = round(float(delegation.quality), 3)
     return f"status_code={delegation.status}`component={component}`message={message};q={quality}"
 
 

@@ -55,5 +55,5 @@ def test_without_a_weight_it_has_the_whole() -> None:
 def test_what_no_field_can_hold_is_replaced() -> None:
     assert (
         written(Delegation(403, "a`b", "c\r\nd\ud800`e", 1))
-        == "status_code=403`component=a'b`message=c''d''e;q=1"
+        == "status_code=403`component=a'b`message=c''d''e;q=1.0"
     )
