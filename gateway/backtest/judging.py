@@ -1,7 +1,7 @@
 """The first half of a back-test: judges the records of a part of a file, and keeps what is to be counted for the second."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.backtest.event import HELD, File, Spool
 from gateway.backtest.judge import Judge
@@ -78,8 +78,8 @@ class Worker:
                 at = recorded.at
                 if not since <= at < until:
                     continue
-                number: int = fields["gateway.sequence"]
-                worker: int = fields["gateway.worker"]
+                number = _whole(fields["gateway.sequence"])
+                worker = _whole(fields["gateway.worker"])
                 trace = judge.trace(recorded)
                 old = None if old_judge is None else old_judge.trace(recorded)
                 before = recorded.verdict() if old is None else PASSED
@@ -123,6 +123,13 @@ class Worker:
             for worker, each in runs.items()
         }
         return Half(tally, spool.files, skipped, sampled, first, closed, pasts)
+
+
+def _whole(value: Any) -> int:
+    """Raises TypeError."""
+    if not isinstance(value, int):
+        raise TypeError
+    return value
 
 
 class _Going:

@@ -88,7 +88,7 @@ def backtest(
         fresh = (
             not gaps
             and not sampled
-            and question.since < min(half.first for half in halves)
+            and question.since < min((half.first for half in halves), default=question.since)
             and _fresh(halves)
         )
         files_of_events = [file for half in halves for file in half.files]

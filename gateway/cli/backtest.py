@@ -173,6 +173,8 @@ def command(
         (NEWLY_REFUSED, max_newly_refused),
         (UNDECIDABLE, max_undecidable),
     )
+    if not found.tally.total and any(bound is not None for _, bound in bounds):
+        raise click.UsageError("The log holds no exchange that could be judged.")
     beyond = [kind for kind, bound in bounds if bound is not None and _beyond(found, kind, bound)]
     for kind in beyond:
         click.echo(f"More are {kind.replace('_', ' ')} than may be: {found.tally.counts[kind]:,}.", err=True)

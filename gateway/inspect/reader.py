@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -247,7 +248,8 @@ def opened(file: Path) -> Iterator[BinaryIO]:
         except ImportError:
             raise MissingExtra from None
         try:
-            with zstandard.open(file) as stream:
+            # What zstandard opens has no lines.
+            with zstandard.open(file) as content, BufferedReader(content) as stream:
                 yield stream
         except zstandard.ZstdError as error:
             raise EOFError(str(error)) from None

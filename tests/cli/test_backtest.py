@@ -1,10 +1,12 @@
 """`weir backtest`."""
 
 import asyncio
+import gzip
 import json
 from pathlib import Path
 
 import pytest
+import zstandard
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
@@ -47,6 +49,35 @@ def test_bounds(log: Path) -> None:
     done = backtest("--config", new, log, "--max-newly-allowed", 0)
     assert done.exit_code == 1 and "More are newly allowed than may be: 1." in done.stderr
     assert backtest("--config", new, log, "--max-newly-allowed", "49%").exit_code == 1
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_compressed_log_says_the_same(log: Path, suffix: str) -> None:
+    packed = log.with_name(f"packed.jsonl{suffix}")
+    content = log.read_bytes()
+    packed.write_bytes(gzip.compress(content) if suffix == ".gz" else zstandard.compress(content))
+    new = log.parent / "new.yaml"
+    told = [json.loads(backtest("--config", new, file, "--format", "json").stdout) for file in (log, packed)]
+    assert told[0]["counts"] == told[1]["counts"]
+    assert told[1]["counts"]["newly_allowed"] == 1
+
+
+def test_a_bound_is_not_held_by_a_log_of_nothing(log: Path) -> None:
+    new = log.parent / "new.yaml"
+    for number, content in enumerate((b"", b"no record\n")):
+        empty = log.with_name(f"empty{number}.jsonl")
+        empty.write_bytes(content)
+        assert backtest("--config", new, empty).exit_code == 0
+        done = backtest("--config", new, empty, "--max-newly-allowed", 0)
+        assert done.exit_code == 2 and "no exchange that could be judged" in done.stderr
+
+
+def test_an_odd_record_is_passed_over(log: Path) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    odd = json.loads(lines[-1]) | {"gateway.sequence": {"a": 1}}
+    log.write_bytes(b"".join(lines) + json.dumps(odd).encode() + b"\n")
+    told = json.loads(backtest("--config", log.parent / "old.yaml", log, "--format", "json").stdout)
+    assert told["counts"]["unchanged"] == 2
 
 
 def test_json_and_a_page_in_a_file(log: Path, tmp_path: Path) -> None:
