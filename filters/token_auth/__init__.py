@@ -373,7 +373,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if not provider.needs_token:
                 continue
             spared = provider.left_alone and question.fallback() is not None
-            answer = provider.look_up(question.token, exchange)
+            answer = provider.look_up_service(question.token, exchange)
             if isawaitable(answer):
                 answer = Unavailable(1) if spared else await answer
             if isinstance(answer, Unavailable):

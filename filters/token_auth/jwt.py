@@ -100,6 +100,9 @@ class FetchedJwt:
     async def close(self) -> None:
         self._keys.detach(self._reader)
 
+    def look_up_service(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        return self.look_up(token, exchange)
+
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         raise NotImplementedError  # judges_expired is False
 

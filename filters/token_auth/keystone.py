@@ -31,10 +31,11 @@ _TOLD: Final = {"names": "name", "ids": "id"}
 
 
 class Question(NamedTuple):
-    """What Keystone is asked: of a token, and whether it may have expired."""
+    """What Keystone is asked: of a token, whether it may have expired, and whether its user's groups matter."""
 
     token: str
     expired: bool
+    groups: bool
 
 
 class KeystoneMemory(Memory[Question]):
@@ -109,27 +110,33 @@ class Keystone(RemoteProvider[Question]):
             self._events.close()
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
-        return self._look_up(token, exchange, False)
+        return self._look_up(token, exchange, groups=self._told is not None)
+
+    def look_up_service(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        return self._look_up(token, exchange)
 
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         """The same of a token that may have expired; for a request that a service vouches for."""
-        return self._look_up(token, exchange, True)
+        return self._look_up(token, exchange, expired=True, groups=self._told is not None)
 
-    def _look_up(self, token: str, exchange: Exchange, expired: bool) -> Answer | Awaitable[Answer]:
+    def _look_up(
+        self, token: str, exchange: Exchange, *, expired: bool = False, groups: bool = False
+    ) -> Answer | Awaitable[Answer]:
         if len(token) > MAX_TOKEN or not token.isprintable():
             return None
         if self._precheck is not None:
             early = self._precheck.judge(token, exchange.clock.wall, may_be_over=expired)
             if early is not None:
                 return early.answer
-        question = Question(token, expired)
+        question = Question(token, expired, groups)
         return self._question(question, lambda: self._judge(question), token)
 
     async def _judge(self, question: Question) -> Answer:
-        answer = self._read(await self._asked(*question), *question)
-        if self._told is None or not isinstance(answer, Grant):
+        token, expired, wants_groups = question
+        answer = self._read(await self._asked(token, expired), token, expired)
+        if self._told is None or not wants_groups or not isinstance(answer, Grant):
             return answer
-        groups = await self._groups(question.token, answer, self._told)
+        groups = await self._groups(token, answer, self._told)
         return replace(answer, principal=replace(answer.principal, groups=groups))
 
     async def _groups(self, token: str, grant: Grant, told: str) -> tuple[str, ...]:
@@ -154,7 +161,8 @@ class Keystone(RemoteProvider[Question]):
         try:
             return read_groups(answer.body, told)
         except ValueError as error:
-            raise Trouble(f"it gave groups that cannot be read: {error}") from None
+            # It may be this user's groups that are too many: nothing is wrong with Keystone then.
+            raise Trouble(f"it gave groups that cannot be read: {error}", counts=False) from None
 
     async def _asked(self, token: str, expired: bool) -> HttpAnswer:
         """Keystone's answer, which speaks of the client's token."""

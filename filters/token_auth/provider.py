@@ -89,6 +89,9 @@ class Provider(Protocol):
 
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]: ...
 
+    def look_up_service(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        """As `look_up`, for a service that vouches for somebody else's request: only its roles and its name matter."""
+
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
@@ -106,6 +109,12 @@ class LocalProvider:
 
     def proof(self, value: bytes) -> str | None:
         return None
+
+    def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        raise NotImplementedError
+
+    def look_up_service(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        return self.look_up(token, exchange)
 
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         raise NotImplementedError  # judges_expired is False

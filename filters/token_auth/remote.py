@@ -89,6 +89,12 @@ class RemoteProvider(Generic[K]):
     async def close(self) -> None:
         return
 
+    def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        raise NotImplementedError
+
+    def look_up_service(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        return self.look_up(token, exchange)
+
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         raise NotImplementedError  # where judges_expired is False
 

@@ -72,7 +72,12 @@ def read_groups(body: bytes, told: str) -> tuple[str, ...]:
         document = mapping_of(json.loads(body), "document")
     except (ValueError, RecursionError):
         raise ValueError("not a list of groups") from None
-    if "groups" not in document or document.get("truncated"):
+    links = document.get("links")
+    if (
+        "groups" not in document
+        or document.get("truncated")
+        or (isinstance(links, dict) and links.get("next"))
+    ):
         raise ValueError("not all groups")
     groups = tuple(text_of(mapping_of(group, "groups"), told) for group in list_of(document, "groups"))
     if sum(len(group) + 1 for group in groups) > MAX_GROUPS:

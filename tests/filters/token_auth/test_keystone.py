@@ -961,6 +961,9 @@ def test_the_id_of_a_user_stays_one_segment_of_the_path(user: str) -> None:
         HttpAnswer(200, {}, b'{"groups": [{"name": ""}]}'),
         HttpAnswer(200, {}, b'{"groups": [{"name": 1}]}'),
         HttpAnswer(200, {}, b'{"groups": [], "truncated": true}'),
+        HttpAnswer(
+            200, {}, b'{"groups": [], "links": {"next": "http://identity.test/v3/users/u1/groups?page=2"}}'
+        ),
         HttpAnswer(200, {}, json.dumps({"groups": [{"name": "n" * 300}] * 100}).encode()),
         *(HttpError(reason) for reason in ("connect", "timeout", "too_large", "busy")),
     ],
@@ -1000,6 +1003,24 @@ def test_groups_that_a_client_cannot_ask_for_are_asked_for_by_the_gateway() -> N
         assert desk.judge(made) is None
         assert made.principal is not None and made.principal.groups == groups
     assert desk.judge() is None, "and nobody else has noticed"
+
+
+def test_one_users_many_groups_keep_nobody_else_out() -> None:
+    desk = grouped({TOKEN: document("u1"), "other": document("u2")})
+    desk.service.groups["u1"] = ["n" * 300] * 100
+    for _ in range(20):
+        assert desk.judge() == 503
+    made = desk.request("other")
+    assert desk.judge(made) is None
+    assert made.principal is not None and made.principal.groups == ("silver",)
+
+
+def test_a_service_is_not_asked_for_groups() -> None:
+    desk = grouped(VOUCHED, service_tokens={"roles": ["service"]})
+    desk.service.own_may_list_groups = True
+    assert desk.judge(desk.request("old", ("X-Service-Token", SERVICE))) is None
+    asked = [one.url.rpartition("/users/")[2] for one in desk.services.requests if "/users/" in one.url]
+    assert asked == ["u2/groups"]
 
 
 async def test_fifty_cold_requests_ask_once_for_the_groups() -> None:
