@@ -178,6 +178,22 @@ class Chain:
         self.part.into.append(f"{type} {entry.name!r}" if entry.name != type else type)
         return entry
 
+    def refuse(self, element: Element, *, when: Sequence[Condition] = ()) -> None:
+        """For a check that cannot be moved, which is noted: without it more would pass than before, so nothing does."""
+        self.part.refuses = True
+        self.left(
+            element, "all its requests are refused (`respond`) until what is not moved is written by hand"
+        )
+        self.add(
+            "respond",
+            {"status": 503},
+            element.place,
+            when=when,
+            comment=[
+                "NOT MOVED: a check of it cannot be said, see the report. Write it, and take this refusal away."
+            ],
+        )
+
     def paths(self, regex: str, element: Element, *, anywhere: bool = False) -> list[str] | None:
         """What a condition says of the paths that an expression matches; None where it cannot, which is noted."""
         try:

@@ -101,7 +101,7 @@ def found(expression: str) -> str:
         text = text[flags.end() :]
     if "|" in _outside(text):
         text = f"(?:{text})"
-    head = "" if text.startswith("^") else ".*?"
+    head = "" if text.startswith(("^", ".*", ".+")) else ".*?"
     tail = "" if text.endswith("$") and not text.endswith("\\$") else ".*+"
     if text.endswith((".*", ".+")) and not text.endswith(("\\.*", "\\.+")):
         tail = ""
