@@ -47,18 +47,25 @@ def simple_rbac(config: Element, chain: Chain) -> None:
 
 def regex_rbac(config: Element, chain: Chain) -> None:
     """`regex-rbac`: all rows that fit must be satisfied."""
-    rows = []
+    rows, lost = [], False
     for line in _lines(config, chain):
         try:
             text = expression.whole(line.path)
         except ValueError as error:
-            # All rows that fit must be satisfied, so that others let through what this one would have refused.
-            chain.part.left(
-                line.place,
-                f"the expression {line.path!r}: {error}; without this row more may pass than before",
-            )
+            # The others let through what this one would have refused.
+            chain.part.left(line.place, f"the expression {line.path!r}: {error}")
+            lost = True
             continue
         rows.append(_row("regex", text, [] if set(line.methods) & set(_ALL) else line.methods, line))
+    if lost:
+        config.ignore("@mask-rax-roles-403")
+        for delegating in config.all("delegating"):
+            delegating.forget()
+        chain.left(
+            config, "all rows that fit must be satisfied, so that the table is moved whole or not at all"
+        )
+        chain.refuse(config)
+        return
     _add(config, chain, rows, "all")
 
 

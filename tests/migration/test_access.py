@@ -24,7 +24,6 @@ REGEX = """
 /Path/[^/]+      GET     admin,role1
 /Path/[^/]+      GET     admin,role2
 /Path/[^/]+/.*   ALL     admin,role\u00a0with\u00a0space
-(a+)+b           GET     admin
 """
 
 
@@ -83,10 +82,12 @@ async def test_all_rows_of_expressions_must_be_satisfied(
     assert await _status(_moved(tmp_path, "regex-rbac", REGEX), method, target, *roles) == status
 
 
-def test_an_expression_that_cannot_be_moved_is_told_with_its_line(tmp_path: Path) -> None:
-    assert "regex-rbac.cfg.xml:7 the expression '(a+)+b'" in notes(
-        _moved(tmp_path, "regex-rbac", REGEX), "regex-rbac"
-    )
+async def test_a_table_of_expressions_that_cannot_be_moved_whole_refuses(tmp_path: Path) -> None:
+    made = _moved(tmp_path, "regex-rbac", "\n/v2/.*/admin/.*/keys/.*/raw ALL admin\n/v2/.* ALL ANY\n")
+    assert await _status(made, "GET", "/v2/x/admin/y/keys/z/raw") == 503
+    assert await _status(made, "GET", "/v2/x") == 503
+    assert part(made, "regex-rbac").outcome == "not moved"
+    assert "regex-rbac.cfg.xml:2 the expression '/v2/.*/admin/" in notes(made, "regex-rbac")
 
 
 async def test_a_mask(tmp_path: Path) -> None:
