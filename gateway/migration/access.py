@@ -64,7 +64,7 @@ def regex_rbac(config: Element, chain: Chain) -> None:
         chain.left(
             config, "all rows that fit must be satisfied, so that the table is moved whole or not at all"
         )
-        chain.refuse(config)
+        chain.refuse(config.place)
         return
     _add(config, chain, rows, "all")
 
@@ -136,6 +136,7 @@ def _add(config: Element, chain: Chain, rows: list[Noted], match: str) -> None:
     delegating = config.first("delegating")
     if not rows:
         chain.left(config, "no row of the table can be moved")
+        chain.refuse(config.place)
         return
     options: dict[str, Any] = {"rows": rows}
     if match != "first":

@@ -42,7 +42,7 @@ def keystone_v2(config: Element, chain: Chain) -> None:
         ]
     repose: dict[str, Any] = {"group_quality": None}
     lost = _tenants(config, chain, provider, repose)
-    _endpoint(config.first("require-service-endpoint"), chain)
+    lost = _endpoint(config.first("require-service-endpoint"), chain) or lost
     _cache_feed(config, chain)
     options = {
         "providers": [{"keystone_v2": provider}],
@@ -55,7 +55,7 @@ def keystone_v2(config: Element, chain: Chain) -> None:
     white = _white(config, "uri-regex", chain)
     _add(chain, options, config, white)
     if lost is not None:
-        chain.refuse(lost, when=white)
+        chain.refuse(lost.place, when=white)
 
 
 def client_auth(config: Element, chain: Chain) -> None:
@@ -115,7 +115,7 @@ def client_auth(config: Element, chain: Chain) -> None:
         when += _spared([(one, one.get("uri-regex")) for one in white.all("uri-pattern")], chain)
     _add(chain, options, config, when)
     if tenanted and len(usable) < len(mappings):
-        chain.refuse(auth, when=when)
+        chain.refuse(auth.place, when=when)
 
 
 def identity_v3(config: Element, chain: Chain) -> None:
@@ -170,9 +170,11 @@ def identity_v3(config: Element, chain: Chain) -> None:
         "Repose reads X-Subject-Token only, and so does this; `header: X-Auth-Token` reads what OpenStack's clients send",
     )
     _delegating(config, options, repose)
-    _endpoint(config.first("service-endpoint"), chain)
+    endpoint = _endpoint(config.first("service-endpoint"), chain)
     white = _white(config, "uri-pattern", chain)
     _add(chain, options, config, white)
+    if endpoint is not None:
+        chain.refuse(endpoint.place, when=white)
     _project(config, chain, white)
 
 
@@ -187,7 +189,7 @@ def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
     except ValueError as error:
         chain.left(element, f"the expression {regex!r}: {error}")
         element.ignore("@strip-token-project-prefixes")
-        chain.refuse(element, when=white)
+        chain.refuse(element.place, when=white)
         return
     if element.get("strip-token-project-prefixes"):
         chain.left(
@@ -207,7 +209,7 @@ def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
 def keystone_v2_authorization(config: Element, chain: Chain) -> None:
     """`keystone-v2-authorization`: its tenants are a matter of the `token_auth` before it."""
     before = _before(chain)
-    _endpoint(config.first("require-service-endpoint"), chain)
+    endpoint = _endpoint(config.first("require-service-endpoint"), chain)
     if config.first("delegating") is not None:
         chain.left(config, "delegating: it goes by the `token_auth` before it")
         for delegating in config.all("delegating"):
@@ -221,18 +223,18 @@ def keystone_v2_authorization(config: Element, chain: Chain) -> None:
     if before is None:
         chain.left(config, "no keystone-v2 before it says who is calling, and in which tenants")
         config.forget()
-        chain.refuse(config)
+        chain.refuse(config.place)
         return
     options = deepcopy(before.options)
     provider = options["providers"][0]["keystone_v2"]
-    lost = _tenants(config, chain, provider, options.setdefault("repose", {}))
+    lost = _tenants(config, chain, provider, options.setdefault("repose", {})) or endpoint
     wrong = chain.draft.wrong(replace(before, options=options))
     if wrong:
         chain.left(config, wrong)
-        chain.refuse(config, when=before.when)
+        chain.refuse(config.place, when=before.when)
         return
     if lost is not None:
-        chain.refuse(lost, when=before.when)
+        chain.refuse(lost.place, when=before.when)
     before.options = options
     if "tenant" in provider:
         chain.part.into.append(f"tenant of token_auth {before.name!r}")
@@ -413,14 +415,16 @@ def _cache_feed(config: Element, chain: Chain) -> None:
         chain.left(feed, _FEED)
 
 
-def _endpoint(element: Element | None, chain: Chain) -> None:
+def _endpoint(element: Element | None, chain: Chain) -> Element | None:
+    """The element, if there is one: the check that it asks for is not here, which is noted."""
     if element is None:
-        return
+        return None
     element.forget()
     chain.left(
         element,
         f"{element.name}: nobody is asked whether the service is in his catalog; a table of roles (`rbac`) says who may come",
     )
+    return element
 
 
 def _delegating(config: Element, options: dict[str, Any], repose: dict[str, Any]) -> None:

@@ -140,5 +140,7 @@ async def test_delegating_tells_the_refusal_and_another_filter_answers_with_it(t
     assert (await outcome(made, "GET", "/path/to/this", identity=who)).status == 200
 
 
-def test_an_empty_table_is_not_moved(tmp_path: Path) -> None:
-    assert part(_moved(tmp_path, "simple-rbac", ""), "simple-rbac").outcome == "not moved"
+async def test_an_empty_table_is_not_moved_and_refuses(tmp_path: Path) -> None:
+    made = _moved(tmp_path, "simple-rbac", "")
+    assert part(made, "simple-rbac").outcome == "not moved"
+    assert await _status(made, "GET", "/a", "role1") == 503

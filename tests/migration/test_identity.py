@@ -199,6 +199,8 @@ def test_what_identity_v2_does_not_have_here_is_told(tmp_path: Path) -> None:
     ):
         assert text in said
     assert "ignored_roles: [one, two]" in made.text
+    assert part(made, "keystone-v2").outcome == "not moved", "nobody asks for the endpoint"
+    assert "NOT MOVED" in made.text
 
 
 async def test_keystone_v3_reads_the_token_that_repose_read(tmp_path: Path) -> None:
