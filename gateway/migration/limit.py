@@ -87,7 +87,7 @@ def _limit(element: Element, chain: Chain, names: set[str], captures: bool, ever
         "algorithm": "fixed_window",
     }
     key = ["global"] if everybody else ["user_id"]
-    if not expression.is_everything(regex):
+    if not expression.is_everything(regex) or (captures and "(" in regex):
         try:
             text = expression.whole(regex)
             grouped = expression.groups(text) > 0
