@@ -144,3 +144,39 @@ async def test_an_empty_table_is_not_moved_and_refuses(tmp_path: Path) -> None:
     made = _moved(tmp_path, "simple-rbac", "")
     assert part(made, "simple-rbac").outcome == "not moved"
     assert await _status(made, "GET", "/a", "role1") == 503
+
+
+BEFORE = """
+/servers/{id}    GET         role1
+/servers/detail  GET         role2
+/servers/{id}    DELETE,GET  role3
+/images          GET         role1
+/images          GET         role2
+/{kind}/detail   GET         role4
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "role", "status"),
+    [
+        *(("GET", "/servers/detail", role, 200) for role in ("role1", "role2", "role3", "role4")),
+        ("DELETE", "/servers/detail", "role3", 200),
+        ("DELETE", "/servers/detail", "role2", 403),
+        ("GET", "/servers/1", "role1", 200),
+        ("GET", "/servers/1", "role3", 200),
+        ("GET", "/servers/1", "role2", 403),
+        ("GET", "/images", "role1", 200),
+        ("GET", "/images", "role2", 200),
+        ("GET", "/images", "role3", 403),
+    ],
+)
+async def test_one_of_the_rows_that_have_a_path_is_enough(
+    tmp_path: Path, method: str, target: str, role: str, status: int
+) -> None:
+    assert await _status(_moved(tmp_path, "simple-rbac", BEFORE), method, target, role) == status
+
+
+def test_templates_that_meet_and_have_no_order_are_told(tmp_path: Path) -> None:
+    made = _moved(tmp_path, "simple-rbac", "\n/a/{x} GET role1\n/{y}/b GET role2\n/{z}/c PUT role2\n")
+    assert "that both /a/{x} and /{y}/b have" in notes(made, "simple-rbac")
+    assert "/{z}/c" not in notes(made, "simple-rbac")
