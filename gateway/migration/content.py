@@ -27,15 +27,27 @@ def url_extractor(config: Element, chain: Chain) -> None:
     fields = []
     for one in config.all("extraction"):
         header, regex = one.required("header"), one.required("url-regex")
+        field: dict[str, Any] = {"header": header}
+        default = {"default": one.get("default")} if one.has("default") else {}
+        name = expression.parameter(regex)
+        if name is not None:
+            fields.append({**field, "query": name, **default})
+            chain.differs(
+                one,
+                f"the parameter {name} counts wherever it stands in the query, percent-decoded; one that is there twice is "
+                "answered 400",
+            )
+            continue
         try:
             text = expression.found(regex)
+            if expression.needs_query(text):
+                raise ValueError(
+                    "the query is no part of the path; `query` of `extract` takes a parameter of it"
+                )
         except ValueError as error:
             chain.left(one, f"the expression {regex!r}: {error}")
             continue
-        field: dict[str, Any] = {"header": header, "path": text}
-        if one.has("default"):
-            field["default"] = one.get("default")
-        fields.append(field)
+        fields.append({**field, "path": text, **default})
         if expression.groups(text):
             chain.draft.extracted.setdefault(header.lower(), []).append(text)
     _extract(config, fields, chain)

@@ -34,6 +34,27 @@ async def test_a_part_of_the_path_is_a_field(tmp_path: Path, target: str, values
     assert "stripped" in notes(made, "url-extractor-to-header")
 
 
+@pytest.mark.parametrize("regex", [r"\?filter=([^&amp;]+)", r".*[?&amp;]filter=([^&amp;]*).*"])
+@pytest.mark.parametrize(
+    ("target", "value"), [("/s?filter=a%41&b=1", "aA"), ("/s?b=1&filter=a", "a"), ("/filter=a", "none")]
+)
+async def test_a_parameter_of_the_query_is_a_field(
+    tmp_path: Path, regex: str, target: str, value: str
+) -> None:
+    text = f'<url-extractor-to-header><extraction header="X-F" url-regex="{regex}" default="none"/></url-extractor-to-header>'
+    made = moved_filter(tmp_path, "url-extractor-to-header", text)
+    assert dict(await _sent(made, target=target))["X-F"] == value
+
+
+def test_an_expression_of_path_and_query_is_not_moved(tmp_path: Path) -> None:
+    text = r"""<url-extractor-to-header><extraction header="X-F" url-regex="/(a|b)\?x=(\d+)" default="none"/>
+        <extraction header="X-G" url-regex="/s/([^/?]+)\??"/></url-extractor-to-header>"""
+    made = moved_filter(tmp_path, "url-extractor-to-header", text)
+    said = notes(made, "url-extractor-to-header")
+    assert "the query is no part of the path" in said and "unknown" not in said
+    assert "X-G" in made.text and "X-F" not in made.text
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
