@@ -205,6 +205,7 @@ def messages(config: Element, chain: Chain) -> None:
             chain.left(one, f"the expression {regex!r}: {error}")
             continue
         bodies: dict[str, str] = {}
+        otherwise: tuple[str, str] | None = None
         for message in one.all("message"):
             media = message.required("media-type")
             message.ignore("@content-type")
@@ -223,8 +224,15 @@ def messages(config: Element, chain: Chain) -> None:
                 chain.left(message, str(error))
                 continue
             if media == "*/*":
-                media = message.get("content-type", "text/plain")
-            bodies.setdefault(media, text)
+                otherwise = otherwise or (message.get("content-type", "text/plain"), text)
+            else:
+                bodies.setdefault(media, text)
+        if otherwise is not None:
+            # The first is what a client gets that likes all of them alike, or none.
+            media, text = otherwise
+            if bodies.get(media, text) != text:
+                chain.differs(one, f"for {media} there is a text of its own, which stands for */* too")
+            bodies = {media: bodies.get(media, text), **bodies}
         if bodies and matching:
             value: dict[str, Any] = {"status": matching, "bodies": bodies}
             if one.get("overwrite") == "ALWAYS":

@@ -201,6 +201,23 @@ async def test_answers_have_bodies_by_their_status(
     assert part(made, "response-messaging").outcome == "moved with a difference"
 
 
+@pytest.mark.parametrize("accept", ["*/*", "image/png", "text/plain"])
+@pytest.mark.parametrize("own", [True, False])
+async def test_the_text_for_all_media_types_is_for_whoever_takes_no_other(
+    tmp_path: Path, accept: str, own: bool
+) -> None:
+    text = (
+        '<response-messaging><status-code id="a" code-regex="503"><message media-type="application/json">{}</message>'
+        + ('<message media-type="text/plain">own</message>' if own else "")
+        + '<message media-type="*/*" content-type="text/plain">all</message></status-code></response-messaging>'
+    )
+    made = moved(tmp_path, "", response_messaging=text)
+    got = await outcome(made, headers=(("Accept", accept),), answer=Answer(503, (("Content-Length", "0"),)))
+    assert got.answer is not None
+    assert got.answer.body == (b"own" if own else b"all")
+    assert ("which stands for */* too" in notes(made, "response-messaging")) == own
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
