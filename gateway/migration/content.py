@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from gateway.migration import expression
-from gateway.migration.draft import Chain
+from gateway.migration.draft import Chain, Entry
 from gateway.migration.source import Element
 
 _CODE: Final = re.compile(r"%(?:%|(?:!?\d{3}(?:,\d{3})*)?[<>]?(?:\{[^}]*\})?[A-Za-z])")
@@ -65,16 +65,22 @@ def body_extractor(config: Element, chain: Chain) -> None:
         if one.get("quality"):
             field["quality"] = one.number("quality")
         one.ignore("@overwrite")
+        wrong = chain.draft.wrong(Entry("extract", {"fields": [field]}, one.place))
+        if wrong:
+            chain.left(one, wrong.partition("fields[0].")[2] or wrong)
+            continue
         fields.append(field)
     _extract(config, fields, chain)
 
 
 def _extract(config: Element, fields: list[dict[str, Any]], chain: Chain) -> None:
     if fields:
-        chain.differs(
-            config, "what a client sends under these names is stripped, where Repose may leave it there too"
-        )
-        chain.add("extract", {"fields": fields}, config.place)
+        entry = chain.add("extract", {"fields": fields}, config.place)
+        if entry in chain.draft.entries:
+            chain.differs(
+                config,
+                "what a client sends under these names is stripped, where Repose may leave it there too",
+            )
 
 
 def body_patcher(config: Element, chain: Chain) -> None:
@@ -85,6 +91,7 @@ def body_patcher(config: Element, chain: Chain) -> None:
         if regex and not expression.is_everything(regex):
             paths = chain.paths(regex, change, anywhere=True)
             if paths is None:
+                change.forget()
                 continue
             when = [{"path": paths}]
         options: dict[str, Any] = {}
@@ -203,6 +210,7 @@ def messages(config: Element, chain: Chain) -> None:
             matching = statuses(regex)
         except (ValueError, re.error) as error:
             chain.left(one, f"the expression {regex!r}: {error}")
+            one.forget()
             continue
         bodies: dict[str, str] = {}
         otherwise: tuple[str, str] | None = None
@@ -216,12 +224,14 @@ def messages(config: Element, chain: Chain) -> None:
                 found = None if name is None else chain.draft.installation.text(name, message.place)
                 if found is None:
                     chain.left(message, f"there is no file {href!r} in this directory")
+                    message.forget()
                     continue
                 text = found
             try:
                 text = _filled_in(text)
             except ValueError as error:
                 chain.left(message, str(error))
+                message.forget()
                 continue
             if media == "*/*":
                 otherwise = otherwise or (message.get("content-type", "text/plain"), text)

@@ -92,6 +92,7 @@ def header_translation(config: Element, chain: Chain) -> None:
         old = next((known for known in (*rename, *copy) if known.lower() == old.lower()), old)
         removes = header.flag("remove-original")
         if not new or not _editable(old, header, chain):
+            header.forget()
             continue
         if header.flag("overwrite-target"):
             remove += new
@@ -145,6 +146,7 @@ def add_header(config: Element, chain: Chain) -> None:
                 name = header.required("name")
                 value: str | Reference = header.content()
                 if not _editable(name, header, chain):
+                    header.forget()
                     continue
                 if value and is_secret_header(name.lower()):
                     value = chain.draft.secret(f"{chain.part.name}_{name}", header.place, chain.part)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.migration.content import statuses
-from gateway.migration.repose import Migration
+from gateway.migration.repose import Migration, migrate
 from gateway.trial.given import Answer
-from tests.migration.installed import moved, moved_filter, notes, outcome, part
+from tests.migration.installed import installed, moved, moved_filter, notes, outcome, part
 
 JSON = (("Content-Type", "application/json"),)
 
@@ -230,3 +230,29 @@ async def test_the_text_for_all_media_types_is_for_whoever_takes_no_other(
 )
 def test_statuses_that_an_expression_matches(expression: str, expected: list[int | str]) -> None:
     assert statuses(expression) == expected
+
+
+@pytest.mark.parametrize("name", ["response-messaging", "response-messaging-service"])
+def test_a_service_that_is_moved_is_not_told_as_one_that_is_not(tmp_path: Path, name: str) -> None:
+    installed(tmp_path, "", {"response-messaging": MESSAGES.replace("lost.txt", "system-model.cfg.xml")})
+    model = tmp_path / "system-model.cfg.xml"
+    service = f'<services><service name="{name}"/></services></system-model>'
+    model.write_text(model.read_text().replace("</system-model>", service))
+    report = migrate(tmp_path, environment={}).report
+    assert [one.outcome for one in report.parts if "response-messaging" in one.name] == [
+        "moved with a difference"
+    ]
+
+
+def test_a_part_of_a_body_that_cannot_be_said_leaves_the_others(tmp_path: Path) -> None:
+    text = (
+        '<body-extractor-to-header><extraction header="X-F" jsonpath="$.a[?(@.b)]" overwrite="true"/>%s'
+        "</body-extractor-to-header>"
+    )
+    good = '<extraction header="X-N" jsonpath="$.user.name"/>'
+    made = moved_filter(tmp_path, "body-extractor-to-header", text % good)
+    assert "X-N" in made.text and "X-F" not in made.text
+    assert "unknown" not in notes(made, "body-extractor-to-header")
+    alone = moved_filter(tmp_path, "body-extractor-to-header", text % "")
+    assert part(alone, "body-extractor-to-header").outcome == "not moved"
+    assert "stripped" not in notes(alone, "body-extractor-to-header")
