@@ -62,7 +62,8 @@ def repose(
     Writes one configuration, with the file and line of Repose above each part, and a report: what has moved, what has moved with
     a difference, and what has not. Passwords are not written down: variables stand in their place.
 
-    The exit status is 0 when the configuration may be put in force, 1 when it may not, 2 when a file cannot be read.
+    The exit status is 0 when the configuration may be put in force, 1 when it may not or when a check could not be moved and
+    all its requests are refused in its place, 2 when a file cannot be read.
     """
     from gateway.migration.repose import MigrationError, migrate
 
@@ -98,6 +99,13 @@ def repose(
     else:
         output.write_text(made.text, encoding="utf-8")
     _check(made.text, output, registry)
+    refusing = [f"{part.name} ({part.place})" for part in made.report.parts if part.refuses]
+    if refusing:
+        click.echo(
+            printable(f"a check could not be moved, and refuses all its requests: {', '.join(refusing)}"),
+            err=True,
+        )
+        raise SystemExit(1)
 
 
 def _directory(output: Path | None) -> Path:

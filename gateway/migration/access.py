@@ -1,9 +1,10 @@
 """Tables of roles: simple-rbac and regex-rbac."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
+from gateway.http.target import decode
 from gateway.http.template import parse
 from gateway.migration import expression
 from gateway.migration.draft import Chain
@@ -34,31 +35,116 @@ def simple_rbac(config: Element, chain: Chain) -> None:
         chain.left(
             config, f"roles-header-name {config.get('roles-header-name')!r}: roles are the principal's"
         )
-    rows = []
+    resources: list[_Resource] = []
     for line in _lines(config, chain):
         template = _template(line.path)
         if template is None:
             chain.part.left(line.place, f"the path {line.path!r} is no template")
             continue
         methods = list(_BASIC) if set(line.methods) & set(_ALL) else line.methods
-        rows.append(_row("path", template, methods, line))
-    _add(config, chain, rows, "first")
+        _put(resources, template, methods, line)
+    _share(resources, config, chain)
+    _add(config, chain, [row for resource in resources for row in _rows(resource)], "first")
+
+
+class _Resource(NamedTuple):
+    """All that lines say of equal paths: the roles of each method, and where it is said."""
+
+    template: str
+    literals: tuple[str | None, ...]
+    roles: dict[str, list[str]]
+    places: dict[str, list[str]]
+
+    def covers(self, other: "_Resource") -> bool:
+        """Whether it has every path of the other."""
+        return _pairs(self, other, lambda own, others: own is None or own == others)
+
+    def meets(self, other: "_Resource") -> bool:
+        """Whether there is a path that both have."""
+        return _pairs(self, other, lambda own, others: own is None or others is None or own == others)
+
+    def add(self, method: str, roles: list[str], places: list[str]) -> None:
+        for known, more in ((self.roles, roles), (self.places, places)):
+            listed = known.setdefault(method, [])
+            listed += [one for one in more if one not in listed]
+
+
+def _pairs(one: _Resource, other: _Resource, fits: Callable[[str | None, str | None], bool]) -> bool:
+    if len(one.literals) != len(other.literals):
+        return False
+    # A parameter takes one character at least.
+    return all(
+        fits(own, others) and not (own != others and "" in (own, others))
+        for own, others in zip(one.literals, other.literals, strict=True)
+    )
+
+
+def _put(resources: list[_Resource], template: str, methods: list[str], line: _Line) -> None:
+    """What a line says, to the others of its path; a path that a template has too comes before that."""
+    literals = tuple(
+        None if segment.literal is None else decode(segment.literal) for segment in parse(template)
+    )
+    found = next((resource for resource in resources if resource.literals == literals), None)
+    if found is None:
+        found = _Resource(template, literals, {}, {})
+        place = next((n for n, other in enumerate(resources) if other.covers(found)), len(resources))
+        resources.insert(place, found)
+    for method in methods:
+        found.add(method, line.roles, [str(line.place)])
+
+
+def _share(resources: list[_Resource], config: Element, chain: Chain) -> None:
+    """Whoever may come by a template may also come to a path that is in the table by itself: one fitting line is enough."""
+    said = [(resource, dict(resource.roles), dict(resource.places)) for resource in resources]
+    for number, resource in enumerate(resources):
+        for other, roles, places in said[number + 1 :]:
+            both = [method for method in resource.roles if method in roles]
+            if other.covers(resource):
+                for method in both:
+                    resource.add(method, roles[method], places[method])
+            elif both and other.meets(resource):
+                chain.differs(
+                    config,
+                    f"for paths that both {resource.template} and {other.template} have, the roles of the first are asked for, where "
+                    "those of either were enough",
+                )
+
+
+def _rows(resource: _Resource) -> Iterator[Noted]:
+    """A row for the methods that the same roles may use."""
+    seen: list[str] = []
+    for method, roles in resource.roles.items():
+        if method in seen:
+            continue
+        alike = [other for other, others in resource.roles.items() if set(others) == set(roles)]
+        seen += alike
+        places = dict.fromkeys(place for other in alike for place in resource.places[other])
+        yield Noted(
+            {"path": resource.template, "methods": alike, "roles": _asked(roles)}, (", ".join(places),)
+        )
 
 
 def regex_rbac(config: Element, chain: Chain) -> None:
     """`regex-rbac`: all rows that fit must be satisfied."""
-    rows = []
+    rows, lost = [], False
     for line in _lines(config, chain):
         try:
             text = expression.whole(line.path)
         except ValueError as error:
-            # All rows that fit must be satisfied, so that others let through what this one would have refused.
-            chain.part.left(
-                line.place,
-                f"the expression {line.path!r}: {error}; without this row more may pass than before",
-            )
+            # The others let through what this one would have refused.
+            chain.part.left(line.place, f"the expression {line.path!r}: {error}")
+            lost = True
             continue
-        rows.append(_row("regex", text, [] if set(line.methods) & set(_ALL) else line.methods, line))
+        rows.append(_row(text, [] if set(line.methods) & set(_ALL) else line.methods, line))
+    if lost:
+        config.ignore("@mask-rax-roles-403")
+        for delegating in config.all("delegating"):
+            delegating.forget()
+        chain.left(
+            config, "all rows that fit must be satisfied, so that the table is moved whole or not at all"
+        )
+        chain.refuse(config.place)
+        return
     _add(config, chain, rows, "all")
 
 
@@ -93,13 +179,17 @@ def _lines(config: Element, chain: Chain) -> Iterator[_Line]:
         )
 
 
-def _row(kind: str, path: str, methods: list[str], line: _Line) -> Noted:
-    row: dict[str, Any] = {kind: path}
+def _row(regex: str, methods: list[str], line: _Line) -> Noted:
+    row: dict[str, Any] = {"regex": regex}
     if methods:
         row["methods"] = methods
-    anybody = any(role.upper() in _ALL for role in line.roles)
-    row["roles"] = "any" if anybody else line.roles[0] if len(line.roles) == 1 else line.roles
+    row["roles"] = _asked(line.roles)
     return Noted(row, (str(line.place),))
+
+
+def _asked(roles: list[str]) -> str | list[str]:
+    anybody = any(role.upper() in _ALL for role in roles)
+    return "any" if anybody else roles[0] if len(roles) == 1 else roles
 
 
 def _template(path: str) -> str | None:
@@ -129,6 +219,7 @@ def _add(config: Element, chain: Chain, rows: list[Noted], match: str) -> None:
     delegating = config.first("delegating")
     if not rows:
         chain.left(config, "no row of the table can be moved")
+        chain.refuse(config.place)
         return
     options: dict[str, Any] = {"rows": rows}
     if match != "first":

@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from gateway.migration import expression
-from gateway.migration.draft import Chain
+from gateway.migration.draft import Chain, Entry
 from gateway.migration.source import Element
 
 _CODE: Final = re.compile(r"%(?:%|(?:!?\d{3}(?:,\d{3})*)?[<>]?(?:\{[^}]*\})?[A-Za-z])")
@@ -27,15 +27,27 @@ def url_extractor(config: Element, chain: Chain) -> None:
     fields = []
     for one in config.all("extraction"):
         header, regex = one.required("header"), one.required("url-regex")
+        field: dict[str, Any] = {"header": header}
+        default = {"default": one.get("default")} if one.has("default") else {}
+        name = expression.parameter(regex)
+        if name is not None:
+            fields.append({**field, "query": name, **default})
+            chain.differs(
+                one,
+                f"the parameter {name} counts wherever it stands in the query, percent-decoded; one that is there twice is "
+                "answered 400",
+            )
+            continue
         try:
             text = expression.found(regex)
+            if expression.needs_query(text):
+                raise ValueError(
+                    "the query is no part of the path; `query` of `extract` takes a parameter of it"
+                )
         except ValueError as error:
             chain.left(one, f"the expression {regex!r}: {error}")
             continue
-        field: dict[str, Any] = {"header": header, "path": text}
-        if one.has("default"):
-            field["default"] = one.get("default")
-        fields.append(field)
+        fields.append({**field, "path": text, **default})
         if expression.groups(text):
             chain.draft.extracted.setdefault(header.lower(), []).append(text)
     _extract(config, fields, chain)
@@ -53,16 +65,22 @@ def body_extractor(config: Element, chain: Chain) -> None:
         if one.get("quality"):
             field["quality"] = one.number("quality")
         one.ignore("@overwrite")
+        wrong = chain.draft.wrong(Entry("extract", {"fields": [field]}, one.place))
+        if wrong:
+            chain.left(one, wrong.partition("fields[0].")[2] or wrong)
+            continue
         fields.append(field)
     _extract(config, fields, chain)
 
 
 def _extract(config: Element, fields: list[dict[str, Any]], chain: Chain) -> None:
     if fields:
-        chain.differs(
-            config, "what a client sends under these names is stripped, where Repose may leave it there too"
-        )
-        chain.add("extract", {"fields": fields}, config.place)
+        entry = chain.add("extract", {"fields": fields}, config.place)
+        if entry in chain.draft.entries:
+            chain.differs(
+                config,
+                "what a client sends under these names is stripped, where Repose may leave it there too",
+            )
 
 
 def body_patcher(config: Element, chain: Chain) -> None:
@@ -73,6 +91,7 @@ def body_patcher(config: Element, chain: Chain) -> None:
         if regex and not expression.is_everything(regex):
             paths = chain.paths(regex, change, anywhere=True)
             if paths is None:
+                change.forget()
                 continue
             when = [{"path": paths}]
         options: dict[str, Any] = {}
@@ -191,8 +210,10 @@ def messages(config: Element, chain: Chain) -> None:
             matching = statuses(regex)
         except (ValueError, re.error) as error:
             chain.left(one, f"the expression {regex!r}: {error}")
+            one.forget()
             continue
         bodies: dict[str, str] = {}
+        otherwise: tuple[str, str] | None = None
         for message in one.all("message"):
             media = message.required("media-type")
             message.ignore("@content-type")
@@ -203,16 +224,25 @@ def messages(config: Element, chain: Chain) -> None:
                 found = None if name is None else chain.draft.installation.text(name, message.place)
                 if found is None:
                     chain.left(message, f"there is no file {href!r} in this directory")
+                    message.forget()
                     continue
                 text = found
             try:
                 text = _filled_in(text)
             except ValueError as error:
                 chain.left(message, str(error))
+                message.forget()
                 continue
             if media == "*/*":
-                media = message.get("content-type", "text/plain")
-            bodies.setdefault(media, text)
+                otherwise = otherwise or (message.get("content-type", "text/plain"), text)
+            else:
+                bodies.setdefault(media, text)
+        if otherwise is not None:
+            # The first is what a client gets that likes all of them alike, or none.
+            media, text = otherwise
+            if bodies.get(media, text) != text:
+                chain.differs(one, f"for {media} there is a text of its own, which stands for */* too")
+            bodies = {media: bodies.get(media, text), **bodies}
         if bodies and matching:
             value: dict[str, Any] = {"status": matching, "bodies": bodies}
             if one.get("overwrite") == "ALWAYS":

@@ -18,6 +18,9 @@ from gateway.registry import ENTRY_KEYS, Registry, RegistryError
 UNSET: Final = "change-me"
 """What stands for a secret until somebody sets the variable."""
 
+_CHECKS: Final = ("token_auth", "rbac")
+"""Types of filters without which more would pass."""
+
 Condition = dict[str, Any]
 """`when` of an entry."""
 
@@ -173,10 +176,28 @@ class Chain:
         wrong = self.draft.wrong(entry)
         if wrong:
             self.part.left(place, f"{type}: {wrong}")
+            if type in _CHECKS:
+                self.refuse(place, when=when)
             return entry
         self.draft.entries.append(entry)
         self.part.into.append(f"{type} {entry.name!r}" if entry.name != type else type)
         return entry
+
+    def refuse(self, place: Place, *, when: Sequence[Condition] = ()) -> None:
+        """For a check that cannot be moved, which is noted: without it more would pass than before, so nothing does."""
+        self.part.refuses = True
+        self.part.left(
+            place, "all its requests are refused (`respond`) until what is not moved is written by hand"
+        )
+        self.add(
+            "respond",
+            {"status": 503},
+            place,
+            when=when,
+            comment=[
+                "NOT MOVED: a check of it cannot be said, see the report. Write it, and take this refusal away."
+            ],
+        )
 
     def paths(self, regex: str, element: Element, *, anywhere: bool = False) -> list[str] | None:
         """What a condition says of the paths that an expression matches; None where it cannot, which is noted."""

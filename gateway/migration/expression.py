@@ -6,9 +6,9 @@ have, or what could be made to run for long, is refused with a sentence.
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from gateway.api.regex import check_path
+from gateway.api.regex import check_path, kinds, parser
 from gateway.http.template import parse
 
 REGEX: Final = "regex:"
@@ -101,7 +101,7 @@ def found(expression: str) -> str:
         text = text[flags.end() :]
     if "|" in _outside(text):
         text = f"(?:{text})"
-    head = "" if text.startswith("^") else ".*?"
+    head = "" if text.startswith(("^", ".*", ".+")) else ".*?"
     tail = "" if text.endswith("$") and not text.endswith("\\$") else ".*+"
     if text.endswith((".*", ".+")) and not text.endswith(("\\.*", "\\.+")):
         tail = ""
@@ -202,6 +202,43 @@ def paths(expression: str, *, anywhere: bool = False) -> list[str]:
         return [REGEX + found(expression)]
     made = templates(expression)
     return list(made) if made is not None else [REGEX + whole(expression)]
+
+
+_PARAMETER: Final = re.compile(
+    r"(?:\.\*)?(?:\\\?|\[(?:\?&|&\?)\]|\((?:\?:)?(?:\\\?\|&|&\|\\\?)\))(?:\.\*)?(?P<name>[A-Za-z0-9_-]+)="
+    r"\((?:\[\^&#?\][+*]|\.\*|\.\+)\)(?:&?\.\*)?\$?"
+)
+
+
+def parameter(expression: str) -> str | None:
+    """The parameter of the query whose value is all that an expression takes; None for any other expression."""
+    match = _PARAMETER.fullmatch(expression)
+    return match["name"] if match is not None else None
+
+
+def needs_query(text: str) -> bool:
+    """Whether an expression, as Python writes it, only matches where there is a "?", which no path has."""
+    return _needs_mark(parser.parse(text))
+
+
+def _needs_mark(tree: Any) -> bool:
+    for kind, value in tree:
+        if kind is kinds.LITERAL:
+            needs = value == ord("?")
+        elif kind is kinds.IN:
+            needs = (kinds.LITERAL, ord("?")) in value and all(
+                item in ((kinds.LITERAL, ord("?")), (kinds.LITERAL, ord("&"))) for item in value
+            )
+        elif kind is kinds.SUBPATTERN:
+            needs = _needs_mark(value[3])
+        elif kind is kinds.BRANCH:
+            needs = all(_needs_mark(part) for part in value[1])
+        else:
+            repeats = (kinds.MAX_REPEAT, kinds.MIN_REPEAT, kinds.POSSESSIVE_REPEAT)
+            needs = kind in repeats and value[0] > 0 and _needs_mark(value[2])
+        if needs:
+            return True
+    return False
 
 
 _OPENING: Final = re.compile(r"\\.|\[(?:\\.|[^\\\]])*\]|\((?:\?P<\w+>|(?!\?))", re.DOTALL)

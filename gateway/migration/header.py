@@ -80,16 +80,19 @@ def _editable(name: str, element: Element, chain: Chain) -> bool:
 
 def header_translation(config: Element, chain: Chain) -> None:
     """`header-translation`: copies and new names of fields of the request."""
-    rename: dict[str, Any] = {}
-    copy: dict[str, Any] = {}
+    rename: dict[str, str] = {}
+    copy: dict[str, list[str]] = {}
     quality: dict[str, float] = {}
     split: list[str] = []
     remove: list[str] = []
     for header in config.all("header"):
         old, new = header.required("original-name"), header.words("new-name")
         new = [name for name in new if _editable(name, header, chain)]
+        # Several rules may be for one field, in any case of its letters.
+        old = next((known for known in (*rename, *copy) if known.lower() == old.lower()), old)
         removes = header.flag("remove-original")
         if not new or not _editable(old, header, chain):
+            header.forget()
             continue
         if header.flag("overwrite-target"):
             remove += new
@@ -97,13 +100,15 @@ def header_translation(config: Element, chain: Chain) -> None:
                 header, f"what a client sends as {', '.join(new)} is removed also where there is no {old}"
             )
         if header.flag("splittable"):
-            split.append(old)
+            split += [] if old in split else [old]
         if header.get("quality"):
             quality |= dict.fromkeys(new, header.number("quality"))
-        if removes:
+        if removes and old not in rename:
             rename[old] = new.pop(0)
+        taken = {name.lower() for name in (rename.get(old, ""), *copy.get(old, []))}
+        new = [name for name in new if name.lower() not in taken]
         if new:
-            copy[old] = new[0] if len(new) == 1 else new
+            copy.setdefault(old, []).extend(new)
     rules: dict[str, Any] = {}
     if remove:
         rules["remove"] = remove
@@ -112,7 +117,7 @@ def header_translation(config: Element, chain: Chain) -> None:
     if rename:
         rules["rename"] = rename
     if copy:
-        rules["copy"] = copy
+        rules["copy"] = {old: new[0] if len(new) == 1 else new for old, new in copy.items()}
     if quality:
         rules["quality"] = quality
     if rules:
@@ -141,6 +146,7 @@ def add_header(config: Element, chain: Chain) -> None:
                 name = header.required("name")
                 value: str | Reference = header.content()
                 if not _editable(name, header, chain):
+                    header.forget()
                     continue
                 if value and is_secret_header(name.lower()):
                     value = chain.draft.secret(f"{chain.part.name}_{name}", header.place, chain.part)

@@ -41,8 +41,8 @@ def keystone_v2(config: Element, chain: Chain) -> None:
             *(role.content() for role in ignored.all("role")),
         ]
     repose: dict[str, Any] = {"group_quality": None}
-    _tenants(config, chain, provider, repose)
-    _endpoint(config.first("require-service-endpoint"), chain)
+    lost = _tenants(config, chain, provider, repose)
+    lost = _endpoint(config.first("require-service-endpoint"), chain) or lost
     _cache_feed(config, chain)
     options = {
         "providers": [{"keystone_v2": provider}],
@@ -52,7 +52,10 @@ def keystone_v2(config: Element, chain: Chain) -> None:
         "auth_url": service.required("uri"),
     }
     _delegating(config, options, repose)
-    _add(chain, options, config, _white(config, "uri-regex", chain))
+    white = _white(config, "uri-regex", chain)
+    _add(chain, options, config, white)
+    if lost is not None:
+        chain.refuse(lost.place, when=white)
 
 
 def client_auth(config: Element, chain: Chain) -> None:
@@ -82,7 +85,8 @@ def client_auth(config: Element, chain: Chain) -> None:
     ]
     roles = _roles(auth, "service-admin-roles", "ignore-tenant-roles")
     usable = [text for text in expressions if text is not None]
-    if auth.flag("tenanted", True) and usable:
+    tenanted = auth.flag("tenanted", True)
+    if tenanted and usable:
         provider["tenant"] = _tenant(usable, [], roles)
     if auth.flag("send-all-tenant-ids"):
         repose["all_tenants"] = True
@@ -110,6 +114,8 @@ def client_auth(config: Element, chain: Chain) -> None:
     for white in config.all("white-list"):
         when += _spared([(one, one.get("uri-regex")) for one in white.all("uri-pattern")], chain)
     _add(chain, options, config, when)
+    if tenanted and len(usable) < len(mappings):
+        chain.refuse(auth.place, when=when)
 
 
 def identity_v3(config: Element, chain: Chain) -> None:
@@ -164,9 +170,11 @@ def identity_v3(config: Element, chain: Chain) -> None:
         "Repose reads X-Subject-Token only, and so does this; `header: X-Auth-Token` reads what OpenStack's clients send",
     )
     _delegating(config, options, repose)
-    _endpoint(config.first("service-endpoint"), chain)
+    endpoint = _endpoint(config.first("service-endpoint"), chain)
     white = _white(config, "uri-pattern", chain)
     _add(chain, options, config, white)
+    if endpoint is not None:
+        chain.refuse(endpoint.place, when=white)
     _project(config, chain, white)
 
 
@@ -180,6 +188,8 @@ def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
         text = expression.first_group_only(expression.found(regex), "project_id")
     except ValueError as error:
         chain.left(element, f"the expression {regex!r}: {error}")
+        element.ignore("@strip-token-project-prefixes")
+        chain.refuse(element.place, when=white)
         return
     if element.get("strip-token-project-prefixes"):
         chain.left(
@@ -199,7 +209,7 @@ def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
 def keystone_v2_authorization(config: Element, chain: Chain) -> None:
     """`keystone-v2-authorization`: its tenants are a matter of the `token_auth` before it."""
     before = _before(chain)
-    _endpoint(config.first("require-service-endpoint"), chain)
+    endpoint = _endpoint(config.first("require-service-endpoint"), chain)
     if config.first("delegating") is not None:
         chain.left(config, "delegating: it goes by the `token_auth` before it")
         for delegating in config.all("delegating"):
@@ -213,14 +223,18 @@ def keystone_v2_authorization(config: Element, chain: Chain) -> None:
     if before is None:
         chain.left(config, "no keystone-v2 before it says who is calling, and in which tenants")
         config.forget()
+        chain.refuse(config.place)
         return
     options = deepcopy(before.options)
     provider = options["providers"][0]["keystone_v2"]
-    _tenants(config, chain, provider, options.setdefault("repose", {}))
+    lost = _tenants(config, chain, provider, options.setdefault("repose", {})) or endpoint
     wrong = chain.draft.wrong(replace(before, options=options))
     if wrong:
         chain.left(config, wrong)
+        chain.refuse(config.place, when=before.when)
         return
+    if lost is not None:
+        chain.refuse(lost.place, when=before.when)
     before.options = options
     if "tenant" in provider:
         chain.part.into.append(f"tenant of token_auth {before.name!r}")
@@ -294,12 +308,17 @@ def _tenant(expressions: list[str], prefixes: list[str], roles: list[str]) -> di
     return value
 
 
-def _tenants(config: Element, chain: Chain, provider: dict[str, Any], repose: dict[str, Any]) -> None:
-    """What is said of tenants, into the provider and the fields that the upstream gets."""
+def _tenants(
+    config: Element, chain: Chain, provider: dict[str, Any], repose: dict[str, Any]
+) -> Element | None:
+    """What is said of tenants, into the provider and the fields that the upstream gets.
+
+    The element of a check of which a part is lost; None where all of it is here.
+    """
     roles = _roles(config, "pre-authorized-roles")
     handling = config.first("tenant-handling")
     if handling is None:
-        return
+        return None
     if handling.flag("send-all-tenant-ids"):
         repose["all_tenants"] = True
     quality = handling.first("send-tenant-id-quality")
@@ -312,21 +331,24 @@ def _tenants(config: Element, chain: Chain, provider: dict[str, Any], repose: di
         }
     validate = handling.first("validate-tenant")
     if validate is None:
-        return
+        return None
     if validate.flag("enable-legacy-roles-mode"):
         chain.left(
             validate, "enable-legacy-roles-mode: roles held in other tenants do not count for a request"
         )
     expressions: list[str] = []
+    lost = False
     for one in validate.all("uri-extraction-regex"):
         text = _tenant_expression(one.content(), one, chain)
         expressions += [text] if text is not None else []
+        lost = lost or text is None
     for one in validate.all("header-extraction-name"):
         name = one.content().lower()
         known = chain.draft.extracted.get(name, [])
         for text in known:
             expressions.append(expression.first_group_only(text))
         if not known:
+            lost = True
             chain.left(
                 one,
                 f"the tenant in the field {name}: no url-extractor-to-header before it takes it from the path",
@@ -342,6 +364,7 @@ def _tenants(config: Element, chain: Chain, provider: dict[str, Any], repose: di
         chain.differs(
             validate, "a request that names no tenant, or one that the token is not for, is answered 403"
         )
+    return validate if lost else None
 
 
 def _cache(config: Element, chain: Chain) -> dict[str, Any]:
@@ -392,14 +415,16 @@ def _cache_feed(config: Element, chain: Chain) -> None:
         chain.left(feed, _FEED)
 
 
-def _endpoint(element: Element | None, chain: Chain) -> None:
+def _endpoint(element: Element | None, chain: Chain) -> Element | None:
+    """The element, if there is one: the check that it asks for is not here, which is noted."""
     if element is None:
-        return
+        return None
     element.forget()
     chain.left(
         element,
         f"{element.name}: nobody is asked whether the service is in his catalog; a table of roles (`rbac`) says who may come",
     )
+    return element
 
 
 def _delegating(config: Element, options: dict[str, Any], repose: dict[str, Any]) -> None:

@@ -79,6 +79,7 @@ def _limit(element: Element, chain: Chain, names: set[str], captures: bool, ever
     unit = element.required("unit").upper()
     if unit not in _UNITS:
         chain.left(element, f"the unit {unit!r}")
+        element.forget()
         return None
     element.ignore("@uri")
     value: dict[str, Any] = {
@@ -87,12 +88,13 @@ def _limit(element: Element, chain: Chain, names: set[str], captures: bool, ever
         "algorithm": "fixed_window",
     }
     key = ["global"] if everybody else ["user_id"]
-    if not expression.is_everything(regex):
+    if not expression.is_everything(regex) or (captures and "(" in regex):
         try:
             text = expression.whole(regex)
             grouped = expression.groups(text) > 0
         except ValueError as error:
             chain.left(element, f"the expression {regex!r}: {error}")
+            element.forget()
             return None
         value["path"] = expression.REGEX + text
         if captures and grouped and not everybody:

@@ -28,17 +28,19 @@ class Note(NamedTuple):
 class Part:
     """A filter, a service or a setting of the installation.
 
-    into   what it is here: names of entries and keys; none for what is not here
+    into     what it is here: names of entries and keys; none for what is not here
+    refuses  a check of it could not be moved, and its requests are refused in its place
     """
 
     name: str
     place: Place
     into: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    refuses: bool = False
 
     @property
     def outcome(self) -> Outcome:
-        if not self.into:
+        if not self.into or self.refuses:
             return "not moved"
         return "moved with a difference" if self.notes else "moved"
 

@@ -139,6 +139,9 @@ def _rest(draft: Draft, model: Model) -> None:
     """What the chain does not use: services, and files that nobody has asked for."""
     for service in model.services:
         name = service.get("name")
+        moved = name.removesuffix("-service")
+        if any(part.name == moved and part.into for part in draft.report.parts):
+            continue
         part = draft.report.part(f"service {name}", service.place)
         part.left(service.place, explained(name) or "it is not known")
     told = {f"{service.get('name')}.cfg.xml" for service in model.services}

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
+from tests.migration.installed import installed
 
 SIX = Path(__file__).parent.parent / "migration" / "six"
 
@@ -78,3 +79,18 @@ def test_in_shadow_in_front_of_the_repose() -> None:
     assert 'repose: { endpoints: ["http://127.0.0.1:8088"], host: keep }' in done.stdout
     wrong = migrate(str(SIX), "--shadow", "127.0.0.1:8088")
     assert (wrong.exit_code, "--shadow: expected http://host:port" in wrong.stderr) == (2, True)
+
+
+def test_a_check_that_cannot_be_moved_is_an_exit_status(tmp_path: Path) -> None:
+    installed(
+        tmp_path,
+        '<filter name="client-auth"/>',
+        {
+            "client-auth-n": '<client-auth><openstack-auth><identity-service uri="http://i.example.com"/>'
+            '<client-mapping id-regex="(a+)+b"/></openstack-auth></client-auth>'
+        },
+    )
+    done = migrate(str(tmp_path))
+    assert done.exit_code == 1
+    assert "refuses all its requests: client-auth (system-model.cfg.xml:3)" in done.stderr
+    assert "# NOT MOVED" in done.stdout

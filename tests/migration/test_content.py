@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.migration.content import statuses
-from gateway.migration.repose import Migration
+from gateway.migration.repose import Migration, migrate
 from gateway.trial.given import Answer
-from tests.migration.installed import moved, moved_filter, notes, outcome, part
+from tests.migration.installed import installed, moved, moved_filter, notes, outcome, part
 
 JSON = (("Content-Type", "application/json"),)
 
@@ -32,6 +32,27 @@ async def test_a_part_of_the_path_is_a_field(tmp_path: Path, target: str, values
     sent = await _sent(made, target=target, headers=(("X-T", "mine"),))
     assert [value for name, value in sent if name == "X-T"] == values
     assert "stripped" in notes(made, "url-extractor-to-header")
+
+
+@pytest.mark.parametrize("regex", [r"\?filter=([^&amp;]+)", r".*[?&amp;]filter=([^&amp;]*).*"])
+@pytest.mark.parametrize(
+    ("target", "value"), [("/s?filter=a%41&b=1", "aA"), ("/s?b=1&filter=a", "a"), ("/filter=a", "none")]
+)
+async def test_a_parameter_of_the_query_is_a_field(
+    tmp_path: Path, regex: str, target: str, value: str
+) -> None:
+    text = f'<url-extractor-to-header><extraction header="X-F" url-regex="{regex}" default="none"/></url-extractor-to-header>'
+    made = moved_filter(tmp_path, "url-extractor-to-header", text)
+    assert dict(await _sent(made, target=target))["X-F"] == value
+
+
+def test_an_expression_of_path_and_query_is_not_moved(tmp_path: Path) -> None:
+    text = r"""<url-extractor-to-header><extraction header="X-F" url-regex="/(a|b)\?x=(\d+)" default="none"/>
+        <extraction header="X-G" url-regex="/s/([^/?]+)\??"/></url-extractor-to-header>"""
+    made = moved_filter(tmp_path, "url-extractor-to-header", text)
+    said = notes(made, "url-extractor-to-header")
+    assert "the query is no part of the path" in said and "unknown" not in said
+    assert "X-G" in made.text and "X-F" not in made.text
 
 
 @pytest.mark.parametrize(
@@ -180,6 +201,23 @@ async def test_answers_have_bodies_by_their_status(
     assert part(made, "response-messaging").outcome == "moved with a difference"
 
 
+@pytest.mark.parametrize("accept", ["*/*", "image/png", "text/plain"])
+@pytest.mark.parametrize("own", [True, False])
+async def test_the_text_for_all_media_types_is_for_whoever_takes_no_other(
+    tmp_path: Path, accept: str, own: bool
+) -> None:
+    text = (
+        '<response-messaging><status-code id="a" code-regex="503"><message media-type="application/json">{}</message>'
+        + ('<message media-type="text/plain">own</message>' if own else "")
+        + '<message media-type="*/*" content-type="text/plain">all</message></status-code></response-messaging>'
+    )
+    made = moved(tmp_path, "", response_messaging=text)
+    got = await outcome(made, headers=(("Accept", accept),), answer=Answer(503, (("Content-Length", "0"),)))
+    assert got.answer is not None
+    assert got.answer.body == (b"own" if own else b"all")
+    assert ("which stands for */* too" in notes(made, "response-messaging")) == own
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
@@ -192,3 +230,29 @@ async def test_answers_have_bodies_by_their_status(
 )
 def test_statuses_that_an_expression_matches(expression: str, expected: list[int | str]) -> None:
     assert statuses(expression) == expected
+
+
+@pytest.mark.parametrize("name", ["response-messaging", "response-messaging-service"])
+def test_a_service_that_is_moved_is_not_told_as_one_that_is_not(tmp_path: Path, name: str) -> None:
+    installed(tmp_path, "", {"response-messaging": MESSAGES.replace("lost.txt", "system-model.cfg.xml")})
+    model = tmp_path / "system-model.cfg.xml"
+    service = f'<services><service name="{name}"/></services></system-model>'
+    model.write_text(model.read_text().replace("</system-model>", service))
+    report = migrate(tmp_path, environment={}).report
+    assert [one.outcome for one in report.parts if "response-messaging" in one.name] == [
+        "moved with a difference"
+    ]
+
+
+def test_a_part_of_a_body_that_cannot_be_said_leaves_the_others(tmp_path: Path) -> None:
+    text = (
+        '<body-extractor-to-header><extraction header="X-F" jsonpath="$.a[?(@.b)]" overwrite="true"/>%s'
+        "</body-extractor-to-header>"
+    )
+    good = '<extraction header="X-N" jsonpath="$.user.name"/>'
+    made = moved_filter(tmp_path, "body-extractor-to-header", text % good)
+    assert "X-N" in made.text and "X-F" not in made.text
+    assert "unknown" not in notes(made, "body-extractor-to-header")
+    alone = moved_filter(tmp_path, "body-extractor-to-header", text % "")
+    assert part(alone, "body-extractor-to-header").outcome == "not moved"
+    assert "stripped" not in notes(alone, "body-extractor-to-header")

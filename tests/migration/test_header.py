@@ -168,3 +168,16 @@ async def test_the_service_is_told_who_its_gateway_is(tmp_path: Path) -> None:
     request, _ = await _both(made)
     assert request["Authorization"] == "Basic change-me"
     assert "SERVICE_AUTHENTICATION" in made.variables
+
+
+@pytest.mark.parametrize("removes", ["true", "false"])
+async def test_several_rules_for_one_field_all_hold(tmp_path: Path, removes: str) -> None:
+    rules = "".join(
+        f'<header original-name="{old}" new-name="{new}" remove-original="{removes}"/>'
+        for old, new in (("X-A", "X-N"), ("x-a", "X-M"), ("X-A", "X-O X-N"))
+    )
+    made = moved_filter(tmp_path, "header-translation", f"<header-translation>{rules}</header-translation>")
+    got = await outcome(made, headers=(("X-A", "1"),))
+    assert got.forwarded is not None
+    sent = sorted(name for name, _ in got.forwarded.headers if name in ("X-A", "X-N", "X-M", "X-O"))
+    assert sent == (["X-A"] if removes == "false" else []) + ["X-M", "X-N", "X-O"]

@@ -1,12 +1,14 @@
 """Tokens, tenants and what is asked for none."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from gateway.migration.repose import Migration
+from gateway.migration.repose import Migration, migrate
 from gateway.trial.identity import identity_of
-from tests.migration.installed import moved, moved_filter, notes, outcome, part
+from tests.migration.installed import moved, moved_filter, notes, outcome, part, plan
 
 SERVICE = '<identity-service uri="https://identity.example.com" username="gateway" password="hunter2"/>'
 V3 = (
@@ -168,7 +170,7 @@ def test_tenants_that_cannot_be_moved_leave_what_is_there_as_it_is(tmp_path: Pat
     )
     assert part(made, name).outcome == "not moved"
     assert "bypass_roles[0]: a comma separates roles" in notes(made, name)
-    assert "tenant:" not in made.text
+    assert "tenant:" not in made.text and "NOT MOVED" in made.text
     assert part(made, "keystone-v2").outcome == "moved with a difference"
 
 
@@ -197,6 +199,8 @@ def test_what_identity_v2_does_not_have_here_is_told(tmp_path: Path) -> None:
     ):
         assert text in said
     assert "ignored_roles: [one, two]" in made.text
+    assert part(made, "keystone-v2").outcome == "not moved", "nobody asks for the endpoint"
+    assert "NOT MOVED" in made.text
 
 
 async def test_keystone_v3_reads_the_token_that_repose_read(tmp_path: Path) -> None:
@@ -267,3 +271,41 @@ def test_passwords_by_identity_v2_are_told(tmp_path: Path) -> None:
         tmp_path, "keystone-v2-basic-auth", '<x keystone-v2-service-uri="http://i" secret-type="password"/>'
     )
     assert "Keystone v3" in notes(made, "keystone-v2-basic-auth")
+
+
+MAPPED = (
+    '<client-auth><openstack-auth tenanted="%s"><identity-service uri="http://i.example.com"/>'
+    '<client-mapping id-regex="%s"/></openstack-auth>'
+    '<white-list><uri-pattern uri-regex="/v2/?"/></white-list></client-auth>'
+)
+HEADERS = (("X-Auth-Token", "t"),)
+
+
+@pytest.mark.parametrize("regex", [r".*/servers/([-|\w]+)/?.*", ".*/servers/([^/]+).*"])
+def test_an_expression_with_any_beginning_names_the_tenant(tmp_path: Path, regex: str) -> None:
+    made = moved_filter(tmp_path, "client-auth", MAPPED % ("true", regex), file="client-auth-n")
+    (auth,) = yaml.safe_load(made.text)["filters"]
+    (text,) = auth["token_auth"]["providers"][0]["keystone_v2"]["tenant"]["regex"]
+    named = re.fullmatch(text, "/v2/servers/t1/x")
+    assert named is not None and named[1] == "t1"
+
+
+async def test_a_tenant_that_cannot_be_said_refuses_what_it_would_have_checked(tmp_path: Path) -> None:
+    regex = ".*/a/.*/([^/]+)/.*/b"
+    made = moved_filter(tmp_path, "client-auth", MAPPED % ("true", regex), file="client-auth-n")
+    assert (await outcome(made, target="/v2/x", headers=HEADERS, identity=ANN)).status == 503
+    assert (await outcome(made, target="/v2")).status == 200
+    assert part(made, "client-auth").outcome == "not moved"
+    assert "# NOT MOVED: a check of it cannot be said" in made.text
+    free = moved_filter(tmp_path, "client-auth", MAPPED % ("false", regex), file="client-auth-n")
+    assert (await outcome(free, target="/v2/x", headers=HEADERS, identity=ANN)).status == 200
+    shadowed = migrate(tmp_path, shadow="http://127.0.0.1:8088", environment={})
+    plan(shadowed)
+
+
+async def test_a_project_that_cannot_be_said_refuses(tmp_path: Path) -> None:
+    body = '<validate-project-id-in-uri regex="/(?&lt;=x)(a+)+b"/>'
+    made = moved_filter(tmp_path, "openstack-identity-v3", V3 % ("", body))
+    headers = (("X-Subject-Token", "t"),)
+    assert (await outcome(made, headers=headers, identity=ANN)).status == 503
+    assert part(made, "openstack-identity-v3").outcome == "not moved"

@@ -196,3 +196,19 @@ def test_what_has_no_equal_is_told(tmp_path: Path) -> None:
         ("rate-limiting.cfg.xml:1 ", "counted by its address"),
     ):
         assert any(text in one and one.startswith(line) for one in said.splitlines()), (text, said)
+
+
+@pytest.mark.parametrize("regex", ["/(.*)", "(.*)"])
+async def test_a_group_that_takes_the_whole_path_counts_each_path(tmp_path: Path, regex: str) -> None:
+    requests = [("GET", "/a", ANN), ("GET", "/b", ANN), ("GET", "/a", ANN)]
+    each = _moved(tmp_path, _group(LIMIT % (regex, "GET", "MINUTE", "1")))
+    assert await _statuses(each, *requests) == [200, 200, 413]
+    together = _moved(tmp_path, _group(LIMIT % (regex, "GET", "MINUTE", "1")), 'use-capture-groups="false"')
+    assert await _statuses(together, *requests) == [200, 413, 413]
+    assert "regex:" not in together.text
+
+
+def test_attributes_of_a_limit_that_is_not_moved_are_not_called_unknown(tmp_path: Path) -> None:
+    limit = (LIMIT % ("(a+)+b", "GET", "MINUTE", "1")).replace("/>", ' query-param-names="a"/>')
+    said = notes(_moved(tmp_path, _group(limit + LIMIT % ("/s", "GET", "MINUTE", "1"))), "rate-limiting")
+    assert "the expression '(a+)+b'" in said and "unknown" not in said

@@ -79,6 +79,7 @@ async def test_delegating_lets_the_request_pass_and_tells(tmp_path: Path) -> Non
     got = await outcome(made, "GET", "/x", identity=identity_of({"user": "u"}))
     assert got.status == 200 and got.forwarded is not None
     assert dict(got.forwarded.headers)["X-Delegated"].startswith("status_code=404`")
+    assert "too late" not in notes(made, "api-validator")
 
 
 @pytest.mark.parametrize(
