@@ -195,6 +195,7 @@ class FieldParameter:
         return self._because(value_of(text, parameter.types))
 
     def _because(self, value: Any) -> Fault:
+        assert self._validator is not None
         found = failure(self._validator, value)
         where = f"At {found.pointer}: " if found.path else ""
         return Fault(
