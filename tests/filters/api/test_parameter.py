@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from filters.api.parameter import query_of, value_of
 from gateway.api import Fault
-from tests.filters.api.judging import described, of_query, refused, verdict
+from tests.filters.api.judging import described, of_query, refused, verdict, written
 
 ALL = frozenset(("string", "integer", "number", "boolean", "null"))
 
@@ -34,6 +34,30 @@ ALL = frozenset(("string", "integer", "number", "boolean", "null"))
 def test_a_text_stands_for_a_value_of_its_types(text: str, types: set[str], value: object) -> None:
     found = value_of(text, frozenset(types))
     assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("int", ["7", "007", "%2B7", "-07"], ["7.0", "1e3", "2147483648", "%2B", ""]),
+        ("decimal", [".5", "1.", "%2B01.50", "-3"], ["1e3", ".", "", "INF"]),
+        ("double", [".5", "1.", "1e3", "1.5E-2"], ["e3", "1e", "."]),
+    ],
+)
+def test_numbers_of_a_wadl_are_written_as_xml_schema_has_them(
+    kind: str, good: list[str], bad: list[str]
+) -> None:
+    made = written(
+        '<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:x="http://www.w3.org/2001/XMLSchema"><resources base="/">'
+        f'<resource path="a"><method name="GET"><request><param name="n" style="query" type="x:{kind}"/></request></method>'
+        f'</resource><resource path="b/{{n}}"><param name="n" style="template" type="x:{kind}"/><method name="GET"/></resource>'
+        "</resources></application>",
+        "a.wadl",
+    )
+    for text in good:
+        assert refused(made, "GET", f"/a?n={text}") == refused(made, "GET", f"/b/{text}") == (0, ""), text
+    for text in bad:
+        assert refused(made, "GET", f"/a?n={text}") == (400, "parameter_invalid"), text
 
 
 @given(st.text())
