@@ -29,13 +29,14 @@ _CONVERTED: Final[Types] = frozenset(("integer", "number", "boolean", "null"))
 
 
 def query_of(text: str) -> Query:
-    """The parameters of a query, decoded, with all their values; `text` is latin-1, as an exchange has it."""
+    """The parameters of a query by decoded name, with all their values, not decoded yet, for a comma that is decoded parts
+    nothing (OpenAPI 3.1.1, appendix E); `text` is latin-1, as an exchange has it."""
     found: dict[str, list[str]] = {}
     raw = text.encode("latin-1").decode("utf-8", "replace")
     for pair in raw.split("&"):
         if pair:
             name, _, value = pair.partition("=")
-            found.setdefault(_decoded(name), []).append(_decoded(value))
+            found.setdefault(_decoded(name), []).append(value)
     return found
 
 
@@ -107,6 +108,12 @@ def _list_of(parameter: Parameter, text: str) -> list[Any]:
     return _items_of(parameter, text.split(parameter.separator)) if text else []
 
 
+def _list_of_query(parameter: Parameter, text: str) -> list[Any]:
+    if parameter.separator != ",":  # a space and a bar cannot stand in a query but encoded
+        return _list_of(parameter, _decoded(text))
+    return _items_of(parameter, map(_decoded, text.split(","))) if text else []
+
+
 def _items_of(parameter: Parameter, texts: Iterable[str]) -> list[Any]:
     return [value_of(text, parameter.types, parameter.numbers) for text in texts]
 
@@ -171,10 +178,13 @@ class FieldParameter:
         if self._parameter.may_be_empty and list(texts) == [""]:
             return None
         if self._parameter.form == "list" and self._parameter.separator is None:
-            return self._judged(_items_of(self._parameter, texts))
+            return self._judged(_items_of(self._parameter, map(_decoded, texts)))
         if len(texts) > 1:
             return self._twice
-        return None if self._fits(texts[0]) else self._told(texts[0])
+        if self._parameter.form == "list":
+            return self._judged(_list_of_query(self._parameter, texts[0]))
+        text = _decoded(texts[0])
+        return None if self._fits(text) else self._told(text)
 
     def takes(self, name: str) -> bool:
         """Whether a parameter of the query of this name is it, or a part of it."""
@@ -189,7 +199,7 @@ class FieldParameter:
             if match is not None:
                 if len(texts) > 1:
                     return self._twice
-                value[match[1]] = value_of(texts[0], members.get(match[1], frozenset(("string",))))
+                value[match[1]] = value_of(_decoded(texts[0]), members.get(match[1], frozenset(("string",))))
         if not value:
             return self._missing if self._required else None
         return self._judged(value)

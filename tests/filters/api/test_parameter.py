@@ -66,9 +66,28 @@ def test_every_text_stands_for_something(text: str) -> None:
     assert value_of(text, frozenset(("string",))) == text
 
 
-def test_a_query_is_decoded_once_and_keeps_all_values() -> None:
-    assert query_of("a=1&b=%2541+x&a=2&c&&=d") == {"a": ["1", "2"], "b": ["%41 x"], "c": [""], "": ["d"]}
-    assert query_of("k=%C5%BE") == query_of("k=ž".encode().decode("latin-1")) == {"k": ["ž"]}
+def test_a_query_has_decoded_names_and_keeps_all_values_as_they_are_written() -> None:
+    assert query_of("%61=1&b=%2541+x&a=2&c&&=d") == {
+        "a": ["1", "2"],
+        "b": ["%2541+x"],
+        "c": [""],
+        "": ["d"],
+    }
+    assert query_of("%C5%BE=ž".encode().decode("latin-1")) == {"ž": ["ž"]}
+
+
+def test_a_value_of_a_query_is_decoded_once() -> None:
+    made = described({"/a": {"get": {"parameters": [of_query("b", enum=["%41 x", "ž"])]}}})
+    assert refused(made, "GET", "/a?b=%2541+x") == refused(made, "GET", "/a?b=%C5%BE") == (0, "")
+    assert refused(made, "GET", "/a?b=A+x") == (400, "parameter_invalid")
+
+
+def test_a_comma_that_is_encoded_is_part_of_an_item() -> None:
+    one = {**of_query("p", type="array", minItems=1, items={"enum": ["a,b", "c"]}), "explode": False}
+    made = described({"/a": {"get": {"parameters": [one]}}})
+    assert refused(made, "GET", "/a?p=a%2Cb,c") == (0, "")
+    assert refused(made, "GET", "/a?p=a,b") == (400, "parameter_invalid")
+    assert "has less than 1 item" in told(verdict(made, "GET", "/a?p="))
 
 
 def told(found: object) -> str:
