@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final
 
 from filters._body import judged_whole, too_large
-from filters.api.operation import JudgedMedia, JudgedOperation, depth, media_for
+from filters.api.operation import JudgedMedia, JudgedOperation, depth, media_for, unsupported
 from filters.api.option import ApiConfig
 from filters.api.parameter import PathParameter, Query, query_of
 from filters.api.schema import Schemas
@@ -142,6 +142,8 @@ class Api(Filter[ApiConfig]):
             else:
                 left.append((operation, media))
         if not left:
+            if worst is not None and worst.reason == "content_type_unsupported" and len(found) > 1:
+                return unsupported(dict.fromkeys(kind for operation in found for kind in operation.accepted))
             return worst
         return judged_whole(exchange.request.body, self._max_size, self._too_large, partial(_judged, left))
 

@@ -1,6 +1,6 @@
 """One operation of a description, ready to judge requests and answers by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from filters._body import too_deep
@@ -57,6 +57,19 @@ _ROLE_MISSING: Final = Fault(403, "role_missing", "Your roles do not allow this.
 def depth(fault: Fault) -> int:
     """How far a request came that was refused so; that of a parameter where it is nothing else."""
     return _DEPTH.get(fault.reason, PARAMETERS)
+
+
+def unsupported(accepted: Iterable[str]) -> Fault:
+    """The refusal of a body of no media type that is accepted."""
+    accept = ", ".join(accepted)
+    return Fault(
+        415,
+        "content_type_unsupported",
+        "Unsupported Content-Type.",
+        rule=_RULE,
+        headers=(("Accept", accept),),
+        details=f"Accepted here: {accept}.",
+    )
 
 
 class JudgedMedia:
@@ -133,15 +146,9 @@ class JudgedOperation:
         self._media = {
             media.range: JudgedMedia(media, schemas, config.max_depth) for media in operation.media
         }
-        self._accept = ", ".join(self._media)
-        self._unsupported = Fault(
-            415,
-            "content_type_unsupported",
-            "Unsupported Content-Type.",
-            rule=_RULE,
-            headers=(("Accept", self._accept),),
-            details=f"Accepted here: {self._accept}.",
-        )
+        self.accepted = tuple(self._media)
+        """Media types of bodies, by range."""
+        self._unsupported = unsupported(self.accepted)
         self.answers = {
             answer.status: {
                 media.range: JudgedMedia(media, schemas, config.max_depth) for media in answer.media

@@ -1,7 +1,7 @@
 """Parameters of a request: values of their texts, and whether they fit (OpenAPI 3.1 section 4.8.12, styles)."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
@@ -10,24 +10,33 @@ import orjson
 from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
 from gateway.description.matcher import pattern
-from gateway.description.model import Parameter, Segment, Types
+from gateway.description.model import Numbers, Parameter, Segment, Types
 
 Query: TypeAlias = Mapping[str, Sequence[str]]
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,299})")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,299})(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3})?")
+_DECIMAL: Final = r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})"
+_XSD_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,300}")
+_LEXICAL: Final = {
+    "json": (_INTEGER, _NUMBER),
+    "decimal": (_XSD_INTEGER, re.compile(_DECIMAL)),
+    "double": (_XSD_INTEGER, re.compile(_DECIMAL + "(?:[eE][+-]?[0-9]{1,3})?")),
+}
+"""Integers and numbers by how they are written."""
 _BOOLEANS: Final = {"true": True, "false": False}
 _CONVERTED: Final[Types] = frozenset(("integer", "number", "boolean", "null"))
 
 
 def query_of(text: str) -> Query:
-    """The parameters of a query, decoded, with all their values; `text` is latin-1, as an exchange has it."""
+    """The parameters of a query by decoded name, with all their values, not decoded yet, for a comma that is decoded parts
+    nothing (OpenAPI 3.1.1, appendix E); `text` is latin-1, as an exchange has it."""
     found: dict[str, list[str]] = {}
     raw = text.encode("latin-1").decode("utf-8", "replace")
     for pair in raw.split("&"):
         if pair:
             name, _, value = pair.partition("=")
-            found.setdefault(_decoded(name), []).append(_decoded(value))
+            found.setdefault(_decoded(name), []).append(value)
     return found
 
 
@@ -35,11 +44,12 @@ def _decoded(text: str) -> str:
     return unquote_plus(text) if "%" in text or "+" in text else text
 
 
-def value_of(text: str, types: Types) -> Any:
+def value_of(text: str, types: Types, numbers: Numbers = "json") -> Any:
     """What a text stands for where the value may be of these types; the text itself where it is nothing else."""
-    if "integer" in types and _INTEGER.fullmatch(text) is not None:
+    integer, number = _LEXICAL[numbers]
+    if "integer" in types and integer.fullmatch(text) is not None:
         return int(text)
-    if "number" in types and _NUMBER.fullmatch(text) is not None:
+    if "number" in types and number.fullmatch(text) is not None:
         return float(text)
     if "boolean" in types and text in _BOOLEANS:
         return _BOOLEANS[text]
@@ -79,20 +89,33 @@ def _fitting(parameter: Parameter, schemas: Schemas) -> Callable[[str], bool]:
         return lambda text: True
     validator = schemas.validator(parameter.schema)
     fits: Callable[[Any], bool] = validator.is_valid
-    types = parameter.types
+    types, numbers = parameter.types, parameter.numbers
     if parameter.form == "json":
         return lambda text: _fits_json(text, fits)
     if parameter.form == "list":
-        separator = parameter.separator
-        return lambda text: fits([value_of(item, types) for item in text.split(separator)] if text else [])
+        return lambda text: fits(_list_of(parameter, text))
     if not types & _CONVERTED:
         return fits
 
     def either(text: str) -> bool:
-        value = value_of(text, types)
+        value = value_of(text, types, numbers)
         return fits(value) or (type(value) is not str and "string" in types and fits(text))
 
     return either
+
+
+def _list_of(parameter: Parameter, text: str) -> list[Any]:
+    return _items_of(parameter, text.split(parameter.separator)) if text else []
+
+
+def _list_of_query(parameter: Parameter, text: str) -> list[Any]:
+    if parameter.separator != ",":  # a space and a bar cannot stand in a query but encoded
+        return _list_of(parameter, _decoded(text))
+    return _items_of(parameter, map(_decoded, text.split(","))) if text else []
+
+
+def _items_of(parameter: Parameter, texts: Iterable[str]) -> list[Any]:
+    return [value_of(text, parameter.types, parameter.numbers) for text in texts]
 
 
 def _fits_json(text: str, fits: Callable[[Any], bool]) -> bool:
@@ -155,11 +178,13 @@ class FieldParameter:
         if self._parameter.may_be_empty and list(texts) == [""]:
             return None
         if self._parameter.form == "list" and self._parameter.separator is None:
-            types = self._parameter.types
-            return self._judged([value_of(text, types) for text in texts])
+            return self._judged(_items_of(self._parameter, map(_decoded, texts)))
         if len(texts) > 1:
             return self._twice
-        return None if self._fits(texts[0]) else self._told(texts[0])
+        if self._parameter.form == "list":
+            return self._judged(_list_of_query(self._parameter, texts[0]))
+        text = _decoded(texts[0])
+        return None if self._fits(text) else self._told(text)
 
     def takes(self, name: str) -> bool:
         """Whether a parameter of the query of this name is it, or a part of it."""
@@ -174,7 +199,7 @@ class FieldParameter:
             if match is not None:
                 if len(texts) > 1:
                     return self._twice
-                value[match[1]] = value_of(texts[0], members.get(match[1], frozenset(("string",))))
+                value[match[1]] = value_of(_decoded(texts[0]), members.get(match[1], frozenset(("string",))))
         if not value:
             return self._missing if self._required else None
         return self._judged(value)
@@ -189,12 +214,11 @@ class FieldParameter:
         if parameter.form == "json":
             return self._invalid
         if parameter.form == "list":
-            return self._because(
-                [value_of(item, parameter.types) for item in text.split(parameter.separator)]
-            )
-        return self._because(value_of(text, parameter.types))
+            return self._because(_list_of(parameter, text))
+        return self._because(value_of(text, parameter.types, parameter.numbers))
 
     def _because(self, value: Any) -> Fault:
+        assert self._validator is not None
         found = failure(self._validator, value)
         where = f"At {found.pointer}: " if found.path else ""
         return Fault(

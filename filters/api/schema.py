@@ -1,21 +1,25 @@
 """JSON Schema, by jsonschema-rs: whether a value fits, and where it does not."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from filters.api.explain import ONE, WAYS, Explaining
 from gateway.api import OptionError
 from gateway.description.model import Description
 
 _URI: Final = "urn:weir:description"
 _MASK: Final = "the value"
+_UNFIT: Final = "the value does not fit"
 _MOST: Final = 200
 """Failures of one value that are looked at, and characters of a sentence on one."""
 _LONGEST: Final = 1000
 """Characters of a pointer: what an object calls its members is up to whoever sent it."""
 _DEEPEST: Final = 8
+_LARGE: Final = 256
+"""Parts of a value, itself and all that is in it."""
 _PATTERN: Final = 4 << 20
 """Bytes of a pattern, compiled."""
 _STEPS: Final = 10_000
@@ -34,6 +38,18 @@ class Failure(NamedTuple):
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+class Validator(NamedTuple):
+    """A schema, compiled: whether a value fits, and the library's validators that say why not.
+
+    all    for a value of few parts: tells all failures
+    first  for a large one: tells one, where all would take time with each
+    """
+
+    is_valid: Callable[[Any], bool]
+    all: Any
+    first: Any
+
+
 class Schemas:
     """The schemas of a description, compiled as they are asked for."""
 
@@ -46,14 +62,15 @@ class Schemas:
         self._description = description
         self._linear = jsonschema_rs.RegexOptions(size_limit=_PATTERN, dfa_size_limit=_PATTERN)
         self._counted = jsonschema_rs.FancyRegexOptions(backtrack_limit=_STEPS, size_limit=_PATTERN)
+        self._explaining = Explaining(description.schemas)
         self._registry = jsonschema_rs.Registry(
-            [(_URI, {"$defs": dict(description.schemas)})],
+            [(_URI, {"$defs": {**description.schemas, **self._explaining.made}})],
             draft=jsonschema_rs.Draft202012,
             retriever=_nothing,
         )
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, Validator] = {}
 
-    def validator(self, key: str) -> Any:
+    def validator(self, key: str) -> Validator:
         """The validator of a schema. Raises OptionError for a schema that is none."""
         text = json.dumps(self._description.schemas[key], sort_keys=True)
         known = self._known.get(text)  # many parameters are alike
@@ -66,7 +83,7 @@ class Schemas:
             self._known[text] = known
         return known
 
-    def _told(self, key: str) -> Any:
+    def _told(self, key: str) -> Validator:
         try:
             return self._compiled(key, self._counted)
         except ValueError as error:
@@ -74,7 +91,12 @@ class Schemas:
             why = str(error).splitlines()[0][:_MOST]
             raise OptionError(("description",), f"{place}: the schema cannot be used: {why}") from None
 
-    def _compiled(self, key: str, patterns: Any) -> Any:
+    def _compiled(self, key: str, patterns: Any) -> Validator:
+        own = self._one(key, patterns)
+        named = (self._explaining.key(key, ways) for ways in (WAYS, ONE))
+        return Validator(own.is_valid, *(own if name == key else self._one(name, patterns) for name in named))
+
+    def _one(self, key: str, patterns: Any) -> Any:
         return self._library.Draft202012Validator(
             {"$ref": f"{_URI}#/$defs/{key}"},
             registry=self._registry,
@@ -89,18 +111,42 @@ def _nothing(uri: str) -> Any:
     raise ValueError(f"nothing is fetched: {uri}")
 
 
-def failure(validator: Any, value: Any) -> Failure:
-    """Where and why a value does not fit: of several places the deepest, of alternatives the one that went furthest."""
+def failure(validator: Validator, value: Any) -> Failure:
+    """Where and why a value does not fit: of several places the deepest, of alternatives the one that went furthest; of a
+    large value the first."""
     try:
-        return _deepest(islice(validator.iter_errors(value), _MOST), 0)
+        if _is_large(value):
+            return _first(validator.first, value)
+        return _deepest(islice(validator.all.iter_errors(value), _MOST), 0)
     except ValueError as error:  # a value that it cannot take at all
         return Failure((), str(error)[:_MOST])
+
+
+def _first(validator: Any, value: Any) -> Failure:
+    try:
+        validator.validate(value)
+    except ValueError as error:
+        if hasattr(error, "instance_path"):  # the library, which may not be installed, names no class here
+            return _deepest((error,), 0)
+        raise
+    return Failure((), _UNFIT)
+
+
+def _is_large(value: Any) -> bool:
+    parts = [value]
+    for part in parts:  # which grows meanwhile
+        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        if len(parts) + len(inner) > _LARGE:
+            return True
+        parts.extend(inner)
+    return False
 
 
 def _deepest(errors: Any, depth: int) -> Failure:
     best: Failure | None = None
     for error in errors:
-        found = Failure(tuple(error.instance_path), error.message[:_MOST])
+        why = _UNFIT if error.schema_path[-1:] == ["else"] else error.message[:_MOST]
+        found = Failure(tuple(error.instance_path), why)
         branches: Sequence[Any] = getattr(error.kind, "context", None) or () if depth < _DEEPEST else ()
         for branch in branches:
             inner = _deepest(branch[:_MOST], depth + 1) if branch else found
@@ -108,4 +154,4 @@ def _deepest(errors: Any, depth: int) -> Failure:
                 found = inner
         if best is None or len(found.path) > len(best.path):
             best = found
-    return best if best is not None else Failure((), "it does not fit")
+    return best if best is not None else Failure((), _UNFIT)

@@ -20,6 +20,8 @@ Roles: TypeAlias = tuple[frozenset[str], ...]
 Types: TypeAlias = frozenset[str]
 """Those of JSON Schema: string, integer, number, boolean, null, array, object."""
 
+Numbers: TypeAlias = Literal["json", "decimal", "double"]
+
 ALL_TYPES: Final[Types] = frozenset(("string", "integer", "number", "boolean", "null", "array", "object"))
 
 
@@ -34,6 +36,8 @@ class Parameter(NamedTuple):
     types      that the value, or each one of a list, may have
     members    of an object: types of those that are known
     may_be_empty  whether it may stand without a value
+    numbers    how they are written: as in JSON (RFC 8259 section 6), or as xsd:decimal or xsd:double (XML Schema 1.1 part 2,
+               sections 3.3.3 and 3.3.5), whose integers may have a sign and zeros before them
     """
 
     name: str
@@ -46,6 +50,7 @@ class Parameter(NamedTuple):
     types: Types = ALL_TYPES
     members: Mapping[str, Types] = {}
     may_be_empty: bool = False
+    numbers: Numbers = "json"
 
 
 class Check(NamedTuple):

@@ -7,7 +7,7 @@ request, and the other way round. Only references within the document are follow
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 from gateway.config.problem import Path, Position
@@ -49,6 +49,17 @@ _MANY_TYPES: Final = 64
 _CHAIN: Final = 128
 
 
+_NONE: Final[frozenset[str]] = frozenset()
+
+
+class _Use(NamedTuple):
+    """A schema as it is used; `left_out` is not required, for what stands beside it."""
+
+    path: Path
+    side: Side
+    left_out: frozenset[str]
+
+
 class Schemas:
     """Takes schemas out of a document. `old` says that they are of OpenAPI 3.0."""
 
@@ -59,8 +70,8 @@ class Schemas:
         self._source = source
         self._old = old
         self._prefix = prefix
-        self._keys: dict[tuple[Path, Side], str] = {}
-        self._pending: deque[tuple[Path, Side]] = deque()
+        self._keys: dict[_Use, str] = {}
+        self._pending: deque[_Use] = deque()
         self._count = 0
 
     def add(self, path: Path, side: Side = "request") -> str:
@@ -68,8 +79,8 @@ class Schemas:
         key = self._key(self._led(path), side)
         # One after the other, so that no chain of references nests.
         while self._pending:
-            where, of = self._pending.popleft()
-            self.made[self._keys[where, of]] = self._made(at(self._source.value, where), where, of)
+            use = self._pending.popleft()
+            self.made[self._keys[use]] = self._made(at(self._source.value, use.path), *use)
         return key
 
     def _led(self, path: Path) -> Path:
@@ -83,12 +94,16 @@ class Schemas:
             path = target
         return path
 
-    def _key(self, path: Path, side: Side) -> str:
-        key = self._keys.get((path, side))
+    def _key(self, path: Path, side: Side, left_out: frozenset[str] = _NONE) -> str:
+        if left_out:
+            required, own = self._required(at(self._source.value, path), side)
+            left_out = (left_out & required) - own
+        use = _Use(path, side, left_out)
+        key = self._keys.get(use)
         if key is None:
-            key = self._keys[path, side] = f"{self._prefix}{len(self._keys)}"
+            key = self._keys[use] = f"{self._prefix}{len(self._keys)}"
             self.places[key] = self._source.position(path)
-            self._pending.append((path, side))
+            self._pending.append(use)
         return key
 
     def finish(self) -> None:
@@ -105,7 +120,7 @@ class Schemas:
         """The same of a schema that has been made."""
         return types_of(schema, self.made)
 
-    def _made(self, value: Any, path: Path, side: Side) -> Any:
+    def _made(self, value: Any, path: Path, side: Side, left_out: frozenset[str] = _NONE) -> Any:
         self._count += 1
         if self._count > MAX_SCHEMAS:
             if self._count == MAX_SCHEMAS + 1:
@@ -118,10 +133,12 @@ class Schemas:
             return True
         made: dict[str, Any] = {}
         reference = value.get("$ref")
+        if "allOf" in value or reference is not None:
+            left_out |= self._required(value, side)[1]
         if reference is not None:
             target = self.target(reference, path)
             if target is not None:
-                made["$ref"] = f"#/$defs/{self._key(target, side)}"
+                made["$ref"] = f"#/$defs/{self._key(target, side, left_out)}"
             if self._old:
                 return made
         for word in _MOVING:
@@ -138,7 +155,7 @@ class Schemas:
         for word in _MANY:
             if word in value:
                 made[word] = [
-                    self._made(item, (*path, word, place), side)
+                    self._made(item, (*path, word, place), side, left_out if word == "allOf" else _NONE)
                     for place, item in enumerate(self._list(value[word], (*path, word)))
                 ]
         for word in _NAMED:
@@ -150,7 +167,7 @@ class Schemas:
         if self._old:
             _translate(made, value)
         self._bound(made)
-        self._leave_out(made, value, side)
+        self._leave_out(made, value, side, left_out)
         return made
 
     def _list(self, value: Any, path: Path) -> list[Any]:
@@ -173,22 +190,53 @@ class Schemas:
             if isinstance(lower, (int, float)) and isinstance(upper, (int, float)):
                 made["minimum"], made["maximum"] = max(low, lower), min(high, upper)
 
-    def _leave_out(self, made: dict[str, Any], value: dict[str, Any], side: Side) -> None:
-        """Requires nothing that the other side alone has."""
+    def _leave_out(
+        self, made: dict[str, Any], value: dict[str, Any], side: Side, left_out: frozenset[str]
+    ) -> None:
+        """Requires nothing that the other side alone has; `left_out` is what schemas of the same value say is so."""
         required, properties = made.get("required"), value.get("properties")
-        if not isinstance(required, list) or not isinstance(properties, dict):
+        if not isinstance(required, list):
             return
-        word = "readOnly" if side == "request" else "writeOnly"
         # What is no name is for the validator to find.
         kept = [
             name
             for name in required
-            if not (isinstance(name, str) and self._says(properties.get(name), word))
+            if not (isinstance(name, str) and (name in left_out or self._is_other(name, properties, side)))
         ]
-        if kept:
+        if kept or not required:
             made["required"] = kept
         else:
             del made["required"]
+
+    def _required(self, value: Any, side: Side) -> tuple[frozenset[str], frozenset[str]]:
+        """Names that a schema requires with all that stand for the same value as it does; those of them that the other side
+        alone has."""
+        parts = [value]
+        for part in parts:  # which grows meanwhile
+            if not isinstance(part, dict) or len(parts) > _CHAIN:
+                continue
+            target = path_of(part.get("$ref"))
+            found = _typed(self._source.value, target) if target is not None else None
+            if found is not None:
+                parts.append(at(self._source.value, found))
+            if isinstance(part.get("allOf"), list) and not (self._old and "$ref" in part):
+                parts.extend(part["allOf"])
+        schemas = [part for part in parts if isinstance(part, dict) and not (self._old and "$ref" in part)]
+        names = frozenset(
+            name
+            for part in schemas
+            if isinstance(part.get("required"), list)
+            for name in part["required"]
+            if isinstance(name, str)
+        )
+        properties = [part.get("properties") for part in schemas]
+        return names, frozenset(
+            name for name in names if any(self._is_other(name, of, side) for of in properties)
+        )
+
+    def _is_other(self, name: str, properties: Any, side: Side) -> bool:
+        word = "readOnly" if side == "request" else "writeOnly"
+        return isinstance(properties, dict) and self._says(properties.get(name), word)
 
     def _says(self, value: Any, word: str) -> bool:
         for _ in range(8):
@@ -235,7 +283,7 @@ class Schemas:
         return width
 
     def _refuse(self, key: str, message: str) -> None:
-        path = next(path for (path, _), known in self._keys.items() if known == key)
+        path = next(use.path for use, known in self._keys.items() if known == key)
         self._source.wrong(path, f"the schema {message}", "recursion")
 
     def _width(self, schema: Any, widths: dict[str, int | None], depth: int) -> int:

@@ -27,7 +27,7 @@ from gateway.description.model import (
 from gateway.description.schema import Schemas, types_of
 from gateway.description.source import is_beside, read_source
 from gateway.description.xml import Element, Name, read_xml
-from gateway.description.xsd import XSD, Types
+from gateway.description.xsd import XSD, Types, numbers_of
 from gateway.http.media import media_type
 
 WADL: Final = "http://wadl.dev.java.net/2009/02"
@@ -313,27 +313,24 @@ class _Reader:
                 else {"allOf": [schema, _any_text(options)]}
             )
         required = element.get("required") in ("true", "1")
+        types, numbers = types_of(schema, {}), numbers_of(schema)
         if style == "template":
             return Parameter(
-                name, "path", True, self._key(schema, element), element.position, types=types_of(schema, {})
+                name,
+                "path",
+                True,
+                self._key(schema, element),
+                element.position,
+                types=types,
+                numbers=numbers,
             )
         where: Any = style
-        types = types_of(schema, {})
-        if element.get("repeating") in ("true", "1") and schema is not True:
-            key = self._key({"type": "array", "items": schema}, element)
-            separator = "," if style == "header" else None
-            return Parameter(name, where, required, key, element.position, "list", separator, types)
-        if element.get("repeating") in ("true", "1"):
-            return Parameter(
-                name,
-                where,
-                required,
-                self._key({"type": "array"}, element),
-                element.position,
-                "list",
-                "," if style == "header" else None,
-            )
-        return Parameter(name, where, required, self._key(schema, element), element.position, types=types)
+        made = Parameter(name, where, required, None, element.position, types=types, numbers=numbers)
+        if element.get("repeating") not in ("true", "1"):
+            return made._replace(schema=self._key(schema, element))
+        separator = "," if style == "header" else None
+        of = {"type": "array"} if schema is True else {"type": "array", "items": schema}
+        return made._replace(schema=self._key(of, element), form="list", separator=separator)
 
     # -- methods
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.config.problem import Problem
+from gateway.description.model import Numbers
 from gateway.description.xml import Element, Name
 
 XSD: Final = "http://www.w3.org/2001/XMLSchema"
@@ -41,7 +42,7 @@ _BOUNDS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "unsignedShort": (0, 2**16 - 1),
     "unsignedByte": (0, 255),
 }
-_NUMBERS: Final = ("decimal", "double", "float")
+_FLOATING: Final = ("double", "float")
 _NUMBER_FACETS: Final = {
     "minInclusive": "minimum",
     "maxInclusive": "maximum",
@@ -165,6 +166,15 @@ class Types:
         self._problems.append(Problem(*element.position, "grammar", message, element.name.local))
 
 
+def numbers_of(schema: Any) -> Numbers:
+    """How numbers are written that a schema made here is of."""
+    if not isinstance(schema, dict):
+        return "decimal"
+    parts = (part for word in ("allOf", "anyOf") for part in schema.get(word, ()))
+    floating = schema.get("format") == "double" or any(numbers_of(part) == "double" for part in parts)
+    return "double" if floating else "decimal"
+
+
 def _built_in(name: str) -> Any:
     if name in _TEXT:
         return {"type": "string"}
@@ -176,8 +186,10 @@ def _built_in(name: str) -> Any:
         if high is not None:
             made["maximum"] = high
         return made
-    if name in _NUMBERS:
+    if name == "decimal":
         return {"type": "number"}
+    if name in _FLOATING:
+        return {"type": "number", "format": "double"}
     if name == "boolean":
         return {"type": "string", "enum": ["true", "false", "1", "0"]}
     if name in _PATTERNS:

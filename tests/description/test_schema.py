@@ -86,6 +86,53 @@ def test_what_the_other_side_has_is_not_required(side: str, required: list[str])
     assert made(document, side=side)[0]["0"]["required"] == required
 
 
+_READ_ONLY = {"properties": {"id": {"readOnly": True}}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"s": {"allOf": [_READ_ONLY, {"required": ["id", "name"]}]}},
+        {"s": {"allOf": [{"$ref": "#/base"}, {"required": ["id", "name"]}]}, "base": _READ_ONLY},
+        {"s": {"allOf": [{"$ref": "#/base"}, _READ_ONLY]}, "base": {"required": ["id", "name"]}},
+        {"s": {"allOf": [{"allOf": [{"required": ["id", "name"]}]}, {"allOf": [{"$ref": "#/base"}]}]}, "base": _READ_ONLY},
+        {"s": {"required": ["id", "name"], "allOf": [_READ_ONLY]}},
+        {"s": {**_READ_ONLY, "allOf": [{"required": ["id", "name"]}]}},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("old", [False, True])
+def test_what_one_side_alone_has_is_not_required_by_another_part(document: dict[str, Any], old: bool) -> None:
+    assert _all_required(made(document, old=old)[0]) == ["name"]
+    assert _all_required(made(document, old=old, side="answer")[0]) == ["id", "name"]
+
+
+def test_a_part_that_is_used_elsewhere_still_requires_all() -> None:
+    document = {
+        "s": {"properties": {"x": {"allOf": [{"$ref": "#/base"}, _READ_ONLY]}, "y": {"$ref": "#/base"}}},
+        "base": {"required": ["id", "name"]},
+    }
+    found = made(document)[0]
+    of_y = found[found["0"]["properties"]["y"]["$ref"].removeprefix("#/$defs/")]
+    assert of_y == {"required": ["id", "name"]}
+    assert sorted(map(str, _lists_of_required(found))) == ["['id', 'name']", "['name']"]
+
+
+def _lists_of_required(schema: Any) -> list[list[str]]:
+    if isinstance(schema, list):
+        return [found for part in schema for found in _lists_of_required(part)]
+    if not isinstance(schema, dict):
+        return []
+    own = [schema["required"]] if "required" in schema else []
+    return own + [
+        found for word, part in schema.items() if word != "required" for found in _lists_of_required(part)
+    ]
+
+
+def _all_required(schema: Any) -> list[str]:
+    (found,) = _lists_of_required(schema)
+    return found
+
+
 def test_formats_of_integers_are_bounds() -> None:
     assert made({"s": {"type": "integer", "format": "int32", "minimum": 0}})[0]["0"] == {
         "type": "integer",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from filters.api.parameter import query_of, value_of
 from gateway.api import Fault
-from tests.filters.api.judging import described, of_query, refused, verdict
+from tests.filters.api.judging import described, of_query, refused, verdict, written
 
 ALL = frozenset(("string", "integer", "number", "boolean", "null"))
 
@@ -36,15 +36,58 @@ def test_a_text_stands_for_a_value_of_its_types(text: str, types: set[str], valu
     assert (found, type(found)) == (value, type(value))
 
 
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("int", ["7", "007", "%2B7", "-07"], ["7.0", "1e3", "2147483648", "%2B", ""]),
+        ("decimal", [".5", "1.", "%2B01.50", "-3"], ["1e3", ".", "", "INF"]),
+        ("double", [".5", "1.", "1e3", "1.5E-2"], ["e3", "1e", "."]),
+    ],
+)
+def test_numbers_of_a_wadl_are_written_as_xml_schema_has_them(
+    kind: str, good: list[str], bad: list[str]
+) -> None:
+    made = written(
+        '<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:x="http://www.w3.org/2001/XMLSchema"><resources base="/">'
+        f'<resource path="a"><method name="GET"><request><param name="n" style="query" type="x:{kind}"/></request></method>'
+        f'</resource><resource path="b/{{n}}"><param name="n" style="template" type="x:{kind}"/><method name="GET"/></resource>'
+        "</resources></application>",
+        "a.wadl",
+    )
+    for text in good:
+        assert refused(made, "GET", f"/a?n={text}") == refused(made, "GET", f"/b/{text}") == (0, ""), text
+    for text in bad:
+        assert refused(made, "GET", f"/a?n={text}") == (400, "parameter_invalid"), text
+
+
 @given(st.text())
 def test_every_text_stands_for_something(text: str) -> None:
     assert type(value_of(text, ALL)) in (str, int, float, bool)
     assert value_of(text, frozenset(("string",))) == text
 
 
-def test_a_query_is_decoded_once_and_keeps_all_values() -> None:
-    assert query_of("a=1&b=%2541+x&a=2&c&&=d") == {"a": ["1", "2"], "b": ["%41 x"], "c": [""], "": ["d"]}
-    assert query_of("k=%C5%BE") == query_of("k=ž".encode().decode("latin-1")) == {"k": ["ž"]}
+def test_a_query_has_decoded_names_and_keeps_all_values_as_they_are_written() -> None:
+    assert query_of("%61=1&b=%2541+x&a=2&c&&=d") == {
+        "a": ["1", "2"],
+        "b": ["%2541+x"],
+        "c": [""],
+        "": ["d"],
+    }
+    assert query_of("%C5%BE=ž".encode().decode("latin-1")) == {"ž": ["ž"]}
+
+
+def test_a_value_of_a_query_is_decoded_once() -> None:
+    made = described({"/a": {"get": {"parameters": [of_query("b", enum=["%41 x", "ž"])]}}})
+    assert refused(made, "GET", "/a?b=%2541+x") == refused(made, "GET", "/a?b=%C5%BE") == (0, "")
+    assert refused(made, "GET", "/a?b=A+x") == (400, "parameter_invalid")
+
+
+def test_a_comma_that_is_encoded_is_part_of_an_item() -> None:
+    one = {**of_query("p", type="array", minItems=1, items={"enum": ["a,b", "c"]}), "explode": False}
+    made = described({"/a": {"get": {"parameters": [one]}}})
+    assert refused(made, "GET", "/a?p=a%2Cb,c") == (0, "")
+    assert refused(made, "GET", "/a?p=a,b") == (400, "parameter_invalid")
+    assert "has less than 1 item" in told(verdict(made, "GET", "/a?p="))
 
 
 def told(found: object) -> str:

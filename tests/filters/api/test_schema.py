@@ -3,6 +3,7 @@
 from typing import Any
 from unittest import mock
 
+import jsonschema_rs
 import pytest
 
 from filters.api.schema import Schemas, failure
@@ -55,6 +56,58 @@ def test_of_alternatives_the_one_that_went_furthest_is_told() -> None:
     assert told(schema, {"a": [None, 5]}) == ("/a/1", 'the value is not of type "null"')
 
 
+_AGAIN = {"$ref": "#/$defs/s"}
+_OBJECT = {"type": "object", "properties": {"a": _AGAIN}}
+_LISTS = {"type": "object", "properties": {"a": {"items": _AGAIN}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [_OBJECT, _OBJECT, {"type": "integer"}]},
+        {"oneOf": [_OBJECT, {**_OBJECT, "required": ["b"]}, {"type": "integer"}]},
+        {"anyOf": [{"properties": {"a": _AGAIN}, "required": [name]} for name in "bc"]},
+        {"type": ["object", "integer"], "allOf": [_OBJECT, _OBJECT]},
+        {
+            "type": ["object", "integer"],
+            "properties": {"a": _AGAIN},
+            "patternProperties": {"^a": _AGAIN},
+        },
+        {"type": ["object", "integer"], "properties": {"a": _AGAIN}, "if": True, "then": _OBJECT},
+        {"type": ["object", "integer"], "properties": {"a": _AGAIN}, "dependentSchemas": {"a": _OBJECT}},
+    ],
+)
+@pytest.mark.parametrize("depth", [4, 31, 127])
+def test_a_schema_that_recurs_under_alternatives_is_told_of_with_bounded_work(
+    schema: Any, depth: int
+) -> None:
+    value: Any = "x"
+    for _ in range(depth):
+        value = {"a": value}
+    validator = schemas(s=schema).validator("s")
+    assert not validator.is_valid(value)
+    assert _visits(validator.all.iter_errors(value)) <= 1000
+    assert failure(validator, value).why
+
+
+def _visits(errors: Any) -> int:
+    """Failures that were found, those of alternatives included."""
+    return sum(
+        1 + sum(_visits(branch) for branch in getattr(error.kind, "context", None) or ()) for error in errors
+    )
+
+
+def test_of_alternatives_that_recur_the_outer_ones_are_looked_into() -> None:
+    schema = {"oneOf": [_LISTS, {"type": "integer"}]}
+    assert told(schema, {"a": [1, {"a": [2, "x"]}]})[0] == "/a/1/a/1"
+    deep: Any = "x"
+    for _ in range(30):
+        deep = {"a": [deep]}
+    pointer, why = told(schema, deep)
+    assert pointer.startswith("/a/0/a/0")
+    assert why == "the value does not fit"
+
+
 def test_values_are_not_told() -> None:
     assert "secret" not in told({"enum": ["a"]}, "secret")[1]
     assert "secret" not in told({"maxLength": 3}, "secret")[1]
@@ -66,6 +119,16 @@ def test_a_pointer_has_an_end() -> None:
 
 def test_many_failures_are_not_all_looked_at() -> None:
     assert told({"items": {"type": "null"}}, [1] * 100_000) == ("/0", 'the value is not of type "null"')
+
+
+def test_of_a_large_value_all_failures_are_never_told() -> None:
+    schema = {"anyOf": [{"items": {"anyOf": [{"type": "null"}, {"type": "string"}]}}, {"type": "string"}]}
+    validator = schemas(s=schema).validator("s")
+    watched = validator._replace(all=None)
+    assert failure(watched, [1] * 300) == ((), "the value does not fit")
+    with pytest.raises(jsonschema_rs.ValidationError) as caught:
+        validator.first.validate([1] * 300)
+    assert _visits([caught.value]) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+"""Schemas by which to say why a value does not fit, when whether it does has been told.
+
+A validator that tells all failures follows every way through alternatives and parts, and so visits a value as often as the
+schema has ways to it: a number exponential in how deep both nest. Here the ways are counted, and what is behind too many of
+them is held against the value as a whole, which needs one visit.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+WAYS: Final = 16
+"""Ways to one value that are followed, save that the outermost choice is, however wide."""
+ONE: Final = 0
+"""One way only, not even the outermost choice: for a value that is large."""
+_MOST: Final = 50_000
+"""Schemas made of those of a description."""
+_REF: Final = "#/$defs/"
+_SAME_VALUE: Final = ("allOf", "anyOf", "oneOf")
+_BRANCHES: Final = ("then", "else")
+_INSIDE: Final = ("items", "additionalProperties")
+_LATE: Final = ("unevaluatedItems", "unevaluatedProperties")
+
+
+class Explaining:
+    """Those of a description's schemas, by key.
+
+    made  what stands beside them: a key of its own for each number of ways that remain
+    """
+
+    def __init__(self, schemas: Mapping[str, Any]) -> None:
+        self.made: dict[str, Any] = {}
+        self._left: dict[str, tuple[str, int]] = {}
+        self._users: dict[str, set[str]] = {}
+        self._cut: set[str] = set()
+        self._pending: deque[str] = deque()
+        self._now = ""
+        for key in schemas:
+            self._key(key, WAYS)
+            self._key(key, ONE)
+        while self._pending:
+            self._now = self._pending.popleft()
+            key, left = self._left[self._now]
+            self.made[self._now] = self._shortened(schemas.get(key, True), left)
+        self._spread()
+
+    def key(self, key: str, ways: int) -> str:
+        """The one in place of the schema of that key, where so many ways are followed; itself where it will do."""
+        name = _name(key, ways)
+        return name if name in self._cut else key
+
+    def _spread(self) -> None:
+        pending = list(self._cut)
+        while pending:
+            for user in self._users.get(pending.pop(), ()):
+                if user not in self._cut:
+                    self._cut.add(user)
+                    pending.append(user)
+
+    def _key(self, key: str, left: int) -> str:
+        name = _name(key, left)
+        if name not in self._left:
+            self._left[name] = (key, left)
+            self._pending.append(name)
+        return name
+
+    def _shortened(self, schema: Any, left: int) -> Any:
+        if not isinstance(schema, dict):
+            return schema
+        ways = _ways(schema)
+        if (ways > max(1, left) and left < WAYS) or (ways > 1 and len(self._left) > _MOST):
+            self._cut.add(self._now)
+            return {"if": schema, "else": False}
+        left = max(1, left // ways) if ways > 1 and left != ONE else left
+        made = dict(schema)
+        if isinstance(schema.get("$ref"), str):
+            name = self._key(schema["$ref"].removeprefix(_REF), left)
+            self._users.setdefault(name, set()).add(self._now)
+            made["$ref"] = _REF + name
+        for word in (*_SAME_VALUE, "prefixItems"):
+            if isinstance(schema.get(word), list):
+                made[word] = [self._shortened(part, left) for part in schema[word]]
+        for word in (*_BRANCHES, *_INSIDE, *_LATE):
+            if word in schema:
+                made[word] = self._shortened(schema[word], left)
+        for word in ("properties", "patternProperties", "dependentSchemas"):
+            if isinstance(schema.get(word), dict):
+                made[word] = {name: self._shortened(part, left) for name, part in schema[word].items()}
+        return made
+
+
+def _name(key: str, left: int) -> str:
+    return f"{key}@{left}"
+
+
+def _ways(schema: Mapping[str, Any]) -> int:
+    """How often this schema may visit the same value inside the one that it is of."""
+    same = sum(len(schema.get(word, ())) for word in _SAME_VALUE)
+    same += sum(word in schema for word in ("$ref", *_LATE))
+    same += any(word in schema for word in _BRANCHES)
+    same += any(word in schema for word in ("properties", "prefixItems", *_INSIDE))
+    return same + sum(len(schema.get(word, ())) for word in ("patternProperties", "dependentSchemas"))
