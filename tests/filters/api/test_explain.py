@@ -1,0 +1,63 @@
+"""Schemas by which a failure is told with bounded work, and which take no value that the first ones refuse."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.api.explain import ONE, WAYS, Explaining
+
+FLAT: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "integer"}}}
+NESTED: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {"args": {"type": "array", "items": {"$ref": "#/$defs/nested"}}},
+            "required": ["args"],
+        },
+        {
+            "type": "object",
+            "properties": {
+                "args": {"type": "array", "items": {"$ref": "#/$defs/nested"}},
+                "op": {"type": "string"},
+            },
+        },
+        {"type": "integer"},
+    ]
+}
+SCHEMAS = {"flat": FLAT, "nested": NESTED}
+
+VALUES = st.recursive(
+    st.integers() | st.text(max_size=2) | st.none(),
+    lambda inner: st.fixed_dictionaries(
+        {}, optional={"args": st.lists(inner, max_size=3), "op": st.text(max_size=2) | st.integers()}
+    ),
+    max_leaves=12,
+)
+
+
+def fits(explaining: Explaining, key: str, value: Any) -> bool:
+    schema = {"$ref": f"#/$defs/{key}", "$defs": {**SCHEMAS, **explaining.made}}
+    return jsonschema_rs.validator_for(schema).is_valid(value)
+
+
+def test_what_has_few_ways_stands_for_itself() -> None:
+    explaining = Explaining({"flat": FLAT})
+    assert explaining.key("flat", WAYS) == "flat"
+
+
+@pytest.mark.parametrize("ways", [WAYS, ONE])
+def test_what_nests_has_another_in_its_place(ways: int) -> None:
+    explaining = Explaining(SCHEMAS)
+    name = explaining.key("nested", ways)
+    assert name != "nested" and name in explaining.made
+
+
+@pytest.mark.parametrize("ways", [WAYS, ONE])
+@given(value=VALUES)
+def test_what_stands_beside_a_schema_takes_what_it_takes(ways: int, value: Any) -> None:
+    explaining = Explaining(SCHEMAS)
+    for key in SCHEMAS:
+        assert fits(explaining, explaining.key(key, ways), value) == fits(explaining, key, value)
