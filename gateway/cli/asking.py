@@ -18,6 +18,8 @@ from gateway.config.load import load_admin
 from gateway.config.model import Address, AdminListen, ListenTLS
 from gateway.config.problem import ConfigurationError
 
+NOT_ASKED = "weir: the gateway has not been asked; nothing has changed"
+
 _CONNECT = 5.0  # seconds
 _TIMEOUT = 120.0  # seconds, for as long as workers may take to build a configuration
 
@@ -43,15 +45,15 @@ def admin_options(function: F) -> F:
 
 
 def place(path: Path, admin: str | None) -> AdminListen | None:
-    """Where to ask, None where the configuration has no admin listener; what is wrong with that, be it in the file, ends
-    the command, unless `admin` says where it is."""
+    """Where to ask, None where the configuration has no admin listener. What is wrong with that, be it in the file, is told and
+    ends the command, unless `admin` says where it is: then it is asked there, without what the file may say of a token."""
     options: AdminListen | None = None
     try:
         options = load_admin(path)
     except ConfigurationError as error:
+        tell(error)
         if admin is None:
-            tell(error)
-            click.echo("weir: the gateway has not been asked; nothing has changed", err=True)
+            click.echo(NOT_ASKED, err=True)
             raise SystemExit(1) from None
     if admin is None:
         return options

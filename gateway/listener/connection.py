@@ -105,8 +105,8 @@ class Connection:
         """`prefix` is what a balancer has said of the client, `half_close` whether one that sends no more is answered."""
         self.listener = listener
         self.loop = listener.loop
-        self._obey(listener.limits)
         self.transport: asyncio.Transport | None = None
+        self._obey(listener.limits)
         self.peer = NOBODY
         self.origin = ""  # of whom header sections are kept
         self._prefix = prefix
@@ -146,7 +146,7 @@ class Connection:
         self._fields_limit = limits.header_size + len(b"\r\n\r\n")
         self._pipeline = limits.pipeline
         self._line_limit = limits.target_length
-        self._parser = self._new_parser()
+        self._parser = self._new_parser() if self.transport is not None else NO_PARSER
 
     def _new_parser(self) -> Parser:
         limits = self._limits
@@ -164,6 +164,7 @@ class Connection:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self._parser = self._new_parser()
         self.peer = peer_of(transport, self._prefix)
         self.origin = origin_of(self.peer)
         self._half_closes = self.peer.tls is None

@@ -137,7 +137,7 @@ class UpstreamConnection:
         self.writing_paused = False
         self._reading_paused = False
         self._owner: Owner | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = _NO_PARSER
         self._lines: list[RawField] = []
         self._chunks: list[bytes] = []
         self._heads = bytearray()  # of the response, as they came
@@ -242,6 +242,13 @@ class UpstreamConnection:
         if not self.closed:
             self.transport.abort()
 
+    def give_up(self) -> None:
+        """Ends a connection whose handshake has failed: nobody tells us that it is lost, and it knows us as we do it."""
+        self.abort()
+        self.closed = True
+        self._parser = _NO_PARSER
+        self.transport = self.raw = _NO_TRANSPORT
+
     def retire(self) -> None:
         """Sees to it that no other request is sent on the connection."""
         self.dirty = True
@@ -267,6 +274,7 @@ class UpstreamConnection:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = self.raw = cast(asyncio.Transport, transport)
+        self._parser = httptools.HttpResponseParser(self)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
 
     def secured(self, transport: asyncio.Transport) -> None:
@@ -618,6 +626,7 @@ class UpstreamConnection:
 
 
 _NO_FIELDS: Final = Fields()
+_NO_TRANSPORT: Final = asyncio.Transport()
 _NO_PARSER: Final = httptools.HttpResponseParser(object())  # a parser knows its connection: no circle is left
 _NO_PROTOCOLS: Final[frozenset[bytes]] = frozenset()
 # RFC 9112 sections 4 and 5, of final responses with a body, without what a sender ought not to send: other versions,

@@ -129,7 +129,8 @@ class Dialer:
             try:
                 await self._secure(connection, self._context, progress)
             except ConnectError as error:
-                failures.append(error)
+                # One without its traceback, which leads back to here: no circle is left.
+                failures.append(ConnectError(error.reason, error.detail))
             else:
                 return connection
         raise _all_in_one(failures)
@@ -222,7 +223,7 @@ class Dialer:
             raise ConnectError("upstream_tls_failed", detail) from None
         finally:
             if not secured:
-                connection.abort()
+                connection.give_up()
 
     def _told(self, address: str, text: str) -> str:
         return text if self.name is None else f"{address}: {text}"

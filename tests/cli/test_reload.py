@@ -107,11 +107,30 @@ async def test_of_a_file_that_cannot_be_read_the_gateway_is_told_where_the_comma
         path.write_text("admin: [\n")
         status, out, err = await told("reload", "--admin", admin, path, directory=elsewhere)
         assert (status, out) == (1, "")
-        assert err.startswith("weir: rejected: the configuration is not valid; revision ")
+        assert "weir: rejected: the configuration is not valid; revision " in err
         assert f"{path}:2:1: " in err
         with urllib.request.urlopen(f"http://{admin}/config", timeout=5) as response:
             last = json.load(response)["last_error"]
         assert any(":2:1: " in problem for problem in last["problems"])
+        process.signal()
+        assert await process.ends() == 0
+
+
+async def test_of_a_file_that_cannot_be_read_it_is_told_what_is_wrong_where_nobody_can_be_asked(
+    tmp_path: Path,
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    path = written(tmp_path, admin={"address": address, "token": "open sesame"})
+    elsewhere = tmp_path / "reload"
+    elsewhere.mkdir()
+    async with weir("run", path, directory=tmp_path) as process:
+        await process.prints('"started"', to="stderr")
+        path.write_text("admin: [\n")
+        for admin in (address, f"127.0.0.1:{free_port()}"):
+            status, out, err = await told("reload", "--admin", admin, path, directory=elsewhere)
+            assert (status, out) == (1, "")
+            assert err.startswith(f"{path}:2:1: ")
+            assert err.endswith("weir: the gateway has not been asked; nothing has changed\n")
         process.signal()
         assert await process.ends() == 0
 

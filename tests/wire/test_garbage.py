@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from gateway.api import Exchange
 from gateway.chain import Run
 from gateway.listener.connection import Connection
 from gateway.upstream.connection import UpstreamConnection
+from tests.support.certificates import authority, server_context
 from tests.support.client import chunked, get, post
 from tests.support.deadline import until
 from tests.support.gateway import proxy
-from tests.support.upstream import OK, Conversation, Upstream, echo
+from tests.support.upstream import OK, Conversation, Upstream, closed_port, echo
 
 STREAMED = post(chunked(b'{"a": 1}'), "Content-Type: application/json").replace(
     b"Content-Length: 18", b"Transfer-Encoding: chunked"
@@ -61,7 +63,11 @@ def garbage() -> Iterator[list[str]]:
     try:
         yield found
         gc.collect()
-        found += [type(item).__name__ for item in gc.garbage if isinstance(item, (Exchange, Run))]
+        found += [
+            type(item).__name__
+            for item in gc.garbage
+            if isinstance(item, (Exchange, Run, Connection, UpstreamConnection))
+        ]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
@@ -87,8 +93,14 @@ async def closes(conversation: Conversation) -> None:
 
 
 async def test_a_connection_that_has_ended_is_gone_when_its_time_would_have_been_up() -> None:
-    def left() -> list[object]:
+    def there() -> list[object]:
         return [item for item in gc.get_objects() if isinstance(item, (Connection, UpstreamConnection))]
+
+    former = there()  # held, so that nothing new takes their ids
+
+    def left() -> list[object]:
+        known = set(map(id, former))
+        return [item for item in there() if id(item) not in known]
 
     async with (
         Upstream(closes) as upstream,
@@ -106,3 +118,17 @@ async def test_a_connection_that_has_ended_is_gone_when_its_time_would_have_been
             await gateway.records(4)
             await until(lambda: not left(), "no connection is left")
         assert found == []
+
+
+async def test_connections_that_never_came_to_be_leave_no_circles(tmp_path: Path) -> None:
+    """With an upstream that refuses, and with one whose certificate is not trusted."""
+    stranger = server_context(authority().sign("127.0.0.1"), tmp_path)
+    async with Upstream(context=stranger) as untrusted:
+        for endpoint in (f"http://127.0.0.1:{closed_port()}", untrusted.url):
+            async with proxy([endpoint]) as gateway:
+                client = await gateway.connect()
+                with garbage() as found:
+                    for _ in range(3):
+                        assert (await client.ask(get("/a"))).status >= 502
+                    await gateway.records(3)
+                assert found == []
