@@ -1,8 +1,8 @@
 """The provider `keystone_v2`: asks an Identity service, v2.0 as Rackspace has it, whose a token is (GET /tokens/ID).
 
-Its 404 is a no, where it comes as JSON, and so is a 401 where a token asks for itself. What speaks of the gateway's own token, or does not come,
-is trouble and never the client's: nobody is refused for it, or let in. The token is part of the path, so that no path is
-ever told.
+Its 404 is a no, where it comes as JSON, and so is such a 401 where a token asks for itself. What speaks of the gateway's own
+token, or does not come, is trouble and never the client's: nobody is refused for it, or let in. The token is part of the path,
+so that no path is ever told.
 """
 
 import hashlib
@@ -17,7 +17,14 @@ from filters.token_auth.provider import Answer, Grant, Refusal
 from filters.token_auth.remote import Memory, RemoteProvider, Trouble
 from filters.token_auth.service_token import OwnToken
 from filters.token_auth.tenant import TenantRules, in_tenant
-from filters.token_auth.token_document import instant, list_of, mapping_of, optional_mapping, text_of
+from filters.token_auth.token_document import (
+    bounded,
+    instant,
+    list_of,
+    mapping_of,
+    optional_mapping,
+    text_of,
+)
 from gateway.api import Exchange, HttpAnswer, HttpOptions, Principal, Services
 
 if TYPE_CHECKING:
@@ -79,7 +86,7 @@ class KeystoneV2(RemoteProvider[str]):
 
     async def _judge(self, token: str) -> Answer:
         answer = await self._asked(f"/tokens/{quote(token, safe='')}{self._query}", token)
-        if self._unknown(answer) or (answer.status == 401 and self._config.account is None):
+        if self._unknown(answer, *(() if self._config.account is not None else (401,))):
             return None
         if answer.status not in (200, 203):
             raise self._refused(answer)
@@ -101,12 +108,15 @@ class KeystoneV2(RemoteProvider[str]):
         if answer.status not in (200, 203):
             raise self._refused(answer)
         try:
-            return tuple(
-                text_of(mapping_of(group, "group"), "id")
-                for group in list_of(_object(answer.body), "RAX-KSGRP:groups")
+            return bounded(
+                tuple(
+                    text_of(mapping_of(group, "group"), "id")
+                    for group in list_of(_object(answer.body), "RAX-KSGRP:groups")
+                )
             )
         except ValueError as error:
-            raise Trouble(f"it gave groups that cannot be read: {error}") from None
+            # It may be this user's groups that are too many: nothing is wrong with the service then.
+            raise Trouble(f"it gave groups that cannot be read: {error}", counts=False) from None
 
     async def _asked(self, path: str, token: str) -> HttpAnswer:
         """The answer that speaks of the client's token, or of its user."""

@@ -162,15 +162,16 @@ class RemoteProvider(Generic[K]):
         )
         return Unavailable(max(breaker.remaining(now), trouble.retry_after))
 
-    def _unknown(self, answer: HttpAnswer) -> bool:
-        """Whether a 404 says that what was asked about is not there. Raises Trouble for one that is somebody else's.
+    def _unknown(self, answer: HttpAnswer, *also: int) -> bool:
+        """Whether a 404, or one of the statuses `also`, says that what was asked about is not there. Raises Trouble for one
+        that is somebody else's.
 
         What stands before the service, or a URL that leads elsewhere, answers 404 as well, and in no JSON as a rule.
         """
-        if answer.status != 404:
+        if answer.status != 404 and answer.status not in also:
             return False
         if "json" not in answer.headers.get("content-type", "").lower():
-            why = "it answered 404, and not as an identity service does: is the URL right?"
+            why = f"it answered {answer.status}, and not as an identity service does: is the URL right?"
             raise Trouble(why, counts=False)  # a client's token may have brought it about
         return True
 

@@ -79,7 +79,11 @@ def read_groups(body: bytes, told: str) -> tuple[str, ...]:
         or (isinstance(links, dict) and links.get("next"))
     ):
         raise ValueError("not all groups")
-    groups = tuple(text_of(mapping_of(group, "groups"), told) for group in list_of(document, "groups"))
+    return bounded(tuple(text_of(mapping_of(group, "groups"), told) for group in list_of(document, "groups")))
+
+
+def bounded(groups: tuple[str, ...]) -> tuple[str, ...]:
+    """The groups, where a header field can hold them. Raises ValueError."""
     if sum(len(group) + 1 for group in groups) > MAX_GROUPS:
         raise ValueError(f"groups of more than {MAX_GROUPS} characters")
     return groups

@@ -104,8 +104,9 @@ def test_a_token_may_ask_for_itself() -> None:
     assert {request.headers["x-auth-token"] for request in desk.services.requests} == {TOKEN}
     unknown = desk.judge(desk.request("unknown"))
     assert unknown is not None and (unknown.status, unknown.reason) == (401, "token_invalid")
-    for status in (403, 413, 429, 500):
-        desk.service.instead["tokens"] = error(status)
+    elsewhere = HttpAnswer(401, {"content-type": "text/html"}, b"<html>")
+    for status, answer in ((401, elsewhere), *((status, error(status)) for status in (403, 413, 429, 500))):
+        desk.service.instead["tokens"] = answer
         assert desk.status(desk.request(f"t-{status}")) == 503
 
 
@@ -162,6 +163,11 @@ def test_a_token_stays_one_segment_of_the_path(token: str) -> None:
         ("users", error(500), 503),
         ("users", HttpAnswer(200, {}, b"[]"), 503),
         ("users", HttpAnswer(200, {}, b'{"RAX-KSGRP:groups": [{}]}'), 503),
+        (
+            "users",
+            HttpAnswer(200, {}, json.dumps({"RAX-KSGRP:groups": [{"id": "g" * 300}] * 100}).encode()),
+            503,
+        ),
         ("users", HttpError("broken"), 503),
         ("login", error(401), 503),
         ("login", error(500), 503),
