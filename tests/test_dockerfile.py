@@ -376,11 +376,11 @@ async def test_its_steps_make_a_gateway_that_runs_as_another_user(directory: Pat
         assert await process.ends() == 0
         assert not healthy(), "nothing runs any more"
     records = [json.loads(line) for line in process.stdout.splitlines()]
-    # Between them may stand what the gateway says of an upstream that it cannot reach.
+    # Each of several workers writes when it will, and between them may stand what the gateway says of its upstream.
     statuses = [
         record["http.response.status_code"] for record in records if "http.response.status_code" in record
     ]
-    assert statuses[-2:] == [401, 503], process.stdout
+    assert sorted(statuses) == [401, 503], process.stdout
 
 
 def _the_wheel_is_whole(directory: Path, source: Path) -> None:
