@@ -34,7 +34,10 @@ SHADOW_BUDGET = 2.0
 
 
 class Entry:
-    """One entry of a chain: a filter, its place in the configuration, and the hooks it really has."""
+    """One entry of a chain: a filter, its place in the configuration, and the hooks it really has.
+
+    scope  says of which exchanges it judges, and for whom: of two that are equal both judge the same; empty for all
+    """
 
     __slots__ = (
         "condition",
@@ -48,6 +51,7 @@ class Entry:
         "on_response",
         "path",
         "plain",
+        "scope",
         "shadow_share",
         "source",
         "statuses",
@@ -66,6 +70,7 @@ class Entry:
         condition_facts: frozenset[Fact] = frozenset(),
         shadow_percent: float = 100.0,
         delegate: float | None = None,
+        scope: str = "",
         source: Callable[[Rule], str] = lambda rule: "",
         path: tuple[str | int, ...] = (),
     ) -> None:
@@ -78,6 +83,7 @@ class Entry:
         self.condition_facts = condition_facts
         self.shadow_share = int(shadow_percent * 100)
         self.delegate = delegate
+        self.scope = scope
         self.source = source
         self.path = path
         self.on_request: Hook | None = filter.on_request if _overrides(filter, "on_request") else None
@@ -329,7 +335,7 @@ class Run:
                 )
                 return False
         if entry.mode == "shadow":
-            if not _sampled(entry, self._exchange):
+            if not sampled(entry, self._exchange):
                 self._leave_out(place)
                 self._exchange.trail.append(None)
             elif entry.on_request is not None:
@@ -675,7 +681,7 @@ def _run_deferred(callbacks: Iterable[Callable[[], None]], exchange: Exchange, r
             report("defer", exchange, error)
 
 
-def _sampled(entry: Entry, exchange: Exchange) -> bool:
+def sampled(entry: Entry, exchange: Exchange) -> bool:
     """Whether this exchange is in the entry's share: by its id, so that one exchange is wholly in or out."""
     return entry.shadow_share >= 10_000 or int(exchange.request_id[-8:], 16) % 10_000 < entry.shadow_share
 

@@ -240,6 +240,7 @@ class Plan:
             "mode": entry.mode,
             "source": entry.source(()),
             "digest": digest([config, files])[:DIGEST],
+            "scope": entry.scope,
             "limits": {
                 name: digest([_at(config, rule), files])[:DIGEST]
                 for name, rule in entry.filter.limits.items()
@@ -688,6 +689,9 @@ class _Builder:
             condition = compile_condition(options.when)
             reads = condition_facts(options.when)
             self._facts |= reads
+        scope = ""
+        if options.when is not None or options.mode == "shadow":
+            scope = digest([options.when, options.shadow_percent, options.delegate])[:DIGEST]
         marks = self._loaded.marks
 
         def source(rule: Rule) -> str:
@@ -703,6 +707,7 @@ class _Builder:
             condition_facts=reads,
             shadow_percent=options.shadow_percent,
             delegate=options.delegate,
+            scope=scope,
             source=source,
             path=options.path,
         )

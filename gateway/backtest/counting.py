@@ -232,6 +232,10 @@ class Ledger:
     def _bucket(self, scale: Scale, key: Hashable, hashed: str | None, now: float) -> _Bucket:
         account = scale.account
         bucket = account.buckets.get(key)
+        if bucket is None and hashed is not None:
+            bucket = account.by_hash.get(hashed)  # of some exchanges the key is not known but by its hash
+            if bucket is not None:
+                account.buckets[key] = bucket
         if bucket is None:
             if self._opened >= _PRUNED:
                 self._prune(now)

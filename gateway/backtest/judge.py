@@ -1,16 +1,18 @@
 """Judges a recorded exchange by a configuration, as far as that needs no counting.
 
 Filters that judge by what a record holds run as they do in the gateway. What a filter has learnt of the network stands in the
-record as its verdict, which counts where the filter is the same as it was. What limits decide is left open: the charges are
-told, and `gateway.backtest.counting` makes them in the order of time. What cannot be known is undecidable, never guessed.
+record as its verdict, which counts where the filter is the same as it was. The header fields that it has set then are not
+recorded: who reads one of them judges as he did, where nothing before him is another, and is undecidable elsewhere. What limits
+decide is left open: the charges are told, and `gateway.backtest.counting` makes them in the order of time. What cannot be known
+is undecidable, never guessed.
 """
 
 from collections.abc import Callable, Hashable, Sequence
 from inspect import iscoroutine
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from gateway.api.exchange import Exchange, Instant
-from gateway.api.fact import BODY, LENGTH, PRINCIPAL, TARGET, Fact, header_names
+from gateway.api.exchange import Exchange, Instant, ShadowExchange
+from gateway.api.fact import BODY, LENGTH, PRINCIPAL, TARGET, Fact, header, header_names
 from gateway.api.filter import Filter, facts_read
 from gateway.api.principal import Principal
 from gateway.api.verdict import Fault, Refused, Response
@@ -26,8 +28,10 @@ from gateway.backtest.recorded import (
     undecidable,
 )
 from gateway.backtest.tariff import Tariffs
-from gateway.chain import Chain, Entry
+from gateway.chain import Chain, Entry, sampled
+from gateway.http import delegation
 from gateway.http import target as target_rules
+from gateway.http.delegation import Delegation
 from gateway.plan import Plan, PlannedRoute
 
 _FIXED: Final = frozenset(
@@ -104,11 +108,14 @@ class Trace(NamedTuple):
 class _Step:
     """What is worked out of an entry once for each configuration of the past.
 
-    by_record  whether what it said then is all that there is to judge by
-    same       whether the entry was defined then as it is now
-    told       whether records then held all header fields that it reads
-    limits     names of its limits that were defined as they are now
-    plain      whether its hook judges any exchange by itself, and that is all
+    by_record    whether what it said then is all that there is to judge by
+    same         whether its options were then what they are now
+    whole        whether all of the entry was, its condition too
+    told         whether records then held all header fields that it reads
+    limits       names of its limits that were defined as they are now
+    plain        whether its hook judges any exchange by itself, and that is all
+    found_out    header fields that others may read of it, and no record tells
+    is_partial   whether it is in shadow for a share of the exchanges
     """
 
     __slots__ = (
@@ -116,9 +123,12 @@ class _Step:
         "condition_reads",
         "condition_told",
         "counts",
+        "delegates",
         "delicate",
         "entry",
+        "found_out",
         "identifies",
+        "is_partial",
         "judge",
         "limits",
         "name",
@@ -128,10 +138,16 @@ class _Step:
         "same",
         "shadow",
         "told",
+        "whole",
     )
 
     def __init__(
-        self, entry: Entry, same: bool, headers: frozenset[str] | None, limits: frozenset[str]
+        self,
+        entry: Entry,
+        same: bool,
+        whole: bool,
+        headers: frozenset[str] | None,
+        limits: frozenset[str],
     ) -> None:
         filter = entry.filter
         kind = type(filter)
@@ -146,13 +162,17 @@ class _Step:
         self.by_record: bool = self.identifies or not (filter.pure or self.counts)
         self.delicate = not self.reads.isdisjoint(_DELICATE)
         self.same = same
+        self.whole = whole
         self.limits = limits
         self.shadow: bool = entry.mode == "shadow"
+        self.is_partial: bool = self.shadow and entry.shadow_share < 10_000
+        self.delegates: bool = self.shadow and entry.delegate is not None
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
         self.told = not read or (headers is not None and read <= headers)
         self.condition_told = not condition_read or (headers is not None and condition_read <= headers)
         self.names = condition_read if self.by_record else condition_read | read
+        self.found_out: frozenset[Fact] = frozenset(header(name.decode("latin-1")) for name in filter.owns)
         self.plain = bool(
             not self.shadow
             and entry.condition is None
@@ -161,8 +181,22 @@ class _Step:
         )
 
 
+class _Aside:
+    """What entries in shadow have found out of an exchange, for one another only. `unknown` as in `Judge._through`."""
+
+    __slots__ = ("base", "exchange", "unknown")
+
+    def __init__(self, base: Exchange) -> None:
+        self.base = base
+        self.exchange = ShadowExchange(base, base.request.body)
+        self.unknown: set[Fact] = set()
+
+
 class _Way:
-    """The entries of a chain, for one configuration of the past. `names` are the header fields that any of them reads."""
+    """The entries of a chain, for one configuration of the past.
+
+    names  the header fields of a client that any of them reads
+    """
 
     __slots__ = ("chain", "names", "past", "steps")
 
@@ -170,7 +204,14 @@ class _Way:
         self.chain = chain
         self.past = past
         self.steps = steps
-        self.names: frozenset[str] = frozenset().union(*(step.names for step in steps))
+        unwanted = {name.decode("latin-1") for name in chain.unwanted}
+        self.names: frozenset[str] = frozenset().union(*(step.names for step in steps)) - unwanted
+        read_later: frozenset[Fact] = frozenset()
+        for step in reversed(steps):
+            # One of somebody else's may set fields without saying so.
+            silent = step.by_record and "." in step.entry.type
+            step.found_out = read_later if silent else read_later & step.found_out
+            read_later |= {fact for fact in step.reads | step.condition_reads if fact.startswith("header:")}
 
 
 _NOT_FOUND: Final = Verdict(REFUSE, 404, "", "route_not_found")
@@ -183,6 +224,7 @@ _trace = tuple.__new__
 
 _DELICATE: Final = (BODY, LENGTH, TARGET, PRINCIPAL)
 """Facts that a record may lack."""
+_DELEGATED: Final = header(delegation.NAME)
 
 
 class Judge:
@@ -254,30 +296,44 @@ class Judge:
     def _through(self, way: _Way, exchange: Exchange, recorded: Recorded, end: Verdict) -> Trace:
         parts: list[Count | Loss | Skip | Verdict] = []
         shadows: list[Shadow] = []
-        unknown: set[Fact] = set()  # what an entry that is undecidable would have found out
+        unknown: set[Fact] = (
+            set()
+        )  # what an entry has found out then, or would have, and nobody has written down
+        aside: _Aside | None = None
         found: Count | Verdict | None
         for number, step in enumerate(way.steps):
-            if step.plain:
+            if step.plain and not unknown:
                 found = self._asked(step, exchange, recorded)
             else:
-                if step.entry.condition is not None:
-                    holds = self._holds(step, exchange, recorded, unknown)
-                    if holds is None:
-                        if not step.shadow:
-                            parts.append(undecidable(step.name, "whether its `when` holds is not known"))
-                            if step.identifies:
-                                unknown.add(PRINCIPAL)
-                        continue
-                    if not holds:
-                        continue
+                holds = (
+                    True
+                    if step.entry.condition is None
+                    else self._holds(way, number, exchange, recorded, unknown)
+                )
+                if holds is None:
+                    if not step.shadow:
+                        parts.append(undecidable(step.name, "whether its `when` holds is not known"))
+                        if step.identifies:
+                            unknown.add(PRINCIPAL)
+                        unknown |= step.found_out
+                    elif step.delegates:
+                        unknown.add(_DELEGATED)
+                    continue
+                if not holds or (step.is_partial and not sampled(step.entry, exchange)):
+                    skip = _skipped(step, recorded)
+                    if skip is not None:
+                        parts.append(skip)
+                    continue
                 if step.shadow:
-                    shadow = self._in_shadow(step, exchange, recorded, unknown)
+                    if aside is None:
+                        aside = _Aside(exchange)
+                    shadow = self._in_shadow(way, number, recorded, unknown, aside)
                     if isinstance(shadow, Count):
                         parts.append(shadow)
                     elif shadow is not None:
                         shadows.append(shadow)
                     continue
-                found = self._judged(step, exchange, recorded, unknown)
+                found = self._judged(way, number, exchange, recorded, unknown)
             if found is None:
                 continue
             if isinstance(found, Count):
@@ -288,6 +344,7 @@ class Judge:
                     parts.append(Loss(exchange.clock.monotonic))
                 if step.identifies:
                     unknown.add(PRINCIPAL)
+                unknown |= step.found_out
             else:
                 for later in way.steps[number + 1 :]:
                     skip = _skipped(later, recorded)
@@ -296,29 +353,53 @@ class Judge:
                 return Trace(parts, found, shadows)
         return _trace(Trace, (parts, end, shadows))
 
-    def _holds(self, step: _Step, exchange: Exchange, recorded: Recorded, unknown: set[Fact]) -> bool | None:
+    def _holds(
+        self, way: _Way, number: int, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
+    ) -> bool | None:
         """Whether the entry's condition does; None where that is not known."""
-        if not step.condition_told or not unknown.isdisjoint(step.condition_reads):
-            return None
-        if TARGET in step.condition_reads and not recorded.path_is_known:
-            return None
+        step = way.steps[number]
+        if (
+            not step.condition_told
+            or (unknown and not unknown.isdisjoint(step.condition_reads))
+            or (TARGET in step.condition_reads and not recorded.path_is_known)
+        ):
+            told = recorded.steps.get(step.name)
+            if told is None or not step.whole or not _as_then(way, number, recorded):
+                return None
+            return bool(told["verdict"] != "skip")
         assert step.entry.condition is not None
         return step.entry.condition(exchange)
 
     def _judged(
-        self, step: _Step, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
+        self, way: _Way, number: int, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
     ) -> Count | Verdict | None:
-        if step.by_record:
-            return self._by_record(step, exchange, recorded)
-        if step.delicate:
-            lacking = self._lacking(step, recorded, unknown)
-            if lacking:
-                return self._by_record(step, exchange, recorded, lacking)
-        if not step.told:
-            return self._by_record(step, exchange, recorded, "a header field that it reads is not recorded")
-        if step.counts:
-            return self._count(step, exchange, recorded)
-        return self._asked(step, exchange, recorded)
+        step = way.steps[number]
+        if unknown and not unknown.isdisjoint(step.reads):
+            why = "who was calling is not known"
+            if PRINCIPAL not in unknown or PRINCIPAL not in step.reads:
+                names = ", ".join(header_names(unknown & step.reads))
+                why = f"what a filter has set {names} to is not recorded"
+            if not _as_then(way, number, recorded):
+                return undecidable(step.name, why)
+            if step.counts:
+                return self._count(step, exchange, recorded, why)
+            found = self._by_record(step, exchange, recorded, why)
+        elif step.by_record:
+            found = self._by_record(step, exchange, recorded)
+        else:
+            lacking = self._lacking(step, recorded) if step.delicate else ""
+            if not step.told:
+                lacking = "a header field that it reads is not recorded"
+            if not lacking:
+                return (
+                    self._count(step, exchange, recorded)
+                    if step.counts
+                    else self._asked(step, exchange, recorded)
+                )
+            found = self._by_record(step, exchange, recorded, lacking)
+        if found is None:
+            unknown |= step.found_out
+        return found
 
     def _asked(self, step: _Step, exchange: Exchange, recorded: Recorded) -> Verdict | None:
         """What its hook says."""
@@ -339,15 +420,13 @@ class Judge:
             verdict.close()
         return self._by_record(step, exchange, recorded, "it has to wait for something")
 
-    def _lacking(self, step: _Step, recorded: Recorded, unknown: set[Fact]) -> str:
-        """What of the facts that the entry reads is not known; empty where all are."""
+    def _lacking(self, step: _Step, recorded: Recorded) -> str:
+        """What of the facts that the entry reads is not recorded; empty where all are."""
         reads = step.reads
         if BODY in reads and not recorded.body_is_empty:
             return "bodies are not recorded"
         if LENGTH in reads and not recorded.length_is_known:
             return "the size of the body was not known when it was judged"
-        if PRINCIPAL in reads and PRINCIPAL in unknown:
-            return "who was calling is not known"
         if TARGET in reads and not step.counts and not recorded.query_is_known:
             return "a part of the target is not recorded"
         return ""
@@ -362,10 +441,10 @@ class Judge:
             return undecidable(
                 entry.name, why or "it is another than it was, and needs more than is recorded"
             )
-        if told is None or told["verdict"] in ("skip", "undecided") or told.get("shadow"):
+        if told is None or told["verdict"] in ("skip", "undecided") or bool(told.get("shadow")) != step.shadow:
             return undecidable(entry.name, why or "it was not asked")
         if told["verdict"] == "pass":
-            if step.identifies:
+            if step.identifies and not step.shadow:
                 exchange.principal = self._principal(recorded)
             return None
         kind = ANSWER if told["verdict"] == "answer" else REFUSE
@@ -385,7 +464,10 @@ class Judge:
             self._principals[key] = found
         return found
 
-    def _count(self, step: _Step, exchange: Exchange, recorded: Recorded) -> Count | Verdict | None:
+    def _count(
+        self, step: _Step, exchange: Exchange, recorded: Recorded, unread: str = ""
+    ) -> Count | Verdict | None:
+        """What it would charge. `unread`: why the keys cannot be told; then those count that were charged."""
         entry = step.entry
         told = recorded.steps.get(entry.name)
         if told is not None and told.get("reason", "rate_counted") not in _COUNTED:
@@ -413,6 +495,8 @@ class Judge:
             return self._by_record(step, exchange, recorded, "it does more than count")
         if not charges:
             return None
+        if unread and {charge[0] for charge in charges} != {cell[0] for cell in cells}:
+            return undecidable(entry.name, unread)
         draws: list[Draw] = []
         index: int = entry.index
         tariffs, limits = self.tariffs, step.limits
@@ -426,23 +510,41 @@ class Judge:
                     hashed = cell[1]
                     if limit in limits:
                         tells, held = True, cell[3]
+                    if unread:
+                        key, cost = hashed, cell[2]
                     break
             draws.append((tariffs.number(index, charge), key, cost, hashed, tells, held, limit in late))
         return _count(Count, (index, now, passed, step.shadow, draws))
 
     def _in_shadow(
-        self, step: _Step, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
+        self, way: _Way, number: int, recorded: Recorded, unknown: set[Fact], aside: "_Aside"
     ) -> Shadow | Count | None:
         """What an entry in shadow makes of the request; None where there is nothing to compare it with, or it is undecidable."""
+        step = way.steps[number]
         entry = step.entry
         told = recorded.steps.get(entry.name)
-        principal, headers = exchange.principal, exchange.request.headers
-        exchange.request.headers = headers.copy()
-        found = self._judged(step, exchange, recorded, unknown)
-        exchange.principal, exchange.request.headers = principal, headers
+        exchange = aside.exchange
+        exchange.follow()
+        unread = unknown | aside.unknown
+        found = self._judged(way, number, exchange, recorded, unread)
+        lost = isinstance(found, Verdict) and found.kind == UNDECIDABLE
+        if lost:
+            unread |= step.found_out
+        if step.identifies and (lost or found is None):
+            unread.add(PRINCIPAL)
+        aside.unknown = unread
         if isinstance(found, Count):
+            if step.delegates:
+                unknown.add(_DELEGATED)
             return found
-        if told is None or not told.get("shadow") or (found is not None and found.kind == UNDECIDABLE):
+        if step.delegates and (lost or (found is not None and found.kind == REFUSE)):
+            if lost:
+                unknown.add(_DELEGATED)
+            else:
+                assert found is not None and entry.delegate is not None
+                why = Delegation(found.status, entry.name, "", entry.delegate)
+                aside.base.request.headers.add(delegation.NAME, delegation.written(why))
+        if told is None or not told.get("shadow") or lost:
             return None
         before = PASSED
         if told["verdict"] in ("refuse", "answer"):
@@ -466,7 +568,17 @@ class Judge:
         if then is not None and then.type == entry.type:
             limits = frozenset(name for name, told in mine["limits"].items() if then.limits.get(name) == told)
         same = then is not None and (then.type, then.digest) == (entry.type, mine["digest"])
-        return _Step(entry, same, past.headers, limits)
+        whole = then is not None and same and (then.mode, then.scope) == (mine["mode"], mine["scope"])
+        return _Step(entry, same, whole, past.headers, limits)
+
+
+def _as_then(way: _Way, number: int, recorded: Recorded) -> bool:
+    """Whether an entry is met as it was: all that were asked before it were those that are now, and none has been changed."""
+    steps = way.steps[: number + 1]
+    if not all(step.whole for step in steps):
+        return False
+    names = [step.name for step in steps if not step.is_partial or step.name in recorded.steps]
+    return names == list(recorded.steps)[: len(names)]
 
 
 def _skipped(step: _Step, recorded: Recorded) -> Skip | None:

@@ -55,12 +55,17 @@ def undecidable(filter: str, why: str) -> Verdict:
 
 
 class PastEntry(NamedTuple):
-    """An entry of a configuration that was in force. `limits` are digests of its limits by their names."""
+    """An entry of a configuration that was in force.
+
+    limits  digests of its limits by their names
+    scope   of which exchanges it judged; None where that is not told
+    """
 
     type: str
     mode: str
     digest: str
     limits: Mapping[str, str]
+    scope: str | None = None
 
 
 class Past(NamedTuple):
@@ -96,6 +101,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
             str(entry.get("mode", "")),
             str(entry.get("digest", "")),
             limits if isinstance(limits, Mapping) else {},
+            str(entry["scope"]) if "scope" in entry else None,
         )
     headers, since = plan.get("headers"), plan.get("since")
     return Past(

@@ -61,7 +61,7 @@ async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
             given = Given(
                 asked.method,
                 asked.target,
-                (("X-Auth-Token", "t"),),
+                (("X-Auth-Token", "t"), *([("Content-Type", "application/json")] if asked.body else [])),
                 asked.body,
                 identity=Identity(principal),
                 wall=NOW + asked.at,

@@ -83,6 +83,29 @@ async def test_what_is_not_charged_any_more_is_told_too() -> None:
     assert isinstance(skip, Skip) and list(skip.hashes) == ["few"]
 
 
+async def test_what_is_charged_under_another_condition_is_told_too() -> None:
+    never = {"rate_limit": {**LIMIT["rate_limit"], "when": {"method": ["PUT"]}}}
+    (skip,) = (await _trace([KEYSTONE, LIMIT], [KEYSTONE, never])).parts
+    assert isinstance(skip, Skip) and list(skip.hashes) == ["few"]
+
+
+async def test_an_entry_in_shadow_judges_its_share_as_it_does_in_the_gateway() -> None:
+    shared = {"rate_limit": {**LIMIT["rate_limit"], "mode": "shadow", "shadow_percent": 50}}
+    old, new = text_of(filters=[KEYSTONE, LIMIT]), text_of(filters=[KEYSTONE, shared])
+    plan, *records = await logged(old, [Asked(at * 100) for at in range(4)])
+    registry = Registry()
+    judge = Judge(build_plan(loads(new, "new.yaml", registry=registry), registry))
+    for number, last in enumerate(("00000000", "00001387", "00001388", "0000270f")):
+        records[number]["gateway.request_id"] = records[number]["gateway.request_id"][:-8] + last
+    parts = [judge.trace(Recorded(record, past_of(plan))).parts for record in records]
+    assert [[type(part).__name__ for part in each] for each in parts] == [
+        ["Count"],
+        ["Count"],
+        ["Skip"],
+        ["Skip"],
+    ]
+
+
 async def test_who_cannot_be_known_may_be_anybody_to_a_limit() -> None:
     trace = await _trace([], [KEYSTONE, LIMIT])
     assert [type(part).__name__ for part in trace.parts] == ["Verdict", "Verdict", "Loss"]

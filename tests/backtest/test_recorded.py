@@ -162,7 +162,7 @@ def test_a_configuration_of_the_past() -> None:
             },
         }
     )
-    assert past.entries["a"] == ("t", "shadow", "d", {"x": "y"})
+    assert past.entries["a"] == ("t", "shadow", "d", {"x": "y"}, None)
     assert (past.headers, past.core, past.since, past.at) == (frozenset({"h"}), "c", 5.0, 1_767_268_800.0)
     older = past_of({"gateway.plan": {"entries": [{"name": "a", "type": "t"}]}})
     assert older.headers is None and older.entries["a"].digest == ""

@@ -143,6 +143,74 @@ def test_the_order_and_the_number_of_files_do_not_matter(
         assert made.found.tally.ordered()[:1] == [] or made.found.tally.counts == whole.found.tally.counts
 
 
+ONLY_GET: dict[str, Any] = {"allow": ["GET"]}
+OF_MEMBERS: dict[str, Any] = {"when": {"header": {"X-Roles": {"regex": "member"}}}}
+BY_USER: dict[str, Any] = {"name": "users", "rate": "6/minute", "burst": 2, "key": ["header:X-User-Id"]}
+LEFT: dict[str, Any] = {"mode": "shadow", "delegate": 0.5}
+FOUND_OUT = {
+    "a condition reads what token_auth has set": [KEYSTONE, {"methods": {**ONLY_GET, **OF_MEMBERS}}],
+    "a limit counts by what token_auth has set": [KEYSTONE, {"rate_limit": {"limits": [BY_USER]}}],
+    "a client says what only token_auth may": [
+        {"rate_limit": {"limits": [BY_USER], "when": {"header": {"X-User-Id": {"regex": "mallory"}}}}},
+        KEYSTONE,
+    ],
+    "a condition reads what was found in a body": [
+        {"extract": {"fields": [{"header": "X-Kind", "json": "$.kind"}]}},
+        {"methods": {**ONLY_GET, "when": {"header": {"X-Kind": {"regex": "a"}}}}},
+    ],
+    "a refusal is left to another": [{"methods": {**ONLY_GET, **LEFT}}, {"delegated": {}}],
+    "the refusal of a limit is": [
+        KEYSTONE,
+        {"rate_limit": {"limits": LIMITS, **LEFT}},
+        {"delegated": {}},
+    ],
+    "one in shadow reads what another has found out": [
+        {"token_auth": {**KEYSTONE["token_auth"], "mode": "shadow"}},
+        {"rbac": {"rows": [{"path": "/{rest*}", "roles": ["member"]}], "mode": "shadow"}},
+    ],
+    "and an enforcing one does not": [
+        {"token_auth": {**KEYSTONE["token_auth"], "mode": "shadow"}},
+        {"rbac": {"rows": [{"path": "/{rest*}", "roles": ["member"]}]}},
+    ],
+}
+
+
+@pytest.mark.parametrize("filters", FOUND_OUT.values(), ids=FOUND_OUT.keys())
+async def test_what_filters_tell_one_another_by_header_fields_finds_nothing_else_either(
+    tmp_path: Path, filters: list[dict[str, Any]]
+) -> None:
+    text = text_of(filters=filters)
+    requests = [
+        Asked(at / 4, f"p{at % 2}", "POST" if at % 3 else "GET", body=b'{"kind": "a"}' if at % 3 else b"")
+        for at in range(20)
+    ]
+    found = judged(text, written(await logged(text, requests), tmp_path / "log")).found
+    assert found.tally.counts == {UNCHANGED: len(requests)}
+    assert all(flips == [0, 0] for flips in found.tally.shadows.values())
+
+
+async def test_what_a_filter_has_set_is_not_guessed_where_one_before_is_another(tmp_path: Path) -> None:
+    methods = {"methods": {**ONLY_GET, **OF_MEMBERS}}
+    old, new = (
+        text_of(filters=[KEYSTONE, methods]),
+        text_of(filters=[{"body_size": {"max": "1MiB"}}, KEYSTONE, methods]),
+    )
+    made = await _made(tmp_path, old, new, Asked(0), Asked(1, method="POST"))
+    assert made.found.tally.counts == {UNDECIDABLE: 2}
+    assert "whether its `when` holds is not known" in {after.reason for _, after in made.verdicts.values()}
+
+
+async def test_keys_that_are_known_by_their_hashes_are_counted_anew(tmp_path: Path) -> None:
+    """One that is let pass now, since fewer come to the limit, is not refused because it was."""
+    limit = {"rate_limit": {"limits": [BY_USER]}}
+    text = text_of(filters=[KEYSTONE, limit])
+    requests = [Asked(at, target="/b" if at else "/a") for at in range(5)]
+    lines = await logged(text, requests)
+    made = judged(text, written(lines, tmp_path / "log"))
+    assert [after.kind for _, after in made.verdicts.values()].count(FORWARD) == 2
+    assert made.found.tally.counts == {UNCHANGED: 5}
+
+
 async def _made(tmp_path: Path, text: str, other: str, *requests: Asked, **question: Any) -> Judged:
     return judged(other, written(await logged(text, requests), tmp_path / "log"), **question)
 
