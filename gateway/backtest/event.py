@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
-from gateway.backtest.judge import Judge, Trace
-from gateway.backtest.recorded import Verdict
+from gateway.backtest.judge import Count, Judge, Trace
+from gateway.backtest.recorded import PASSED, Verdict
 from gateway.backtest.tariff import Tariff, Tariffs
 
 HELD: Final = 50_000
@@ -61,7 +61,7 @@ class Spool:
 
     def _begin(self) -> None:
         self._held: list[Event] = []
-        self._verdicts: dict[Verdict, int] = {}
+        self._verdicts: dict[Verdict, int] = {PASSED: 0}
         self._judge.tariffs = Tariffs()
         if self._old_judge is not None:
             self._old_judge.tariffs = Tariffs()
@@ -119,16 +119,20 @@ class Spool:
         self._begin()
 
     def _number(self, verdict: Verdict) -> int:
+        if verdict is PASSED:
+            return 0
         number = self._verdicts.get(verdict)
         if number is None:
             number = self._verdicts[verdict] = len(self._verdicts)
         return number
 
     def _packed(self, trace: Trace) -> Packed:
-        parts, end, shadows = trace
+        end, shadows = trace.end, trace.shadows
         packed: list[Any] = []
-        for part in parts:
-            if isinstance(part, Verdict):
+        for part in trace.parts:
+            if isinstance(part, Count):
+                packed.append((part.place, part.instant, part.passed, part.shadow, part.draws))
+            elif isinstance(part, Verdict):
                 packed.append(self._number(part))
             else:
                 packed.append(tuple(part))

@@ -13,7 +13,7 @@ from gateway.api.filter import Filter
 from gateway.api.meter import Spec
 from gateway.api.table import Cell
 from gateway.backtest.judge import Count, Judge
-from gateway.backtest.recorded import UNKNOWN_PAST, Recorded
+from gateway.backtest.line import UNREADABLE
 from gateway.backtest.source import parts_of, records
 from gateway.chain import Entry
 from gateway.plan import Plan
@@ -85,14 +85,13 @@ def fit(
     stream = _Stream()
     for done, part in enumerate(parts):
         judge = Judge(plan, offset=part.offset)
-        for fields in records(part, pasts):
-            if fields is None:
+        for recorded in records(part, pasts):
+            if recorded is None:
                 continue
             try:
-                recorded = Recorded(fields, pasts.get(fields["gateway.revision"], UNKNOWN_PAST))
                 trace = judge.trace(recorded)
-                number = fields["gateway.sequence"]
-            except (ValueError, KeyError, TypeError, AttributeError):
+                number = recorded.sequence
+            except (ValueError, KeyError, TypeError, AttributeError, *UNREADABLE):
                 continue
             for count in trace.parts:
                 if isinstance(count, Count) and count.place == entry.index:

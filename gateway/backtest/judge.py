@@ -9,7 +9,7 @@ is undecidable, never guessed.
 
 from collections.abc import Callable, Hashable, Sequence
 from inspect import iscoroutine
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from gateway.api.exchange import Exchange, Instant, ShadowExchange
 from gateway.api.fact import BODY, LENGTH, PRINCIPAL, TARGET, Fact, header, header_names
@@ -59,7 +59,8 @@ whether the record says what the cell held, and that: seconds to live and two nu
 when the answer came. The record is taken at its word only of a limit that is defined as it was."""
 
 
-class Count(NamedTuple):
+@final
+class Count:
     """What a filter that counts is to decide.
 
     place    index of the entry in the plan
@@ -69,11 +70,16 @@ class Count(NamedTuple):
     draws    what the exchange would be charged
     """
 
-    place: int
-    instant: float
-    passed: bool | None
-    shadow: bool
-    draws: list[Draw]
+    __slots__ = ("draws", "instant", "passed", "place", "shadow")
+
+    def __init__(
+        self, place: int, instant: float, passed: bool | None, shadow: bool, draws: list[Draw]
+    ) -> None:
+        self.place = place
+        self.instant = instant
+        self.passed = passed
+        self.shadow = shadow
+        self.draws = draws
 
 
 class Loss(NamedTuple):
@@ -97,12 +103,18 @@ class Shadow(NamedTuple):
     after: Verdict
 
 
-class Trace(NamedTuple):
+@final
+class Trace:
     """The way of an exchange through a chain. `parts` are what counts and what is undecidable, in order; then comes `end`."""
 
-    parts: Sequence[Count | Loss | Skip | Verdict]
-    end: Verdict
-    shadows: Sequence[Shadow]
+    __slots__ = ("end", "parts", "shadows")
+
+    def __init__(
+        self, parts: Sequence[Count | Loss | Skip | Verdict], end: Verdict, shadows: Sequence[Shadow]
+    ) -> None:
+        self.parts = parts
+        self.end = end
+        self.shadows = shadows
 
 
 class _Step:
@@ -217,10 +229,8 @@ class _Way:
 _NOT_FOUND: Final = Verdict(REFUSE, 404, "", "route_not_found")
 _NOT_ROUTED: Final = Verdict(REFUSE, 405, "", "method_not_routed")
 
-# An Instant, a Count and a Trace in a third of the time that their constructors take.
+# An Instant in a third of the time that its constructor takes.
 _instant = tuple.__new__
-_count = tuple.__new__
-_trace = tuple.__new__
 
 _DELICATE: Final = (BODY, LENGTH, TARGET, PRINCIPAL)
 """Facts that a record may lack."""
@@ -244,7 +254,7 @@ class Judge:
         self._core: str = described["core"]
         # By the ids of what each value holds on to, so that nothing else can have them.
         self._ways: dict[tuple[int, int], _Way] = {}
-        self._principals: dict[object, Principal] = {}
+        self._principals: dict[bytes, Principal | None] = {}
         self.tariffs = Tariffs()
 
     def trace(self, recorded: Recorded) -> Trace:
@@ -254,12 +264,12 @@ class Judge:
         if not recorded.path_is_known:
             return Trace((), undecidable("", "a part of the path is not recorded"), ())
         facts = recorded.facts
-        target: str = facts["target"]
+        target: str = facts.target
         planned, params, _, allow = self._plan.router.match(
-            facts["host"], target.partition("?")[0], facts["method"]
+            facts.host, target.partition("?")[0], facts.method
         )
         limit = self._plan.body_limit
-        length = facts.get("content_length")
+        length = facts.content_length
         if limit is not None and isinstance(length, int) and length > limit:
             return Trace((), Verdict(REFUSE, 413, "", "request_too_large"), ())
         if planned is not None:
@@ -283,12 +293,10 @@ class Judge:
         if reason == "target_ambiguous" and recorded.path_is_known:
             facts = recorded.facts
             try:
-                target = target_rules.split(facts["target"].encode("latin-1", "replace"))
+                target = target_rules.split(facts.target.encode("latin-1", "replace"))
             except ValueError:
                 return verdict
-            planned: PlannedRoute | None = self._plan.router.match(
-                facts["host"], target.path, facts["method"]
-            )[0]
+            planned: PlannedRoute | None = self._plan.router.match(facts.host, target.path, facts.method)[0]
             if planned is None or not planned.lenient:
                 return verdict
         return undecidable("", f"it was refused before filters saw it: {reason}")
@@ -351,7 +359,7 @@ class Judge:
                     if skip is not None:
                         parts.append(skip)
                 return Trace(parts, found, shadows)
-        return _trace(Trace, (parts, end, shadows))
+        return Trace(parts, end, shadows)
 
     def _holds(
         self, way: _Way, number: int, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
@@ -366,7 +374,7 @@ class Judge:
             told = recorded.steps.get(step.name)
             if told is None or not step.whole or not _as_then(way, number, recorded):
                 return None
-            return bool(told["verdict"] != "skip")
+            return bool(told.verdict != "skip")
         assert step.entry.condition is not None
         return step.entry.condition(exchange)
 
@@ -441,27 +449,24 @@ class Judge:
             return undecidable(
                 entry.name, why or "it is another than it was, and needs more than is recorded"
             )
-        if told is None or told["verdict"] in ("skip", "undecided") or bool(told.get("shadow")) != step.shadow:
+        if told is None or told.verdict in ("skip", "undecided") or told.shadow != step.shadow:
             return undecidable(entry.name, why or "it was not asked")
-        if told["verdict"] == "pass":
+        if told.verdict == "pass":
             if step.identifies and not step.shadow:
                 exchange.principal = self._principal(recorded)
             return None
-        kind = ANSWER if told["verdict"] == "answer" else REFUSE
-        return Verdict(kind, told["status"], entry.name, told["reason"], entry.source(()))
+        kind = ANSWER if told.verdict == "answer" else REFUSE
+        return Verdict(kind, told.status, entry.name, told.reason, entry.source(()))
 
     def _principal(self, recorded: Recorded) -> Principal | None:
-        told = recorded.facts.get("principal")
-        if told is None:
+        text = recorded.principal_text
+        if not text:
             return None
-        key = (told.get("token_key"), told.get("project_id"), told.get("expires_at"))
-        found = self._principals.get(key)
-        if found is None or key[0] is None:
+        found = self._principals.get(text)
+        if found is None:
             if len(self._principals) >= _MOST:
                 self._principals.clear()
-            found = recorded.principal
-            assert found is not None
-            self._principals[key] = found
+            found = self._principals[text] = recorded.principal
         return found
 
     def _count(
@@ -470,21 +475,21 @@ class Judge:
         """What it would charge. `unread`: why the keys cannot be told; then those count that were charged."""
         entry = step.entry
         told = recorded.steps.get(entry.name)
-        if told is not None and told.get("reason", "rate_counted") not in _COUNTED:
+        if told is not None and (told.reason or "rate_counted") not in _COUNTED:
             # A store has decided, or nobody: what it said is what is known of it.
             return self._by_record(step, exchange, recorded)
         cells: Sequence[Sequence[Any]] = ()
         late: frozenset[str] = frozenset()
         passed: bool | None = None
         now: float = exchange.clock.monotonic
-        if told is not None and bool(told.get("shadow")) == step.shadow:
-            instant, recorded_cells = cells_of(told)
+        if told is not None and told.shadow == step.shadow:
+            instant, recorded_cells = cells_of(told.facts)
             if instant is not None:
                 if abs(recorded.at - instant - self._offset) >= _SAME_CLOCK:
                     return undecidable(
                         entry.name, "it counted by another clock: the machine was started anew"
                     )
-                passed = told["verdict"] == "pass"
+                passed = told.verdict == "pass"
                 cells = recorded_cells
                 if recorded.late:
                     late = _late(entry.name, recorded)
@@ -514,7 +519,7 @@ class Judge:
                         key, cost = hashed, cell[2]
                     break
             draws.append((tariffs.number(index, charge), key, cost, hashed, tells, held, limit in late))
-        return _count(Count, (index, now, passed, step.shadow, draws))
+        return Count(index, now, passed, step.shadow, draws)
 
     def _in_shadow(
         self, way: _Way, number: int, recorded: Recorded, unknown: set[Fact], aside: "_Aside"
@@ -544,11 +549,11 @@ class Judge:
                 assert found is not None and entry.delegate is not None
                 why = Delegation(found.status, entry.name, "", entry.delegate)
                 aside.base.request.headers.add(delegation.NAME, delegation.written(why))
-        if told is None or not told.get("shadow") or lost:
+        if told is None or not told.shadow or lost:
             return None
         before = PASSED
-        if told["verdict"] in ("refuse", "answer"):
-            before = Verdict(REFUSE, told["status"], entry.name, told["reason"], told["source"])
+        if told.verdict in ("refuse", "answer"):
+            before = Verdict(REFUSE, told.status, entry.name, told.reason, told.source)
         return Shadow(entry.name, before, PASSED if found is None else found)
 
     # ---- what is worked out once
@@ -584,9 +589,9 @@ def _as_then(way: _Way, number: int, recorded: Recorded) -> bool:
 def _skipped(step: _Step, recorded: Recorded) -> Skip | None:
     """What an entry has charged that the request does not come to now."""
     told = recorded.steps.get(step.name) if step.counts else None
-    if told is None or told["verdict"] != "pass":
+    if told is None or told.verdict != "pass":
         return None
-    hashes = {cell[0]: cell[1] for cell in cells_of(told)[1]}
+    hashes = {cell[0]: cell[1] for cell in cells_of(told.facts)[1]}
     return Skip(step.entry.index, hashes) if hashes else None
 
 
@@ -594,7 +599,7 @@ def _late(name: str, recorded: Recorded) -> frozenset[str]:
     """Names of the limits that an entry has charged more when the answer came."""
     found: set[str] = set()
     for step in recorded.late:
-        if step["name"] == name:
-            for note in (step, *step.get("notes", ())):
-                found.update(str(cell[0]) for cell in cells_of(note)[1])
+        if step.name == name:
+            for facts in (step.facts, *(note.facts for note in step.notes)):
+                found.update(str(cell[0]) for cell in cells_of(facts)[1])
     return frozenset(found)

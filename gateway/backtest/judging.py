@@ -1,12 +1,13 @@
 """The first half of a back-test: judges the records of a part of a file, and keeps what is to be counted for the second."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway.backtest.event import HELD, File, Spool
 from gateway.backtest.judge import Judge
+from gateway.backtest.line import UNREADABLE
 from gateway.backtest.question import Question
-from gateway.backtest.recorded import PASSED, UNKNOWN_PAST, Past, Recorded
+from gateway.backtest.recorded import PASSED, Past
 from gateway.backtest.source import Part, records
 from gateway.backtest.tally import Tally
 from gateway.inspect.grammar import parse
@@ -54,8 +55,7 @@ class Worker:
         self._directory = directory
         self._held = held
         self._plan, self._old_plan = plans
-        self._wanted = predicate(parse(question.where))
-        self._everything = not question.where.strip()
+        self._wanted = predicate(parse(question.where)) if question.where.strip() else None
 
     def half(self, part: Part, machine: int) -> Half:
         """What becomes of the records of a part, by which machine they were written."""
@@ -67,23 +67,21 @@ class Worker:
         tally = Tally()
         spool = Spool(self._directory, machine, judge, old_judge, held=self._held)
         skipped, sampled, first = 0, False, float("inf")
-        since, until, everything = question.since, question.until, self._everything
+        since, until = question.since, question.until
         runs: dict[int, list[_Going]] = {}
-        for fields in records(part, pasts):
-            if fields is None:
+        for recorded in records(part, pasts, self._wanted):
+            if recorded is None:
                 skipped += 1
                 continue
             try:
-                recorded = Recorded(fields, pasts.get(fields["gateway.revision"], UNKNOWN_PAST))
                 at = recorded.at
                 if not since <= at < until:
                     continue
-                number = _whole(fields["gateway.sequence"])
-                worker = _whole(fields["gateway.worker"])
+                number, worker = recorded.sequence, recorded.worker
                 trace = judge.trace(recorded)
                 old = None if old_judge is None else old_judge.trace(recorded)
                 before = recorded.verdict() if old is None else PASSED
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, *UNREADABLE):
                 skipped += 1
                 continue
             if recorded.sampled:
@@ -94,7 +92,7 @@ class Worker:
             if of_worker is None:
                 of_worker = runs[worker] = []
             _follow(of_worker, number, at)
-            told = everything or self._wanted(fields)
+            told = recorded.told
             counts = bool(trace.parts) or (old is not None and bool(old.parts))
             if not counts and not told:
                 continue
@@ -123,13 +121,6 @@ class Worker:
             for worker, each in runs.items()
         }
         return Half(tally, spool.files, skipped, sampled, first, closed, pasts)
-
-
-def _whole(value: Any) -> int:
-    """Raises TypeError."""
-    if not isinstance(value, int):
-        raise TypeError
-    return value
 
 
 class _Going:

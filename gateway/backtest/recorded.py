@@ -9,6 +9,7 @@ from gateway.api.body import Body
 from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Instant, Request
 from gateway.api.principal import Principal
+from gateway.backtest.line import Facts, Line, Step, StepFacts, principal_of
 from gateway.http.fields import Fields, RawField
 
 FORWARD: Final = "forward"
@@ -127,92 +128,102 @@ class Recorded:
     steps     of the filters inward, by name of the entry
     late      of those outward
     sampled   whether there are exchanges like this one without a record
+    told      whether it is to be told of
     """
 
-    __slots__ = ("_fields", "at", "facts", "late", "past", "sampled", "steps")
+    __slots__ = ("_line", "at", "facts", "late", "past", "sampled", "steps", "told")
 
-    def __init__(self, fields: dict[str, Any], past: Past) -> None:
+    def __init__(self, line: Line, past: Past, *, told: bool = True) -> None:
         """Raises ValueError for what is no record."""
-        facts = fields.get("gateway.facts")
-        if not isinstance(facts, dict) or not isinstance(facts.get("clock"), (int, float)):
+        facts = line.facts
+        if facts is None:
             raise ValueError("the record has no facts")
-        self._fields = fields
-        self.facts: dict[str, Any] = facts
+        self._line = line
+        self.facts: Facts = facts
         self.past = past
-        self.at: float = facts["clock"]
-        self.sampled = "gateway.sample" in fields
-        self.steps: dict[str, dict[str, Any]] = {}
-        self.late: list[dict[str, Any]] = []
-        steps: list[dict[str, Any]] = fields.get("gateway.filters") or []
-        for step in steps:
-            if step["phase"] == "request":
-                self.steps[step["name"]] = step
+        self.told = told
+        self.at: float = facts.clock
+        self.sampled = bool(line.sample)
+        self.steps: dict[str, Step] = {}
+        self.late: list[Step] = []
+        for step in line.filters:
+            if step.phase == "request":
+                self.steps[step.name] = step
             else:
                 self.late.append(step)
 
     @property
+    def worker(self) -> int:
+        """Which worker wrote it. Raises ValueError where the record does not say."""
+        return _whole(self._line.worker)
+
+    @property
+    def sequence(self) -> int:
+        """The number of the record among its worker's. Raises ValueError where the record does not say."""
+        return _whole(self._line.sequence)
+
+    @property
     def request_id(self) -> str:
-        return str(self._fields.get("gateway.request_id", ""))
+        return str(self._line.request_id)
 
     @property
     def route(self) -> str:
         """The route's name; empty for none."""
-        return str(self._fields.get("gateway.route", ""))
+        return str(self._line.route)
 
     @property
     def project(self) -> str:
         """The project's id; empty where it is not known."""
-        return str(self._fields.get("gateway.project.id", ""))
+        return str(self._line.project)
 
     @property
     def asked(self) -> str:
         """Method and path."""
-        return f"{self.facts.get('method', '')} {self._fields.get('url.path', '')}"
+        return f"{self.facts.method} {self._line.path}"
 
     @property
     def status(self) -> int:
         """Of the answer; 0 where none was sent."""
-        status = self._fields.get("http.response.status_code")
-        return status if isinstance(status, int) else 0
+        return int(self._line.status)
 
     @property
     def entered(self) -> bool:
         """Whether filters were asked at all: what is refused before leaves no trace of them."""
+        line = self._line
         return not (
-            self._fields["gateway.decision"] == REFUSE
-            and "gateway.filter" not in self._fields
-            and self._fields["gateway.reason"] not in NOT_ROUTED
-            and self._fields["gateway.reason"] not in BEHIND_THE_CHAIN
+            line.decision == REFUSE
+            and line.filter is None
+            and line.reason not in NOT_ROUTED
+            and line.reason not in BEHIND_THE_CHAIN
         )
 
     @property
     def reason(self) -> str:
-        return str(self._fields["gateway.reason"])
+        return str(self._line.reason)
 
     def verdict(self) -> Verdict:
         """What the filters decided of the request on its way inward."""
-        fields = self._fields
-        decision, reason = fields["gateway.decision"], fields["gateway.reason"]
+        line = self._line
         for name, step in self.steps.items():
-            if step["verdict"] in ("refuse", "answer", "error") and not step.get("shadow"):
-                kind = ANSWER if step["verdict"] == "answer" else REFUSE
-                return Verdict(kind, step["status"], name, step["reason"], step["source"])
-        if decision == REFUSE and reason in NOT_ROUTED:
+            said = step.verdict
+            if said != "pass" and not step.shadow and said in ("refuse", "answer", "error"):
+                kind = ANSWER if said == "answer" else REFUSE
+                return Verdict(kind, step.status, name, step.reason, step.source)
+        reason = line.reason
+        if line.decision == REFUSE and (reason in NOT_ROUTED or not self.entered):
             return Verdict(REFUSE, self.status, "", reason)
-        if decision == REFUSE and not self.entered:
-            return Verdict(REFUSE, self.status, "", reason)
-        if reason in UNFINISHED and "gateway.upstream.attempts" not in fields:
+        if reason in UNFINISHED and not line.attempts:
             return undecidable("", f"the exchange ended before it was judged: {reason}")
         return PASSED
 
     def exchange(self, clock: Instant, names: AbstractSet[str] | None = None) -> Exchange:
         """The exchange as far as it is known; what is not is empty. `names` are the header fields that are wanted, None all."""
         facts = self.facts
-        target: str = facts["target"]
+        target: str = facts.target
         path, mark, query = target.partition("?")
         lines: list[RawField] = []
         if names is None or names:
-            headers: dict[str, Any] = facts["headers"]
+            headers: dict[str, Any] = facts.headers
             for name in headers:
                 if names is None or name in names:
                     told = headers[name]
@@ -221,53 +232,64 @@ class Recorded:
                     else:
                         _add(lines, name, told)
             if (names is None or "content-type" in names) and "content-type" not in headers:
-                content_type = facts.get("content_type")
+                content_type = facts.content_type
                 if content_type is not None:
                     lines.append((b"content-type", content_type.encode("latin-1", "replace")))
-        length = facts.get("content_length")
+        length = facts.content_length
         body = Body(None, length if isinstance(length, int) else None) if length else Body()
         made = Exchange(
-            facts["method"],
+            facts.method,
             target.encode("latin-1", "replace"),
             path,
             query if mark else None,
-            facts["scheme"],
-            facts["host"],
-            facts["peer"],
-            facts["client"],
-            str(self._fields.get("network.protocol.version", "1.1")),
+            facts.scheme,
+            facts.host,
+            facts.peer,
+            facts.client,
+            self._line.protocol_version,
             self.request_id,
             clock,
             Request(Fields.over(lines), body),
         )
-        certificate = facts.get("certificate")
+        certificate = facts.certificate
         if certificate is not None:
             made.certificate = _certificate(certificate)
         return made
 
     @property
+    def principal_text(self) -> bytes:
+        """The principal as it stands in the record; empty for none."""
+        return bytes(self.facts.principal)
+
+    @property
     def principal(self) -> Principal | None:
         """Who was calling, when all filters had found out."""
-        told = self.facts.get("principal")
-        return _principal(told) if told is not None else None
+        told = self.principal_text
+        return _principal(principal_of(told)) if told else None
 
     @property
     def length_is_known(self) -> bool:
         """Whether the size of the request's body is known without its bytes: it said so, or there was none."""
-        return "content_length" in self.facts or not self._fields.get("http.request.body.size")
+        return self.facts.content_length is not None or not self._line.body_size
 
     @property
     def body_is_empty(self) -> bool:
-        return not self._fields.get("http.request.body.size") and not self.facts.get("content_length")
+        return not self._line.body_size and not self.facts.content_length
 
     @property
     def path_is_known(self) -> bool:
         """Whether nothing of the path has been left out."""
-        return not (self.facts.get("redacted") and "[redacted]" in self.facts["target"].partition("?")[0])
+        return not (self.facts.redacted and "[redacted]" in self.facts.target.partition("?")[0])
 
     @property
     def query_is_known(self) -> bool:
-        return not self.facts.get("redacted")
+        return not self.facts.redacted
+
+
+def _whole(number: int | None) -> int:
+    if number is None:
+        raise ValueError("the record has no number")
+    return number
 
 
 def _add(lines: list[RawField], name: str, told: Any) -> None:
@@ -295,9 +317,9 @@ def _certificate(told: Mapping[str, Any]) -> Certificate:
     return Certificate(**members)
 
 
-def cells_of(step: dict[str, Any]) -> tuple[float | None, Sequence[Sequence[Any]]]:
+def cells_of(facts: StepFacts | None) -> tuple[float | None, Sequence[Sequence[Any]]]:
     """The instant at which a filter counted, and the cells as they were: limit, hash of the key, cost, and what it held."""
-    facts = step.get("facts") or {}
-    cells = facts.get("cells")
-    instant = facts.get("instant")
+    if facts is None:
+        return None, ()
+    instant, cells = facts.instant, facts.cells
     return (instant if isinstance(instant, (int, float)) else None), cells if isinstance(cells, list) else ()

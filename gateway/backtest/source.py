@@ -1,13 +1,14 @@
 """Where the records of a back-test come from: files, in parts that several processes read side by side."""
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from gateway.backtest.recorded import Past, cells_of, past_of
+from gateway.backtest.line import UNREADABLE, read
+from gateway.backtest.recorded import UNKNOWN_PAST, Past, Recorded, cells_of, past_of
 from gateway.inspect.reader import opened
 
 PART: Final = 64 << 20
@@ -15,6 +16,7 @@ PART: Final = 64 << 20
 _PLAN: Final = b'"kind":"plan"'
 _CELLS: Final = b'"instant":'
 _LOOKED_AT: Final = 20_000
+_COUNTED: Final = ("rate_counted", "rate_limited")
 
 
 class Part(NamedTuple):
@@ -73,20 +75,23 @@ def _offset(file: Path) -> float:
             if _CELLS not in line:
                 continue
             try:
-                fields = orjson.loads(line)
-                at = fields["gateway.facts"]["clock"]
-                for step in fields["gateway.filters"]:
-                    instant, _ = cells_of(step)
-                    if instant is not None and step.get("reason") in ("rate_counted", "rate_limited"):
-                        return float(at - instant)
-            except (ValueError, KeyError, TypeError, AttributeError):
+                record = read(line)
+            except UNREADABLE:
                 continue
+            for step in record.filters:
+                instant, _ = cells_of(step.facts)
+                if record.facts is not None and instant is not None and step.reason in _COUNTED:
+                    return record.facts.clock - instant
     return 0.0
 
 
-def records(part: Part, pasts: dict[str, Past]) -> Iterator[dict[str, Any] | None]:
-    """The records of a part, None for a line that is none; learns the configurations that the file describes."""
-    loads = orjson.loads
+def records(
+    part: Part, pasts: dict[str, Past], wanted: Callable[[Mapping[str, Any]], bool] | None = None
+) -> Iterator[Recorded | None]:
+    """The records of a part, None for a line that is none; learns the configurations that the file describes.
+
+    wanted  of which records is to be told, by their fields; None for all
+    """
     with opened(part.file) as stream:
         place = part.start
         if place:
@@ -98,15 +103,12 @@ def records(part: Part, pasts: dict[str, Past]) -> Iterator[dict[str, Any] | Non
                     return
                 place += len(line)
             try:
-                fields = loads(line)
-            except ValueError:
+                record = read(line)
+                if record.kind == "request":
+                    past = pasts.get(record.revision, UNKNOWN_PAST)
+                    told = wanted is None or wanted(orjson.loads(line))
+                    yield Recorded(record, past, told=told)
+                elif record.kind == "plan" and record.revision not in pasts:
+                    pasts[record.revision] = past_of(orjson.loads(line))
+            except (*UNREADABLE, ValueError):
                 yield None
-                continue
-            if not isinstance(fields, dict):
-                yield None
-            elif fields.get("kind") == "request":
-                yield fields
-            elif fields.get("kind") == "plan":
-                revision = str(fields.get("gateway.revision"))
-                if revision not in pasts:
-                    pasts[revision] = past_of(fields)

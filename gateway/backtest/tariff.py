@@ -31,7 +31,14 @@ class Tariffs:
         last = self._last.get(id(spec))
         if last is not None:
             known = self.all[last]
-            if known[2] is spec and known == (place, limit, spec, age, status, rule):
+            if (
+                known[2] is spec
+                and known[0] == place
+                and known[1] == limit
+                and known[3] == age
+                and known[4] == status
+                and known[5] is rule
+            ):
                 return last
         tariff = Tariff(place, limit, spec, age, status, rule)
         number = self._numbers.get(tariff)

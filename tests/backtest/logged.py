@@ -1,6 +1,6 @@
 """Request logs of gateways that were only tried: the records that they would have written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -8,7 +8,8 @@ from unittest import mock
 import orjson
 
 from gateway.api.principal import Principal
-from gateway.backtest.recorded import Verdict
+from gateway.backtest.line import read
+from gateway.backtest.recorded import UNKNOWN_PAST, Past, Recorded, Verdict
 from gateway.backtest.run import Found, Question, backtest
 from gateway.backtest.tally import Tally
 from gateway.config.load import loads
@@ -72,6 +73,11 @@ async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
     finally:
         await trial.close()
     return lines
+
+
+def recorded(fields: Mapping[str, Any], past: Past = UNKNOWN_PAST) -> Recorded:
+    """What a line with these fields says."""
+    return Recorded(read(orjson.dumps(fields)), past)
 
 
 def written(lines: Sequence[dict[str, Any]], path: Path) -> Path:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.backtest.judge import Count, Judge, Skip, Trace
-from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, Recorded, past_of
+from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, past_of
 from gateway.backtest.tariff import Tariff
 from gateway.config.load import loads
 from gateway.plan import build_plan
 from gateway.registry import Registry
-from tests.backtest.logged import KEYSTONE, NOW, Asked, logged, text_of
+from tests.backtest.logged import KEYSTONE, NOW, Asked, logged, recorded, text_of
 
 LIMIT: dict[str, Any] = {
     "rate_limit": {"limits": [{"name": "few", "rate": "2/minute", "burst": 1, "key": ["project_id"]}]}
@@ -25,7 +25,7 @@ async def _judged(
     registry = Registry()
     judge = Judge(build_plan(loads(new, "new.yaml", registry=registry), registry), **options)
     past = past_of(plan)
-    return [judge.trace(Recorded(record, past)) for record in records], judge.tariffs.all
+    return [judge.trace(recorded(record, past)) for record in records], judge.tariffs.all
 
 
 async def _traces(old: str, new: str, *requests: Asked, **options: Any) -> list[Trace]:
@@ -97,7 +97,7 @@ async def test_an_entry_in_shadow_judges_its_share_as_it_does_in_the_gateway() -
     judge = Judge(build_plan(loads(new, "new.yaml", registry=registry), registry))
     for number, last in enumerate(("00000000", "00001387", "00001388", "0000270f")):
         records[number]["gateway.request_id"] = records[number]["gateway.request_id"][:-8] + last
-    parts = [judge.trace(Recorded(record, past_of(plan))).parts for record in records]
+    parts = [judge.trace(recorded(record, past_of(plan))).parts for record in records]
     assert [[type(part).__name__ for part in each] for each in parts] == [
         ["Count"],
         ["Count"],

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.api.exchange import Instant
+from gateway.backtest.line import UNREADABLE, StepFacts
 from gateway.backtest.recorded import (
     ANSWER,
     FORWARD,
@@ -17,6 +18,7 @@ from gateway.backtest.recorded import (
     cells_of,
     past_of,
 )
+from tests.backtest import logged
 
 FACTS: dict[str, Any] = {
     "method": "POST",
@@ -45,7 +47,8 @@ def recorded(
         "gateway.upstream.attempts": [{}],
         **{name.replace("__", "."): value for name, value in fields.items()},
     }
-    return Recorded(made, UNKNOWN_PAST)
+    made = {name: value for name, value in made.items() if value is not None}
+    return logged.recorded(made)
 
 
 def step(verdict: str, **members: Any) -> dict[str, Any]:
@@ -104,10 +107,9 @@ def test_what_the_filters_decided(
 
 
 def test_who_went_before_he_was_judged_was_not_judged() -> None:
-    made = recorded(gateway__decision="abort", gateway__reason="client_disconnected")
-    assert made.verdict().kind == FORWARD
-    del made._fields["gateway.upstream.attempts"]
-    assert made.verdict().kind == UNDECIDABLE
+    gone: dict[str, Any] = {"gateway__decision": "abort", "gateway__reason": "client_disconnected"}
+    assert recorded(**gone).verdict().kind == FORWARD
+    assert recorded(**gone, gateway__upstream__attempts=None).verdict().kind == UNDECIDABLE
 
 
 def test_what_was_refused_before_any_filter_saw_it() -> None:
@@ -136,16 +138,18 @@ def test_what_was_left_out_of_a_target(facts: dict[str, Any], path: bool, query:
 def test_the_size_of_a_body_is_known_where_the_request_said_it_or_there_was_none() -> None:
     assert recorded().length_is_known and not recorded().body_is_empty
     facts = {name: value for name, value in FACTS.items() if name != "content_length"}
-    streamed = Recorded({"gateway.facts": facts, "http.request.body.size": 9}, UNKNOWN_PAST)
+    streamed = logged.recorded({"gateway.facts": facts, "http.request.body.size": 9})
     assert not streamed.length_is_known
-    empty = Recorded({"gateway.facts": facts, "http.request.body.size": 0}, UNKNOWN_PAST)
+    empty = logged.recorded({"gateway.facts": facts, "http.request.body.size": 0})
     assert empty.length_is_known and empty.body_is_empty
 
 
 def test_what_is_no_record() -> None:
-    for fields in ({}, {"gateway.facts": 7}, {"gateway.facts": {"clock": "noon"}}):
-        with pytest.raises(ValueError, match="no facts"):
-            Recorded(fields, UNKNOWN_PAST)
+    with pytest.raises(ValueError, match="no facts"):
+        logged.recorded({})
+    for facts in (7, {"clock": "noon"}, {}, {"clock": 1.0, "target": None}):
+        with pytest.raises(UNREADABLE):
+            logged.recorded({"gateway.facts": facts})
 
 
 def test_a_configuration_of_the_past() -> None:
@@ -170,9 +174,6 @@ def test_a_configuration_of_the_past() -> None:
 
 
 def test_the_cells_of_a_step() -> None:
-    assert cells_of({"facts": {"instant": 1.5, "cells": [["a", "k", 1, None]]}}) == (
-        1.5,
-        [["a", "k", 1, None]],
-    )
-    assert cells_of({"facts": {"cells": 7}}) == (None, ())
-    assert cells_of({}) == (None, ())
+    assert cells_of(StepFacts(1.5, [["a", "k", 1, None]])) == (1.5, [["a", "k", 1, None]])
+    assert cells_of(StepFacts("noon", 7)) == (None, ())
+    assert cells_of(None) == (None, ())

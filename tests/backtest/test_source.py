@@ -21,10 +21,7 @@ async def test_every_record_is_in_one_part(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(source, "PART", size)
         parts, pasts = parts_of([path])
         found = [
-            fields["gateway.request_id"]
-            for part in parts
-            for fields in records(part, pasts)
-            if fields is not None
+            recorded.request_id for part in parts for recorded in records(part, pasts) if recorded is not None
         ]
         assert found == [line["gateway.request_id"] for line in lines[1:]]
 

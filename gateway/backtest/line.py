@@ -1,0 +1,87 @@
+"""A record of the request log as far as a back-test reads it, and how it is read.
+
+What is not named here is passed over in the line and never becomes an object: of what reading a record takes that is the half.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What `read` and `principal_of` raise for what is no record."""
+
+
+class StepFacts(Struct, gc=False):
+    """What a filter that counts has noted, as it says it: from others anything may come."""
+
+    instant: Any = None
+    cells: Any = None
+
+
+class Note(Struct, gc=False):
+    """A further note of a step."""
+
+    facts: StepFacts | None = None
+
+
+class Step(Struct, gc=False):
+    """What a filter said."""
+
+    name: str
+    phase: Literal["request", "response"]
+    verdict: Literal["pass", "refuse", "answer", "skip", "error", "undecided"]
+    reason: str = ""
+    status: int = 0
+    source: str = ""
+    shadow: bool = False
+    facts: StepFacts | None = None
+    notes: tuple[Note, ...] = ()
+
+
+class Facts(Struct, gc=False):
+    """What filters may judge by. The principal is as it stands in the line, since few of them are many records' own."""
+
+    clock: float
+    method: str = ""
+    target: str = ""
+    scheme: str = ""
+    host: str = ""
+    client: str = ""
+    peer: str = ""
+    headers: dict[str, Any] = {}
+    content_type: str | None = None
+    content_length: int | str | None = None
+    redacted: bool = False
+    certificate: dict[str, Any] | None = None
+    principal: Raw = Raw()
+
+
+class Line(Struct, gc=False):
+    """One record; or a line of another kind, of which nothing else is known. See docs/records.md."""
+
+    kind: str = ""
+    facts: Facts | None = field(name="gateway.facts", default=None)
+    filters: tuple[Step, ...] = field(name="gateway.filters", default=())
+    decision: str = field(name="gateway.decision", default="")
+    reason: str = field(name="gateway.reason", default="")
+    filter: str | None = field(name="gateway.filter", default=None)
+    status: int = field(name="http.response.status_code", default=0)
+    request_id: str = field(name="gateway.request_id", default="")
+    route: str = field(name="gateway.route", default="")
+    project: str = field(name="gateway.project.id", default="")
+    path: str = field(name="url.path", default="")
+    body_size: int = field(name="http.request.body.size", default=0)
+    protocol_version: str = field(name="network.protocol.version", default="1.1")
+    attempts: Raw = field(name="gateway.upstream.attempts", default=Raw())
+    sample: Raw = field(name="gateway.sample", default=Raw())
+    revision: str = field(name="gateway.revision", default="")
+    worker: int | None = field(name="gateway.worker", default=None)
+    sequence: int | None = field(name="gateway.sequence", default=None)
+
+
+read = msgspec.json.Decoder(Line).decode
+"""A line of bytes as a Line."""
+
+principal_of = msgspec.json.Decoder(dict[str, Any]).decode
+"""The members of a principal as it stands in a line."""
