@@ -67,7 +67,7 @@ _CellFact: TypeAlias = tuple[str, str, int, Cell | None]
 """For the record: the limit, the hash of the key, the cost, and the cell as it was, whose first number is told as the
 seconds that it had to live."""
 
-_note = tuple.__new__  # a Note in a third of the time that its constructor takes
+_note = _planned = tuple.__new__  # a Note or a Charge in a third of the time that its constructor takes
 
 
 class _Open(NamedTuple):
@@ -231,7 +231,7 @@ class RateLimit(Filter[RateLimitConfig]):
         table = self._table_of(exchange) if self._groups else self._table
         limits, charges = self._charges(exchange, table.of(exchange.method), exchange.clock)
         return [
-            Planned(limit.label, key, cost, algorithm.spec, algorithm.age, limit.status, limit.rule)
+            _planned(Planned, (limit.tariff(algorithm), key, cost))
             for limit, (_, algorithm, key, cost) in zip(limits, charges, strict=True)
         ]
 

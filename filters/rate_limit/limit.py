@@ -11,7 +11,7 @@ from filters.rate_limit.field import policy_name
 from filters.rate_limit.option import UNITS, LimitOptions
 from filters.rate_limit.path import REGEX, PathTest, group_of, pattern_of
 from filters.rate_limit.query import folded_name
-from gateway.api import Exchange, Instant, Rule
+from gateway.api import Exchange, Instant, Rule, Tariff
 
 _PERSONAL: Final = ("project_id", "user_id", "client_ip", "token")
 
@@ -106,6 +106,7 @@ class Limit:
         "rule",
         "status",
         "strip",
+        "tariffed",
         "terms",
         "uri",
     )
@@ -140,6 +141,7 @@ class Limit:
         self.greatest = cost.max or 0
         self.strip = cost.strip
         self.terms = Terms(options)
+        self.tariffed: tuple[Algorithm, Tariff] | None = None
         self.overridden: dict[str, Terms | None] | None = dict(overridden) if overridden else None
         self.consumers = consumers if options.shared else None
         self.plain = (
@@ -151,6 +153,14 @@ class Limit:
             and self.overridden is None
             and self.terms.algorithm is not None
         )
+
+    def tariff(self, algorithm: Algorithm) -> Tariff:
+        """What is said with each charge that counts by `algorithm`; mostly it is the one of the last charge."""
+        last = self.tariffed
+        if last is None or last[0] is not algorithm:
+            tariff = Tariff(self.label, algorithm.spec, algorithm.age, self.status, self.rule)
+            last = self.tariffed = algorithm, tariff
+        return last[1]
 
     def terms_of(self, exchange: Exchange) -> Terms | None:
         """Those that hold for an exchange; None where it is not counted."""

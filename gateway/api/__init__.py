@@ -9,7 +9,7 @@ from gateway.api.exchange import Exchange, Instant, Note, Request, Route, Shadow
 from gateway.api.fact import Fact
 from gateway.api.filter import Effect, Filter, Services, facts_of
 from gateway.api.flight import SingleFlight
-from gateway.api.meter import Charge, Meter, Spec
+from gateway.api.meter import Charge, Meter, Spec, Tariff
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions, TlsOptions
 from gateway.api.option import Duration, OptionError, Options, Secret, Size
 from gateway.api.permit import Claim, Demand, Permits
@@ -75,6 +75,7 @@ __all__ = [
     "StoreOptions",
     "Table",
     "TableBusy",
+    "Tariff",
     "Timer",
     "TlsOptions",
     "Unreadable",

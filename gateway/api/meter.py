@@ -34,12 +34,10 @@ class Meter(Protocol):
         """The cell after a charge that nobody can refuse, as far as anything can be owed."""
 
 
-class Charge(NamedTuple):
-    """What an exchange would be charged by one limit.
+class Tariff(NamedTuple):
+    """What a limit says with each charge, as long as it counts by the same numbers.
 
     limit   its name
-    key     whose cell
-    cost    how much
     spec    of the arithmetic that counts at this instant, see `Filter.meter`
     age     seconds after which a charge counts no more, as it is at this instant
     status  of the refusal
@@ -47,9 +45,20 @@ class Charge(NamedTuple):
     """
 
     limit: str
-    key: Hashable
-    cost: int
     spec: Spec
     age: float
     status: int
     rule: Rule
+
+
+class Charge(NamedTuple):
+    """What an exchange would be charged by one limit.
+
+    tariff  of the limit; the same object for many exchanges, where that can be had
+    key     whose cell
+    cost    how much
+    """
+
+    tariff: Tariff
+    key: Hashable
+    cost: int

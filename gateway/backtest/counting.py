@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from gateway.api.meter import Meter, Spec
 from gateway.api.table import Cell
 from gateway.backtest.judge import Draw
-from gateway.backtest.tariff import Tariff
+from gateway.backtest.tariff import Placed
 from gateway.plan import Plan
 
 _ALL: Final = 1_000_000_000
@@ -31,7 +31,7 @@ class Decided(NamedTuple):
     """passed is None where that is not known; `by` is the tariff of the charge that refuses, the one with the longest wait."""
 
     passed: bool | None
-    by: Tariff | None
+    by: Placed | None
 
 
 _PASSED: Final = Decided(True, None)
@@ -108,7 +108,7 @@ class Scale:
 
     __slots__ = ("account", "age", "meter", "tariff")
 
-    def __init__(self, tariff: Tariff, meter: Meter, account: _Account) -> None:
+    def __init__(self, tariff: Placed, meter: Meter, account: _Account) -> None:
         self.tariff = tariff
         self.age = tariff.age
         self.meter = meter
@@ -132,7 +132,7 @@ class Ledger:
         self._epoch = self._strays = 0
         self._lost = began
 
-    def scales(self, tariffs: Sequence[Tariff]) -> list[Scale]:
+    def scales(self, tariffs: Sequence[Placed]) -> list[Scale]:
         """The scales for these tariffs, by the numbers that counts name them by."""
         return [
             Scale(tariff, self._meter(tariff.place, tariff.spec), self._account(tariff.place, tariff.limit))

@@ -8,16 +8,18 @@ import marshal
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
 from gateway.backtest.judge import Count, Judge, Trace
 from gateway.backtest.recorded import PASSED, Verdict
-from gateway.backtest.tariff import Tariff, Tariffs
+from gateway.backtest.tariff import Placed, Tariffs
 
 HELD: Final = 50_000
 """Events that a process holds until it writes them down."""
 _SLICE: Final = 250
+_KEY: Final = itemgetter(0, 1, 2)
 
 Packed: TypeAlias = tuple[int, Sequence[Any], Sequence[Any]]
 """A trace: the number of its end; its parts, each a plain tuple, or the number of a verdict that is undecidable; and what
@@ -41,8 +43,8 @@ class Named(NamedTuple):
     """What the events of a file name by number: verdicts, and the tariffs of either plan."""
 
     verdicts: list[Verdict]
-    old: list[Tariff]
-    new: list[Tariff]
+    old: list[Placed]
+    new: list[Placed]
 
 
 class Spool:
@@ -103,7 +105,7 @@ class Spool:
         held = self._held
         if not held:
             return
-        held.sort(key=key_of)
+        held.sort(key=_KEY)
         old = self._old_judge.tariffs.all if self._old_judge is not None else []
         named = (
             [tuple(verdict) for verdict in self._verdicts],
@@ -156,9 +158,9 @@ class Reader:
         self._stream = Path(file.name).open("rb")  # noqa: SIM115 - closed when all has been read
         verdicts, old, new = _read(self._stream)
         self.named = Named(
-            [Verdict(*verdict) for verdict in verdicts],
-            [Tariff(*tariff) for tariff in old],
-            [Tariff(*tariff) for tariff in new],
+            [PASSED, *(Verdict(*verdict) for verdict in verdicts[1:])],
+            [Placed(*tariff) for tariff in old],
+            [Placed(*tariff) for tariff in new],
         )
 
     def slices(self) -> Iterator[list[Event]]:

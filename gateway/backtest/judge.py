@@ -500,13 +500,14 @@ class Judge:
             return self._by_record(step, exchange, recorded, "it does more than count")
         if not charges:
             return None
-        if unread and {charge[0] for charge in charges} != {cell[0] for cell in cells}:
+        if unread and {charge.tariff.limit for charge in charges} != {cell[0] for cell in cells}:
             return undecidable(entry.name, unread)
         draws: list[Draw] = []
         index: int = entry.index
         tariffs, limits = self.tariffs, step.limits
         for charge in charges:
-            limit, key, cost, _, _, _, _ = charge
+            tariff, key, cost = charge
+            limit = tariff[0]
             hashed: str | None = None
             tells = False
             held: Sequence[float] | None = None
@@ -518,7 +519,7 @@ class Judge:
                     if unread:
                         key, cost = hashed, cell[2]
                     break
-            draws.append((tariffs.number(index, charge), key, cost, hashed, tells, held, limit in late))
+            draws.append((tariffs.number(index, tariff), key, cost, hashed, tells, held, limit in late))
         return Count(index, now, passed, step.shadow, draws)
 
     def _in_shadow(

@@ -32,7 +32,7 @@ _STARTING: Final = 60.0
 """Seconds within which a gateway that starts has told the log of its configuration."""
 _CLOCK_GRAIN: Final = 1.0
 """Seconds within which two offsets are of one machine."""
-_GARBAGE: Final = 500_000
+_GARBAGE: Final = 5_000_000
 """Objects that may be made before the collector looks for garbage. What is held here has no cycles."""
 
 

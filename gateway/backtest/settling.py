@@ -9,7 +9,7 @@ from gateway.backtest.event import Event, File, Packed, Reader, key_of, lanes
 from gateway.backtest.judge import Skip
 from gateway.backtest.recorded import PASSED, REFUSE, Verdict, undecidable
 from gateway.backtest.tally import Tally
-from gateway.backtest.tariff import Tariff
+from gateway.backtest.tariff import Placed
 from gateway.plan import Plan
 
 _COUNT: Final = 5
@@ -52,6 +52,7 @@ class _Settler:
         self._new = machine.new.scales(named.new)
         self._old: list[Scale] = [] if machine.old is None else machine.old.scales(named.old)
         self._undecided: dict[str, Verdict] = {}
+        self._refusals: dict[int, Verdict] = {}  # by the ids of the tariffs, which the scales hold on to
 
     def settle(self, event: Event, tally: Tally) -> None:
         at, _, _, told, request_id, asked, route, project, number, old, new = event
@@ -106,10 +107,13 @@ class _Settler:
                 tally.shadow(name, self._verdicts[before], self._verdicts[after])
         return self._verdicts[end]
 
-    def _refusal(self, by: Tariff, plan: Plan) -> Verdict:
-        entry = plan.entries[by.place]
-        source = entry.source(by.rule)
-        return Verdict(REFUSE, by.status, entry.name, "rate_limited", source)
+    def _refusal(self, by: Placed, plan: Plan) -> Verdict:
+        known = self._refusals.get(id(by))
+        if known is None:
+            entry = plan.entries[by.place]
+            known = Verdict(REFUSE, by.status, entry.name, "rate_limited", entry.source(by.rule))
+            self._refusals[id(by)] = known
+        return known
 
     def _undecidable(self, name: str) -> Verdict:
         known = self._undecided.get(name)

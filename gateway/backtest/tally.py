@@ -19,6 +19,8 @@ _MOST_PROJECTS: Final = 1000
 
 def classify(before: Verdict, after: Verdict) -> str:
     """Which class an exchange is of."""
+    if before is after and before.kind != UNDECIDABLE:
+        return UNCHANGED
     if UNDECIDABLE in (before.kind, after.kind):
         return UNDECIDABLE
     if before.same(after):

@@ -1,13 +1,15 @@
 """By what charges are counted: what they say of their limit, once for all that say the same."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from gateway.api.meter import Charge, Spec
+from gateway.api.meter import Spec, Tariff
 from gateway.api.verdict import Rule
 
+_MOST: Final = 4096
 
-class Tariff(NamedTuple):
-    """What a limit says with each charge; see `gateway.api.meter.Charge`. `place` is the index of its entry in the plan."""
+
+class Placed(NamedTuple):
+    """A tariff, see `gateway.api.meter.Tariff`, of the entry with the index `place` in the plan."""
 
     place: int
     limit: str
@@ -21,29 +23,21 @@ class Tariffs:
     """Those that have been met, by number."""
 
     def __init__(self) -> None:
-        self.all: list[Tariff] = []
-        self._numbers: dict[Tariff, int] = {}
-        # By the id of the spec, which a limit hands out again and again; each is held on to by its tariff.
-        self._last: dict[int, int] = {}
+        self.all: list[Placed] = []
+        self._numbers: dict[Placed, int] = {}
+        # By the id of the tariff, which a limit hands out again and again; each is held on to, so that none has its id.
+        self._known: dict[int, tuple[Tariff, int, int]] = {}
 
-    def number(self, place: int, charge: Charge) -> int:
-        limit, _, _, spec, age, status, rule = charge
-        last = self._last.get(id(spec))
-        if last is not None:
-            known = self.all[last]
-            if (
-                known[2] is spec
-                and known[0] == place
-                and known[1] == limit
-                and known[3] == age
-                and known[4] == status
-                and known[5] is rule
-            ):
-                return last
-        tariff = Tariff(place, limit, spec, age, status, rule)
-        number = self._numbers.get(tariff)
+    def number(self, place: int, tariff: Tariff) -> int:
+        known = self._known.get(id(tariff))
+        if known is not None and known[1] == place:
+            return known[2]
+        placed = Placed(place, *tariff)
+        number = self._numbers.get(placed)
         if number is None:
-            number = self._numbers[tariff] = len(self.all)
-            self.all.append(tariff)
-            self._last[id(spec)] = number
+            number = self._numbers[placed] = len(self.all)
+            self.all.append(placed)
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[id(tariff)] = tariff, place, number
         return number

@@ -70,7 +70,7 @@ def test_a_filter_tells_what_it_would_charge() -> None:
     ]
     filter = build(RateLimit, {"limits": limits, "exempt": {"paths": ["/free"]}})
     charges = filter.charges(exchange("POST", "/a"))
-    assert charges is not None and [(one.limit, one.cost) for one in charges] == [("all", 1), ("writes", 2)]
+    assert charges is not None and [(one.tariff.limit, one.cost) for one in charges] == [("all", 1), ("writes", 2)]
     assert charges[0].age == 60.0
     assert filter.charges(exchange("GET", "/free")) == ()
     assert filter.meter(charges[0].spec).charge(None, 0.0, 1)[0] == 0.0

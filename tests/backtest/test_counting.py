@@ -41,7 +41,7 @@ class _Book:
         assert charges is not None
         held = None if isinstance(told, str) else told
         draws: list[Draw] = [
-            (self._tariffs.number(0, charge), charge.key, charge.cost, "k", told != "", held, False)
+            (self._tariffs.number(0, charge.tariff), charge.key, charge.cost, "k", told != "", held, False)
             for charge in charges
         ]
         scales = self.ledger.scales(self._tariffs.all)

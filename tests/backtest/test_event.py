@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from gateway.api.meter import Charge
+from gateway.api.meter import Tariff
 from gateway.backtest.event import File, Reader, Spool, lanes
 from gateway.backtest.judge import Count, Judge, Loss, Shadow, Skip, Trace
 from gateway.backtest.recorded import PASSED, REFUSE, Verdict, undecidable
-from gateway.backtest.tariff import Tariff
+from gateway.backtest.tariff import Placed
 from gateway.config.load import loads
 from gateway.plan import build_plan
 from gateway.registry import Registry
@@ -49,8 +49,8 @@ def test_what_they_name_by_number_is_in_the_file(tmp_path: Path) -> None:
     judge, old_judge = _judge(), _judge()
     spool = Spool(str(tmp_path), 0, judge, old_judge)
     for place in (4, 5):
-        charge = Charge("few", "p1", 1, ("gcra", (1.0, 3.0, 0.0)), 3.0, 413, ("limits", 0))
-        number = judge.tariffs.number(place, charge)
+        tariff = Tariff("few", ("gcra", (1.0, 3.0, 0.0)), 3.0, 413, ("limits", 0))
+        number = judge.tariffs.number(place, tariff)
         draw = (number, ("p1", "u1"), 1, "hash", True, None, False)
         unsure = undecidable("rbac", "it was not asked")
         parts = (Count(place, 7.5, True, False, [draw]), unsure, Loss(7.5), Skip(1, {"few": "h"}))
@@ -70,7 +70,7 @@ def test_what_they_name_by_number_is_in_the_file(tmp_path: Path) -> None:
         assert (name, verdicts[before], verdicts[after]) == ("methods", PASSED, REFUSED)
         old = event[9]
         assert old is not None and verdicts[old[0]] == verdicts[event[8]] == PASSED
-        assert reader.named.new == [Tariff(place, "few", ("gcra", (1.0, 3.0, 0.0)), 3.0, 413, ("limits", 0))]
+        assert reader.named.new == [Placed(place, "few", ("gcra", (1.0, 3.0, 0.0)), 3.0, 413, ("limits", 0))]
         assert reader.named.old == []
 
 

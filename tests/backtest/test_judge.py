@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.backtest.judge import Count, Judge, Skip, Trace
 from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, past_of
-from gateway.backtest.tariff import Tariff
+from gateway.backtest.tariff import Placed
 from gateway.config.load import loads
 from gateway.plan import build_plan
 from gateway.registry import Registry
@@ -19,7 +19,7 @@ METHODS: dict[str, Any] = {"methods": {"allow": ["GET"]}}
 
 async def _judged(
     old: str, new: str, *requests: Asked, **options: Any
-) -> tuple[list[Trace], Sequence[Tariff]]:
+) -> tuple[list[Trace], Sequence[Placed]]:
     """With the tariffs that the traces name."""
     plan, *records = await logged(old, requests)
     registry = Registry()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.api.meter import Charge
+from gateway.api.meter import Tariff
 from gateway.backtest.event import File, Spool
 from gateway.backtest.judge import Count, Judge, Loss, Shadow, Skip, Trace
 from gateway.backtest.recorded import PASSED, REFUSE, UNDECIDABLE, Verdict, undecidable
@@ -47,8 +47,8 @@ class _Script:
         shadow: bool = False,
         shadows: Sequence[Shadow] = (),
     ) -> None:
-        charge = Charge("few", "p1", 1, ("gcra", (1.0, 1.0, 0.0)), 1.0, 413, ("limits", 0))
-        number = self._judge.tariffs.number(0, charge)
+        tariff = Tariff("few", ("gcra", (1.0, 1.0, 0.0)), 1.0, 413, ("limits", 0))
+        number = self._judge.tariffs.number(0, tariff)
         count = Count(0, at, True, shadow, [(number, "p1", 1, "h", False, None, False)])
         trace = Trace([*others, count, *behind], end, shadows)
         self._spool.add((at, int(at), 0), told, f"req-{at}", "GET /a", "any", "p1", PASSED, None, trace)
