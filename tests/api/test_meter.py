@@ -70,10 +70,13 @@ def test_a_filter_tells_what_it_would_charge() -> None:
     ]
     filter = build(RateLimit, {"limits": limits, "exempt": {"paths": ["/free"]}})
     charges = filter.charges(exchange("POST", "/a"))
-    assert charges is not None and [(one.tariff.limit, one.cost) for one in charges] == [("all", 1), ("writes", 2)]
-    assert charges[0].age == 60.0
+    assert charges is not None and [(one.tariff.limit, one.cost) for one in charges] == [
+        ("all", 1),
+        ("writes", 2),
+    ]
+    assert charges[0].tariff.age == 60.0
     assert filter.charges(exchange("GET", "/free")) == ()
-    assert filter.meter(charges[0].spec).charge(None, 0.0, 1)[0] == 0.0
+    assert filter.meter(charges[0].tariff.spec).charge(None, 0.0, 1)[0] == 0.0
 
 
 def test_what_does_more_than_count_does_not_tell() -> None:
