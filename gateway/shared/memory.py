@@ -1,7 +1,7 @@
 """The file of the shared memory, and which definition has which zone of it.
 
 The supervisor makes two anonymous files and hands them to every worker, and to the program that takes over from it: one has
-the zones, the other nothing but locks. So what is counted outlives reloads, workers and upgrades, and ends with the service.
+the zones, the other nothing but locks (those of zones lie in the zones, where the machine has such). So what is counted outlives reloads, workers and upgrades, and ends with the service.
 
     0       what the file is, the secret of its hashes, how many slots a zone has
     4096    the directory: which definition each zone belongs to
@@ -21,15 +21,18 @@ from struct import Struct
 from tempfile import TemporaryFile
 from typing import Final, NamedTuple
 
-from gateway.shared.lock import PATIENCE, ByteLock
-from gateway.shared.zone import PROBES, SLOTS, Zone, zone_size
+from gateway.shared import mutex
+from gateway.shared.lock import PATIENCE, ByteLock, Lock
+from gateway.shared.mutex import Mutex
+from gateway.shared.zone import MUTEX_AT, PROBES, SLOTS, Zone, zone_size
 
 ZONES: Final = 1024
 """Definitions that may have a zone at once."""
 PROCESSES: Final = 4096
 """That may have zones at once: more than there can be workers, old and new ones together."""
 
-_MAGIC: Final = b"Weir zones, 1".ljust(16, b"\0")
+_MAGIC: Final = (b"Weir zones, 2m" if mutex.AVAILABLE else b"Weir zones, 2").ljust(16, b"\0")
+"""Of those that have one kind of lock and of the others."""
 _HEAD: Final = Struct("16s32sQQ")
 _INCARNATIONS: Final = 8
 """The word that says how many there have been."""
@@ -133,6 +136,9 @@ class SharedMemory:
                 number = self._unused()
                 memory = self._map(number)
                 _wipe(memory)
+                lock = self._lock_of(number, memory)
+                if isinstance(lock, Mutex):
+                    lock.make()
                 told = name.encode()[:103]
                 _ENTRY.pack_into(self._head, _DIRECTORY + number * _ENTRY.size, 0, key, len(told), told)
                 self._hold(number, True)
@@ -140,11 +146,16 @@ class SharedMemory:
             else:
                 self._hold(number, True)
                 memory = self._map(number)
+                lock = self._lock_of(number, memory)
             self._claims[number] = self._claims.get(number, 0) + 1
-            lock = ByteLock(self.descriptors[1], _ZONE_LOCKS + number, patience=self._patience)
             zone = Zone(number, name, memory, self._slots, secret, lock, self._let_go)
             self._zones.setdefault(name, []).append(zone)
             return zone
+
+    def _lock_of(self, number: int, memory: mmap.mmap) -> Lock:
+        if mutex.AVAILABLE:
+            return Mutex(memory, MUTEX_AT, patience=self._patience)
+        return ByteLock(self.descriptors[1], _ZONE_LOCKS + number, patience=self._patience)
 
     def _let_go(self, zone: Zone) -> None:
         with self._mutex:

@@ -1,6 +1,7 @@
 """The memory of one definition: a journal, slots for cells, blocks of seats; changed under a lock, whole or not at all.
 
     0        how many entries of the journal are in force; 0 for none
+    64       the mutex, where there are any
     4096     the journal: entries (offset, 40 bytes that belong there)
     53248    the slots: a cell each, of 40 bytes: the hash of its key, the instant at which it expires, two numbers
     then     owners of the blocks of seats, and the blocks; see `gateway.shared.permit`
@@ -22,7 +23,7 @@ from struct import Struct
 from typing import Final
 
 from gateway.api.table import Cell, Place
-from gateway.shared.lock import ByteLock
+from gateway.shared.lock import Lock
 
 SLOTS: Final = 1 << 18
 """Cells of a zone; 40 bytes each, of which the machine gives only those pages that have been written to."""
@@ -41,6 +42,7 @@ SLOT: Final = Struct("16sddd")
 ENTRY: Final = Struct("Q16sddd")
 _NEIGHBOURHOOD: Final = Struct("16sd16x" * PROBES)
 
+MUTEX_AT: Final = 64
 _PAGE: Final = 4096
 _JOURNAL: Final = _PAGE
 _SLOTS_AT: Final = _JOURNAL + ENTRIES * ENTRY.size
@@ -93,7 +95,7 @@ class Zone:
         memory: mmap.mmap,
         slots: int,
         secret: bytes,
-        lock: ByteLock,
+        lock: Lock,
         release: "Callable[[Zone], None]",
     ) -> None:
         """`slots` is a power of two; `secret` is of this zone, at most 64 bytes."""
@@ -114,6 +116,7 @@ class Zone:
         self._release(self)
 
     def unmap(self) -> None:
+        self.lock.close()
         self.words.release()
         self.memory.close()
 
