@@ -728,7 +728,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         exchange.note(
             "auth_decision_delayed", rule=("delay_auth_decision",), because=reason, provider=self._kind(place)
         )
-        if not self._forward:
+        # Whatever else it is taken for, a service's token never goes on that is not good.
+        if not self._forward or self._header == _SERVICE_TOKEN:
             exchange.request.headers.remove(self._header)
         return None
 
