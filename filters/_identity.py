@@ -4,6 +4,7 @@ An upstream behind WSGI or CGI folds `-` and `_` into one, so a client's `X_User
 value of `X-User-Id`. Every spelling goes.
 """
 
+import re
 from itertools import product
 from typing import Final
 
@@ -134,6 +135,10 @@ def joined_roles(name: str, principal: Principal) -> str:
     if roles.count(",") > len(principal.roles) - 1 and principal.roles:
         raise ValueError(f"a comma in {name}: a role would become two")
     return roles
+
+
+travels: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*").fullmatch
+"""Whether a header field can hold a text: no control character but the tab, and no half of a surrogate pair."""
 
 
 def line_of(name: str, value: str) -> RawField:

@@ -21,7 +21,7 @@ from gateway.api.filter import Filter
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 from gateway.http import delegation
 from gateway.http.delegation import Delegation
-from gateway.http.fields import Fields
+from gateway.http.fields import Fields, folded
 from gateway.record import Step, steps
 from gateway.task import discard, spawn
 
@@ -108,7 +108,8 @@ class Chain:
     outward  whether any looks at every answer
     statuses those of answers that any looks at
     unwanted lower-case names of the fields that are taken from a client's request before the first entry
-    doubtful those of the fields that filters own which go to an entry that may not judge them, and then no further
+    doubtful those of the fields that filters own which a client's request keeps for who judges them, and no further unless
+             somebody has
     """
 
     __slots__ = ("_judging", "doubtful", "entries", "guards", "inward", "outward", "statuses", "unwanted")
@@ -140,14 +141,20 @@ class Chain:
     def own(self, owned: frozenset[bytes]) -> None:
         """Says which fields none but filters may set, of all chains."""
         judged = frozenset().union(*(names for _, _, names in self._judging))
-        surely = frozenset().union(*(names for place, _, names in self._judging if self.entries[place].plain))
         self.unwanted = owned - judged
-        self.doubtful = (owned & judged) - surely
+        self.doubtful = owned & judged
 
-    def unjudged(self, left_out: AbstractSet[int]) -> frozenset[bytes]:
-        """Which of the doubtful nobody has judged, where the entries at some places were left out."""
+    def unjudged(self, left_out: AbstractSet[int], passed: Sequence[object] = ()) -> frozenset[bytes]:
+        """Which of the doubtful nobody has judged, where the entries at some places were left out, and the filters `passed`
+        have let the request pass without a look at them."""
         return self.doubtful.difference(
-            *(names for place, enforces, names in self._judging if enforces and place not in left_out)
+            *(
+                names
+                for place, enforces, names in self._judging
+                if enforces
+                and place not in left_out
+                and not any(self.entries[place].filter is filter for filter in passed)
+            )
         )
 
 
@@ -174,6 +181,9 @@ class Run:
     _waits: tuple[object, ...] = ()  # what has been handed out to be awaited
     _held: Awaitable[Verdict] | None = None  # what a shadow that delegates still waits for
     decider: Step | None = None
+    _doubted: dict[bytes, frozenset[bytes]] | None = (
+        None  # what the client sent of doubtful fields, in pieces
+    )
     _said: Fault | None = None  # the refusal of a wrapper, which has been written down
 
     def __init__(
@@ -212,6 +222,8 @@ class Run:
         ahead = self._chain.inward
         if after < 0:
             stamp(perf_counter_ns())
+            if self._chain.doubtful:
+                self._doubt(exchange.request.headers)
         else:
             ahead = tuple(item for item in ahead if item[0] > after)
         for place, entry, hook in ahead:
@@ -246,9 +258,36 @@ class Run:
                 self._own_wrappers(entry, body, wrappers, "request")
                 wrappers = body.wrappers
         self._passed = len(self._chain.entries)
-        if self._chain.doubtful:
-            exchange.request.headers.drop(self._chain.unjudged(self._not_outward or _NONE))
+        if self._doubted is not None:
+            self._drop_unjudged(self._doubted)
         return None
+
+    def _doubt(self, headers: Fields) -> None:
+        """Keeps in mind what the client itself says in doubtful fields."""
+        index = headers.index()
+        doubtful = self._chain.doubtful
+        if not doubtful.isdisjoint(index):
+            self._doubted = {
+                name: _pieces(value if isinstance(value, bytes) else b",".join(value))
+                for name, value in index.items()
+                if name in doubtful
+            }
+
+    def _drop_unjudged(self, doubted: dict[bytes, frozenset[bytes]]) -> None:
+        """Takes away what the client has said and nobody has judged; what filters have put there is the operator's word."""
+        exchange = self._exchange
+        names = self._chain.unjudged(self._not_outward or _NONE, exchange.unjudged)
+        unjudged = {name: pieces for name, pieces in doubted.items() if name in names}
+        if not unjudged:
+            return
+        headers = exchange.request.headers
+        kept = [
+            (name, value)
+            for name, value in headers.raw
+            if (sent := unjudged.get(folded[name])) is None or sent.isdisjoint(_pieces(value))
+        ]
+        if len(kept) != len(headers):
+            headers.replace(kept)
 
     def _elapsed(self) -> float:
         """Seconds since the last instant in the trail."""
@@ -662,6 +701,11 @@ def _unsound(verdict: Any) -> str:
     if type(whole) not in (bytes, NoneType):
         return f"the body of a response is bytes, not {type(whole).__name__}"
     return "" if isinstance(rule, tuple) else "the rule of a response is a tuple"
+
+
+def _pieces(value: bytes) -> frozenset[bytes]:
+    """The members of a value, without weights: by these it is known again, whether it has been split, merged or weighted."""
+    return frozenset([piece.partition(b";")[0].strip(b" \t") for piece in value.split(b",")])
 
 
 def _taken(exchange: Exchange) -> tuple[Note, ...] | None:

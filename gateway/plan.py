@@ -124,6 +124,7 @@ class Plan:
         "trace_context",
         "traces",
         "trusted",
+        "uneven",
         "upgrades",
         "via",
         "via_line",
@@ -136,6 +137,7 @@ class Plan:
         *,
         router: Router,
         chain: Chain,
+        uneven: frozenset[bytes],
         entries: Sequence[Entry],
         facts: frozenset[Fact],
         contexts: Mapping[str, ssl.SSLContext],
@@ -152,6 +154,8 @@ class Plan:
         self.revision: str = loaded.revision
         self.router = router
         self.chain = chain
+        # Names of fields that are taken from a client's request on some routes and not on others.
+        self.uneven = uneven
         self.entries = tuple(entries)
         self.contexts = contexts
         """TLS of the upstreams that speak it, by name."""
@@ -490,6 +494,7 @@ class _Builder:
         )
         for chain in chains:
             chain.own(owned)
+        unwanted = [chain.unwanted for chain in chains]
         self._check_hashes(params)
         self._check_redaction(frozenset().union(*params))
         router = self._router(specs)
@@ -504,6 +509,7 @@ class _Builder:
             self._loaded,
             router=router,
             chain=chains[0],
+            uneven=chains[0].unwanted.union(*unwanted) - chains[0].unwanted.intersection(*unwanted),
             entries=self._entries,
             facts=frozenset(self._facts),
             contexts=contexts,

@@ -353,6 +353,67 @@ def test_one_judge_of_several_is_enough() -> None:
             assert forwarded(bench) == (True, first or second)
 
 
+def sent_on(bench: Bench, *lines: tuple[str, str]) -> list[str]:
+    """The lines of a field that filters own behind their chain, of a client that sends `lines` of it."""
+    chain = Chain(bench.entries)
+    chain.own(MINE)
+    subject = exchange(headers=[("X-Other", "a, b"), *lines])
+    assert settle(Run(chain, subject, bench.render, bench.report).inward()) is None
+    assert subject.request.headers.get("X-Other") == "a, b"
+    return subject.request.headers.all("X-Mine")
+
+
+NO: Callable[[Exchange], bool] = lambda _: False  # noqa: E731 - a condition
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("client", [[], [("X-Mine", "client's")], [("x-mine", "a"), ("X-Mine", "b")]])
+def test_what_a_filter_puts_in_the_place_of_an_unjudged_field_arrives(
+    client: list[tuple[str, str]], before: bool
+) -> None:
+    for edit in (
+        lambda made: made.request.headers.set("X-Mine", "operator's"),
+        lambda made: made.request.headers.add("X-Mine", "operator's"),
+    ):
+        bench = Bench()
+        if before:
+            bench.add("headers", edit)
+        bench.add("judge", judges=MINE, condition=NO).add("wait", lambda _: later())
+        if not before:
+            bench.add("headers", edit)
+        assert sent_on(bench, *client) == ["operator's"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["a, b"],  # as `merge` leaves it
+        ["a", "b"],  # as `split` does
+        ["a;q=0.5", "b ; q=0.5"],  # with a weight
+        ["b"],
+    ],
+)
+def test_what_a_client_says_is_known_again_in_another_form(lines: list[str]) -> None:
+    def edit(made: Exchange) -> None:
+        made.request.headers.remove("X-Mine")
+        for line in (*lines, "operator's"):
+            made.request.headers.add("X-Mine", line)
+
+    bench = Bench().add("judge", judges=MINE, condition=NO).add("headers", edit)
+    assert sent_on(bench, ("X-Mine", "a"), ("X-Mine", "b")) == ["operator's"]
+    assert sent_on(bench, ("X-Mine", "a,b")) == ["operator's"]
+
+
+def test_a_judge_may_say_that_it_has_not_judged() -> None:
+    bench = Bench()
+    bench.add("judge", lambda made: made.leave_unjudged(bench.entries[0].filter), judges=MINE)
+    assert sent_on(bench, ("X-Mine", "client's")) == []
+    assert sent_on(bench.add("second", judges=MINE), ("X-Mine", "client's")) == ["client's"]
+    bench = Bench().add("judge", judges=MINE)
+    bench.add("shadow", lambda made: made.leave_unjudged(bench.entries[0].filter), judges=MINE, mode="shadow")
+    assert sent_on(bench, ("X-Mine", "client's")) == ["client's"], "a shadow speaks for itself"
+
+
 def test_what_no_filter_owns_passes_whoever_judges_it() -> None:
     bench = Bench().add("judge", judges=MINE, condition=lambda _: False)
     assert forwarded(bench, owned=frozenset()) == (True, True)

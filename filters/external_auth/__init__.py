@@ -42,8 +42,8 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         if config.principal is not None or not back.isdisjoint(STRIPPED):
             owns |= STRIPPED  # it says who is calling, and so the client does not
         # What is asked about is read first, and taken away here.
-        self.owns = owns - asked
         self.judges = asked & {SERVICE_HEADER.lower().encode("ascii")}
+        self.owns = (owns - asked) | self.judges
         self._service = Service(config, services, reader(config))
         cache = config.cache
         self._caches = cache is not None
@@ -52,6 +52,11 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
             frozenset(name.lower() for name in cache.headers)
             if cache is not None and cache.headers is not None
             else None
+        )
+        # By an answer that does not depend on the field, or may have been another request's, nobody has judged it.
+        names = self._key_names
+        self._ignores = names is not None and any(
+            name.decode("ascii") not in names for name in self.judges - back
         )
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
@@ -102,6 +107,8 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         exchange.request.headers.drop(self._replaced)
         if answer.principal is not None:
             exchange.principal = answer.principal
+        if self._ignores:
+            exchange.leave_unjudged(self)
         exchange.request.headers.extend(answer.fields)
         exchange.note("external_auth_allowed", rule=("url",), cached=cached)
         return None
@@ -109,6 +116,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
     def _unjudged(self, exchange: Exchange, trouble: Trouble) -> Verdict:
         if self.config.on_error == "allow" and trouble.lenient:
             exchange.request.headers.drop(self._from_client)
+            exchange.leave_unjudged(self)
             exchange.note("external_auth_unavailable", rule=("on_error",), because=trouble.why)
             return None
         return Fault(

@@ -153,7 +153,7 @@ class ExternalAuthConfig(Options):
     on_error: Literal["deny", "allow"] = Field(
         "deny",
         description="What becomes of a request that the service does not judge: deny is 503 with Retry-After; allow passes "
-        "it where the service cannot be reached, is slow, or, with convention: nginx, answers 5xx, and the record says so.",
+        "it where the service cannot be reached, is slow, or, with convention: nginx, answers 5xx, and the record says so. An X-Service-Token that nobody else has judged is then taken away.",
     )
 
     @model_validator(mode="after")

@@ -279,16 +279,52 @@ class TokenAuth(Filter[TokenAuthConfig]):
         return self._ask(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch), 0, None)
 
     def suppose(self, exchange: Exchange, principal: Principal | None) -> Verdict:
-        """The request of `principal`, or of somebody whose token nobody knows."""
+        """The request of `principal`, or of somebody whose token nobody knows.
+
+        Whose other proofs are, and whether a service vouches, nobody has said: what of them stays here goes.
+        """
         headers = exchange.request.headers
+        index = headers.index()
+        if _STORAGE_TOKEN in index and self._by_default:
+            self._fallback(headers, index.get(self._header) or index[_STORAGE_TOKEN])
         headers.drop(self._dropped)
+        if self._service_roles:
+            headers.remove(_SERVICE_TOKEN)
+        asked = self._supposed(exchange, principal.provider if principal is not None else "")
+        for provider in self._providers:
+            if not (provider is asked and provider.forwards) and _proves(provider, headers):
+                headers.remove(provider.header)
         if principal is None:
             return self._no_principal(exchange, "token_invalid", None)
-        told = replace(principal, provider=principal.provider or self._providers[0].kind)
+        told = replace(principal, provider=principal.provider or asked.kind)
         note = Note("token_accepted", (), {"provider": told.provider})
         return self._pass(
-            exchange, Accepted(inf, inf, told, self._profile.fields(told, None), note, self._forward, None)
+            exchange,
+            Accepted(
+                inf,
+                inf,
+                told,
+                self._profile.fields(told, None),
+                note,
+                self._forward and asked.needs_token,
+                None,
+            ),
         )
+
+    def _supposed(self, exchange: Exchange, kind: str) -> Provider:
+        """Who would have been asked: the provider of a kind, or the first that the request has something for."""
+        headers = exchange.request.headers
+        for provider in self._providers:
+            if provider.kind == kind:
+                return provider
+        for provider in self._providers:
+            if provider.needs_token:
+                brings = headers.has(self._header)
+            else:
+                brings = _proves(provider, headers) if provider.header else exchange.certificate is not None
+            if brings:
+                return provider
+        return self._providers[0]
 
     def _fallback(self, headers: Fields, value: bytes | list[bytes]) -> bytes | list[bytes]:
         """The token that counts where there is an X-Storage-Token, which goes: servers read one where the other is not."""
@@ -692,7 +728,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         exchange.note(
             "auth_decision_delayed", rule=("delay_auth_decision",), because=reason, provider=self._kind(place)
         )
-        if not self._forward:
+        # Whatever else it is taken for, a service's token never goes on that is not good.
+        if not self._forward or self._header == _SERVICE_TOKEN:
             exchange.request.headers.remove(self._header)
         return None
 
@@ -712,6 +749,13 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if reason == "token_missing"
             else self._objection,
         )
+
+
+def _proves(provider: Provider, headers: Fields) -> bool:
+    """Whether a request has a proof for the provider in a field of its own."""
+    return bool(provider.header) and any(
+        provider.proof(value.encode("latin-1")) is not None for value in headers.all(provider.header)
+    )
 
 
 def _place(note: Note) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 from filters.token_auth.attempt import Attempts
 from filters.token_auth.option import BasicOptions
 from filters.token_auth.provider import Answer, Grant, Refusal, Unavailable
-from filters.token_auth.remote import Memory, RemoteProvider, Trouble
+from filters.token_auth.remote import Memory, RemoteProvider, Trouble, tellable
 from filters.token_auth.service_token import issued
 from filters.token_auth.token_document import read_document
 from gateway.api import Exchange, HttpOptions, Services
@@ -109,7 +109,7 @@ class Basic(RemoteProvider[str]):
         except ValueError as error:
             raise Trouble(f"it gave an answer that cannot be read: {error}") from None
         catalog = document.catalog if self._config.include_catalog else None
-        return Grant(document.principal, catalog, document.rules, token=token)
+        return Grant(tellable(document.principal), catalog, document.rules, token=token)
 
     def _body(self, credentials: Credentials) -> bytes:
         config = self._config

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from filters._identity import identity_fields
+from filters._identity import identity_fields, travels
 from filters.token_auth.option import ClaimOptions
 from filters.token_auth.provider import Refusal
 from gateway.api import Principal, Services
@@ -60,12 +60,24 @@ def is_time(value: Any) -> bool:
 
 
 class ClaimReader:
-    """Finds a caller in claims. `kind` and `issuer` are for the application log, where it finds none."""
+    """Finds a caller in claims. `kind` and `issuer` are for the application log, where it finds none.
 
-    def __init__(self, options: ClaimOptions, services: Services, kind: str, issuer: str | None) -> None:
+    garbled  makes the error that is raised for text that no header field can hold, of its field; without it such a claim
+             is unfit as others are
+    """
+
+    def __init__(
+        self,
+        options: ClaimOptions,
+        services: Services,
+        kind: str,
+        issuer: str | None,
+        garbled: Callable[[str], Exception] | None = None,
+    ) -> None:
         self._services = services
         self._kind = kind
         self._issuer = issuer
+        self._garbled = garbled
         self._texts: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = [
             (field, _claim(name))
             for field, name in (
@@ -89,6 +101,7 @@ class ClaimReader:
             value = claim(claims)
             if isinstance(value, int) and not isinstance(value, bool):
                 value = str(value)
+            self._check(field, value)
             if value is not None and not _is_text(value):
                 return self._unfit(field)
             told[field] = value or None
@@ -97,6 +110,8 @@ class ClaimReader:
         roles = self._roles(claims) if self._roles is not None else None
         if isinstance(roles, str):
             roles = roles.split(" ")  # not at a tab or a no-break space, which could make two roles of one
+        for role in roles if isinstance(roles, list) else ():
+            self._check("roles", role)
         if roles is not None and not (isinstance(roles, list) and all(map(_is_text, roles))):
             return self._unfit("roles")
         principal = Principal(
@@ -110,6 +125,10 @@ class ClaimReader:
         except ValueError as error:
             return self._unfit(str(error))
         return principal
+
+    def _check(self, field: str, value: Any) -> None:
+        if self._garbled is not None and isinstance(value, str) and not travels(value):
+            raise self._garbled(field)
 
     def _unfit(self, what: str) -> Refusal:
         """The issuer says what we cannot use: its operator or ours should know."""

@@ -53,7 +53,7 @@ class Introspection(RemoteProvider[str]):
             ("Accept", "application/json"),
         )
         self._audience = frozenset(config.audience)
-        self._reader = ClaimReader(config.claims, services, self.kind, config.issuer)
+        self._reader = ClaimReader(config.claims, services, self.kind, config.issuer, _garbled)
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         return self._question(token, lambda: self._judge(token), token)
@@ -86,6 +86,11 @@ class Introspection(RemoteProvider[str]):
         if config.clients and told.get(config.claims.user_id) is None and told.get("sub") is None:
             told = {**told, config.claims.user_id: told.get("client_id")}
         return self._reader.principal(told, expires)
+
+
+def _garbled(field: str) -> Trouble:
+    """What the server itself says must be fit to be told. It may be this caller alone: nothing is wrong with it then."""
+    return Trouble(f"it gave a character that cannot travel in {field}", counts=False)
 
 
 def _authorization(config: IntrospectionOptions) -> str:

@@ -8,11 +8,10 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
-from urllib.parse import quote
 
 from filters.token_auth.option import KeystoneOptions
 from filters.token_auth.provider import Answer, Grant, Refusal
-from filters.token_auth.remote import Memory, RemoteProvider, Trouble
+from filters.token_auth.remote import Memory, RemoteProvider, Trouble, segment, tellable
 from filters.token_auth.revocation_event import EventReader, Seen
 from filters.token_auth.service_token import ServiceToken
 from filters.token_auth.token_document import MAX_CATALOG, read_document, read_groups
@@ -146,11 +145,14 @@ class Keystone(RemoteProvider[Question]):
         """
         user, expires = grant.principal.user_id, grant.principal.expires_at
         assert user is not None and expires is not None
+        name = segment(user)
+        if name is None:
+            raise Trouble("it gave an id of a user that fits in no path", counts=False)
         alone = grant.rules is not None or expires <= self._services.now().wall
         asking = await self._own.get(self._client, self._config, self._services) if alone else token
         answer = await self._client.request(
             "GET",
-            f"/users/{quote(user, safe='')}/groups",
+            f"/users/{name}/groups",
             headers=(("X-Auth-Token", asking), ("Accept", "application/json")),
         )
         if answer.status in (401, 403):
@@ -203,7 +205,7 @@ class Keystone(RemoteProvider[Question]):
             document = read_document(answer.body, service_type=config.service_type, provider=self.kind)
         except ValueError as error:
             raise Trouble(f"it gave an answer that cannot be read: {error}") from None
-        principal = document.principal
+        principal = tellable(document.principal)
         assert principal.expires_at is not None
         if not expired and principal.expires_at <= self._services.now().wall:
             return _EXPIRED

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from filters.token_auth.option import KeystoneV2Options, V2AccountOptions
 from filters.token_auth.provider import Answer, Grant, Refusal
-from filters.token_auth.remote import Memory, RemoteProvider, Trouble
+from filters.token_auth.remote import Memory, RemoteProvider, Trouble, segment, tellable
 from filters.token_auth.service_token import OwnToken
 from filters.token_auth.tenant import TenantRules, in_tenant
 from filters.token_auth.token_document import (
@@ -76,22 +76,24 @@ class KeystoneV2(RemoteProvider[str]):
         self._query = f"?belongsTo={quote(config.belongs_to, safe='')}" if config.belongs_to else ""
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
-        # A dot segment would be taken for another path (RFC 3986 section 5.2.4), and cannot be encoded.
-        if len(token) > MAX_TOKEN or not token.isprintable() or token in (".", ".."):
+        if len(token) > MAX_TOKEN or not token.isprintable():
             return None
-        return self._question(token, lambda: self._judge(token), token)
+        named = segment(token)
+        if named is None:
+            return None
+        return self._question(token, lambda: self._judge(token, named), token)
 
     def _restored(self, grant: Grant) -> Grant:
         return replace(grant, tenants=self._tenants)
 
-    async def _judge(self, token: str) -> Answer:
-        answer = await self._asked(f"/tokens/{quote(token, safe='')}{self._query}", token)
+    async def _judge(self, token: str, named: str) -> Answer:
+        answer = await self._asked(f"/tokens/{named}{self._query}", token)
         if self._unknown(answer, *(() if self._config.account is not None else (401,))):
             return None
         if answer.status not in (200, 203):
             raise self._refused(answer)
         try:
-            principal = _read(answer.body, token, frozenset(self._config.ignored_roles))
+            principal = tellable(_read(answer.body, token, frozenset(self._config.ignored_roles)))
         except ValueError as error:
             raise Trouble(f"it gave an answer that cannot be read: {error}") from None
         assert principal.expires_at is not None
@@ -102,7 +104,10 @@ class KeystoneV2(RemoteProvider[str]):
 
     async def _groups(self, principal: Principal, token: str) -> tuple[str, ...]:
         assert principal.user_id is not None
-        answer = await self._asked(f"/users/{quote(principal.user_id, safe='')}/RAX-KSGRP", token)
+        user = segment(principal.user_id)
+        if user is None:
+            raise Trouble("it gave an id of a user that fits in no path", counts=False)
+        answer = await self._asked(f"/users/{user}/RAX-KSGRP", token)
         if self._unknown(answer):
             return ()
         if answer.status not in (200, 203):

@@ -909,8 +909,10 @@ class TokenAuthConfig(Options):
         default=None,
         description="Services may vouch for requests: X-Service-Token is judged as tokens are, and beside a valid one "
         "Keystone lets a user's token pass that has expired. Unset, a client's X-Service-Token is stripped. While any "
-        "`token_auth` is in force it is stripped everywhere where none judges it: on routes without one, and where `when` leaves it "
-        "out.",
+        "`token_auth` is in force, or an `external_auth` with X-Service-Token among its `request_headers`, it is stripped "
+        "everywhere where none of them judges it: on routes without one, where `when` leaves it out, and where the "
+        "`external_auth` passes a request unjudged (`on_error: allow`) or by an answer that is remembered without it "
+        "(`cache.headers`). What `headers` sets there arrives.",
     )
     delay_auth_decision: bool = Field(
         default=False,

@@ -3,11 +3,15 @@
 What a service answers is either of the token, or it is trouble: then nobody is refused for it, or let in.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import fields
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from urllib.parse import quote
 
 from filters._breaker import Breaker
+from filters._identity import travels
 from filters.token_auth.option import BreakerOptions
 from filters.token_auth.provider import Answer, Grant, Unavailable
 from gateway.api import Exchange, HttpAnswer, HttpError, Principal, Revocation, Services, SingleFlight
@@ -34,6 +38,37 @@ class Trouble(Exception):  # noqa: N818 - it says of whom there is no answer
         self.why = why
         self.counts = counts
         self.retry_after = retry_after
+
+
+_PARTS = re.compile(r"[/\\;]")
+
+
+def segment(text: str) -> str | None:
+    """The text as one segment of a path; None where no escape keeps it one.
+
+    A dot segment is taken for another path (RFC 3986 section 5.2.4), and servers that decode before they look see one also
+    between slashes that are escaped.
+    """
+    if not {".", ".."}.isdisjoint(_PARTS.split(text)):
+        return None
+    return quote(text, safe="")
+
+
+def tellable(principal: Principal) -> Principal:
+    """The caller, where header fields can hold all that a service has said of it. Raises Trouble, which shows no value."""
+    for field in fields(principal):
+        if not all(map(travels, _texts(getattr(principal, field.name)))):
+            # It may be this caller alone, who may have chosen the name: nothing is wrong with the service then.
+            raise Trouble(f"it gave a character that cannot travel in {field.name}", counts=False)
+    return principal
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _texts(each)
 
 
 class Memory(Generic[K]):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from filters._identity import travels
 from filters.token_auth.access_rule import AccessRules, read_rules
 from gateway.api import Principal
 
@@ -86,6 +87,8 @@ def bounded(groups: tuple[str, ...]) -> tuple[str, ...]:
     """The groups, where a header field can hold them. Raises ValueError."""
     if sum(len(group) + 1 for group in groups) > MAX_GROUPS:
         raise ValueError(f"groups of more than {MAX_GROUPS} characters")
+    if not all(map(travels, groups)):
+        raise ValueError("a character that cannot travel in groups")
     return groups
 
 

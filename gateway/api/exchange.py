@@ -98,6 +98,7 @@ class Exchange:
         "scheme",
         "target",
         "trail",
+        "unjudged",
     )
 
     def __init__(
@@ -137,12 +138,18 @@ class Exchange:
         self._deferred: list[Callable[[], None]] | None = None
         # The chain's and its filters': what was noted, and when each filter was done. See `gateway.record`.
         self.trail: list[Any] = []
+        # The chain's: filters that have let it pass without judging what they judge.
+        self.unjudged: tuple[object, ...] = ()
 
     def note(self, reason: str, *, rule: Rule = (), **facts: object) -> None:
         """Says in the record why the filter that now runs passes the exchange. Raises TypeError for a rule that is none."""
         if not isinstance(rule, tuple):
             raise TypeError(f"a rule is a tuple, not {type(rule).__name__}")
         self.trail.append(Note(reason, rule, facts))
+
+    def leave_unjudged(self, filter: object) -> None:
+        """Says that `filter` passes the exchange and has not judged the fields that it `judges`: nobody could be asked, say."""
+        self.unjudged += (filter,)
 
     @property
     def notes(self) -> list[Note]:

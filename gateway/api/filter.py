@@ -122,7 +122,8 @@ class Filter(Generic[C]):
 
     judges: frozenset[bytes] = frozenset()
     """Lower-case names of request header fields that this filter judges as the client sends them, whoever owns them: in
-    a chain with it they stay, and where no such entry was reached that enforces they go before the request is forwarded."""
+    a chain with it they stay, and where no such entry was reached that enforces, or where it says `Exchange.leave_unjudged`, they go before the request is
+    forwarded."""
 
     secrets: frozenset[bytes] = frozenset()
     """Lower-case names of request header fields whose values are credentials, beside those that every gateway

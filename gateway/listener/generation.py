@@ -22,7 +22,7 @@ class Generation:
     def __init__(self, plan: Plan, pools: Mapping[str, Pool]) -> None:
         self.plan = plan
         self.pools = pools
-        self.sections = Sections()
+        self.sections = Sections(plan.uneven)
         self.active = 0
         self._on_over: Callable[[], None] | None = None
 

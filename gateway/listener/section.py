@@ -84,9 +84,14 @@ class Section(Received):
 
 
 class Sections:
-    """The sections that have come again, by the origin of their connection and their bytes. For one plan."""
+    """The sections that have come again, by the origin of their connection and their bytes. For one plan.
 
-    def __init__(self) -> None:
+    uneven  fields that go to the filters of some routes and are taken from requests on others: a section with one of them
+            is not kept, since a request on any route may repeat it
+    """
+
+    def __init__(self, uneven: frozenset[bytes] = frozenset()) -> None:
+        self._uneven = uneven
         self._known: dict[tuple[str, bytes], Section] = {}
         self._total = 0  # bytes, about
         self.get = self._known.get
@@ -105,6 +110,7 @@ class Sections:
             and exchange.http_version == "1.1"
             and index.get(b"connection", b"keep-alive") in _KEEP_ALIVE
             and _VARYING.isdisjoint(index)
+            and self._uneven.isdisjoint(index)
         ):
             key = (origin, text)
             if key not in self._known:

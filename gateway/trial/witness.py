@@ -125,6 +125,7 @@ class Witness:
             whose = self._lacks(entry, facts)
             if whose:
                 self._cannot(entry, "request", f"depends on {whose}")
+                exchange.leave_unjudged(entry.filter)
                 return None
             before = _Before(exchange)
             if given.identity is not None and supposes:
@@ -153,6 +154,7 @@ class Witness:
             verdict = await pending
             if asked:
                 before.restore(exchange)
+                exchange.leave_unjudged(entry.filter)
                 self._cannot(entry, "request", f"{_ASKS}: {asked[0]}", finds)
                 return None
             self._saw(entry, before, exchange, supposed)

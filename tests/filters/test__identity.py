@@ -2,7 +2,15 @@
 
 import pytest
 
-from filters._identity import IDENTITY_NAMES, STRIPPED, identity_fields, service_fields, spellings
+from filters._identity import (
+    IDENTITY_NAMES,
+    STRIPPED,
+    identity_fields,
+    line_of,
+    service_fields,
+    spellings,
+    travels,
+)
 from gateway.api import Principal
 
 
@@ -95,3 +103,13 @@ def test_text_travels_as_utf8_even_where_latin_1_would_do() -> None:
 def test_refuses_text_that_would_say_something_else(principal: Principal) -> None:
     with pytest.raises(ValueError, match="X-"):
         identity_fields(principal)
+
+
+def test_a_text_travels_where_a_line_can_be_made_of_it() -> None:
+    for code in (*range(0x100), 0x2028, 0xD7FF, 0xD800, 0xDFFF, 0xE000, 0x1F600):
+        try:
+            line_of("X-User", f"a{chr(code)}b")
+        except ValueError:
+            assert not travels(f"a{chr(code)}b"), hex(code)
+        else:
+            assert travels(f"a{chr(code)}b"), hex(code)

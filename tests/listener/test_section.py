@@ -116,6 +116,14 @@ def test_no_more_are_kept_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [sections.get(("192.0.2.1", text)) is not None for text in texts] == [False, False, False, True]
 
 
+def test_one_with_a_field_that_some_routes_take_away_is_not_kept() -> None:
+    sections = Sections(frozenset((b"x-mine",)))
+    for name, kept in (("X-Mine", False), ("x-mine", False), ("X-Other", True)):
+        lines = (HOST, (name.encode(), b"1"))
+        sections.learn("192.0.2.1", written(*lines), lines, exchange(headers=[(name, "1")]), False)
+        assert (sections.get(("192.0.2.1", written(*lines))) is not None) == kept
+
+
 def test_one_that_is_learned_again_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_TOTAL", 5000)
     sections = Sections()

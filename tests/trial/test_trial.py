@@ -173,6 +173,59 @@ async def test_the_caller_is_the_supposed_one() -> None:
     ]
 
 
+SERVICES = {"token_auth": {**KEYSTONE["token_auth"], "service_tokens": {}}}
+JUDGE = {"external_auth": {"url": "http://judge.invalid/", "request_headers": ["X-Service-Token"]}}
+SENT = (("X-Auth-Token", "t"), ("X-Service-Token", "s"))
+
+
+@pytest.mark.parametrize("identity", [CALLER, None])
+@pytest.mark.parametrize("filter", [KEYSTONE, SERVICES])
+async def test_a_service_s_token_that_nobody_has_judged_is_not_sent(
+    filter: dict[str, Any], identity: Identity | None
+) -> None:
+    found = await outcome(given(headers=SENT, identity=identity), filters=[filter])
+    assert found.forwarded is not None
+    names = {name.lower(): value for name, value in found.forwarded.headers}
+    assert "x-service-token" not in names and names["x-auth-token"] == "t"
+
+
+async def test_where_the_decision_is_delayed_an_unjudged_service_s_token_goes_too() -> None:
+    delaying = {"token_auth": {**SERVICES["token_auth"], "delay_auth_decision": True}}
+    found = await outcome(given(headers=SENT, identity=Identity(None)), filters=[delaying])
+    assert found.forwarded is not None
+    assert "x-service-token" not in {name.lower() for name, _ in found.forwarded.headers}
+
+
+async def test_a_service_that_is_not_asked_has_judged_nothing() -> None:
+    found = await outcome(given(headers=SENT), filters=[JUDGE])
+    assert found.forwarded is not None and found.undecided
+    assert "x-service-token" not in {name.lower() for name, _ in found.forwarded.headers}
+    found = await outcome(given(headers=SENT, identity=CALLER), filters=[JUDGE])
+    assert found.forwarded is not None
+    assert ("X-Service-Token", "s") in found.forwarded.headers, "it is supposed to say yes"
+
+
+@pytest.mark.parametrize(
+    ("provider", "sent", "arrives"),
+    [
+        ("keystone", ("Authorization", "Basic YTpi"), False),
+        ("keystone", ("Authorization", "Bearer other"), True),
+        ("keystone", ("X-Storage-Token", "u"), False),
+        ("keystone", ("X-Auth-Token", "t"), True),
+        ("basic", ("X-Auth-Token", "t"), False),
+    ],
+)
+async def test_proofs_go_on_as_they_do_in_the_gateway(
+    provider: str, sent: tuple[str, str], arrives: bool
+) -> None:
+    providers = [*KEYSTONE["token_auth"]["providers"], {"basic": {"url": "http://identity.invalid/v3"}}]
+    both = {"token_auth": {**KEYSTONE["token_auth"], "providers": providers}}
+    identity = Identity(replace(CALLER.principal, provider=provider)) if CALLER.principal else None
+    found = await outcome(given(headers=(sent,), identity=identity), filters=[both])
+    assert found.forwarded is not None
+    assert (sent in found.forwarded.headers) == arrives
+
+
 async def test_nobody_has_a_token_that_nobody_knows() -> None:
     found = await outcome(given(identity=Identity(None)), filters=[KEYSTONE])
     assert (found.status, found.reason) == (401, "token_invalid")

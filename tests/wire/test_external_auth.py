@@ -166,6 +166,42 @@ async def test_a_service_that_is_slow_is_not_waited_for_and_holds_nobody_up(spea
         service.gate.set()
 
 
+STATIC = {
+    "static": {
+        "tokens": [{"token": "t", "user_id": "u"}, {"token": "s", "user_id": "s", "roles": ["service"]}]
+    }
+}
+
+
+@pytest.mark.parametrize("owned", [True, False])
+@pytest.mark.parametrize("judged", [False, "before", "behind"])
+async def test_a_service_token_passes_an_unreached_service_only_where_another_has_judged_it(
+    judged: str | bool, owned: bool
+) -> None:
+    service = AuthService(lambda _: ("500 Oh", b""))
+    async with service.listening(), Upstream(echo) as upstream:
+        asked = service.filters(request_headers=["X-Service-Token"], on_error="allow")
+        vouching = [{"token_auth": {"providers": [STATIC], "service_tokens": {}}}]
+        filters = vouching + asked if judged == "before" else asked + vouching if judged else asked
+        elsewhere = [{"token_auth": {"name": "elsewhere", "providers": [STATIC]}}] if owned else []
+        routes = [
+            {"name": "one", "path": "/one", "upstream": "main", "filters": filters},
+            {"name": "two", "path": "/two", "upstream": "main", "filters": elsewhere},
+        ]
+        async with proxy(upstream, routes=routes) as gateway:
+            client = await gateway.connect()
+            lines = ("X-Auth-Token: t", "X-Service-Token: s")
+            assert (await client.ask(get("/one", *lines))).status == 200
+            assert service.asked[0].get("x-service-token") == "s"
+            assert upstream.requests[-1].get("x-service-token") == ("s" if judged else None)
+            # What somebody else has set is not the client's.
+            service.decide = lambda _: ("204 No Content", b"")
+            assert (await client.ask(get("/one", *lines))).status == 200
+            assert upstream.requests[-1].get("x-service-token") == "s"
+            assert (await client.ask(get("/two", *lines))).status == 200
+            assert upstream.requests[-1].get("x-service-token") is None
+
+
 @both
 async def test_a_crowd_is_no_way_past_a_service_that_answers_in_its_time(speaks: Speaks) -> None:
     service = AuthService(speaks.decide)

@@ -413,6 +413,73 @@ async def test_a_service_token_that_nobody_judges_crosses_on_no_route(options: d
             assert upstream.requests[-1].get("x-service-token") == told
 
 
+async def test_a_service_token_crosses_on_no_other_route_than_where_it_is_judged_however_often_it_comes() -> (
+    None
+):
+    keystone = Keystone()
+    expires = keystone.service.now + 3600
+    keystone.service.tokens["service-service"] = document("nova", "service", expires=expires)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(keystone.listening())
+        upstream = await stack.enter_async_context(Upstream(echo))
+        routes = [
+            {
+                "name": "judged",
+                "path": "/judged",
+                "upstream": "main",
+                "filters": keystone.filters(service_tokens={}),
+            },
+            {"name": "open", "path": "/open", "upstream": "main"},
+        ]
+        gateway = await stack.enter_async_context(proxy(upstream, routes=routes))
+        lines = (f"X-Auth-Token: {TOKEN}", "X-Service-Token: service-service")
+        for first, second in (("/judged", "/open"), ("/open", "/judged")):
+            client = await gateway.connect()
+            for path in (first, first, first, second, second, first):
+                assert (await client.ask(get(path, *lines))).status == 200
+                told = "service-service" if path == "/judged" else None
+                assert upstream.requests[-1].get("x-service-token") == told
+
+
+async def test_a_service_token_that_the_operator_sets_arrives_where_nobody_judges_the_client_s() -> None:
+    keystone = Keystone()
+    sets = {"headers": {"request": {"set": {"X-Service-Token": "operator's"}}}}
+    adds = {"headers": {"request": {"add": {"X-Service-Token": "operator's"}}}}
+
+    def vouching(**options: Any) -> list[dict[str, Any]]:
+        return keystone.filters(service_tokens={}, **options)
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(keystone.listening())
+        upstream = await stack.enter_async_context(Upstream(echo))
+        chains = {
+            "before": [sets, *vouching(when={"method": "PUT"})],
+            "behind": [*vouching(when={"method": "PUT"}), sets],
+            "added": [*vouching(when={"method": "PUT"}), adds],
+            "shadow": [*vouching(mode="shadow"), adds],
+            "off": [*vouching(mode="off"), sets],
+            "none": [adds],
+        }
+        routes = [
+            {"name": name, "path": f"/{name}", "upstream": "main", "filters": rename(filters, name)}
+            for name, filters in chains.items()
+        ]
+        gateway = await stack.enter_async_context(proxy(upstream, routes=routes))
+        client = await gateway.connect()
+        for name in chains:
+            for lines in ([], ["X-Service-Token: garbage"], ["x-service-token: a", "X-Service-Token: b"]):
+                assert (await client.ask(get(f"/{name}", *lines))).status == 200
+                assert upstream.requests[-1].all("x-service-token") == ["operator's"], (name, lines)
+
+
+def rename(filters: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The same entries with names of their own."""
+    return [
+        {kind: {**options, "name": f"{name}-{place}"} for kind, options in entry.items()}
+        for place, entry in enumerate(filters)
+    ]
+
+
 @pytest.mark.parametrize("shadow", [False, True])
 async def test_without_a_token_auth_in_force_a_service_token_passes(shadow: bool) -> None:
     keystone = Keystone()

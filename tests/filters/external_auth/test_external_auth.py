@@ -92,6 +92,28 @@ def test_a_credential_has_one_spelling() -> None:
 def test_a_service_token_that_it_is_asked_about_is_left_to_it(asked: list[str], judges: set[bytes]) -> None:
     filter, _ = guard(says(200), request_headers=asked)
     assert filter.judges == judges
+    assert (b"x-service-token" in filter.owns) == bool(judges), "on other routes nobody judges it"
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "unjudged"),
+    [
+        (says(200), {}, False),
+        (lambda _: HttpError("connect"), {"on_error": "allow"}, True),
+        (says(500), {"on_error": "allow"}, True),
+        (says(200), {"cache": {}}, False),
+        (says(200), {"cache": {"headers": ["x-service-token"]}}, False),
+        (says(200), {"cache": {"headers": ["Authorization"]}}, True),
+    ],
+)
+def test_it_says_where_nobody_has_judged_a_service_token(
+    answer: Answering, options: dict[str, Any], unjudged: bool
+) -> None:
+    filter, _ = guard(answer, request_headers=["Authorization", "X-Service-Token"], **options)
+    for _ in range(2):
+        asked = exchange(headers={"Authorization": "a", "X-Service-Token": "s"})
+        assert judge(filter, asked) is None
+        assert asked.unjudged == ((filter,) if unjudged else ())
 
 
 def test_a_no_is_answered_and_nothing_is_changed() -> None:

@@ -33,6 +33,7 @@ class Keystone:
         self.asked: list[dict[str, Any]] = []
         self.instead: HttpAnswer | HttpError | None = None
         self.expires = NOW + 3600
+        self.role = "member"
 
     def __call__(self, request: HttpRequest) -> HttpAnswer | HttpError:
         assert (request.method, request.url.partition("?")[0]) == ("POST", f"{URL}/auth/tokens")
@@ -43,7 +44,7 @@ class Keystone:
         user = auth["identity"]["password"]["user"]
         if (user["name"], user["password"]) != ("anne", PASSWORD):
             return error(401)
-        body = {"token": document("u1", "member", expires=self.expires)}
+        body = {"token": document("u1", self.role, expires=self.expires)}
         token = f"issued-{len(self.asked)}"
         return HttpAnswer(201, {"x-subject-token": token}, json.dumps(body).encode())
 
@@ -300,3 +301,12 @@ def test_names_and_passwords_arrive_as_they_are_or_not_at_all(name: str, passwor
 def test_the_first_slash_parts_domain_and_user() -> None:
     assert decoded(encoded("corp/a/b", "")) == Credentials("corp", "a/b", "")
     assert decoded(encoded("@é", "ü")) == Credentials(None, "@é", "ü")
+
+
+def test_a_name_that_no_field_can_hold_is_trouble_and_no_wrong_password() -> None:
+    desk = Desk(basic={"attempts": {"failures": 1}})
+    desk.keystone.role = "a\0"
+    for _ in range(5):
+        assert desk.reason() == "provider_unavailable"
+    desk.keystone.role = "member"
+    assert desk.reason() is None

@@ -300,11 +300,30 @@ def test_claims_are_found_as_in_signed_tokens() -> None:
     assert desk.principal.user_name is None
 
 
-@pytest.mark.parametrize("changes", [{"sub": "a\r\nX-Roles: admin"}, {"sub": 1.5}, {"roles": ["a,b"]}])
+@pytest.mark.parametrize("changes", [{"sub": 1.5}, {"sub": " a"}, {"roles": ["a,b"]}])
 def test_a_caller_that_cannot_be_told_upstream_is_refused(changes: dict[str, Any]) -> None:
     desk = Desk({**ACTIVE, **changes})
     assert desk.judge() == "401 token_invalid"
     assert desk.services.warnings[0][0] == "token_claims_unusable"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"sub": text} for text in ("a\r\nX-Roles: admin", "a\n", "\ud800")),
+        {"username": "\x7f"},
+        {"roles": ["a\0"]},
+        {"roles": "a b\x01"},
+    ],
+)
+def test_text_that_no_field_can_hold_is_the_server_s_trouble(changes: dict[str, Any]) -> None:
+    desk = Desk({**ACTIVE, **changes})
+    for _ in range(20):
+        assert desk.judge() == UNAVAILABLE
+    assert {event for event, _ in desk.services.warnings} == {"introspection_unavailable"}
+    assert not any(facts["left_alone"] for _, facts in desk.services.warnings), "it may be this caller alone"
+    desk.server.tokens[TOKEN] = ACTIVE
+    assert desk.judge() is None, "trouble is not remembered"
 
 
 # ---- how it is set up

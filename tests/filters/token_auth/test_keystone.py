@@ -941,12 +941,21 @@ def test_a_users_groups_are_asked_for_by_the_user_himself() -> None:
     assert question.headers == {"x-auth-token": TOKEN, "accept": "application/json"}
 
 
-@pytest.mark.parametrize("user", ["a/../b", "u?1#", "\u00fc"])
+@pytest.mark.parametrize("user", ["a/b", "u?1#", "a..b", "...", "\u00fc"])
 def test_the_id_of_a_user_stays_one_segment_of_the_path(user: str) -> None:
     desk = grouped({TOKEN: document(user)})
     desk.judge()
     path = desk.services.requests[-1].url.removeprefix("http://identity.test/v3/users/")
     assert path.endswith("/groups") and not set("/?#") & set(path.removesuffix("/groups"))
+
+
+@pytest.mark.parametrize("user", [".", "..", "a/../b", "..\\u2", "x/..;"])
+def test_the_id_of_a_user_that_leaves_its_segment_is_asked_nothing_of(user: str) -> None:
+    desk = grouped({TOKEN: document(user), "other": document("u2")})
+    for _ in range(20):
+        assert desk.judge() == 503
+    assert not [one for one in desk.services.requests if "/users/" in one.url]
+    assert desk.judge(desk.request("other")) is None, "nothing is wrong with the service"
 
 
 @pytest.mark.parametrize(
@@ -981,6 +990,46 @@ def test_without_the_groups_nobody_is_let_in_and_nobody_is_refused(answer: HttpA
     made = desk.request()
     assert desk.judge(made) is None, "trouble is not remembered"
     assert made.principal is not None and made.principal.groups == tuple(GOLD)
+
+
+def renamed(**user: Any) -> dict[str, Any]:
+    told = document("u1", "member")
+    return {**told, "user": {**told["user"], **user}}
+
+
+@pytest.mark.parametrize("headers", ["repose", "keystonemiddleware", "none"])
+@pytest.mark.parametrize("text", ["a\r\nX-Roles: admin", "\0", "\x7f", "\ud800"])
+@pytest.mark.parametrize("what", ["group", "role", "user", "id", "domain", "project"])
+def test_a_name_that_no_field_can_hold_is_trouble_and_remembered_by_nobody(
+    what: str, text: str, headers: str
+) -> None:
+    tokens = {
+        "group": MEMBER,
+        "role": document("u1", f"r{text}"),
+        "user": renamed(name=text),
+        "id": renamed(id=text),
+        "domain": renamed(domain={"id": "d", "name": text}),
+        "project": {**MEMBER, "project": {"id": "p1", "name": text, "domain": {"id": "d", "name": "D"}}},
+    }
+    desk = grouped({TOKEN: tokens[what], "other": document("u2")}, headers=headers)
+    if what == "group":
+        desk.service.groups["u1"] = ["gold", text]
+    for _ in range(20):
+        assert desk.judge() == 503
+    assert desk.refusal.retry_after is not None and desk.refusal.retry_after >= 1
+    assert text not in f"{desk.services.warnings} {desk.refusal}"
+    assert desk.judge(desk.request("other")) is None, "nothing is wrong with the service"
+    desk.service.tokens[TOKEN] = MEMBER
+    desk.service.groups["u1"] = ["gold"]
+    assert desk.judge() is None, "trouble is not remembered"
+
+
+def test_a_service_whose_name_no_field_can_hold_is_not_refused() -> None:
+    tokens = {**VOUCHED, SERVICE: {**VOUCHED[SERVICE], "user": {"id": "s1", "name": "a\0"}}}
+    desk = Desk(tokens, service_tokens={"roles": ["service"]})
+    assert desk.judge(desk.request("old", ("X-Service-Token", SERVICE))) == 503
+    desk.service.tokens[SERVICE] = VOUCHED[SERVICE]
+    assert desk.judge(desk.request("old", ("X-Service-Token", SERVICE))) is None
 
 
 def test_groups_that_a_client_cannot_ask_for_are_asked_for_by_the_gateway() -> None:

@@ -1,11 +1,12 @@
 """The provider `keystone_v2`: every answer of the identity service, and what it means for the client."""
 
 import json
+import re
 from base64 import b64decode
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -127,10 +128,12 @@ def test_a_token_must_belong_to_the_tenant_that_is_asked_for() -> None:
     assert desk.asked[-1] == f"GET /tokens/{TOKEN}?belongsTo=t9"
 
 
+@example("..")
+@example("../users/u1")
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))
 def test_a_token_stays_one_segment_of_the_path(token: str) -> None:
     desk = Desk({"groups": False})
-    if token in (".", ".."):
+    if re.search(r"(?:^|[/\\;])\.{1,2}(?:$|[/\\;])", token):
         assert desk.status(desk.request(token)) == 401
         assert desk.asked == []
         return
@@ -189,6 +192,36 @@ def test_only_a_definite_no_is_the_client_s(
         desk.service.instead.clear()
         desk.services.advance(0.1)
         assert desk.status() is None, "trouble is not remembered"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *(
+            {name: "a\r\nX-Roles: admin"}
+            for name in ("id", "name", "RAX-AUTH:domainId", "RAX-AUTH:contactId")
+        ),
+        {"roles": [role("a\0")]},
+        {"roles": [role("a", "t\0")]},
+        {"groups": ["gold", "a\x01"]},
+        {"id": "."},
+        {"id": ".."},
+        {"id": "u2/../u1"},
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_told_or_asked_about_is_the_service_s_trouble(more: dict[str, Any]) -> None:
+    desk = Desk(headers="repose")
+    desk.service.groups["u1"] = more.pop("groups", ["gold"])
+    desk.service.tokens = {TOKEN: access(TOKEN, **more), "other": access("other", id="u2")}
+    for _ in range(20):
+        verdict = desk.judge()
+        assert verdict is not None and verdict.status == 503 and (verdict.retry_after or 0) >= 1
+    assert not [path for path in desk.asked if "/users/" in path and "/u1/" not in path]
+    assert desk.status(desk.request("other")) is None, "nothing is wrong with the service"
+    desk.service.tokens[TOKEN] = access(TOKEN)
+    desk.service.groups["u1"] = ["gold"]
+    assert desk.status() is None, "trouble is not remembered"
 
 
 def test_the_gateway_s_own_token_is_renewed_once() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from filters.token_auth.option import BreakerOptions
 from filters.token_auth.provider import Answer, Unavailable
-from filters.token_auth.remote import MAX_WAIT, Memory, RemoteProvider, Trouble
+from filters.token_auth.remote import MAX_WAIT, Memory, RemoteProvider, Trouble, segment, tellable
 from gateway.api import Exchange, HttpAnswer, HttpError, Principal
 from gateway.api.testing import FrozenServices, exchange
 
@@ -122,3 +122,32 @@ async def test_closing_ends_what_is_out() -> None:
 def test_an_expired_token_is_not_judged() -> None:
     with pytest.raises(NotImplementedError):
         Oracle().look_up_expired("t", exchange())
+
+
+@pytest.mark.parametrize("text", [".", "..", "../x", "a/..", "a/./b", "..\\a", "a/..;x"])
+def test_a_dot_segment_stays_no_segment(text: str) -> None:
+    assert segment(text) is None
+
+
+def test_all_else_is_one_segment() -> None:
+    assert [segment(text) for text in ("u1", "...", "a..b", "a/b?c#", "\u00fc")] == [
+        "u1",
+        "...",
+        "a..b",
+        "a%2Fb%3Fc%23",
+        "%C3%BC",
+    ]
+
+
+@pytest.mark.parametrize("text", ["a\r\nb", "\0", "\x7f", "\ud800"])
+def test_a_caller_of_whom_a_field_cannot_tell_is_trouble(text: str) -> None:
+    for one in (
+        Principal(user_id=text),
+        Principal(roles=("a", text)),
+        Principal(assignments=(("a", None), ("b", text))),
+    ):
+        with pytest.raises(Trouble) as caught:
+            tellable(one)
+        assert not caught.value.counts and text not in caught.value.why
+    told = Principal(user_id="\u00fc\t\u2028", roles=("a",))
+    assert tellable(told) is told

@@ -219,6 +219,19 @@ def test_an_unasked_service_token_never_arrives_whoever_judges_the_other() -> No
     assert b"service" not in [value for _, value in lines(made)]
 
 
+@pytest.mark.parametrize(("header", "arrives"), [("X-Auth-Token", True), ("X-Service-Token", False)])
+def test_where_the_decision_is_delayed_no_service_token_goes_on_that_is_not_good(
+    header: str, arrives: bool
+) -> None:
+    filter = guard(header=header, delay_auth_decision=True)
+    made = asked(None, (header, "unknown"))
+    assert judge(filter, made) is None
+    assert made.request.headers.has(header) == arrives
+    made = asked(None, (header, TOKEN))
+    assert judge(filter, made) is None
+    assert made.request.headers.all(header) == [TOKEN]
+
+
 def test_a_refused_request_is_stripped_as_well() -> None:
     made = asked("bad", ("X-Roles", "admin"))
     assert refused(judge(guard(), made)).status == 401
