@@ -40,6 +40,7 @@ class Mutex(Lock):
         self._at: Any = ctypes.byref(self._keep)
         self._try: Any = _LIBRARY.pthread_mutex_trylock
         self._unlock: Any = _LIBRARY.pthread_mutex_unlock
+        self._has = False
 
     def make(self) -> None:
         """Makes it, free, of zeros that nobody else looks at yet. Raises OSError."""
@@ -57,16 +58,21 @@ class Mutex(Lock):
     def try_take(self) -> bool:
         done: int = self._try(self._at)
         if done == 0:
+            self._has = True
             return True
         if done == _OWNER_DIED:
             _LIBRARY.pthread_mutex_consistent(self._at)
+            self._has = True
             return True
         return False
 
     def free(self) -> None:
+        self._has = False
         self._unlock(self._at)
 
     def close(self) -> None:
+        if self._has:
+            self.free()  # the list of what the thread has would point into what is there no more
         self._try = self._unlock = _closed
         self._keep = self._at = None  # the memory cannot be unmapped while anything points into it
 

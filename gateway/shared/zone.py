@@ -127,7 +127,11 @@ class Zone:
         if not self.lock.take():
             return False
         if self.words[0]:
-            self._finish()
+            try:
+                self._finish()
+            except BaseException:
+                self.lock.free()
+                raise
         return True
 
     def leave(self) -> None:
