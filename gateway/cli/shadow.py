@@ -103,14 +103,17 @@ def _records(files: list[Path], period: Period) -> Iterator[Mapping[str, Any]]:
 
 
 def _print(name: str, judged: Judged) -> None:
-    share = 100 * judged.refused / judged.judged if judged.judged else 0.0
     click.echo(printable(f"{name}  {judged.source}"))
     click.secho(
-        f"  would refuse {judged.refused:,.0f} of {judged.judged:,.0f} that were forwarded ({share:.2f} %)",
+        f"  would refuse {judged.refused:,.0f} of {judged.forwarded:,.0f} that were forwarded ({100 * judged.share:.2f} %)",
         fg="yellow" if judged.refused else "green",
     )
-    if judged.doubled:
-        click.echo(f"  and {judged.doubled:,.0f} that others refuse anyway")
+    if judged.judged > judged.forwarded:
+        others = judged.judged - judged.forwarded
+        click.echo(
+            f"  judged {judged.judged:,.0f}; {others:,.0f} of them others did not forward, "
+            f"{judged.doubled:,.0f} of which it would refuse too"
+        )
     if judged.undecided:
         click.echo(f"  came to no verdict on {judged.undecided:,.0f}")
     for (reason, status), count in greatest(judged.reasons, _SHOWN):
@@ -130,7 +133,9 @@ def _fields(judged: Judged) -> dict[str, Any]:
         "source": judged.source,
         "judged": judged.judged,
         "passed": judged.passed,
+        "forwarded": judged.forwarded,
         "would_refuse": judged.refused,
+        "share": judged.share,
         "refused_anyway": judged.doubled,
         "undecided": judged.undecided,
         "reasons": [
