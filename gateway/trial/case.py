@@ -28,9 +28,11 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gateway.api.option import Duration, Options
-from gateway.trial.given import Answer, Given, Identity
+from gateway.trial.given import Answer, Given, Identity, address_of, count_of, instant_of
 from gateway.trial.identity import NOBODY, identity_of, parse_identity
 
+_LONGEST: Final = 366 * 86_400.0
+"""Seconds between two requests of a test."""
 _LINE: Final = "expected METHOD TARGET, such as GET /v2/p1/images"
 
 Headers = dict[str, str | list[str]]
@@ -115,16 +117,18 @@ class Circumstances(Options):
     )
     headers: Headers = Field(default={}, description="Header fields of the request.")
     body: JsonValue = Field(default=None, description="Text, or what is sent as JSON with its Content-Type.")
-    client: str | None = Field(default=None, description="Address that the request comes from.")
+    client: Annotated[str, AfterValidator(address_of)] | None = Field(
+        default=None, description="Address that the request comes from."
+    )
     https: bool | None = Field(default=None, description="Whether it comes under TLS.")
     identity: Annotated[JsonValue, BeforeValidator(_identity)] = Field(
         default=None,
         description="Who is calling, whatever the token: user, project, roles and the like; or `nobody`.",
     )
-    clock: Annotated[float, BeforeValidator(_instant)] | None = Field(
+    clock: Annotated[float, BeforeValidator(_instant), AfterValidator(instant_of)] | None = Field(
         default=None, description="When the request comes."
     )
-    counters: dict[str, Annotated[int, Field(ge=0)]] = Field(
+    counters: dict[str, Annotated[int, AfterValidator(count_of)]] = Field(
         default={}, description="How many requests like it have been counted, by the names of limits."
     )
     upstream: UpstreamAnswer | None = Field(default=None, description="What the upstream answers.")
@@ -180,7 +184,7 @@ class Expected(Options):
 class Step(Options):
     """One request of several."""
 
-    wait: Duration = Field(default=0.0, description="Time that passes before it.")
+    wait: Duration = Field(default=0.0, ge=0, le=_LONGEST, description="Time that passes before it.")
     times: int = Field(default=1, ge=1, le=10_000, description="How often it is sent; the last is judged.")
     given: Circumstances = Field(
         default=Circumstances(), description="As of a test; what it leaves out is the test's."
