@@ -16,6 +16,7 @@ from gateway.backtest.judge import Count, Judge
 from gateway.backtest.line import UNREADABLE
 from gateway.backtest.source import parts_of, records
 from gateway.chain import Entry
+from gateway.inspect.reader import Skipped
 from gateway.plan import Plan
 
 GREATEST: Final = 1_000_000_000
@@ -36,7 +37,8 @@ class Point(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """unit of the rates, such as `minute`; requests that the limit counts; what is configured, and what is proposed."""
+    """unit of the rates, such as `minute`; requests that the limit counts; what is configured, and what is proposed; files that
+    could not be read to their end."""
 
     limit: str
     unit: str
@@ -44,6 +46,7 @@ class Fit(NamedTuple):
     configured: Point
     proposed: Point
     curve: Sequence[Point]
+    damaged: Sequence[str] = ()
 
 
 class _Stream:
@@ -83,9 +86,10 @@ def fit(
     options = _options(entry, limit)
     parts, pasts = parts_of(files)
     stream = _Stream()
+    damaged = Skipped()
     for done, part in enumerate(parts):
         judge = Judge(plan, offset=part.offset)
-        for recorded in records(part, pasts):
+        for recorded in records(part, pasts, damaged):
             if recorded is None:
                 continue
             try:
@@ -103,7 +107,8 @@ def fit(
     stream.close()
     if stream.spec is None:
         raise FitError(f"no request of the log comes to the limit {limit!r}")
-    return _fitted(entry, limit, options, stream, share, progress)
+    found = _fitted(entry, limit, options, stream, share, progress)
+    return found._replace(damaged=sorted(set(damaged.files)))
 
 
 def _fitted(

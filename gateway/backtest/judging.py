@@ -12,6 +12,7 @@ from gateway.backtest.source import Part, records
 from gateway.backtest.tally import Tally
 from gateway.inspect.grammar import parse
 from gateway.inspect.predicate import predicate
+from gateway.inspect.reader import Skipped
 from gateway.plan import Plan
 
 
@@ -25,7 +26,7 @@ class Stretch(NamedTuple):
 
 
 class Half(NamedTuple):
-    """What a process has made of a part."""
+    """What a process has made of a part. `damaged` are files that could not be read to their end."""
 
     tally: Tally
     files: Sequence[File]
@@ -34,6 +35,7 @@ class Half(NamedTuple):
     first: float
     runs: Mapping[tuple[int, int], Sequence[Stretch]]
     pasts: Mapping[str, Past]
+    damaged: Sequence[str] = ()
 
 
 class Worker:
@@ -69,7 +71,8 @@ class Worker:
         skipped, sampled, first = 0, False, float("inf")
         since, until = question.since, question.until
         runs: dict[int, list[_Going]] = {}
-        for recorded in records(part, pasts, self._wanted):
+        damaged = Skipped()
+        for recorded in records(part, pasts, damaged, self._wanted):
             if recorded is None:
                 skipped += 1
                 continue
@@ -120,7 +123,7 @@ class Worker:
             (machine, worker): [Stretch(run.first, run.last, run.began, run.ended) for run in each]
             for worker, each in runs.items()
         }
-        return Half(tally, spool.files, skipped, sampled, first, closed, pasts)
+        return Half(tally, spool.files, skipped, sampled, first, closed, pasts, damaged.files)
 
 
 class _Going:

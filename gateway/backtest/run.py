@@ -37,12 +37,13 @@ _GARBAGE: Final = 5_000_000
 
 
 class Found(NamedTuple):
-    """The outcome. `skipped` lines were no records."""
+    """The outcome. `skipped` lines were no records, and `damaged` files could not be read to their end."""
 
     tally: Tally
     skipped: int
     sampled: bool
     gaps: int
+    damaged: Sequence[str] = ()
 
 
 def backtest(
@@ -99,7 +100,12 @@ def backtest(
             }
             settle(files_of_events, machines, gaps, plans, found.tally, sampled=sampled)
         progress(1.0)
-    return found._replace(skipped=sum(half.skipped for half in halves), sampled=sampled, gaps=len(gaps))
+    return found._replace(
+        skipped=sum(half.skipped for half in halves),
+        sampled=sampled,
+        gaps=len(gaps),
+        damaged=sorted({file for half in halves for file in half.damaged}),
+    )
 
 
 @contextmanager

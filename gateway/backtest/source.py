@@ -1,15 +1,17 @@
 """Where the records of a back-test come from: files, in parts that several processes read side by side."""
 
 import mmap
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import orjson
 
 from gateway.backtest.line import UNREADABLE, read
 from gateway.backtest.recorded import UNKNOWN_PAST, Past, Recorded, cells_of, past_of
-from gateway.inspect.reader import opened
+from gateway.inspect.reader import COMPRESSED, DAMAGED, Skipped, opened, present
 
 PART: Final = 64 << 20
 """Bytes of a plain file that are read in one go."""
@@ -17,6 +19,7 @@ _PLAN: Final = b'"kind":"plan"'
 _CELLS: Final = b'"instant":'
 _NEAR: Final = 120
 """Bytes of a line in which its kind is told, for one of a configuration to be known before it is come to."""
+_BLOCK: Final = 1 << 20
 _LOOKED_AT: Final = 20_000
 _COUNTED: Final = ("rate_counted", "rate_limited")
 
@@ -38,15 +41,23 @@ def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
     parts: list[Part] = []
     pasts: dict[str, Past] = {}
     for file in files:
-        compressed = file.suffix in (".gz", ".zst")
-        offset = _offset(file)
-        if compressed:
-            parts.append(Part(file, 0, None, offset))
-            continue
-        size = file.stat().st_size
+        try:
+            parts += _parts(present(file), pasts)
+        except FileNotFoundError:  # it has been compressed just now
+            parts += _parts(present(file), pasts)
+    return parts, pasts
+
+
+def _parts(file: Path, pasts: dict[str, Past]) -> Iterator[Part]:
+    offset = _offset(file)
+    if file.suffix in COMPRESSED:
+        yield Part(file, 0, None, offset)
+        return
+    with file.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
         if not size:
-            continue
-        with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return
+        with mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ) as content:
             begin = 0
             while begin < size:
                 end = content.find(b"\n", begin)
@@ -55,8 +66,8 @@ def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
                 if _PLAN in content[begin : begin + _NEAR]:  # twice as fast as looking for it everywhere
                     _learn(content[begin:end], pasts)
                 begin = end + 1
-        parts += [Part(file, start, min(start + PART, size), offset) for start in range(0, size, PART)]
-    return parts, pasts
+    for start in range(0, size, PART):
+        yield Part(file, start, min(start + PART, size), offset)
 
 
 def _learn(line: bytes, pasts: dict[str, Past]) -> None:
@@ -72,7 +83,7 @@ def _learn(line: bytes, pasts: dict[str, Past]) -> None:
 
 def _offset(file: Path) -> float:
     """By the first of the records that tells an instant; 0 where none of the first ones does."""
-    with opened(file) as stream:
+    with opened(file) as stream, suppress(*DAMAGED):
         for number, line in enumerate(stream):
             if number > _LOOKED_AT:
                 break
@@ -90,16 +101,29 @@ def _offset(file: Path) -> float:
 
 
 def records(
-    part: Part, pasts: dict[str, Past], wanted: Callable[[Mapping[str, Any]], bool] | None = None
+    part: Part,
+    pasts: dict[str, Past],
+    damaged: Skipped,
+    wanted: Callable[[Mapping[str, Any]], bool] | None = None,
 ) -> Iterator[Recorded | None]:
-    """The records of a part, None for a line that is none; learns the configurations that the file describes.
+    """The records of a part, None for a line that is none; learns the configurations that the file describes. A file that is
+    not whole is noted, when the records that are there have been told.
 
     wanted  of which records is to be told, by their fields; None for all
     """
+    try:
+        yield from _records(part, pasts, wanted)
+    except DAMAGED:
+        damaged.files.append(str(part.file))
+
+
+def _records(
+    part: Part, pasts: dict[str, Past], wanted: Callable[[Mapping[str, Any]], bool] | None
+) -> Iterator[Recorded | None]:
     with opened(part.file) as stream:
         place = part.start
         if place:
-            stream.seek(place - 1)
+            _skip(stream, place - 1)
             place += len(stream.readline()) - 1
         for line in stream:
             if part.end is not None:
@@ -116,3 +140,15 @@ def records(
                     pasts[record.revision] = past_of(orjson.loads(line))
             except (*UNREADABLE, ValueError):
                 yield None
+
+
+def _skip(stream: BinaryIO, size: int) -> None:
+    """Goes on by so many bytes from the beginning, also in what has been compressed since its parts were told."""
+    if stream.seekable():
+        stream.seek(size)
+        return
+    while size:
+        passed = len(stream.read(min(size, _BLOCK)))
+        if not passed:
+            return
+        size -= passed

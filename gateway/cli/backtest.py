@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from gateway.cli.value import seconds
 from gateway.config.load import Loaded, load
 from gateway.config.locate import locate
 from gateway.config.problem import ConfigurationError
+from gateway.console import printable
 from gateway.inspect import reader
 from gateway.inspect.grammar import QueryError, pointed
 from gateway.plan import build_plan
@@ -162,10 +163,9 @@ def command(
         raise SystemExit(2) from None
     except reader.MissingExtra as error:
         raise click.UsageError(str(error)) from None
-    except EOFError:
-        raise click.UsageError("A compressed file cannot be read to its end.") from None
     except OSError as error:
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    _warn(found.damaged)
     subject = Subject(str(path), against, len(files))
     _write(found, subject, form, most, output)
     bounds = (
@@ -194,8 +194,11 @@ def _fit(loaded: Loaded, registry: Registry, files: list[Path], name: str, share
     except ConfigurationError as error:
         tell(error)
         raise SystemExit(2) from None
+    except reader.MissingExtra as error:
+        raise click.UsageError(str(error)) from None
     except OSError as error:
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    _warn(found.damaged)
     if form == "json":
         told = {
             **found._asdict(),
@@ -217,6 +220,13 @@ def _fit(loaded: Loaded, registry: Registry, files: list[Path], name: str, share
         f"configured: {found.configured.value}/{found.unit}, which refuses {found.configured.refused:,}; "
         f"proposed: rate: {found.proposed.value}/{found.unit}"
     )
+
+
+def _warn(damaged: Sequence[str]) -> None:
+    for file in damaged:
+        click.echo(
+            printable(f"Note: {file} could not be read to its end; what would follow is missing."), err=True
+        )
 
 
 def _beyond(found: Found, kind: str, bound: float) -> bool:

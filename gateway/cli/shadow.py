@@ -49,11 +49,14 @@ def report_(config: str | None, log: Path | None, since: str | None, until: str 
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        found = report(_records(files, period))
+        skipped = reader.Skipped()
+        found = report(_records(files, period, skipped))
     except reader.MissingExtra as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    if skipped:
+        click.echo(printable(f"Note: {skipped}."), err=True)
     if form == "json":
         click.echo(json.dumps({name: _fields(judged) for name, judged in found.items()}, indent=2))
         return
@@ -83,23 +86,23 @@ def _configured(config: str | None) -> Path:
     return Path(path)
 
 
-def _records(files: list[Path], period: Period) -> Iterator[Mapping[str, Any]]:
+def _records(files: list[Path], period: Period, skipped: reader.Skipped) -> Iterator[Mapping[str, Any]]:
     """The records of the period that tell of a filter in shadow."""
     since, until = (None if at is None else at.replace(tzinfo=UTC).timestamp() for at in period)
     for file in files:
-        with reader.opened(file) as stream:
-            for line in stream:
-                if b'"shadow":true' not in line:
-                    continue
-                fields = reader.parse(line)
-                if fields is None or fields["kind"] != "request":
-                    continue
-                facts = fields.get("gateway.facts")
-                at = facts.get("clock") if isinstance(facts, Mapping) else None
-                if not isinstance(at, (int, float)):
-                    continue
-                if (since is None or at >= since) and (until is None or at < until):
-                    yield fields
+        for line in reader.lines(file, skipped):
+            if b'"shadow":true' not in line:
+                continue
+            fields = reader.parse(line)
+            if fields is None or fields["kind"] != "request":
+                skipped.lines += fields is None
+                continue
+            facts = fields.get("gateway.facts")
+            at = facts.get("clock") if isinstance(facts, Mapping) else None
+            if not isinstance(at, (int, float)):
+                continue
+            if (since is None or at >= since) and (until is None or at < until):
+                yield fields
 
 
 def _print(name: str, judged: Judged) -> None:

@@ -51,6 +51,21 @@ def test_bounds(log: Path) -> None:
     assert backtest("--config", new, log, "--max-newly-allowed", "49%").exit_code == 1
 
 
+def test_a_log_that_was_cut_short_is_told_of_and_the_others_are_read(log: Path) -> None:
+    packed = log.with_name("packed.jsonl.gz")
+    packed.write_bytes(gzip.compress(log.read_bytes())[:-20])
+    new = log.parent / "new.yaml"
+    done = backtest("--config", new, packed, log)
+    assert done.exit_code == 0 and "newly allowed             1" in done.stdout
+    assert f"{packed} could not be read to its end" in done.stderr
+    assert f"A file could not be read to the end, and what would follow is missing: {packed}." in done.stdout
+    assert json.loads(backtest("--config", new, packed, log, "--format", "json").stdout)["damaged"] == [
+        str(packed)
+    ]
+    page = backtest("--config", new, packed, log, "--format", "html").stdout
+    assert "could not be read to the end" in page
+
+
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 def test_a_compressed_log_says_the_same(log: Path, suffix: str) -> None:
     packed = log.with_name(f"packed.jsonl{suffix}")

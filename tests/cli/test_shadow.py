@@ -1,6 +1,7 @@
 """`weir shadow`."""
 
 import asyncio
+import gzip
 import json
 from pathlib import Path
 
@@ -55,6 +56,13 @@ def test_what_another_refuses_is_neither_refused_nor_forwarded(tmp_path: Path) -
     told = json.loads(shadow("report", "--log", path, "--format", "json").stdout)["methods"]
     assert (told["judged"], told["forwarded"], told["would_refuse"], told["share"]) == (4, 2, 1, 0.5)
     assert told["refused_anyway"] == 1
+
+
+def test_a_log_that_was_cut_short(log: Path) -> None:
+    log.with_name("requests.jsonl.1.gz").write_bytes(gzip.compress(log.read_bytes())[:-20])
+    done = shadow("report", "--log", log)
+    assert done.exit_code == 0 and "of 3 that were" not in done.stdout  # more than the file that is whole
+    assert "requests.jsonl.1.gz could not be read to its end" in done.stderr
 
 
 def test_the_edit_is_printed_as_a_patch(log: Path) -> None:
