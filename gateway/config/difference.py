@@ -6,6 +6,7 @@ of it means (`Filter.access` for those of filters); of one that declares nothing
 against each other by what they come to: how much in the long run, and how much at once.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -173,14 +174,19 @@ class _Comparison:
                     self._place(entry.path, old=True),
                     _OPPOSITE[_of_entry(entry)],
                 )
-        stayed = [name for name in before if name in after]
-        order = [name for name in after if name in before]
-        for old_name, name in zip(stayed, order, strict=True):
-            if old_name != name:
-                entry = after[name]
-                source = self._place(entry.path)
-                yield Change("moved", _entry_name(scope, entry), "", "", "", source, EITHER)
-                break
+        places = {name: place for place, name in enumerate(before)}
+        order = [name for name in after if name in places]
+        stayed = _rising([places[name] for name in order])
+        for number, name in enumerate(order):
+            if places[name] in stayed:
+                continue
+            entry = after[name]
+            told = f"behind {order[number - 1]}" if number else f"before {order[1]}"
+            judges = "enforce" in (before[name].mode, entry.mode)
+            source = self._place(entry.path)
+            yield Change(
+                "moved", _entry_name(scope, entry), "", "", told, source, EITHER if judges else NEUTRAL
+            )
 
     def _entry(self, what: str, old: Entry, new: Entry) -> Iterator[Change]:
         source = self._place(new.path)
@@ -356,6 +362,22 @@ class _Comparison:
         if not unmatched and not rest:
             risk = _risk(place, effects, old.value, new.value, order=True)
             yield Change("moved", what, option, "", "", self._place(new.path), risk)
+
+
+def _rising(numbers: Sequence[int]) -> set[int]:
+    """As many of the numbers, all different, as rise in the order in which they stand."""
+    ends: list[int] = []  # of the rises of each length, the one whose last number is the lowest
+    before: dict[int, int | None] = {}
+    for number in numbers:
+        length = bisect_left(ends, number)
+        before[number] = ends[length - 1] if length else None
+        ends[length : length + 1] = [number]
+    found: set[int] = set()
+    last = ends[-1] if ends else None
+    while last is not None:
+        found.add(last)
+        last = before[last]
+    return found
 
 
 def _member(side: _Side, key: Any) -> _Side:

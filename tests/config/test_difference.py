@@ -239,6 +239,34 @@ def test_another_order_of_filters_may_do_either() -> None:
     assert (change.kind, change.what, change.risk) == ("moved", "methods", EITHER)
 
 
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ("bcda", ["cors a: moved behind d"]),
+        ("dabc", ["cors d: moved before a"]),
+        ("acbd", ["cors c: moved behind a"]),
+        ("adbc", ["cors d: moved behind a"]),
+        ("badc", ["cors b: moved before a", "cors d: moved behind a"]),
+        ("bxca", ["cors a: moved behind c", "cors d: removed", "cors x: added"]),
+    ],
+)
+def test_what_has_moved_is_named_and_not_what_it_moved_past(order: str, told: list[str]) -> None:
+    def made(names: str) -> Loaded:
+        return _loaded(
+            {"filters": [{"cors": {"name": name, "origins": ["https://a.test"]}} for name in names]}
+        )
+
+    assert sorted(map(str, differences(made("abcd"), made(order), REGISTRY))) == told
+
+
+def test_the_place_of_what_judges_in_shadow_is_neutral() -> None:
+    shadow = {"methods": {"allow": ["GET"], "mode": "shadow"}}
+    one = _loaded({"filters": [shadow, {"ip_allow": {"allow": ["10.0.0.0/8"]}}, {"body_size": {"max": 1}}]})
+    other = _loaded({"filters": [{"ip_allow": {"allow": ["10.0.0.0/8"]}}, {"body_size": {"max": 1}}, shadow]})
+    (change,) = differences(one, other, REGISTRY)
+    assert (str(change), change.risk) == ("methods: moved behind body_size", NEUTRAL)
+
+
 def test_a_filter_that_only_judges_in_shadow_changes_no_access() -> None:
     shadow = _changed(filters__1__methods__mode="shadow")
     wider = copy.deepcopy(shadow)
