@@ -8,10 +8,10 @@ cells of the limits, and the groups of the report.
 import gc
 import os
 import tempfile
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -85,9 +85,10 @@ def backtest(
         for half in halves:
             found.tally.merge(half.tally)
         sampled = any(half.sampled for half in halves)
-        gaps = _gaps(halves)
+        gaps, whole = _gaps(halves)
         fresh = (
-            not gaps
+            whole
+            and not gaps
             and not sampled
             and question.since < min((half.first for half in halves), default=question.since)
             and _fresh(halves)
@@ -131,38 +132,60 @@ def _machines(offsets: Sequence[float]) -> dict[float, int]:
     return known
 
 
-def _gaps(halves: Sequence[Half]) -> list[tuple[float, int]]:
-    """Instants at which records of a machine are missing; a worker that begins anew with its first record is no gap."""
+def _gaps(halves: Sequence[Half]) -> tuple[list[tuple[float, int]], bool]:
+    """Instants at which records of a machine are missing, and whether the first record of each worker is there."""
     gaps: list[tuple[float, int]] = []
+    whole = True
     workers: dict[tuple[int, int], list[Stretch]] = {}
     for half in halves:
         for worker, runs in half.runs.items():
             workers.setdefault(worker, []).extend(runs)
     for (machine, _), runs in workers.items():
-        runs.sort(key=lambda run: (run.began, run.first))
-        for one, other in pairwise(runs):
-            if other.first != one.last + 1 and other.first > 1:
-                gaps += [(one.ended, machine), (other.began, machine)]
-    return sorted(gaps)
+        between, begins = breaks(runs)
+        gaps += [(at, machine) for gap in between for at in gap]
+        whole = whole and begins
+    return sorted(gaps), whole
+
+
+def breaks(runs: Sequence[Stretch]) -> tuple[list[tuple[float, float]], bool]:
+    """Between which instants records of a worker are missing, and whether its first is there.
+
+    What follows on what is told by the numbers: the first record of a stretch may be that of an exchange which began long
+    before. The numbers begin anew where another process takes the worker's place; then nothing follows on what ended before.
+    """
+    begun = sorted(run.began for run in runs if run.first == 1)
+    ended = sorted(run.ended for run in runs)
+    open_ends: dict[int, list[float]] = {}
+    missing: list[tuple[float, float]] = []
+    whole = True
+    for run in sorted(runs, key=lambda run: (run.first, run.began)):
+        if run.first > 1:
+            ends = open_ends.get(run.first, [])
+            before = next((end for end in ends if _same_process(begun, end, run.began)), None)
+            if before is not None:
+                ends.remove(before)
+            elif place := bisect_left(ended, run.ended):
+                missing.append((ended[place - 1], run.began))
+            else:
+                whole = False
+        open_ends.setdefault(run.last + 1, []).append(run.ended)
+    return missing, whole
+
+
+def _same_process(begun: Sequence[float], end: float, beginning: float) -> bool:
+    """Whether none has begun to write in between."""
+    return beginning <= end or bisect_right(begun, end) == bisect_right(begun, beginning)
 
 
 def _fresh(halves: Sequence[Half]) -> bool:
-    """Whether the log has all exchanges since the gateway began to count: what told of that is there, and so is the first
-    record of each worker."""
+    """Whether the log begins with the gateway: what told of that is there."""
     pasts = {revision: past for half in halves for revision, past in half.pasts.items()}
     since = {past.since for past in pasts.values()}
-    if (
-        len(since) != 1
-        or since == {0.0}
-        or not any(0 <= past.at - past.since < _STARTING for past in pasts.values())
-    ):
-        return False
-    first: dict[tuple[int, int], Stretch] = {}
-    for half in halves:
-        for worker, runs in half.runs.items():
-            known = [first[worker]] if worker in first else []
-            first[worker] = min([*runs, *known], key=lambda run: (run.began, run.first))
-    return all(run.first == 1 for run in first.values())
+    return (
+        len(since) == 1
+        and since != {0.0}
+        and any(0 <= past.at - past.since < _STARTING for past in pasts.values())
+    )
 
 
 _worker: Worker | None = None
