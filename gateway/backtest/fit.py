@@ -14,9 +14,9 @@ from gateway.api.meter import Spec
 from gateway.api.table import Cell
 from gateway.backtest.judge import Count, Judge
 from gateway.backtest.line import UNREADABLE
-from gateway.backtest.source import parts_of, records
+from gateway.backtest.machine import Origin, machines
+from gateway.backtest.source import Heard, parts_of, records
 from gateway.chain import Entry
-from gateway.inspect.reader import Skipped
 from gateway.plan import Plan
 
 GREATEST: Final = 1_000_000_000
@@ -54,20 +54,23 @@ class _Stream:
 
     def __init__(self) -> None:
         self._charges: list[tuple[float, int, int, int]] = []
-        self._keys: dict[Hashable, int] = {}
+        self._keys: dict[tuple[int, Hashable], int] = {}
         self.spec: Spec | None = None
         self.at = array("d")
         self.whose = array("q")
         self.cost = array("q")
 
-    def add(self, at: float, number: int, key: Hashable, cost: int) -> None:
-        self._charges.append((at, number, self._keys.setdefault(key, len(self._keys)), cost))
+    def add(self, at: float, number: int, file: int, key: Hashable, cost: int) -> None:
+        self._charges.append((at, number, self._keys.setdefault((file, key), len(self._keys)), cost))
 
-    def close(self) -> None:
+    def close(self, machines: Sequence[int]) -> None:
+        """For after the last charge: by which machine each file was written."""
+        numbers: dict[Hashable, int] = {}
+        whose_of = [numbers.setdefault((machines[file], key), len(numbers)) for file, key in self._keys]
         self._charges.sort()
         for at, _, whose, cost in self._charges:
             self.at.append(at)
-            self.whose.append(whose)
+            self.whose.append(whose_of[whose])
             self.cost.append(cost)
         self._charges.clear()
 
@@ -86,10 +89,13 @@ def fit(
     options = _options(entry, limit)
     parts, pasts = parts_of(files)
     stream = _Stream()
-    damaged = Skipped()
+    numbers = {file: number for number, file in enumerate(dict.fromkeys(part.file for part in parts))}
+    origins: dict[int, Origin] = {}
+    damaged: set[str] = set()
     for done, part in enumerate(parts):
+        heard, file = Heard(), numbers[part.file]
         judge = Judge(plan, offset=part.offset)
-        for recorded in records(part, pasts, damaged):
+        for recorded in records(part, pasts, heard):
             if recorded is None:
                 continue
             try:
@@ -102,13 +108,16 @@ def fit(
                     for tariff, key, cost, *_ in count.draws:
                         if judge.tariffs.all[tariff].limit == limit:
                             stream.spec = judge.tariffs.all[tariff].spec
-                            stream.add(count.instant, number, key, cost)
+                            stream.add(count.instant, number, file, key, cost)
+        begun = {**heard.begun, **(origins[file].begun if file in origins else {})}
+        origins[file] = Origin(part.offset, begun, part.common)
+        damaged.update(heard.damaged)
         progress(0.5 * (done + 1) / len(parts))
-    stream.close()
+    stream.close(machines([origins[file] for file in numbers.values()]))
     if stream.spec is None:
         raise FitError(f"no request of the log comes to the limit {limit!r}")
     found = _fitted(entry, limit, options, stream, share, progress)
-    return found._replace(damaged=sorted(set(damaged.files)))
+    return found._replace(damaged=sorted(damaged))
 
 
 def _fitted(

@@ -11,7 +11,7 @@ import orjson
 
 from gateway.backtest.line import UNREADABLE, read
 from gateway.backtest.recorded import UNKNOWN_PAST, Past, Recorded, cells_of, past_of
-from gateway.inspect.reader import COMPRESSED, DAMAGED, Skipped, opened, present
+from gateway.inspect.reader import COMPRESSED, DAMAGED, opened, present
 
 PART: Final = 64 << 20
 """Bytes of a plain file that are read in one go."""
@@ -28,12 +28,30 @@ class Part(NamedTuple):
     """A part of a file: from byte `start` on, before `end`; None is to the end. Lines belong to the part that they begin in.
 
     offset  seconds from the axis of the limits to the wall clock, as the file's records have it
+    common  whether that axis is that of a store which gateways share
     """
 
     file: Path
     start: int
     end: int | None
     offset: float
+    common: bool = False
+
+
+class Heard:
+    """What a part says beside its records.
+
+    begun    since when the gateway's limits have counted, each with when the log first told of that
+    damaged  files that could not be read to their end
+    """
+
+    def __init__(self) -> None:
+        self.begun: dict[float, float] = {}
+        self.damaged: list[str] = []
+
+    def learn(self, past: Past) -> None:
+        """A configuration is in force from then on."""
+        self.begun[past.since] = min(past.at, self.begun.get(past.since, past.at))
 
 
 def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
@@ -49,9 +67,9 @@ def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
 
 
 def _parts(file: Path, pasts: dict[str, Past]) -> Iterator[Part]:
-    offset = _offset(file)
+    axis = _axis(file)
     if file.suffix in COMPRESSED:
-        yield Part(file, 0, None, offset)
+        yield Part(file, 0, None, *axis)
         return
     with file.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -67,7 +85,7 @@ def _parts(file: Path, pasts: dict[str, Past]) -> Iterator[Part]:
                     _learn(content[begin:end], pasts)
                 begin = end + 1
     for start in range(0, size, PART):
-        yield Part(file, start, min(start + PART, size), offset)
+        yield Part(file, start, min(start + PART, size), *axis)
 
 
 def _learn(line: bytes, pasts: dict[str, Past]) -> None:
@@ -81,8 +99,9 @@ def _learn(line: bytes, pasts: dict[str, Past]) -> None:
             pasts[revision] = past
 
 
-def _offset(file: Path) -> float:
-    """By the first of the records that tells an instant; 0 where none of the first ones does."""
+def _axis(file: Path) -> tuple[float, bool]:
+    """The offset, and whether it is that of a store, by the first of the records that tells an instant; 0 where none of the
+    first ones does."""
     with opened(file) as stream, suppress(*DAMAGED):
         for number, line in enumerate(stream):
             if number > _LOOKED_AT:
@@ -96,29 +115,35 @@ def _offset(file: Path) -> float:
             for step in record.filters:
                 instant, _ = cells_of(step.facts)
                 if record.facts is not None and instant is not None and step.reason in _COUNTED:
-                    return record.facts.clock - instant
-    return 0.0
+                    return record.facts.clock - instant, _by_store(line, step.name)
+    return 0.0, False
+
+
+def _by_store(line: bytes, name: str) -> bool:
+    """Whether a store has decided for the entry."""
+    steps = orjson.loads(line)["gateway.filters"]
+    return any(step["name"] == name and (step.get("facts") or {}).get("store") is True for step in steps)
 
 
 def records(
     part: Part,
     pasts: dict[str, Past],
-    damaged: Skipped,
+    heard: Heard,
     wanted: Callable[[Mapping[str, Any]], bool] | None = None,
 ) -> Iterator[Recorded | None]:
-    """The records of a part, None for a line that is none; learns the configurations that the file describes. A file that is
-    not whole is noted, when the records that are there have been told.
+    """The records of a part, None for a line that is none; learns the configurations that the file describes. Of a file that is
+    not whole, the records that are there.
 
     wanted  of which records is to be told, by their fields; None for all
     """
     try:
-        yield from _records(part, pasts, wanted)
+        yield from _records(part, pasts, heard, wanted)
     except DAMAGED:
-        damaged.files.append(str(part.file))
+        heard.damaged.append(str(part.file))
 
 
 def _records(
-    part: Part, pasts: dict[str, Past], wanted: Callable[[Mapping[str, Any]], bool] | None
+    part: Part, pasts: dict[str, Past], heard: Heard, wanted: Callable[[Mapping[str, Any]], bool] | None
 ) -> Iterator[Recorded | None]:
     with opened(part.file) as stream:
         place = part.start
@@ -136,8 +161,10 @@ def _records(
                     past = pasts.get(record.revision, UNKNOWN_PAST)
                     told = wanted is None or wanted(orjson.loads(line))
                     yield Recorded(record, past, told=told)
-                elif record.kind == "plan" and record.revision not in pasts:
-                    pasts[record.revision] = past_of(orjson.loads(line))
+                elif record.kind == "plan":
+                    past = past_of(orjson.loads(line))
+                    heard.learn(past)
+                    pasts.setdefault(record.revision, past)
             except (*UNREADABLE, ValueError):
                 yield None
 

@@ -342,3 +342,28 @@ async def test_an_exchange_that_took_long_is_no_gap_where_a_file_begins_with_it(
     other = _config({"name": "all", "rate": "2/hour", "burst": 30, "key": ["project_id"]})
     found = judged(other, *files).found
     assert found.gaps == 0 and found.tally.counts == {UNCHANGED: len(records)}
+
+
+async def _two_gateways(tmp_path: Path) -> list[Path]:
+    """Logs of two on one host, each with its memory."""
+    files = []
+    for number, start in enumerate((0.0, 0.25)):
+        asked = [Asked(start + at) for at in range(4)]
+        plan, *records = await logged(_config({"name": "all", "rate": "1/hour", "burst": 9}), asked)
+        plan["gateway.plan"]["since"] -= number
+        files += [
+            written([plan, *records[:2]], tmp_path / f"{number}.1"),
+            written([plan, *records[2:]], tmp_path / f"{number}"),
+        ]
+    return files
+
+
+async def test_two_gateways_on_one_host_are_not_counted_as_one(tmp_path: Path) -> None:
+    files = await _two_gateways(tmp_path)
+    other = _config({"name": "all", "rate": "1/hour", "burst": 3})
+    found = judged(other, *files).found
+    assert found.gaps == 0 and found.tally.counts == {UNCHANGED: 6, NEWLY_REFUSED: 2}
+    assert backtest(Question(other, "new.yaml", Path()), files[::-1], processes=2).tally.counts == {
+        UNCHANGED: 6,
+        NEWLY_REFUSED: 2,
+    }
