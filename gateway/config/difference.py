@@ -6,11 +6,13 @@ of it means (`Filter.access` for those of filters); of one that declares nothing
 against each other by what they come to: how much in the long run, and how much at once.
 """
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from gateway.api.filter import Effect
+from gateway.api.filter import Effect, files_of
+from gateway.config.beside import MAX_BESIDE, contents
 from gateway.config.load import Loaded, normal_form, shown
 from gateway.config.model import Entry
 from gateway.config.problem import Path
@@ -123,6 +125,12 @@ class _Comparison:
     def _sides(value: Any, loaded: Loaded, path: Path) -> _Side:
         return _Side(normal_form(value), shown(value, loaded.filled), path)
 
+    @staticmethod
+    def _content(loaded: Loaded, name: str) -> str:
+        """What tells the content of a file beside the configuration from another."""
+        content = loaded.files.get(name) or contents(loaded.directory, (name,), MAX_BESIDE).get(name)
+        return "none" if content is None else hashlib.sha256(content).hexdigest()[:12]
+
     def _place(self, path: Path, *, old: bool = False) -> str:
         return str((self._old if old else self._new).marks.position(path))
 
@@ -223,6 +231,11 @@ class _Comparison:
                 *(kind, what, "when", before, after, self._place((*new.path, "when"))),
                 risk if counts else NEUTRAL,
             )
+        for name in files_of(new.options):
+            before, after = self._content(self._old, name), self._content(self._new, name)
+            if before != after:
+                told = f"file {name}", before, after, source, EITHER if counts else NEUTRAL
+                yield Change("changed", what, *told, note="what is in it")
         effects = self._registry.get(new.type).access
         before_side = self._sides(old.options, self._old, old.path)
         after_side = self._sides(new.options, self._new, new.path)

@@ -1,6 +1,7 @@
 """What of two configurations is different, and what that does to access."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +162,21 @@ def test_a_limit_is_held_against_another_by_what_it_lets_through(
     assert sorted(_FLIP[change.risk] for change in back) == sorted(risk for risk, _ in told)
     if not told:
         assert sides[0].revision == sides[1].revision
+
+
+def test_what_is_in_a_file_that_an_entry_names_counts_too(tmp_path: Path) -> None:
+    def made(name: str, content: str) -> Loaded:
+        directory = tmp_path / name
+        directory.mkdir()
+        (directory / "terms.yaml").write_text(content)
+        limits = {"limits": [{"name": "few", "rate": "1/day"}], "overrides": {"file": "terms.yaml"}}
+        text = configuration("http://a:1", filters=[{"rate_limit": limits}])
+        return loads(text, "gateway.yaml", registry=REGISTRY, directory=directory)
+
+    old, new = made("old", "p1: blocked"), made("new", "p1: unlimited")
+    (change,) = differences(old, new, REGISTRY)
+    assert str(change).startswith("rate_limit file terms.yaml: ") and change.risk == EITHER
+    assert differences(old, made("same", "p1: blocked"), REGISTRY) == []
 
 
 def test_a_limit_more_for_a_group_tightens() -> None:
