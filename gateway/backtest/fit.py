@@ -81,10 +81,14 @@ def fit(
     name: str,
     share: float,
     *,
+    period: tuple[float, float] = (float("-inf"), float("inf")),
     progress: Callable[[float], None] = lambda share: None,
 ) -> Fit:
     """The lowest rate of the limit `name` (ENTRY.LIMIT, or LIMIT where there is one of that name) at which no more than `share`
-    of the requests that it counts would have been refused. Raises FitError and OSError."""
+    of the requests that it counts would have been refused. Others than those of `period` are left aside.
+
+    Raises FitError and OSError.
+    """
     entry, limit = _named(plan, name)
     options = _options(entry, limit)
     parts, pasts = parts_of(files)
@@ -99,6 +103,8 @@ def fit(
             if recorded is None:
                 continue
             try:
+                if not period[0] <= recorded.at < period[1]:
+                    continue
                 trace = judge.trace(recorded)
                 number = recorded.sequence
             except (ValueError, KeyError, TypeError, AttributeError, *UNREADABLE):

@@ -135,9 +135,22 @@ def command(
     application_log.configure()
     path = locate(config)
     loaded, registry = load_or_exit(path, status=2)
-    files = [*logs, *more] or _configured(loaded.configuration.log.path)
+    files = reader.distinct([*logs, *more]) or _configured(loaded.configuration.log.path)
+    began, ended = seconds(since, float("-inf")), seconds(until, float("inf"))
     if fitted is not None:
-        _fit(loaded, registry, files, fitted, refuse_at_most, form)
+        others = {
+            "--where": where,
+            "--against": against != "recorded",
+            "--recorded-callers": recorded_callers,
+            "--max-newly-allowed": max_newly_allowed is not None,
+            "--max-newly-refused": max_newly_refused is not None,
+            "--max-undecidable": max_undecidable is not None,
+            "--format html": form == "html",
+            "--output": output is not None,
+        }
+        if meaningless := [name for name, given in others.items() if given]:
+            raise click.UsageError(f"{', '.join(meaningless)}: of no use with --fit.")
+        _fit(loaded, registry, files, fitted, refuse_at_most, form, (began, ended))
         return
     old_text, old_path = None, Path()
     if against != "recorded":
@@ -150,7 +163,7 @@ def command(
     question = Question(
         *(loaded.text.decode("utf-8-sig"), str(path), path.parent),
         *(old_text, str(old_path), old_path.parent),
-        *(seconds(since, float("-inf")), seconds(until, float("inf"))),
+        *(began, ended),
         *(where, recorded_callers),
     )
     try:
@@ -182,13 +195,21 @@ def command(
         raise SystemExit(1)
 
 
-def _fit(loaded: Loaded, registry: Registry, files: list[Path], name: str, share: float, form: str) -> None:
+def _fit(
+    loaded: Loaded,
+    registry: Registry,
+    files: list[Path],
+    name: str,
+    share: float,
+    form: str,
+    period: tuple[float, float],
+) -> None:
     """Proposes a limit."""
     if not isinstance(share, float):
         raise click.UsageError("--refuse-at-most: expected a share such as 0.1%.")
     try:
         with _progress() as progress:
-            found = fit(build_plan(loaded, registry), files, name, share, progress=progress)
+            found = fit(build_plan(loaded, registry), files, name, share, period=period, progress=progress)
     except FitError as error:
         raise click.UsageError(f"--fit: {error}.") from None
     except ConfigurationError as error:

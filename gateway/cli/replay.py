@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -125,8 +125,7 @@ def command(
     with the question, and where the log holds nothing that could be sent.
     """
     for url in (target, *([against] if against is not None else [])):
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        if not _is_gateway(url):
             raise click.UsageError(f"Expected a URL such as http://127.0.0.1:8080, got {url!r}.")
     try:
         paths = [parse_path(text) for text in ignore]
@@ -143,7 +142,9 @@ def command(
 
     def requests() -> Iterator[Request]:
         given = 0
-        for request in _in_order(_requests(logs, wanted, skipped, passed_over, unsafe=unsafe)):
+        for request in _in_order(
+            _requests(reader.distinct(logs), wanted, skipped, passed_over, unsafe=unsafe)
+        ):
             if began <= request.at < ended:
                 given += 1
                 yield request
@@ -213,8 +214,17 @@ async def _replayed(
         await asyncio.sleep(0)
 
 
+def _is_gateway(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        told = parts.port != 0 and parts.hostname and parts.username is None
+    except ValueError:  # no port, or no address
+        return False
+    return parts.scheme in ("http", "https") and bool(told)
+
+
 def _requests(
-    logs: tuple[Path, ...], wanted: Any, skipped: Counter[str], passed_over: reader.Skipped, *, unsafe: bool
+    logs: Sequence[Path], wanted: Any, skipped: Counter[str], passed_over: reader.Skipped, *, unsafe: bool
 ) -> Iterator[Request]:
     for log in logs:
         for line in reader.lines(log, passed_over):

@@ -8,7 +8,7 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader, RawIOBase
 from pathlib import Path
@@ -79,6 +79,24 @@ def files(path: Path, *, twice: bool = False) -> list[Path]:
             if any(_as_old(plain, other) for other in packed if other.with_suffix("") == plain):
                 found.remove(plain)
     return found
+
+
+def distinct(files: Iterable[Path]) -> list[Path]:
+    """The files, each once, whatever it is called; and of one that is there compressed too, only that."""
+    found: dict[object, Path] = {}
+    for file in files:
+        try:
+            state = file.stat()
+        except OSError:  # for whoever opens it
+            found.setdefault(file, file)
+        else:
+            found.setdefault((state.st_dev, state.st_ino), file)
+    given = set(found.values())
+    return [
+        file
+        for file in found.values()
+        if not any(packed in given and _as_old(file, packed) for packed in _packed(file))
+    ]
 
 
 def form_of(file: Path) -> Form:

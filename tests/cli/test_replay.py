@@ -108,6 +108,8 @@ async def test_of_a_log_that_was_cut_short_what_is_whole_is_sent(log: Path) -> N
     [
         (("ftp://a",), "Expected a URL"),
         (("http://u:p@a",), "Expected a URL"),
+        (("http://a:99999",), "Expected a URL"),
+        (("http://[::1",), "Expected a URL"),
         (("http://a", "--ignore", "servers"), "begins with '$'"),
         (("http://a", "--where", "status >"), "not understood"),
         (("http://a", "--since", "noon"), "is no time"),
