@@ -169,7 +169,7 @@ class Trial:
                 return
             waiting = waiting + 1 if handler.starving else 0
             await asyncio.sleep(0 if handler.starving else _PAUSE)
-        raise TrialError("it is not whole: more of its body is announced than there is")
+        raise TrialError("the request is not whole: more of its body is announced than there is")
 
     def _on_record(self, record: Record) -> None:
         if self._published is not None and not self._published.done():

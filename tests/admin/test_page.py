@@ -169,7 +169,7 @@ async def test_what_would_become_of_a_request_is_told_and_nothing_secret(explain
                 "headers": {"X-Auth-Token": "hidden-token", "Content-Length": "9"},
             },
             422,
-            "it is not whole",
+            "the request is not whole",
         ),
         ([], 400, ""),
     ],

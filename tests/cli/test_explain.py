@@ -83,7 +83,10 @@ def test_a_body_from_a_file_and_from_standard_input(path: str, tmp_path: Path) -
             "no limit is named 'fwe' (did you mean 'few'?): there are 'few'.",
         ),
         (("/a", "--counted", "few=1000000001"), "--counted: expected a number between 0 and 1,000,000,000."),
-        (("/a", "-X", "POST", "-H", "Content-Length: 5", "--as", "user=u,project=p"), "it is not whole"),
+        (
+            ("/a", "-X", "POST", "-H", "Content-Length: 5", "--as", "user=u,project=p"),
+            "the request is not whole",
+        ),
         (("/a", "--answer-data", "x"), "need --answer"),
         (("/a", "-d", "@/nowhere"), "cannot be read"),
         (("/a", "/b"), "One CONFIG and one TARGET"),
