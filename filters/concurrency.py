@@ -7,7 +7,7 @@ that is killed when they are wanted.
 
 from collections.abc import Awaitable, Hashable
 from math import ceil
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -81,6 +81,14 @@ class ConcurrencyConfig(Options):
                 raise ValueError(f"two limits are named {name!r}")
         return self
 
+    def terse(self) -> Self:
+        """The same without statuses of limits that are that of the entry."""
+        limits = tuple(
+            limit.model_copy(update={"status": None}) if limit.status == self.status else limit
+            for limit in self.limits
+        )
+        return self.model_copy(update={"limits": limits})
+
     def reads(self) -> frozenset[Fact]:
         return frozenset().union(*(key_facts(limit.key) for limit in self.limits))
 
@@ -106,7 +114,9 @@ class Concurrency(Filter[ConcurrencyConfig]):
     access = {
         "limits": "fewer",
         "limits.max": "greater",
-        "limits.queue": "greater",
+        "limits.queue": "more",
+        "limits.queue.max": "greater",
+        "limits.queue.timeout": "greater",
         "limits.status": "none",
         "status": "none",
         "retry_after": "none",

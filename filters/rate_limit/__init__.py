@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mappin
 from contextlib import suppress
 from inspect import isawaitable
 from math import ceil
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from filters._key import Counted, described
 from filters._memo import Memo
@@ -33,6 +33,7 @@ from filters.rate_limit.store import Cells, Charge, Decision, Store
 from gateway.api import (
     Bucket,
     Check,
+    Effect,
     Exchange,
     Fault,
     Filter,
@@ -63,6 +64,23 @@ _PROBING: Counted = (-1, "probe")
 _LONGEST_COST = 9
 """Digits of a cost that an answer may say."""
 
+_OF_LIMITS: Final[Mapping[str, Effect]] = {
+    "limits": "fewer",
+    "limits.rate": "greater",
+    "limits.burst": "greater",
+    "limits.algorithm": "either",
+    "limits.time_zone": "either",
+    "limits.cost": "less",
+    "limits.cost.header": "fewer",
+    "limits.cost.strip": "none",
+    "limits.key": "either",
+    "limits.methods": "either",
+    "limits.path": "either",
+    "limits.query": "either",
+    "limits.status": "none",
+}
+"""What changes of the options of limits do to access, be they of all or of a group."""
+
 _CellFact: TypeAlias = tuple[str, str, int, Cell | None]
 """For the record: the limit, the hash of the key, the cost, and the cell as it was, whose first number is told as the
 seconds that it had to live."""
@@ -87,16 +105,9 @@ class RateLimit(Filter[RateLimitConfig]):
     name = "rate_limit"
     Config = RateLimitConfig
     access = {
-        "limits": "fewer",
-        "limits.rate": "greater",
-        "limits.burst": "greater",
-        "limits.cost": "less",
-        "limits.key": "either",
-        "limits.methods": "either",
-        "limits.path": "either",
-        "limits.query": "either",
-        "limits.status": "none",
+        **_OF_LIMITS,
         "groups": "either",
+        **{f"groups.{option}": effect for option, effect in _OF_LIMITS.items()},
         "exempt": "more",
         "status": "none",
         "retry_after": "none",

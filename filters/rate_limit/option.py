@@ -1,7 +1,7 @@
 """The options of a rate limit, as people write them."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
@@ -95,6 +95,11 @@ class CostOptions(Options):
         if self.header is not None and 0 in (self.default, *self.methods.values()):
             raise ValueError("with header a request costs at least 1 at the start")
         return self
+
+    def terse(self) -> Self:
+        """The same without the methods that cost what others do."""
+        methods = {method: cost for method, cost in self.methods.items() if cost != self.default}
+        return self.model_copy(update={"methods": methods})
 
     @property
     def greatest(self) -> int:
@@ -285,6 +290,17 @@ class LimitOptions(Options):
         """Whether several callers may have one bucket."""
         return not {"user_id", "token", "client_ip"}.intersection(self.key)
 
+    def terse(self) -> Self:
+        """The same without what is so anyway."""
+        return self.model_copy(
+            update={
+                "burst": None if self.burst == self.rate.value else self.burst,
+                "time_zone": None if self.time_zone == "UTC" else self.time_zone,
+                "methods": tuple(sorted(set(self.methods))),
+                "query": tuple(sorted(set(self.query))),
+            }
+        )
+
     def reads(self) -> frozenset[Fact]:
         facts = set(key_facts(self.key))
         if self.path is not None or self.query:
@@ -441,6 +457,18 @@ class RateLimitConfig(Options):
         if len(set(self.headers)) < len(self.headers):
             raise ValueError("a form of headers stands twice")
         return self
+
+    def terse(self) -> Self:
+        """The same without statuses of limits that are that of the entry."""
+
+        def without(limits: tuple[LimitOptions, ...]) -> tuple[LimitOptions, ...]:
+            return tuple(
+                limit.model_copy(update={"status": None}) if limit.status == self.status else limit
+                for limit in limits
+            )
+
+        groups = tuple(group.model_copy(update={"limits": without(group.limits)}) for group in self.groups)
+        return self.model_copy(update={"limits": without(self.limits), "groups": groups})
 
     @property
     def all_limits(self) -> tuple[LimitOptions, ...]:

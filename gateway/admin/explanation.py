@@ -3,6 +3,7 @@ goes to standard output as JSON. It takes a whole plan, and to build one is work
 """
 
 import asyncio
+import json
 import logging
 import sys
 import time
@@ -18,26 +19,28 @@ from gateway.config.problem import ConfigurationError
 from gateway.registry import Registry
 from gateway.trial.case import Circumstances, given_of
 from gateway.trial.report import Sources, as_json, as_text
-from gateway.trial.trial import Trial, TrialError
+from gateway.trial.trial import NoSuchLimit, Trial, TrialError
 
 
 def question(loaded: Loaded, said: Circumstances) -> bytes:
     """What `main` reads."""
-    return orjson.dumps(
-        {
-            "text": loaded.text.decode("utf-8-sig"),
-            "file": loaded.marks.file,
-            "directory": str(loaded.directory),
-            "given": said.model_dump(exclude_unset=True),
-        }
-    )
+    told = {
+        "text": loaded.text.decode("utf-8-sig"),
+        "file": loaded.marks.file,
+        "directory": str(loaded.directory),
+        "given": said.model_dump(exclude_unset=True),
+    }
+    return json.dumps(told).encode()  # a body may hold any number
 
 
 def main() -> None:
-    """The exit status is 1 where the request cannot be tried; standard error says why."""
+    """The exit status is 1 where the request cannot be tried, 2 where what is said of it cannot be; standard error says why."""
     application_log.configure(logging.ERROR)
     try:
-        answer = asyncio.run(_tried(orjson.loads(sys.stdin.buffer.read())))
+        answer = asyncio.run(_tried(json.loads(sys.stdin.buffer.read())))
+    except NoSuchLimit as error:
+        print(f"Error: counters: {error}", file=sys.stderr)
+        sys.exit(2)
     except (ConfigurationError, TrialError, ValueError) as error:
         sys.exit(f"Error: {error}")
     sys.stdout.buffer.write(orjson.dumps(answer))

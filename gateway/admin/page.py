@@ -190,7 +190,8 @@ class Page:
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
-            raise Unanswered(400, f"{place}: {first['msg']}" if place else first["msg"]) from None
+            said_of_it = first["msg"].removeprefix("Value error, ")
+            raise Unanswered(400, f"{place}: {said_of_it}" if place else said_of_it) from None
         except ValueError as error:
             raise Unanswered(400, str(error)) from None
         body = await self._questions.explain(self._service.loaded(), said)

@@ -14,7 +14,8 @@ from gateway.api.meter import Spec
 from gateway.api.table import Cell
 from gateway.backtest.judge import Count, Judge
 from gateway.backtest.line import UNREADABLE
-from gateway.backtest.source import parts_of, records
+from gateway.backtest.machine import Origin, machines
+from gateway.backtest.source import Heard, parts_of, records
 from gateway.chain import Entry
 from gateway.plan import Plan
 
@@ -36,7 +37,8 @@ class Point(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """unit of the rates, such as `minute`; requests that the limit counts; what is configured, and what is proposed."""
+    """unit of the rates, such as `minute`; requests that the limit counts; what is configured, and what is proposed; files that
+    could not be read to their end."""
 
     limit: str
     unit: str
@@ -44,6 +46,7 @@ class Fit(NamedTuple):
     configured: Point
     proposed: Point
     curve: Sequence[Point]
+    damaged: Sequence[str] = ()
 
 
 class _Stream:
@@ -51,20 +54,23 @@ class _Stream:
 
     def __init__(self) -> None:
         self._charges: list[tuple[float, int, int, int]] = []
-        self._keys: dict[Hashable, int] = {}
+        self._keys: dict[tuple[int, Hashable], int] = {}
         self.spec: Spec | None = None
         self.at = array("d")
         self.whose = array("q")
         self.cost = array("q")
 
-    def add(self, at: float, number: int, key: Hashable, cost: int) -> None:
-        self._charges.append((at, number, self._keys.setdefault(key, len(self._keys)), cost))
+    def add(self, at: float, number: int, file: int, key: Hashable, cost: int) -> None:
+        self._charges.append((at, number, self._keys.setdefault((file, key), len(self._keys)), cost))
 
-    def close(self) -> None:
+    def close(self, machines: Sequence[int]) -> None:
+        """For after the last charge: by which machine each file was written."""
+        numbers: dict[Hashable, int] = {}
+        whose_of = [numbers.setdefault((machines[file], key), len(numbers)) for file, key in self._keys]
         self._charges.sort()
         for at, _, whose, cost in self._charges:
             self.at.append(at)
-            self.whose.append(whose)
+            self.whose.append(whose_of[whose])
             self.cost.append(cost)
         self._charges.clear()
 
@@ -75,20 +81,30 @@ def fit(
     name: str,
     share: float,
     *,
+    period: tuple[float, float] = (float("-inf"), float("inf")),
     progress: Callable[[float], None] = lambda share: None,
 ) -> Fit:
     """The lowest rate of the limit `name` (ENTRY.LIMIT, or LIMIT where there is one of that name) at which no more than `share`
-    of the requests that it counts would have been refused. Raises FitError and OSError."""
+    of the requests that it counts would have been refused. Others than those of `period` are left aside.
+
+    Raises FitError and OSError.
+    """
     entry, limit = _named(plan, name)
     options = _options(entry, limit)
     parts, pasts = parts_of(files)
     stream = _Stream()
+    numbers = {file: number for number, file in enumerate(dict.fromkeys(part.file for part in parts))}
+    origins: dict[int, Origin] = {}
+    damaged: set[str] = set()
     for done, part in enumerate(parts):
+        heard, file = Heard(), numbers[part.file]
         judge = Judge(plan, offset=part.offset)
-        for recorded in records(part, pasts):
+        for recorded in records(part, pasts, heard):
             if recorded is None:
                 continue
             try:
+                if not period[0] <= recorded.at < period[1]:
+                    continue
                 trace = judge.trace(recorded)
                 number = recorded.sequence
             except (ValueError, KeyError, TypeError, AttributeError, *UNREADABLE):
@@ -98,12 +114,16 @@ def fit(
                     for tariff, key, cost, *_ in count.draws:
                         if judge.tariffs.all[tariff].limit == limit:
                             stream.spec = judge.tariffs.all[tariff].spec
-                            stream.add(count.instant, number, key, cost)
+                            stream.add(count.instant, number, file, key, cost)
+        begun = {**heard.begun, **(origins[file].begun if file in origins else {})}
+        origins[file] = Origin(part.offset, begun, part.common)
+        damaged.update(heard.damaged)
         progress(0.5 * (done + 1) / len(parts))
-    stream.close()
+    stream.close(machines([origins[file] for file in numbers.values()]))
     if stream.spec is None:
         raise FitError(f"no request of the log comes to the limit {limit!r}")
-    return _fitted(entry, limit, options, stream, share, progress)
+    found = _fitted(entry, limit, options, stream, share, progress)
+    return found._replace(damaged=sorted(damaged))
 
 
 def _fitted(

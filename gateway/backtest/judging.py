@@ -6,9 +6,10 @@ from typing import NamedTuple
 from gateway.backtest.event import HELD, File, Spool
 from gateway.backtest.judge import Judge
 from gateway.backtest.line import UNREADABLE
+from gateway.backtest.machine import Origin
 from gateway.backtest.question import Question
 from gateway.backtest.recorded import PASSED, Past
-from gateway.backtest.source import Part, records
+from gateway.backtest.source import Heard, Part, records
 from gateway.backtest.tally import Tally
 from gateway.inspect.grammar import parse
 from gateway.inspect.predicate import predicate
@@ -25,7 +26,13 @@ class Stretch(NamedTuple):
 
 
 class Half(NamedTuple):
-    """What a process has made of a part."""
+    """What a process has made of a part of the file of that number, which stands for the machine until that is known.
+
+    damaged  files that could not be read to their end
+    """
+
+    file: int
+    origin: Origin
 
     tally: Tally
     files: Sequence[File]
@@ -33,7 +40,7 @@ class Half(NamedTuple):
     sampled: bool
     first: float
     runs: Mapping[tuple[int, int], Sequence[Stretch]]
-    pasts: Mapping[str, Past]
+    damaged: Sequence[str]
 
 
 class Worker:
@@ -57,19 +64,20 @@ class Worker:
         self._plan, self._old_plan = plans
         self._wanted = predicate(parse(question.where)) if question.where.strip() else None
 
-    def half(self, part: Part, machine: int) -> Half:
-        """What becomes of the records of a part, by which machine they were written."""
+    def half(self, part: Part, file: int) -> Half:
+        """What becomes of the records of a part of the file of that number."""
         question, pasts = self._question, self._pasts
         judge = Judge(self._plan, offset=part.offset, callers=question.callers)
         old_judge: Judge | None = None
         if self._old_plan is not None:
             old_judge = Judge(self._old_plan, offset=part.offset, callers=question.callers)
         tally = Tally()
-        spool = Spool(self._directory, machine, judge, old_judge, held=self._held)
+        spool = Spool(self._directory, file, judge, old_judge, held=self._held)
         skipped, sampled, first = 0, False, float("inf")
         since, until = question.since, question.until
         runs: dict[int, list[_Going]] = {}
-        for recorded in records(part, pasts, self._wanted):
+        heard = Heard()
+        for recorded in records(part, pasts, heard, self._wanted):
             if recorded is None:
                 skipped += 1
                 continue
@@ -117,10 +125,11 @@ class Worker:
                 tally.shadow(shadow.name, shadow.before, shadow.after)
         spool.close()
         closed = {
-            (machine, worker): [Stretch(run.first, run.last, run.began, run.ended) for run in each]
+            (file, worker): [Stretch(run.first, run.last, run.began, run.ended) for run in each]
             for worker, each in runs.items()
         }
-        return Half(tally, spool.files, skipped, sampled, first, closed, pasts)
+        origin = Origin(part.offset, heard.begun, part.common)
+        return Half(file, origin, tally, spool.files, skipped, sampled, first, closed, heard.damaged)
 
 
 class _Going:

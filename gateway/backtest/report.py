@@ -62,7 +62,7 @@ def as_text(found: Found, subject: Subject, most: int) -> Iterator[tuple[str, st
         yield printable(f"{name} in shadow: would newly refuse {refused:,}, newly pass {passed:,}"), ""
     for line in _remarks(found):
         yield "", ""
-        yield line, ""
+        yield printable(line), ""
 
 
 def _against(subject: Subject) -> str:
@@ -70,6 +70,10 @@ def _against(subject: Subject) -> str:
 
 
 def _remarks(found: Found) -> Iterator[str]:
+    if found.damaged:
+        number = len(found.damaged)
+        told = "A file" if number == 1 else f"{number} files"
+        yield f"{told} could not be read to the end, and what would follow is missing: {', '.join(found.damaged)}."
     if found.skipped:
         yield f"{found.skipped:,} lines were no records that can be judged."
     if found.sampled:
@@ -135,6 +139,7 @@ def as_json(found: Found, subject: Subject) -> dict[str, Any]:
             for name, (refused, passed) in sorted(tally.shadows.items())
         },
         "skipped": found.skipped,
+        "damaged": list(found.damaged),
         "sampled": found.sampled,
         "gaps": found.gaps,
     }

@@ -8,16 +8,17 @@ cells of the limits, and the groups of the report.
 import gc
 import os
 import tempfile
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.backtest.event import HELD
 from gateway.backtest.judging import Half, Stretch, Worker
+from gateway.backtest.machine import Origin, machines
 from gateway.backtest.question import Question, plans_of
 from gateway.backtest.recorded import Past
 from gateway.backtest.settling import Machine, settle
@@ -30,19 +31,18 @@ __all__ = ["Found", "Question", "backtest"]
 
 _STARTING: Final = 60.0
 """Seconds within which a gateway that starts has told the log of its configuration."""
-_CLOCK_GRAIN: Final = 1.0
-"""Seconds within which two offsets are of one machine."""
 _GARBAGE: Final = 5_000_000
 """Objects that may be made before the collector looks for garbage. What is held here has no cycles."""
 
 
 class Found(NamedTuple):
-    """The outcome. `skipped` lines were no records."""
+    """The outcome. `skipped` lines were no records, and `damaged` files could not be read to their end."""
 
     tally: Tally
     skipped: int
     sampled: bool
     gaps: int
+    damaged: Sequence[str] = ()
 
 
 def backtest(
@@ -60,7 +60,7 @@ def backtest(
     predicate(parse(question.where))
     plans = plans_of(question)  # what is wrong with a configuration is said before anything is read
     parts, pasts = parts_of(files)
-    offsets = _machines([part.offset for part in parts])
+    numbers = {file: number for number, file in enumerate(dict.fromkeys(part.file for part in parts))}
     count = min(processes or os.cpu_count() or 1, max(1, len(parts)))
     found = Found(Tally(), 0, False, 0)
     with tempfile.TemporaryDirectory(prefix="weir-backtest-") as directory, _seldom_collected():
@@ -68,7 +68,7 @@ def backtest(
         if count == 1:
             worker = Worker(question, plans, pasts, directory, held)
             for part in parts:
-                halves.append(worker.half(part, offsets[part.offset]))
+                halves.append(worker.half(part, numbers[part.file]))
                 progress(0.9 * len(halves) / len(parts))
         else:
             with ProcessPoolExecutor(
@@ -77,29 +77,30 @@ def backtest(
                 initializer=_begin,
                 initargs=(question, pasts, directory, held),
             ) as pool:
-                pending = [pool.submit(_half, part, offsets[part.offset]) for part in parts]
+                pending = [pool.submit(_half, part, numbers[part.file]) for part in parts]
                 for done in as_completed(pending):
                     halves.append(done.result())
                     progress(0.9 * len(halves) / len(parts))
         for half in halves:
             found.tally.merge(half.tally)
         sampled = any(half.sampled for half in halves)
-        gaps = _gaps(halves)
-        fresh = (
-            not gaps
-            and not sampled
-            and question.since < min((half.first for half in halves), default=question.since)
-            and _fresh(halves)
-        )
+        halves, origins = _told_apart(halves)
+        gaps, broken = _gaps(halves)
         files_of_events = [file for half in halves for file in half.files]
         if files_of_events:
-            began = min(half.first for half in halves)
-            machines = {
-                number: Machine(*plans, began, offset, fresh=fresh) for offset, number in offsets.items()
-            }
-            settle(files_of_events, machines, gaps, plans, found.tally, sampled=sampled)
+            counting: dict[int, Machine] = {}
+            for machine, origin in origins.items():
+                first = min(half.first for half in halves if half.file == machine)
+                fresh = machine not in broken and not sampled and question.since < first and _fresh(origin)
+                counting[machine] = Machine(*plans, first, origin.offset, fresh=fresh)
+            settle(files_of_events, counting, gaps, plans, found.tally, sampled=sampled)
         progress(1.0)
-    return found._replace(skipped=sum(half.skipped for half in halves), sampled=sampled, gaps=len(gaps))
+    return found._replace(
+        skipped=sum(half.skipped for half in halves),
+        sampled=sampled,
+        gaps=len(gaps),
+        damaged=sorted({file for half in halves for file in half.damaged}),
+    )
 
 
 @contextmanager
@@ -112,51 +113,84 @@ def _seldom_collected() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _machines(offsets: Sequence[float]) -> dict[float, int]:
-    """Offset -> number of the machine whose it is: what two clocks have been apart tells one machine from another."""
-    known: dict[float, int] = {}
-    last = float("-inf")
-    number = -1
-    for offset in sorted(set(offsets)):
-        if offset - last > _CLOCK_GRAIN:
-            number += 1
-        known[offset] = number
-        last = offset
-    return known
+def _told_apart(halves: Sequence[Half]) -> tuple[list[Half], dict[int, Origin]]:
+    """The same by the numbers of machines in place of those of files, and what the files of each machine say of it."""
+    told: dict[int, Origin] = {}
+    for half in halves:
+        known = told.get(half.file)
+        told[half.file] = half.origin if known is None else _joined(known, half.origin)
+    numbers = dict(zip(told, machines(list(told.values())), strict=True))
+    origins: dict[int, Origin] = {}
+    for file, origin in told.items():
+        known = origins.get(numbers[file])
+        origins[numbers[file]] = origin if known is None else _joined(known, origin)
+    return [
+        half._replace(
+            file=numbers[half.file],
+            files=[file._replace(machine=numbers[half.file]) for file in half.files],
+            runs={(numbers[half.file], worker): runs for (_, worker), runs in half.runs.items()},
+        )
+        for half in halves
+    ], origins
 
 
-def _gaps(halves: Sequence[Half]) -> list[tuple[float, int]]:
-    """Instants at which records of a machine are missing; a worker that begins anew with its first record is no gap."""
+def _joined(one: Origin, other: Origin) -> Origin:
+    begun = dict(one.begun)
+    for since, at in other.begun.items():
+        begun[since] = min(at, begun.get(since, at))
+    return one._replace(begun=begun, common=one.common or other.common)
+
+
+def _gaps(halves: Sequence[Half]) -> tuple[list[tuple[float, int]], set[int]]:
+    """Instants at which records of a machine are missing, and the machines of which some are, or a worker's first."""
     gaps: list[tuple[float, int]] = []
+    broken: set[int] = set()
     workers: dict[tuple[int, int], list[Stretch]] = {}
     for half in halves:
         for worker, runs in half.runs.items():
             workers.setdefault(worker, []).extend(runs)
     for (machine, _), runs in workers.items():
-        runs.sort(key=lambda run: (run.began, run.first))
-        for one, other in pairwise(runs):
-            if other.first != one.last + 1 and other.first > 1:
-                gaps += [(one.ended, machine), (other.began, machine)]
-    return sorted(gaps)
+        between, whole = breaks(runs)
+        gaps += [(at, machine) for gap in between for at in gap]
+        if between or not whole:
+            broken.add(machine)
+    return sorted(gaps), broken
 
 
-def _fresh(halves: Sequence[Half]) -> bool:
-    """Whether the log has all exchanges since the gateway began to count: what told of that is there, and so is the first
-    record of each worker."""
-    pasts = {revision: past for half in halves for revision, past in half.pasts.items()}
-    since = {past.since for past in pasts.values()}
-    if (
-        len(since) != 1
-        or since == {0.0}
-        or not any(0 <= past.at - past.since < _STARTING for past in pasts.values())
-    ):
-        return False
-    first: dict[tuple[int, int], Stretch] = {}
-    for half in halves:
-        for worker, runs in half.runs.items():
-            known = [first[worker]] if worker in first else []
-            first[worker] = min([*runs, *known], key=lambda run: (run.began, run.first))
-    return all(run.first == 1 for run in first.values())
+def breaks(runs: Sequence[Stretch]) -> tuple[list[tuple[float, float]], bool]:
+    """Between which instants records of a worker are missing, and whether its first is there.
+
+    What follows on what is told by the numbers: the first record of a stretch may be that of an exchange which began long
+    before. The numbers begin anew where another process takes the worker's place; then nothing follows on what ended before.
+    """
+    begun = sorted(run.began for run in runs if run.first == 1)
+    ended = sorted(run.ended for run in runs)
+    open_ends: dict[int, list[float]] = {}
+    missing: list[tuple[float, float]] = []
+    whole = True
+    for run in sorted(runs, key=lambda run: (run.first, run.began)):
+        if run.first > 1:
+            ends = open_ends.get(run.first, [])
+            before = next((end for end in ends if _same_process(begun, end, run.began)), None)
+            if before is not None:
+                ends.remove(before)
+            elif place := bisect_left(ended, run.ended):
+                missing.append((ended[place - 1], run.began))
+            else:
+                whole = False
+        open_ends.setdefault(run.last + 1, []).append(run.ended)
+    return missing, whole
+
+
+def _same_process(begun: Sequence[float], end: float, beginning: float) -> bool:
+    """Whether none has begun to write in between."""
+    return beginning <= end or bisect_right(begun, end) == bisect_right(begun, beginning)
+
+
+def _fresh(origin: Origin) -> bool:
+    """Whether the log begins when the machine has begun to count: what told of that is there. A store is older than a gateway."""
+    begun = [(since, at) for since, at in origin.begun.items() if since > 0]
+    return not origin.common and len(begun) == 1 and all(0 <= at - since < _STARTING for since, at in begun)
 
 
 _worker: Worker | None = None
@@ -168,6 +202,6 @@ def _begin(question: Question, pasts: Mapping[str, Past], directory: str, held: 
     _worker = Worker(question, plans_of(question), pasts, directory, held)
 
 
-def _half(part: Part, machine: int) -> Half:
+def _half(part: Part, file: int) -> Half:
     assert _worker is not None
-    return _worker.half(part, machine)
+    return _worker.half(part, file)

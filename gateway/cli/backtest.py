@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from gateway.cli.value import seconds
 from gateway.config.load import Loaded, load
 from gateway.config.locate import locate
 from gateway.config.problem import ConfigurationError
+from gateway.console import printable
 from gateway.inspect import reader
 from gateway.inspect.grammar import QueryError, pointed
 from gateway.plan import build_plan
@@ -134,9 +135,22 @@ def command(
     application_log.configure()
     path = locate(config)
     loaded, registry = load_or_exit(path, status=2)
-    files = [*logs, *more] or _configured(loaded.configuration.log.path)
+    files = reader.distinct([*logs, *more]) or _configured(loaded.configuration.log.path)
+    began, ended = seconds(since, float("-inf")), seconds(until, float("inf"))
     if fitted is not None:
-        _fit(loaded, registry, files, fitted, refuse_at_most, form)
+        others = {
+            "--where": where,
+            "--against": against != "recorded",
+            "--recorded-callers": recorded_callers,
+            "--max-newly-allowed": max_newly_allowed is not None,
+            "--max-newly-refused": max_newly_refused is not None,
+            "--max-undecidable": max_undecidable is not None,
+            "--format html": form == "html",
+            "--output": output is not None,
+        }
+        if meaningless := [name for name, given in others.items() if given]:
+            raise click.UsageError(f"{', '.join(meaningless)}: of no use with --fit.")
+        _fit(loaded, registry, files, fitted, refuse_at_most, form, (began, ended))
         return
     old_text, old_path = None, Path()
     if against != "recorded":
@@ -149,7 +163,7 @@ def command(
     question = Question(
         *(loaded.text.decode("utf-8-sig"), str(path), path.parent),
         *(old_text, str(old_path), old_path.parent),
-        *(seconds(since, float("-inf")), seconds(until, float("inf"))),
+        *(began, ended),
         *(where, recorded_callers),
     )
     try:
@@ -162,10 +176,9 @@ def command(
         raise SystemExit(2) from None
     except reader.MissingExtra as error:
         raise click.UsageError(str(error)) from None
-    except EOFError:
-        raise click.UsageError("A compressed file cannot be read to its end.") from None
     except OSError as error:
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    _warn(found.damaged)
     subject = Subject(str(path), against, len(files))
     _write(found, subject, form, most, output)
     bounds = (
@@ -182,20 +195,31 @@ def command(
         raise SystemExit(1)
 
 
-def _fit(loaded: Loaded, registry: Registry, files: list[Path], name: str, share: float, form: str) -> None:
+def _fit(
+    loaded: Loaded,
+    registry: Registry,
+    files: list[Path],
+    name: str,
+    share: float,
+    form: str,
+    period: tuple[float, float],
+) -> None:
     """Proposes a limit."""
     if not isinstance(share, float):
         raise click.UsageError("--refuse-at-most: expected a share such as 0.1%.")
     try:
         with _progress() as progress:
-            found = fit(build_plan(loaded, registry), files, name, share, progress=progress)
+            found = fit(build_plan(loaded, registry), files, name, share, period=period, progress=progress)
     except FitError as error:
         raise click.UsageError(f"--fit: {error}.") from None
     except ConfigurationError as error:
         tell(error)
         raise SystemExit(2) from None
+    except reader.MissingExtra as error:
+        raise click.UsageError(str(error)) from None
     except OSError as error:
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    _warn(found.damaged)
     if form == "json":
         told = {
             **found._asdict(),
@@ -217,6 +241,13 @@ def _fit(loaded: Loaded, registry: Registry, files: list[Path], name: str, share
         f"configured: {found.configured.value}/{found.unit}, which refuses {found.configured.refused:,}; "
         f"proposed: rate: {found.proposed.value}/{found.unit}"
     )
+
+
+def _warn(damaged: Sequence[str]) -> None:
+    for file in damaged:
+        click.echo(
+            printable(f"Note: {file} could not be read to its end; what would follow is missing."), err=True
+        )
 
 
 def _beyond(found: Found, kind: str, bound: float) -> bool:

@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -17,11 +18,13 @@ from gateway.config.locate import locate
 from gateway.config.problem import ConfigurationError
 from gateway.redaction import Redaction
 from gateway.registry import Registry
-from gateway.trial.given import Answer, Given, Identity
+from gateway.trial.given import Answer, Given, Identity, address_of, count_of, instant_of
 from gateway.trial.identity import parse_identity
 from gateway.trial.outcome import Outcome
 from gateway.trial.report import Line, Sources, as_json, as_text
-from gateway.trial.trial import Trial, TrialError
+from gateway.trial.trial import NoSuchLimit, Trial, TrialError
+
+T = TypeVar("T")
 
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "good": {"fg": "green"},
@@ -88,7 +91,8 @@ def command(
     port and without a network. Filters that would ask a service are told who is calling by --as, ask in earnest with --live,
     or are undecidable. With a REQUEST_ID the request log says what became of that request.
 
-    The exit status is 0 for what is forwarded or answered below 400, 1 for what is refused, 3 for what is undecidable.
+    The exit status is 0 for what is forwarded or answered below 400, 1 for what is refused, 3 for what is undecidable, and 2 for
+    what is wrong with the question or the configuration.
     """
     if len(what) > 2:
         raise click.UsageError("One CONFIG and one TARGET, or one REQUEST_ID.")
@@ -105,14 +109,14 @@ def command(
         target=what[-1],
         headers=header_pairs(headers),
         body=_content(data),
-        peer=client,
+        peer=_checked("--client", address_of, client),
         scheme="https" if https else "http",
         identity=_identity(identity),
-        wall=seconds(at, time.time()),
+        wall=_checked("--at", instant_of, seconds(at, time.time())),
         counts=_counts(counted),
         answer=_answer(answer, answer_headers, answer_data),
     )
-    loaded, registry = load_or_exit(path)
+    loaded, registry = load_or_exit(path, status=2)
     outcome, redaction = asyncio.run(_tried(loaded, registry, given, live=live))
     if form == "json":
         click.echo(json.dumps(as_json(outcome, redaction), indent=2))
@@ -134,11 +138,13 @@ async def _tried(
         await trial.start()
     except ConfigurationError as error:
         tell(error)
-        raise SystemExit(1) from None
+        raise SystemExit(2) from None
     try:
         return await trial.run(given), trial.plan.redaction
+    except NoSuchLimit as error:
+        raise click.UsageError(f"--counted: {error}.") from None
     except (TrialError, ValueError) as error:
-        raise click.ClickException(f"The request cannot be tried: {error}.") from None
+        raise click.UsageError(f"The request cannot be tried: {error}.") from None
     finally:
         await trial.close()
 
@@ -148,7 +154,12 @@ def _recorded(request_id: str, log: Path | None, form: str) -> None:
     from gateway.cli.logs import show
 
     context = click.get_current_context()
-    context.invoke(show, request_id=request_id, log=log, form=form)
+    try:
+        context.invoke(show, request_id=request_id, log=log, form=form)
+    except click.ClickException as error:
+        raise click.UsageError(error.format_message()) from None
+    except SystemExit:
+        raise SystemExit(2) from None  # here 1 is what is said of a request that is refused
 
 
 def _judged_again(request_id: str, log: Path | None, config: Path, form: str) -> None:
@@ -158,7 +169,7 @@ def _judged_again(request_id: str, log: Path | None, config: Path, form: str) ->
     from gateway.cli.logs import existing_log
     from gateway.inspect import reader
 
-    loaded, _ = load_or_exit(config)
+    loaded, _ = load_or_exit(config, status=2)
     quoted = "'" + request_id.replace("'", "''") + "'"
     question = Question(
         loaded.text.decode("utf-8-sig"), str(config), config.parent, where=f"request_id = {quoted}"
@@ -212,8 +223,15 @@ def _counts(texts: tuple[str, ...]) -> dict[str, int]:
         name, mark, number = text.rpartition("=")
         if not mark or not number.isascii() or not number.isdigit():
             raise click.UsageError(f"Expected --counted LIMIT=N, got {text!r}.")
-        counts[name] = int(number)
+        counts[name] = _checked("--counted", count_of, int(number.lstrip("0")[:20] or "0"))
     return counts
+
+
+def _checked(option: str, check: Callable[[T], T], value: T) -> T:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}.") from None
 
 
 def _answer(status: int | None, headers: tuple[str, ...], data: str | None) -> Answer | None:

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -120,10 +120,12 @@ def command(
 
     Status, header fields and bodies are compared with those of another gateway (--against), or status and, where the record
     holds it, body with what was recorded. JSON is compared by what it says.
+
+    The exit status is 1 where nothing answers, or more than --max-different answers are other or missing; 2 for what is wrong
+    with the question, and where the log holds nothing that could be sent.
     """
     for url in (target, *([against] if against is not None else [])):
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        if not _is_gateway(url):
             raise click.UsageError(f"Expected a URL such as http://127.0.0.1:8080, got {url!r}.")
     try:
         paths = [parse_path(text) for text in ignore]
@@ -133,12 +135,16 @@ def command(
     wanted = _wanted(where)
     began, ended = seconds(since, float("-inf")), seconds(until, float("inf"))
     for log in logs:
-        if not log.is_file():
+        if not reader.present(log).is_file():
             raise click.UsageError(f"There is no request log at {log}.")
+
+    passed_over = reader.Skipped()
 
     def requests() -> Iterator[Request]:
         given = 0
-        for request in _in_order(_requests(logs, wanted, skipped, unsafe=unsafe)):
+        for request in _in_order(
+            _requests(reader.distinct(logs), wanted, skipped, passed_over, unsafe=unsafe)
+        ):
             if began <= request.at < ended:
                 given += 1
                 yield request
@@ -163,10 +169,19 @@ def command(
         )
     except reader.MissingExtra as error:
         raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    if passed_over:
+        click.echo(printable(f"Note: {passed_over}."), err=True)
     if form == "json":
-        click.echo(json.dumps(_fields(total, skipped), indent=2))
+        click.echo(json.dumps(_fields(total, skipped, passed_over), indent=2))
     else:
         _print(total, skipped)
+    if not total.sent:
+        raise click.UsageError("The log holds no request that could be sent.")
+    if not total.same + total.different:
+        click.echo(f"Nothing has answered: is {target} there?", err=True)
+        raise SystemExit(1)
     if max_different is not None and total.different + sum(total.failed.values()) > max_different:
         raise SystemExit(1)
 
@@ -199,19 +214,30 @@ async def _replayed(
         await asyncio.sleep(0)
 
 
+def _is_gateway(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        told = parts.port != 0 and parts.hostname and parts.username is None
+    except ValueError:  # no port, or no address
+        return False
+    return parts.scheme in ("http", "https") and bool(told)
+
+
 def _requests(
-    logs: tuple[Path, ...], wanted: Any, skipped: Counter[str], *, unsafe: bool
+    logs: Sequence[Path], wanted: Any, skipped: Counter[str], passed_over: reader.Skipped, *, unsafe: bool
 ) -> Iterator[Request]:
     for log in logs:
-        with reader.opened(log) as stream:
-            for line in stream:
-                fields = reader.parse(line)
-                if fields is None or fields["kind"] != "request" or not wanted(fields):
-                    continue
-                try:
-                    yield request_of(fields, unsafe=unsafe)
-                except Unsendable as why:
-                    skipped[str(why)] += 1
+        for line in reader.lines(log, passed_over):
+            fields = reader.parse(line)
+            if fields is None:
+                passed_over.lines += 1
+                continue
+            if fields["kind"] != "request" or not wanted(fields):
+                continue
+            try:
+                yield request_of(fields, unsafe=unsafe)
+            except Unsendable as why:
+                skipped[str(why)] += 1
 
 
 def _in_order(requests: Iterator[Request]) -> Iterator[Request]:
@@ -264,7 +290,7 @@ def _print(total: Sum, skipped: Counter[str]) -> None:
         click.echo(f"  {count:>9,}  not sent: {why}")
 
 
-def _fields(total: Sum, skipped: Counter[str]) -> dict[str, Any]:
+def _fields(total: Sum, skipped: Counter[str], passed_over: reader.Skipped) -> dict[str, Any]:
     return {
         "sent": total.sent,
         "same": total.same,
@@ -280,4 +306,6 @@ def _fields(total: Sum, skipped: Counter[str]) -> dict[str, Any]:
             for example in total.examples
         ],
         "not_sent": dict(skipped),
+        "skipped": passed_over.lines,
+        "damaged": passed_over.files,
     }

@@ -49,11 +49,14 @@ def report_(config: str | None, log: Path | None, since: str | None, until: str 
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        found = report(_records(files, period))
+        skipped = reader.Skipped()
+        found = report(_records(files, period, skipped))
     except reader.MissingExtra as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    if skipped:
+        click.echo(printable(f"Note: {skipped}."), err=True)
     if form == "json":
         click.echo(json.dumps({name: _fields(judged) for name, judged in found.items()}, indent=2))
         return
@@ -83,34 +86,37 @@ def _configured(config: str | None) -> Path:
     return Path(path)
 
 
-def _records(files: list[Path], period: Period) -> Iterator[Mapping[str, Any]]:
+def _records(files: list[Path], period: Period, skipped: reader.Skipped) -> Iterator[Mapping[str, Any]]:
     """The records of the period that tell of a filter in shadow."""
     since, until = (None if at is None else at.replace(tzinfo=UTC).timestamp() for at in period)
     for file in files:
-        with reader.opened(file) as stream:
-            for line in stream:
-                if b'"shadow":true' not in line:
-                    continue
-                fields = reader.parse(line)
-                if fields is None or fields["kind"] != "request":
-                    continue
-                facts = fields.get("gateway.facts")
-                at = facts.get("clock") if isinstance(facts, Mapping) else None
-                if not isinstance(at, (int, float)):
-                    continue
-                if (since is None or at >= since) and (until is None or at < until):
-                    yield fields
+        for line in reader.lines(file, skipped):
+            if b'"shadow":true' not in line:
+                continue
+            fields = reader.parse(line)
+            if fields is None or fields["kind"] != "request":
+                skipped.lines += fields is None
+                continue
+            facts = fields.get("gateway.facts")
+            at = facts.get("clock") if isinstance(facts, Mapping) else None
+            if not isinstance(at, (int, float)):
+                continue
+            if (since is None or at >= since) and (until is None or at < until):
+                yield fields
 
 
 def _print(name: str, judged: Judged) -> None:
-    share = 100 * judged.refused / judged.judged if judged.judged else 0.0
     click.echo(printable(f"{name}  {judged.source}"))
     click.secho(
-        f"  would refuse {judged.refused:,.0f} of {judged.judged:,.0f} that were forwarded ({share:.2f} %)",
+        f"  would refuse {judged.refused:,.0f} of {judged.forwarded:,.0f} that were forwarded ({100 * judged.share:.2f} %)",
         fg="yellow" if judged.refused else "green",
     )
-    if judged.doubled:
-        click.echo(f"  and {judged.doubled:,.0f} that others refuse anyway")
+    if judged.judged > judged.forwarded:
+        others = judged.judged - judged.forwarded
+        click.echo(
+            f"  judged {judged.judged:,.0f}; {others:,.0f} of them others did not forward, "
+            f"{judged.doubled:,.0f} of which it would refuse too"
+        )
     if judged.undecided:
         click.echo(f"  came to no verdict on {judged.undecided:,.0f}")
     for (reason, status), count in greatest(judged.reasons, _SHOWN):
@@ -130,7 +136,9 @@ def _fields(judged: Judged) -> dict[str, Any]:
         "source": judged.source,
         "judged": judged.judged,
         "passed": judged.passed,
+        "forwarded": judged.forwarded,
         "would_refuse": judged.refused,
+        "share": judged.share,
         "refused_anyway": judged.doubled,
         "undecided": judged.undecided,
         "reasons": [

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
@@ -27,9 +27,10 @@ _KINDS = ("route", "filter", "limit", "condition")
 
 
 class _Run(NamedTuple):
-    """The tests of one file."""
+    """The tests of one file, for the configuration at `path`."""
 
     file: Path
+    path: Path
     results: Sequence[Result]
 
 
@@ -69,21 +70,18 @@ def command(
                 )
             path = Path(config) if config is not None else _named(suite, file)
             results = asyncio.run(_run(suite, path, covered))
-            runs.append(_Run(file, results))
+            runs.append(_Run(file, path, results))
     except ConfigurationError as error:
         tell(error)
         raise SystemExit(2) from None
     results = [result for one in runs for result in one.results]
     if not results:
         raise click.UsageError("There is no such test.")
-    {"text": _text, "tap": _tap, "junit": _junit, "json": _json}[form](runs)
+    # Some of the tests say nothing of what all of them come to.
+    {"text": _text, "tap": _tap, "junit": _junit, "json": _json}[form](
+        runs, covered if coverage and not words else {}
+    )
     share = _share(covered.values())
-    if form == "text":
-        if coverage and not words:
-            _tell_coverage(covered)
-        failed = sum(not result.passed for result in results)
-        milliseconds = sum(result.seconds for result in results) * 1000
-        click.echo(f"{len(results) - failed} passed, {failed} failed in {milliseconds:.0f} ms")
     if share < fail_under:
         click.echo(f"{share:.0f} % of the configuration is tested, less than {fail_under:g} %.", err=True)
         raise SystemExit(1)
@@ -110,14 +108,20 @@ async def _run(suite: Suite, path: Path, covered: dict[Path, Coverage]) -> list[
         await trial.close()
 
 
-def _text(runs: Sequence[_Run]) -> None:
-    for file, results in runs:
+def _text(runs: Sequence[_Run], covered: Mapping[Path, Coverage]) -> None:
+    for file, _, results in runs:
         for result in results:
             if result.passed:
                 continue
             click.secho(f"FAILED {file}: {printable(_name(result))}", fg="red")
             for line in _why(result):
                 click.echo(f"    {line}")
+    for line in _of_coverage(covered):
+        click.echo(line)
+    results = [result for one in runs for result in one.results]
+    failed = sum(not result.passed for result in results)
+    milliseconds = sum(result.seconds for result in results) * 1000
+    click.echo(f"{len(results) - failed} passed, {failed} failed in {milliseconds:.0f} ms")
 
 
 def _name(result: Result) -> str:
@@ -139,15 +143,16 @@ def _why(result: Result) -> list[str]:
     return lines
 
 
-def _tell_coverage(covered: dict[Path, Coverage]) -> None:
+def _of_coverage(covered: Mapping[Path, Coverage]) -> Iterator[str]:
+    """What tests come to, line by line."""
     for path, coverage in covered.items():
         counts = coverage.counts()
         told = ", ".join(
             f"{counts[kind][0]} of {counts[kind][1]} {kind}s" for kind in _KINDS if kind in counts
         )
-        click.echo(f"{path}: tests come to {told}")
+        yield printable(f"{path}: tests come to {told}")
         for part in coverage.missed():
-            click.echo(printable(f"    not to the {part.kind} {part.name}  {part.source}"))
+            yield printable(f"    not to the {part.kind} {part.name}  {part.source}")
 
 
 def _share(covered: Iterable[Coverage]) -> float:
@@ -160,9 +165,9 @@ def _share(covered: Iterable[Coverage]) -> float:
     return 100 * reached / total if total else 100.0
 
 
-def _tap(runs: Sequence[_Run]) -> None:
+def _tap(runs: Sequence[_Run], covered: Mapping[Path, Coverage]) -> None:
     """Test Anything Protocol, version 13."""
-    results = [(file, result) for file, results in runs for result in results]
+    results = [(file, result) for file, _, results in runs for result in results]
     click.echo("TAP version 13")
     click.echo(f"1..{len(results)}")
     for number, (file, result) in enumerate(results, 1):
@@ -170,11 +175,16 @@ def _tap(runs: Sequence[_Run]) -> None:
         click.echo(f"{'ok' if result.passed else 'not ok'} {number} - {name}")
         for line in () if result.passed else _why(result):
             click.echo(f"# {line}")
+    for line in _of_coverage(covered):
+        click.echo(f"# {line}")
 
 
-def _junit(runs: Sequence[_Run]) -> None:
+def _junit(runs: Sequence[_Run], covered: Mapping[Path, Coverage]) -> None:
+    """What several files come to of one configuration stands with the last of them."""
     suites = ET.Element("testsuites")
-    for file, results in runs:
+    last = {run.path: run for run in runs}
+    for one in runs:
+        file, path, results = one
         suite = ET.SubElement(
             suites,
             "testsuite",
@@ -184,6 +194,17 @@ def _junit(runs: Sequence[_Run]) -> None:
             errors=str(sum(bool(result.error) for result in results)),
             time=f"{sum(result.seconds for result in results):.6f}",
         )
+        if path in covered and one is last[path]:
+            coverage = covered[path]
+            told = [("configuration", str(path))]
+            told += [
+                (f"coverage.{kind}", f"{some} of {every}")
+                for kind, (some, every) in coverage.counts().items()
+            ]
+            told += [(f"uncovered.{part.kind}", f"{part.name}  {part.source}") for part in coverage.missed()]
+            properties = ET.SubElement(suite, "properties")
+            for name, value in told:
+                ET.SubElement(properties, "property", name=name, value=printable(value))
         for result in results:
             case = ET.SubElement(
                 suite,
@@ -199,8 +220,8 @@ def _junit(runs: Sequence[_Run]) -> None:
     click.echo(ET.tostring(suites, encoding="unicode", xml_declaration=True))
 
 
-def _json(runs: Sequence[_Run]) -> None:
-    told = [
+def _json(runs: Sequence[_Run], covered: Mapping[Path, Coverage]) -> None:
+    tests = [
         {
             "file": str(file),
             "name": result.test.name,
@@ -210,7 +231,17 @@ def _json(runs: Sequence[_Run]) -> None:
             "mismatches": [mismatch._asdict() for mismatch in result.mismatches],
             "milliseconds": round(result.seconds * 1000, 3),
         }
-        for file, results in runs
+        for file, _, results in runs
         for result in results
     ]
-    click.echo(json.dumps(told, indent=2))
+    coverages = [
+        {
+            "configuration": str(path),
+            "counts": {
+                kind: {"reached": some, "total": every} for kind, (some, every) in coverage.counts().items()
+            },
+            "missed": [part._asdict() for part in coverage.missed()],
+        }
+        for path, coverage in covered.items()
+    ]
+    click.echo(json.dumps({"tests": tests, "coverage": coverages or None}, indent=2))

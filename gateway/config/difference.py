@@ -2,13 +2,17 @@
 
 Options are compared in their normal form, so that neither order of keys nor defaults that are written out count. What
 has a name is held against what has the same name. Each change says what it does to access: an option declares what more
-of it means (`Filter.access` for those of filters); of one that declares nothing a change may do either.
+of it means (`Filter.access` for those of filters); of one that declares nothing a change may do either. Rates are held
+against each other by what they come to: how much in the long run, and how much at once.
 """
 
+import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from gateway.api.filter import Effect
+from gateway.api.filter import Effect, files_of
+from gateway.config.beside import MAX_BESIDE, contents
 from gateway.config.load import Loaded, normal_form, shown
 from gateway.config.model import Entry
 from gateway.config.problem import Path
@@ -23,7 +27,9 @@ RISKS: Final = (LOOSENS, EITHER, TIGHTENS, NEUTRAL)
 
 _OPPOSITE: Final = {LOOSENS: TIGHTENS, TIGHTENS: LOOSENS, EITHER: EITHER, NEUTRAL: NEUTRAL}
 _STRICTNESS: Final = ("off", "shadow", "enforce")
-_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "month": 2_678_400}
+_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_MONTHS: Final = (28 * 86_400, 31 * 86_400)
+"""Seconds of the shortest and of the longest one."""
 
 _RESTART: Final = frozenset(("workers",))
 """What a reload does not change."""
@@ -34,10 +40,16 @@ _CORE: Final[Mapping[str, Effect]] = {
     "routes.methods": "more",
     "routes.target": ("strict", "lenient"),
     "routes.upgrade": "more",
+    "routes.concurrency": "fewer",
     "routes.concurrency.limit": "greater",
+    "routes.concurrency.adaptive": "either",
     "routes.concurrency.queue": "greater",
+    "routes.concurrency.queue_timeout": "greater",
+    "upstreams.concurrency": "fewer",
     "upstreams.concurrency.limit": "greater",
+    "upstreams.concurrency.adaptive": "either",
     "upstreams.concurrency.queue": "greater",
+    "upstreams.concurrency.queue_timeout": "greater",
     "trace.allow": "more",
 }
 """Of the gateway's own options; those that are not here and below none that is are neutral, but for `_UNCLEAR`."""
@@ -54,6 +66,7 @@ class Change(NamedTuple):
     source    where it stands, on the new side if it is there
     risk      one of RISKS
     restart   whether a reload is not enough
+    note      what it comes to, where that is not to be seen
     """
 
     kind: str
@@ -64,11 +77,12 @@ class Change(NamedTuple):
     source: str
     risk: str
     restart: bool = False
+    note: str = ""
 
     def __str__(self) -> str:
         subject = f"{self.what} {self.option}".rstrip()
         if self.kind == "changed":
-            return f"{subject}: {self.old} -> {self.new}"
+            return f"{subject}: {self.old} -> {self.new}{f' ({self.note})' if self.note else ''}"
         value = self.new or self.old
         return f"{subject}: {self.kind}{f' {value}' if value else ''}"
 
@@ -110,6 +124,12 @@ class _Comparison:
     @staticmethod
     def _sides(value: Any, loaded: Loaded, path: Path) -> _Side:
         return _Side(normal_form(value), shown(value, loaded.filled), path)
+
+    @staticmethod
+    def _content(loaded: Loaded, name: str) -> str:
+        """What tells the content of a file beside the configuration from another."""
+        content = loaded.files.get(name) or contents(loaded.directory, (name,), MAX_BESIDE).get(name)
+        return "none" if content is None else hashlib.sha256(content).hexdigest()[:12]
 
     def _place(self, path: Path, *, old: bool = False) -> str:
         return str((self._old if old else self._new).marks.position(path))
@@ -162,14 +182,19 @@ class _Comparison:
                     self._place(entry.path, old=True),
                     _OPPOSITE[_of_entry(entry)],
                 )
-        stayed = [name for name in before if name in after]
-        order = [name for name in after if name in before]
-        for old_name, name in zip(stayed, order, strict=True):
-            if old_name != name:
-                entry = after[name]
-                source = self._place(entry.path)
-                yield Change("moved", _entry_name(scope, entry), "", "", "", source, EITHER)
-                break
+        places = {name: place for place, name in enumerate(before)}
+        order = [name for name in after if name in places]
+        stayed = _rising([places[name] for name in order])
+        for number, name in enumerate(order):
+            if places[name] in stayed:
+                continue
+            entry = after[name]
+            told = f"behind {order[number - 1]}" if number else f"before {order[1]}"
+            judges = "enforce" in (before[name].mode, entry.mode)
+            source = self._place(entry.path)
+            yield Change(
+                "moved", _entry_name(scope, entry), "", "", told, source, EITHER if judges else NEUTRAL
+            )
 
     def _entry(self, what: str, old: Entry, new: Entry) -> Iterator[Change]:
         source = self._place(new.path)
@@ -206,6 +231,11 @@ class _Comparison:
                 *(kind, what, "when", before, after, self._place((*new.path, "when"))),
                 risk if counts else NEUTRAL,
             )
+        for name in files_of(new.options):
+            before, after = self._content(self._old, name), self._content(self._new, name)
+            if before != after:
+                told = f"file {name}", before, after, source, EITHER if counts else NEUTRAL
+                yield Change("changed", what, *told, note="what is in it")
         effects = self._registry.get(new.type).access
         before_side = self._sides(old.options, self._old, old.path)
         after_side = self._sides(new.options, self._new, new.path)
@@ -270,11 +300,18 @@ class _Comparison:
         new: _Side,
         effects: Mapping[str, Effect] | None,
     ) -> Iterator[Change]:
+        old, new = _with_each(old, new), _with_each(new, old)
+        of_rate = {} if effects is None else _of_rate(old.value, new.value)
         for key in {**old.value, **new.value}:
             before, after = _member(old, key), _member(new, key)
-            yield from self._values(
-                what, f"{option}.{key}" if option else key, (*place, key), before, after, effects
-            )
+            inner = f"{option}.{key}" if option else key
+            if key in of_rate and _effect((*place, key), effects) == "greater":
+                found = of_rate[key]
+                if found is not None:
+                    told = found.old, found.new, self._place(after.path), found.risk
+                    yield Change("changed", what, inner, *told, note=found.note)
+                continue
+            yield from self._values(what, inner, (*place, key), before, after, effects)
 
     def _items(
         self,
@@ -340,6 +377,22 @@ class _Comparison:
             yield Change("moved", what, option, "", "", self._place(new.path), risk)
 
 
+def _rising(numbers: Sequence[int]) -> set[int]:
+    """As many of the numbers, all different, as rise in the order in which they stand."""
+    ends: list[int] = []  # of the rises of each length, the one whose last number is the lowest
+    before: dict[int, int | None] = {}
+    for number in numbers:
+        length = bisect_left(ends, number)
+        before[number] = ends[length - 1] if length else None
+        ends[length : length + 1] = [number]
+    found: set[int] = set()
+    last = ends[-1] if ends else None
+    while last is not None:
+        found.add(last)
+        last = before[last]
+    return found
+
+
 def _member(side: _Side, key: Any) -> _Side:
     value = side.value
     inside = value.get(key) if isinstance(value, dict) else value[key]
@@ -377,7 +430,12 @@ def _risk(
         return EITHER
     if effect in ("more", "fewer"):
         return _by_presence(effect, old, new)
-    before, after = _quantity(old), _quantity(new)
+    if _is_quantity(old) and _is_quantity(new):
+        risk = _of_signs(set(_signs(old, new)))
+        return risk if effect == "greater" else _OPPOSITE[risk]
+    # Where a bound may be left out there is none.
+    unbounded = float("inf") if effect == "greater" else float("-inf")
+    before, after = (unbounded if value is None else _quantity(value) for value in (old, new))
     if before is None or after is None:
         return EITHER
     grows = after > before
@@ -397,21 +455,98 @@ def _by_presence(effect: str, old: Any, new: Any) -> str:
     return LOOSENS if (new is not None) == (effect == "more") else TIGHTENS
 
 
+def _with_each(side: _Side, other: _Side) -> _Side:
+    """With what is said by method on the other side only, which is the default on this one."""
+    methods, others = side.value.get("methods"), other.value.get("methods")
+    if "default" not in side.value or not (isinstance(methods, dict) and isinstance(others, dict)):
+        return side
+    filled = {**dict.fromkeys(others, side.value["default"]), **methods}
+    told = {**dict.fromkeys(others, side.shown["default"]), **side.shown["methods"]}
+    return side._replace(value={**side.value, "methods": filled}, shown={**side.shown, "methods": told})
+
+
+class _RateChange(NamedTuple):
+    """What has become of a rate, or of its burst."""
+
+    old: str
+    new: str
+    risk: str
+    note: str = ""
+
+
+def _of_rate(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, _RateChange | None]:
+    """By its name, each of the options that say how much passes, of two mappings that have a `rate`: None where nothing has
+    changed. Empty for others.
+
+    A burst that is as great as the rate's value, which is that of all but gcra, changes with it: then one change is both.
+    """
+    before, after = old.get("rate"), new.get("rate")
+    if not (_is_quantity(before) and _is_quantity(after)):
+        return {}
+    assert isinstance(before, dict) and isinstance(after, dict)
+    bursts = [side.get("burst") or side["rate"]["value"] for side in (old, new)]
+    at_once = (bursts[0] < bursts[1]) - (bursts[0] > bursts[1])
+    together = bursts == [before["value"], after["value"]]
+    found: dict[str, _RateChange | None] = {"rate": None, "burst": None}
+    if before != after:
+        signs = _signs(before, after)
+        notes = []
+        if before["unit"] != after["unit"]:
+            notes.append(_LONG_RUN[frozenset(signs)])
+            if together and at_once:
+                notes.append(f"{'more' if at_once > 0 else 'less'} at once: {bursts[0]} -> {bursts[1]}")
+        risk = _of_signs({*signs, at_once} if together else set(signs))
+        found["rate"] = _RateChange(_text(before), _text(after), risk, ", ".join(notes))
+    if at_once and not (together and before != after):
+        found["burst"] = _RateChange(str(bursts[0]), str(bursts[1]), _of_signs({at_once}))
+    return found
+
+
+_LONG_RUN: Final = {
+    frozenset((0,)): "the same rate",
+    frozenset((-1,)): "a lower rate",
+    frozenset((1,)): "a higher rate",
+    frozenset((0, -1)): "the same rate or a lower one, by the month",
+    frozenset((0, 1)): "the same rate or a higher one, by the month",
+    frozenset((-1, 1)): "a lower or a higher rate, by the month",
+}
+
+
+def _signs(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[int, ...]:
+    """Whether the second rate is the higher one (1), the lower one (-1) or as high, in short and in long months."""
+
+    def sign(month: int) -> int:
+        # Whole numbers: 10/minute is to be no other rate than 600/hour.
+        seconds = {**_SECONDS, "month": month}
+        one = before["value"] * seconds[after["unit"]]
+        other = after["value"] * seconds[before["unit"]]
+        return int(one < other) - int(one > other)
+
+    return tuple(sign(month) for month in _MONTHS)
+
+
+def _of_signs(signs: set[int]) -> str:
+    """What it does to access that one thing becomes more (1) or less (-1), and another too."""
+    if {1, -1} <= signs:
+        return EITHER
+    return LOOSENS if 1 in signs else TIGHTENS if -1 in signs else NEUTRAL
+
+
 def _quantity(value: Any) -> float | None:
     if isinstance(value, bool):
         return float(value)
     if isinstance(value, (int, float)):
         return float(value)
-    if value is None:
-        return float("inf")  # where a bound may be left out there is none
-    if _is_quantity(value):
-        return float(value["value"] / _SECONDS[value["unit"]])
     return None
 
 
 def _is_quantity(value: Any) -> bool:
     """Whether it is a rate."""
-    return isinstance(value, dict) and value.keys() == {"value", "unit"} and value["unit"] in _SECONDS
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"value", "unit"}
+        and (value["unit"] in _SECONDS or value["unit"] == "month")
+    )
 
 
 def _name_of(value: Any) -> str:

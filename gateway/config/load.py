@@ -19,7 +19,7 @@ from pydantic_core import to_jsonable_python
 
 from gateway.api import message
 from gateway.api.message import did_you_mean
-from gateway.api.option import Secret
+from gateway.api.option import Options, Secret
 from gateway.config import document
 from gateway.config.beside import MAX_BESIDE, contents, option_files, tls_files
 from gateway.config.model import AdminListen, AdminOnly, Configuration, Entry, EntryKeys, Place, UnixAddress
@@ -193,6 +193,8 @@ def normal_form(value: Any) -> Any:
             "options": normal_form(value.options),
         }
     if isinstance(value, BaseModel):
+        if isinstance(value, Options) and callable(terse := getattr(value, "terse", None)):
+            value = terse()
         fields = type(value).model_fields.items()
         return {key_of(name, field): normal_form(getattr(value, name)) for name, field in fields}
     if isinstance(value, Secret):

@@ -8,11 +8,11 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 import orjson
 
@@ -26,6 +26,9 @@ Form = Literal["none", "gzip", "zstd"]
 
 _FORMS: dict[str, Form] = {".gz": "gzip", ".zst": "zstd"}
 COMPRESSED = tuple(_FORMS)
+
+DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What is raised where a compressed file is not whole."""
 
 _BLOCK = 1 << 16
 _BUFFER = 1 << 20
@@ -78,6 +81,24 @@ def files(path: Path, *, twice: bool = False) -> list[Path]:
     return found
 
 
+def distinct(files: Iterable[Path]) -> list[Path]:
+    """The files, each once, whatever it is called; and of one that is there compressed too, only that."""
+    found: dict[object, Path] = {}
+    for file in files:
+        try:
+            state = file.stat()
+        except OSError:  # for whoever opens it
+            found.setdefault(file, file)
+        else:
+            found.setdefault((state.st_dev, state.st_ino), file)
+    given = set(found.values())
+    return [
+        file
+        for file in found.values()
+        if not any(packed in given and _as_old(file, packed) for packed in _packed(file))
+    ]
+
+
 def form_of(file: Path) -> Form:
     """As its name says."""
     return _FORMS.get(file.suffix, "none")
@@ -89,13 +110,18 @@ def _as_old(one: Path, other: Path) -> bool:
     return False
 
 
-def _present(file: Path) -> Path:
-    """The file, which may have been compressed since it was listed."""
+def present(file: Path) -> Path:
+    """The file, or what it has been compressed to since it was listed."""
     if not file.exists():
-        for suffix in COMPRESSED:
-            if (packed := file.with_name(file.name + suffix)).exists():
+        for packed in _packed(file):
+            if packed.exists():
                 return packed
     return file
+
+
+def _packed(file: Path) -> list[Path]:
+    """What a plain file is called when it is compressed."""
+    return [] if file.suffix in COMPRESSED else [file.with_name(file.name + suffix) for suffix in COMPRESSED]
 
 
 def parse(line: bytes) -> Fields | None:
@@ -117,7 +143,7 @@ def find(path: Path, request_id: str, skipped: Skipped) -> list[Fields]:
     wanted = orjson.dumps(request_id)
     found: list[Fields] = []
     for file in files(path):
-        for line in _lines(file, skipped):
+        for line in lines(file, skipped):
             line = line.rstrip(b"\n")
             if wanted not in line:
                 if not (line.startswith(b"{") and line.endswith(b"}")):
@@ -240,43 +266,99 @@ def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
 
 @contextmanager
 def opened(file: Path) -> Iterator[BinaryIO]:
-    """The content of a file, plain or compressed. Raises OSError, and MissingExtra."""
+    """The content of a file, plain or compressed, also where it has been compressed since it was listed.
+
+    Raises OSError, MissingExtra, and whoever reads DAMAGED where it is not whole.
+    """
+    with _stream(file) as stream:
+        yield stream
+
+
+def _stream(file: Path) -> BinaryIO:
+    try:
+        return _stream_of(file)
+    except FileNotFoundError:
+        for packed in _packed(file):
+            with suppress(FileNotFoundError):
+                return _stream_of(packed)
+        raise
+
+
+def _stream_of(file: Path) -> BinaryIO:
     if file.suffix == ".gz":
-        with gzip.open(file) as stream:
-            yield stream  # type: ignore[misc] # it reads as one
-    elif file.suffix == ".zst":
+        return gzip.open(file)  # type: ignore[return-value] # it reads as one
+    if file.suffix == ".zst":
+        stream = file.open("rb")
+        try:
+            return BufferedReader(_Zstandard(stream), _BLOCK)
+        except MissingExtra:
+            stream.close()
+            raise
+    return file.open("rb", buffering=_BUFFER)
+
+
+class _Zstandard(RawIOBase):
+    """What is compressed in a file. What zstandard opens has no lines, and takes a file that was cut short for a whole one."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        """Raises MissingExtra."""
         try:
             import zstandard
         except ImportError:
             raise MissingExtra from None
-        try:
-            # What zstandard opens has no lines.
-            with zstandard.open(file) as content, BufferedReader(content) as stream:
-                yield stream
-        except zstandard.ZstdError as error:
-            raise EOFError(str(error)) from None
-    else:
-        with file.open("rb", buffering=_BUFFER) as stream:
-            yield stream
+        self._error = zstandard.ZstdError
+        self._begin = zstandard.ZstdDecompressor().decompressobj
+        self._frame = self._begin()
+        self._within = False  # a frame that has begun
+        self._source = source
+        self._behind = b""  # a frame
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        while not self._ready:
+            data = self._behind or self._source.read(_BLOCK)
+            if not data:
+                if self._within:
+                    raise EOFError("the file ends within a frame")
+                return 0
+            if self._frame.eof:
+                self._frame = self._begin()
+            try:
+                self._ready = memoryview(self._frame.decompress(data))
+            except self._error as error:
+                raise EOFError(str(error)) from None
+            self._within = not self._frame.eof
+            self._behind = b"" if self._within else self._frame.unused_data
+        size = min(len(target), len(self._ready))
+        target[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
 
 
-def _lines(file: Path, skipped: Skipped) -> Iterator[bytes]:
-    """The lines of a file, plain or compressed, but for blank ones."""
+def lines(file: Path, skipped: Skipped) -> Iterator[bytes]:
+    """The lines of a file, plain or compressed, but for blank ones; of one that is not whole those that are."""
     try:
-        with opened(_present(file)) as stream:
+        with opened(present(file)) as stream:
             for line in stream:
                 if line != b"\n":
                     yield line
     except FileNotFoundError:
         return  # rotated away between the listing and now: it is read under its next name, or gone
-    except (EOFError, gzip.BadGzipFile, zlib.error):
+    except DAMAGED:
         skipped.files.append(str(file))
 
 
 def _backwards(file: Path, skipped: Skipped, until: int | None) -> Iterator[bytes]:
     """The lines of a file, last first, reading no more of it than is asked for."""
-    if _present(file).suffix in COMPRESSED:
-        yield from reversed(list(_lines(file, skipped)))
+    if present(file).suffix in COMPRESSED:
+        yield from reversed(list(lines(file, skipped)))
         return
     try:
         stream = file.open("rb")

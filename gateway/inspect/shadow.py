@@ -20,6 +20,7 @@ class Judged:
 
     type, source  of the entry
     passed        requests that it would have let pass
+    forwarded     those that it came to a verdict on and that were forwarded
     refused       those that it would have refused and that were forwarded: what enforcing would have changed
     doubled       those that it would have refused and that were refused anyway, by another
     undecided     those that it did not come to a verdict on
@@ -30,7 +31,7 @@ class Judged:
     def __init__(self, type: str, source: str) -> None:
         self.type = type
         self.source = source
-        self.passed = self.refused = self.doubled = self.undecided = 0.0
+        self.passed = self.forwarded = self.refused = self.doubled = self.undecided = 0.0
         self.reasons: dict[tuple[str, int], float] = {}
         self.projects: dict[str, float] = {}
         self.examples: list[Example] = []
@@ -39,6 +40,11 @@ class Judged:
     def judged(self) -> float:
         """All that it came to a verdict on."""
         return self.passed + self.refused + self.doubled
+
+    @property
+    def share(self) -> float:
+        """Of what was forwarded, what enforcing would have refused. What others have stopped is neither."""
+        return self.refused / self.forwarded if self.forwarded else 0.0
 
 
 def report(records: Iterable[Mapping[str, Any]]) -> dict[str, Judged]:
@@ -69,11 +75,14 @@ def _weight(fields: Mapping[str, Any]) -> float:
 
 def _add(judged: Judged, fields: Mapping[str, Any], step: Mapping[str, Any], weight: float) -> None:
     verdict = step.get("verdict")
+    stopped = fields.get("gateway.decision") in ("refuse", "answer")
+    if verdict in ("pass", "refuse", "answer") and not stopped:
+        judged.forwarded += weight
     if verdict == "pass":
         judged.passed += weight
     elif verdict not in ("refuse", "answer"):
         judged.undecided += weight
-    elif fields.get("gateway.decision") in ("refuse", "answer"):
+    elif stopped:
         judged.doubled += weight
     else:
         judged.refused += weight

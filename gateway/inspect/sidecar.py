@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from gateway.inspect.reader import COMPRESSED, MissingExtra, files, form_of, opened
+from gateway.inspect.reader import COMPRESSED, DAMAGED, MissingExtra, files, form_of, opened
 from gateway.inspect.sql import literals, selected
 
 VERSION: Final = 3
@@ -37,7 +37,7 @@ def sidecar_of(path: Path, file: Path) -> Path | None:
         with opened(file) as stream:
             head = stream.read(_HEAD)
         size = file.stat().st_size if file.suffix not in COMPRESSED else _size(file)
-    except (OSError, EOFError, MissingExtra):
+    except (OSError, *DAMAGED, MissingExtra):
         return None
     name = blake2b(head, digest_size=12).hexdigest()
     found = directory(path) / f"{name}-{size}.v{VERSION}.parquet"

@@ -357,6 +357,15 @@ class Handler(LegOwner):
         """Whether more of the request is to come."""
         return not self.payload.is_eof()
 
+    @property
+    def starving(self) -> bool:
+        """Whether nothing happens before more of the request comes, unless the upstream answers before that."""
+        if not self.receiving:
+            return False
+        if self._collector is not None:
+            return not self._collector.done()
+        return self._leg is not None
+
     def on_body_data(self) -> None:
         """More of the request has come: of the body, or only of what frames it, which brings nobody any further."""
         payload = self.payload

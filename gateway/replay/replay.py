@@ -79,16 +79,19 @@ class Replay:
         self.sum = Sum()
 
     async def run(self, requests: Iterable[Request], pace: Pace) -> Sum:
-        """Sends all of them, which come in the order of time."""
+        """Sends all of them, which come in the order of time. Raises what getting them does."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         first: float | None = None
-        async with asyncio.TaskGroup() as group:
-            for number, request in enumerate(requests):
-                first = request.at if first is None else first
-                await asyncio.sleep(max(0.0, began + pace.due(number, request, first) - loop.time()))
-                await self._turns.acquire()
-                group.create_task(self._one(request))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, request in enumerate(requests):
+                    first = request.at if first is None else first
+                    await asyncio.sleep(max(0.0, began + pace.due(number, request, first) - loop.time()))
+                    await self._turns.acquire()
+                    group.create_task(self._one(request))
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
         return self.sum
 
     async def _one(self, request: Request) -> None:

@@ -11,15 +11,28 @@ tests:
 """
 
 import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gateway.api.option import Duration, Options
-from gateway.trial.given import Answer, Given, Identity
+from gateway.trial.given import Answer, Given, Identity, address_of, count_of, instant_of
 from gateway.trial.identity import NOBODY, identity_of, parse_identity
 
+_LONGEST: Final = 366 * 86_400.0
+"""Seconds between two requests of a test."""
 _LINE: Final = "expected METHOD TARGET, such as GET /v2/p1/images"
 
 Headers = dict[str, str | list[str]]
@@ -55,6 +68,39 @@ def _identity(value: Any) -> Any:
     return value
 
 
+def _patterns(wanted: Any) -> Any:
+    """What is expected of a value, once every pattern in it is known to be one. Raises ValidationError with their places."""
+    wrong = list(_no_patterns(wanted, ()))
+    if wrong:
+        raise ValidationError.from_exception_data("patterns", wrong)
+    return wanted
+
+
+def _no_patterns(wanted: Any, place: tuple[str | int, ...]) -> Iterator[InitErrorDetails]:
+    if isinstance(wanted, dict):
+        for name, value in wanted.items():
+            yield from _no_patterns(value, (*place, name))
+    elif isinstance(wanted, list):
+        for number, value in enumerate(wanted):
+            yield from _no_patterns(value, (*place, number))
+    elif isinstance(wanted, str):
+        try:
+            pattern_of(wanted)
+        except ValueError as error:
+            kind = PydanticCustomError("pattern", "{why}", {"why": str(error)})
+            yield InitErrorDetails(type=kind, loc=place, input=wanted)
+
+
+def pattern_of(wanted: str) -> re.Pattern[str] | None:
+    """The pattern between two slashes, which has to fit all of a text; None for plain text. Raises ValueError."""
+    if len(wanted) < 2 or not (wanted.startswith("/") and wanted.endswith("/")):
+        return None
+    try:
+        return re.compile(wanted[1:-1])
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+
+
 class UpstreamAnswer(Options):
     """What the upstream answers."""
 
@@ -71,19 +117,25 @@ class Circumstances(Options):
     )
     headers: Headers = Field(default={}, description="Header fields of the request.")
     body: JsonValue = Field(default=None, description="Text, or what is sent as JSON with its Content-Type.")
-    client: str | None = Field(default=None, description="Address that the request comes from.")
+    client: Annotated[str, AfterValidator(address_of)] | None = Field(
+        default=None, description="Address that the request comes from."
+    )
     https: bool | None = Field(default=None, description="Whether it comes under TLS.")
     identity: Annotated[JsonValue, BeforeValidator(_identity)] = Field(
         default=None,
         description="Who is calling, whatever the token: user, project, roles and the like; or `nobody`.",
     )
-    clock: Annotated[float, BeforeValidator(_instant)] | None = Field(
+    clock: Annotated[float, BeforeValidator(_instant), AfterValidator(instant_of)] | None = Field(
         default=None, description="When the request comes."
     )
-    counters: dict[str, Annotated[int, Field(ge=0)]] = Field(
+    counters: dict[str, Annotated[int, AfterValidator(count_of)]] = Field(
         default={}, description="How many requests like it have been counted, by the names of limits."
     )
     upstream: UpstreamAnswer | None = Field(default=None, description="What the upstream answers.")
+
+
+ExpectedHeaders = Annotated[dict[str, str | list[str] | None], AfterValidator(_patterns)]
+ExpectedBody = Annotated[JsonValue, AfterValidator(_patterns)]
 
 
 class ForwardedExpected(Options):
@@ -92,21 +144,23 @@ class ForwardedExpected(Options):
     request: Annotated[str, AfterValidator(_request)] | None = Field(
         default=None, description="Method and target."
     )
-    headers: dict[str, str | list[str] | None] = Field(
+    headers: ExpectedHeaders = Field(
         default={}, description="Header fields; null for one that must not be there."
     )
-    body: JsonValue = Field(default=None, description="Text, or JSON of which at least this must be there.")
+    body: ExpectedBody = Field(
+        default=None, description="Text, or JSON of which at least this must be there."
+    )
 
 
 class Expected(Options):
     """What is to become of the request; what is not named may be anything."""
 
     status: int | None = Field(default=None, ge=100, le=599, description="Status that the client gets.")
-    headers: dict[str, str | list[str] | None] = Field(
+    headers: ExpectedHeaders = Field(
         default={},
         description="Header fields that the client gets; null for one that must not be there, /.../ for a pattern.",
     )
-    body: JsonValue = Field(
+    body: ExpectedBody = Field(
         default=None, description="Text that the client gets, or JSON of which at least this must be there."
     )
     decision: Literal["forward", "refuse", "answer", "fail", "undecidable"] | None = Field(
@@ -130,7 +184,7 @@ class Expected(Options):
 class Step(Options):
     """One request of several."""
 
-    wait: Duration = Field(default=0.0, description="Time that passes before it.")
+    wait: Duration = Field(default=0.0, ge=0, le=_LONGEST, description="Time that passes before it.")
     times: int = Field(default=1, ge=1, le=10_000, description="How often it is sent; the last is judged.")
     given: Circumstances = Field(
         default=Circumstances(), description="As of a test; what it leaves out is the test's."

@@ -1,13 +1,12 @@
 """What is expected of an outcome, held against it."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import JsonValue
 
-from gateway.trial.case import Expected
+from gateway.trial.case import Expected, pattern_of
 from gateway.trial.outcome import Message, Outcome
 
 
@@ -84,7 +83,7 @@ def _message(
             if values:
                 yield Mismatch(place, "none", ", ".join(values))
         elif isinstance(wanted, list):
-            if values != wanted:
+            if len(values) != len(wanted) or not all(map(fits, wanted, values)):
                 yield Mismatch(place, _text(wanted), _text(values))
         elif len(values) != 1 or not fits(wanted, values[0]):
             yield Mismatch(place, wanted, ", ".join(values) or "none")
@@ -94,9 +93,8 @@ def _message(
 
 def fits(wanted: str, got: str) -> bool:
     """Whether a text is the one that is wanted, or fits the pattern between two slashes."""
-    if len(wanted) > 1 and wanted.startswith("/") and wanted.endswith("/"):
-        return re.fullmatch(wanted[1:-1], got) is not None
-    return wanted == got
+    pattern = pattern_of(wanted)
+    return wanted == got if pattern is None else pattern.fullmatch(got) is not None
 
 
 def _body(place: str, wanted: JsonValue, got: bytes) -> Iterable[Mismatch]:

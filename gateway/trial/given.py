@@ -2,10 +2,39 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from ipaddress import ip_address
+from typing import Final, NamedTuple
 
 from gateway.api.certificate import Certificate
+from gateway.api.message import shown
 from gateway.api.principal import Principal
+
+LATEST: Final = 32_503_680_000.0
+"""The year 3000: what is later is taken for a mistake."""
+MOST: Final = 1_000_000_000
+"""Of requests that have been counted."""
+
+
+def address_of(text: str) -> str:
+    """The address that a request comes from. Raises ValueError."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f"expected an IP address, got {shown(text)}") from None
+
+
+def instant_of(seconds: float) -> float:
+    """When a request comes, in seconds since the epoch. Raises ValueError."""
+    if not 0 <= seconds < LATEST:
+        raise ValueError("expected a time between 1970 and 2999")
+    return seconds
+
+
+def count_of(number: int) -> int:
+    """How many requests have been counted. Raises ValueError."""
+    if not 0 <= number <= MOST:
+        raise ValueError(f"expected a number between 0 and {MOST:,}")
+    return number
 
 
 class Answer(NamedTuple):
@@ -56,8 +85,9 @@ class Given:
         if "host" not in names:
             pairs.insert(0, ("Host", "gateway.test"))
         body = self.body
-        if "transfer-encoding" in names and body:
-            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        if "transfer-encoding" in names:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            body = chunk + b"0\r\n\r\n"
         elif body and "content-length" not in names:
             pairs.append(("Content-Length", str(len(body))))
         lines = [f"{self.method} {self.target} HTTP/1.1", *(f"{name}: {value}" for name, value in pairs)]

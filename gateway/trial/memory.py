@@ -94,6 +94,17 @@ def _whole(data: bytearray) -> bool:
     return len(data) - end - 4 >= (int(length[1]) if length else 0)
 
 
+def is_whole(answer: Answer, *, to_head: bool) -> bool:
+    """Whether all of the body that an answer announces is there."""
+    if to_head or answer.status in _BODILESS:
+        return True
+    fields = {name.lower(): value.strip() for name, value in answer.headers}
+    if "transfer-encoding" in fields:
+        return answer.body.endswith(b"\r\n\r\n")
+    length = fields.get("content-length", "")
+    return not (length.isascii() and length.isdigit()) or len(answer.body) >= int(length[:18])
+
+
 def answer_bytes(answer: Answer, *, to_head: bool) -> bytes:
     """An answer as it is sent; `to_head` is without the body."""
     lines = [f"HTTP/1.1 {answer.status} ", *(f"{name}: {value}" for name, value in answer.headers)]

@@ -5,13 +5,14 @@ clock and whoever filters would ask are played. So what is told of a request her
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 import structlog
 
 from gateway.api.exchange import Exchange, Instant
+from gateway.api.message import did_you_mean
 from gateway.config.load import Loaded
 from gateway.listener.connection import Connection
 from gateway.listener.generation import Generation
@@ -23,7 +24,7 @@ from gateway.serializer import Serializer
 from gateway.state import StateStore
 from gateway.store import RedisStore
 from gateway.trial.given import Given
-from gateway.trial.memory import MemoryTransport, MemoryUpstream
+from gateway.trial.memory import MemoryTransport, MemoryUpstream, is_whole
 from gateway.trial.outcome import Judged, Message, Outcome, message_of
 from gateway.trial.routing import considered
 from gateway.trial.silence import silent
@@ -35,8 +36,28 @@ PATIENCE: Final = 30.0
 """Seconds that a request may take before it is given up."""
 
 
+_TOLD: Final = 20
+"""Names of limits, where one is not known."""
+_PAUSE: Final = 0.001
+"""Seconds between two looks at a request that waits for somebody else."""
+_TURNS: Final = 50
+"""Of the loop, in which a request that waits for more of itself does nothing else."""
+
+
 class TrialError(Exception):
     """The request has come to no end."""
+
+
+class NoSuchLimit(ValueError):  # noqa: N818 - it names what is wrong
+    """Something is said to have been counted by a limit that there is not."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        told = ", ".join(map(repr, names[:_TOLD])) + (", ..." if len(names) > _TOLD else "")
+        near = did_you_mean(name, names)
+        super().__init__(
+            f"no limit is named {name!r}{near}: {f'there are {told}' if told else 'there is none'}"
+        )
 
 
 class Trial:
@@ -103,9 +124,17 @@ class Trial:
         await self.plan.close()
 
     async def run(self, given: Given) -> Outcome:
-        """What becomes of a request. Raises TrialError for one that comes to no end, and ValueError for one that is none."""
+        """What becomes of a request. Raises TrialError for one that comes to no end, ValueError for one that is none, and
+        NoSuchLimit."""
         listener = self._listener
         assert listener is not None
+        for name in given.counts:
+            if name not in self.limits:
+                raise NoSuchLimit(name, self.limits)
+        if given.answer is not None and not is_whole(given.answer, to_head=given.method == "HEAD"):
+            raise TrialError(
+                "the upstream's answer is not whole: more of its body is announced than there is"
+            )
         self._wall = given.wall
         self._witness.begin(given)
         self._forwarded = None
@@ -119,6 +148,7 @@ class Trial:
         try:
             async with asyncio.timeout(PATIENCE):
                 connection.data_received(given.message())
+                await self._until_unfinished(connection)
                 record = await self._published
                 await asyncio.sleep(0)
         except TimeoutError:
@@ -127,6 +157,19 @@ class Trial:
             connection.connection_lost(None)
             self._published = None
         return self._outcome(record, bytes(transport.written))
+
+    async def _until_unfinished(self, connection: Connection) -> None:
+        """Returns when the request has its record, or needs no more of itself. Raises TrialError for one that is not whole and
+        waits for what never comes."""
+        waiting = 0
+        while waiting < _TURNS:
+            handler = connection.handler
+            assert self._published is not None
+            if self._published.done() or handler is None or not handler.receiving:
+                return
+            waiting = waiting + 1 if handler.starving else 0
+            await asyncio.sleep(0 if handler.starving else _PAUSE)
+        raise TrialError("the request is not whole: more of its body is announced than there is")
 
     def _on_record(self, record: Record) -> None:
         if self._published is not None and not self._published.done():

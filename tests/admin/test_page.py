@@ -1,6 +1,7 @@
 """What the page asks of the admin listener, and what each role is told."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -125,7 +126,7 @@ def explaining(service: Service, tmp_path: Path) -> Service:
 
 
 async def explained(session: aiohttp.ClientSession, root: str, said: object) -> tuple[int, Any]:
-    async with session.post(f"{root}/explain", headers=OPERATOR, data=orjson.dumps(said)) as response:
+    async with session.post(f"{root}/explain", headers=OPERATOR, data=json.dumps(said)) as response:
         return response.status, orjson.loads(await response.read())
 
 
@@ -153,6 +154,23 @@ async def test_what_would_become_of_a_request_is_told_and_nothing_secret(explain
         ({"request": "GET"}, 400, "request: "),
         ({"request": "GET /a", "identity": "somebody"}, 400, "identity: "),
         ({"request": "GET /a", "live": True}, 400, "live: "),
+        ({"request": "GET /a", "clock": 1e300}, 400, "clock: expected a time between 1970 and 2999"),
+        ({"request": "GET /a", "clock": -1}, 400, "clock: expected a time"),
+        ({"request": "GET /a", "client": "999"}, 400, "client: expected an IP address, got '999'"),
+        ({"request": "GET /a", "counters": {"writes": 10**30}}, 400, "counters.writes: expected a number"),
+        (
+            {"request": "GET /a", "counters": {"wrties": 1}},
+            400,
+            "counters: no limit is named 'wrties' (did you mean 'writes'?): there are 'writes'",
+        ),
+        (
+            {
+                "request": "POST /v2/images/1",
+                "headers": {"X-Auth-Token": "hidden-token", "Content-Length": "9"},
+            },
+            422,
+            "the request is not whole",
+        ),
         ([], 400, ""),
     ],
 )
@@ -164,6 +182,15 @@ async def test_what_cannot_be_explained_says_why(
         assert found == status
         assert message in answer["error"]
         assert "Traceback" not in answer["error"]
+
+
+async def test_a_body_may_hold_any_number(explaining: Service) -> None:
+    said = b'{"request": "POST /v2/images/1", "body": {"n": 123456789012345678901234567890}}'
+    async with (
+        served(explaining) as (session, root),
+        session.post(f"{root}/explain", headers=OPERATOR, data=said) as response,
+    ):
+        assert response.status == 200
 
 
 async def test_nobody_but_operators_and_no_other_site_has_a_request_explained(explaining: Service) -> None:

@@ -47,6 +47,18 @@ def test_some_may_be_refused(tmp_path: Path) -> None:
     assert _fitted(_text(), log).proposed.value > 6
 
 
+def test_what_another_gateway_has_counted_is_its_own(tmp_path: Path) -> None:
+    files = []
+    for number, start in enumerate((0.0, 1.0)):
+        asked = [Asked(start + 30.0 * at) for at in range(10)]
+        plan, *records = asyncio.run(logged(text_of(filters=[KEYSTONE]), asked))
+        plan["gateway.plan"]["since"] -= number
+        files.append(written([plan, *records], tmp_path / f"log.{number}"))
+    plan_ = build_plan(loads(_text(), "new.yaml", registry=Registry()), Registry())
+    assert fit(plan_, files, "few", 0.0).proposed.value == 2
+    assert fit(plan_, files[:1], "few", 0.0).proposed.value == 2
+
+
 @settings(
     max_examples=15,
     deadline=None,

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from gateway.backtest.judging import Stretch
 from gateway.backtest.recorded import FORWARD, UNDECIDABLE
-from gateway.backtest.run import Question, backtest
+from gateway.backtest.run import Question, backtest, breaks
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED, UNCHANGED
 from gateway.config.problem import ConfigurationError
 from gateway.inspect.grammar import QueryError
@@ -301,3 +302,68 @@ def test_what_is_wrong_with_the_question_is_said_before_anything_is_read(tmp_pat
         backtest(Question(_config(), "new.yaml", tmp_path, where="status >"), [tmp_path / "none"])
     with pytest.raises(OSError, match="none"):
         backtest(Question(_config(), "new.yaml", tmp_path), [tmp_path / "none"])
+
+
+@pytest.mark.parametrize(
+    ("runs", "missing", "whole"),
+    [
+        ([(1, 100, 0, 99), (101, 200, 100, 199)], [], True),
+        ([(101, 200, -5, 199), (1, 100, 0, 99)], [], True),  # 101 took long, and was written in another file
+        ([(1, 100, 0, 99), (101, 200, 60, 199), (201, 300, 50, 299)], [], True),
+        ([(1, 100, 0, 99), (102, 200, 100, 199)], [(99, 100)], True),
+        ([(7, 100, 0, 99), (101, 200, 100, 199)], [], False),
+        ([(1, 100, 0, 99), (1, 50, 100, 149), (51, 60, 150, 160)], [], True),  # another process
+        ([(1, 100, 0, 99), (2, 50, 100, 149)], [(99, 100)], True),  # of which the first record is not there
+        (
+            [(1, 100, 0, 99), (1, 50, 200, 249), (101, 160, 300, 360)],
+            [(249, 300)],
+            True,
+        ),  # and not of the first
+        ([(1, 100, 0, 99), (1, 50, 100, 149), (101, 120, 98, 101)], [], True),  # which was still at work
+        ([(1, 100, 0, 99), (1, 100, 0, 99), (101, 200, 99, 199), (101, 200, 99, 199)], [], True),  # twice
+        ([(1, 2, 0, 0), (4, 4, 0, 0)], [], False),  # nothing is older, and so nothing is known before
+    ],
+)
+def test_what_is_missing_is_told_by_the_numbers_of_each_process(
+    runs: list[tuple[int, int, float, float]], missing: list[tuple[float, float]], whole: bool
+) -> None:
+    stretches = [Stretch(*run) for run in runs]
+    assert breaks(stretches) == (missing, whole)
+    assert breaks(stretches[::-1]) == (missing, whole)
+
+
+async def test_an_exchange_that_took_long_is_no_gap_where_a_file_begins_with_it(tmp_path: Path) -> None:
+    """Its record is the first of a file, and it began before all of the file before that."""
+    text = _config({"name": "all", "rate": "1/hour", "burst": 30, "key": ["project_id"]})
+    plan, *records = await logged(text, [Asked(0), Asked(5), Asked(1), Asked(7), Asked(0.5), Asked(9)])
+    files = [
+        written([plan, *records[at : at + 2]], tmp_path / f"log.{at}") for at in range(0, len(records), 2)
+    ]
+    other = _config({"name": "all", "rate": "2/hour", "burst": 30, "key": ["project_id"]})
+    found = judged(other, *files).found
+    assert found.gaps == 0 and found.tally.counts == {UNCHANGED: len(records)}
+
+
+async def _two_gateways(tmp_path: Path) -> list[Path]:
+    """Logs of two on one host, each with its memory."""
+    files = []
+    for number, start in enumerate((0.0, 0.25)):
+        asked = [Asked(start + at) for at in range(4)]
+        plan, *records = await logged(_config({"name": "all", "rate": "1/hour", "burst": 9}), asked)
+        plan["gateway.plan"]["since"] -= number
+        files += [
+            written([plan, *records[:2]], tmp_path / f"{number}.1"),
+            written([plan, *records[2:]], tmp_path / f"{number}"),
+        ]
+    return files
+
+
+async def test_two_gateways_on_one_host_are_not_counted_as_one(tmp_path: Path) -> None:
+    files = await _two_gateways(tmp_path)
+    other = _config({"name": "all", "rate": "1/hour", "burst": 3})
+    found = judged(other, *files).found
+    assert found.gaps == 0 and found.tally.counts == {UNCHANGED: 6, NEWLY_REFUSED: 2}
+    assert backtest(Question(other, "new.yaml", Path()), files[::-1], processes=2).tally.counts == {
+        UNCHANGED: 6,
+        NEWLY_REFUSED: 2,
+    }

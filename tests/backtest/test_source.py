@@ -5,10 +5,11 @@ from pathlib import Path
 
 import orjson
 import pytest
+import zstandard
 
 from gateway.backtest import source
 from gateway.backtest.recorded import Past
-from gateway.backtest.source import parts_of, records
+from gateway.backtest.source import Heard, parts_of, records
 from tests.backtest.logged import Asked, logged, text_of, written
 
 LIMIT = {"rate_limit": {"limits": [{"name": "few", "rate": "2/minute"}]}}
@@ -21,9 +22,46 @@ async def test_every_record_is_in_one_part(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(source, "PART", size)
         parts, pasts = parts_of([path])
         found = [
-            recorded.request_id for part in parts for recorded in records(part, pasts) if recorded is not None
+            recorded.request_id
+            for part in parts
+            for recorded in records(part, pasts, Heard())
+            if recorded is not None
         ]
         assert found == [line["gateway.request_id"] for line in lines[1:]]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+async def test_a_file_that_is_compressed_while_it_is_read_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    lines = await logged(text_of(), [Asked(float(at)) for at in range(20)])
+    path = written(lines, tmp_path / "log")
+    monkeypatch.setattr(source, "PART", 4096)
+    parts, pasts = parts_of([path])
+    content = path.read_bytes()
+    packed = gzip.compress(content) if suffix == ".gz" else zstandard.compress(content)
+    path.with_name(f"log{suffix}").write_bytes(packed)
+    path.unlink()
+    heard = Heard()
+    found = [recorded for part in parts for recorded in records(part, pasts, heard)]
+    assert len(parts) > 1 and not heard.damaged
+    assert [recorded and recorded.request_id for recorded in found] == [
+        line["gateway.request_id"] for line in lines[1:]
+    ]
+    (part,), _ = parts_of([path])
+    assert part.file.suffix == suffix
+
+
+@pytest.mark.parametrize("size", [0.3, 0.9])
+async def test_of_a_file_that_was_cut_short_what_is_whole_is_judged(tmp_path: Path, size: float) -> None:
+    lines = await logged(text_of(), [Asked(float(at)) for at in range(60)])
+    packed = gzip.compress(written(lines, tmp_path / "log").read_bytes())
+    path = tmp_path / "cut.gz"
+    path.write_bytes(packed[: int(len(packed) * size)])
+    (part,), pasts = parts_of([path])
+    heard = Heard()
+    assert 0 < len([recorded for recorded in records(part, pasts, heard) if recorded is not None]) < 60
+    assert heard.damaged == [str(path)]
 
 
 async def test_configurations_are_known_to_all_parts(tmp_path: Path) -> None:
@@ -40,7 +78,7 @@ async def test_a_compressed_file_is_one_part(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(written(lines, tmp_path / "log").read_bytes()))
     (part,), pasts = parts_of([path])
     found: dict[str, Past] = dict(pasts)
-    assert len(list(records(part, found))) == 2 and len(found) == 1
+    assert len(list(records(part, found, Heard()))) == 2 and len(found) == 1
 
 
 async def test_the_clock_of_the_limits_is_known_by_the_records(tmp_path: Path) -> None:
@@ -56,4 +94,4 @@ def test_an_empty_file_and_lines_that_are_none(tmp_path: Path) -> None:
     empty.write_bytes(b"")
     broken.write_bytes(b'{"kind":"plan"\n[]\n{"kind":"request"')
     parts, pasts = parts_of([empty, broken])
-    assert [list(records(part, pasts)) for part in parts] == [[None, None, None]]
+    assert [list(records(part, pasts, Heard())) for part in parts] == [[None, None, None]]

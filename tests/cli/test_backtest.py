@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,33 @@ def test_bounds(log: Path) -> None:
     done = backtest("--config", new, log, "--max-newly-allowed", 0)
     assert done.exit_code == 1 and "More are newly allowed than may be: 1." in done.stderr
     assert backtest("--config", new, log, "--max-newly-allowed", "49%").exit_code == 1
+
+
+def test_a_log_that_is_named_twice_is_read_once(log: Path) -> None:
+    """By another name too; and where it is just being compressed, as a pattern of names finds it."""
+    other = log.with_name("other.jsonl")
+    other.symlink_to(log)
+    packed = log.with_name("requests.jsonl.gz")
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    os.utime(packed, ns=(log.stat().st_atime_ns, log.stat().st_mtime_ns))
+    done = backtest("--config", log.parent / "old.yaml", log, log, other, packed, "--format", "json")
+    told = json.loads(done.stdout)
+    assert (told["total"], told["files"]) == (2, 1)
+
+
+def test_a_log_that_was_cut_short_is_told_of_and_the_others_are_read(log: Path) -> None:
+    packed = log.with_name("packed.jsonl.gz")
+    packed.write_bytes(gzip.compress(log.read_bytes())[:-20])
+    new = log.parent / "new.yaml"
+    done = backtest("--config", new, packed, log)
+    assert done.exit_code == 0 and "newly allowed             1" in done.stdout
+    assert f"{packed} could not be read to its end" in done.stderr
+    assert f"A file could not be read to the end, and what would follow is missing: {packed}." in done.stdout
+    assert json.loads(backtest("--config", new, packed, log, "--format", "json").stdout)["damaged"] == [
+        str(packed)
+    ]
+    page = backtest("--config", new, packed, log, "--format", "html").stdout
+    assert "could not be read to the end" in page
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
@@ -139,5 +167,9 @@ def test_a_limit_that_history_would_have_borne(tmp_path: Path) -> None:
     done = backtest(*arguments)
     assert done.exit_code == 0 and "proposed: rate: 6/minute" in done.stdout and "<- proposed" in done.stdout
     assert json.loads(backtest(*arguments, "--format", "json").stdout)["proposed"]["value"] == 6
+    some = backtest(*arguments, "--since", "2026-01-01T12:01:00", "--until", "2026-01-01T12:01:30")
+    assert "counts 3 requests" in some.stdout
+    done = backtest(*arguments, "--where", "status = 200", "--max-undecidable", 0)
+    assert done.exit_code == 2 and "--where, --max-undecidable: of no use with --fit" in done.output
     done = backtest("--config", tmp_path / "new.yaml", log, "--fit", "other")
     assert done.exit_code == 2 and "no limit is named 'other'" in done.output

@@ -76,6 +76,17 @@ def test_a_body_from_a_file_and_from_standard_input(path: str, tmp_path: Path) -
         (("/a", "--as", "usr=u"), "a caller has no 'usr'"),
         (("/a", "--counted", "few"), "Expected --counted LIMIT=N"),
         (("/a", "--at", "noon"), "is no time"),
+        (("/a", "--at", "9999-01-01T00:00"), "--at: expected a time between 1970 and 2999."),
+        (("/a", "--client", "999"), "--client: expected an IP address, got '999'."),
+        (
+            ("/a", "--counted", "fwe=1", "--as", "nobody"),
+            "no limit is named 'fwe' (did you mean 'few'?): there are 'few'.",
+        ),
+        (("/a", "--counted", "few=1000000001"), "--counted: expected a number between 0 and 1,000,000,000."),
+        (
+            ("/a", "-X", "POST", "-H", "Content-Length: 5", "--as", "user=u,project=p"),
+            "the request is not whole",
+        ),
         (("/a", "--answer-data", "x"), "need --answer"),
         (("/a", "-d", "@/nowhere"), "cannot be read"),
         (("/a", "/b"), "One CONFIG and one TARGET"),
@@ -89,7 +100,14 @@ def test_what_is_wrong_is_said(path: str, arguments: tuple[str, ...], message: s
 def test_a_configuration_that_is_wrong(path: str) -> None:
     Path(path).write_text(CONFIG.replace("allow", "alow"))
     done = explain(path, "/a")
-    assert done.exit_code == 1 and "did you mean 'allow'?" in done.stderr
+    assert done.exit_code == 2 and "did you mean 'allow'?" in done.stderr
+
+
+def test_a_request_that_the_log_does_not_have(tmp_path: Path) -> None:
+    """Not 1, which is said of one that is refused."""
+    (tmp_path / "log").write_text("")
+    done = explain("req-00000000-0000-4000-8000-000000000000", "--log", str(tmp_path / "log"))
+    assert done.exit_code == 2 and "has the id" in done.stderr
 
 
 def test_a_request_of_the_log(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """`weir replay`, against gateways with sockets."""
 
 import asyncio
+import gzip
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +76,40 @@ async def test_two_gateways(log: Path) -> None:
     assert "3 requests sent: 3 answers the same, 0 other" in same.stdout
 
 
+def test_where_nothing_answers_it_has_failed(log: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        target = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        done = replay(target, "--log", log, "--rate", "1000")
+    assert done.exit_code == 1 and f"Nothing has answered: is {target} there?" in done.stderr
+    assert "3 requests sent" in done.stdout
+
+
+def test_where_nothing_can_be_sent_it_has_failed(log: Path) -> None:
+    done = replay("http://a", "--log", log, "--where", "method = 'PUT'")
+    assert done.exit_code == 2 and "no request that could be sent" in done.stderr
+    assert "not sent: its method may change something" in done.stdout
+
+
+async def test_of_a_log_that_was_cut_short_what_is_whole_is_sent(log: Path) -> None:
+    cut = log.with_name("cut.gz")
+    cut.write_bytes(gzip.compress(log.read_bytes())[:-20])
+    async with Upstream(answers(OK)) as upstream, proxy(upstream) as gateway:
+        done = await asyncio.to_thread(
+            replay, gateway.url, "--log", cut, "--log", log, "--rate", "1000", "--format", "json"
+        )
+    told = json.loads(done.stdout)
+    assert done.exit_code == 0 and 3 <= told["sent"] <= 6 and told["damaged"] == [str(cut)]
+    assert f"{cut} could not be read to its end" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("ftp://a",), "Expected a URL"),
         (("http://u:p@a",), "Expected a URL"),
+        (("http://a:99999",), "Expected a URL"),
+        (("http://[::1",), "Expected a URL"),
         (("http://a", "--ignore", "servers"), "begins with '$'"),
         (("http://a", "--where", "status >"), "not understood"),
         (("http://a", "--since", "noon"), "is no time"),

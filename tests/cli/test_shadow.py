@@ -1,6 +1,7 @@
 """`weir shadow`."""
 
 import asyncio
+import gzip
 import json
 from pathlib import Path
 
@@ -42,6 +43,26 @@ def test_the_log_of_the_configuration_as_json_and_of_a_time(log: Path) -> None:
     assert (told["methods"]["judged"], told["methods"]["would_refuse"]) == (1, 1)
     done = shadow("report", "--config", config, "--until", "2026-01-01T00:00")
     assert done.stdout == "No record tells of a filter in shadow.\n"
+
+
+def test_what_another_refuses_is_neither_refused_nor_forwarded(tmp_path: Path) -> None:
+    other = {"body_size": {"max": 1}}
+    text = text_of(filters=[KEYSTONE, {"methods": {"allow": ["GET"], "mode": "shadow"}}, other])
+    asked = [Asked(0), Asked(60, method="PUT"), Asked(120, method="PUT", body=b"{}"), Asked(180, body=b"{}")]
+    path = written(asyncio.run(logged(text, asked)), tmp_path / "requests.jsonl")
+    done = shadow("report", "--log", path)
+    assert "would refuse 1 of 2 that were forwarded (50.00 %)" in done.stdout
+    assert "judged 4; 2 of them others did not forward, 1 of which it would refuse too" in done.stdout
+    told = json.loads(shadow("report", "--log", path, "--format", "json").stdout)["methods"]
+    assert (told["judged"], told["forwarded"], told["would_refuse"], told["share"]) == (4, 2, 1, 0.5)
+    assert told["refused_anyway"] == 1
+
+
+def test_a_log_that_was_cut_short(log: Path) -> None:
+    log.with_name("requests.jsonl.1.gz").write_bytes(gzip.compress(log.read_bytes())[:-20])
+    done = shadow("report", "--log", log)
+    assert done.exit_code == 0 and "of 3 that were" not in done.stdout  # more than the file that is whole
+    assert "requests.jsonl.1.gz could not be read to its end" in done.stderr
 
 
 def test_the_edit_is_printed_as_a_patch(log: Path) -> None:

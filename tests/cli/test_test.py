@@ -97,6 +97,12 @@ def test_tap(path: str) -> None:
         f"not ok 2 - {path}: writes do not",
     ]
     assert all(line.startswith("# ") for line in lines[4:])
+    config = Path(path).parent / "gateway.yaml"
+    assert lines[-2:] == [
+        f"# {config}: tests come to 1 of 2 routes, 1 of 1 filters",
+        f"#     not to the route s  {config}:5:5",
+    ]
+    assert "tests come to" not in test(path, "--format", "tap", "--no-coverage").stdout
 
 
 def test_junit(path: str) -> None:
@@ -104,16 +110,43 @@ def test_junit(path: str) -> None:
     suites = ET.fromstring(test(path, "--format", "junit").stdout)
     (suite,) = suites
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
-    assert [case.get("name") for case in suite] == ["reads pass", "writes do not"]
-    (failure,) = suite[1]
+    properties, *cases = suite
+    assert [case.get("name") for case in cases] == ["reads pass", "writes do not"]
+    (failure,) = cases[1]
     assert failure.tag == "failure" and "- 404" in (failure.text or "")
+    config = Path(path).parent / "gateway.yaml"
+    assert [(one.get("name"), one.get("value")) for one in properties] == [
+        ("configuration", str(config)),
+        ("coverage.route", "1 of 2"),
+        ("coverage.filter", "1 of 1"),
+        ("uncovered.route", f"s  {config}:5:5"),
+    ]
+    (suite,) = ET.fromstring(test(path, "--format", "junit", "-k", "reads").stdout)
+    assert [one.tag for one in suite] == ["testcase"]
+
+
+def test_junit_says_once_what_several_files_come_to(path: str, tmp_path: Path) -> None:
+    other = tmp_path / "others.yaml"
+    other.write_text((TESTS % 405).replace("GET /a", "GET /s/t").replace("route: r", "route: s"))
+    suites = ET.fromstring(test(path, str(other), "--format", "junit").stdout)
+    assert [one.find("properties") is not None for one in suites] == [False, True]
+    assert "2 of 2" in [one.get("value") for one in suites.iter("property")]
 
 
 def test_json(path: str) -> None:
     _fail(path)
     told = json.loads(test(path, "--format", "json").stdout)
-    assert [one["passed"] for one in told] == [True, False]
-    assert told[1]["mismatches"] == [{"what": "status", "expected": "404", "got": "405"}]
+    assert [one["passed"] for one in told["tests"]] == [True, False]
+    assert told["tests"][1]["mismatches"] == [{"what": "status", "expected": "404", "got": "405"}]
+    config = Path(path).parent / "gateway.yaml"
+    assert told["coverage"] == [
+        {
+            "configuration": str(config),
+            "counts": {"route": {"reached": 1, "total": 2}, "filter": {"reached": 1, "total": 1}},
+            "missed": [{"kind": "route", "name": "s", "source": f"{config}:5:5"}],
+        }
+    ]
+    assert json.loads(test(path, "--format", "json", "--no-coverage").stdout)["coverage"] is None
 
 
 def test_what_is_wrong_in_a_file_is_said_with_its_place(path: str) -> None:
@@ -121,6 +154,22 @@ def test_what_is_wrong_in_a_file_is_said_with_its_place(path: str) -> None:
     done = test(path)
     assert done.exit_code == 2
     assert f"{path}:4:" in done.stderr and "did you mean 'route'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("expect", "place", "key"),
+    [
+        ("headers: { Allow: '/[/' }", "4:74", "headers.Allow"),
+        ("body: '/(/'", "4:63", "body"),
+        ("body: { faults: [ok, '/*/'] }", "4:84", "body.faults[1]"),
+        ("forwarded: { headers: { Host: '/a{2,1}/' } }", "4:87", "forwarded.headers.Host"),
+    ],
+)
+def test_a_pattern_that_is_none_is_said_with_its_place(path: str, expect: str, place: str, key: str) -> None:
+    Path(path).write_text((TESTS % 405).replace("status: 200, route: r", expect))
+    done = test(path)
+    assert done.exit_code == 2
+    assert f"{path}:{place}: tests[0].expect.{key}: not a regular expression: " in done.stderr
 
 
 def test_a_configuration_that_is_wrong(path: str, tmp_path: Path) -> None:

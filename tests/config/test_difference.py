@@ -1,6 +1,7 @@
 """What of two configurations is different, and what that does to access."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,139 @@ def _found(**paths: Any) -> list[Change]:
 
 
 LIMIT = "filters__0__rate_limit__limits__0"
+
+
+def _limited(of_group: bool, **options: Any) -> Loaded:
+    limit = {"name": "few", "key": ["project_id"], **options}
+    group = {"name": "gold", "limits": [limit]}
+    told = {"limits": [], "groups": [group]} if of_group else {"limits": [limit]}
+    return _loaded({"filters": [{"rate_limit": told}], "routes": BASE["routes"]})
+
+
+_FIXED = {"algorithm": "fixed_window"}
+_SLIDING = {"algorithm": "sliding_window"}
+_QUOTA = {"algorithm": "calendar_window"}
+RATES: list[tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]] = [
+    ({"rate": "10/minute"}, {"rate": "5/minute"}, [(TIGHTENS, "rate: 10/minute -> 5/minute")]),
+    (
+        {"rate": "10/minute"},
+        {"rate": "600/hour"},
+        [(LOOSENS, "rate: 10/minute -> 600/hour (the same rate, more at once: 10 -> 600)")],
+    ),
+    (
+        {"rate": "10/minute", "burst": 7},
+        {"rate": "600/hour", "burst": 7},
+        [(NEUTRAL, "rate: 10/minute -> 600/hour (the same rate)")],
+    ),
+    (
+        {"rate": "10/minute"},
+        {"rate": "300/hour"},
+        [(EITHER, "rate: 10/minute -> 300/hour (a lower rate, more at once: 10 -> 300)")],
+    ),
+    ({"rate": "10/minute"}, {"rate": "10/minute", "burst": 10}, []),
+    ({"rate": "10/minute"}, {"rate": "10/minute", "burst": 20}, [(LOOSENS, "burst: 10 -> 20")]),
+    (
+        {"rate": "10/minute", "burst": 10},
+        {"rate": "5/minute", "burst": 10},
+        [(TIGHTENS, "rate: 10/minute -> 5/minute")],
+    ),
+    (
+        {"rate": "10/minute"},
+        {"rate": "5/minute", "burst": 20},
+        [(LOOSENS, "burst: 10 -> 20"), (TIGHTENS, "rate: 10/minute -> 5/minute")],
+    ),
+    (
+        {"rate": "60/hour", **_FIXED},
+        {"rate": "1/minute", **_FIXED},
+        [(TIGHTENS, "rate: 60/hour -> 1/minute (the same rate, less at once: 60 -> 1)")],
+    ),
+    (
+        {"rate": "10/minute", **_SLIDING},
+        {"rate": "1200/hour", **_SLIDING},
+        [(LOOSENS, "rate: 10/minute -> 1200/hour (a higher rate, more at once: 10 -> 1200)")],
+    ),
+    (
+        {"rate": "10/minute", "burst": 5},
+        {"rate": "10/minute", **_SLIDING},
+        [(LOOSENS, "burst: 5 -> 10"), (EITHER, "algorithm: gcra -> sliding_window")],
+    ),
+    (
+        {"rate": "1000/day", **_QUOTA},
+        {"rate": "900/day", **_QUOTA},
+        [(TIGHTENS, "rate: 1000/day -> 900/day")],
+    ),
+    (
+        {"rate": "1000/day", **_QUOTA},
+        {"rate": "31000/month", **_QUOTA},
+        [
+            (
+                LOOSENS,
+                "rate: 1000/day -> 31000/month (the same rate or a higher one, by the month, more at once: 1000 -> 31000)",
+            )
+        ],
+    ),
+    (
+        {"rate": "1000/day", **_QUOTA},
+        {"rate": "30000/month", **_QUOTA},
+        [
+            (
+                EITHER,
+                "rate: 1000/day -> 30000/month (a lower or a higher rate, by the month, more at once: 1000 -> 30000)",
+            )
+        ],
+    ),
+    ({"rate": "9/day", **_QUOTA}, {"rate": "9/day", "time_zone": "UTC", **_QUOTA}, []),
+    ({"rate": "9/day"}, {"rate": "9/day", "status": 413, "methods": []}, []),
+    ({"rate": "9/day"}, {"rate": "9/day", "cost": {"default": 1, "methods": {"GET": 1}}}, []),
+    (
+        {"rate": "9/day", "cost": 2},
+        {"rate": "9/day", "cost": {"default": 2, "methods": {"GET": 1}}},
+        [(LOOSENS, "cost.methods.GET: 2 -> 1")],
+    ),
+    (
+        {"rate": "9/day"},
+        {"rate": "9/day", "cost": {"header": "X-Cost", "max": 5}},
+        [(TIGHTENS, "cost.header: added X-Cost"), (TIGHTENS, "cost.max: added 5")],
+    ),
+]
+
+
+@pytest.mark.parametrize("of_group", [False, True], ids=["for all", "of a group"])
+@pytest.mark.parametrize(("old", "new", "told"), RATES, ids=lambda value: str(value)[:40])
+def test_a_limit_is_held_against_another_by_what_it_lets_through(
+    old: dict[str, Any], new: dict[str, Any], told: list[tuple[str, str]], of_group: bool
+) -> None:
+    what = "rate_limit 'gold' 'few'" if of_group else "rate_limit 'few'"
+    sides = _limited(of_group, **old), _limited(of_group, **new)
+    found = differences(*sides, REGISTRY)
+    assert sorted((change.risk, str(change).removeprefix(f"{what} ")) for change in found) == sorted(told)
+    back = differences(*sides[::-1], REGISTRY)
+    assert sorted(_FLIP[change.risk] for change in back) == sorted(risk for risk, _ in told)
+    if not told:
+        assert sides[0].revision == sides[1].revision
+
+
+def test_what_is_in_a_file_that_an_entry_names_counts_too(tmp_path: Path) -> None:
+    def made(name: str, content: str) -> Loaded:
+        directory = tmp_path / name
+        directory.mkdir()
+        (directory / "terms.yaml").write_text(content)
+        limits = {"limits": [{"name": "few", "rate": "1/day"}], "overrides": {"file": "terms.yaml"}}
+        text = configuration("http://a:1", filters=[{"rate_limit": limits}])
+        return loads(text, "gateway.yaml", registry=REGISTRY, directory=directory)
+
+    old, new = made("old", "p1: blocked"), made("new", "p1: unlimited")
+    (change,) = differences(old, new, REGISTRY)
+    assert str(change).startswith("rate_limit file terms.yaml: ") and change.risk == EITHER
+    assert differences(old, made("same", "p1: blocked"), REGISTRY) == []
+
+
+def test_a_limit_more_for_a_group_tightens() -> None:
+    none = _loaded({"filters": [{"rate_limit": {"groups": [{"name": "gold"}]}}], "routes": BASE["routes"]})
+    (change,) = differences(none, _limited(True, rate="1/day"), REGISTRY)
+    assert (change.kind, change.what, change.risk) == ("added", "rate_limit 'gold' 'few'", TIGHTENS)
+
+
 CASES: list[tuple[dict[str, Any], str, str]] = [
     ({f"{LIMIT}__rate": "5/minute"}, TIGHTENS, "rate_limit 'few' rate: 10/minute -> 5/minute"),
     ({f"{LIMIT}__rate": "1/second"}, LOOSENS, "rate_limit 'few' rate: 10/minute -> 1/second"),
@@ -83,6 +217,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"routes__1__path": "/deux"}, EITHER, "route two path: /two -> /deux"),
     ({"routes__1__target": "lenient"}, LOOSENS, "route two target: strict -> lenient"),
     ({"routes__1__methods": ["GET"]}, TIGHTENS, "route two methods: added [GET]"),
+    ({"routes__1__concurrency": {"limit": 5}}, TIGHTENS, "route two concurrency: added"),
     ({"limits": {"body": 10}}, TIGHTENS, "limits body"),
     ({"limits": {"header_count": 10}}, TIGHTENS, "limits header_count"),
     ({"trusted_proxies": ["10.0.0.0/8"]}, LOOSENS, "trusted_proxies: added 10.0.0.0/8"),
@@ -118,6 +253,34 @@ def test_another_order_of_filters_may_do_either() -> None:
     other = {**BASE, "filters": BASE["filters"][::-1]}
     (change,) = differences(_loaded(BASE), _loaded(other), REGISTRY)
     assert (change.kind, change.what, change.risk) == ("moved", "methods", EITHER)
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ("bcda", ["cors a: moved behind d"]),
+        ("dabc", ["cors d: moved before a"]),
+        ("acbd", ["cors c: moved behind a"]),
+        ("adbc", ["cors d: moved behind a"]),
+        ("badc", ["cors b: moved before a", "cors d: moved behind a"]),
+        ("bxca", ["cors a: moved behind c", "cors d: removed", "cors x: added"]),
+    ],
+)
+def test_what_has_moved_is_named_and_not_what_it_moved_past(order: str, told: list[str]) -> None:
+    def made(names: str) -> Loaded:
+        return _loaded(
+            {"filters": [{"cors": {"name": name, "origins": ["https://a.test"]}} for name in names]}
+        )
+
+    assert sorted(map(str, differences(made("abcd"), made(order), REGISTRY))) == told
+
+
+def test_the_place_of_what_judges_in_shadow_is_neutral() -> None:
+    shadow = {"methods": {"allow": ["GET"], "mode": "shadow"}}
+    one = _loaded({"filters": [shadow, {"ip_allow": {"allow": ["10.0.0.0/8"]}}, {"body_size": {"max": 1}}]})
+    other = _loaded({"filters": [{"ip_allow": {"allow": ["10.0.0.0/8"]}}, {"body_size": {"max": 1}}, shadow]})
+    (change,) = differences(one, other, REGISTRY)
+    assert (str(change), change.risk) == ("methods: moved behind body_size", NEUTRAL)
 
 
 def test_a_filter_that_only_judges_in_shadow_changes_no_access() -> None:
@@ -173,7 +336,7 @@ def test_the_way_back_undoes_what_the_way_there_does(cases: list[dict[str, Any]]
 
 def _paths(schema: dict[str, Any], definitions: dict[str, Any], depth: int = 0) -> set[str]:
     """The paths of all options, without numbers."""
-    if depth > 6:
+    if depth > 9:
         return set()
     found: set[str] = set()
     if "$ref" in schema:

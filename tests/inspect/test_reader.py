@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from gateway.inspect import reader
 from gateway.request_log import LogFile
@@ -211,3 +212,41 @@ def test_a_follower_knows_where_it_begins(log: Path) -> None:
 def test_a_log_that_is_not_there_cannot_be_followed(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         reader.Follower(tmp_path / "absent")
+
+
+def _packed(content: bytes, suffix: str) -> bytes:
+    return gzip.compress(content, mtime=0) if suffix == ".gz" else zstandard.compress(content)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_of_a_file_that_was_cut_short_the_lines_that_are_whole(tmp_path: Path, suffix: str) -> None:
+    content = b"".join(b"%d %s\n" % (number, os.urandom(40).hex().encode()) for number in range(20_000))
+    file = tmp_path / f"log{suffix}"
+    whole = _packed(content, suffix)
+    file.write_bytes(whole[: len(whole) // 2])
+    skipped = reader.Skipped()
+    found = list(reader.lines(file, skipped))
+    assert 1000 < len(found) < 20_000 and content.startswith(b"".join(found[:-1]))
+    assert skipped.files == [str(file)] and "could not be read to its end" in str(skipped)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_file_may_be_compressed_in_several_pieces(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"log{suffix}"
+    file.write_bytes(_packed(b"a\nb", suffix) + _packed(b"c\n" * 100_000, suffix))
+    skipped = reader.Skipped()
+    assert list(reader.lines(file, skipped))[:3] == [b"a\n", b"bc\n", b"c\n"] and not skipped
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_file_that_is_compressed_between_listing_and_opening_is_followed(
+    tmp_path: Path, suffix: str
+) -> None:
+    file = tmp_path / "log.1"
+    (tmp_path / f"log.1{suffix}").write_bytes(_packed(b"a\nb\n", suffix))
+    skipped = reader.Skipped()
+    assert list(reader.lines(file, skipped)) == [b"a\n", b"b\n"] and not skipped
+    with reader.opened(file) as stream:
+        assert stream.read() == b"a\nb\n"
+    with pytest.raises(FileNotFoundError), reader.opened(tmp_path / "log.2"):
+        pass

@@ -34,6 +34,24 @@ def test_verdicts_beside_what_became_of_the_requests() -> None:
     assert judged.reasons == {("rate_limited", 413): 2} and judged.projects == {"p": 2}
 
 
+def test_the_share_is_of_what_was_forwarded() -> None:
+    """What others have stopped would have been no other for it; what came to no verdict says nothing."""
+    found = report(
+        [
+            *[_record("pass")] * 3,
+            _record("refuse"),
+            *[_record("pass", "refuse")] * 5,
+            *[_record("refuse", "answer")] * 4,
+            *[_record("undecided")] * 7,
+            _record("pass", "fail"),
+        ]
+    )
+    judged = found["s"]
+    assert (judged.refused, judged.forwarded, judged.share) == (1, 5, 0.2)
+    assert (judged.judged, judged.passed, judged.doubled, judged.undecided) == (14, 9, 4, 7)
+    assert report([_record("undecided")])["s"].share == 0.0
+
+
 def test_what_was_kept_by_chance_stands_for_all_that_are_like_it() -> None:
     judged = report([_record("pass") | {"gateway.sample": 0.1}, _record("refuse") | {"gateway.sample": 7}])[
         "s"

@@ -1,7 +1,9 @@
 """Requests at their pace."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import pytest
 
 from gateway.api.network import HttpAnswer, HttpError
 from gateway.replay.replay import Pace, Replay
@@ -86,3 +88,13 @@ async def test_no_more_are_under_way_than_may() -> None:
     client = _Client(delay=0.01)
     await Replay(client, at_once=3).run([_request(number) for number in range(10, 30)], Pace(rate=1e6))
     assert client.most == 3 and len(client.asked) == 20
+
+
+async def test_what_keeps_requests_from_being_read_is_raised_as_it_is() -> None:
+    def requests() -> Iterator[Request]:
+        yield _request(1)
+        raise PermissionError("log")
+
+    client = _Client()
+    with pytest.raises(PermissionError):
+        await Replay(client).run(requests(), Pace(rate=1000))

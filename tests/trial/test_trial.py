@@ -1,5 +1,6 @@
 """A configuration that is tried does what the gateway does."""
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,8 @@ from gateway.trial import trial as trial_module
 from gateway.trial.given import Answer, Given, Identity
 from gateway.trial.memory import answer_bytes
 from gateway.trial.outcome import Message
-from gateway.trial.trial import TrialError
+from gateway.trial.trial import NoSuchLimit, TrialError
+from tests.support.filters import Hold
 from tests.support.gateway import configuration, proxy, test_filters
 from tests.support.upstream import Upstream
 from tests.trial.tried import NOW, given, outcome, tried
@@ -305,9 +307,10 @@ async def test_a_bug_in_a_filter_is_the_answer_that_it_would_be() -> None:
 
 async def test_a_request_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial_module, "PATIENCE", 0.05)
-    async with tried(timeouts={"body": "30s"}) as trial:
+    Hold.gate = asyncio.Event()
+    async with tried(registry=test_filters("hold"), filters=["test.hold"]) as trial:
         with pytest.raises(TrialError, match="no end"):
-            await trial.run(given("POST", headers=(("Content-Length", "10"),), body=b"short"))
+            await trial.run(given("POST", body=b"whole"))
 
 
 async def test_health_checks_ask_nobody() -> None:
@@ -318,3 +321,44 @@ async def test_health_checks_ask_nobody() -> None:
 async def test_a_message_is_told_by_its_parts() -> None:
     message = Message("404 Not Found", [("A", "b")], json.dumps({}).encode())
     assert message.status == 404
+
+
+@pytest.mark.parametrize(
+    "filters", [[], [{"json_body": {"max_size": "1KiB"}}]], ids=["streamed", "collected"]
+)
+async def test_a_request_that_is_not_whole_is_no_riddle_for_half_a_minute(
+    filters: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_module, "PATIENCE", 3600.0)
+    fields = (("Content-Type", "application/json"), ("Content-Length", "50"))
+    with pytest.raises(TrialError, match="not whole"):
+        await outcome(given("POST", headers=fields, body=b"{}"), filters=filters)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, (("Content-Length", "50"),), b"short"),
+        Answer(200, (("Transfer-Encoding", "chunked"),), b"2\r\nok\r\n"),
+    ],
+    ids=["length", "chunked"],
+)
+async def test_an_answer_that_is_not_whole_is_none(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_module, "PATIENCE", 3600.0)
+    with pytest.raises(TrialError, match="answer is not whole"):
+        await outcome(given(answer=answer))
+    assert (await outcome(given("HEAD", answer=answer))).status == 200
+
+
+async def test_what_is_refused_before_its_body_need_not_be_whole() -> None:
+    found = await outcome(
+        given("POST", headers=(("Content-Length", "5000"),)), filters=[{"body_size": {"max": 100}}]
+    )
+    assert found.status == 413
+
+
+async def test_what_no_limit_has_counted_is_said_with_those_that_there_are() -> None:
+    with pytest.raises(NoSuchLimit, match=r"named 'fwe' \(did you mean 'few'\?\): there are 'few'"):
+        await outcome(given(counts={"fwe": 1}), filters=[LIMIT])
+    with pytest.raises(NoSuchLimit, match="there is none"):
+        await outcome(given(counts={"fwe": 1}))

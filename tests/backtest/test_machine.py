@@ -1,0 +1,40 @@
+"""Which files were written by gateways that count as one."""
+
+import pytest
+
+from gateway.backtest.machine import Origin, machines
+
+
+def _origin(offset: float, *begun: float, common: bool = False) -> Origin:
+    return Origin(offset, dict.fromkeys(begun, 9.0), common)
+
+
+@pytest.mark.parametrize(
+    ("origins", "expected"),
+    [
+        ([_origin(5, 1), _origin(5.5, 1)], [0, 0]),
+        ([_origin(5, 1), _origin(9, 1)], [0, 1]),
+        ([_origin(5, 1), _origin(5, 2)], [0, 1]),
+        ([_origin(5, 1), _origin(5, 2), _origin(5, 1, 2)], [0, 0, 0]),
+        ([_origin(5, 3), _origin(5, 1, 2), _origin(5, 2, 3)], [0, 0, 0]),
+        ([_origin(5), _origin(5, 1)], [0, 0]),
+        ([_origin(5), _origin(5, 0.0), _origin(5)], [0, 0, 0]),
+        ([_origin(5, 1), _origin(5), _origin(5, 2)], [0, 1, 2]),
+        ([_origin(5, 1, common=True), _origin(5, 2, common=True)], [0, 0]),
+        ([], []),
+    ],
+    ids=[
+        "one clock, one memory",
+        "two clocks",
+        "two gateways on one host",
+        "one that was started anew",
+        "and once more",
+        "one that does not say it",
+        "none that says it",
+        "nobody knows of which",
+        "a store",
+        "none",
+    ],
+)
+def test_what_counts_as_one(origins: list[Origin], expected: list[int]) -> None:
+    assert machines(origins) == expected
