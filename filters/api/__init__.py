@@ -22,7 +22,7 @@ from typing import Final
 from filters._body import judged_whole, too_large
 from filters.api.operation import JudgedMedia, JudgedOperation, depth, media_for, unsupported
 from filters.api.option import ApiConfig
-from filters.api.parameter import PathParameter, Query, query_of
+from filters.api.parameter import Query, misfit, path_segments, query_of
 from filters.api.schema import Schemas
 from gateway.api import Body, Exchange, Fault, Filter, OptionError, Refused, Services, Verdict
 from gateway.api.fact import BODY, PRINCIPAL, RESPONSE, Fact, header
@@ -44,12 +44,10 @@ _UNKNOWN: Final = Fault(404, "path_not_described", "The resource could not be fo
 class _JudgedResource:
     """A path, compiled."""
 
-    __slots__ = ("_parameters", "methods", "not_allowed", "particular")
+    __slots__ = ("_path", "methods", "not_allowed", "particular")
 
     def __init__(self, resource: Resource, schemas: Schemas, config: ApiConfig) -> None:
-        self._parameters = tuple(
-            PathParameter(one, resource.segments, schemas) for one in resource.parameters
-        )
+        self._path = path_segments(resource.parameters, (), resource.segments, schemas)
         self.methods: dict[str, list[JudgedOperation]] = {}
         for operation in resource.operations:
             judged = JudgedOperation(operation, resource, schemas, config)
@@ -66,10 +64,7 @@ class _JudgedResource:
 
     def misfit(self, parts: list[str]) -> str | None:
         """The first parameter of the path that does not fit."""
-        for one in self._parameters:
-            if not one.fits(parts):
-                return one.name
-        return None
+        return misfit(self._path, parts)
 
 
 class Api(Filter[ApiConfig]):

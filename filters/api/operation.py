@@ -7,7 +7,7 @@ from filters._body import too_deep
 from filters._caller import roles_of, unknown_caller
 from filters._json import DuplicateKey, TooDeep, loads
 from filters.api.option import ApiConfig
-from filters.api.parameter import FieldParameter, PathParameter, Query
+from filters.api.parameter import FieldParameter, Query, misfit, path_segments
 from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
 from gateway.description import xml
@@ -126,10 +126,11 @@ class JudgedOperation:
 
     def __init__(self, operation: Operation, resource: Resource, schemas: Schemas, config: ApiConfig) -> None:
         self.operation = operation
-        self._path = tuple(
-            PathParameter(one, resource.segments, schemas)
-            for one in operation.parameters
-            if one.where == "path"
+        self._path = path_segments(
+            tuple(one for one in operation.parameters if one.where == "path"),
+            resource.parameters,
+            resource.segments,
+            schemas,
         )
         self._headers = tuple(
             FieldParameter(one, schemas) for one in operation.parameters if one.where == "header"
@@ -158,7 +159,7 @@ class JudgedOperation:
 
     def misfit(self, parts: list[str]) -> str | None:
         """The parameter of the path, among those that this operation alone has, that does not fit."""
-        return next((one.name for one in self._path if not one.fits(parts)), None)
+        return misfit(self._path, parts)
 
     def judge_head(self, exchange: Exchange, query: Query) -> "Fault | JudgedMedia | None":
         """What is wrong with the request before its body is read; else what its body is to be held against, if anything."""

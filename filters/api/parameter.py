@@ -9,8 +9,8 @@ import orjson
 
 from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
-from gateway.description.matcher import pattern
 from gateway.description.model import Numbers, Parameter, Segment, Types
+from gateway.description.split import Form
 
 Query: TypeAlias = Mapping[str, Sequence[str]]
 
@@ -58,35 +58,62 @@ def value_of(text: str, types: Types, numbers: Numbers = "json") -> Any:
     return text
 
 
-class PathParameter:
-    """One in the path: its text is `parts[place]`, or a part of it."""
+class PathSegment:
+    """The parameters of one segment of the path, which is `parts[place]`."""
 
-    __slots__ = ("_fits", "_group", "_pattern", "_place", "_types", "name")
+    __slots__ = ("_fits", "_form", "_names", "_place")
 
-    def __init__(self, parameter: Parameter, segments: Sequence[Segment], schemas: Schemas) -> None:
-        place = next(place for place, segment in enumerate(segments) if parameter.name in segment[1::2])
-        segment = segments[place]
-        self.name = parameter.name
+    def __init__(
+        self, place: int, segment: Segment, parameters: Mapping[str, Parameter], schemas: Schemas
+    ) -> None:
         self._place = place
-        self._pattern = None if segment == ("", parameter.name, "") else pattern(segment)
-        self._group = segment[1::2].index(parameter.name) + 1
-        self._types = parameter.types
-        self._fits = _fitting(parameter, schemas)
+        self._names = segment[1::2]
+        self._form = Form(segment) if any(segment[::2]) else None
+        self._fits = tuple(
+            _fitting(parameters[name], schemas) if name in parameters else None for name in self._names
+        )
 
-    def fits(self, parts: Sequence[str]) -> bool:
-        text = parts[self._place]
-        if self._pattern is not None:
-            match = self._pattern.fullmatch(text)
-            if match is None:
-                return False
-            text = match[self._group]
-        return self._fits(text)
+    @property
+    def judges(self) -> bool:
+        """Whether there is anything that does not fit."""
+        return any(fit is not None for fit in self._fits)
+
+    def misfit(self, parts: Sequence[str]) -> str | None:
+        """The first parameter that does not fit, of a path that has the segments' form."""
+        if self._form is None:
+            fit = self._fits[0]
+            return None if fit is None or fit(parts[self._place]) else self._names[0]
+        number = self._form.misfit(parts[self._place], self._fits)
+        return None if number is None else self._names[number]
 
 
-def _fitting(parameter: Parameter, schemas: Schemas) -> Callable[[str], bool]:
-    """Whether a text is a value of the parameter."""
-    if parameter.schema is None:
-        return lambda text: True
+def path_segments(
+    own: Iterable[Parameter], shared: Iterable[Parameter], segments: Sequence[Segment], schemas: Schemas
+) -> tuple[PathSegment, ...]:
+    """The segments that hold one of a path's `own` parameters; those that are `shared` have to fit beside them."""
+    names = {one.name for one in own}
+    parameters = {one.name: one for one in (*shared, *own)}
+    made = (
+        PathSegment(place, segment, parameters, schemas)
+        for place, segment in enumerate(segments)
+        if names.intersection(segment[1::2])
+    )
+    return tuple(one for one in made if one.judges)
+
+
+def misfit(segments: Iterable[PathSegment], parts: Sequence[str]) -> str | None:
+    """The first parameter of a path that does not fit."""
+    for one in segments:
+        name = one.misfit(parts)
+        if name is not None:
+            return name
+    return None
+
+
+def _fitting(parameter: Parameter, schemas: Schemas) -> Callable[[str], bool] | None:
+    """Whether a text is a value of the parameter; None where every text is."""
+    if parameter.schema is None or (parameter.form == "text" and schemas.takes_text(parameter.schema)):
+        return None
     validator = schemas.validator(parameter.schema)
     fits: Callable[[Any], bool] = validator.is_valid
     types, numbers = parameter.types, parameter.numbers
@@ -166,7 +193,7 @@ class FieldParameter:
         text = ",".join(lines) if len(lines) > 1 else lines[0]
         if self._parameter.form == "list":
             text = ",".join(item.strip() for item in text.split(","))
-        return None if self._fits(text) else self._told(text)
+        return None if self._fits is None or self._fits(text) else self._told(text)
 
     def of_query(self, query: Query) -> Fault | None:
         """What is wrong with it in a query."""
@@ -184,7 +211,7 @@ class FieldParameter:
         if self._parameter.form == "list":
             return self._judged(_list_of_query(self._parameter, texts[0]))
         text = _decoded(texts[0])
-        return None if self._fits(text) else self._told(text)
+        return None if self._fits is None or self._fits(text) else self._told(text)
 
     def takes(self, name: str) -> bool:
         """Whether a parameter of the query of this name is it, or a part of it."""

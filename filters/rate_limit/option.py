@@ -132,7 +132,13 @@ def _path(value: str) -> str:
         raise ValueError("expected a path that begins with /, or regex:...")
     if re.search(r"[{}]", re.sub(r"\{[A-Za-z_]\w*\*?\}", "", value)):
         raise ValueError("expected parameters as {name}")
-    pattern_of(value)
+    text = pattern_of(value).pattern
+    try:
+        check_path(text)
+    except ValueError:
+        raise ValueError(
+            "three parameters side by side, in one segment or with a star, may match for very long"
+        ) from None
     return value
 
 

@@ -206,3 +206,38 @@ def test_a_parameter_that_is_a_part_of_a_segment() -> None:
     assert refused(api, "GET", "/v12.json") == (0, "")
     assert refused(api, "GET", "/vx.json") == (404, "path_parameter_invalid")
     assert refused(api, "GET", "/v.json") == (404, "path_not_described")
+
+
+def of_path(name: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def test_several_parameters_of_a_segment_fit_where_any_division_does() -> None:
+    parameters = [of_path("id", type="string", format="uuid"), of_path("n", type="integer")]
+    api = described({"/rev/{id}-{n}": {"parameters": parameters, "get": {}}}, options={"path_status": 400})
+    assert refused(api, "GET", "/rev/12345678-1234-5678-1234-567812345678-4") == (0, "")
+    found = verdict(api, "GET", "/rev/12345678-1234-5678-1234-567812345678-x")
+    assert isinstance(found, Fault) and found.facts == {"parameter": "n"}
+    found = verdict(api, "GET", "/rev/12345678-1234-5678-1234-56781234567-4")
+    assert isinstance(found, Fault) and found.facts == {"parameter": "id"}
+
+
+def test_parameters_of_one_method_alone_divide_a_segment_with_those_of_the_path() -> None:
+    paths = {
+        "/{a}-{b}": {
+            "parameters": [of_path("a", type="string", pattern="^[x-]+$")],
+            "get": {"parameters": [of_path("b", type="integer")]},
+            "put": {"parameters": [of_path("b", type="string", pattern="^-1$")]},
+        }
+    }
+    api = described(paths)
+    assert refused(api, "GET", "/x--1") == refused(api, "PUT", "/x--1") == (0, "")
+    assert refused(api, "GET", "/x-a") == (404, "path_parameter_invalid")
+    assert refused(api, "PUT", "/x---1") == (0, "")
+    assert refused(api, "PUT", "/x-1") == (404, "path_parameter_invalid")
+    assert refused(api, "GET", "/a-1") == (404, "path_parameter_invalid")
+
+
+def test_what_is_said_of_no_parameter_of_the_path_is_no_matter() -> None:
+    api = described({"/a/{b}": {"parameters": [of_path("b", type="integer"), of_path("c")], "get": {}}})
+    assert refused(api, "GET", "/a/1") == (0, "")
