@@ -47,7 +47,7 @@ class _JudgedResource:
     __slots__ = ("_path", "methods", "not_allowed", "particular")
 
     def __init__(self, resource: Resource, schemas: Schemas, config: ApiConfig) -> None:
-        self._path = path_segments(resource.parameters, (), resource.segments, schemas)
+        self._path = path_segments(resource.parameters, (), resource.segments, schemas, config.max_depth)
         self.methods: dict[str, list[JudgedOperation]] = {}
         for operation in resource.operations:
             judged = JudgedOperation(operation, resource, schemas, config)

@@ -131,12 +131,17 @@ class JudgedOperation:
             resource.parameters,
             resource.segments,
             schemas,
+            config.max_depth,
         )
         self._headers = tuple(
-            FieldParameter(one, schemas) for one in operation.parameters if one.where == "header"
+            FieldParameter(one, schemas, config.max_depth)
+            for one in operation.parameters
+            if one.where == "header"
         )
         self._query = tuple(
-            FieldParameter(one, schemas) for one in operation.parameters if one.where == "query"
+            FieldParameter(one, schemas, config.max_depth)
+            for one in operation.parameters
+            if one.where == "query"
         )
         self._closed = config.undeclared_query == "refuse" and not operation.open_query
         self.reads_query = bool(self._query) or self._closed

@@ -19,6 +19,7 @@ from gateway.description.model import (
     Media,
     Operation,
     Parameter,
+    Part,
     Resource,
     Roles,
     Segment,
@@ -325,12 +326,19 @@ class _Reader:
                 numbers=numbers,
             )
         where: Any = style
-        made = Parameter(name, where, required, None, element.position, types=types, numbers=numbers)
+        made = Parameter(name, where, required, None, element.position, numbers=numbers)
+        key = self._key(schema, element)
         if element.get("repeating") not in ("true", "1"):
-            return made._replace(schema=self._key(schema, element))
+            return made._replace(schema=key, types=types)
         separator = "," if style == "header" else None
         of = {"type": "array"} if schema is True else {"type": "array", "items": schema}
-        return made._replace(schema=self._key(of, element), form="list", separator=separator)
+        return made._replace(
+            schema=self._key(of, element),
+            form="list",
+            separator=separator,
+            types=frozenset(),
+            item=Part(types, key),
+        )
 
     # -- methods
 

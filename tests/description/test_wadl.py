@@ -77,7 +77,7 @@ def test_what_repeats_is_a_list() -> None:
         '<request><param name="q" style="query" repeating="true" type="xsd:int"/>'
         '<param name="X-A" style="header" repeating="true"/></request>'
     ).parameters
-    assert (one.form, one.separator, set(one.types)) == ("list", None, {"integer"})
+    assert (one.form, one.separator, set(one.item.types)) == ("list", None, {"integer"})
     assert (other.form, other.separator) == ("list", ",")
 
 
