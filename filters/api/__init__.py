@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final
 
 from filters._body import judged_whole, too_large
-from filters.api.operation import JudgedMedia, JudgedOperation, depth, media_for, unsupported
+from filters.api.operation import JudgedMedia, JudgedOperation, depth, unsupported
 from filters.api.option import ApiConfig
 from filters.api.parameter import Query, misfit, path_segments, query_of
 from filters.api.schema import Schemas
@@ -29,7 +29,6 @@ from gateway.api.fact import BODY, PRINCIPAL, RESPONSE, Fact, header
 from gateway.description.matcher import Matcher
 from gateway.description.model import Description, Resource
 from gateway.description.read import DescriptionError, read_description
-from gateway.http.media import media_type
 from gateway.http.target import decode
 
 _RULE: Final = ("description",)
@@ -201,8 +200,7 @@ class Api(Filter[ApiConfig]):
             or not described
         ):
             return None
-        values = response.headers.all("content-type")
-        media = media_for(described, media_type(values[0]) if len(values) == 1 else None)
+        media = described.of(response.headers.all("content-type"))
         if media is None:
             return _answer_fault("answer_not_described", "The answer's media type is not described.")
         length = response.body.length

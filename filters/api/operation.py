@@ -1,6 +1,6 @@
 """One operation of a description, ready to judge requests and answers by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from filters._body import too_deep
@@ -12,7 +12,7 @@ from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
 from gateway.description import xml
 from gateway.description.model import Media, Operation, Resource
-from gateway.http.media import media_type
+from gateway.http.media import MediaType, parsed
 
 _RULE: Final = ("description",)
 
@@ -121,6 +121,52 @@ class JudgedMedia:
         return None
 
 
+class Bodies:
+    """The bodies that there may be, by their media types."""
+
+    __slots__ = ("_by_range",)
+
+    def __init__(self, media: Iterable[Media], schemas: Schemas, max_depth: int) -> None:
+        self._by_range: dict[str, list[tuple[Media, JudgedMedia]]] = {}
+        for one in media:
+            judged = JudgedMedia(one, schemas, max_depth)
+            self._by_range.setdefault(one.range, []).append((one, judged))
+
+    def __bool__(self) -> bool:
+        return bool(self._by_range)
+
+    def of(self, values: Sequence[str]) -> JudgedMedia | None:
+        """The most particular of them that takes what a Content-Type of these lines names; None for none. What has no media type
+        is only `*/*`."""
+        named = parsed(values[0]) if len(values) == 1 else None
+        if named is not None:
+            for within in (named.kind, f"{named.kind.partition('/')[0]}/*"):
+                found = _most_particular(self._by_range.get(within, ()), named)
+                if found is not None:
+                    return found
+        return _most_particular(self._by_range.get("*/*", ()), named)
+
+
+def _most_particular(
+    media: Sequence[tuple[Media, JudgedMedia]], named: MediaType | None
+) -> JudgedMedia | None:
+    """The one with the most parameters, all of which are named; of equals the one with that charset, or with none."""
+    if len(media) == 1 and not media[0][0].parameters:
+        return media[0][1]
+    if named is None:
+        return next((judged for one, judged in media if not one.parameters), None)
+    if named.parameters is None:
+        return None  # who reads on may take the other one of the two
+    given, charset = named.parameters, named.charset
+    fitting = [pair for pair in media if pair[0].parameters <= given]
+    if not fitting:
+        return None
+    return max(
+        fitting,
+        key=lambda pair: (len(pair[0].parameters), pair[0].charset == charset, pair[0].charset is None),
+    )[1]
+
+
 class JudgedOperation:
     """An operation, compiled."""
 
@@ -149,16 +195,12 @@ class JudgedOperation:
         self._challenge = config.challenge
         self._required = operation.body_required
         self._refuses_bodies = config.undeclared_body == "refuse"
-        self._media = {
-            media.range: JudgedMedia(media, schemas, config.max_depth) for media in operation.media
-        }
-        self.accepted = tuple(self._media)
-        """Media types of bodies, by range."""
+        self._media = Bodies(operation.media, schemas, config.max_depth)
+        self.accepted = tuple(str(media.type) for media in operation.media)
+        """Media types of bodies."""
         self._unsupported = unsupported(self.accepted)
         self.answers = {
-            answer.status: {
-                media.range: JudgedMedia(media, schemas, config.max_depth) for media in answer.media
-            }
+            answer.status: Bodies(answer.media, schemas, config.max_depth)
             for answer in (operation.answers if config.validate_responses is not None else ())
         }
 
@@ -206,8 +248,7 @@ class JudgedOperation:
 
     def _media_of(self, exchange: Exchange) -> "Fault | JudgedMedia":
         values = exchange.request.headers.all("content-type")
-        kind = media_type(values[0]) if len(values) == 1 else None
-        media = media_for(self._media, kind)
+        media = self._media.of(values)
         if media is None:
             return self._unsupported
         if media.reads:
@@ -229,15 +270,6 @@ class JudgedOperation:
                     facts={"parameter": name[:255]},
                 )
         return None
-
-
-def media_for(media: Mapping[str, JudgedMedia], kind: str | None) -> JudgedMedia | None:
-    """The most particular of them that takes a media type; None for none. What has no media type is only `*/*`."""
-    if kind is not None:
-        found = media.get(kind) or media.get(f"{kind.partition('/')[0]}/*")
-        if found is not None:
-            return found
-    return media.get("*/*")
 
 
 def _is_utf_8(value: str) -> bool:

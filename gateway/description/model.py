@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from gateway.config.problem import Position, Problem
+from gateway.http.media import MediaType
 
 Segment: TypeAlias = tuple[str, ...]
 """A segment of a path: its literal texts, decoded, with the names of parameters between them. `("images",)` is a literal,
@@ -79,15 +80,24 @@ class Check(NamedTuple):
 class Media(NamedTuple):
     """A body that may be sent.
 
-    range   of media types: `application/json`, `application/*`, `*/*`
-    form    what is known of how it is written
-    root    of XML: `{namespace}name` that its element must have; None for any
+    range       of media types: `application/json`, `application/*`, `*/*`
+    form        what is known of how it is written
+    root        of XML: `{namespace}name` that its element must have; None for any
+    parameters  that a media type must have, but for the charset
+    charset     that sets it apart from another with the same parameters
     """
 
     range: str
     form: Literal["json", "xml", "other"]
     checks: tuple[Check, ...] = ()
     root: str | None = None
+    parameters: frozenset[tuple[str, str]] = frozenset()
+    charset: str | None = None
+
+    @property
+    def type(self) -> MediaType:
+        """What sets it apart from others."""
+        return MediaType(self.range, self.parameters, self.charset)
 
 
 class Answer(NamedTuple):

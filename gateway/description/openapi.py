@@ -21,7 +21,7 @@ from gateway.description.model import (
 )
 from gateway.description.schema import Schemas, at
 from gateway.description.source import Source
-from gateway.http.media import media_type
+from gateway.http.media import MediaType, media_type, parsed
 
 MAX_OPERATIONS: Final = 10_000
 
@@ -352,27 +352,28 @@ class _Reader:
     def _media(self, given: _Given, side: str) -> tuple[Media, ...]:
         if "content" not in given.value:
             return ()
-        found = []
+        found: dict[MediaType, Media] = {}
         path = (*given.path, "content")
         for kind, value in self._mapping(given.value["content"], path).items():
             here = (*path, kind)
-            known = media_type(kind)
-            if known is None:
+            known = parsed(kind)
+            if known is None or known.parameters is None or not kind.isascii():
                 self._source.wrong(here, f"{kind[:80]!r} is no media type")
                 continue
-            form = form_of(known)
-            if not isinstance(value, dict) or "schema" not in value:
-                found.append(Media(known, form))
-            elif form != "json":
-                if side == "request" and not _says_nothing(value["schema"]):
+            form = form_of(known.kind)
+            made = Media(known.kind, form, parameters=known.parameters, charset=known.charset)
+            if made.type in found:
+                self._source.wrong(here, f"the media type {str(made.type)[:80]!r} is given twice")
+            if isinstance(value, dict) and "schema" in value:
+                if form == "json":
+                    key = self._schemas.add((*here, "schema"), "request" if side == "request" else "answer")
+                    made = made._replace(checks=(Check(key),))
+                elif side == "request" and not _says_nothing(value["schema"]):
                     self._source.not_checked(
                         here, f"of {kind} only the media type is looked at, not its schema"
                     )
-                found.append(Media(known, form))
-            else:
-                key = self._schemas.add((*here, "schema"), "request" if side == "request" else "answer")
-                found.append(Media(known, form, (Check(key),)))
-        return tuple(found)
+            found[made.type] = made
+        return tuple(found.values())
 
     def _answers(self, value: Mapping[str, Any], path: Path) -> tuple[Answer, ...]:
         found = []

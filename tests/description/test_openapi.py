@@ -270,6 +270,21 @@ def test_answers_are_told_by_status() -> None:
         ({"/a": {"get": operation(security=[{"x": []}])}}, {}, "there is no security scheme 'x'"),
         ({"/a": {"get": {"responses": {"20": {}}}}}, {}, "'20' is no status"),
         ({"/a": {"put": operation(requestBody={"content": {"json": {}}})}}, {}, "'json' is no media type"),
+        (
+            {"/a": {"put": operation(requestBody={"content": {"a/b; x=1; y=2": {}, "A/B;y=2;X=1": {}}})}},
+            {},
+            "the media type 'a/b; x=1; y=2' is given twice",
+        ),
+        (
+            {"/a": {"put": operation(requestBody={"content": {"a/b": {}, "A/B": {}}})}},
+            {},
+            "the media type 'a/b' is given twice",
+        ),
+        (
+            {"/a": {"put": operation(requestBody={"content": {"a/c": {}, "a/b; x=1; x=2": {}}})}},
+            {},
+            "is no media type",
+        ),
         ({"/a": {"get": operation()}}, {"servers": [{"url": "/{v}"}]}, "the variable 'v' has no default"),
         (
             {"/a": {"get": operation()}},

@@ -122,6 +122,20 @@ def test_xml_has_a_root() -> None:
     assert (operation.media[0].form, operation.media[0].root) == ("xml", "{urn:t}server")
 
 
+def test_an_answer_has_a_media_type_once_and_any_root_where_there_are_several() -> None:
+    one, other, third = (
+        f'<representation mediaType="{kind}" element="t:{name}"/>'
+        for kind, name in (("application/xml", "a"), ("application/xml", "b"), ("application/x+xml", "c"))
+    )
+    (answer,) = method(f"<response>{one}{other}{third}</response>").answers
+    assert [(media.range, media.root) for media in answer.media] == [
+        ("application/xml", None),
+        ("application/x+xml", "{urn:t}c"),
+    ]
+    (answer,) = method(f"<response>{one}{one}</response>").answers
+    assert [media.root for media in answer.media] == ["{urn:t}a"]
+
+
 def test_answers_are_told_by_each_of_their_statuses() -> None:
     operation = method(
         '<response status="200 203"><representation mediaType="application/json"/></response><response/>'

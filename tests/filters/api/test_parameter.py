@@ -189,7 +189,9 @@ def test_what_may_be_null_may_be_empty() -> None:
 
 @pytest.mark.parametrize("word", ["oneOf", "anyOf"])
 def test_of_a_list_or_a_text_several_are_the_list_and_one_is_what_fits(word: str) -> None:
-    schema: dict[str, Any] = {word: [{"type": "integer", "minimum": 10}, {"type": "string", "const": "all"}, TEXTS]}
+    schema: dict[str, Any] = {
+        word: [{"type": "integer", "minimum": 10}, {"type": "string", "const": "all"}, TEXTS]
+    }
     parameters = [of_query("q", **schema), {"name": "X-L", "in": "header", "schema": schema}]
     api = described(
         {
