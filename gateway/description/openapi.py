@@ -419,4 +419,5 @@ def _says_nothing(schema: Any) -> bool:
         isinstance(schema, dict)
         and not schema.keys() - {"type", "format", "description", "title", "example", "examples"}
         and schema.get("type", "string") == "string"
+        and schema.get("format", "binary") == "binary"
     )

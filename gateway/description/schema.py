@@ -44,6 +44,8 @@ _DIALECTS: Final = (
     "https://json-schema.org/draft/2020-12/schema",
     "https://spec.openapis.org/oas/3.1/dialect/base",
 )
+_BASE64: Final = {"pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
+"""Texts of the format `byte` (RFC 4648 section 4), which is OpenAPI's own."""
 _RANGES: Final = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 _FAR: Final = 16
 _MANY_TYPES: Final = 64
@@ -225,6 +227,8 @@ class Schemas:
         return {}
 
     def _bound(self, made: dict[str, Any]) -> None:
+        if made.get("format") == "byte":
+            made["allOf"] = [*made.get("allOf", ()), _BASE64]
         bounds = _RANGES.get(made["format"]) if isinstance(made.get("format"), str) else None
         if bounds is not None and "integer" in _listed(made.get("type")):
             low, high = bounds

@@ -168,6 +168,7 @@ def test_header_fields_that_are_said_elsewhere_are_no_parameters(name: str) -> N
             "only the media type is looked at, not its schema",
         ),
         ({"requestBody": {"content": {"application/xml": {"schema": {"type": "object"}}}}}, "not its schema"),
+        ({"requestBody": {"content": {"text/plain": {"schema": {"format": "uuid"}}}}}, "not its schema"),
     ],
 )
 def test_what_nobody_looks_at_is_told(more: dict[str, Any], message: str) -> None:

@@ -1,5 +1,6 @@
 """Schemas of descriptions."""
 
+import re
 from typing import Any
 
 import pytest
@@ -131,6 +132,16 @@ def _lists_of_required(schema: Any) -> list[list[str]]:
 def _all_required(schema: Any) -> list[str]:
     (found,) = _lists_of_required(schema)
     return found
+
+
+def test_the_format_byte_is_base64_beside_what_else_is_said() -> None:
+    schema = {"type": "string", "format": "byte", "pattern": "^a", "allOf": [{"maxLength": 8}]}
+    found = made({"s": schema}, old=True)[0]["0"]
+    assert found["pattern"] == "^a"
+    assert found["allOf"][0] == {"maxLength": 8}
+    fits = re.compile(found["allOf"][1]["pattern"]).search
+    assert [text for text in ("", "YWJj", "YWI=", "YQ==", "+/+/") if not fits(text)] == []
+    assert [text for text in ("Y", "YQ", "YWI", "YQ=", "=", "Y-_=", "YW Jj", "YQ===") if fits(text)] == []
 
 
 def test_formats_of_integers_are_bounds() -> None:
