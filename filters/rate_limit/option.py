@@ -226,8 +226,9 @@ class LimitOptions(Options):
     path: Path | None = Field(
         default=None,
         description="Only requests for this path count: a template such as /v2/{project_id}/servers, where {name} is "
-        "one segment and {name*} all that is left, or regex:... which must match the whole path. It is matched against "
-        "the path as it came and as it reads percent-decoded, so that no spelling escapes the limit.",
+        "one segment, or one of two parts of it, and {name*} all that is left, or regex:... which must match the whole "
+        "path. It is matched against the path as it came and as it reads percent-decoded, so that no spelling escapes "
+        "the limit.",
     )
     query: tuple[Name, ...] = Field(
         default=(),
