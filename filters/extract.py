@@ -3,10 +3,11 @@
 Every field is the filter's own: a client's is taken from the request first, in every spelling. What is found is percent-decoded
 once, as parameters of routes are. A body is read only where it says that it is JSON; one that cannot be read has no part, for
 judging it is up to `json_body`. Of several values that a path into JSON leads to, the first counts, and one that is an object or
-a list counts as missing.
+a list counts as missing; a body that names a key twice is answered 400, since the upstream may take the other one.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,6 +15,7 @@ from pydantic import Field, model_validator
 
 from filters._body import judged_whole, too_large
 from filters._identity import spellings
+from filters._json import DuplicateKey, check_keys
 from filters._names import EditableName, FieldValue, Quality, rated
 from filters._representation import is_json
 from gateway.api import Exchange, Fact, Fault, Filter, Options, Rule, Services, Size, Verdict
@@ -101,7 +103,14 @@ class Extract(Filter[ExtractConfig]):
             _Planned(options, _reader(options, ("fields", place)), _unfit(("fields", place)))
             for place, options in enumerate(config.fields)
         )
-        self._reads_body = any(options.json_ is not None for options in config.fields)
+        in_json = [place for place, options in enumerate(config.fields) if options.json_ is not None]
+        self._reads_body = bool(in_json)
+        self._twice = Fault(
+            400,
+            "extract_ambiguous",
+            "The request body names a key twice.",
+            rule=("fields", in_json[0], "json") if in_json else (),
+        )
         self.owns = frozenset().union(*(spellings(options.header) for options in config.fields))
         self.params = {
             options.param: ("fields", place, "param")
@@ -117,8 +126,18 @@ class Extract(Filter[ExtractConfig]):
             exchange.request.body,
             self.config.max_size,
             self._too_large,
-            lambda raw: self._set(exchange, _parsed(raw)),
+            partial(self._set_by, exchange),
         )
+
+    def _set_by(self, exchange: Exchange, raw: bytes) -> Verdict:
+        try:
+            document = orjson.loads(raw)
+            check_keys(raw, document)
+        except orjson.JSONDecodeError:
+            document = _ABSENT
+        except DuplicateKey:
+            return self._twice
+        return self._set(exchange, document)
 
     def _set(self, exchange: Exchange, document: Any) -> Verdict:
         headers = exchange.request.headers
@@ -143,13 +162,6 @@ class Extract(Filter[ExtractConfig]):
 
 def _unfit(rule: Rule) -> Fault:
     return Fault(400, "extract_unfit", "A part of the request cannot travel in a header field.", rule=rule)
-
-
-def _parsed(raw: bytes) -> Any:
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return _ABSENT
 
 
 def _reader(options: FieldOptions, rule: Rule) -> _Reader:

@@ -238,6 +238,9 @@ def test_an_expression_that_could_run_for_long_is_refused() -> None:
     ((where, message),) = errors({"path": ["/a", "regex:(a+)+b"]})
     assert where == ("path", 1)
     assert "may match for ever" in message
+    ((where, message),) = errors({"header": {"X-A": {"regex": "(a+)+b"}}})
+    assert where == ("header", "X-A", "regex")
+    assert "may match for ever" in message
 
 
 def test_where_a_path_is_too_long_for_an_expression_the_entry_sees_the_request() -> None:

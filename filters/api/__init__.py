@@ -20,16 +20,15 @@ from functools import partial
 from typing import Final
 
 from filters._body import judged_whole, too_large
-from filters.api.operation import JudgedMedia, JudgedOperation, depth, media_for, unsupported
+from filters.api.operation import JudgedMedia, JudgedOperation, depth, unsupported
 from filters.api.option import ApiConfig
-from filters.api.parameter import PathParameter, Query, query_of
+from filters.api.parameter import Query, misfit, path_segments, query_of
 from filters.api.schema import Schemas
 from gateway.api import Body, Exchange, Fault, Filter, OptionError, Refused, Services, Verdict
 from gateway.api.fact import BODY, PRINCIPAL, RESPONSE, Fact, header
 from gateway.description.matcher import Matcher
 from gateway.description.model import Description, Resource
 from gateway.description.read import DescriptionError, read_description
-from gateway.http.media import media_type
 from gateway.http.target import decode
 
 _RULE: Final = ("description",)
@@ -44,12 +43,10 @@ _UNKNOWN: Final = Fault(404, "path_not_described", "The resource could not be fo
 class _JudgedResource:
     """A path, compiled."""
 
-    __slots__ = ("_parameters", "methods", "not_allowed", "particular")
+    __slots__ = ("_path", "methods", "not_allowed", "particular")
 
     def __init__(self, resource: Resource, schemas: Schemas, config: ApiConfig) -> None:
-        self._parameters = tuple(
-            PathParameter(one, resource.segments, schemas) for one in resource.parameters
-        )
+        self._path = path_segments(resource.parameters, (), resource.segments, schemas, config.max_depth)
         self.methods: dict[str, list[JudgedOperation]] = {}
         for operation in resource.operations:
             judged = JudgedOperation(operation, resource, schemas, config)
@@ -66,10 +63,7 @@ class _JudgedResource:
 
     def misfit(self, parts: list[str]) -> str | None:
         """The first parameter of the path that does not fit."""
-        for one in self._parameters:
-            if not one.fits(parts):
-                return one.name
-        return None
+        return misfit(self._path, parts)
 
 
 class Api(Filter[ApiConfig]):
@@ -206,8 +200,7 @@ class Api(Filter[ApiConfig]):
             or not described
         ):
             return None
-        values = response.headers.all("content-type")
-        media = media_for(described, media_type(values[0]) if len(values) == 1 else None)
+        media = described.of(response.headers.all("content-type"))
         if media is None:
             return _answer_fault("answer_not_described", "The answer's media type is not described.")
         length = response.body.length

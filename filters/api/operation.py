@@ -1,18 +1,18 @@
 """One operation of a description, ready to judge requests and answers by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from filters._body import too_deep
 from filters._caller import roles_of, unknown_caller
 from filters._json import DuplicateKey, TooDeep, loads
 from filters.api.option import ApiConfig
-from filters.api.parameter import FieldParameter, PathParameter, Query
+from filters.api.parameter import FieldParameter, Query, misfit, path_segments
 from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
 from gateway.description import xml
 from gateway.description.model import Media, Operation, Resource
-from gateway.http.media import media_type
+from gateway.http.media import MediaType, parsed
 
 _RULE: Final = ("description",)
 
@@ -121,21 +121,73 @@ class JudgedMedia:
         return None
 
 
+class Bodies:
+    """The bodies that there may be, by their media types."""
+
+    __slots__ = ("_by_range",)
+
+    def __init__(self, media: Iterable[Media], schemas: Schemas, max_depth: int) -> None:
+        self._by_range: dict[str, list[tuple[Media, JudgedMedia]]] = {}
+        for one in media:
+            judged = JudgedMedia(one, schemas, max_depth)
+            self._by_range.setdefault(one.range, []).append((one, judged))
+
+    def __bool__(self) -> bool:
+        return bool(self._by_range)
+
+    def of(self, values: Sequence[str]) -> JudgedMedia | None:
+        """The most particular of them that takes what a Content-Type of these lines names; None for none. What has no media type
+        is only `*/*`."""
+        named = parsed(values[0]) if len(values) == 1 else None
+        if named is not None:
+            for within in (named.kind, f"{named.kind.partition('/')[0]}/*"):
+                found = _most_particular(self._by_range.get(within, ()), named)
+                if found is not None:
+                    return found
+        return _most_particular(self._by_range.get("*/*", ()), named)
+
+
+def _most_particular(
+    media: Sequence[tuple[Media, JudgedMedia]], named: MediaType | None
+) -> JudgedMedia | None:
+    """The one with the most parameters, all of which are named; of equals the one with that charset, or with none."""
+    if len(media) == 1 and not media[0][0].parameters:
+        return media[0][1]
+    if named is None:
+        return next((judged for one, judged in media if not one.parameters), None)
+    if named.parameters is None:
+        return None  # who reads on may take the other one of the two
+    given, charset = named.parameters, named.charset
+    fitting = [pair for pair in media if pair[0].parameters <= given]
+    if not fitting:
+        return None
+    return max(
+        fitting,
+        key=lambda pair: (len(pair[0].parameters), pair[0].charset == charset, pair[0].charset is None),
+    )[1]
+
+
 class JudgedOperation:
     """An operation, compiled."""
 
     def __init__(self, operation: Operation, resource: Resource, schemas: Schemas, config: ApiConfig) -> None:
         self.operation = operation
-        self._path = tuple(
-            PathParameter(one, resource.segments, schemas)
-            for one in operation.parameters
-            if one.where == "path"
+        self._path = path_segments(
+            tuple(one for one in operation.parameters if one.where == "path"),
+            resource.parameters,
+            resource.segments,
+            schemas,
+            config.max_depth,
         )
         self._headers = tuple(
-            FieldParameter(one, schemas) for one in operation.parameters if one.where == "header"
+            FieldParameter(one, schemas, config.max_depth)
+            for one in operation.parameters
+            if one.where == "header"
         )
         self._query = tuple(
-            FieldParameter(one, schemas) for one in operation.parameters if one.where == "query"
+            FieldParameter(one, schemas, config.max_depth)
+            for one in operation.parameters
+            if one.where == "query"
         )
         self._closed = config.undeclared_query == "refuse" and not operation.open_query
         self.reads_query = bool(self._query) or self._closed
@@ -143,22 +195,18 @@ class JudgedOperation:
         self._challenge = config.challenge
         self._required = operation.body_required
         self._refuses_bodies = config.undeclared_body == "refuse"
-        self._media = {
-            media.range: JudgedMedia(media, schemas, config.max_depth) for media in operation.media
-        }
-        self.accepted = tuple(self._media)
-        """Media types of bodies, by range."""
+        self._media = Bodies(operation.media, schemas, config.max_depth)
+        self.accepted = tuple(str(media.type) for media in operation.media)
+        """Media types of bodies."""
         self._unsupported = unsupported(self.accepted)
         self.answers = {
-            answer.status: {
-                media.range: JudgedMedia(media, schemas, config.max_depth) for media in answer.media
-            }
+            answer.status: Bodies(answer.media, schemas, config.max_depth)
             for answer in (operation.answers if config.validate_responses is not None else ())
         }
 
     def misfit(self, parts: list[str]) -> str | None:
         """The parameter of the path, among those that this operation alone has, that does not fit."""
-        return next((one.name for one in self._path if not one.fits(parts)), None)
+        return misfit(self._path, parts)
 
     def judge_head(self, exchange: Exchange, query: Query) -> "Fault | JudgedMedia | None":
         """What is wrong with the request before its body is read; else what its body is to be held against, if anything."""
@@ -200,8 +248,7 @@ class JudgedOperation:
 
     def _media_of(self, exchange: Exchange) -> "Fault | JudgedMedia":
         values = exchange.request.headers.all("content-type")
-        kind = media_type(values[0]) if len(values) == 1 else None
-        media = media_for(self._media, kind)
+        media = self._media.of(values)
         if media is None:
             return self._unsupported
         if media.reads:
@@ -223,15 +270,6 @@ class JudgedOperation:
                     facts={"parameter": name[:255]},
                 )
         return None
-
-
-def media_for(media: Mapping[str, JudgedMedia], kind: str | None) -> JudgedMedia | None:
-    """The most particular of them that takes a media type; None for none. What has no media type is only `*/*`."""
-    if kind is not None:
-        found = media.get(kind) or media.get(f"{kind.partition('/')[0]}/*")
-        if found is not None:
-            return found
-    return media.get("*/*")
 
 
 def _is_utf_8(value: str) -> bool:

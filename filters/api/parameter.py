@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
-import orjson
-
+from filters._json import DuplicateKey, TooDeep, loads
 from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
-from gateway.description.matcher import pattern
-from gateway.description.model import Numbers, Parameter, Segment, Types
+from gateway.description.model import Numbers, Parameter, Part, Segment, Types
+from gateway.description.split import Form
 
 Query: TypeAlias = Mapping[str, Sequence[str]]
 
@@ -58,42 +57,89 @@ def value_of(text: str, types: Types, numbers: Numbers = "json") -> Any:
     return text
 
 
-class PathParameter:
-    """One in the path: its text is `parts[place]`, or a part of it."""
+class PathSegment:
+    """The parameters of one segment of the path, which is `parts[place]`."""
 
-    __slots__ = ("_fits", "_group", "_pattern", "_place", "_types", "name")
+    __slots__ = ("_fits", "_form", "_names", "_place")
 
-    def __init__(self, parameter: Parameter, segments: Sequence[Segment], schemas: Schemas) -> None:
-        place = next(place for place, segment in enumerate(segments) if parameter.name in segment[1::2])
-        segment = segments[place]
-        self.name = parameter.name
+    def __init__(
+        self,
+        place: int,
+        segment: Segment,
+        parameters: Mapping[str, Parameter],
+        schemas: Schemas,
+        max_depth: int,
+    ) -> None:
         self._place = place
-        self._pattern = None if segment == ("", parameter.name, "") else pattern(segment)
-        self._group = segment[1::2].index(parameter.name) + 1
-        self._types = parameter.types
-        self._fits = _fitting(parameter, schemas)
+        self._names = segment[1::2]
+        self._form = Form(segment) if any(segment[::2]) else None
+        self._fits = tuple(
+            _fitting(parameters[name], schemas, max_depth) if name in parameters else None
+            for name in self._names
+        )
 
-    def fits(self, parts: Sequence[str]) -> bool:
-        text = parts[self._place]
-        if self._pattern is not None:
-            match = self._pattern.fullmatch(text)
-            if match is None:
-                return False
-            text = match[self._group]
-        return self._fits(text)
+    @property
+    def judges(self) -> bool:
+        """Whether there is anything that does not fit."""
+        return any(fit is not None for fit in self._fits)
+
+    def misfit(self, parts: Sequence[str]) -> str | None:
+        """The first parameter that does not fit, of a path that has the segments' form."""
+        if self._form is None:
+            fit = self._fits[0]
+            return None if fit is None or fit(parts[self._place]) else self._names[0]
+        number = self._form.misfit(parts[self._place], self._fits)
+        return None if number is None else self._names[number]
 
 
-def _fitting(parameter: Parameter, schemas: Schemas) -> Callable[[str], bool]:
-    """Whether a text is a value of the parameter."""
+def path_segments(
+    own: Iterable[Parameter],
+    shared: Iterable[Parameter],
+    segments: Sequence[Segment],
+    schemas: Schemas,
+    max_depth: int,
+) -> tuple[PathSegment, ...]:
+    """The segments that hold one of a path's `own` parameters; those that are `shared` have to fit beside them."""
+    names = {one.name for one in own}
+    parameters = {one.name: one for one in (*shared, *own)}
+    made = (
+        PathSegment(place, segment, parameters, schemas, max_depth)
+        for place, segment in enumerate(segments)
+        if names.intersection(segment[1::2])
+    )
+    return tuple(one for one in made if one.judges)
+
+
+def misfit(segments: Iterable[PathSegment], parts: Sequence[str]) -> str | None:
+    """The first parameter of a path that does not fit."""
+    for one in segments:
+        name = one.misfit(parts)
+        if name is not None:
+            return name
+    return None
+
+
+def _fitting(parameter: Parameter, schemas: Schemas, max_depth: int) -> Callable[[str], bool] | None:
+    """Whether a text is a value of the parameter; None where every text is."""
     if parameter.schema is None:
-        return lambda text: True
-    validator = schemas.validator(parameter.schema)
-    fits: Callable[[Any], bool] = validator.is_valid
-    types, numbers = parameter.types, parameter.numbers
+        return None if parameter.form != "json" else lambda text: _is_json(text, max_depth)
+    if parameter.form == "text" and schemas.takes_text(parameter.schema):
+        return None
+    fits: Callable[[Any], bool] = schemas.validator(parameter.schema).is_valid
     if parameter.form == "json":
-        return lambda text: _fits_json(text, fits)
+        return lambda text: _is_json(text, max_depth, fits)
+    alone = _alone(parameter, fits)
     if parameter.form == "list":
-        return lambda text: fits(_list_of(parameter, text))
+        value = _valuing(parameter.item, parameter.numbers, schemas)
+        return lambda text: fits(_listed(text, parameter.separator, value)) or alone(text)
+    return alone
+
+
+def _alone(parameter: Parameter, fits: Callable[[Any], bool]) -> Callable[[str], bool]:
+    """Whether a text is a value by itself, no list."""
+    types, numbers = parameter.types, parameter.numbers
+    if not types:
+        return lambda text: False
     if not types & _CONVERTED:
         return fits
 
@@ -104,35 +150,42 @@ def _fitting(parameter: Parameter, schemas: Schemas) -> Callable[[str], bool]:
     return either
 
 
-def _list_of(parameter: Parameter, text: str) -> list[Any]:
-    return _items_of(parameter, text.split(parameter.separator)) if text else []
+def _valuing(part: Part, numbers: Numbers, schemas: Schemas) -> Callable[[str], Any]:
+    """What a text stands for that is a part of a value: where it may be text too, what fits."""
+    types = part.types
+    fits = schemas.validator(part.schema).is_valid if part.schema is not None and "string" in types else None
+
+    def value(text: str) -> Any:
+        made = value_of(text, types, numbers)
+        return made if fits is None or type(made) is str or fits(made) else text
+
+    return value
 
 
-def _list_of_query(parameter: Parameter, text: str) -> list[Any]:
-    if parameter.separator != ",":  # a space and a bar cannot stand in a query but encoded
-        return _list_of(parameter, _decoded(text))
-    return _items_of(parameter, map(_decoded, text.split(","))) if text else []
+def _listed(text: str, separator: str | None, value: Callable[[str], Any]) -> list[Any]:
+    return [value(item) for item in text.split(separator)] if text else []
 
 
-def _items_of(parameter: Parameter, texts: Iterable[str]) -> list[Any]:
-    return [value_of(text, parameter.types, parameter.numbers) for text in texts]
-
-
-def _fits_json(text: str, fits: Callable[[Any], bool]) -> bool:
+def _is_json(text: str, max_depth: int, fits: Callable[[Any], bool] | None = None) -> bool:
     try:
-        return fits(orjson.loads(text))
-    except ValueError:
+        document = loads(text.encode(), max_depth)
+    except (TooDeep, DuplicateKey, ValueError):
         return False
+    return fits is None or fits(document)
 
 
 class FieldParameter:
     """One of the query or of the header fields."""
 
     __slots__ = (
+        "_alone",
         "_fits",
         "_invalid",
+        "_item",
+        "_member_name",
         "_members",
         "_missing",
+        "_others",
         "_parameter",
         "_required",
         "_twice",
@@ -140,15 +193,25 @@ class FieldParameter:
         "name",
     )
 
-    def __init__(self, parameter: Parameter, schemas: Schemas) -> None:
+    def __init__(self, parameter: Parameter, schemas: Schemas, max_depth: int) -> None:
         self.name = parameter.name
         self._parameter = parameter
         self._required = parameter.required
-        self._fits = _fitting(parameter, schemas)
+        self._fits = _fitting(parameter, schemas, max_depth)
         self._validator = schemas.validator(parameter.schema) if parameter.schema is not None else None
-        self._members = (
-            re.compile(re.escape(parameter.name) + r"\[([^\[\]]*)\]") if parameter.form == "object" else None
+        self._alone = (
+            _alone(parameter, self._validator.is_valid) if self._validator is not None else _any_text
         )
+        self._item = _valuing(parameter.item, parameter.numbers, schemas)
+        self._member_name = (
+            re.compile(re.escape(parameter.name) + r"\[([^\[\]]*)\]").fullmatch
+            if parameter.form == "object"
+            else None
+        )
+        self._members = {
+            name: _valuing(part, parameter.numbers, schemas) for name, part in parameter.members.items()
+        }
+        self._others = _valuing(parameter.others, parameter.numbers, schemas)
         what = "header field" if parameter.where == "header" else "query parameter"
         self._missing = _fault("parameter_missing", f"The {what} {self.name} is required.", self.name)
         self._invalid = _fault(
@@ -165,41 +228,53 @@ class FieldParameter:
             return self._twice
         text = ",".join(lines) if len(lines) > 1 else lines[0]
         if self._parameter.form == "list":
-            text = ",".join(item.strip() for item in text.split(","))
-        return None if self._fits(text) else self._told(text)
+            if len(lines) == 1 and self._alone(text):
+                return None
+            return self._judged(_listed(text, ",", lambda item: self._item(item.strip())))
+        return None if self._fits is None or self._fits(text) else self._told(text)
 
     def of_query(self, query: Query) -> Fault | None:
         """What is wrong with it in a query."""
-        if self._members is not None:
+        if self._member_name is not None:
             return self._of_members(query)
         texts = query.get(self.name)
         if texts is None:
             return self._missing if self._required else None
         if self._parameter.may_be_empty and list(texts) == [""]:
             return None
-        if self._parameter.form == "list" and self._parameter.separator is None:
-            return self._judged(_items_of(self._parameter, map(_decoded, texts)))
+        separator = self._parameter.separator
+        if self._parameter.form == "list":
+            if len(texts) > 1:
+                if separator is not None:
+                    return self._twice
+            elif self._alone(_decoded(texts[0])):
+                return None
+            return self._judged(self._listed_in_query(texts, separator))
         if len(texts) > 1:
             return self._twice
-        if self._parameter.form == "list":
-            return self._judged(_list_of_query(self._parameter, texts[0]))
         text = _decoded(texts[0])
-        return None if self._fits(text) else self._told(text)
+        return None if self._fits is None or self._fits(text) else self._told(text)
 
     def takes(self, name: str) -> bool:
         """Whether a parameter of the query of this name is it, or a part of it."""
-        return name == self.name if self._members is None else self._members.fullmatch(name) is not None
+        return name == self.name if self._member_name is None else self._member_name(name) is not None
+
+    def _listed_in_query(self, texts: Sequence[str], separator: str | None) -> list[Any]:
+        if separator is None:
+            return [self._item(_decoded(text)) for text in texts]
+        if separator != ",":  # a space and a bar cannot stand in a query but encoded
+            return _listed(_decoded(texts[0]), separator, self._item)
+        return _listed(texts[0], separator, lambda text: self._item(_decoded(text)))
 
     def _of_members(self, query: Query) -> Fault | None:
-        assert self._members is not None
-        members = self._parameter.members
+        assert self._member_name is not None
         value: dict[str, Any] = {}
         for name, texts in query.items():
-            match = self._members.fullmatch(name)
+            match = self._member_name(name)
             if match is not None:
                 if len(texts) > 1:
                     return self._twice
-                value[match[1]] = value_of(_decoded(texts[0]), members.get(match[1], frozenset(("string",))))
+                value[match[1]] = self._members.get(match[1], self._others)(_decoded(texts[0]))
         if not value:
             return self._missing if self._required else None
         return self._judged(value)
@@ -213,8 +288,6 @@ class FieldParameter:
         parameter = self._parameter
         if parameter.form == "json":
             return self._invalid
-        if parameter.form == "list":
-            return self._because(_list_of(parameter, text))
         return self._because(value_of(text, parameter.types, parameter.numbers))
 
     def _because(self, value: Any) -> Fault:
@@ -229,6 +302,10 @@ class FieldParameter:
             details=f"{where}{found.why}.",
             facts=self._invalid.facts,
         )
+
+
+def _any_text(text: str) -> bool:
+    return True
 
 
 def _fault(reason: str, message: str, name: str) -> Fault:

@@ -83,6 +83,10 @@ class Schemas:
             self._known[text] = known
         return known
 
+    def takes_text(self, key: str) -> bool:
+        """Whether it plainly takes every text."""
+        return self._description.schemas[key] in (True, {}, {"type": "string"})
+
     def _told(self, key: str) -> Validator:
         try:
             return self._compiled(key, self._counted)

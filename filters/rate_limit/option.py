@@ -137,7 +137,13 @@ def _path(value: str) -> str:
         raise ValueError("expected a path that begins with /, or regex:...")
     if re.search(r"[{}]", re.sub(r"\{[A-Za-z_]\w*\*?\}", "", value)):
         raise ValueError("expected parameters as {name}")
-    pattern_of(value)
+    text = pattern_of(value).pattern
+    try:
+        check_path(text)
+    except ValueError:
+        raise ValueError(
+            "three parameters side by side, in one segment or with a star, may match for very long"
+        ) from None
     return value
 
 
@@ -225,8 +231,9 @@ class LimitOptions(Options):
     path: Path | None = Field(
         default=None,
         description="Only requests for this path count: a template such as /v2/{project_id}/servers, where {name} is "
-        "one segment and {name*} all that is left, or regex:... which must match the whole path. It is matched against "
-        "the path as it came and as it reads percent-decoded, so that no spelling escapes the limit.",
+        "one segment, or one of two parts of it, and {name*} all that is left, or regex:... which must match the whole "
+        "path. It is matched against the path as it came and as it reads percent-decoded, so that no spelling escapes "
+        "the limit.",
     )
     query: tuple[Name, ...] = Field(
         default=(),

@@ -18,6 +18,8 @@ Captured: TypeAlias = tuple[Hashable, ...]
 REGEX: Final = "regex:"
 
 _PARAMETER = re.compile(r"(\{\w+\*?\})")
+_SIDE_BY_SIDE = re.compile(r"\}[^/]*\{|\*\}.*\{", re.DOTALL)
+"""Parameters of a template among which a path can be divided in many ways."""
 
 
 def pattern_of(path: str) -> re.Pattern[str]:
@@ -51,17 +53,18 @@ class PathTest:
     captures  whether it takes any
     """
 
-    __slots__ = ("_groups", "_pattern", "_regex", "captures")
+    __slots__ = ("_bounded", "_groups", "_pattern", "captures")
 
     def __init__(self, path: str, groups: tuple[int, ...] = ()) -> None:
         self._pattern = pattern_of(path)
-        self._regex = path.startswith(REGEX)
+        self._bounded = path.startswith(REGEX) or _SIDE_BY_SIDE.search(path) is not None
         self._groups = groups
         self.captures = bool(groups)
 
     def captured(self, path: str) -> Captured | None:
-        """None for another path. One that is too long for a regular expression is every one's."""
-        if self._regex and len(path) > LONGEST:
+        """None for another path. One that is too long for a regular expression, or to be divided among parameters, is every
+        one's."""
+        if self._bounded and len(path) > LONGEST:
             return ("too long",) if self._groups else ()
         pattern = self._pattern
         if "%" not in path:

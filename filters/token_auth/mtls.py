@@ -60,4 +60,13 @@ class Mtls(LocalProvider):
 
 def _matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
     """One expression for patterns in which `*` stands for any characters."""
-    return re.compile("|".join(".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns))
+    return re.compile("|".join(map(_expression, patterns)))
+
+
+def _expression(pattern: str) -> str:
+    """Each text between two asterisks where it comes first, and nowhere else, so that a name is read once for a pattern."""
+    first, *others = map(re.escape, pattern.split("*"))
+    if not others:
+        return first
+    *between, last = others
+    return f"{first}{''.join(f'(?>.*?{text})' for text in between)}.*{last}"

@@ -71,20 +71,25 @@ class Place(NamedTuple):
 
 
 def places(root: list[Any], path: Path) -> list[Place]:
-    """Where the values are that the path leads to; `root` is a list of nothing but the whole document."""
+    """Where the values are that the path leads to, each once; `root` is a list of nothing but the whole document."""
     found = [Place(root, 0)]
     for step in path:
         following: list[Place] = []
+        known: set[int] = set()
         for container, key in found:
-            following += _inside(container[key], step)
+            following += _inside(container[key], step, known)
         found = following
     return found
 
 
-def _inside(value: Any, step: Step) -> list[Place]:
+def _inside(value: Any, step: Step, known: set[int]) -> list[Place]:
+    """`known` are the containers that have been looked into at any depth: values that lie in one another share what is inside,
+    and would have it looked at as often as there are ways to it."""
     if step.deep:
         return [
-            place for place in walk(value) if place.key == step.name and isinstance(place.container, dict)
+            place
+            for place in _walk(value, known)
+            if place.key == step.name and isinstance(place.container, dict)
         ]
     if step.name is not None:
         return [Place(value, step.name)] if isinstance(value, dict) and step.name in value else []
@@ -101,10 +106,21 @@ def _members(value: Any) -> list[Place]:
 
 def walk(value: Any) -> list[Place]:
     """Where all values are that are inside this one, at any depth; an outer one before those inside it."""
-    found = _members(value)
+    return _walk(value, set())
+
+
+def _walk(value: Any, known: set[int]) -> list[Place]:
+    found = _new_members(value, known)
     for container, key in found:  # which grows on the way
-        found += _members(container[key])
+        found += _new_members(container[key], known)
     return found
+
+
+def _new_members(value: Any, known: set[int]) -> list[Place]:
+    if not isinstance(value, (dict, list)) or id(value) in known:
+        return []
+    known.add(id(value))
+    return _members(value)
 
 
 def depth(value: Any) -> int:

@@ -130,7 +130,7 @@ REASONS: Final[dict[str, str]] = {
     "target_rewritten": "The upstream is sent another target than the client has.",
     "query_not_allowed": "The query has a parameter that is not among those allowed, or one too often.",
     "extract_unfit": "A part of the request that was to be put into a header field cannot travel in one.",
-    "extract_ambiguous": "A query parameter that was to be put into a header field is there more than once.",
+    "extract_ambiguous": "What was to be put into a header field is there more than once: a query parameter, or a key of the body.",
     "encoding_unsupported": "The content coding of the request body is not one that is decoded here.",
     "encoding_invalid": "The request body is not what its Content-Encoding says.",
     "patch_failed": "A body does not have what the operations of a patch need.",

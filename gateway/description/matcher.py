@@ -1,11 +1,11 @@
 """Finds what stands at a path: a tree of segments. A literal is more specific than a segment that is one in part, and that than a
 parameter; what begins more specifically comes first. Segments are compared percent-decoded."""
 
-import re
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from gateway.description.model import Segment
+from gateway.description.split import Form
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ class _Node(Generic[T]):
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node[T]] = {}
-        self.mixed: dict[str, tuple[re.Pattern[str], _Node[T]]] = {}
+        self.mixed: dict[Segment, tuple[Form, _Node[T]]] = {}
         self.parameter: _Node[T] | None = None
         self.values: list[T] = []
 
@@ -33,8 +33,7 @@ class Matcher(Generic[T]):
             if len(segment) == 1:
                 node = node.literals.setdefault(segment[0], _Node())
             elif segment[0] or segment[2:] != ("",):
-                compiled = pattern(segment)
-                node = node.mixed.setdefault(compiled.pattern, (compiled, _Node()))[1]
+                node = node.mixed.setdefault(segment[::2], (Form(segment), _Node()))[1]
             else:
                 node.parameter = node = node.parameter or _Node()
         return node.values
@@ -49,9 +48,7 @@ class Matcher(Generic[T]):
                 if literal is not None:
                     following.append(literal)
                 if node.mixed:
-                    following += [
-                        child for compiled, child in node.mixed.values() if compiled.fullmatch(part)
-                    ]
+                    following += [child for form, child in node.mixed.values() if form.takes(part)]
                 if node.parameter is not None and part:
                     following.append(node.parameter)
             nodes = following
@@ -60,10 +57,3 @@ class Matcher(Generic[T]):
         if len(nodes) == 1:
             return nodes[0].values
         return [value for node in nodes for value in node.values]
-
-
-def pattern(segment: Segment) -> re.Pattern[str]:
-    """A regular expression for a decoded segment, with a group for each parameter."""
-    return re.compile(
-        "".join("(.+?)" if place % 2 else re.escape(text) for place, text in enumerate(segment)), re.DOTALL
-    )

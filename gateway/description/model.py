@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from gateway.config.problem import Position, Problem
+from gateway.http.media import MediaType
 
 Segment: TypeAlias = tuple[str, ...]
 """A segment of a path: its literal texts, decoded, with the names of parameters between them. `("images",)` is a literal,
@@ -25,16 +26,29 @@ Numbers: TypeAlias = Literal["json", "decimal", "double"]
 ALL_TYPES: Final[Types] = frozenset(("string", "integer", "number", "boolean", "null", "array", "object"))
 
 
+class Part(NamedTuple):
+    """An item of a list, or a member of an object.
+
+    types   that it may have
+    schema  key of its schema where a text may stand for a value of another type and for itself too; None elsewhere
+    """
+
+    types: Types = ALL_TYPES
+    schema: str | None = None
+
+
 class Parameter(NamedTuple):
     """A parameter of a request.
 
     where      what it is a part of
     schema     key of the schema of its value; None where it may be anything
-    form       how the value is written: as one text; as a list of texts; as an object, each of whose members is given as
-               `name[member]`; or as JSON
+    form       how the value is written: as one text; as a list of texts, or as one text where `types` has any; as an object,
+               each of whose members is given as `name[member]`; or as JSON
     separator  between the texts of a list; None where each has a parameter of its own
-    types      that the value, or each one of a list, may have
-    members    of an object: types of those that are known
+    types      that the value of one text may have
+    item       each one of a list
+    members    of an object: those that are known
+    others     of an object: all that are not
     may_be_empty  whether it may stand without a value
     numbers    how they are written: as in JSON (RFC 8259 section 6), or as xsd:decimal or xsd:double (XML Schema 1.1 part 2,
                sections 3.3.3 and 3.3.5), whose integers may have a sign and zeros before them
@@ -48,7 +62,9 @@ class Parameter(NamedTuple):
     form: Literal["text", "list", "object", "json"] = "text"
     separator: str | None = None
     types: Types = ALL_TYPES
-    members: Mapping[str, Types] = {}
+    item: Part = Part()
+    members: Mapping[str, Part] = {}
+    others: Part = Part()
     may_be_empty: bool = False
     numbers: Numbers = "json"
 
@@ -64,15 +80,24 @@ class Check(NamedTuple):
 class Media(NamedTuple):
     """A body that may be sent.
 
-    range   of media types: `application/json`, `application/*`, `*/*`
-    form    what is known of how it is written
-    root    of XML: `{namespace}name` that its element must have; None for any
+    range       of media types: `application/json`, `application/*`, `*/*`
+    form        what is known of how it is written
+    root        of XML: `{namespace}name` that its element must have; None for any
+    parameters  that a media type must have, but for the charset
+    charset     that sets it apart from another with the same parameters
     """
 
     range: str
     form: Literal["json", "xml", "other"]
     checks: tuple[Check, ...] = ()
     root: str | None = None
+    parameters: frozenset[tuple[str, str]] = frozenset()
+    charset: str | None = None
+
+    @property
+    def type(self) -> MediaType:
+        """What sets it apart from others."""
+        return MediaType(self.range, self.parameters, self.charset)
 
 
 class Answer(NamedTuple):

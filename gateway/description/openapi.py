@@ -21,7 +21,7 @@ from gateway.description.model import (
 )
 from gateway.description.schema import Schemas, at
 from gateway.description.source import Source
-from gateway.http.media import media_type
+from gateway.http.media import MediaType, media_type, parsed
 
 MAX_OPERATIONS: Final = 10_000
 
@@ -34,6 +34,8 @@ _STATUS: Final = re.compile(r"[1-5](?:\d\d|XX)|default")
 _NOT_PARAMETERS: Final = ("accept", "content-type", "authorization")
 """Header fields that the specification says elsewhere, section 4.7.12.1."""
 _SEPARATORS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|", "simple": ","}
+_OF_QUERIES: Final = ("spaceDelimited", "pipeDelimited")
+_NESTED: Final = frozenset(("array", "object", "null"))
 _STYLES: Final = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 
 
@@ -295,38 +297,34 @@ class _Reader:
         style = str(value.get("style", _STYLES[where]))
         separator = _SEPARATORS.get(style)
         key = self._schemas.add((*path, "schema"))
-        types = self._schemas.types(key)
-        if style == "deepObject":
-            schema = self._schemas.made[key]
-            return made._replace(schema=key, form="object", members=self._members(schema))
-        if separator is None:
+        types, told = self._schemas.types(key), self._schemas.told(key)
+        if style == "deepObject" and where == "query" and "object" in types:
+            members, others = self._schemas.members(key)
+            nested = [member for member, part in members.items() if part.types <= _NESTED]
+            if nested:
+                self._source.not_checked(
+                    path, f"of the object {name!r} the member {nested[0]!r} is a list or an object itself"
+                )
+                return None
+            return made._replace(schema=key, form="object", members=members, others=others)
+        if separator is None or (style in _OF_QUERIES and where != "query"):
             self._source.not_checked(path, f"the style {style!r} of the parameter {name!r} is not looked at")
-            return made
-        if types == {"object"}:
+            return None if where == "query" else made
+        if "object" in types & told:
             self._source.not_checked(path, f"the object {name!r} is looked at as `deepObject` alone")
             return None if where == "query" else made
-        if types != {"array"}:
+        if "array" not in types & told:
             return made._replace(schema=key, types=types)
         explode = value.get("explode", style == "form")
         if where == "query" and explode is True:
             separator = None
-        return made._replace(schema=key, form="list", separator=separator, types=self._item_types(key))
-
-    def _item_types(self, key: str) -> frozenset[str]:
-        schema = self._schemas.made[key]
-        for _ in range(_MANY_REFERENCES):
-            if not isinstance(schema, dict) or "$ref" not in schema or "items" in schema:
-                break
-            schema = self._schemas.made[schema["$ref"].removeprefix("#/$defs/")]
-        return self._schemas.types_of(schema.get("items", True) if isinstance(schema, dict) else True)
-
-    def _members(self, schema: Any) -> dict[str, frozenset[str]]:
-        for _ in range(_MANY_REFERENCES):
-            if not isinstance(schema, dict) or "$ref" not in schema or "properties" in schema:
-                break
-            schema = self._schemas.made[schema["$ref"].removeprefix("#/$defs/")]
-        properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
-        return {name: self._schemas.types_of(of) for name, of in properties.items()}
+        return made._replace(
+            schema=key,
+            form="list",
+            separator=separator,
+            types=types - {"array", "object"},
+            item=self._schemas.items(key),
+        )
 
     def _schema(self, value: Any, path: Path) -> str | None:
         return self._schemas.add((*path, "schema")) if isinstance(value, dict) and "schema" in value else None
@@ -354,27 +352,28 @@ class _Reader:
     def _media(self, given: _Given, side: str) -> tuple[Media, ...]:
         if "content" not in given.value:
             return ()
-        found = []
+        found: dict[MediaType, Media] = {}
         path = (*given.path, "content")
         for kind, value in self._mapping(given.value["content"], path).items():
             here = (*path, kind)
-            known = media_type(kind)
-            if known is None:
+            known = parsed(kind)
+            if known is None or known.parameters is None or not kind.isascii():
                 self._source.wrong(here, f"{kind[:80]!r} is no media type")
                 continue
-            form = form_of(known)
-            if not isinstance(value, dict) or "schema" not in value:
-                found.append(Media(known, form))
-            elif form != "json":
-                if side == "request" and not _says_nothing(value["schema"]):
+            form = form_of(known.kind)
+            made = Media(known.kind, form, parameters=known.parameters, charset=known.charset)
+            if made.type in found:
+                self._source.wrong(here, f"the media type {str(made.type)[:80]!r} is given twice")
+            if isinstance(value, dict) and "schema" in value:
+                if form == "json":
+                    key = self._schemas.add((*here, "schema"), "request" if side == "request" else "answer")
+                    made = made._replace(checks=(Check(key),))
+                elif side == "request" and not _says_nothing(value["schema"]):
                     self._source.not_checked(
                         here, f"of {kind} only the media type is looked at, not its schema"
                     )
-                found.append(Media(known, form))
-            else:
-                key = self._schemas.add((*here, "schema"), "request" if side == "request" else "answer")
-                found.append(Media(known, form, (Check(key),)))
-        return tuple(found)
+            found[made.type] = made
+        return tuple(found.values())
 
     def _answers(self, value: Mapping[str, Any], path: Path) -> tuple[Answer, ...]:
         found = []
@@ -420,4 +419,5 @@ def _says_nothing(schema: Any) -> bool:
         isinstance(schema, dict)
         and not schema.keys() - {"type", "format", "description", "title", "example", "examples"}
         and schema.get("type", "string") == "string"
+        and schema.get("format", "binary") == "binary"
     )

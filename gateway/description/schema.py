@@ -6,12 +6,13 @@ request, and the other way round. Only references within the document are follow
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 from gateway.config.problem import Path, Position
-from gateway.description.model import ALL_TYPES, Types
+from gateway.description.model import ALL_TYPES, Part, Types
 from gateway.description.source import Source
 
 Side = Literal["request", "answer"]
@@ -43,9 +44,14 @@ _DIALECTS: Final = (
     "https://json-schema.org/draft/2020-12/schema",
     "https://spec.openapis.org/oas/3.1/dialect/base",
 )
+_BASE64: Final = {"pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
+"""Texts of the format `byte` (RFC 4648 section 4), which is OpenAPI's own."""
 _RANGES: Final = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
-_FAR: Final = 3
+_FAR: Final = 16
 _MANY_TYPES: Final = 64
+_MANY_PARTS: Final = 1024
+"""Schemas that are looked at to tell what a value is, one time for each way to them."""
+_CONVERTED: Final[Types] = frozenset(("integer", "number", "boolean"))
 _CHAIN: Final = 128
 
 
@@ -71,6 +77,7 @@ class Schemas:
         self._old = old
         self._prefix = prefix
         self._keys: dict[_Use, str] = {}
+        self._paths: dict[str, Path] = {}
         self._pending: deque[_Use] = deque()
         self._count = 0
 
@@ -102,6 +109,7 @@ class Schemas:
         key = self._keys.get(use)
         if key is None:
             key = self._keys[use] = f"{self._prefix}{len(self._keys)}"
+            self._paths[key] = path
             self.places[key] = self._source.position(path)
             self._pending.append(use)
         return key
@@ -119,6 +127,42 @@ class Schemas:
     def types_of(self, schema: Any) -> Types:
         """The same of a schema that has been made."""
         return types_of(schema, self.made)
+
+    def told(self, key: str) -> Types:
+        """Types that are named of a value of that key, wherever that is."""
+        named: set[str] = set()
+        for part in _alike(self.made.get(key, True), self.made):
+            named.update(kind for kind in _listed(part.get("type")) if isinstance(kind, str))
+        return frozenset(named)
+
+    def items(self, key: str) -> Part:
+        """What an item of a list of that key is."""
+        return self._part(key, "array", _items, "items", [_MANY_PARTS])
+
+    def members(self, key: str) -> tuple[dict[str, Part], Part]:
+        """What members of an object of that key are, those that are named and all others."""
+        names: dict[str, None] = {}
+        for part in _alike(self.made.get(key, True), self.made):
+            names.update(dict.fromkeys(part.get("properties", ())))
+        left = [_MANY_PARTS * _MANY_TYPES]
+        others = self._part(key, "object", _others, "others", left)
+        made = {
+            name: self._part(key, "object", partial(_member, name=name), f"members-{place}", left)
+            for place, name in enumerate(names)
+        }
+        return made, others
+
+    def _part(
+        self, key: str, kind: str, of: Callable[[Mapping[str, Any]], Any], name: str, left: list[int]
+    ) -> Part:
+        schema = _below(self.made.get(key, True), self.made, kind, of, left)
+        types = self.types_of(schema)
+        if schema is True or "string" not in types or not types & _CONVERTED:
+            return Part(types)
+        inner = f"{key}-{name}"
+        self.made[inner] = schema
+        self._paths[inner], self.places[inner] = self._paths[key], self.places[key]
+        return Part(types, inner)
 
     def _made(self, value: Any, path: Path, side: Side, left_out: frozenset[str] = _NONE) -> Any:
         self._count += 1
@@ -183,6 +227,8 @@ class Schemas:
         return {}
 
     def _bound(self, made: dict[str, Any]) -> None:
+        if made.get("format") == "byte":
+            made["allOf"] = [*made.get("allOf", ()), _BASE64]
         bounds = _RANGES.get(made["format"]) if isinstance(made.get("format"), str) else None
         if bounds is not None and "integer" in _listed(made.get("type")):
             low, high = bounds
@@ -283,8 +329,7 @@ class Schemas:
         return width
 
     def _refuse(self, key: str, message: str) -> None:
-        path = next(use.path for use, known in self._keys.items() if known == key)
-        self._source.wrong(path, f"the schema {message}", "recursion")
+        self._source.wrong(self._paths[key], f"the schema {message}", "recursion")
 
     def _width(self, schema: Any, widths: dict[str, int | None], depth: int) -> int:
         if not isinstance(schema, dict):
@@ -311,9 +356,11 @@ def _listed(kind: Any) -> list[Any]:
     return kind if isinstance(kind, list) else [kind]
 
 
-def types_of(schema: Any, schemas: Mapping[str, Any], depth: int = 0) -> Types:
+def types_of(schema: Any, schemas: Mapping[str, Any], depth: int = 0, left: list[int] | None = None) -> Types:
     """Types that a value may have, as far as that is easily told; all where it is not."""
-    if not isinstance(schema, Mapping) or depth > _FAR:
+    left = [_MANY_PARTS] if left is None else left
+    left[0] -= 1
+    if not isinstance(schema, Mapping) or depth > _FAR or left[0] < 0:
         return ALL_TYPES
     types = ALL_TYPES
     if "type" in schema:
@@ -322,13 +369,83 @@ def types_of(schema: Any, schemas: Mapping[str, Any], depth: int = 0) -> Types:
             types |= {"integer"}
     reference = schema.get("$ref")
     if isinstance(reference, str):
-        types &= types_of(schemas.get(reference.removeprefix("#/$defs/"), True), schemas, depth + 1)
+        types &= types_of(_referred(reference, schemas), schemas, depth + 1, left)
     for part in schema.get("allOf", ())[:_MANY_TYPES]:
-        types &= types_of(part, schemas, depth + 1)
+        types &= types_of(part, schemas, depth + 1, left)
     for word in ("anyOf", "oneOf"):
         if 0 < len(schema.get(word, ())) <= _MANY_TYPES:
-            types &= frozenset().union(*(types_of(part, schemas, depth + 1) for part in schema[word]))
+            types &= frozenset().union(*(types_of(part, schemas, depth + 1, left) for part in schema[word]))
     return types
+
+
+def _referred(reference: str, schemas: Mapping[str, Any]) -> Any:
+    return schemas.get(reference.removeprefix("#/$defs/"), True)
+
+
+def _alike(schema: Any, schemas: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The schemas that a value may be held against by one, alternatives included, itself first."""
+    parts = [schema]
+    for part in parts:  # which grows meanwhile
+        if not isinstance(part, Mapping):
+            continue
+        yield part
+        if len(parts) > _MANY_PARTS:
+            continue
+        if isinstance(part.get("$ref"), str):
+            parts.append(_referred(part["$ref"], schemas))
+        for word in _SAME_VALUE:
+            parts.extend(part.get(word, ()))
+
+
+def _below(
+    schema: Any,
+    schemas: Mapping[str, Any],
+    kind: str,
+    of: Callable[[Mapping[str, Any]], Any],
+    left: list[int],
+    depth: int = 0,
+) -> Any:
+    """A schema of what is in a value that is of one: `of` says what that itself says of it. Of alternatives those count whose
+    values may be of the kind that has something in it."""
+    left[0] -= 1
+    if not isinstance(schema, Mapping) or depth > _FAR or left[0] < 0:
+        return True
+    found = [of(schema)]
+    if isinstance(schema.get("$ref"), str):
+        found.append(_below(_referred(schema["$ref"], schemas), schemas, kind, of, left, depth + 1))
+    found += [_below(part, schemas, kind, of, left, depth + 1) for part in schema.get("allOf", ())]
+    for word in ("anyOf", "oneOf"):
+        chosen = [
+            _below(part, schemas, kind, of, left, depth + 1)
+            for part in schema.get(word, ())
+            if kind in types_of(part, schemas, 0, left)
+        ]
+        found.append(_any_of(chosen))
+    said = [part for part in found if part is not True and part != {}]
+    if len(said) < 2:
+        return said[0] if said else True
+    return {"allOf": said}
+
+
+def _any_of(schemas: list[Any]) -> Any:
+    """What is of one of these; everything where there is none, or one that is of everything."""
+    if not schemas or True in schemas or {} in schemas:
+        return True
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _items(schema: Mapping[str, Any]) -> Any:
+    first = list(schema.get("prefixItems", ()))
+    return _any_of([*first, schema.get("items", True)])
+
+
+def _member(schema: Mapping[str, Any], name: str) -> Any:
+    return schema.get("properties", {}).get(name, _others(schema))
+
+
+def _others(schema: Mapping[str, Any]) -> Any:
+    patterns = list(schema.get("patternProperties", {}).values())
+    return _any_of([*patterns, schema.get("additionalProperties", True)])
 
 
 def path_of(reference: Any) -> Path | None:

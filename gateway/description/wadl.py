@@ -6,7 +6,8 @@ those that name a member, and may say of which kind it is; others are told as no
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from posixpath import dirname, join
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -19,6 +20,7 @@ from gateway.description.model import (
     Media,
     Operation,
     Parameter,
+    Part,
     Resource,
     Roles,
     Segment,
@@ -28,7 +30,7 @@ from gateway.description.schema import Schemas, types_of
 from gateway.description.source import is_beside, read_source
 from gateway.description.xml import Element, Name, read_xml
 from gateway.description.xsd import XSD, Types, numbers_of
-from gateway.http.media import media_type
+from gateway.http.media import MediaType, parsed
 
 WADL: Final = "http://wadl.dev.java.net/2009/02"
 RAX: Final = "http://docs.rackspace.com/api"
@@ -325,12 +327,19 @@ class _Reader:
                 numbers=numbers,
             )
         where: Any = style
-        made = Parameter(name, where, required, None, element.position, types=types, numbers=numbers)
+        made = Parameter(name, where, required, None, element.position, numbers=numbers)
+        key = self._key(schema, element)
         if element.get("repeating") not in ("true", "1"):
-            return made._replace(schema=self._key(schema, element))
+            return made._replace(schema=key, types=types)
         separator = "," if style == "header" else None
         of = {"type": "array"} if schema is True else {"type": "array", "items": schema}
-        return made._replace(schema=self._key(of, element), form="list", separator=separator)
+        return made._replace(
+            schema=self._key(of, element),
+            form="list",
+            separator=separator,
+            types=frozenset(),
+            item=Part(types, key),
+        )
 
     # -- methods
 
@@ -360,24 +369,26 @@ class _Reader:
         ]
         for request in requests:
             self._extensions(request)
-        media = tuple(self._media(request, True) for request in requests)
-        bodies = tuple(one for of in media for one in of)
-        yield Operation(
-            (element.get("name") or "").upper(),
-            element.get("id") or "",
-            element.position,
-            _title(element),
-            (*fields, *given),
-            False,
-            bodies,
-            bool(bodies),
-            self._asked(asked),
-            tuple(
-                Answer(status, self._media(response, False))
-                for response in element.named(WADL, "response")
-                for status in (response.get("status") or "default").split()
-            ),
+        media = [one for request in requests for one in self._media(request, True)]
+        answers = tuple(
+            Answer(status, _once_each(self._media(response, False)))
+            for response in element.named(WADL, "response")
+            for status in (response.get("status") or "default").split()
         )
+        # Several representations of one media type are alternatives, as several methods are.
+        for bodies in _apart(media) or [()]:
+            yield Operation(
+                (element.get("name") or "").upper(),
+                element.get("id") or "",
+                element.position,
+                _title(element),
+                (*fields, *given),
+                False,
+                bodies,
+                bool(bodies),
+                self._asked(asked),
+                answers,
+            )
 
     def _asked(self, roles: frozenset[str]) -> Roles | None:
         if not roles or _EVERYBODY in roles:
@@ -393,20 +404,19 @@ class _Reader:
             if representation is None:
                 continue
             kind = representation.get("mediaType") or "*/*"
-            known = media_type(kind)
-            if known is None:
+            known = parsed(kind)
+            if known is None or known.parameters is None or not kind.isascii():
                 self._wrong(representation, f"{kind[:80]!r} is no media type")
                 continue
-            form = form_of(known)
+            form = form_of(known.kind)
             root = representation.get("element")
             name = representation.resolve(root) if root is not None and form == "xml" else None
             checks: tuple[Check, ...] = ()
             if asked:
                 self._extensions(representation)
                 checks = self._checks(representation, form)
-            found.append(
-                Media(known, form, checks, f"{{{name.space}}}{name.local}" if name is not None else None)
-            )
+            root = f"{{{name.space}}}{name.local}" if name is not None else None
+            found.append(Media(known.kind, form, checks, root, known.parameters, known.charset))
         return tuple(found)
 
     def _checks(self, representation: Element, form: str) -> tuple[Check, ...]:
@@ -430,6 +440,28 @@ class _Reader:
                 len(checks) - len(self._json_checks), Check(key, int(code), param.get("message", RAX))
             )
         return tuple(checks)
+
+
+def _apart(media: Iterable[Media]) -> list[tuple[Media, ...]]:
+    """The same media in sets, none of which has a media type twice; equal ones are one."""
+    sets: list[list[Media]] = []
+    seen: Counter[MediaType] = Counter()
+    for one in dict.fromkeys(media):
+        if seen[one.type] == len(sets):
+            sets.append([])
+        sets[seen[one.type]].append(one)
+        seen[one.type] += 1
+    return [tuple(of) for of in sets]
+
+
+def _once_each(media: Iterable[Media]) -> tuple[Media, ...]:
+    """Each media type once, with any root where there are several."""
+    found: dict[MediaType, Media] = {}
+    for one in media:
+        other = found.setdefault(one.type, one)
+        if one.root != other.root:
+            found[one.type] = other._replace(root=None)
+    return tuple(found.values())
 
 
 def _title(element: Element) -> str:

@@ -16,16 +16,25 @@ _TEXT: Final = (
     *("string", "normalizedString", "token", "anyURI", "NMTOKEN", "Name", "NCName", "ID", "IDREF", "QName"),
     *("language", "anySimpleType", "anyType", "anyAtomicType"),
 )
-_ZONE: Final = "(?:Z|[+-][0-9]{2}:[0-9]{2})?"
-_DATE: Final = "-?[0-9]{4,9}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-_TIME: Final = r"(?:[01][0-9]|2[0-4]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
+_ZONE: Final = "(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))?"
+_DAY: Final = (
+    "(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+)
+_BY_FOUR: Final = "(?:0[48]|[2468][048]|[13579][26])"
+_LEAP: Final = f"[0-9]{{0,5}}(?:[0-9]{{2}}{_BY_FOUR}|(?:00|{_BY_FOUR})00)"
+_DATE: Final = f"-?(?:[0-9]{{4,9}}-{_DAY}|{_LEAP}-02-29)"
+_TIME: Final = r"(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?|24:00:00(?:\.0+)?)"
+_DAYS: Final = "(?:[0-9]+Y(?:[0-9]+M)?(?:[0-9]+D)?|[0-9]+M(?:[0-9]+D)?|[0-9]+D)"
+_SECONDS: Final = r"[0-9]+(?:\.[0-9]+)?S"
+_HOURS: Final = f"T(?:[0-9]+H(?:[0-9]+M)?(?:{_SECONDS})?|[0-9]+M(?:{_SECONDS})?|{_SECONDS})"
+_SIXTY_FOUR: Final = "[A-Za-z0-9+/]"
 _PATTERNS: Final = {
     "date": f"^{_DATE}{_ZONE}$",
     "dateTime": f"^{_DATE}T{_TIME}{_ZONE}$",
     "time": f"^{_TIME}{_ZONE}$",
     "hexBinary": "^(?:[0-9a-fA-F]{2})*$",
-    "base64Binary": "^[A-Za-z0-9+/= ]*$",
-    "duration": r"^-?P(?:[0-9]+Y)?(?:[0-9]+M)?(?:[0-9]+D)?(?:T(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+(?:\.[0-9]+)?S)?)?$",
+    "base64Binary": f"^(?:(?:{_SIXTY_FOUR} ?){{4}})*(?:(?:{_SIXTY_FOUR} ?){{2}}(?:{_SIXTY_FOUR}|=) ?=)?$",
+    "duration": f"^-?P(?:{_DAYS}(?:{_HOURS})?|{_HOURS})$",
 }
 _BOUNDS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "integer": (None, None),

@@ -66,3 +66,14 @@ def test_a_deep_document_is_walked_and_measured_all_the_same() -> None:
     assert depth(deep) == 5000
     assert len(walk(deep)) == 5000
     assert (depth("a"), depth([]), depth({"a": [1]})) == (0, 0, 2)
+
+
+def test_values_that_lie_in_one_another_are_found_once_each() -> None:
+    document: dict[str, Any] = {"a": 0}
+    for _ in range(300):
+        document = {"a": document}
+    assert len(places([document], parse_path("$..a"))) == 301
+    assert len(places([document], parse_path("$..a..a..a..a"))) == 298
+    lists = [[{"a": 1}], {"a": [{"a": 2}]}]
+    found = places([lists], parse_path("$[*]..a"))
+    assert [place.container[place.key] for place in found] == [1, [{"a": 2}], 2]

@@ -29,6 +29,7 @@ _MORE: dict[str, Any] = {
             "parameters": [
                 {"name": "q", "in": "query", "style": "deepObject", "schema": {"properties": {"z": {"type": "integer"}}}},
                 {"name": "l", "in": "query", "explode": False, "schema": {"type": "array", "items": {"oneOf": [{"enum": [1]}, {"not": {}}]}}},
+                {"name": "u", "in": "query", "schema": {"anyOf": [{"type": "array", "prefixItems": [{"type": "integer"}], "items": {"type": "string"}}, {"type": "null"}]}},
                 {"name": "X-H", "in": "header", "content": {"application/json": {"schema": {"minimum": 1, "format": "int32", "type": "integer"}}}},
             ],
             "responses": {"4XX": {"content": {"text/plain": {"schema": {"type": "string"}}}}},

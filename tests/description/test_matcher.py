@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.description.matcher import Matcher, pattern
+from gateway.description.matcher import Matcher
 from gateway.description.model import Segment
 
 A: Segment = ("a",)
@@ -34,10 +34,11 @@ def test_a_parameter_is_never_empty_and_a_literal_may_be() -> None:
     assert matcher((("",),)).find([""]) == [(("",),)]
 
 
-def test_a_segment_in_part_has_its_texts_where_they_stand() -> None:
-    assert pattern(("v", "n", ".", "x", "")).fullmatch("v1.2.json") is not None
-    assert pattern(("a.", "x", "")).fullmatch("abx") is None
-    assert pattern(("", "x", ".b")).fullmatch(".b") is None
+def test_segments_with_the_same_texts_stand_together() -> None:
+    one, other, third = ("v", "a", ".", "b", ""), ("v", "c", ".", "d", ""), ("v", "a", "-", "b", "")
+    made = matcher((one,), (third,), (other,))
+    assert made.find(["v1.2"]) == [(one,), (other,)]
+    assert made.find(["v1.2-3"]) == [(one,), (other,), (third,)]
 
 
 _SEGMENTS = st.sampled_from([A, ("b",), P, ("a", "p", ""), ("", "p", "b")])

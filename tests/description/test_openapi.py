@@ -124,11 +124,11 @@ def test_types_of_items_and_members_are_known_through_references() -> None:
         }
     }
     a_list = parameter(of_query(schema={"$ref": "#/components/schemas/L"}), components=components)
-    assert (a_list.form, set(a_list.types)) == ("list", {"integer"})
+    assert (a_list.form, set(a_list.item.types)) == ("list", {"integer"})
     an_object = parameter(
         of_query(schema={"$ref": "#/components/schemas/O"}, style="deepObject"), components=components
     )
-    assert an_object.members == {"n": {"number", "integer"}}
+    assert {name: part.types for name, part in an_object.members.items()} == {"n": {"number", "integer"}}
 
 
 @pytest.mark.parametrize("name", ["Accept", "content-type", "Authorization"])
@@ -142,12 +142,33 @@ def test_header_fields_that_are_said_elsewhere_are_no_parameters(name: str) -> N
     [
         ({"parameters": [{"name": "c", "in": "cookie"}]}, "cookies are not looked at"),
         ({"parameters": [of_query(schema={"type": "object"})]}, "as `deepObject` alone"),
+        ({"parameters": [of_query(schema={"type": ["object", "null"]})]}, "as `deepObject` alone"),
+        (
+            {"parameters": [of_query(schema={"oneOf": [{"type": "string"}, {"type": "object"}]})]},
+            "as `deepObject` alone",
+        ),
+        (
+            {
+                "parameters": [
+                    of_query(
+                        schema={"type": "object", "properties": {"l": {"type": "array"}}}, style="deepObject"
+                    )
+                ]
+            },
+            "the member 'l' is a list or an object itself",
+        ),
+        ({"parameters": [of_query(schema={"type": "string"}, style="deepObject")]}, "style 'deepObject'"),
+        (
+            {"parameters": [{"name": "X-A", "in": "header", "schema": {}, "style": "pipeDelimited"}]},
+            "style 'pipeDelimited'",
+        ),
         ({"parameters": [of_query(content={"text/csv": {}})]}, "only JSON is looked at"),
         (
             {"requestBody": {"content": {"multipart/form-data": {"schema": {"type": "object"}}}}},
             "only the media type is looked at, not its schema",
         ),
         ({"requestBody": {"content": {"application/xml": {"schema": {"type": "object"}}}}}, "not its schema"),
+        ({"requestBody": {"content": {"text/plain": {"schema": {"format": "uuid"}}}}}, "not its schema"),
     ],
 )
 def test_what_nobody_looks_at_is_told(more: dict[str, Any], message: str) -> None:
@@ -250,6 +271,21 @@ def test_answers_are_told_by_status() -> None:
         ({"/a": {"get": operation(security=[{"x": []}])}}, {}, "there is no security scheme 'x'"),
         ({"/a": {"get": {"responses": {"20": {}}}}}, {}, "'20' is no status"),
         ({"/a": {"put": operation(requestBody={"content": {"json": {}}})}}, {}, "'json' is no media type"),
+        (
+            {"/a": {"put": operation(requestBody={"content": {"a/b; x=1; y=2": {}, "A/B;y=2;X=1": {}}})}},
+            {},
+            "the media type 'a/b; x=1; y=2' is given twice",
+        ),
+        (
+            {"/a": {"put": operation(requestBody={"content": {"a/b": {}, "A/B": {}}})}},
+            {},
+            "the media type 'a/b' is given twice",
+        ),
+        (
+            {"/a": {"put": operation(requestBody={"content": {"a/c": {}, "a/b; x=1; x=2": {}}})}},
+            {},
+            "is no media type",
+        ),
         ({"/a": {"get": operation()}}, {"servers": [{"url": "/{v}"}]}, "the variable 'v' has no default"),
         (
             {"/a": {"get": operation()}},

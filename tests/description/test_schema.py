@@ -1,11 +1,12 @@
 """Schemas of descriptions."""
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 
-from gateway.description.model import ALL_TYPES
+from gateway.description.model import ALL_TYPES, Part
 from gateway.description.schema import MAX_WIDTH, Schemas, path_of, types_of
 from gateway.description.source import Source, read_source
 
@@ -133,6 +134,16 @@ def _all_required(schema: Any) -> list[str]:
     return found
 
 
+def test_the_format_byte_is_base64_beside_what_else_is_said() -> None:
+    schema = {"type": "string", "format": "byte", "pattern": "^a", "allOf": [{"maxLength": 8}]}
+    found = made({"s": schema}, old=True)[0]["0"]
+    assert found["pattern"] == "^a"
+    assert found["allOf"][0] == {"maxLength": 8}
+    fits = re.compile(found["allOf"][1]["pattern"]).search
+    assert [text for text in ("", "YWJj", "YWI=", "YQ==", "+/+/") if not fits(text)] == []
+    assert [text for text in ("Y", "YQ", "YWI", "YQ=", "=", "Y-_=", "YW Jj", "YQ===") if fits(text)] == []
+
+
 def test_formats_of_integers_are_bounds() -> None:
     assert made({"s": {"type": "integer", "format": "int32", "minimum": 0}})[0]["0"] == {
         "type": "integer",
@@ -215,6 +226,48 @@ def test_what_is_no_schema_is_told(schema: Any) -> None:
 )
 def test_types_are_told_as_far_as_is_easy(schema: Any, types: set[str]) -> None:
     assert types_of(schema, {"a": {"type": "string"}, "loop": {"$ref": "#/$defs/loop"}}) == types
+
+
+def of_parameter(schema: Any, **more: Any) -> tuple[Schemas, str]:
+    schemas = Schemas(read_source(yaml.safe_dump({"s": schema, **more}).encode(), "f"), old=False)
+    return schemas, schemas.add(("s",))
+
+
+def test_what_is_in_a_value_is_told_through_all_that_it_is_made_of() -> None:
+    schema = {
+        "anyOf": [
+            {"allOf": [{"$ref": "#/l"}, {"items": {"maximum": 5}}]},
+            {
+                "type": "object",
+                "properties": {"a": {"type": "boolean"}},
+                "additionalProperties": {"type": "null"},
+            },
+        ]
+    }
+    schemas, key = of_parameter(schema, l={"type": "array", "items": {"type": "integer"}})
+    assert schemas.told(key) == {"array", "object"}
+    assert schemas.items(key) == Part(frozenset(("integer",)))
+    members, others = schemas.members(key)
+    assert (members, others) == ({"a": Part(frozenset(("boolean",)))}, Part(frozenset(("null",))))
+
+
+def test_of_what_may_be_text_and_a_number_the_schema_is_kept() -> None:
+    schemas, key = of_parameter(
+        {"type": "array", "prefixItems": [{"type": "integer"}], "items": {"type": "string"}}
+    )
+    item = schemas.items(key)
+    assert item.types == {"integer", "string"} and item.schema is not None
+    assert schemas.made[item.schema] == {"anyOf": [{"type": "integer"}, {"type": "string"}]}
+    assert schemas.places[item.schema] == schemas.places[key]
+
+
+def test_looking_for_what_is_in_a_value_has_an_end() -> None:
+    chain = {f"s{depth}": {"allOf": [{"$ref": f"#/s{depth + 1}"}] * 2} for depth in range(60)}
+    names = {"type": "object", "properties": {f"n{place}": {"type": "integer"} for place in range(500)}}
+    schemas, key = of_parameter({"$ref": "#/s0", "properties": names["properties"]}, **chain, s60=names)
+    members, _ = schemas.members(key)
+    assert len(members) == 500
+    assert schemas.items(key).types == ALL_TYPES
 
 
 def test_a_reference_is_a_pointer_percent_encoded() -> None:

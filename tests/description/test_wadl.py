@@ -77,7 +77,7 @@ def test_what_repeats_is_a_list() -> None:
         '<request><param name="q" style="query" repeating="true" type="xsd:int"/>'
         '<param name="X-A" style="header" repeating="true"/></request>'
     ).parameters
-    assert (one.form, one.separator, set(one.types)) == ("list", None, {"integer"})
+    assert (one.form, one.separator, set(one.item.types)) == ("list", None, {"integer"})
     assert (other.form, other.separator) == ("list", ",")
 
 
@@ -120,6 +120,20 @@ def test_a_json_grammar_is_for_every_body_of_json_after_what_is_more_particular(
 def test_xml_has_a_root() -> None:
     operation = method('<request><representation mediaType="application/xml" element="t:server"/></request>')
     assert (operation.media[0].form, operation.media[0].root) == ("xml", "{urn:t}server")
+
+
+def test_an_answer_has_a_media_type_once_and_any_root_where_there_are_several() -> None:
+    one, other, third = (
+        f'<representation mediaType="{kind}" element="t:{name}"/>'
+        for kind, name in (("application/xml", "a"), ("application/xml", "b"), ("application/x+xml", "c"))
+    )
+    (answer,) = method(f"<response>{one}{other}{third}</response>").answers
+    assert [(media.range, media.root) for media in answer.media] == [
+        ("application/xml", None),
+        ("application/x+xml", "{urn:t}c"),
+    ]
+    (answer,) = method(f"<response>{one}{one}</response>").answers
+    assert [media.root for media in answer.media] == ["{urn:t}a"]
 
 
 def test_answers_are_told_by_each_of_their_statuses() -> None:

@@ -91,6 +91,8 @@ def test_a_body_that_is_no_json_is_not_read() -> None:
         ({"query": "id"}, "/?id=%00", b"", "extract_unfit"),
         ({"json": "$.a"}, "/", b'{"a": "b\\r\\nX-Admin: 1"}', "extract_unfit"),
         ({"query": "id"}, "/?id=1&id=2", b"", "extract_ambiguous"),
+        ({"json": "$.a"}, "/", b'{"a": 1, "a": 2}', "extract_ambiguous"),
+        ({"json": "$.a"}, "/", b'{"a": 1, "b": {"c": 1, "\\u0063": 2}}', "extract_ambiguous"),
     ],
 )
 def test_what_cannot_travel_or_is_there_twice_is_refused(

@@ -1,6 +1,7 @@
 """Parameters of header and query, and their texts."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from filters.api.parameter import query_of, value_of
 from gateway.api import Fault
-from tests.filters.api.judging import described, of_query, refused, verdict, written
+from tests.filters.api.judging import described, of_path, of_query, refused, verdict, written
 
 ALL = frozenset(("string", "integer", "number", "boolean", "null"))
 
@@ -150,12 +151,143 @@ def test_an_object_has_a_parameter_for_each_member() -> None:
     assert refused(api, "GET", "/a?o[n]=1&p[n]=2") == (400, "query_undeclared")
 
 
+TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string", "pattern": "^[a-c]$"}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "version"),
+    [
+        ({"anyOf": [TEXTS, {"type": "null"}]}, "3.1.0"),
+        ({**TEXTS, "type": ["array", "null"]}, "3.1.0"),
+        ({**TEXTS, "nullable": True}, "3.0.3"),
+        ({"allOf": [TEXTS, {"maxItems": 2}]}, "3.0.3"),
+        ({"allOf": [{"anyOf": [{"$ref": "#/components/schemas/L"}, {"type": "null"}]}]}, "3.1.0"),
+    ],
+)
+def test_a_list_that_may_be_none_or_is_made_of_parts_is_a_list(schema: dict[str, Any], version: str) -> None:
+    components = {"schemas": {"L": {"allOf": [TEXTS, {"maxItems": 2}]}}}
+    parameters = [
+        of_query("q", **schema),
+        {**of_query("p", **schema), "explode": False},
+        {"name": "X-L", "in": "header", "schema": schema},
+    ]
+    api = described({"/a": {"get": {"parameters": parameters}}}, version=version, components=components)
+    for good in ("q=a", "q=a&q=b", "p=a", "p=a,b"):
+        assert refused(api, "GET", f"/a?{good}") == (0, ""), good
+    for bad in ("q=d", "q=a&q=d", "p=d", "p=a,d"):
+        assert refused(api, "GET", f"/a?{bad}") == (400, "parameter_invalid"), bad
+    assert refused(api, "GET", "/a", b"", {"X-L": "a, b"}) == (0, "")
+    assert refused(api, "GET", "/a", b"", {"X-L": "a, d"}) == (400, "parameter_invalid")
+
+
+def test_what_may_be_null_may_be_empty() -> None:
+    parameters = [of_query("q", anyOf=[TEXTS, {"type": "null"}]), of_query("p", **TEXTS)]
+    api = described({"/a": {"get": {"parameters": parameters}}})
+    assert refused(api, "GET", "/a?q=") == (0, "")
+    assert refused(api, "GET", "/a?p=") == (400, "parameter_invalid")
+
+
+@pytest.mark.parametrize("word", ["oneOf", "anyOf"])
+def test_of_a_list_or_a_text_several_are_the_list_and_one_is_what_fits(word: str) -> None:
+    schema: dict[str, Any] = {
+        word: [{"type": "integer", "minimum": 10}, {"type": "string", "const": "all"}, TEXTS]
+    }
+    parameters = [of_query("q", **schema), {"name": "X-L", "in": "header", "schema": schema}]
+    api = described(
+        {
+            "/a": {"get": {"parameters": parameters}},
+            "/{b}": {"parameters": [of_path("b", **schema)], "get": {}},
+        }
+    )
+    for good in ("q=12", "q=all", "q=a", "q=a&q=b"):
+        assert refused(api, "GET", f"/a?{good}") == (0, ""), good
+    for bad in ("q=5", "q=al", "q=d", "q=12&q=a", "q=all&q=all"):
+        assert refused(api, "GET", f"/a?{bad}") == (400, "parameter_invalid"), bad
+    for text, status in (("12", 0), ("all", 0), ("a, b", 0), ("5", 400), ("a, 12", 400)):
+        assert refused(api, "GET", "/a", b"", {"X-L": text})[0] == status, text
+    for text, status in (("12", 0), ("all", 0), ("a,b", 0), ("5", 404), ("a,12", 404)):
+        assert refused(api, "GET", f"/{text}")[0] == status, text
+
+
+def test_what_is_not_said_to_be_a_list_is_none() -> None:
+    api = described({"/a": {"get": {"parameters": [of_query("q", description="anything")]}}})
+    assert refused(api, "GET", "/a?q=1") == (0, "")
+    assert "given twice" in told(verdict(api, "GET", "/a?q=1&q=2"))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        {"enum": ["1", "2", "x", 3]},
+        {"anyOf": [{"type": "string", "pattern": "^[12x]$"}, {"type": "integer", "minimum": 3}]},
+    ],
+)
+def test_each_item_is_a_number_or_a_text_as_it_fits(items: dict[str, Any]) -> None:
+    parameters = [
+        of_query("q", type="array", items=items),
+        of_query("r", allOf=[{"type": "array", "items": items}, {"maxItems": 4}]),
+    ]
+    api = described({"/a": {"get": {"parameters": parameters}}})
+    for name in ("q", "r"):
+        assert refused(api, "GET", f"/a?{name}=1&{name}=x&{name}=3") == (0, "")
+        assert refused(api, "GET", f"/a?{name}=1&{name}=0") == (400, "parameter_invalid")
+
+
+def test_members_of_an_object_are_of_their_types_wherever_they_are_said() -> None:
+    schema: dict[str, Any] = {
+        "anyOf": [
+            {
+                "allOf": [
+                    {"type": "object", "properties": {"n": {"type": "integer"}}},
+                    {"properties": {"m": {"enum": ["1", "a"]}}},
+                ],
+                "additionalProperties": {"type": "integer"},
+            },
+            {"type": "null"},
+        ]
+    }
+    one = {**of_query("o", **schema), "style": "deepObject"}
+    made = described({"/a": {"get": {"parameters": [one]}}})
+    assert refused(made, "GET", "/a?o[n]=1&o[m]=1") == (
+        400,
+        "parameter_invalid",
+    )  # m is none of the last schema's
+    schema["anyOf"][0]["additionalProperties"] = True
+    made = described({"/a": {"get": {"parameters": [one]}}})
+    assert refused(made, "GET", "/a?o[n]=1&o[m]=1&o[x]=y") == (0, "")
+    assert refused(made, "GET", "/a?o[n]=1&o[m]=2") == (400, "parameter_invalid")
+    assert refused(made, "GET", "/a?o[n]=a&o[m]=1") == (400, "parameter_invalid")
+    others = {**of_query("o", type="object", additionalProperties={"type": "integer"}), "style": "deepObject"}
+    made = described({"/a": {"get": {"parameters": [others]}}})
+    assert refused(made, "GET", "/a?o[n]=1") == (0, "")
+    assert refused(made, "GET", "/a?o[n]=a") == (400, "parameter_invalid")
+
+
 def test_json_in_a_parameter() -> None:
     one = {"name": "j", "in": "query", "content": {"application/json": {"schema": {"type": "object"}}}}
     api = described({"/a": {"get": {"parameters": [one]}}})
     assert refused(api, "GET", "/a?j=%7B%7D") == (0, "")
     assert refused(api, "GET", "/a?j=%7B") == (400, "parameter_invalid")
     assert refused(api, "GET", "/a?j=5") == (400, "parameter_invalid")
+
+
+@pytest.mark.parametrize("schema", [{"schema": {"properties": {"a": {"type": "integer"}}}}, {}])
+def test_json_in_a_parameter_is_as_strict_as_in_a_body(schema: dict[str, Any]) -> None:
+    parameters = [
+        {"name": "j", "in": "query", "content": {"application/json": schema}},
+        {"name": "X-J", "in": "header", "content": {"application/json": schema}},
+    ]
+    api = described({"/a": {"get": {"parameters": parameters}}}, options={"max_depth": 3})
+    for text, status in (
+        ('{"a":1}', 0),
+        ('{"a":"x","a":1}', 400),
+        ('{"b":[[]]}', 0),
+        ('{"b":[[[]]]}', 400),
+        ("{", 400),
+        ("NaN", 400),
+    ):
+        assert refused(api, "GET", f"/a?j={quote(text)}")[0] == status, text
+        assert refused(api, "GET", "/a", b"", {"X-J": text})[0] == status, text
 
 
 def test_a_value_may_be_of_several_types_and_of_text_that_looks_like_another() -> None:
@@ -206,3 +338,34 @@ def test_a_parameter_that_is_a_part_of_a_segment() -> None:
     assert refused(api, "GET", "/v12.json") == (0, "")
     assert refused(api, "GET", "/vx.json") == (404, "path_parameter_invalid")
     assert refused(api, "GET", "/v.json") == (404, "path_not_described")
+
+
+def test_several_parameters_of_a_segment_fit_where_any_division_does() -> None:
+    parameters = [of_path("id", type="string", format="uuid"), of_path("n", type="integer")]
+    api = described({"/rev/{id}-{n}": {"parameters": parameters, "get": {}}}, options={"path_status": 400})
+    assert refused(api, "GET", "/rev/12345678-1234-5678-1234-567812345678-4") == (0, "")
+    found = verdict(api, "GET", "/rev/12345678-1234-5678-1234-567812345678-x")
+    assert isinstance(found, Fault) and found.facts == {"parameter": "n"}
+    found = verdict(api, "GET", "/rev/12345678-1234-5678-1234-56781234567-4")
+    assert isinstance(found, Fault) and found.facts == {"parameter": "id"}
+
+
+def test_parameters_of_one_method_alone_divide_a_segment_with_those_of_the_path() -> None:
+    paths = {
+        "/{a}-{b}": {
+            "parameters": [of_path("a", type="string", pattern="^[x-]+$")],
+            "get": {"parameters": [of_path("b", type="integer")]},
+            "put": {"parameters": [of_path("b", type="string", pattern="^-1$")]},
+        }
+    }
+    api = described(paths)
+    assert refused(api, "GET", "/x--1") == refused(api, "PUT", "/x--1") == (0, "")
+    assert refused(api, "GET", "/x-a") == (404, "path_parameter_invalid")
+    assert refused(api, "PUT", "/x---1") == (0, "")
+    assert refused(api, "PUT", "/x-1") == (404, "path_parameter_invalid")
+    assert refused(api, "GET", "/a-1") == (404, "path_parameter_invalid")
+
+
+def test_what_is_said_of_no_parameter_of_the_path_is_no_matter() -> None:
+    api = described({"/a/{b}": {"parameters": [of_path("b", type="integer"), of_path("c")], "get": {}}})
+    assert refused(api, "GET", "/a/1") == (0, "")

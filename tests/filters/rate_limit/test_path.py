@@ -48,6 +48,20 @@ def test_a_path_that_is_too_long_for_a_regex_does_not_escape() -> None:
     assert PathTest("/b").captured(path) is None
 
 
+@pytest.mark.parametrize("template", ["/{a}-{b}", "/{a*}/{b}", "/{a*}-{b}.json"])
+def test_a_path_that_is_too_long_to_be_divided_among_parameters_does_not_escape(template: str) -> None:
+    path = "/" + "-/" * LONGEST
+    assert PathTest(template).captured(path) == ()
+    assert PathTest(template, (2,)).captured(path) == ("too long",)
+    assert PathTest(template, (1, 2)).captured("/x-y") == (("x", "y") if template == "/{a}-{b}" else None)
+
+
+@pytest.mark.parametrize("template", ["/{a}", "/{a}/{b}", "/x{a}.json", "/{a}/{b*}"])
+def test_a_path_that_there_is_one_way_to_divide_may_be_long(template: str) -> None:
+    assert PathTest(template).captured("/" + "a" * LONGEST + "?") in (None, ())
+    assert PathTest(template, (1,)).captured("/" + "a" * LONGEST + "?") != ("too long",)
+
+
 def test_groups_are_found_by_name_and_number() -> None:
     pattern = pattern_of("regex:/(?P<a>x)/(y)")
     assert (group_of(pattern, "a"), group_of(pattern, "1"), group_of(pattern, "2")) == (1, 1, 2)

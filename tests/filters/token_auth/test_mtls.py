@@ -1,8 +1,11 @@
 """The provider `mtls`."""
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from filters.token_auth.mtls import Mtls
@@ -82,6 +85,19 @@ def test_the_name_is_of_the_kind_that_is_asked_for(user: str, expected: str) -> 
 )
 def test_only_names_that_are_allowed_are_known(allow: list[str], expected: str | None) -> None:
     assert name(user="san_dns", allow=allow) == expected
+
+
+@given(st.text("ab*", min_size=1, max_size=6), st.text("ab", max_size=8))
+def test_an_asterisk_stands_for_any_characters(pattern: str, text: str) -> None:
+    found = name(Certificate("", text, expires_at=END), allow=[pattern])
+    assert found == (text if text and fnmatchcase(text, pattern) else None)
+
+
+def test_a_name_is_read_once_however_many_asterisks() -> None:
+    long = "a" * 2000
+    pattern = "*a" * 12 + "b"
+    assert name(Certificate("", long, expires_at=END), allow=[pattern]) is None
+    assert name(Certificate("", long + "b", expires_at=END), allow=[pattern]) == long + "b"
 
 
 def test_a_certificate_ends_while_its_connection_lives() -> None:
