@@ -125,6 +125,7 @@ def client_auth(config: Element, chain: Chain) -> None:
     }
     if auth.flag("delegable"):
         options["delay_auth_decision"] = True
+    _delegating(auth, options, repose)
     when: list[Condition] = []
     for white in config.all("white-list"):
         when += _spared([(one, one.get("uri-regex")) for one in white.all("uri-pattern")], chain)
@@ -252,14 +253,17 @@ def keystone_v2_authorization(config: Element, chain: Chain) -> None:
     also = tenants.asked is not None and known is not None and known.value != tenants.asked.value
     if tenants.asked is not None and known is None:
         provider["tenant"] = tenants.asked
-        # It chooses the tenant and refuses others, but where it only tells of a refusal or is not asked at all.
-        also = len(tenants.expressions) > 1 or bool(options.get("delay_auth_decision") and not delegates)
+        also = len(tenants.expressions) > 1
+    if tenants.asked is not None and options.get("delay_auth_decision") and not delegates:
+        also = True  # the `token_auth` only tells of another tenant, and this filter has refused it
     if not options["repose"]:
         del options["repose"]
     wrong = chain.draft.wrong(replace(before, options=options))
+    if not wrong and tenants.asked is not None and chain.draft.rewritten is not None:
+        wrong = f"its tenant is in the path that {chain.draft.rewritten} has made"
     if wrong:
         chain.left(config, wrong)
-        chain.refuse(config.place, when=before.when)
+        chain.refuse(config.place, when=white)
         return
     before.options = options
     if tenants.asked is not None and known is None:
@@ -475,16 +479,20 @@ def _cache(config: Element, chain: Chain) -> dict[str, Any]:
     timeouts = config.first("cache", "timeouts")
     if timeouts is None:
         return {}
-    for one in (*timeouts.all("group"), *timeouts.all("endpoints")):
+    for one in timeouts.all("endpoints"):
         one.forget()
-    token = timeouts.first("token")
+    token, group = timeouts.first("token"), timeouts.first("group")
     seconds = number(token.content(), "token", token.place) if token is not None else 600
+    if group is not None:
+        seconds = _sooner(seconds, number(group.content(), "group", group.place))
     variability = timeouts.number("variability", 0) or timeouts.number("variance", 0)
     cache = _ttl(seconds, timeouts, chain)
     if variability and seconds > 0:
         cache["jitter"] = min(100, round(100 * variability / seconds))
         chain.differs(timeouts, "the time of a token varies downwards only, by percent")
-    chain.differs(timeouts, "a token and its groups are remembered together, as long as the token")
+    chain.differs(
+        timeouts, "a token and its groups are remembered together, as long as the one that ends sooner"
+    )
     return {"cache": Noted(cache, (str(timeouts.place),))}
 
 
@@ -494,10 +502,19 @@ def _milliseconds(element: Element, name: str, chain: Chain) -> dict[str, Any]:
     if not element.has(name):
         return {}
     seconds = element.number(name) / 1000
+    if element.has("group-cache-timeout"):
+        seconds = _sooner(seconds, element.number("group-cache-timeout") / 1000)
     cache = _ttl(seconds, element, chain)
     if offset and seconds > 0:
         cache["jitter"] = min(100, round(100 * offset / seconds))
     return {"cache": Noted(cache, (str(element.place),))}
+
+
+def _sooner(one: float, other: float) -> float:
+    """Of two times that something is remembered: below 0 is not at all, and 0 is without an end."""
+    if one < 0 or other < 0:
+        return -1
+    return min(one, other) if one and other else one or other
 
 
 def _ttl(seconds: float, element: Element, chain: Chain) -> dict[str, Any]:
@@ -545,6 +562,7 @@ def _endpoint(element: Element | None, chain: Chain) -> Element | None:
 def _delegating(config: Element, options: dict[str, Any], repose: dict[str, Any]) -> None:
     element = config.first("delegating")
     if element is not None:
+        element.ignore("@component-name")
         options["delay_auth_decision"] = True
         repose["delegation_quality"] = element.number("quality", 0.7)
 

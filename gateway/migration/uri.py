@@ -90,6 +90,13 @@ def uri_stripper(config: Element, chain: Chain) -> None:
     location = config.flag("rewrite-location")
     options["location"] = location
     for link in config.all("link-resource"):
+        bodies = [one for side in link.elements() for one in side.elements()]
+        if any(one.get("link-mismatch-action") != "continue" for one in bodies):
+            chain.left(
+                link,
+                "link-resource: links that do not fit are neither refused nor removed (link-mismatch-action)",
+            )
+            chain.refuse(link.place)
         link.forget()
         chain.left(link, "link-resource: links in bodies stay as they are")
     chain.differs(config, _JUDGED)

@@ -13,9 +13,6 @@ from gateway.migration.source import Element
 _BODY: Final = 1 << 20
 """Bytes; the largest body that is judged where the container has no limit."""
 
-_TOLD: Final = 20
-"""Of what is not looked at, so many are told."""
-
 Asks = Callable[[Problem], bool]
 """Whether Repose has looked at what nobody here does."""
 
@@ -92,6 +89,7 @@ _AS_EVER: Final = (
 
 def openapi_validator(config: Element, chain: Chain) -> None:
     """`openapi-validator`: an `api`."""
+    chain.differs(config, "Accept is not judged: what the service cannot answer with, it says itself (406)")
     _add(config, config.required("href"), "check", chain, [], {}, lambda problem: True)
 
 
@@ -124,10 +122,8 @@ def _add(
         chain.refuse(element.place, when=when)
         return
     lost = [problem for problem in description.unchecked if asks(problem)]
-    for problem in lost[:_TOLD]:
+    for problem in lost:
         chain.left(element, f"Repose has looked at this, and `api` does not: {problem}")
-    if len(lost) > _TOLD:
-        chain.left(element, f"and {len(lost) - _TOLD} more that `weir check` lists")
     limit = chain.draft.body_limit
     options = {
         "description": os.path.relpath(installation.directory / name, chain.draft.beside),
@@ -139,7 +135,7 @@ def _add(
         return
     if description.unchecked:
         options["unchecked"] = "allow"
-        for problem in description.unchecked[:_TOLD]:
+        for problem in description.unchecked:
             chain.differs(
                 element, f"not looked at, as in Repose with these options (`unchecked: allow`): {problem}"
             )

@@ -97,8 +97,11 @@ async def test_an_expression_of_the_white_list_that_cannot_be_said_spares_nobody
         ("<timeouts><token>120</token></timeouts>", "{ ttl: 120s }"),
         (
             '<timeouts variability="30"><token>120</token><group>1</group></timeouts>',
-            "{ ttl: 120s, jitter: 25 }",
+            "{ ttl: 1s, jitter: 100 }",
         ),
+        ("<timeouts><token>120</token><group>0</group></timeouts>", "{ ttl: 120s }"),
+        ("<timeouts><token>0</token><group>30</group></timeouts>", "{ ttl: 30s }"),
+        ("<timeouts><token>120</token><group>-1</group></timeouts>", "{ ttl: 0s }"),
         ("<timeouts><token>0</token></timeouts>", "{ ttl: 1d }"),
         ("<timeouts><token>-1</token></timeouts>", "{ ttl: 0s }"),
         ("<timeouts/>", "{ ttl: 600s }"),
@@ -398,6 +401,24 @@ async def test_a_tenant_is_asked_for_behind_one_that_only_tells(tmp_path: Path) 
     assert (await outcome(made, target="/v1/other/x", headers=HEADERS, identity=MINE)).status in (401, 403)
     assert (await outcome(made, target="/v1/mine/x", headers=HEADERS, identity=MINE)).status == 200
     assert (await outcome(made, target="/v1/mine/x")).status == 401
+
+
+async def test_the_same_tenant_is_asked_for_behind_one_that_only_tells(tmp_path: Path) -> None:
+    asks = VALIDATES % REGEX % "/v1/([^/]+)/.*"
+    made = _two(tmp_path, f"<delegating/>{asks}", asks)
+    assert (await outcome(made, target="/v1/mine/x")).status == 401
+
+
+async def test_a_tenant_in_a_path_that_a_filter_has_made_refuses(tmp_path: Path) -> None:
+    made = moved(
+        tmp_path,
+        f'<filter name="keystone-v2"/><filter name="uri-stripper"/><filter name="{AUTHORIZATION}"/>',
+        keystone_v2=f"<keystone-v2>{SERVICE}</keystone-v2>",
+        uri_stripper='<uri-stripper token-index="0"/>',
+        keystone_v2_authorization=f"<{AUTHORIZATION}>{VALIDATES % REGEX % '/v1/([^/]+)/.*'}</{AUTHORIZATION}>",
+    )
+    assert (await outcome(made, target="/a/v1/mine/x", headers=HEADERS, identity=MINE)).status == 503
+    assert "tenant:" not in made.text
 
 
 async def test_a_tenant_that_nothing_names_refuses(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ async def test_a_suffix_is_a_media_type(tmp_path: Path, target: str, sent: str, 
 async def test_a_segment_is_left_out_and_put_back(tmp_path: Path) -> None:
     text = (
         '<uri-stripper token-index="1" rewrite-location="true"><link-resource uri-path-regex=".*" http-methods="GET"><response>'
-        '<json token-index="1">$.x</json></response></link-resource></uri-stripper>'
+        '<json token-index="1" link-mismatch-action="continue">$.x</json></response></link-resource></uri-stripper>'
     )
     made = moved_filter(tmp_path, "uri-stripper", text)
     answer = Answer(201, (("Location", "/v1/servers/7"),))
@@ -71,6 +71,8 @@ async def test_a_segment_is_left_out_and_put_back(tmp_path: Path) -> None:
     assert dict(got.answer.headers)["Location"] == "/v1/t1/servers/7"
     assert "links in bodies" in notes(made, "uri-stripper")
     assert "as it was received" in notes(made, "uri-stripper")
+    made = moved_filter(tmp_path, "uri-stripper", text.replace("continue", "fail"))
+    assert (await outcome(made, target="/v1/t1/servers")).status == 503
 
 
 async def test_a_white_list_whose_requests_cannot_be_told_refuses(tmp_path: Path) -> None:
