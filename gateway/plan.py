@@ -20,6 +20,7 @@ from gateway import __version__
 from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Route
 from gateway.api.fact import Fact, header, header_names
+from gateway.api.file import hold_beside, read_regular
 from gateway.api.filter import Filter, facts_read, files_of
 from gateway.api.json_path import parse_path
 from gateway.api.message import did_you_mean
@@ -332,9 +333,14 @@ class EntryServices:
         held: T = self._hold(f"{self._prefix}/{name}", factory)
         return held
 
-    def read_file(self, path: str) -> bytes:
+    def read_file(self, path: str, *, beside: str | None = None) -> bytes:
         kept = self._files.get(path)
-        return kept if kept is not None else (self._directory / path).read_bytes()
+        if kept is not None:
+            return kept
+        file = self._directory / path
+        if beside is not None:
+            hold_beside(file, self._directory / beside)
+        return read_regular(file)
 
     def http(self, name: str, options: HttpOptions) -> HttpClient:
         context, files = None, ""

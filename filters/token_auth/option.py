@@ -413,7 +413,7 @@ class MtlsOptions(Options):
 
 
 class AccountOptions(Options):
-    """The gateway's own user, in a project where it has the role `service`."""
+    """The gateway's own user, in a project where it has the role `service`, or of a token without a scope."""
 
     user: Text | None = Field(default=None, description="The user's name.")
     user_id: Text | None = Field(default=None, description="The user's id, in place of the name.")
@@ -430,9 +430,21 @@ class AccountOptions(Options):
     project_domain_name: Text | None = Field(
         default=None, description="The domain's name, in place of its id."
     )
+    scope: Literal["project", "none"] = Field(
+        default="project",
+        description="What its token is for: the project that is named; or `none`, which names none, so that Keystone takes the "
+        "user's default project, and else gives a token for nothing.",
+    )
 
     _one_user = model_validator(mode="after")(_exactly_one("user", "user_id"))
-    _one_project = model_validator(mode="after")(_exactly_one("project_name", "project_id"))
+
+    @model_validator(mode="after")
+    def _one_project(self) -> "AccountOptions":
+        if self.scope == "project":
+            _exactly_one("project_name", "project_id")(self)
+        elif self.project_name is not None or self.project_id is not None:
+            raise ValueError("scope: none has no project")
+        return self
 
 
 class ApplicationCredentialOptions(Options):

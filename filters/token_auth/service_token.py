@@ -94,6 +94,8 @@ def credentials(options: KeystoneOptions) -> bytes:
     user = _named(account.user_id, account.user, _user_domain(account))
     user["password"] = account.password.reveal()
     identity = {"methods": ["password"], "password": {"user": user}}
+    if account.scope == "none":
+        return json.dumps({"auth": {"identity": identity}}).encode()
     project = _named(account.project_id, account.project_name, _project_domain(account))
     return json.dumps({"auth": {"identity": identity, "scope": {"project": project}}}).encode()
 

@@ -52,8 +52,10 @@ class Services(Protocol):
         """
 
     @abstractmethod
-    def read_file(self, path: str) -> bytes:
-        """The content of a file named in the configuration, relative to its directory.
+    def read_file(self, path: str, *, beside: str | None = None) -> bytes:
+        """The content of a regular file named in the configuration, relative to its directory; of 64 MiB at most.
+
+        beside  a file of the configuration that names it: it must be in the directory of that, or below, also where links lead
 
         Raises OSError. For use while the filter is built, never in a hook.
         """

@@ -35,6 +35,7 @@ from gateway.api.fact import (
     Fact,
     header,
 )
+from gateway.api.file import hold_beside, read_regular
 from gateway.api.filter import Filter, facts_read
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
 from gateway.api.permit import Demand, Permits
@@ -140,8 +141,11 @@ class FrozenServices:
         """What the gateway does with all state when somebody is revoked."""
         return sum(held.revoke(revocation) for held in self._state.values() if isinstance(held, Revocable))
 
-    def read_file(self, path: str) -> bytes:
-        return (self._directory / path).read_bytes()
+    def read_file(self, path: str, *, beside: str | None = None) -> bytes:
+        file = self._directory / path
+        if beside is not None:
+            hold_beside(file, self._directory / beside)
+        return read_regular(file)
 
     def http(self, name: str, options: HttpOptions) -> HttpClient:
         return self.state(f"http {name}", lambda: FakeClient(options, self._play, self.requests))

@@ -34,11 +34,24 @@ def command() -> None:
     is_flag=True,
     help="Filters that are told what it says of methods, UUIDs and media types, in place of `api`.",
 )
+@click.option(
+    "--allow-unchecked",
+    is_flag=True,
+    help="Have pass what the description asks of requests and `api` does not look at (`unchecked: allow`).",
+)
 @_base_option
-def import_(description: Path, output: Path | None, upstream: str, by_hand: bool, base: str | None) -> None:
+def import_(
+    description: Path,
+    output: Path | None,
+    upstream: str,
+    by_hand: bool,
+    allow_unchecked: bool,
+    base: str | None,
+) -> None:
     """Write a configuration with a route for each path of DESCRIPTION.
 
-    Limits, and who may call, are to be filled in. The exit status is 1 where DESCRIPTION cannot be used.
+    Limits, and who may call, are to be filled in. What DESCRIPTION asks of requests and nobody looks at is listed; `weir check`
+    refuses it until it is allowed. The exit status is 1 where DESCRIPTION cannot be used.
     """
     from gateway.description.draft import draft
 
@@ -46,9 +59,10 @@ def import_(description: Path, output: Path | None, upstream: str, by_hand: bool
     directory = output.parent if output is not None else Path()
     file = os.path.relpath(description, directory)
     try:
-        text = draft(read, file=file, upstream=upstream, by_hand=by_hand)
+        text = draft(read, file=file, upstream=upstream, by_hand=by_hand, allow_unchecked=allow_unchecked)
     except ValueError as error:
         raise click.ClickException(f"{error}.") from None
+    _tell_unchecked(read, by_hand=by_hand, allowed=allow_unchecked)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -57,6 +71,19 @@ def import_(description: Path, output: Path | None, upstream: str, by_hand: bool
             stream.write(text)
     except OSError as error:
         raise click.ClickException(f"{output}: {error.strerror}") from None
+
+
+def _tell_unchecked(read: "Description", *, by_hand: bool, allowed: bool) -> None:
+    """What nobody will look at, on standard error, and what comes of it."""
+    from gateway.console import printable
+
+    for problem in read.unchecked:
+        click.echo(printable(f"not checked: {problem}"), err=True)
+    if read.unchecked and not by_hand:
+        told = (
+            "it passes (`unchecked: allow`)" if allowed else "`weir check` refuses it, or --allow-unchecked"
+        )
+        click.echo(told, err=True)
 
 
 @command.command("lint")
@@ -97,13 +124,21 @@ def lint(description: Path, config: str | None, form: str, base: str | None) -> 
         raise SystemExit(1)
 
 
+def _content(name: str, /, *, beside: str | None = None) -> bytes:
+    from gateway.api.file import hold_beside, read_regular
+
+    if beside is not None:
+        hold_beside(Path(name), Path(beside))
+    return read_regular(Path(name))
+
+
 def _read(file: Path, base: str | None, *, status: int = 1) -> "Description":
     """The description; what is wrong with it goes to standard error, and the exit status is `status`."""
     from gateway.cli.setting import tell
     from gateway.description.read import DescriptionError, read_description
 
     try:
-        return read_description(str(file), lambda name: Path(name).read_bytes(), base=base)
+        return read_description(str(file), _content, base=base)
     except DescriptionError as error:
         tell(error)
         raise SystemExit(status) from None

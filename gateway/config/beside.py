@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from gateway.api.file import read_regular
 from gateway.api.filter import files_of
 from gateway.api.network import TlsOptions
 from gateway.config.model import Configuration, Export, ListenTLS
@@ -54,9 +55,9 @@ def contents(directory: Path, names: Iterable[str], most: int) -> dict[str, byte
     found: dict[str, bytes] = {}
     room = MAX_KEPT
     for name in sorted(names):
-        with suppress(OSError, ValueError), (directory / name).open("rb") as stream:
-            content = stream.read(most + 1)
-            if len(content) <= min(most, room):
+        with suppress(OSError, ValueError):
+            content = read_regular(directory / name, most)
+            if len(content) <= room:
                 found[name] = content
                 room -= len(content)
     return found

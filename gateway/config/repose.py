@@ -33,7 +33,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         "[ { name: reads, rate: 100/minute, key: [user_id], methods: [GET], algorithm: fixed_window } ] }",
         "The default algorithm has no bursts at window ends. All limits that match are decided at once, and a refusal charges "
         "none. Retry-After is in seconds unless `retry_after: date`. Limits are exact over all workers without a "
-        "datastore; Redis counts for many machines. Quotas of groups go by `groups`, in order of the file.",
+        "datastore; Redis counts for many machines. Quotas of groups go by `groups`, in order of the file. Who has no X-PP-User is "
+        "counted by his address; a `respond` with 401 before it refuses him, as Repose does.",
     ),
     Row(
         "api-validator",
@@ -43,7 +44,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         "`api: { description: compute.wadl }` reads it as it is, with JSON Schema beside it; `weir routes import` makes routes of it. The "
         "first that is wrong is answered, from the path to the schema. The most specific path counts; 404 for one that is only a prefix, "
         "where Repose says 405 with an empty Allow. What is not looked at (XSD beyond simple types, XPath, XSLT, extensions in Java) is told "
-        "at the start and refused there, unless `unchecked: allow`. Several validators by role are entries with `when`; delegating is "
+        "at the start and refused there, unless `unchecked: allow`; `weir migrate repose` says that only of what the validator's "
+        "options had Repose leave alone too. Several validators by role are entries with `when`; delegating is "
         "`mode: shadow` with `delegate`.",
     ),
     Row(
@@ -52,7 +54,7 @@ FILTERS: Final[tuple[Row, ...]] = (
         ("api.description",),
         "",
         "`api: { description: compute.yaml }`, OpenAPI 3.0 and 3.1. The schema comes last, as in Repose, but a media type before "
-        "roles and parameters. Accept is not judged: no 406.",
+        "roles and parameters. Accept is not judged: no 406. A document of Swagger 2.0 is to be converted first.",
     ),
     Row(
         "keystone-v2",
@@ -60,7 +62,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         ("token_auth.providers[].keystone_v2", "token_auth.headers"),
         '- token_auth: { headers: repose, providers: [ { keystone_v2: { url: "https://identity.example.com/v2.0" } } ] }',
         "Fields of identity that a client sends are stripped before anything else. The challenge goes with our own 401s, "
-        "and with the upstream's only where it has none. No atom feed: tokens are revoked on the admin listener. A "
+        "and with the upstream's only where it has none. No atom feed: tokens are revoked on the admin listener, or "
+        "remembered for 5 seconds (`cache.ttl`), as often as Repose looks at a feed. A "
         "white list is `when: { not: { path: ... } }`.",
     ),
     Row(
@@ -68,7 +71,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         "Tenant and endpoint authorization by what keystone-v2 has found.",
         ("token_auth.providers[].keystone_v2.tenant", "rbac.project_param"),
         "- rbac: { project_param: project_id, rows: [ { path: '/v2/{project_id}/{rest*}', roles: any } ], default: allow }",
-        "403 for a foreign tenant, where Repose says 401. No check of endpoints in the "
+        "403 for a foreign tenant, where Repose says 401. Of several expressions for the tenant, and of those of two filters, each that "
+        "matches must name one and the same (`rbac` beside `token_auth`). No check of endpoints in the "
         "catalog: who may use a service is said by roles.",
     ),
     Row(
@@ -78,7 +82,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         '- token_auth: { headers: repose, providers: [ { keystone: { url: "http://127.0.0.1:5000/v3", '
         "account: { user: gateway, password: secret, project_name: service } } } ] }",
         "Reads X-Auth-Token, as OpenStack's clients send it; `header: X-Subject-Token` reads that. Each token asks for its "
-        "user's groups itself, and where they cannot be had the answer is 503 (`groups`). An upstream's 401 or 403 stays what it is.",
+        "user's groups itself, and where they cannot be had the answer is 503 (`groups`). An account without a project has "
+        "`scope: none`. An upstream's 401 or 403 stays what it is.",
     ),
     Row(
         "keystone-v2-basic-auth",
@@ -341,7 +346,8 @@ OLDER: Final[tuple[Row, ...]] = (
         "Maps two header fields to user and group.",
         ("principal.sources[].header", "headers.request.rename"),
         "- headers: { request: { remove: [X-PP-User, X-PP-Groups], rename: { X-Remote-User: X-PP-User, X-Remote-Group: X-PP-Groups } } }",
-        "`principal` also tells limits and roles who it is; its group is fixed.",
+        "`principal` also tells limits and roles who it is; its group is fixed. What is renamed tells the upstream alone, so that a "
+        "rate-limiting behind it is not moved. Of several mappings the first with a value counts in Repose; `rename` has one.",
     ),
     Row(
         "content-identity-auth-2.0 / content-identity-auth-1.1",

@@ -40,8 +40,17 @@ class _Route(NamedTuple):
         return sorted({operation.method for operation in self.operations})
 
 
-def draft(description: Description, *, file: str, upstream: str = "api", by_hand: bool = False) -> str:
+def draft(
+    description: Description,
+    *,
+    file: str,
+    upstream: str = "api",
+    by_hand: bool = False,
+    allow_unchecked: bool = False,
+) -> str:
     """The text of a configuration; `file` is what it calls the description.
+
+    What the description asks and nobody looks at stops the start, unless `allow_unchecked`.
 
     The filter `api` judges by the description; or, `by_hand`, others that are told here what it says of methods, UUIDs and
     media types, and nothing of the rest. Raises ValueError where nothing in it can be a route.
@@ -63,7 +72,7 @@ def draft(description: Description, *, file: str, upstream: str = "api", by_hand
         f"  {_text(upstream)}:",
         f"    endpoints: [{_text(_endpoint(description.server))}]",
         "",
-        *_filters(description, file, by_hand),
+        *_filters(description, file, by_hand, allow_unchecked),
         "",
     ]
     lines.append("routes:")
@@ -99,9 +108,9 @@ def _written(route: _Route, name: str, upstream: str, by_hand: bool) -> Iterable
     yield f"      # - {_LIMIT[2:-2]}"
 
 
-def _filters(description: Description, file: str, by_hand: bool) -> Iterable[str]:
+def _filters(description: Description, file: str, by_hand: bool, allow_unchecked: bool) -> Iterable[str]:
     """Those for every request, as far as they can be known."""
-    allow = ", unchecked: allow" if description.unchecked else ""
+    allow = ", unchecked: allow" if description.unchecked and allow_unchecked else ""
     yield "# filters:" if by_hand else "filters:"
     yield "  # - token_auth: { providers: [...] }       who is calling; see examples/keystone.yaml"
     if not by_hand:

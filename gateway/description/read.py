@@ -1,8 +1,7 @@
 """Reads a description, in whichever language it is written."""
 
-from collections.abc import Callable
 from posixpath import dirname, join
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.config.problem import ConfigurationError, Problem
 from gateway.description.model import Description
@@ -17,15 +16,24 @@ DescriptionError = ConfigurationError
 _BLANK: Final = b"\xef\xbb\xbf\xff\xfe \t\r\n\x00"  # of XML in UTF-16 too
 
 
-def read_description(file: str, read_file: Callable[[str], bytes], *, base: str | None = None) -> Description:
+class ReadFile(Protocol):
+    """The bytes of a file; where `beside` is given, of one in the directory of that file or below, also where links lead.
+
+    Raises OSError or ValueError.
+    """
+
+    def __call__(self, path: str, /, *, beside: str | None = None) -> bytes: ...
+
+
+def read_description(file: str, read_file: ReadFile, *, base: str | None = None) -> Description:
     """Reads the description in `file`, and files beside it that it names.
 
     `base` is where its paths begin, in place of what it says of its servers. Raises ConfigurationError, and nothing else.
     """
 
-    def read(name: str) -> bytes:
+    def read(name: str, beside: str | None = None) -> bytes:
         try:
-            return read_file(name)
+            return read_file(name, beside=beside)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ConfigurationError(
@@ -33,7 +41,7 @@ def read_description(file: str, read_file: Callable[[str], bytes], *, base: str 
             ) from None
 
     def beside(name: str) -> bytes:
-        return read(join(dirname(file), name))
+        return read(join(dirname(file), name), file)
 
     data = read(file)
     if data.lstrip(_BLANK).startswith(b"<"):

@@ -15,6 +15,13 @@ from gateway.config.problem import ConfigurationError, Marks, Path, Position, Pr
 MAX_BYTES: Final = 16 << 20
 MAX_VALUES: Final = 1_000_000
 
+UNCHECKED: Final = "unchecked"
+UNCHECKED_XPATH: Final = "unchecked_xpath"
+UNCHECKED_XML: Final = "unchecked_xml"
+UNCHECKED_ASSERT: Final = "unchecked_assert"
+UNCHECKED_ROLE: Final = "unchecked_role"
+"""Codes of what a description asks of requests and nobody here looks at."""
+
 
 class Source:
     """A text that has been read; what is wrong with it is collected."""
@@ -36,7 +43,7 @@ class Source:
 
     def not_checked(self, path: Path, message: str) -> None:
         """Notes that something at a place is asked of requests, and that nobody here looks at it."""
-        self.unchecked.append(Problem(*self.position(path), "unchecked", message, pointer(path)))
+        self.unchecked.append(Problem(*self.position(path), UNCHECKED, message, pointer(path)))
 
     @cached_property
     def _found(self) -> Marks:

@@ -27,7 +27,15 @@ from gateway.description.model import (
     form_of,
 )
 from gateway.description.schema import Schemas, types_of
-from gateway.description.source import is_beside, read_source
+from gateway.description.source import (
+    UNCHECKED,
+    UNCHECKED_ASSERT,
+    UNCHECKED_ROLE,
+    UNCHECKED_XML,
+    UNCHECKED_XPATH,
+    is_beside,
+    read_source,
+)
 from gateway.description.xml import Element, Name, read_xml
 from gateway.description.xsd import XSD, Types, numbers_of
 from gateway.http.media import MediaType, parsed
@@ -127,8 +135,8 @@ class _Reader:
     def _wrong(self, element: Element, message: str) -> None:
         self._problems.append(Problem(*element.position, "description", message, element.name.local))
 
-    def _not_checked(self, element: Element, message: str) -> None:
-        self._unchecked.append(Problem(*element.position, "unchecked", message, element.name.local))
+    def _not_checked(self, element: Element, message: str, code: str = UNCHECKED) -> None:
+        self._unchecked.append(Problem(*element.position, code, message, element.name.local))
 
     # -- grammars
 
@@ -273,14 +281,15 @@ class _Reader:
                 self._not_checked(element, f"rax:{name.local} is not looked at")
         for child in element.children:
             if child.name.space == RAX and child.name.local in _NOT_LOOKED_AT:
-                self._not_checked(child, f"rax:{child.name.local} is not looked at")
+                self._not_checked(child, f"rax:{child.name.local} is not looked at", UNCHECKED_ASSERT)
 
     def _role_names(self, element: Element) -> frozenset[str]:
         names = (element.get("roles", RAX) or "").replace("\xa0", " ").split()
         for name in names:
             if "/{" in name:
-                self._not_checked(element, f"the role {name[:80]!r} of one tenant is not looked at")
-        return frozenset(name.lower() for name in names if "/{" not in name)
+                message = f"the role {name[:80]!r} of one tenant is looked at in the caller's own alone"
+                self._not_checked(element, message, UNCHECKED_ROLE)
+        return frozenset(name.partition("/{")[0].lower() for name in names)
 
     # -- parameters
 
@@ -420,6 +429,10 @@ class _Reader:
         return tuple(found)
 
     def _checks(self, representation: Element, form: str) -> tuple[Check, ...]:
+        if form == "xml" and self._types.has_elements:
+            self._not_checked(
+                representation, "of XML no more is looked at than its form: not the XML Schema", UNCHECKED_XML
+            )
         checks = list(self._json_checks) if form == "json" else []
         for param in self._params(representation):
             if param.get("style") != "plain" or param.get("required") not in ("true", "1"):
@@ -427,7 +440,7 @@ class _Reader:
             path = param.get("path") or ""
             schema = plain(path) if form == "json" else None
             if schema is None:
-                self._not_checked(param, f"the expression {path[:120]!r} is not looked at")
+                self._not_checked(param, f"the expression {path[:120]!r} is not looked at", UNCHECKED_XPATH)
                 continue
             code = param.get("code", RAX) or "400"
             if not (code.isdecimal() and 400 <= int(code) <= 599):

@@ -73,10 +73,13 @@ class Types:
         self._elements: dict[Name, Element] = {}
         self._made: dict[Name, Any] = {}
         self._problems = problems
+        self.has_elements = False
+        """Whether they say what documents look like, which nobody here looks at."""
 
     def add(self, schema: Element) -> None:
         """Takes the types of an `xsd:schema`."""
         space = schema.get("targetNamespace") or ""
+        self.has_elements = self.has_elements or bool(schema.named(XSD, "element"))
         for element in schema.named(XSD, "simpleType"):
             if len(self._elements) >= MAX_TYPES:
                 self._wrong(element, f"there are more than {MAX_TYPES} types")

@@ -31,12 +31,14 @@ def simple_rbac(config: Element, chain: Chain) -> None:
     """`simple-rbac`: what is not in the table is refused."""
     for name in ("enable-api-coverage", "dot-output", "wadl-output"):
         config.ignore(f"@{name}")
-    if config.get("roles-header-name", "X-Roles").lower() != "x-roles":
-        chain.left(
-            config, f"roles-header-name {config.get('roles-header-name')!r}: roles are the principal's"
-        )
+    lost = False
+    for name, usual in (("roles-header-name", "X-Roles"), ("tenants-header-name", "X-Tenant-Id")):
+        if config.get(name, usual).lower() != usual.lower():
+            chain.left(config, f"{name} {config.get(name)!r}: roles and tenant are the principal's")
+            lost = True
     resources: list[_Resource] = []
-    for line in _lines(config, chain):
+    lines, _ = _lines(config, chain)
+    for line in lines:
         template = _template(line.path)
         if template is None:
             chain.part.left(line.place, f"the path {line.path!r} is no template")
@@ -45,6 +47,8 @@ def simple_rbac(config: Element, chain: Chain) -> None:
         _put(resources, template, methods, line)
     _share(resources, config, chain)
     _add(config, chain, [row for resource in resources for row in _rows(resource)], "first")
+    if lost:
+        chain.refuse(config.place)
 
 
 class _Resource(NamedTuple):
@@ -126,8 +130,10 @@ def _rows(resource: _Resource) -> Iterator[Noted]:
 
 def regex_rbac(config: Element, chain: Chain) -> None:
     """`regex-rbac`: all rows that fit must be satisfied."""
-    rows, lost = [], False
-    for line in _lines(config, chain):
+    rows = []
+    lines, malformed = _lines(config, chain)
+    lost = malformed  # it is unknown what it would have refused
+    for line in lines:
         try:
             text = expression.whole(line.path)
         except ValueError as error:
@@ -148,20 +154,23 @@ def regex_rbac(config: Element, chain: Chain) -> None:
     _add(config, chain, rows, "all")
 
 
-def _lines(config: Element, chain: Chain) -> Iterator[_Line]:
+def _lines(config: Element, chain: Chain) -> tuple[list[_Line], bool]:
+    """The lines of the table, and whether one of them cannot be read, which is noted."""
+    found: list[_Line] = []
+    malformed = False
     resources = config.first("resources")
     if resources is None:
-        return
+        return found, malformed
     text, place = resources.text, resources.place
     href = resources.get("href")
     resources.ignore("text")
     if not text.strip() and href:
         name = chain.draft.installation.named(href)
-        found = None if name is None else chain.draft.installation.text(name, resources.place)
-        if name is None or found is None:
+        read = None if name is None else chain.draft.installation.text(name, resources.place)
+        if name is None or read is None:
             chain.left(resources, f"there is no file {href!r}")
-            return
-        text, place = found, Place(name, 1)
+            return found, malformed
+        text, place = read, Place(name, 1)
     for number, line in enumerate(text.split("\n")):
         here = Place(place.file, place.line + number)
         words = line.strip(" \t\r").split(None, 2) if line.strip() else []
@@ -169,14 +178,18 @@ def _lines(config: Element, chain: Chain) -> Iterator[_Line]:
             continue
         if len(words) < 3:
             chain.part.left(here, "a resource is PATH METHODS ROLES")
+            malformed = True
             continue
         path, methods, roles = words
-        yield _Line(
-            here,
-            path,
-            [method.strip().upper() for method in methods.split(",") if method.strip()],
-            [role.strip().replace("\xa0", " ") for role in roles.split(",") if role.strip()],
+        found.append(
+            _Line(
+                here,
+                path,
+                [method.strip().upper() for method in methods.split(",") if method.strip()],
+                [role.strip().replace("\xa0", " ") for role in roles.split(",") if role.strip()],
+            )
         )
+    return found, malformed
 
 
 def _row(regex: str, methods: list[str], line: _Line) -> Noted:

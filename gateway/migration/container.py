@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from gateway.migration.draft import Draft
+from gateway.migration.draft import Chain, Draft
 from gateway.migration.report import Part
 from gateway.migration.source import Element
 from gateway.migration.writing import Noted
@@ -88,7 +88,7 @@ def _deployment(element: Element, draft: Draft, https: int) -> None:
         element.number("read-timeout", 0, least=0) / 1000,
     )
     _via(element, draft, part)
-    _tls(element, part, https)
+    _tls(element, draft, part, https)
     if not part.into and not part.notes:
         draft.report.parts.remove(part)
 
@@ -117,7 +117,7 @@ def _via(element: Element, draft: Draft, part: Part) -> None:
         part.into.append("via")
 
 
-def _tls(element: Element, part: Part, https: int) -> None:
+def _tls(element: Element, draft: Draft, part: Part, https: int) -> None:
     tls = element.first("ssl-configuration")
     if tls is None:
         return
@@ -131,6 +131,10 @@ def _tls(element: Element, part: Part, https: int) -> None:
     )
     if tls.flag("need-client-auth"):
         part.left(tls.place, "need-client-auth: `client_ca` of listen[].tls, with the truststore as PEM")
+        if https and isinstance(
+            draft.core["listen"].value, str
+        ):  # else clients may come without, by the other port
+            Chain(draft, part, "client-certificate", []).refuse(tls.place)
     if not https:
         part.left(tls.place, "the node of the system model has no https-port")
 

@@ -11,6 +11,9 @@ from gateway.migration.source import Element
 _CODE: Final = re.compile(r"%(?:%|(?:!?\d{3}(?:,\d{3})*)?[<>]?(?:\{[^}]*\})?[A-Za-z])")
 """A code that Repose fills in, as in formats of logs."""
 
+_ALWAYS: Final = "ALWAYS"
+"""Value of `overwrite`: a text takes the place of what the service says."""
+
 _FILLED_IN: Final = {
     "%%": "%",
     "%s": "%{status}",
@@ -25,6 +28,7 @@ _FILLED_IN: Final = {
 def url_extractor(config: Element, chain: Chain) -> None:
     """`url-extractor-to-header`: groups of an expression that is found in the path become lines of a field."""
     fields = []
+    lost = False
     for one in config.all("extraction"):
         header, regex = one.required("header"), one.required("url-regex")
         field: dict[str, Any] = {"header": header}
@@ -46,16 +50,18 @@ def url_extractor(config: Element, chain: Chain) -> None:
                 )
         except ValueError as error:
             chain.left(one, f"the expression {regex!r}: {error}")
+            lost = True
             continue
         fields.append({**field, "path": text, **default})
         if expression.groups(text):
             chain.draft.extracted.setdefault(header.lower(), []).append(text)
-    _extract(config, fields, chain)
+    _extract(config, fields, chain, lost)
 
 
 def body_extractor(config: Element, chain: Chain) -> None:
     """`body-extractor-to-header`: a value in a JSON body becomes a field."""
     fields = []
+    lost = False
     for one in config.all("extraction"):
         field: dict[str, Any] = {"header": one.required("header"), "json": one.required("jsonpath")}
         if one.has("defaultIfMiss"):
@@ -68,12 +74,15 @@ def body_extractor(config: Element, chain: Chain) -> None:
         wrong = chain.draft.wrong(Entry("extract", {"fields": [field]}, one.place))
         if wrong:
             chain.left(one, wrong.partition("fields[0].")[2] or wrong)
+            lost = True
             continue
         fields.append(field)
-    _extract(config, fields, chain)
+    _extract(config, fields, chain, lost)
 
 
-def _extract(config: Element, fields: list[dict[str, Any]], chain: Chain) -> None:
+def _extract(config: Element, fields: list[dict[str, Any]], chain: Chain, lost: bool) -> None:
+    if lost:  # a client's own field would arrive in the place of what is not extracted
+        chain.refuse(config.place)
     if fields:
         entry = chain.add("extract", {"fields": fields}, config.place)
         if entry in chain.draft.entries:
@@ -92,6 +101,7 @@ def body_patcher(config: Element, chain: Chain) -> None:
             paths = chain.paths(regex, change, anywhere=True)
             if paths is None:
                 change.forget()
+                chain.refuse(change.place)
                 continue
             when = [{"path": paths}]
         options: dict[str, Any] = {}
@@ -103,6 +113,7 @@ def body_patcher(config: Element, chain: Chain) -> None:
                         found = json.loads(patch.content())
                     except (ValueError, RecursionError):
                         chain.left(patch, "the patch is not JSON")
+                        chain.refuse(patch.place, when=when)
                         continue
                     operations += found if isinstance(found, list) else [found]
             if operations:
@@ -130,7 +141,7 @@ def compression(config: Element, chain: Chain) -> None:
     chain.differs(
         config, "what a body may grow to is bounded: 413 beyond `request.max_size`, 1 MiB where unset"
     )
-    chain.add("compression", {"response": response}, config.place)
+    chain.add("compression", {"response": response}, config.place, checks=False)
 
 
 def content_type_stripper(config: Element, chain: Chain) -> None:
@@ -203,6 +214,7 @@ def derp(config: Element, chain: Chain) -> None:
 def messages(config: Element, chain: Chain) -> None:
     """`response-messaging` of Repose 6 to 8: bodies for answers by status."""
     made = []
+    lost = False
     for one in config.all("status-code"):
         one.ignore("@id")
         regex = one.required("code-regex")
@@ -210,6 +222,7 @@ def messages(config: Element, chain: Chain) -> None:
             matching = statuses(regex)
         except (ValueError, re.error) as error:
             chain.left(one, f"the expression {regex!r}: {error}")
+            lost = lost or one.get("overwrite") == _ALWAYS
             one.forget()
             continue
         bodies: dict[str, str] = {}
@@ -245,15 +258,20 @@ def messages(config: Element, chain: Chain) -> None:
             bodies = {media: bodies.get(media, text), **bodies}
         if bodies and matching:
             value: dict[str, Any] = {"status": matching, "bodies": bodies}
-            if one.get("overwrite") == "ALWAYS":
+            if one.get("overwrite") == _ALWAYS:
                 value["overwrite"] = True
             made.append(value)
+        elif matching:
+            lost = lost or one.get("overwrite") == _ALWAYS
     if made:
         chain.differs(
             config,
             "what the gateway refuses has a body already, in the form of `faults`: a text takes its place with `overwrite: true` only",
         )
-        chain.add("messages", {"messages": made}, config.place)
+        hides = any("overwrite" in value for value in made)
+        chain.add("messages", {"messages": made}, config.place, checks=hides)
+    if lost:  # what the service says would reach clients
+        chain.refuse(config.place)
 
 
 def _filled_in(text: str) -> str:

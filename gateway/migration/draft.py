@@ -18,8 +18,12 @@ from gateway.registry import ENTRY_KEYS, Registry, RegistryError
 UNSET: Final = "change-me"
 """What stands for a secret until somebody sets the variable."""
 
-_CHECKS: Final = ("token_auth", "rbac")
-"""Types of filters without which more would pass."""
+_NOT_MOVED: Final = (
+    "NOT MOVED: a check of it cannot be said, see the report. Write it, and take this refusal away."
+)
+
+_OF_PATHS: Final = ("path", "regex", "description", "drop_segment", "suffixes")
+"""Keys of options and conditions that depend on the path."""
 
 Condition = dict[str, Any]
 """`when` of an entry."""
@@ -72,9 +76,13 @@ class Draft:
     user       quality of the user that filters so far have found, as Repose weighs it; None while there is none
     beside     where the configuration will be, for the files that it names
     nodes      how many gateways there are, of which this is one
+    shared     whether they have a datastore in common, where none is named
     body_limit bytes that a request body may have
+    told       where a filter so far has told the upstream of a user whom no filter here believes in
     known      whether a filter so far knows roles, so that tables of roles can be asked of somebody
+    everybody  under which conditions a filter so far finds a user for every request; None while none does
     extracted  header fields that filters so far have filled from the path: the expressions, for whole paths
+    rewritten  where a filter so far has changed the path, which later ones of Repose judge by; None while none has
     variables  what has to be set before the start
     """
 
@@ -88,11 +96,15 @@ class Draft:
         self.default = ""
         self.root_paths: dict[str, str] = {}
         self.user: float | None = None
+        self.told: Place | None = None
         self.known = False
+        self.everybody: list[Condition] | None = None
         self.nodes = 1
+        self.shared = False
         self.beside = Path()
         self.body_limit: tuple[int, Place] | None = None
         self.extracted: dict[str, list[str]] = {}
+        self.rewritten: Place | None = None
         self.variables: dict[str, Place] = {}
         self._names: set[str] = set()
 
@@ -152,6 +164,7 @@ class Chain:
         self.part = part
         self._name = name
         self._when = list(when)
+        self._refused: list[list[Condition]] = []
 
     def add(
         self,
@@ -162,42 +175,74 @@ class Chain:
         when: Sequence[Condition] = (),
         rest: Mapping[str, Any] | None = None,
         comment: Sequence[str] = (),
+        beside: str = "",
+        checks: bool = True,
     ) -> Entry:
-        """An entry. It is named as the filter was, and told apart by a number."""
+        """An entry. It is named as the filter was, and told apart by a number; by a word where it is only `beside` the one that is.
+
+        One that cannot stand has its requests refused in its place, unless `checks` says that nothing passes for want of it.
+        """
         entry = Entry(
             type,
             dict(options),
             place,
-            self.draft.named(self._name),
+            self.draft.named(f"{self._name}-{beside}" if beside else self._name),
             [*self._when, *when],
             dict(rest or {}),
             tuple(comment),
         )
         wrong = self.draft.wrong(entry)
+        if not wrong and self.draft.rewritten is not None and _goes_by_path([_judged_by(entry), entry.when]):
+            wrong = (
+                f"it goes by the path, which Repose has changed by then ({self.draft.rewritten}) and which is judged as it was "
+                "received here"
+            )
         if wrong:
             self.part.left(place, f"{type}: {wrong}")
-            if type in _CHECKS:
+            if checks:
                 self.refuse(place, when=when)
             return entry
-        self.draft.entries.append(entry)
-        self.part.into.append(f"{type} {entry.name!r}" if entry.name != type else type)
+        self._append(entry)
         return entry
 
     def refuse(self, place: Place, *, when: Sequence[Condition] = ()) -> None:
-        """For a check that cannot be moved, which is noted: without it more would pass than before, so nothing does."""
+        """For a check that cannot be moved, which is noted: without it more would pass than before, so nothing does.
+
+        Where the condition cannot be said either, or goes by another path, all requests are refused.
+        """
         self.part.refuses = True
         self.part.left(
             place, "all its requests are refused (`respond`) until what is not moved is written by hand"
         )
-        self.add(
-            "respond",
-            {"status": 503},
-            place,
-            when=when,
-            comment=[
-                "NOT MOVED: a check of it cannot be said, see the report. Write it, and take this refusal away."
-            ],
-        )
+        entry = Entry("respond", {"status": 503}, place, comment=(_NOT_MOVED,))
+        for condition in ([*self._when, *when], list(self._when), []):
+            entry.when = condition
+            of_another_path = self.draft.rewritten is not None and _goes_by_path(condition)
+            if not of_another_path and not self.draft.wrong(entry):
+                break
+        if entry.when not in self._refused:
+            self._refused.append(entry.when)
+            entry.name = self.draft.named(f"{self._name}-not-moved")
+            self._append(entry)
+
+    def finds_everybody(self) -> None:
+        """Notes that who comes to this place is known from here on."""
+        if self.draft.everybody is None or len(self._when) < len(self.draft.everybody):
+            self.draft.everybody = list(self._when)
+
+    def knows_everybody(self) -> bool:
+        """Whether who comes to this place is known."""
+        everybody = self.draft.everybody
+        return everybody is not None and all(self.seen_by(condition) for condition in everybody)
+
+    def seen_by(self, condition: Condition, *, spared: Sequence[Condition] = ()) -> bool:
+        """Whether all requests that come to this place, but for those `spared`, fulfil a condition."""
+        return any(_implies(own, condition) for own in (*self._when, *spared))
+
+    def _append(self, entry: Entry) -> None:
+        self.draft.entries.append(entry)
+        told = f"{entry.type} {entry.name!r}" if entry.name != entry.type else entry.type
+        self.part.into.append(told)
 
     def paths(self, regex: str, element: Element, *, anywhere: bool = False) -> list[str] | None:
         """What a condition says of the paths that an expression matches; None where it cannot, which is noted."""
@@ -212,6 +257,37 @@ class Chain:
 
     def left(self, element: Element, text: str) -> None:
         self.part.left(element.place, text)
+
+
+def _goes_by_path(value: Any) -> bool:
+    """Whether what options or conditions say depends on the path."""
+    if isinstance(value, Noted):
+        return _goes_by_path(value.value)
+    if isinstance(value, dict):
+        if any(key in value for key in _OF_PATHS):
+            return True
+        return any(_goes_by_path(item) for item in value.values())
+    return isinstance(value, (list, tuple)) and any(_goes_by_path(item) for item in value)
+
+
+def _judged_by(entry: Entry) -> dict[str, Any]:
+    return {} if entry.type == "json_patch" else entry.options  # a path of a patch is in the body
+
+
+def _implies(one: Condition, other: Condition) -> bool:
+    """Whether the one holds only where the other does; False also where that is not plain to see."""
+    if one == other:
+        return True
+    if list(one) != ["not"] or list(other) != ["not"]:
+        return False
+    wider, narrower = one["not"], other["not"]
+    if list(wider) != ["path"] or list(narrower) != ["path"]:
+        return False
+    return set(_texts(narrower["path"])) <= set(_texts(wider["path"]))
+
+
+def _texts(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list) else [value]
 
 
 def methods(words: Sequence[str]) -> list[str]:

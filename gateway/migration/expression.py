@@ -241,6 +241,26 @@ def _needs_mark(tree: Any) -> bool:
     return False
 
 
+def always_groups(text: str) -> bool:
+    """Whether the first group of an expression, as Python writes it, takes part in every match."""
+    return _takes_part(parser.parse(text))
+
+
+def _takes_part(tree: Any) -> bool:
+    return any(_certain(kind, value) for kind, value in tree)
+
+
+def _certain(kind: Any, value: Any) -> bool:
+    if kind is kinds.SUBPATTERN:
+        return value[0] == 1 or _takes_part(value[3])
+    if kind is kinds.BRANCH:
+        return all(_takes_part(part) for part in value[1])
+    if kind is kinds.ATOMIC_GROUP:
+        return _takes_part(value)
+    repeats = (kinds.MAX_REPEAT, kinds.MIN_REPEAT, kinds.POSSESSIVE_REPEAT)
+    return kind in repeats and value[0] > 0 and _takes_part(value[2])
+
+
 _OPENING: Final = re.compile(r"\\.|\[(?:\\.|[^\\\]])*\]|\((?:\?P<\w+>|(?!\?))", re.DOTALL)
 
 

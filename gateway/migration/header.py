@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from gateway.http.secret import is_secret_header
-from gateway.migration.draft import Chain, Condition, Entry, joined, target_condition
+from gateway.migration.draft import Chain, Condition, Entry, joined, methods, target_condition
 from gateway.migration.source import Element
 from gateway.migration.writing import Reference
 
@@ -25,9 +25,12 @@ def header_normalization(config: Element, chain: Chain) -> None:
                 chain.left(target, "no request comes to it: the target before it is for all")
                 target.forget()
                 continue
-            if target.get("code-regex"):
+            status = target.get("code-regex")
+            if status:
                 chain.left(target, "code-regex: fields are removed of answers with any status")
             when = _target(target, {side: [target]}, chain, [{"not": condition} for condition in earlier])
+            if status:
+                continue  # answers with another status come to those behind it
             if when:
                 earlier.append(joined(when))
             everything = when == []
@@ -41,7 +44,9 @@ def _target(
     """An entry for a target. Its own condition; None where that cannot be said, and there is no entry."""
     when = target_condition(target, chain)
     if when is None:
+        listed = methods(target.words("http-methods"))
         target.forget()
+        chain.refuse(target.place, when=[{"method": listed}] if listed else [])
         return None
     options: dict[str, Any] = {}
     for side, lists in sides.items():
@@ -53,6 +58,7 @@ def _target(
                 keep = (keep or []) + _names(white)
             for black in one.all("blacklist"):
                 black.ignore("@id")
+                # Those that are not for editing are the gateway's own: of one connection, or written anew.
                 remove += [name for name in _names(black) if _editable(name, black, chain)]
         rules: dict[str, Any] = {}
         if keep is not None:
@@ -90,15 +96,16 @@ def header_translation(config: Element, chain: Chain) -> None:
         new = [name for name in new if _editable(name, header, chain)]
         # Several rules may be for one field, in any case of its letters.
         old = next((known for known in (*rename, *copy) if known.lower() == old.lower()), old)
-        removes = header.flag("remove-original")
-        if not new or not _editable(old, header, chain):
-            header.forget()
-            continue
+        removes, editable = header.flag("remove-original"), _editable(old, header, chain)
         if header.flag("overwrite-target"):
             remove += new
             chain.differs(
                 header, f"what a client sends as {', '.join(new)} is removed also where there is no {old}"
             )
+        if not new or not editable:
+            header.forget()
+            remove += [old] if removes and editable else []
+            continue
         if header.flag("splittable"):
             split += [] if old in split else [old]
         if header.get("quality"):
@@ -125,16 +132,35 @@ def header_translation(config: Element, chain: Chain) -> None:
 
 
 def header_id_mapping(config: Element, chain: Chain) -> None:
-    """`header-id-mapping` of Repose 6: two fields are the user and the group."""
-    for headers in config.all("source-headers"):
-        for header in headers.all("header"):
-            for name in ("id", "user-header", "group-header", "quality"):
-                header.ignore(f"@{name}")
-            chain.left(
-                header,
-                f"{header.get('user-header')} and {header.get('group-header')}: `principal` knows a user by a field of a trusted peer, "
-                "but its group is written down",
-            )
+    """`header-id-mapping` of Repose 6: two fields are the user and the group, of whoever sends them."""
+    mappings = [header for headers in config.all("source-headers") for header in headers.all("header")]
+    mappings += config.all("header")
+    if len(mappings) != 1:
+        chain.left(
+            config,
+            f"{len(mappings)} mappings, of which the first with a value counts: `rename` knows no order",
+        )
+        for element in config.elements():
+            element.forget()
+        chain.refuse(config.place)
+        return
+    (mapping,) = mappings
+    mapping.ignore("@id")
+    user, group = mapping.required("user-header"), mapping.get("group-header")
+    rename = {user: "X-PP-User"} | ({group: "X-PP-Groups"} if group else {})
+    quality = mapping.number("quality", 0.1)
+    rules = {
+        "remove": ["X-PP-User", "X-PP-Groups"],
+        "rename": rename,
+        "quality": dict.fromkeys(rename.values(), quality),
+    }
+    chain.differs(
+        mapping,
+        "only the upstream is told: no filter here believes a field that anybody can send. `principal` makes a user of one, of "
+        "peers that are trusted",
+    )
+    chain.add("headers", {"request": rules}, mapping.place)
+    chain.draft.told = mapping.place
 
 
 def add_header(config: Element, chain: Chain) -> None:
@@ -146,7 +172,10 @@ def add_header(config: Element, chain: Chain) -> None:
                 name = header.required("name")
                 value: str | Reference = header.content()
                 if not _editable(name, header, chain):
+                    replaces = header.flag("overwrite")
                     header.forget()
+                    if replaces:
+                        chain.refuse(header.place)
                     continue
                 if value and is_secret_header(name.lower()):
                     value = chain.draft.secret(f"{chain.part.name}_{name}", header.place, chain.part)
@@ -156,7 +185,8 @@ def add_header(config: Element, chain: Chain) -> None:
                 _place(entries, side, rule, name, value)
     for entry in entries:
         if entry:
-            chain.add("headers", entry, config.place)
+            replaces = any("set" in rules for rules in entry.values())
+            chain.add("headers", entry, config.place, checks=replaces)
 
 
 def _place(
@@ -194,7 +224,7 @@ def _by_name(config: Element, chain: Chain, rule: str) -> None:
         if names:
             options[side] = {rule: names}
     if options:
-        chain.add("headers", options, config.place)
+        chain.add("headers", options, config.place, checks=False)
 
 
 def service_authentication(config: Element, chain: Chain) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from gateway.api.regex import check_path
 from gateway.migration import expression
 from gateway.migration.container import duration
 from gateway.migration.draft import Chain, Condition, Entry
@@ -16,7 +17,8 @@ _CONFIRMED: Final = 1.0
 
 _FOREVER: Final = "1d"
 
-_RACKSPACE: Final = "identity:tenant-access"
+_POLLED: Final = "5s"
+"""How often Repose looks at an Atom feed, unless told otherwise."""
 
 
 def keystone_v2(config: Element, chain: Chain) -> None:
@@ -24,6 +26,8 @@ def keystone_v2(config: Element, chain: Chain) -> None:
     service = config.first("identity-service")
     if service is None:
         chain.left(config, "it names no identity-service")
+        config.forget()
+        chain.refuse(config.place)
         return
     provider = _v2_provider(service, chain)
     if not service.flag("set-groups-in-header", True):
@@ -41,12 +45,13 @@ def keystone_v2(config: Element, chain: Chain) -> None:
             *(role.content() for role in ignored.all("role")),
         ]
     repose: dict[str, Any] = {"group_quality": None}
-    lost = _tenants(config, chain, provider, repose)
-    lost = _endpoint(config.first("require-service-endpoint"), chain) or lost
-    _cache_feed(config, chain)
+    tenants = _tenants(config, chain, repose)
+    if tenants.asked is not None:
+        provider["tenant"] = tenants.asked
+    lost = _endpoint(config.first("require-service-endpoint"), chain) or tenants.lost
     options = {
         "providers": [{"keystone_v2": provider}],
-        **_cache(config, chain),
+        **_cache_feed(config.first("cache"), _cache(config, chain), chain),
         "headers": "repose",
         "repose": repose,
         "auth_url": service.required("uri"),
@@ -54,24 +59,32 @@ def keystone_v2(config: Element, chain: Chain) -> None:
     _delegating(config, options, repose)
     white = _white(config, "uri-regex", chain)
     _add(chain, options, config, white)
+    if len(tenants.expressions) > 1:
+        _all_tenants(tenants, config, chain, white)
     if lost is not None:
         chain.refuse(lost.place, when=white)
 
 
 def client_auth(config: Element, chain: Chain) -> None:
     """`client-auth` of Repose 6: its openstack-auth is what became keystone-v2."""
+    lost: Element | None = None
     for name in ("rackspace-auth", "http-basic-auth"):
         other = config.first(name)
         if other is not None:
             other.forget()
             chain.left(other, f"{name}: it asks a service that is none of the providers of `token_auth`")
+            lost = other
     auth = config.first("openstack-auth")
     if auth is None:
         chain.left(config, "there is no openstack-auth in it")
+        config.forget()
+        chain.refuse(config.place)
         return
     service = auth.first("identity-service")
     if service is None:
         chain.left(auth, "it names no identity-service")
+        config.forget()
+        chain.refuse(auth.place)
         return
     provider = _v2_provider(service, chain)
     if service.get("tenantId"):
@@ -86,6 +99,8 @@ def client_auth(config: Element, chain: Chain) -> None:
     roles = _roles(auth, "service-admin-roles", "ignore-tenant-roles")
     usable = [text for text in expressions if text is not None]
     tenanted = auth.flag("tenanted", True)
+    if tenanted and not mappings:
+        chain.left(auth, "tenanted: no client-mapping says where the tenant is")
     if tenanted and usable:
         provider["tenant"] = _tenant(usable, [], roles)
     if auth.flag("send-all-tenant-ids"):
@@ -97,25 +112,28 @@ def client_auth(config: Element, chain: Chain) -> None:
         for catalog in auth.all("endpoints-in-header"):
             catalog.forget()
     auth.ignore("@user-cache-timeout", "@group-cache-timeout", "@connectionPoolId")
+    feeds = config.first("atom-feeds")
+    cache = _milliseconds(auth, "token-cache-timeout", chain)
+    if feeds is not None:
+        cache = _fed(feeds, cache, chain)
     options = {
         "providers": [{"keystone_v2": provider}],
-        **_milliseconds(auth, "token-cache-timeout", chain),
+        **cache,
         "headers": "repose",
         "repose": repose,
         "auth_url": service.required("uri"),
     }
     if auth.flag("delegable"):
         options["delay_auth_decision"] = True
-    feeds = config.first("atom-feeds")
-    if feeds is not None:
-        feeds.forget()
-        chain.left(feeds, _FEED)
+    _delegating(auth, options, repose)
     when: list[Condition] = []
     for white in config.all("white-list"):
         when += _spared([(one, one.get("uri-regex")) for one in white.all("uri-pattern")], chain)
     _add(chain, options, config, when)
-    if tenanted and len(usable) < len(mappings):
-        chain.refuse(auth.place, when=when)
+    if lost is None and tenanted and (not mappings or len(usable) < len(mappings)):
+        lost = auth
+    if lost is not None:
+        chain.refuse(lost.place, when=when)
 
 
 def identity_v3(config: Element, chain: Chain) -> None:
@@ -123,6 +141,8 @@ def identity_v3(config: Element, chain: Chain) -> None:
     service = config.first("openstack-identity-service")
     if service is None:
         chain.left(config, "it names no openstack-identity-service")
+        config.forget()
+        chain.refuse(config.place)
         return
     uri = service.required("uri")
     account: dict[str, Any] = {
@@ -133,6 +153,8 @@ def identity_v3(config: Element, chain: Chain) -> None:
         account["user_domain_id"] = service.get("domain-id")
     if service.get("project-id"):
         account["project_id"] = service.get("project-id")
+    else:
+        account["scope"] = "none"
     provider: dict[str, Any] = {"url": _versioned(uri, "/v3"), "account": account}
     if config.flag("forward-catalog"):
         provider["include_catalog"] = True
@@ -156,7 +178,7 @@ def identity_v3(config: Element, chain: Chain) -> None:
             "roles": quality.number("roles-project-quality", 0.5),
         }
     cache = _cache(config, chain) or _milliseconds(config, "token-cache-timeout", chain)
-    _cache_feed(config, chain)
+    cache = _cache_feed(config.first("cache"), cache, chain)
     options: dict[str, Any] = {
         "header": "X-Subject-Token",
         "providers": [{"keystone": provider}],
@@ -186,6 +208,8 @@ def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
     regex = element.required("regex")
     try:
         text = expression.first_group_only(expression.found(regex), "project_id")
+        if not expression.always_groups(text):
+            raise ValueError("its group need not take part, and then names no project")
     except ValueError as error:
         chain.left(element, f"the expression {regex!r}: {error}")
         element.ignore("@strip-token-project-prefixes")
@@ -207,38 +231,69 @@ def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
 
 
 def keystone_v2_authorization(config: Element, chain: Chain) -> None:
-    """`keystone-v2-authorization`: its tenants are a matter of the `token_auth` before it."""
+    """`keystone-v2-authorization`: its tenants are a matter of the `token_auth` before it, or of a table beside that."""
     before = _before(chain)
     endpoint = _endpoint(config.first("require-service-endpoint"), chain)
-    if config.first("delegating") is not None:
+    white = _white(config, "uri-regex", chain)
+    delegates = bool(config.all("delegating"))
+    if delegates:
         chain.left(config, "delegating: it goes by the `token_auth` before it")
         for delegating in config.all("delegating"):
             delegating.forget()
-    if config.first("white-list") is not None:
-        chain.left(
-            config, "white-list: the tenant is asked for wherever the `token_auth` before it asks for a token"
-        )
-        for white in config.all("white-list"):
-            white.forget()
     if before is None:
         chain.left(config, "no keystone-v2 before it says who is calling, and in which tenants")
         config.forget()
-        chain.refuse(config.place)
+        chain.refuse(config.place, when=white)
         return
     options = deepcopy(before.options)
     provider = options["providers"][0]["keystone_v2"]
-    lost = _tenants(config, chain, provider, options.setdefault("repose", {})) or endpoint
+    tenants = _tenants(config, chain, options.setdefault("repose", {}))
+    lost = tenants.lost or endpoint
+    known = provider.get("tenant")
+    also = tenants.asked is not None and known is not None and known.value != tenants.asked.value
+    if tenants.asked is not None and known is None:
+        provider["tenant"] = tenants.asked
+        also = len(tenants.expressions) > 1
+    if tenants.asked is not None and options.get("delay_auth_decision") and not delegates:
+        also = True  # the `token_auth` only tells of another tenant, and this filter has refused it
+    if not options["repose"]:
+        del options["repose"]
     wrong = chain.draft.wrong(replace(before, options=options))
+    if not wrong and tenants.asked is not None and chain.draft.rewritten is not None:
+        wrong = f"its tenant is in the path that {chain.draft.rewritten} has made"
     if wrong:
         chain.left(config, wrong)
-        chain.refuse(config.place, when=before.when)
+        chain.refuse(config.place, when=white)
         return
-    if lost is not None:
-        chain.refuse(lost.place, when=before.when)
     before.options = options
-    if "tenant" in provider:
+    if tenants.asked is not None and known is None:
         chain.part.into.append(f"tenant of token_auth {before.name!r}")
         chain.differs(config, "another tenant is answered 403, in place of 401")
+    if also:
+        _all_tenants(tenants, config, chain, white)
+    for condition in before.when if tenants.asked is not None and not also else ():
+        if not chain.seen_by(condition, spared=white):
+            chain.differs(
+                config, f"requests that {before.name!r} does not see are answered 500, as in Repose"
+            )
+            chain.add(
+                "respond",
+                {"status": 500},
+                config.place,
+                when=[*white, {"not": condition}],
+                comment=["Nobody is known where no token is asked for, and Repose refuses that."],
+                beside="nobody",
+            )
+    if lost is not None:
+        chain.refuse(lost.place, when=white)
+
+
+def tenant_culling(config: Element, chain: Chain) -> None:
+    """`tenant-culling`, which there is no need for where the upstream is told of one tenant only."""
+    chain.left(config, _ONE_TENANT)
+    if any(entry.options.get("repose", {}).get("all_tenants") for entry in chain.draft.entries):
+        chain.left(config, "a `token_auth` before it tells the upstream of all tenants (`all_tenants`)")
+        chain.refuse(config.place)
 
 
 def _before(chain: Chain) -> Entry | None:
@@ -255,14 +310,20 @@ def basic_auth(config: Element, chain: Chain) -> None:
         config,
         "names and passwords by Identity v2.0: the provider `basic` of `token_auth` asks Keystone v3, where there is one",
     )
+    chain.refuse(config.place)
 
 
 # ---- parts
 
 
 _FEED: Final = (
-    "invalidation by an Atom feed: POST /tokens/revoke of the admin listener has tokens forgotten, and `cache.ttl` bounds how long "
-    "a revoked one is good"
+    f"invalidation by an Atom feed: `cache.ttl` is {_POLLED}, as often as Repose looks at a feed; where POST /tokens/revoke of the "
+    "admin listener tells of revoked tokens, it can be longer"
+)
+
+_ONE_TENANT: Final = (
+    "not needed where the upstream is told the one tenant that the request names or the token is for, and `rbac` judges by the "
+    "roles of that"
 )
 
 
@@ -308,17 +369,29 @@ def _tenant(expressions: list[str], prefixes: list[str], roles: list[str]) -> di
     return value
 
 
-def _tenants(
-    config: Element, chain: Chain, provider: dict[str, Any], repose: dict[str, Any]
-) -> Element | None:
-    """What is said of tenants, into the provider and the fields that the upstream gets.
+class _Tenants(NamedTuple):
+    """What a filter asks of tenants.
 
-    The element of a check of which a part is lost; None where all of it is here.
+    expressions  of paths, each with one group, the tenant
+    asked        the option `tenant` of a provider; None where nothing is asked, or nothing of it can be said
+    prefixes     that tenants of a token may have
+    roles        whose bearers may name any tenant
+    lost         the element of a check of which a part is lost; None where all of it is here
     """
+
+    expressions: list[str]
+    asked: Noted | None
+    prefixes: list[str]
+    roles: list[str]
+    lost: Element | None
+
+
+def _tenants(config: Element, chain: Chain, repose: dict[str, Any]) -> _Tenants:
+    """What is said of tenants; the fields that the upstream gets go into `repose`."""
     roles = _roles(config, "pre-authorized-roles")
     handling = config.first("tenant-handling")
     if handling is None:
-        return None
+        return _Tenants([], None, [], roles, None)
     if handling.flag("send-all-tenant-ids"):
         repose["all_tenants"] = True
     quality = handling.first("send-tenant-id-quality")
@@ -331,7 +404,7 @@ def _tenants(
         }
     validate = handling.first("validate-tenant")
     if validate is None:
-        return None
+        return _Tenants([], None, [], roles, None)
     if validate.flag("enable-legacy-roles-mode"):
         chain.left(
             validate, "enable-legacy-roles-mode: roles held in other tenants do not count for a request"
@@ -353,34 +426,73 @@ def _tenants(
                 one,
                 f"the tenant in the field {name}: no url-extractor-to-header before it takes it from the path",
             )
-    if len(expressions) > 1:
-        chain.differs(
-            validate,
-            "of several expressions the first that matches says the tenant, where Repose 9 asks for all",
-        )
+    if not expressions and not lost:
+        lost = True
+        chain.left(validate, "validate-tenant: nothing says where the tenant is")
     prefixes = [part for part in validate.get("strip-token-tenant-prefixes").split("/") if part]
+    asked: Noted | None = None
     if expressions:
-        provider["tenant"] = Noted(_tenant(expressions, prefixes, roles), (str(validate.place),))
+        asked = Noted(_tenant(expressions, prefixes, roles), (str(validate.place),))
         chain.differs(
             validate, "a request that names no tenant, or one that the token is not for, is answered 403"
         )
-    return validate if lost else None
+    return _Tenants(expressions, asked, prefixes, roles, validate if lost else None)
+
+
+def _all_tenants(tenants: _Tenants, config: Element, chain: Chain, white: list[Condition]) -> None:
+    """A table by which each expression that matches must name the tenant that the `token_auth` before it has chosen."""
+    place = tenants.asked.comment[0] if tenants.asked is not None else str(config.place)
+    try:
+        if tenants.prefixes:
+            raise ValueError("strip-token-tenant-prefixes: `rbac` compares the tenant in the path as it is")
+        texts = [_named_group(text) for text in tenants.expressions]
+    except ValueError as error:
+        chain.left(config, f"every expression that matches is to name a tenant of the token: {error}")
+        chain.refuse(config.place, when=white)
+        return
+    options: dict[str, Any] = {
+        "rows": [Noted({"regex": text, "roles": "any"}, (place,)) for text in texts],
+        "project_param": "project_id",
+    }
+    if len(texts) > 1:
+        options["match"] = "all"
+    if tenants.roles:
+        options["bypass_roles"] = tenants.roles
+    delegating = config.first("delegating")
+    rest = {"mode": "shadow", "delegate": delegating.number("quality", 0.7)} if delegating is not None else {}
+    chain.differs(
+        config,
+        "every expression that matches must name one and the same tenant (`rbac`), where Repose lets several of the token pass",
+    )
+    chain.add("rbac", options, config.place, when=white, rest=rest)
+
+
+def _named_group(text: str) -> str:
+    """The expression with its group named for `rbac`. Raises ValueError."""
+    named = expression.first_group_only(text, "project_id")
+    if not expression.always_groups(named):
+        raise ValueError("a group need not take part, and then names no tenant")
+    return check_path(named)
 
 
 def _cache(config: Element, chain: Chain) -> dict[str, Any]:
     timeouts = config.first("cache", "timeouts")
     if timeouts is None:
         return {}
-    for one in (*timeouts.all("group"), *timeouts.all("endpoints")):
+    for one in timeouts.all("endpoints"):
         one.forget()
-    token = timeouts.first("token")
+    token, group = timeouts.first("token"), timeouts.first("group")
     seconds = number(token.content(), "token", token.place) if token is not None else 600
+    if group is not None:
+        seconds = _sooner(seconds, number(group.content(), "group", group.place))
     variability = timeouts.number("variability", 0) or timeouts.number("variance", 0)
     cache = _ttl(seconds, timeouts, chain)
     if variability and seconds > 0:
         cache["jitter"] = min(100, round(100 * variability / seconds))
         chain.differs(timeouts, "the time of a token varies downwards only, by percent")
-    chain.differs(timeouts, "a token and its groups are remembered together, as long as the token")
+    chain.differs(
+        timeouts, "a token and its groups are remembered together, as long as the one that ends sooner"
+    )
     return {"cache": Noted(cache, (str(timeouts.place),))}
 
 
@@ -390,10 +502,19 @@ def _milliseconds(element: Element, name: str, chain: Chain) -> dict[str, Any]:
     if not element.has(name):
         return {}
     seconds = element.number(name) / 1000
+    if element.has("group-cache-timeout"):
+        seconds = _sooner(seconds, element.number("group-cache-timeout") / 1000)
     cache = _ttl(seconds, element, chain)
     if offset and seconds > 0:
         cache["jitter"] = min(100, round(100 * offset / seconds))
     return {"cache": Noted(cache, (str(element.place),))}
+
+
+def _sooner(one: float, other: float) -> float:
+    """Of two times that something is remembered: below 0 is not at all, and 0 is without an end."""
+    if one < 0 or other < 0:
+        return -1
+    return min(one, other) if one and other else one or other
 
 
 def _ttl(seconds: float, element: Element, chain: Chain) -> dict[str, Any]:
@@ -408,11 +529,22 @@ def _ttl(seconds: float, element: Element, chain: Chain) -> dict[str, Any]:
     return {"ttl": duration(seconds)}
 
 
-def _cache_feed(config: Element, chain: Chain) -> None:
-    cache = config.first("cache")
-    for feed in cache.all("atom-feed") if cache is not None else ():
-        feed.forget()
-        chain.left(feed, _FEED)
+def _cache_feed(cache: Element | None, made: dict[str, Any], chain: Chain) -> dict[str, Any]:
+    feeds = cache.all("atom-feed") if cache is not None else []
+    for feed in feeds:
+        made = _fed(feed, made, chain)
+    return made
+
+
+def _fed(feed: Element, made: dict[str, Any], chain: Chain) -> dict[str, Any]:
+    """The cache without the feed that told of revoked tokens: a token is remembered no longer than that took."""
+    feed.forget()
+    chain.left(feed, _FEED)
+    kept: dict[str, Any] = dict(made["cache"].value) if made else {}
+    if kept.get("ttl") == "0s":
+        return made
+    comment = (*(made["cache"].comment if made else ()), f"ttl: {feed.place}")
+    return {"cache": Noted({**kept, "ttl": _POLLED}, comment)}
 
 
 def _endpoint(element: Element | None, chain: Chain) -> Element | None:
@@ -430,6 +562,7 @@ def _endpoint(element: Element | None, chain: Chain) -> Element | None:
 def _delegating(config: Element, options: dict[str, Any], repose: dict[str, Any]) -> None:
     element = config.first("delegating")
     if element is not None:
+        element.ignore("@component-name")
         options["delay_auth_decision"] = True
         repose["delegation_quality"] = element.number("quality", 0.7)
 

@@ -3,9 +3,11 @@
 from typing import Any, Final
 
 from gateway.migration import expression
-from gateway.migration.draft import Chain, methods
+from gateway.migration.draft import Chain, Condition, methods
 from gateway.migration.source import VARIABLE, Element
-from gateway.migration.writing import Noted
+from gateway.migration.writing import Noted, Reference
+
+_STORE: Final = "RATE_LIMIT_STORE"
 
 _UNITS: Final = ("SECOND", "MINUTE", "HOUR", "DAY")
 
@@ -13,6 +15,14 @@ _UNITS: Final = ("SECOND", "MINUTE", "HOUR", "DAY")
 def rate_limiting(config: Element, chain: Chain) -> None:
     """One `rate_limit`, counting in windows as Repose does."""
     options: dict[str, Any] = {}
+    if chain.draft.told is not None:
+        chain.left(
+            config,
+            f"its users and groups are those of {chain.draft.told}, which only the upstream is told of",
+        )
+        config.forget()
+        chain.refuse(config.place)
+        return
     captures = config.flag("use-capture-groups", True)
     everybody = config.first("global-limit-group")
     names: set[str] = set()
@@ -49,8 +59,13 @@ def rate_limiting(config: Element, chain: Chain) -> None:
     if config.flag("overLimit-429-responseCode"):
         options["status"] = 429
     _endpoint(config, chain, options)
-    _differences(config, chain, shared=bool(everybody is not None))
-    chain.add("rate_limit", options, config.place)
+    _store(config, chain, options)
+    _differences(config, chain, options)
+    _asked_for_a_user(config, chain)
+    if options.get("limits") or groups:
+        chain.add("rate_limit", options, config.place)
+    else:
+        chain.left(config, "there is no limit in it")
 
 
 def _group(element: Element, chain: Chain, names: set[str], captures: bool) -> Noted | None:
@@ -68,18 +83,19 @@ def _group(element: Element, chain: Chain, names: set[str], captures: bool) -> N
 
 
 def _limit(element: Element, chain: Chain, names: set[str], captures: bool, everybody: bool) -> Noted | None:
+    """A limit; None where it cannot be said, and its requests are refused."""
     regex = element.get("uri-regex", ".*") or ".*"
     raw = element.required("value")
     if not VARIABLE.search(raw) and element.whole("value") < 1:
         chain.left(
             element, "a limit of 0, which lets nothing pass: take the requests out with `rbac` or `methods`"
         )
-        element.forget()
+        _refuse(element, regex, chain)
         return None
     unit = element.required("unit").upper()
     if unit not in _UNITS:
         chain.left(element, f"the unit {unit!r}")
-        element.forget()
+        _refuse(element, regex, chain)
         return None
     element.ignore("@uri")
     value: dict[str, Any] = {
@@ -94,7 +110,7 @@ def _limit(element: Element, chain: Chain, names: set[str], captures: bool, ever
             grouped = expression.groups(text) > 0
         except ValueError as error:
             chain.left(element, f"the expression {regex!r}: {error}")
-            element.forget()
+            _refuse(element, regex, chain)
             return None
         value["path"] = expression.REGEX + text
         if captures and grouped and not everybody:
@@ -111,6 +127,48 @@ def _limit(element: Element, chain: Chain, names: set[str], captures: bool, ever
     if everybody:
         value["status"] = 503
     return Noted(value, (str(element.place),))
+
+
+def _refuse(element: Element, regex: str, chain: Chain) -> None:
+    """For a limit that cannot be said: the requests that it counted are refused, as far as they can be told from others."""
+    when: list[Condition] = []
+    try:
+        if not expression.is_everything(regex):
+            when.append({"path": expression.paths(regex)})
+    except ValueError:
+        pass
+    listed = methods(element.words("http-methods"))
+    if listed:
+        when.append({"method": listed})
+    element.forget()
+    chain.refuse(element.place, when=when)
+
+
+def _asked_for_a_user(config: Element, chain: Chain) -> None:
+    """Repose counts nobody that it does not know: 401."""
+    if chain.knows_everybody():
+        return
+    chain.add(
+        "respond",
+        {"status": 401},
+        config.place,
+        when=[{"header": {"X-PP-User": False}}],
+        comment=["Repose refuses who is not known when limits are counted."],
+        beside="nobody",
+    )
+
+
+def _store(config: Element, chain: Chain, options: dict[str, Any]) -> None:
+    """Where several machines have counted together, they go on to."""
+    store = config.get("datastore")
+    if chain.draft.nodes < 2 or store.startswith("local") or not (store or chain.draft.shared):
+        return
+    options["store"] = {"url": Reference(_STORE, "redis://127.0.0.1:6379")}
+    options["on_store_error"] = "deny"
+    chain.differs(
+        config,
+        f"the machines count together in a Redis, by the environment variable {_STORE} (`store`); 503 while it gives no answer",
+    )
 
 
 def _name(element: Element, names: set[str]) -> str:
@@ -148,7 +206,7 @@ def _endpoint(config: Element, chain: Chain, options: dict[str, Any]) -> None:
     options["endpoint"] = Noted(value, (str(element.place),))
 
 
-def _differences(config: Element, chain: Chain, *, shared: bool) -> None:
+def _differences(config: Element, chain: Chain, options: dict[str, Any]) -> None:
     chain.differs(
         config,
         "Retry-After is a number of seconds (`retry_after: date` is Repose's form), and the answer has the compute API's body",
@@ -156,16 +214,15 @@ def _differences(config: Element, chain: Chain, *, shared: bool) -> None:
     if chain.draft.user is None:
         chain.differs(
             config,
-            "Repose answers 401 to a request without X-PP-User; no filter before this one says who is calling, so each client "
-            "is counted by its address",
+            "no filter before this one says who is calling, so each client that has an X-PP-User is counted by its address, and "
+            "in no group",
         )
     warn = config.get("datastore-warn-limit")
     if warn:
         chain.left(
             config, "datastore-warn-limit: the counters of a user are bounded here, and need no warning"
         )
-    store = config.get("datastore")
-    if store.startswith("distributed") or chain.draft.nodes > 1:
+    if "store" not in options:
         chain.differs(
-            config, "each machine counts by itself until `store` names a Redis that they all count in"
+            config, "each machine counts by itself, unless `store` names a Redis that they all count in"
         )

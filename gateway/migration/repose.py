@@ -10,7 +10,15 @@ from gateway.migration.draft import UNSET, Chain, Draft, Entry
 from gateway.migration.report import Report
 from gateway.migration.source import Element, Installation, Place, SourceError
 from gateway.migration.system_model import FilterUse, Model
-from gateway.migration.translator import BUILT_IN, explained, ours, translator
+from gateway.migration.translator import (
+    BUILT_IN,
+    CHECKS_NOTHING,
+    DATASTORES,
+    ONLY_REFUSES,
+    explained,
+    ours,
+    translator,
+)
 from gateway.migration.writing import comment, written
 from gateway.registry import Registry
 
@@ -64,6 +72,8 @@ def migrate(
         container.read(draft, model.https)
     except SourceError as error:
         raise MigrationError([error]) from None
+    names = [*(use.name for use in model.filters), *(service.get("name") for service in model.services)]
+    draft.shared = any(name.removesuffix("-service") in DATASTORES for name in names)
     problems: list[SourceError] = []
     _body_limit(draft)
     for use in model.filters:
@@ -90,12 +100,14 @@ def _body_limit(draft: Draft) -> None:
 
 
 def _filter(draft: Draft, use: FilterUse, model: Model) -> None:
-    """One filter of the chain. Raises SourceError."""
+    """One filter of the chain, or a refusal of all its requests where it cannot be moved. Raises SourceError."""
     place = use.element.place
     part = draft.report.part(use.name, place)
+    chain = Chain(draft, part, use.id, [*use.bypass, *use.when])
     found = translator(use.name)
     if found is None:
         part.left(place, "no filter of this name is known: one of your own, or of another vendor")
+        chain.refuse(place)
         return
     file = use.file or found.file
     root: Element | None = None
@@ -107,18 +119,35 @@ def _filter(draft: Draft, use: FilterUse, model: Model) -> None:
     routes = use.name == "destination-router"
     if found.translate is None and not routes:
         part.left(place if root is None else root.place, explained(use.name))
+        _refuse(chain, use, place)
         return
     if root is None:
         if found.file:
             part.left(place, f"there is no file {file}")
+            _refuse(chain, use, place)  # as Repose does until it is there
             return
         root = Element(use.name, place, {}, draft.installation.environment)
+    if use.partly and use.name not in ONLY_REFUSES:
+        part.left(place, "its condition cannot be said whole, and it does more than refuse, or remove")
+        _refuse(chain, use, place)
+        return
     if found.translate is None:
         system_model.destination_router(root, Chain(draft, part, use.id, use.when), use, model)
     else:
-        found.translate(root, Chain(draft, part, use.id, [*use.bypass, *use.when]))
-    for at, what in root.unread():
+        found.translate(root, chain)
+    unread = list(root.unread())
+    for at, what in unread:
         part.left(at, f"{what} is unknown")
+    # Of what is unknown nobody can say whether it has refused something; a name has not.
+    unknown = [at for at, what in unread if not what.startswith("the attribute id of ")]
+    if unknown and not part.refuses:
+        _refuse(chain, use, unknown[0])
+
+
+def _refuse(chain: Chain, use: FilterUse, place: Place) -> None:
+    """In place of a filter that is not moved whole, unless nothing can pass for want of it."""
+    if use.name not in CHECKS_NOTHING:
+        chain.refuse(place)
 
 
 def _messages(draft: Draft) -> None:

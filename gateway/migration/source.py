@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.api.file import hold_beside, read_regular
 from gateway.config.problem import ConfigurationError
 from gateway.description import xml
 
@@ -19,6 +20,8 @@ _COMMENT: Final = re.compile(r"\{!.*?!\}", re.DOTALL)
 _BLOCK: Final = re.compile(r"\{%")
 VARIABLE: Final = re.compile(r"\{\$\s*([A-Za-z_][A-Za-z0-9_]*)\s*\$\}")
 """How Repose writes a variable of the environment: `{$ NAME $}`."""
+
+_SPACE: Final = re.compile(r"[ \t\r\n]+")
 
 _TRUE: Final = ("true", "1")
 _FALSE: Final = ("false", "0")
@@ -102,8 +105,8 @@ class Element:
         return int(value)
 
     def words(self, name: str) -> list[str]:
-        """An attribute that is a list."""
-        return self.get(name).split()
+        """An attribute that is a list, parted by white space of XML: a no-break space is part of a word."""
+        return _SPACE.sub(" ", self.get(name)).split(" ") if self.get(name) else []
 
     def all(self, name: str) -> list["Element"]:
         """The elements of a name directly in it."""
@@ -205,8 +208,13 @@ class Installation:
             line = data.count(b"\n", 0, error.start) + 1
             raise SourceError(Place(file, line), "the file is not UTF-8") from None
 
-    def content(self, file: str, asked: Place) -> bytes:
-        """The bytes of a file. Raises OSError where it cannot be read."""
+    def content(self, file: str, asked: Place, beside: str | None = None) -> bytes:
+        """The bytes of a file. Raises OSError where it cannot be read.
+
+        beside  a file that names it, whose directory it must be in, or below
+        """
+        if beside is not None:
+            hold_beside(self.directory / file, self.directory / beside)
         try:
             data = self._bytes(file, asked)
         except SourceError as error:
@@ -236,15 +244,12 @@ class Installation:
         path = self.directory / name
         self._opened.add(name)
         try:
-            with path.open("rb") as stream:
-                data = stream.read(MAX_BYTES + 1)
+            data = read_regular(path, MAX_BYTES)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise SourceError(Place(file, 0), f"the file cannot be read: {reason}") from None
-        if len(data) > MAX_BYTES:
-            raise SourceError(Place(file, 0), f"the file is larger than {MAX_BYTES >> 20} MiB")
         return data
 
 

@@ -26,6 +26,7 @@ class FilterUse(NamedTuple):
     file    of its configuration; empty where the chain names none
     when    its own conditions
     bypass  for requests that no filter sees
+    partly  whether a condition of its own cannot be said, so that it sees more requests than it did
     """
 
     element: Element
@@ -34,6 +35,7 @@ class FilterUse(NamedTuple):
     file: str
     when: list[Condition]
     bypass: list[Condition]
+    partly: bool = False
 
 
 class Model(NamedTuple):
@@ -144,6 +146,8 @@ def _destinations(body: Element, root: Element, draft: Draft) -> tuple[str, ...]
         endpoints = list(dict.fromkeys(_endpoints(one, root, part)))
         one.ignore("@chunked-encoding")  # a body travels as the client frames it
         if not endpoints:
+            if one.flag("default"):  # no other destination is where these requests may go
+                Chain(draft, part, "destination", []).refuse(one.place)
             continue
         options: dict[str, Any] = {"endpoints": endpoints, "host": "upstream" if rewrites else "keep"}
         upstreams[name] = Noted(options, (str(one.place),))
@@ -216,17 +220,21 @@ def _filters(body: Element, part: Part) -> Iterator[FilterUse]:
         return
     bypass = _path_condition(found.get("bypass-uri-regex"), found, part)
     for element in found.all("filter"):
-        when: list[Condition] = []
+        found_conditions: list[Condition | None] = []
+        told = Part(part.name, part.place)
         regex = element.get("uri-regex")
         if regex and not expression.is_everything(regex):
-            condition = _path_condition(regex, element, part)
-            when += [condition] if condition is not None else []
-        for criterion in element.elements():
-            condition = _criterion(criterion, part)
-            when += [condition] if condition is not None else []
+            found_conditions.append(_path_condition(regex, element, told))
+        found_conditions += [_criterion(criterion, told) for criterion in element.elements()]
+        when = [condition for condition in found_conditions if condition is not None]
+        partly = bool(told.notes) or len(when) < len(found_conditions)
+        for note in told.notes:
+            part.left(note.place, note.text)
         name = element.required("name")
         spared = [{"not": bypass}] if bypass is not None else []
-        yield FilterUse(element, name, element.get("id") or name, element.get("configuration"), when, spared)
+        yield FilterUse(
+            element, name, element.get("id") or name, element.get("configuration"), when, spared, partly
+        )
 
 
 def _path_condition(regex: str, element: Element, part: Part) -> Condition | None:
@@ -291,7 +299,10 @@ def destination_router(config: Element, chain: Chain, use: FilterUse, model: Mod
     wanted = _wanted(target.required("id"), model, target)
     target.ignore("@quality")
     paths = _only_paths(use.when)
-    if not use.when:
+    if use.when and chain.draft.rewritten is not None:
+        chain.left(target, f"its condition is for the path that {chain.draft.rewritten} has made")
+        chain.refuse(target.place)
+    elif not use.when:
         chain.draft.default = wanted
         chain.part.into.append("routes.everything")
     elif paths is not None and all(not path.startswith(expression.REGEX) for path in paths):
@@ -303,6 +314,7 @@ def destination_router(config: Element, chain: Chain, use: FilterUse, model: Mod
         chain.left(
             target, "routes go by host and path template, and this condition is neither: write the routes"
         )
+        chain.refuse(target.place)  # another destination is not where they may go
 
 
 def _wanted(name: str, model: Model, element: Element) -> str:

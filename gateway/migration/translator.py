@@ -42,6 +42,30 @@ _WITHOUT_FILE: Final = frozenset(
     )
 )
 
+CHECKS_NOTHING: Final = frozenset(
+    (
+        *("compression", "dist-datastore", "flush-output", "herp", "http-logging", "merge-header"),
+        *("remote-datastore", "slf4j-http-logging", "split-header"),
+    )
+)
+"""Filters for want of which nothing passes that would not have: they may be left out with a note. All others fail closed."""
+
+ONLY_REFUSES: Final = CHECKS_NOTHING | frozenset(
+    (
+        *(
+            "api-validator",
+            "client-auth",
+            "content-type-stripper",
+            "derp",
+            "header-normalization",
+            "keystone-v2",
+        ),
+        *("keystone-v2-authorization", "openapi-validator", "openstack-identity-v3", "rate-limiting"),
+        *("regex-rbac", "simple-rbac", "tenant-culling", "uri-normalization"),
+    )
+)
+"""Filters that may see more requests than they did: none passes for it that would not have."""
+
 BUILT_IN: Final = ("default-router", "forwarded-proto", "iri-validator")
 """Filters that every configuration has an equal of, without an entry."""
 
@@ -77,6 +101,7 @@ _TRANSLATED: Final[Mapping[str, Translate]] = {
     "simple-rbac": access.simple_rbac,
     "slf4j-http-logging": logging.http_logging,
     "split-header": header.split_header,
+    "tenant-culling": identity.tenant_culling,
     "uri-identity": user.uri_user,
     "uri-normalization": uri.uri_normalization,
     "uri-stripper": uri.uri_stripper,
@@ -92,12 +117,12 @@ def _rows(*tables: tuple[registry.Row, ...]) -> dict[str, registry.Row]:
 
 
 _KNOWN: Final = _rows(registry.FILTERS, registry.OLDER, registry.SERVICES)
-_DATASTORES: Final = ("dist-datastore", "remote-datastore")
+DATASTORES: Final = ("dist-datastore", "remote-datastore")
 
 
 def translator(name: str) -> Translator | None:
     """What becomes of the filter of a name; None for one that nobody knows."""
-    if name not in _KNOWN and name not in _DATASTORES:
+    if name not in _KNOWN and name not in DATASTORES:
         return None
     file = "" if name in _WITHOUT_FILE else f"{_OTHER_FILES.get(name, name)}.cfg.xml"
     return Translator(file, _TRANSLATED.get(name))
@@ -110,7 +135,7 @@ def ours(name: str) -> tuple[str, ...]:
 
 def explained(name: str) -> str:
     """What there is here in place of a filter or service, and why it cannot be moved; empty for one that nobody knows."""
-    row = _KNOWN.get("datastores" if name in _DATASTORES else name.removesuffix("-service"), _KNOWN.get(name))
+    row = _KNOWN.get("datastores" if name in DATASTORES else name.removesuffix("-service"), _KNOWN.get(name))
     if row is None:
         return ""
     ours = f"{', '.join(f'`{one}`' for one in row.ours)}: " if row.ours else ""

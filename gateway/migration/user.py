@@ -37,7 +37,7 @@ def ip_user(config: Element, chain: Chain) -> None:
         "quality": quality,
     }
     chain.differs(config, _TRUST_PROXIES)
-    _add(chain, config, [{"ip": options}], quality)
+    _add(chain, config, [{"ip": options}], quality, everybody=True)
 
 
 def ip_identity(config: Element, chain: Chain) -> None:
@@ -52,7 +52,7 @@ def ip_identity(config: Element, chain: Chain) -> None:
             chain.differs(white, "all addresses have one quality here")
     groups.append({"name": "IP_Standard", "networks": list(_EVERYBODY)})
     chain.differs(config, _TRUST_PROXIES)
-    _add(chain, config, [{"ip": {"groups": groups, "quality": quality}}], quality)
+    _add(chain, config, [{"ip": {"groups": groups, "quality": quality}}], quality, everybody=True)
 
 
 def header_user(config: Element, chain: Chain) -> None:
@@ -90,6 +90,7 @@ def uri_user(config: Element, chain: Chain) -> None:
         quality = number(quality_element.content(), "quality", quality_element.place)
     group = group_element.content() if group_element is not None else ""
     sources = []
+    lost = False
     for mappings in config.all("identification-mappings"):
         for mapping in mappings.all("mapping"):
             mapping.ignore("@id")
@@ -100,15 +101,21 @@ def uri_user(config: Element, chain: Chain) -> None:
                     raise ValueError("it has no group for the user")
             except ValueError as error:
                 chain.left(mapping, f"the expression {regex!r}: {error}")
+                lost = True
                 continue
             options = {"regex": text, "group": group or "User_Standard", "quality": quality}
             sources.append({"path": options})
     _add(chain, config, sources, quality)
+    if lost and sources:
+        chain.refuse(config.place)  # nobody would be counted who had been
 
 
-def _add(chain: Chain, config: Element, sources: list[dict[str, Any]], quality: float) -> None:
+def _add(
+    chain: Chain, config: Element, sources: list[dict[str, Any]], quality: float, *, everybody: bool = False
+) -> None:
     if not sources:
         chain.left(config, "nothing is left of it that says who is calling")
+        chain.refuse(config.place)
         return
     options: dict[str, Any] = {"sources": sources}
     before = chain.draft.user
@@ -116,4 +123,6 @@ def _add(chain: Chain, config: Element, sources: list[dict[str, Any]], quality: 
         options["override"] = True
     options["headers"] = "repose"
     chain.add("principal", options, config.place)
+    if everybody:
+        chain.finds_everybody()
     chain.draft.user = quality if before is None else max(before, quality)

@@ -1,15 +1,20 @@
 """Descriptions of APIs: api-validator and openapi-validator."""
 
 import os
+from collections.abc import Callable
 from typing import Any, Final
 
-from gateway.config.problem import ConfigurationError
+from gateway.config.problem import ConfigurationError, Problem
 from gateway.description.read import read_description
+from gateway.description.source import UNCHECKED_ASSERT, UNCHECKED_ROLE, UNCHECKED_XML, UNCHECKED_XPATH
 from gateway.migration.draft import Chain, Condition
 from gateway.migration.source import Element
 
 _BODY: Final = 1 << 20
 """Bytes; the largest body that is judged where the container has no limit."""
+
+Asks = Callable[[Problem], bool]
+"""Whether Repose has looked at what nobody here does."""
 
 
 def api_validator(config: Element, chain: Chain) -> None:
@@ -21,16 +26,21 @@ def api_validator(config: Element, chain: Chain) -> None:
     default = next((one for one in validators if one.flag("default")), None)
     named: list[str] = []
     for one in validators:
-        one.forget()
-        roles = one.words("role")
-        if one is not default:
+        roles = [role.replace("\xa0", " ") for role in one.words("role")]
+        if one is not default and roles:
             _validator(one, chain, _for(roles, named), rest)
             named += [role for role in roles if role not in named]
+        elif one is not default:
+            one.forget()
+            chain.left(one, "a validator for no role, which nobody comes to")
     if default is not None:
         _validator(default, chain, [{"not": {"role": named}}] if named else [], rest)
     elif named:
         rows = [{"path": "/{rest*}", "roles": named}]
         chain.add("rbac", {"rows": rows}, config.place, rest=rest)
+    else:
+        chain.left(config, "there is no validator that anybody comes to")
+        chain.refuse(config.place)
 
 
 def _for(roles: list[str], earlier: list[str]) -> list[Condition]:
@@ -41,46 +51,97 @@ def _for(roles: list[str], earlier: list[str]) -> list[Condition]:
 
 
 def _validator(element: Element, chain: Chain, when: list[Condition], rest: dict[str, Any]) -> None:
-    wadl = element.get("wadl")
+    element.ignore(*_AS_EVER)
+    wadl, roles = element.get("wadl"), element.flag("enable-rax-roles")
+    asked = {
+        UNCHECKED_XPATH: element.flag("check-plain-params"),
+        UNCHECKED_XML: element.flag("check-xsd-grammar") or element.flag("check-grammars"),
+        UNCHECKED_ASSERT: element.flag("enable-assert-extension", True)
+        or element.flag("enable-pre-process-extension", True),
+        UNCHECKED_ROLE: roles,
+    }
     if not wadl:
+        element.forget()
         chain.left(element, "a description that stands in the validator: put it into a file of its own")
+        chain.refuse(element.place, when=when)
         return
     if element.flag("mask-rax-roles-403"):
         chain.left(element, "mask-rax-roles-403: a role that is missing is 403")
-    _add(element, wadl, "check" if element.flag("enable-rax-roles") else "ignore", chain, when, rest)
+    _add(
+        element,
+        wadl,
+        "check" if roles else "ignore",
+        chain,
+        when,
+        rest,
+        lambda problem: asked.get(problem.code, True),
+    )
+
+
+_AS_EVER: Final = (
+    *("@check-well-formed", "@check-elements", "@check-headers", "@do-xsd-grammar-transform", "@remove-dups"),
+    *("@xpath-version", "@xsl-engine", "@xsd-engine", "@enable-ignore-xsd-extension", "@join-xpath-checks"),
+    *("@enable-api-coverage", "@dot-output", "@validate-checker", "@validator-name", "@use-saxon"),
+    *("@disable-saxon-byte-code-gen", "@use-xpath2", "@jmx-reset-time", "@name"),
+)
+"""What is looked at whether or not Repose was told to, and what says how Repose goes about it."""
 
 
 def openapi_validator(config: Element, chain: Chain) -> None:
     """`openapi-validator`: an `api`."""
-    _add(config, config.required("href"), "check", chain, [], {})
+    chain.differs(config, "Accept is not judged: what the service cannot answer with, it says itself (406)")
+    _add(config, config.required("href"), "check", chain, [], {}, lambda problem: True)
 
 
 def _add(
-    element: Element, href: str, roles: str, chain: Chain, when: list[Condition], rest: dict[str, Any]
+    element: Element,
+    href: str,
+    roles: str,
+    chain: Chain,
+    when: list[Condition],
+    rest: dict[str, Any],
+    asks: Asks,
 ) -> None:
+    """An `api`; a refusal in its place where Repose has looked at more of requests than it does."""
     installation = chain.draft.installation
     name = installation.named(href)
     if name is None:
         chain.left(
             element, f"{href!r} is not a file of this directory: put the description beside the configuration"
         )
+        chain.refuse(element.place, when=when)
         return
     try:
-        read_description(name, lambda file: installation.content(file, element.place))
+
+        def content(file: str, /, *, beside: str | None = None) -> bytes:
+            return installation.content(file, element.place, beside)
+
+        description = read_description(name, content)
     except ConfigurationError as error:
         chain.left(element, f"the description: {error.problems[0]}")
+        chain.refuse(element.place, when=when)
         return
+    lost = [problem for problem in description.unchecked if asks(problem)]
+    for problem in lost:
+        chain.left(element, f"Repose has looked at this, and `api` does not: {problem}")
     limit = chain.draft.body_limit
     options = {
         "description": os.path.relpath(installation.directory / name, chain.draft.beside),
         "roles": roles,
-        "unchecked": "allow",
         "max_size": limit[0] if limit is not None else _BODY,
     }
+    if lost:
+        chain.refuse(element.place, when=when)
+        return
+    if description.unchecked:
+        options["unchecked"] = "allow"
+        for problem in description.unchecked:
+            chain.differs(
+                element, f"not looked at, as in Repose with these options (`unchecked: allow`): {problem}"
+            )
     chain.differs(
         element,
-        "a request is held against the whole description, in one order (path, method, media type, roles, parameters, form, schema); "
-        "of XML no more is asked than that it is well-formed, and what is not looked at is told when the configuration is loaded",
+        "a request is held against the whole description, in one order (path, method, media type, roles, parameters, form, schema)",
     )
     chain.differs(element, f"a body of more than {options['max_size']} bytes is answered 413 (`max_size`)")
     chain.add("api", options, element.place, when=when, rest=rest)

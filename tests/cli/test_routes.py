@@ -77,3 +77,59 @@ def test_what_cannot_be_read_is_told_and_nothing_else(tmp_path: Path) -> None:
     assert weir("lint", bad, CONFIG / "gateway.yaml").exit_code == 2
     assert weir("lint", EXAMPLES / DESCRIPTIONS[0], bad).exit_code == 2
     assert weir("import", tmp_path / "none.yaml").exit_code == 1
+
+
+COOKIE = (
+    "openapi: 3.1.0\ninfo: {title: t, version: '1'}\npaths:\n  /a:\n    get:\n"
+    "      parameters: [{name: c, in: cookie, schema: {type: string}}]\n      responses: {}\n"
+)
+
+
+def test_what_nobody_looks_at_passes_when_it_is_said_so(tmp_path: Path) -> None:
+    description = tmp_path / "api.yaml"
+    description.write_text(COOKIE)
+    for options, told, status in (
+        ([], "`weir check` refuses it, or --allow-unchecked", 1),
+        (["--allow-unchecked"], "it passes (`unchecked: allow`)", 0),
+    ):
+        output = tmp_path / f"gateway{status}.yaml"
+        made = weir("import", description, "-o", output, *options)
+        assert (made.exit_code, made.stderr.splitlines()[-1]) == (0, told)
+        assert "not checked: " in made.stderr and "cookies are not looked at: 'c'" in made.stderr
+        checked = CliRunner().invoke(main, ["check", str(output)])
+        assert (checked.exit_code, "`unchecked: allow` has it pass" in checked.stderr) == (
+            status,
+            status == 1,
+        )
+    assert "weir check" not in weir("import", description, "--by-hand").stderr
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    for arguments in (("import", "/dev/zero"), ("lint", "/dev/zero", CONFIG / "gateway.yaml")):
+        assert "/dev/zero: cannot be read: it is no regular file" in weir(*arguments).output
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        'filters: [{ api: { description: /dev/zero } }]\nupstreams: { u: { endpoints: ["http://u:1"] } }\n'
+        "routes: [{ name: r, path: /open, upstream: u }]\n"
+    )
+    checked = CliRunner().invoke(main, ["check", str(config)])
+    assert "it is no regular file" in checked.stderr
+
+
+def test_a_link_out_of_the_directory_is_not_followed(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "secret.xsd").write_text("<a/>")
+    (inside / "l.xsd").symlink_to(tmp_path / "secret.xsd")
+    wadl = inside / "api.wadl"
+    wadl.write_text(
+        '<application xmlns="http://wadl.dev.java.net/2009/02"><grammars><include href="l.xsd"/></grammars></application>'
+    )
+    assert "l.xsd: cannot be read: it leads out of the directory of api.wadl" in weir("import", wadl).output
+    config = inside / "gateway.yaml"
+    config.write_text(
+        'filters: [{ api: { description: api.wadl } }]\nupstreams: { u: { endpoints: ["http://u:1"] } }\n'
+        "routes: [{ name: r, path: /open, upstream: u }]\n"
+    )
+    checked = CliRunner().invoke(main, ["check", str(config)])
+    assert "it leads out of the directory of api.wadl" in checked.stderr

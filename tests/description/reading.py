@@ -7,14 +7,14 @@ import yaml
 
 from gateway.config.problem import ConfigurationError
 from gateway.description.model import Description
-from gateway.description.read import read_description
+from gateway.description.read import ReadFile, read_description
 
 
-def files(**texts: str | bytes) -> Callable[[str], bytes]:
+def files(**texts: str | bytes) -> ReadFile:
     """Files by name; a dot in a name is written `__`."""
     kept = {name.replace("__", "."): text for name, text in texts.items()}
 
-    def read(name: str) -> bytes:
+    def read(name: str, /, *, beside: str | None = None) -> bytes:
         if name not in kept:
             raise FileNotFoundError(2, "No such file or directory", name)
         text = kept[name]

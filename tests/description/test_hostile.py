@@ -3,7 +3,6 @@
 import copy
 import json
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.api import OptionError
 from gateway.config.problem import ConfigurationError
 from gateway.description.draft import draft
-from gateway.description.read import read_description
+from gateway.description.read import ReadFile, read_description
 from tests.description.reading import files
 from tests.description.test_read import EXAMPLES
 from tests.filters.api.judging import written
@@ -93,7 +92,7 @@ _WORDS = st.sampled_from(
 _CHANGES = st.lists(st.tuples(st.integers(0, 10_000), _ODD, st.none() | _WORDS), min_size=1, max_size=4)
 
 
-def _used(file: str, read: Callable[[str], bytes]) -> ConfigurationError | None:
+def _used(file: str, read: ReadFile) -> ConfigurationError | None:
     """Reads a description and makes a draft of it; what is wrong with it."""
     try:
         description = read_description(file, read)
@@ -154,8 +153,8 @@ def test_attributes_of_wadl_may_be_anything(name: str, value: str) -> None:
     assert error is None or error.problems
 
 
-def _beside(text: str) -> Callable[[str], bytes]:
-    def read(name: str) -> bytes:
+def _beside(text: str) -> ReadFile:
+    def read(name: str, /, *, beside: str | None = None) -> bytes:
         return text.encode("utf-8", "replace") if name == "api.wadl" else (EXAMPLES / name).read_bytes()
 
     return read

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.api.testing import FrozenServices
 from gateway.config.problem import ConfigurationError
 from gateway.description.read import DescriptionError, read_description
 from tests.description.reading import files
@@ -22,7 +23,7 @@ def test_the_language_is_told_by_the_text() -> None:
 
 def test_the_examples_describe_the_same_operations() -> None:
     read = [
-        read_description(name, lambda name: (EXAMPLES / name).read_bytes())
+        read_description(name, FrozenServices(directory=EXAMPLES).read_file)
         for name in ("image-metadata.openapi.yaml", "image-metadata.wadl")
     ]
     first, second = (
@@ -52,11 +53,11 @@ def test_a_file_that_is_not_there_is_told() -> None:
 
 def test_files_are_found_beside_the_description() -> None:
     text = '<application xmlns="http://wadl.dev.java.net/2009/02"><grammars><include href="x/a.xsd"/></grammars></application>'
-    asked: list[str] = []
+    asked: list[tuple[str, str | None]] = []
 
-    def read(name: str) -> bytes:
-        asked.append(name)
+    def read(name: str, /, *, beside: str | None = None) -> bytes:
+        asked.append((name, beside))
         return text.encode() if name == "d/a.wadl" else b'<schema xmlns="http://www.w3.org/2001/XMLSchema"/>'
 
     read_description("d/a.wadl", read)
-    assert asked == ["d/a.wadl", "d/x/a.xsd"]
+    assert asked == [("d/a.wadl", None), ("d/x/a.xsd", "d/a.wadl")]

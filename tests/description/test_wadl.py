@@ -3,8 +3,9 @@
 import pytest
 
 from gateway.description.model import Operation, Resource
+from gateway.description.source import UNCHECKED_ROLE, UNCHECKED_XML
 from gateway.description.wadl import plain
-from tests.description.reading import problems, wadl
+from tests.description.reading import files, problems, wadl
 
 XSD = (
     '<s:schema xmlns:s="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><s:simpleType name="T">'
@@ -243,4 +244,30 @@ def test_schemas_that_include_one_another_are_read_once() -> None:
 def test_another_root_is_no_wadl() -> None:
     from gateway.description.read import read_description
 
-    assert "`application`" in problems(lambda: read_description("a", lambda name: b"<a/>"))[0]
+    assert "`application`" in problems(lambda: read_description("a", files(a="<a/>")))[0]
+
+
+def test_a_role_of_one_tenant_is_asked_of_the_callers_own() -> None:
+    described = wadl(
+        '<resources base="http://h/"><resource path="a"><method name="GET" rax:roles="Admin/{tid} member"/></resource></resources>'
+    )
+    (resource,) = described.resources
+    assert resource.operations[0].roles == (frozenset({"admin"}), frozenset({"member"}))
+    assert [problem.code for problem in described.unchecked] == [UNCHECKED_ROLE]
+
+
+@pytest.mark.parametrize(
+    ("element", "media", "told"),
+    [
+        ('<s:element name="a"/>', "application/xml", [UNCHECKED_XML]),
+        ('<s:element name="a"/>', "application/json", []),
+        ('<s:simpleType name="a"><s:restriction base="s:string"/></s:simpleType>', "application/xml", []),
+    ],
+)
+def test_what_an_xml_schema_asks_of_bodies_is_told(element: str, media: str, told: list[str]) -> None:
+    described = wadl(
+        f'<grammars><s:schema xmlns:s="http://www.w3.org/2001/XMLSchema">{element}</s:schema></grammars>'
+        '<resources base="http://h/"><resource path="a"><method name="POST">'
+        f'<request><representation mediaType="{media}"/></request></method></resource></resources>'
+    )
+    assert [problem.code for problem in described.unchecked] == told

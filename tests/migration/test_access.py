@@ -180,3 +180,16 @@ def test_templates_that_meet_and_have_no_order_are_told(tmp_path: Path) -> None:
     made = _moved(tmp_path, "simple-rbac", "\n/a/{x} GET role1\n/{y}/b GET role2\n/{z}/c PUT role2\n")
     assert "that both /a/{x} and /{y}/b have" in notes(made, "simple-rbac")
     assert "/{z}/c" not in notes(made, "simple-rbac")
+
+
+async def test_a_line_that_cannot_be_read_may_have_refused(tmp_path: Path) -> None:
+    made = _moved(tmp_path, "regex-rbac", "\n/v2/admin ALL\n/v2/.* ALL ANY\n")
+    assert await _status(made, "GET", "/v2/admin") == 503
+    assert "regex-rbac.cfg.xml:2 a resource is PATH METHODS ROLES" in notes(made, "regex-rbac")
+
+
+@pytest.mark.parametrize("attribute", ["roles-header-name", "tenants-header-name"])
+async def test_roles_of_another_field_are_not_the_principals(tmp_path: Path, attribute: str) -> None:
+    made = _moved(tmp_path, "simple-rbac", SIMPLE, f'{attribute}="X-Mine"')
+    assert await _status(made, "GET", "/path/to/this", "role1") == 503
+    assert part(made, "simple-rbac").outcome == "not moved"

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.migration.container import duration
 from gateway.migration.repose import Migration, MigrationError
-from tests.migration.installed import moved, notes, outcome, part
+from tests.migration.installed import SYSTEM_MODEL, moved, notes, outcome, part
 
 POOLS = (
     '<http-connection-pools><pool id="main" default="true" http.connection.timeout="1500" http.socket.timeout="400000"'
@@ -14,8 +14,12 @@ POOLS = (
 )
 
 
-def _moved(directory: Path, attributes: str = "", body: str = "", chain: str = "", **files: str) -> Migration:
+def _moved(
+    directory: Path, attributes: str = "", body: str = "", chain: str = "", ports: str = "", **files: str
+) -> Migration:
     text = f"<repose-container><deployment-config {attributes}>{body}</deployment-config></repose-container>"
+    if ports:
+        files["system-model"] = SYSTEM_MODEL.format(chain=chain).replace('http-port="8080"', ports)
     return moved(directory, chain, container=text, **files)
 
 
@@ -92,3 +96,14 @@ def test_what_is_below_nothing_is_told(tmp_path: Path, attribute: str) -> None:
 
 def test_a_connection_that_was_kept_for_ever_is_told(tmp_path: Path) -> None:
     assert "for ever" in notes(_moved(tmp_path, 'idleTimeout="0"'), "container")
+
+
+@pytest.mark.parametrize(
+    ("ports", "status"), [("https-port='8443'", 503), ("http-port='8080' https-port='8443'", 200)]
+)
+async def test_certificates_of_clients_that_nobody_asks_for_refuse_unless_there_is_another_port(
+    tmp_path: Path, ports: str, status: int
+) -> None:
+    made = _moved(tmp_path, body="<ssl-configuration need-client-auth='true'/>", ports=ports)
+    assert (await outcome(made)).status == status
+    assert part(made, "container").refuses is (status == 503)

@@ -77,7 +77,7 @@ async def test_bodies_are_patched(tmp_path: Path) -> None:
     text = (
         '<body-patcher><change path="/a/.*"><request><json>[{"op": "remove", "path": "/x"}]</json></request>'
         '<response><json>[{"op": "add", "path": "/y", "value": null}]</json></response></change>'
-        "<change><request><json>nothing</json></request></change></body-patcher>"
+        '<change path="/q"><request><json>nothing</json></request></change></body-patcher>'
     )
     made = moved_filter(tmp_path, "body-patcher", text)
     answer = Answer(200, JSON, b"{}")
@@ -85,6 +85,7 @@ async def test_bodies_are_patched(tmp_path: Path) -> None:
     assert got.forwarded is not None and got.answer is not None
     assert (json.loads(got.forwarded.body), json.loads(got.answer.body)) == ({"z": 2}, {"y": None})
     assert "the patch is not JSON" in notes(made, "body-patcher")
+    assert (await outcome(made, "POST", "/q", body=b"{}", headers=JSON)).status == 503
 
 
 async def test_bodies_are_decoded_and_coded(tmp_path: Path) -> None:
@@ -256,3 +257,25 @@ def test_a_part_of_a_body_that_cannot_be_said_leaves_the_others(tmp_path: Path) 
     alone = moved_filter(tmp_path, "body-extractor-to-header", text % "")
     assert part(alone, "body-extractor-to-header").outcome == "not moved"
     assert "stripped" not in notes(alone, "body-extractor-to-header")
+
+
+async def test_a_field_that_is_not_extracted_is_not_taken_from_the_client(tmp_path: Path) -> None:
+    for name, text in (
+        ("url-extractor-to-header", '<e><extraction header="X-T" url-regex="(a+)+b"/></e>'),
+        ("body-extractor-to-header", '<e><extraction header="X-T" jsonpath="$..[?(@.a)]"/></e>'),
+    ):
+        made = moved_filter(tmp_path, name, text)
+        assert (await outcome(made, headers=(("X-T", "mine"),))).status == 503
+        assert part(made, name).outcome == "not moved"
+
+
+@pytest.mark.parametrize(("overwrite", "refuses"), [("ALWAYS", True), ("IF_EMPTY", False)])
+def test_a_text_that_hid_the_services_and_cannot_be_said_refuses(
+    tmp_path: Path, overwrite: str, refuses: bool
+) -> None:
+    text = (
+        f'<response-messaging><status-code id="a" code-regex="5.." overwrite="{overwrite}">'
+        '<message media-type="*/*">%{X-A}i</message></status-code></response-messaging>'
+    )
+    made = moved(tmp_path, "", response_messaging=text)
+    assert part(made, "response-messaging").refuses is refuses

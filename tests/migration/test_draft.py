@@ -1,6 +1,9 @@
 """The chain in the making: conditions joined, names told apart, and nothing in it that could not be put in force."""
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from gateway.migration.draft import Chain, Draft, joined, methods
 from gateway.migration.report import Report
@@ -59,16 +62,64 @@ def test_what_could_not_be_put_in_force_is_left_out_and_told() -> None:
     chain.add("no_such_filter", {}, HERE)
     chain.add("methods", {"allow": ["GET"]}, HERE, when=[{"path": ["regex:("]}])
     chain.add("methods", {"allow": ["GET"]}, HERE, rest={"colour": "red"})
-    assert draft.entries == []
+    assert [(entry.type, entry.options) for entry in draft.entries] == [("respond", {"status": 503})], (
+        "once for the same requests"
+    )
+    assert draft.entries[0].when == [{"not": {"path": ["/free"]}}], (
+        "what cannot be said of requests refuses more of them"
+    )
     assert chain.part.outcome == "not moved"
-    assert [note.text.partition(":")[0] for note in chain.part.notes] == [
-        "methods",
-        "no_such_filter",
-        "methods",
-        "methods",
-    ]
-    assert "allow[0]: 'G E T' is not a method" in chain.part.notes[0].text
-    assert "there is no colour of entries" in chain.part.notes[3].text
+    said = [note.text for note in chain.part.notes if "all its requests" not in note.text]
+    assert [text.partition(":")[0] for text in said] == ["methods", "no_such_filter", "methods", "methods"]
+    assert "allow[0]: 'G E T' is not a method" in said[0]
+    assert "there is no colour of entries" in said[3]
+
+
+def test_what_checks_nothing_is_left_out_with_a_note() -> None:
+    draft = _draft()
+    chain = _chain(draft)
+    chain.add("compression", {"colour": "red"}, HERE, checks=False)
+    assert draft.entries == [] and not chain.part.refuses
+    assert chain.part.outcome == "not moved"
+
+
+@pytest.mark.parametrize(
+    ("type", "options", "when", "refused"),
+    [
+        ("rate_limit", {"limits": [{"rate": "1/minute", "key": ["global"], "path": "/a"}]}, [], True),
+        ("rate_limit", {"limits": [{"rate": "1/minute", "key": ["global"]}]}, [], False),
+        ("headers", {"request": {"remove": ["X-A"]}}, [{"path": ["/a"]}], True),
+        ("headers", {"request": {"remove": ["X-A"]}}, [{"not": {"method": ["GET"]}}], False),
+        ("json_patch", {"request": [{"op": "remove", "path": "/a"}]}, [], False),
+    ],
+)
+def test_behind_a_change_of_the_path_what_goes_by_the_path_refuses(
+    type: str, options: dict[str, Any], when: list[dict[str, Any]], refused: bool
+) -> None:
+    draft = _draft()
+    draft.rewritten = Place("b.cfg.xml", 2)
+    chain = Chain(draft, draft.report.part("a", HERE), "a", [])
+    chain.add(type, options, HERE, when=when)
+    assert [entry.type for entry in draft.entries] == ["respond" if refused else type]
+    assert [entry.when for entry in draft.entries] == [[] if refused else when]
+    assert ("b.cfg.xml:2" in str(chain.part.notes)) is refused
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "seen"),
+    [
+        ([], {"method": ["GET"]}, False),
+        ([{"method": ["GET"]}, {"path": ["/a"]}], {"path": ["/a"]}, True),
+        ([{"not": {"path": ["/a", "/b"]}}], {"not": {"path": ["/a"]}}, True),
+        ([{"not": {"path": ["/a"]}}], {"not": {"path": ["/a", "/b"]}}, False),
+        ([{"not": {"path": ["/a"]}}], {"not": {"method": ["GET"]}}, False),
+    ],
+)
+def test_what_requests_of_a_place_fulfil(
+    own: list[dict[str, Any]], asked: dict[str, Any], seen: bool
+) -> None:
+    draft = _draft()
+    assert Chain(draft, draft.report.part("a", HERE), "a", own).seen_by(asked) is seen
 
 
 def test_a_variable_of_the_environment_is_judged_by_its_value() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.http.template import pattern
 from gateway.migration.expression import (
     REGEX,
+    always_groups,
     first_group_only,
     found,
     is_everything,
@@ -164,3 +165,19 @@ def test_one_group_is_left_and_may_have_a_name() -> None:
     )
     with pytest.raises(ValueError, match="no group"):
         first_group_only("/(?:a)")
+
+
+@pytest.mark.parametrize(
+    ("text", "always"),
+    [
+        ("/a/([^/]+)", True),
+        ("/a/(?:x/([^/]+)|y)", False),
+        ("/a(?:/([^/]+))?", False),
+        ("(?:/([^/]+))++", True),
+        ("/a(?>/([^/]+))", True),
+        ("/a|/b/(x)", False),
+        ("/(a)|/(b)", False),
+    ],
+)
+def test_whether_the_first_group_takes_part_in_every_match(text: str, always: bool) -> None:
+    assert always_groups(text) is always

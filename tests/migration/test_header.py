@@ -6,7 +6,7 @@ import pytest
 
 from gateway.migration.repose import Migration
 from gateway.trial.given import Answer
-from tests.migration.installed import moved_filter, notes, outcome, part
+from tests.migration.installed import moved, moved_filter, notes, outcome, part
 
 
 async def _both(
@@ -153,12 +153,44 @@ def test_credentials_in_fields_are_not_written_down(tmp_path: Path) -> None:
     assert 'request: { add: { X-Api-Key: "${ADD_HEADER_X_API_KEY:-change-me}" } }' in made.text
 
 
-def test_a_user_and_a_group_by_two_fields_are_told(tmp_path: Path) -> None:
-    text = (
-        "<header-id-mapping><source-headers><header id='1' user-header='X-U' group-header='X-G' quality='0.5'/></source-headers>"
-        "</header-id-mapping>"
+async def test_a_field_that_is_to_go_goes_also_where_its_new_name_cannot_be(tmp_path: Path) -> None:
+    text = '<header-translation><header original-name="X-A" new-name="Host" remove-original="true"/></header-translation>'
+    request, _ = await _both(moved_filter(tmp_path, "header-translation", text), **{"X-A": "1"})
+    assert "X-A" not in request
+
+
+MAPPING = "<header id='1' user-header='X-U' group-header='X-G' quality='0.5'/>"
+
+
+def _mapped(directory: Path, mappings: str, chain: str = "", **files: str) -> Migration:
+    text = f"<header-id-mapping><source-headers>{mappings}</source-headers></header-id-mapping>"
+    return moved(directory, f'<filter name="header-id-mapping"/>{chain}', header_id_mapping=text, **files)
+
+
+async def test_a_user_and_a_group_by_two_fields(tmp_path: Path) -> None:
+    made = _mapped(tmp_path, MAPPING)
+    request, _ = await _both(made, **{"X-U": "ann", "X-G": "gold", "X-PP-User": "root"})
+    told = {name: request.get(name) for name in ("X-PP-User", "X-PP-Groups", "X-U", "X-G")}
+    assert told == {"X-PP-User": "ann;q=0.5", "X-PP-Groups": "gold;q=0.5", "X-U": None, "X-G": None}
+    request, _ = await _both(made, **{"X-PP-User": "root"})
+    assert "X-PP-User" not in request
+    assert part(made, "header-id-mapping").outcome == "moved with a difference"
+
+
+async def test_of_several_mappings_none_is_moved(tmp_path: Path) -> None:
+    made = _mapped(tmp_path, MAPPING + MAPPING.replace("X-U", "X-V"))
+    assert (await outcome(made)).status == 503
+    assert part(made, "header-id-mapping").outcome == "not moved"
+
+
+async def test_limits_of_users_whom_nobody_here_believes_in_refuse(tmp_path: Path) -> None:
+    limits = (
+        '<rate-limiting><limit-group id="g" default="true">'
+        '<limit uri="*" uri-regex=".*" http-methods="ALL" unit="DAY" value="1"/></limit-group></rate-limiting>'
     )
-    assert "X-U and X-G" in notes(moved_filter(tmp_path, "header-id-mapping", text), "header-id-mapping")
+    made = _mapped(tmp_path, MAPPING, '<filter name="rate-limiting"/>', rate_limiting=limits)
+    assert (await outcome(made, headers=(("X-U", "ann"),))).status == 503
+    assert "header-id-mapping.cfg.xml:1" in notes(made, "rate-limiting")
 
 
 async def test_the_service_is_told_who_its_gateway_is(tmp_path: Path) -> None:
@@ -181,3 +213,27 @@ async def test_several_rules_for_one_field_all_hold(tmp_path: Path, removes: str
     assert got.forwarded is not None
     sent = sorted(name for name, _ in got.forwarded.headers if name in ("X-A", "X-N", "X-M", "X-O"))
     assert sent == (["X-A"] if removes == "false" else []) + ["X-M", "X-N", "X-O"]
+
+
+async def test_a_target_whose_requests_cannot_be_told_refuses(tmp_path: Path) -> None:
+    made = _normal(
+        tmp_path, f'<target uri-regex="(a+)+b" http-methods="GET"><request>{BLACK}</request></target>'
+    )
+    assert [(await outcome(made, method)).status for method in ("GET", "POST")] == [503, 200]
+    assert part(made, "header-normalization").outcome == "not moved"
+
+
+async def test_a_target_for_some_answers_leaves_the_others_to_the_next(tmp_path: Path) -> None:
+    made = _normal(
+        tmp_path,
+        f'<response-header-filters><target code-regex="5.."><whitelist id="x"><header id="X-B"/></whitelist></target>'
+        f"<target>{BLACK}</target></response-header-filters>",
+    )
+    _, response = await _both(made)
+    assert "X-A" not in response
+
+
+@pytest.mark.parametrize(("overwrite", "status"), [("true", 503), ("false", 200)])
+async def test_a_field_that_cannot_be_replaced_refuses(tmp_path: Path, overwrite: str, status: int) -> None:
+    text = f"<add-headers><request><header name='Host' overwrite='{overwrite}'>x</header></request></add-headers>"
+    assert (await outcome(moved_filter(tmp_path, "add-header", text))).status == status

@@ -97,8 +97,11 @@ async def test_an_expression_of_the_white_list_that_cannot_be_said_spares_nobody
         ("<timeouts><token>120</token></timeouts>", "{ ttl: 120s }"),
         (
             '<timeouts variability="30"><token>120</token><group>1</group></timeouts>',
-            "{ ttl: 120s, jitter: 25 }",
+            "{ ttl: 1s, jitter: 100 }",
         ),
+        ("<timeouts><token>120</token><group>0</group></timeouts>", "{ ttl: 120s }"),
+        ("<timeouts><token>0</token><group>30</group></timeouts>", "{ ttl: 30s }"),
+        ("<timeouts><token>120</token><group>-1</group></timeouts>", "{ ttl: 0s }"),
         ("<timeouts><token>0</token></timeouts>", "{ ttl: 1d }"),
         ("<timeouts><token>-1</token></timeouts>", "{ ttl: 0s }"),
         ("<timeouts/>", "{ ttl: 600s }"),
@@ -247,7 +250,7 @@ def test_client_auth_of_repose_6(tmp_path: Path) -> None:
     made = moved_filter(tmp_path, "client-auth", text, file="client-auth-n")
     assert 'regex: [".*?/v2/([^/]+)/.*"], bypass_roles: [r] }' in made.text
     assert "delay_auth_decision: true" in made.text
-    assert "cache: { ttl: 30s }" in made.text
+    assert "cache: { ttl: 5s }" in made.text, "as often as Repose looked at the feed"
     said = notes(made, "client-auth")
     for told in ("tenantId", "endpoints-in-header", "Atom feed"):
         assert told in said
@@ -309,3 +312,146 @@ async def test_a_project_that_cannot_be_said_refuses(tmp_path: Path) -> None:
     headers = (("X-Subject-Token", "t"),)
     assert (await outcome(made, headers=headers, identity=ANN)).status == 503
     assert part(made, "openstack-identity-v3").outcome == "not moved"
+
+
+VALIDATES = "<tenant-handling><validate-tenant>%s</validate-tenant></tenant-handling>"
+REGEX = "<uri-extraction-regex>%s</uri-extraction-regex>"
+AUTHORIZATION = "keystone-v2-authorization"
+MINE = identity_of({"user": "ann", "project": "mine", "roles": ["member"]})
+
+
+def _two(directory: Path, first: str, second: str, white: tuple[str, str] = ("", "")) -> Migration:
+    return moved(
+        directory,
+        f'<filter name="keystone-v2"/><filter name="{AUTHORIZATION}"/>',
+        keystone_v2=f"<keystone-v2>{SERVICE}{white[0]}{first}</keystone-v2>",
+        keystone_v2_authorization=f"<{AUTHORIZATION}>{white[1]}{second}</{AUTHORIZATION}>",
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/v1/mine/t/mine", 200),
+        ("/v1/mine/t/other", 403),
+        ("/v1/mine/x", 403),
+        ("/x", 403),
+    ],
+)
+async def test_two_filters_that_ask_for_a_tenant_both_do(tmp_path: Path, target: str, status: int) -> None:
+    made = _two(
+        tmp_path,
+        VALIDATES % REGEX % "/v1/([^/]+)/.*",
+        VALIDATES % REGEX % "/v1/[^/]+/t/([^/]+)",
+    )
+    assert 'tenant: { regex: ["/v1/([^/]+)/.*"] }' in made.text, "of which a trial is told the answer"
+    assert (await outcome(made, target=target, headers=HEADERS, identity=MINE)).status == status
+
+
+async def test_two_filters_that_ask_for_the_same_ask_once(tmp_path: Path) -> None:
+    same = VALIDATES % REGEX % "/v1/([^/]+)/.*"
+    made = _two(tmp_path, same, same)
+    assert "rbac" not in made.text
+    assert not any(part.refuses for part in made.report.parts)
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/v1/mine/t/mine", 200),
+        ("/v1/mine/t/other", 403),
+        ("/v1/mine/x", 200),
+        ("/v2/mine", 200),
+        ("/v2/other", 403),
+        ("/x", 403),
+    ],
+)
+async def test_of_several_expressions_each_that_matches_must_name_the_tenant(
+    tmp_path: Path, target: str, status: int
+) -> None:
+    expressions = [REGEX % text for text in ("/v1/([^/]+)/.*", "/v1/[^/]+/t/([^/]+)", "/v2/([^/]+)")]
+    made = _v2(tmp_path, VALIDATES % "".join(expressions))
+    assert (await outcome(made, target=target, headers=HEADERS, identity=MINE)).status == status
+
+
+@pytest.mark.parametrize("attributes", [' strip-token-tenant-prefixes="a:"', ""])
+async def test_several_expressions_that_cannot_all_be_asked_refuse(tmp_path: Path, attributes: str) -> None:
+    second = "/v2(?:/([^/]+))?" if not attributes else "/v2/([^/]+)"
+    validates = VALIDATES.replace("<validate-tenant>", f"<validate-tenant{attributes}>")
+    made = _v2(tmp_path, validates % (REGEX % "/v1/([^/]+)" + REGEX % second))
+    assert (await outcome(made, target="/v1/mine", headers=HEADERS, identity=MINE)).status == 503
+    assert part(made, "keystone-v2").outcome == "not moved"
+
+
+async def test_a_tenant_is_asked_for_where_no_token_is(tmp_path: Path) -> None:
+    white = "<white-list><uri-regex>/v1/free/.*</uri-regex></white-list>"
+    asks = VALIDATES % REGEX % "/v1/([^/]+)/.*"
+    bare = _two(tmp_path, "", asks, (white, ""))
+    assert (await outcome(bare, target="/v1/free/x")).status == 500
+    assert (await outcome(bare, target="/v1/mine/x", headers=HEADERS, identity=MINE)).status == 200
+    both = _two(tmp_path, "", asks, (white, white))
+    assert (await outcome(both, target="/v1/free/x")).status == 200
+    for made in (bare, both):
+        assert 'tenant: { regex: ["/v1/([^/]+)/.*"] }' in made.text
+
+
+async def test_a_tenant_is_asked_for_behind_one_that_only_tells(tmp_path: Path) -> None:
+    asks = VALIDATES % REGEX % "/v1/([^/]+)/.*"
+    made = _two(tmp_path, "<delegating/>", asks)
+    assert (await outcome(made, target="/v1/other/x", headers=HEADERS, identity=MINE)).status in (401, 403)
+    assert (await outcome(made, target="/v1/mine/x", headers=HEADERS, identity=MINE)).status == 200
+    assert (await outcome(made, target="/v1/mine/x")).status == 401
+
+
+async def test_the_same_tenant_is_asked_for_behind_one_that_only_tells(tmp_path: Path) -> None:
+    asks = VALIDATES % REGEX % "/v1/([^/]+)/.*"
+    made = _two(tmp_path, f"<delegating/>{asks}", asks)
+    assert (await outcome(made, target="/v1/mine/x")).status == 401
+
+
+async def test_a_tenant_in_a_path_that_a_filter_has_made_refuses(tmp_path: Path) -> None:
+    made = moved(
+        tmp_path,
+        f'<filter name="keystone-v2"/><filter name="uri-stripper"/><filter name="{AUTHORIZATION}"/>',
+        keystone_v2=f"<keystone-v2>{SERVICE}</keystone-v2>",
+        uri_stripper='<uri-stripper token-index="0"/>',
+        keystone_v2_authorization=f"<{AUTHORIZATION}>{VALIDATES % REGEX % '/v1/([^/]+)/.*'}</{AUTHORIZATION}>",
+    )
+    assert (await outcome(made, target="/a/v1/mine/x", headers=HEADERS, identity=MINE)).status == 503
+    assert "tenant:" not in made.text
+
+
+async def test_a_tenant_that_nothing_names_refuses(tmp_path: Path) -> None:
+    made = _v2(tmp_path, VALIDATES % "")
+    assert (await outcome(made, headers=HEADERS, identity=MINE)).status == 503
+
+
+def test_a_feed_of_revoked_tokens_has_them_remembered_as_long_as_repose_did(tmp_path: Path) -> None:
+    made = _v2(tmp_path, '<cache><timeouts><token>600</token></timeouts><atom-feed id="f"/></cache>')
+    assert "cache: { ttl: 5s }" in made.text
+    off = _v2(tmp_path, '<cache><timeouts><token>-1</token></timeouts><atom-feed id="f"/></cache>')
+    assert "cache: { ttl: 0s }" in off.text
+
+
+async def test_a_client_mapping_that_is_missing_refuses(tmp_path: Path) -> None:
+    text = '<client-auth><openstack-auth><identity-service uri="http://i.example.com"/></openstack-auth></client-auth>'
+    made = moved_filter(tmp_path, "client-auth", text, file="client-auth-n")
+    assert (await outcome(made, headers=HEADERS, identity=ANN)).status == 503
+
+
+async def test_an_account_without_a_project_asks_without_a_scope(tmp_path: Path) -> None:
+    made = moved_filter(tmp_path, "openstack-identity-v3", (V3 % ("", "")).replace(' project-id="p"', ""))
+    assert "scope: none" in made.text
+    assert part(made, "openstack-identity-v3").outcome == "moved with a difference"
+    headers = (("X-Subject-Token", "t"),)
+    assert (await outcome(made, headers=headers, identity=ANN)).status == 200
+
+
+async def test_tenants_that_are_all_told_are_not_culled(tmp_path: Path) -> None:
+    for handling, status in (("<tenant-handling send-all-tenant-ids='true'/>", 503), ("", 200)):
+        made = moved(
+            tmp_path,
+            '<filter name="keystone-v2"/><filter name="tenant-culling"/>',
+            keystone_v2=f"<keystone-v2>{SERVICE}{handling}</keystone-v2>",
+        )
+        assert (await outcome(made, headers=HEADERS, identity=ANN)).status == status

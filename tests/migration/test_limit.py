@@ -5,11 +5,20 @@ from typing import Any
 
 import pytest
 
-from gateway.migration.repose import Migration
+from gateway.migration.repose import Migration, migrate
 from gateway.trial.given import Given, Identity
 from gateway.trial.identity import identity_of
 from gateway.trial.outcome import Outcome
-from tests.migration.installed import KNOWN, moved_filter, notes
+from tests.migration.installed import (
+    KEYSTONE,
+    KNOWN,
+    SYSTEM_MODEL,
+    installed,
+    moved_filter,
+    notes,
+    part,
+    plan,
+)
 from tests.trial.tried import given, tried
 
 LIMIT = '<limit id="l" uri="u" uri-regex="%s" http-methods="%s" unit="%s" value="%s"/>'
@@ -27,7 +36,7 @@ def _group(limits: str, attributes: str = 'groups="a"', default: str = "true", i
 
 
 def _of(user: str, *groups: str) -> Identity:
-    return identity_of({"user": user, "groups": groups})
+    return identity_of({"user": user, "user_name": user, "groups": groups})
 
 
 async def _all(made: Migration, *requests: Given) -> list[Outcome]:
@@ -212,3 +221,69 @@ def test_attributes_of_a_limit_that_is_not_moved_are_not_called_unknown(tmp_path
     limit = (LIMIT % ("(a+)+b", "GET", "MINUTE", "1")).replace("/>", ' query-param-names="a"/>')
     said = notes(_moved(tmp_path, _group(limit + LIMIT % ("/s", "GET", "MINUTE", "1"))), "rate-limiting")
     assert "the expression '(a+)+b'" in said and "unknown" not in said
+
+
+@pytest.mark.parametrize(
+    ("limit", "requests"),
+    [
+        (
+            LIMIT % ("/admin/.*", "GET", "MINUTE", 0),
+            [("GET", "/admin/a", 503), ("POST", "/admin/a", 200), ("GET", "/x", 200)],
+        ),
+        (LIMIT % ("/admin/.*", "ALL", "WEEK", 1), [("GET", "/admin/a", 503), ("GET", "/x", 200)]),
+        (
+            LIMIT % ("(a+)+b", "GET PUT", "DAY", 1),
+            [("GET", "/x", 503), ("PUT", "/x", 503), ("POST", "/x", 200)],
+        ),
+    ],
+)
+async def test_a_limit_that_cannot_be_said_refuses_what_it_counted(
+    tmp_path: Path, limit: str, requests: list[tuple[str, str, int]]
+) -> None:
+    made = _moved(tmp_path, _group(limit + LIMIT % ("/other", "GET", "MINUTE", 5)))
+    asked = [(method, target, ANN) for method, target, _ in requests]
+    assert await _statuses(made, *asked) == [status for _, _, status in requests]
+    assert part(made, "rate-limiting").outcome == "not moved"
+
+
+@pytest.mark.parametrize(("before", "status"), [("", 401), ('<filter name="ip-user"/>', 200)])
+async def test_who_is_not_known_is_refused_and_not_counted(tmp_path: Path, before: str, status: int) -> None:
+    made = _moved(
+        tmp_path,
+        _group(LIMIT % (".*", "ALL", "MINUTE", 5)),
+        before=before,
+        **{"ip-user": '<ip-user><group name="g"><cidr-ip>192.0.2.0/24</cidr-ip></group></ip-user>'},
+    )
+    assert await _statuses(made, ("GET", "/", {})) == [status]
+    assert ("rate-limiting-nobody" in made.text) is (not before)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "datastore", "together"),
+    [
+        (2, "distributed/hash-ring", True),
+        (2, "local/default", False),
+        (2, "", False),
+        (1, "distributed/hash-ring", False),
+    ],
+)
+def test_machines_that_have_counted_together_go_on_to(
+    tmp_path: Path, nodes: int, datastore: str, together: bool
+) -> None:
+    model = SYSTEM_MODEL.format(chain=f'{KNOWN}<filter name="rate-limiting"/>').replace(
+        "</nodes>", '<node id="m" hostname="m" http-port="8080"/></nodes>' if nodes == 2 else "</nodes>"
+    )
+    limits = _group(LIMIT % (".*", "ALL", "MINUTE", 5))
+    installed(
+        tmp_path,
+        "",
+        {
+            "keystone-v2": KEYSTONE,
+            "rate-limiting": f'<rate-limiting datastore="{datastore}">{limits}</rate-limiting>',
+            "system-model": model,
+        },
+    )
+    made = migrate(tmp_path, environment={})
+    plan(made)
+    assert ('store: { url: "${RATE_LIMIT_STORE:-redis://127.0.0.1:6379}" }' in made.text) is together
+    assert ("on_store_error: deny" in made.text) is together

@@ -53,7 +53,8 @@ def test_every_entry_names_the_file_and_the_line_that_it_is_made_of(name: str) -
     lines = _moved(name).text.splitlines()
     for number, line in enumerate(lines):
         if line.startswith("  - ") and not line.startswith("  - {"):
-            file, _, place = lines[number - 1].strip().removeprefix("# ").partition(":")
+            first = next(above for above in range(number, 0, -1) if not lines[above - 1].startswith("  # "))
+            file, _, place = lines[first].strip().removeprefix("# ").partition(":")
             source = (HERE / name / file).read_text().splitlines()
             assert source[int(place) - 1].strip().startswith("<"), line
 
@@ -83,7 +84,7 @@ def test_what_nobody_has_asked_for_is_told(tmp_path: Path) -> None:
 def test_a_filter_that_nobody_knows_and_one_without_its_file(tmp_path: Path) -> None:
     made = moved(tmp_path, '<filter name="of-our-own"/>\n<filter name="ip-user"/>')
     assert "no filter of this name is known" in notes(made, "of-our-own")
-    assert notes(made, "ip-user") == "system-model.cfg.xml:4 there is no file ip-user.cfg.xml"
+    assert notes(made, "ip-user").startswith("system-model.cfg.xml:4 there is no file ip-user.cfg.xml\n")
 
 
 def test_all_files_that_are_wrong_are_told_at_once(tmp_path: Path) -> None:
@@ -143,3 +144,56 @@ async def test_in_front_of_the_repose_everything_is_forwarded_as_it_came_and_jud
     assert [step.told["name"] for step in got.steps if step.told["verdict"] == "refuse"][:1] == [
         "keystone-v2"
     ]
+
+
+REFUSED = [
+    ("client-authorization", "", ""),
+    ("valkyrie-authorization", "valkyrie-authorization", "<valkyrie-authorization/>"),
+    ("scripting", "scripting", "<scripting/>"),
+    ("versioning", "", ""),
+    ("translation", "", ""),
+    ("my-own-auth", "", ""),
+    ("keystone-v2", "", ""),
+    ("simple-rbac", "", ""),
+    ("rate-limiting", "", ""),
+    ("header-normalization", "", ""),
+    ("keystone-v2", "keystone-v2", "<keystone-v2/>"),
+    ("client-auth", "client-auth-n", "<client-auth><rackspace-auth/></client-auth>"),
+    ("client-auth", "client-auth-n", "<client-auth><openstack-auth/></client-auth>"),
+    ("openstack-identity-v3", "openstack-identity-v3", "<openstack-identity-v3/>"),
+    ("keystone-v2-basic-auth", "keystone-v2-basic-auth", "<keystone-v2-basic-auth/>"),
+    ("uri-user", "uri-user", "<uri-user/>"),
+    ("api-validator", "validator", "<validators/>"),
+    ("cors", "cors", "<cors/>"),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "text"), REFUSED)
+async def test_what_cannot_be_moved_and_may_have_refused_something_refuses_all(
+    tmp_path: Path, name: str, file: str, text: str
+) -> None:
+    made = moved(tmp_path, f'<filter name="{name}" uri-regex="/a/.*"/>', **({file: text} if file else {}))
+    assert part(made, name).outcome == "not moved"
+    assert part(made, name).refuses
+    assert (await outcome(made, target="/a/b")).status == 503
+    assert (await outcome(made, target="/b")).status == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["slf4j-http-logging", "herp", "flush-output", "merge-header", "compression"]
+)
+async def test_what_has_refused_nothing_is_left_out_with_a_note(tmp_path: Path, name: str) -> None:
+    made = moved(tmp_path, f'<filter name="{name}"/>')
+    assert part(made, name).outcome == "not moved"
+    assert not part(made, name).refuses
+    assert (await outcome(made)).status == 200
+
+
+@pytest.mark.parametrize(("attribute", "status"), [("require-mfa", 503), ("id", 200)])
+async def test_what_is_unknown_of_a_filter_may_have_been_a_check(
+    tmp_path: Path, attribute: str, status: int
+) -> None:
+    text = f"<header-normalization {attribute}='x'><target><request><blacklist><header id='X-A'/></blacklist></request></target></header-normalization>"
+    made = moved(tmp_path, '<filter name="header-normalization"/>', header_normalization=text)
+    assert (await outcome(made)).status == status
+    assert f"the attribute {attribute}" in notes(made, "header-normalization")

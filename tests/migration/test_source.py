@@ -1,5 +1,6 @@
 """XML of somebody else: what is read, with which lines, and what is refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gateway.migration.source import (
     parse,
 )
 
+HERE = Place("a.cfg.xml", 1)
 SAMPLE = """<?xml version="1.0"?>
 <!-- a comment -->
 <n:root xmlns:n="http://example.com/n" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
@@ -122,7 +124,7 @@ def test_size_depth_and_number_are_bounded(tmp_path: Path) -> None:
     assert refused(deep) == f"a.cfg.xml:{MAX_DEPTH + 1}: nested more than {MAX_DEPTH} deep"
     assert refused("<a>" + "<b/>" * MAX_ELEMENTS + "</a>").endswith(f"more than {MAX_ELEMENTS} elements")
     (tmp_path / "a.cfg.xml").write_bytes(b"<a>" + b" " * MAX_BYTES + b"</a>")
-    with pytest.raises(SourceError, match="the file is larger than 4 MiB"):
+    with pytest.raises(SourceError, match="the file cannot be read: it is larger than 4 MiB"):
         Installation(tmp_path, {}).read("a.cfg.xml")
 
 
@@ -175,3 +177,30 @@ def test_files_that_nobody_has_read_are_known(tmp_path: Path) -> None:
     files = Installation(tmp_path, {})
     files.read("b.cfg.xml")
     assert files.unopened() == ["a.cfg.xml"]
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.xml")
+    with pytest.raises(SourceError, match="it is no regular file"):
+        Installation(tmp_path, {}).read("pipe.xml")
+
+
+def test_what_a_file_names_stands_beside_it_also_where_links_lead(tmp_path: Path) -> None:
+    inside = tmp_path / "etc"
+    inside.mkdir()
+    (tmp_path / "outside.xsd").write_text("<x/>")
+    (inside / "b.xsd").write_text("<y/>")
+    (inside / "a.xsd").symlink_to(tmp_path / "outside.xsd")
+    (inside / "c.xsd").symlink_to("b.xsd")
+    installation = Installation(inside, {})
+    with pytest.raises(OSError, match="leads out of the directory"):
+        installation.content("a.xsd", HERE, beside="api.wadl")
+    assert installation.content("c.xsd", HERE, beside="api.wadl") == b"<y/>"
+
+
+def test_words_are_parted_by_white_space_of_xml(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("<a b=' one\u00a0word  two\n three '/>")
+    root = Installation(tmp_path, {}).read("a.xml")
+    assert root is not None
+    assert root.words("b") == ["one\u00a0word", "two", "three"]
+    assert root.words("c") == []

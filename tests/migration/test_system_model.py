@@ -6,7 +6,7 @@ import pytest
 
 from gateway.migration.repose import Migration, MigrationError, migrate
 from gateway.trial.given import Answer
-from tests.migration.installed import installed, moved, notes, outcome, part, plan
+from tests.migration.installed import KEYSTONE, installed, moved, notes, outcome, part, plan
 
 ADD = "<add-headers><request><header name='X-Seen'>yes</header></request></add-headers>"
 
@@ -133,12 +133,15 @@ async def test_a_filter_sees_the_requests_that_it_saw(
         ('><or><methods value="POST"/><uri regex="(a+)+b"/></or></filter>', "/x"),
     ],
 )
-async def test_a_condition_that_cannot_be_said_lets_the_filter_see_more_and_is_told(
+async def test_a_condition_that_cannot_be_said_lets_a_check_see_more_and_has_another_filter_refuse(
     tmp_path: Path, condition: str, target: str
 ) -> None:
-    filter = f'<filter name="add-header" {condition}'
-    assert await _seen(tmp_path, filter, "GET", target)
-    assert "(a+)+b" in notes(moved(tmp_path, filter, add_header=ADD), "filters of the chain")
+    made = moved(tmp_path, f'<filter name="keystone-v2" {condition}', keystone_v2=KEYSTONE)
+    assert "(a+)+b" in notes(made, "filters of the chain")
+    assert (await outcome(made, target=target)).status == 401
+    made = moved(tmp_path, f'<filter name="add-header" {condition}', add_header=ADD)
+    assert (await outcome(made, target=target)).status == 503
+    assert part(made, "add-header").outcome == "not moved"
 
 
 def test_a_chain_with_a_condition_that_is_none(tmp_path: Path) -> None:
@@ -205,3 +208,20 @@ def test_what_has_no_equal_says_why(tmp_path: Path) -> None:
     assert "Redis" in notes(made, "service dist-datastore")
     assert "nothing is told to anybody" in notes(made, "phone-home")
     assert "X-Trans-Id" in notes(made, "tracing-header")
+
+
+async def test_requests_of_a_destination_that_cannot_be_moved_go_to_no_other(tmp_path: Path) -> None:
+    body = NODES + (
+        '<destinations><endpoint id="inside" default="true"/>'
+        '<endpoint id="other" protocol="http" hostname="other" port="81"/></destinations>'
+    )
+    made = _model(tmp_path, body)
+    assert (await outcome(made)).status == 503
+    assert part(made, "destination inside").refuses
+
+
+async def test_requests_that_a_route_cannot_tell_go_to_no_other_destination(tmp_path: Path) -> None:
+    (tmp_path / "destination-router.cfg.xml").write_text(ROUTER)
+    body = f'{NODES}<filters><filter name="destination-router"><methods value="GET"/></filter></filters>{TWO}'
+    made = _model(tmp_path, body)
+    assert [(await outcome(made, method)).status for method in ("GET", "POST")] == [503, 200]

@@ -32,7 +32,7 @@ def test_what_has_an_equal_by_the_registry_of_names_is_translated() -> None:
     unmoved = {name for name in _OTHERS if {one.partition(".")[0] for one in ours(name)} & built_in}
     # They are said by something that Repose's configuration does not tell.
     assert unmoved == {
-        *("client-authorization", "tenant-culling", "translation"),
+        *("client-authorization", "translation"),
         *("content-identity-auth-1.1", "content-identity-auth-2.0", "rackspace-auth-user"),
         *("content-normalization", "valkyrie-authorization", "versioning"),
     }

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.migration.repose import Migration
 from gateway.trial.given import Answer
-from tests.migration.installed import moved_filter, notes, outcome
+from tests.migration.installed import moved, moved_filter, notes, outcome
 
 NORMAL = """<uri-normalization>
 <media-variants>
@@ -61,7 +61,7 @@ async def test_a_suffix_is_a_media_type(tmp_path: Path, target: str, sent: str, 
 async def test_a_segment_is_left_out_and_put_back(tmp_path: Path) -> None:
     text = (
         '<uri-stripper token-index="1" rewrite-location="true"><link-resource uri-path-regex=".*" http-methods="GET"><response>'
-        '<json token-index="1">$.x</json></response></link-resource></uri-stripper>'
+        '<json token-index="1" link-mismatch-action="continue">$.x</json></response></link-resource></uri-stripper>'
     )
     made = moved_filter(tmp_path, "uri-stripper", text)
     answer = Answer(201, (("Location", "/v1/servers/7"),))
@@ -71,3 +71,40 @@ async def test_a_segment_is_left_out_and_put_back(tmp_path: Path) -> None:
     assert dict(got.answer.headers)["Location"] == "/v1/t1/servers/7"
     assert "links in bodies" in notes(made, "uri-stripper")
     assert "as it was received" in notes(made, "uri-stripper")
+    made = moved_filter(tmp_path, "uri-stripper", text.replace("continue", "fail"))
+    assert (await outcome(made, target="/v1/t1/servers")).status == 503
+
+
+async def test_a_white_list_whose_requests_cannot_be_told_refuses(tmp_path: Path) -> None:
+    body = '<uri-filters><target uri-regex="(a+)+b" %s>%s</target></uri-filters>'
+    white = '<whitelist id="w"><parameter name="a"/></whitelist>'
+    for text, status in ((body % ("", white), 503), (body % ('alphabetize="true"', ""), 200)):
+        made = moved_filter(tmp_path, "uri-normalization", f"<uri-normalization>{text}</uri-normalization>")
+        assert (await outcome(made, target="/x")).status == status
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("uri-stripper", '<uri-stripper token-index="0"/>'),
+        (
+            "uri-normalization",
+            '<uri-normalization><media-variants><media-type name="application/json" variant-extension="json"/>'
+            "</media-variants></uri-normalization>",
+        ),
+    ],
+)
+async def test_filters_behind_it_that_go_by_the_path_refuse(tmp_path: Path, name: str, text: str) -> None:
+    limits = (
+        '<rate-limiting><limit-group id="g" default="true">'
+        '<limit uri="*" uri-regex="%s" http-methods="ALL" unit="DAY" value="5"/></limit-group></rate-limiting>'
+    )
+    for regex, status in (("/servers", 503), (".*", 200)):
+        made = moved(
+            tmp_path,
+            f'<filter name="ip-user"/><filter name="{name}"/><filter name="rate-limiting"/>',
+            ip_user='<ip-user><group name="g"><cidr-ip>192.0.2.0/24</cidr-ip></group></ip-user>',
+            rate_limiting=limits % regex,
+            **{name: text},
+        )
+        assert (await outcome(made, target="/t1/servers")).status == status

@@ -98,3 +98,14 @@ async def test_the_greater_quality_wins_wherever_it_stands(tmp_path: Path, quali
     )
     users, _ = await _told(made, "/users/ann", peer="192.0.2.7")
     assert users == [user]
+
+
+async def test_a_user_of_an_expression_that_cannot_be_said_is_not_nobody(tmp_path: Path) -> None:
+    made = moved_filter(
+        tmp_path,
+        "uri-user",
+        '<uri-user><identification-mappings><mapping id="a" identification-regex="/u/([^/]+)/.*"/>'
+        '<mapping id="b" identification-regex="(a+)+b"/></identification-mappings></uri-user>',
+    )
+    assert (await outcome(made, target="/u/ann/x")).status == 503
+    assert part(made, "uri-user").outcome == "not moved"

@@ -92,10 +92,11 @@ async def test_delegating_lets_the_request_pass_and_tells(tmp_path: Path) -> Non
         ("", "put it into a file of its own"),
     ],
 )
-def test_a_description_that_cannot_be_read_is_told(tmp_path: Path, wadl: str, said: str) -> None:
+async def test_a_description_that_cannot_be_read_refuses(tmp_path: Path, wadl: str, said: str) -> None:
     made = _moved(tmp_path, f'<validator default="true" wadl="{wadl}"/>')
     assert part(made, "api-validator").outcome == "not moved"
     assert said in notes(made, "api-validator")
+    assert await _status(made, "GET", "/servers") == 503
 
 
 def test_the_description_is_named_from_where_the_configuration_will_be(tmp_path: Path) -> None:
@@ -115,3 +116,78 @@ def test_the_description_is_named_from_where_the_configuration_will_be(tmp_path:
     assert os.path.join("..", "..", "etc", "api.yaml") in made.text
     registry = Registry()
     build_plan(loads(made.text, "x", registry=registry, environment={}, directory=out), registry)
+
+
+async def test_of_several_validators_the_one_that_cannot_be_said_refuses_its_callers(tmp_path: Path) -> None:
+    made = _moved(tmp_path, TWO.format("none.wadl"))
+    assert [await _status(made, "GET", "/servers", role) for role in ("a", "c", "d")] == [200, 503, 403]
+    assert part(made, "api-validator").outcome == "not moved"
+
+
+ASKS = """<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:rax="http://docs.rackspace.com/api">
+<grammars><s:schema xmlns:s="http://www.w3.org/2001/XMLSchema"><s:element name="a"/></s:schema></grammars>
+<resources base="http://localhost/"><resource path="a"><method name="POST" {roles}><request>
+{inside}</request></method></resource></resources></application>
+"""
+XML = '<representation mediaType="application/xml"/>'
+XPATH = (
+    '<representation mediaType="application/json"><param name="n" style="plain" required="true" path="$body?n castable as xs:int"/>'
+    "</representation>"
+)
+ASSERT = '<rax:assert test="true()"/>'
+TENANT = 'rax:roles="admin/{tid}"'
+
+
+@pytest.mark.parametrize(
+    ("inside", "roles", "on", "off", "said"),
+    [
+        (XML, "", 'check-xsd-grammar="true"', "", "not the XML Schema"),
+        (XML, "", 'check-grammars="true"', 'check-well-formed="true"', "not the XML Schema"),
+        (XPATH, "", 'check-plain-params="true"', "", "castable"),
+        (
+            ASSERT,
+            "",
+            "",
+            'enable-assert-extension="false" enable-pre-process-extension="false"',
+            "rax:assert",
+        ),
+        ("", TENANT, 'enable-rax-roles="true"', "", "admin/{tid}"),
+    ],
+)
+async def test_what_repose_has_looked_at_and_nobody_here_does_refuses(
+    tmp_path: Path, inside: str, roles: str, on: str, off: str, said: str
+) -> None:
+    (tmp_path / "asks.wadl").write_text(ASKS.format(inside=inside, roles=roles))
+    made = _moved(tmp_path, f'<validator default="true" wadl="asks.wadl" {on}/>')
+    assert await _status(made, "POST", "/a", "admin") == 503
+    assert part(made, "api-validator").refuses
+    assert "Repose has looked at this, and `api` does not: asks.wadl" in notes(made, "api-validator")
+    assert said in notes(made, "api-validator")
+    made = _moved(tmp_path, f'<validator default="true" wadl="asks.wadl" {off}/>')
+    assert "unchecked: allow" in made.text
+    assert said in notes(made, "api-validator")
+    assert not part(made, "api-validator").refuses
+
+
+def test_what_is_looked_at_needs_no_leave(tmp_path: Path) -> None:
+    assert "unchecked" not in _moved(tmp_path, '<validator default="true" wadl="servers.wadl"/>').text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "swagger: '2.0'\ninfo: {title: t, version: '1'}\npaths: {}\n",
+        "openapi: 3.1.0\ninfo: {title: t, version: '1'}\n"
+        "paths: {/a: {get: {parameters: [{name: c, in: cookie, schema: {type: string}}], responses: {}}}}\n",
+    ],
+)
+async def test_a_document_of_openapi_that_is_not_looked_at_whole_refuses(tmp_path: Path, text: str) -> None:
+    (tmp_path / "api.yaml").write_text(text)
+    made = moved_filter(tmp_path, "openapi-validator", '<open-api-validator href="api.yaml"/>', before=KNOWN)
+    assert await _status(made, "GET", "/a") == 503
+    assert part(made, "openapi-validator").outcome == "not moved"
+
+
+async def test_a_role_may_have_a_space(tmp_path: Path) -> None:
+    made = _moved(tmp_path, '<validator role="a\u00a0b" wadl="servers.wadl"/>')
+    assert [await _status(made, "GET", "/servers", role) for role in ("a b", "a")] == [200, 403]

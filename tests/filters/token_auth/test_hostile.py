@@ -164,7 +164,7 @@ def test_what_a_token_says_of_keys_is_never_read() -> None:
     """No key, address or path of a token reaches the services of the filter."""
 
     class Offline(FrozenServices):
-        def read_file(self, path: str) -> bytes:
+        def read_file(self, path: str, *, beside: str | None = None) -> bytes:
             raise AssertionError(f"the token made us read {path}")
 
     filter = build(TokenAuth, options(), Offline())

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from filters.token_auth.option import KeystoneOptions
 from filters.token_auth.remote import Trouble
@@ -70,3 +71,30 @@ async def test_one_that_was_refused_is_not_fallen_back_to() -> None:
     with pytest.raises(Trouble):
         await asking.other(bad)
     asking.token.close()
+
+
+def test_an_account_may_ask_for_a_token_without_a_scope() -> None:
+    config = KeystoneOptions.model_validate(
+        {"url": "http://i/v3", "account": {"user": "gateway", "password": "pw", "scope": "none"}}
+    )
+    asked = json.loads(credentials(config))["auth"]
+    assert asked == {
+        "identity": {
+            "methods": ["password"],
+            "password": {"user": {"name": "gateway", "domain": {"id": "default"}, "password": "pw"}},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "exactly one of project_name, project_id"),
+        ({"scope": "none", "project_id": "p"}, "scope: none has no project"),
+    ],
+)
+def test_a_scope_is_said(more: dict[str, str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        KeystoneOptions.model_validate(
+            {"url": "http://i/v3", "account": {"user": "gateway", "password": "pw", **more}}
+        )
