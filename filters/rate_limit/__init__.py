@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mappin
 from contextlib import suppress
 from inspect import isawaitable
 from math import ceil
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from filters._key import Counted, described
 from filters._memo import Memo
@@ -56,7 +56,7 @@ from gateway.http.fields import Fields
 from gateway.http.negotiation import answer_format
 
 _HASHES_MAX = 16_384
-_LIMITS: Rule = ("limits",)
+_LIMITS: Final[Rule] = ("limits",)
 _WAITS = 8
 """How often a request waits for what somebody else draws, before it asks for itself."""
 _PROBING: Counted = (-1, "probe")
@@ -67,7 +67,7 @@ _CellFact: TypeAlias = tuple[str, str, int, Cell | None]
 """For the record: the limit, the hash of the key, the cost, and the cell as it was, whose first number is told as the
 seconds that it had to live."""
 
-_note = tuple.__new__  # a Note in a third of the time that its constructor takes
+_note: Final = tuple.__new__  # a Note in a third of the time that its constructor takes
 
 
 class _Open(NamedTuple):

@@ -22,6 +22,7 @@ PATIENCE: Final = 0.25
 
 _lockf: Final = fcntl.lockf
 _UNLOCK: Final = fcntl.LOCK_UN
+_SET: Final = fcntl.F_SETLK
 _FLOCK: Final = Struct("hhqqi")
 """`struct flock` of Linux on machines of 64 bits: type, whence, start, length, process."""
 _PLAIN: Final = sys.platform == "linux" and ctypes.sizeof(ctypes.c_void_p) == 8
@@ -38,10 +39,8 @@ class ByteLock:
         "_call",
         "_fd",
         "_keep",
-        "_number",
         "_offset",
         "_patience",
-        "_set",
         "_stuck",
         "_take",
         "timeouts",
@@ -62,13 +61,11 @@ class ByteLock:
             _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0), _FLOCK.size + 4
         )
         self._take: Any = ctypes.byref(self._keep)
-        self._number: Any = ctypes.c_int(fd)
-        self._set: Any = ctypes.c_int(fcntl.F_SETLK)
 
     def try_take(self) -> bool:
         """Takes it where it is free, or this process has it already."""
         if self._call is not None:
-            return self._call(self._number, self._set, self._take) == 0
+            return self._call(self._fd, _SET, self._take) == 0
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._offset)
         except OSError:
@@ -81,7 +78,7 @@ class ByteLock:
         Then nobody waits for it any more until it has been free once: a process that is stopped holds others up once only.
         """
         call = self._call
-        if call(self._number, self._set, self._take) == 0 if call is not None else self.try_take():
+        if call(self._fd, _SET, self._take) == 0 if call is not None else self.try_take():
             self._stuck = False
             return True
         self.waits += 1
