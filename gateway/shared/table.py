@@ -104,7 +104,7 @@ class SharedTable:
                 offset = zone.allot([place], [-1], [changed], now)[0]
                 if offset < 0:
                     return
-            zone.write([offset], [_entry(offset, hashed, changed[0], changed[1], changed[2])])
+            zone.write_cell(offset, _entry(offset, hashed, changed[0], changed[1], changed[2]))
         finally:
             zone.leave()
 
