@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from gateway.api.exchange import Note
+from gateway.api.exchange import Note, Route
 from gateway.record import Attempt, EntryInfo, Record, Step
 
 BUCKETS: Final[tuple[float, ...]] = (
@@ -31,6 +31,7 @@ BUCKETS: Final[tuple[float, ...]] = (
 """Upper bounds in seconds, as the OpenTelemetry conventions advise for http.server.request.duration."""
 
 _SOON: Final = BUCKETS[0]
+_tuple: Final[Any] = tuple.__new__
 
 MAX_FLOWS: Final = 4096
 
@@ -169,7 +170,7 @@ class Flow:
             elif type(item) is Note:
                 if type(said) is not Note:
                     return False
-                noted: tuple[Any, ...] = item  # what a plugin has noted may be of any type
+                noted: tuple[Any, ...] = item  # of any types, see `_likeness`
                 known: tuple[Any, ...] = said
                 if noted[0] != known[0] or noted[1] != known[1]:
                     return False
@@ -195,7 +196,8 @@ def _likeness(trail: Sequence[object]) -> list[Any] | None:
         if isinstance(item, float):
             found.append(None)
         elif isinstance(item, Note):
-            found.append(Note(item.reason, item.rule, {}))
+            noted: tuple[Any, ...] = item  # what a plugin has noted may be of any type
+            found.append(_tuple(Note, (noted[0], noted[1], {})))
         elif isinstance(item, Step) and item.note is None:
             found.append(item._replace(facts=None))
         else:
@@ -275,18 +277,25 @@ def _reason(step: Step) -> str:
 
 
 class Flows:
-    """Finds the flow of a record. `on_full` is called before all are forgotten because they have become too many."""
+    """Finds the flow of a record. `on_full` is called before all are forgotten because they have become too many: `most`."""
 
-    def __init__(self, on_full: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, on_full: Callable[[], None] = lambda: None, most: int = MAX_FLOWS) -> None:
+        self._most = most
         self._flows: dict[tuple[Any, ...], Flow] = {}
+        self._last: dict[Route | None, Flow] = {}
         self._on_full = on_full
 
     def of(self, record: Record) -> Flow:
         likely = record.received.flow
         if likely is not None and likely.known_to is self and likely.fits(record):
             return likely
-        flow = record.received.flow = self._of(record)
-        return flow
+        # A header section that has not come before, or with another request: then as the last one on the route.
+        route = record.exchange.route
+        likely = self._last.get(route)
+        if likely is None or not likely.fits(record):
+            likely = self._last[route] = self._of(record)
+        record.received.flow = likely
+        return likely
 
     def _of(self, record: Record) -> Flow:
         exchange = record.exchange
@@ -319,7 +328,7 @@ class Flows:
             key = (repr(key),)
             flow = self._flows.get(key)
         if flow is None:
-            if len(self._flows) >= MAX_FLOWS:
+            if len(self._flows) >= self._most:
                 self._on_full()
                 self.clear()
             flow = self._flows[key] = Flow(record)
@@ -330,6 +339,7 @@ class Flows:
         for flow in self._flows.values():
             flow.known_to = None
         self._flows.clear()
+        self._last.clear()
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(self._flows.values())

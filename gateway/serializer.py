@@ -65,8 +65,9 @@ _FOREIGN = (
 )
 
 
-# What stands in a JSON string as it is.
+# What stands in a JSON string as it is; and a table that leaves just that as it is.
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
+_AS_IT_IS: Final = bytes(byte if byte in _PLAIN else byte ^ 0xFF for byte in range(256))
 
 # Leaves as it is what `safe` leaves as it is: one pass over a short text, where two questions would be two calls.
 _HARMLESS: Final = bytes(byte if byte < 0x7F else 0 for byte in range(256))
@@ -190,7 +191,7 @@ class _Told:
         self.secrets = secrets
         self.careful = careful
         long = [secret for secret in secrets or () if len(secret) >= SHORTEST]
-        self.odd = any(secret.translate(None, _PLAIN) for secret in long)
+        self.odd = any(secret.translate(_AS_IT_IS) != secret for secret in long)
         self.needles = [(secret[-_SECRET_END:], secret) for secret in long]
         self.pattern: _Pattern | None = None
 
@@ -339,7 +340,7 @@ class Serializer:
         line = b"".join(parts)
         if clean and told_cleanly:
             return line
-        if told.secrets is not None or placed:
+        if placed or told.odd or told.betrayed_by(line):
             line = _without(line, told.secrets or (), placed)
         return safe(line)
 
@@ -797,7 +798,7 @@ def _without(line: bytes, secrets: Sequence[bytes], placed: Sequence[bytes] = ()
     for secret in secrets:
         if len(secret) < SHORTEST:
             continue
-        if not secret.translate(None, _PLAIN):  # the common case: one search, for a short end of it
+        if secret.translate(_AS_IT_IS) == secret:  # the common case: one search, for a short end of it
             if line.find(secret[-_SECRET_END:]) >= 0 and line.find(secret) >= 0:
                 texts.append(secret.decode("ascii"))
             continue

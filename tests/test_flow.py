@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from gateway import flow
 from gateway.api import Note
 from gateway.flow import Flows
 from gateway.record import Record
@@ -138,6 +137,15 @@ def test_one_header_section_makes_no_flow_of_two(one: Record, two: Record) -> No
     two.received = received
 
 
+@pytest.mark.parametrize(("one", "two"), OTHER)
+def test_the_last_flow_on_a_route_is_not_that_of_another_record(one: Record, two: Record) -> None:
+    flows = Flows()
+    first, second = flows.of(one), flows.of(two)
+    for told in (one, two):
+        told.received.flow = None
+    assert (flows.of(one), flows.of(two), flows.of(two)) == (first, second, second)
+
+
 def test_a_likely_flow_of_somebody_else_or_that_is_forgotten_is_none() -> None:
     told, flows = record(attempts=[attempt()]), Flows()
     found = flows.of(told)
@@ -159,10 +167,9 @@ def test_how_long_each_filter_took() -> None:
     assert flows.of(told).spent(told) == [(GUARDS[1], 2.0)]
 
 
-def test_too_many_flows_are_told_before_they_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "MAX_FLOWS", 3)
+def test_too_many_flows_are_told_before_they_are_forgotten() -> None:
     kept: list[int] = []
-    flows = Flows(lambda: kept.append(len(list(flows))))
+    flows = Flows(lambda: kept.append(len(list(flows))), most=3)
     for status in range(200, 205):
         flows.of(record(status=status))
     assert kept == [3]
