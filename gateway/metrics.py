@@ -5,13 +5,12 @@ reason codes, known methods. A path, a user or a client's address is never one. 
 same (an upstream that makes up statuses, a plugin that makes up reasons), what is new is counted under `_OTHER`.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway import __version__, form
-from gateway.flow import BUCKETS, BYTES_IN, BYTES_OUT, EMPTY_CELL, SECONDS, Flows
+from gateway.flow import BUCKETS, Cell, Flow, Flows
 from gateway.record import METHODS, Record
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ _OTHER = "_OTHER"
 Labelled = Iterable[tuple[tuple[str, ...], float]]
 """The values of some labels, each with its number."""
 
-_Requests = dict[tuple[str, str | None, int], list[float]]
+_Requests = dict[tuple[str, str | None, int], Cell]
 _Counts = dict[tuple[str, ...], int]
 
 
@@ -44,7 +43,7 @@ class Metrics:
         self._attempts: _Counts = {}
         self._times: dict[tuple[str, ...], list[float]] = {}
         self._untimed = 0
-        self._upstreams: dict[str, list[float]] = {}
+        self._upstreams: dict[str, Cell] = {}
         self._reads: list[Callable[[], Metric]] = []
         self.info("gateway_build", "The running version.", lambda: {"version": __version__, "form": form()})
 
@@ -52,47 +51,42 @@ class Metrics:
         """Counts an exchange that is over."""
         flow = record.flow = self._flows.of(record)
         cell = flow.cell
-        duration = record.duration
-        cell[bisect_left(BUCKETS, duration)] += 1
-        cell[SECONDS] += duration
-        cell[BYTES_OUT] += record.bytes_out
-        if record.bytes_in:
-            cell[BYTES_IN] += record.bytes_in
+        cell.add(record.duration)
+        cell.bytes_in += record.bytes_in
+        cell.bytes_out += record.bytes_out
         for attempt in record.attempts:
-            total = attempt.total
             tried = self._upstreams.get(attempt.upstream)
             if tried is None:
-                tried = self._upstreams[attempt.upstream] = list(EMPTY_CELL)
-            tried[bisect_left(BUCKETS, total)] += 1
-            tried[SECONDS] += total
+                tried = self._upstreams[attempt.upstream] = Cell()
+            tried.add(attempt.total)
         if self._untimed:
             self._untimed -= 1
         else:
-            self._time(record)
+            self._time(flow, record)
 
-    def _time(self, record: Record) -> None:
+    def _time(self, flow: Flow, record: Record) -> None:
         """Adds up what each filter has taken of this exchange, which stands for those after it that are not looked at."""
         self._untimed = TIMED_OF - 1
-        for step in record.steps:
-            key = (step.entry.name, step.entry.type)
-            spent = self._times.get(key)
-            if spent is None:
+        for entry, seconds in flow.spent(record):
+            key = (entry.name, entry.type)
+            total = self._times.get(key)
+            if total is None:
                 if len(self._times) >= _MAX_SERIES:
                     continue
-                spent = self._times[key] = [0, 0.0]
-            spent[0] += 1
-            spent[1] += step.seconds
+                total = self._times[key] = [0, 0.0]
+            total[0] += 1
+            total[1] += seconds
 
     def _fold(self) -> None:
         """Adds what each flow has counted to the numbers that have labels, and empties its cell."""
         for flow in self._flows:
-            counted, flow.cell = flow.cell, list(EMPTY_CELL)
-            number = int(sum(counted[:SECONDS]))
+            counted, flow.cell = flow.cell, Cell()
+            number = counted.number
             if not number:
                 continue
-            cell = self._cell((flow.method if flow.method in METHODS else _OTHER, flow.route, flow.status))
-            for place, value in enumerate(counted):
-                cell[place] += value
+            self._cell((flow.method if flow.method in METHODS else _OTHER, flow.route, flow.status)).take(
+                counted
+            )
             if flow.decision != "forward":
                 _count(self._outcomes, (flow.decision, flow.reason), number)
             for told in flow.filters:
@@ -170,7 +164,7 @@ class Metrics:
     def requests(self) -> int:
         """Exchanges that are over."""
         self._fold()
-        return int(sum(sum(cell[:SECONDS]) for cell in self._requests.values()))
+        return sum(cell.number for cell in self._requests.values())
 
     def collect(self) -> Iterator["Metric"]:
         """The metric families as they stand."""
@@ -198,20 +192,18 @@ class Metrics:
         for read in self._reads:
             yield read()
 
-    def _cell(self, key: tuple[str, str | None, int]) -> list[float]:
+    def _cell(self, key: tuple[str, str | None, int]) -> Cell:
         if key not in self._requests and len(self._requests) >= _MAX_SERIES:
             key = (_OTHER, _OTHER, 0)
-        return self._requests.setdefault(key, list(EMPTY_CELL))
+        return self._requests.setdefault(key, Cell())
 
     def _request_families(self) -> Iterator["Metric"]:
-        by_route: dict[str, list[float]] = {}
+        by_route: dict[str, Cell] = {}
         counts: list[tuple[tuple[str, ...], float]] = []
         for (method, template, status), cell in self._requests.items():
             route = template or ""
-            total = by_route.setdefault(route, list(EMPTY_CELL))
-            for place, number in enumerate(cell):
-                total[place] += number
-            counts.append(((method, route, str(status)), sum(cell[:SECONDS])))
+            by_route.setdefault(route, Cell()).take(cell)
+            counts.append(((method, route, str(status)), cell.number))
         yield _counters("gateway_requests", "Exchanges that are over.", ("method", "route", "status"), counts)
         yield _histogram(
             "http_server_request_duration_seconds",
@@ -219,13 +211,18 @@ class Metrics:
             "http_route",
             by_route,
         )
-        for name, text, place in (
-            ("gateway_request_body_bytes", "Bytes of request bodies.", BYTES_IN),
-            ("gateway_response_body_bytes", "Bytes of response bodies.", BYTES_OUT),
-        ):
-            yield _counters(
-                name, text, ("route",), [((route,), cell[place]) for route, cell in by_route.items()]
-            )
+        yield _counters(
+            "gateway_request_body_bytes",
+            "Bytes of request bodies.",
+            ("route",),
+            [((route,), cell.bytes_in) for route, cell in by_route.items()],
+        )
+        yield _counters(
+            "gateway_response_body_bytes",
+            "Bytes of response bodies.",
+            ("route",),
+            [((route,), cell.bytes_out) for route, cell in by_route.items()],
+        )
 
     def _filter_families(self) -> Iterator["Metric"]:
         enforced: list[tuple[tuple[str, ...], float]] = []
@@ -340,14 +337,14 @@ def _summary(
     return family
 
 
-def _histogram(name: str, documentation: str, label: str, cells: Mapping[str, Sequence[float]]) -> "Metric":
+def _histogram(name: str, documentation: str, label: str, cells: Mapping[str, Cell]) -> "Metric":
     from prometheus_client.core import HistogramMetricFamily
 
     family = HistogramMetricFamily(name, documentation, labels=(label,))
     for value, cell in cells.items():
         below, buckets = 0.0, []
-        for bound, number in zip((*map(str, BUCKETS), "+Inf"), cell[:SECONDS], strict=True):
+        for bound, number in zip((*map(str, BUCKETS), "+Inf"), cell.counts, strict=True):
             below += number
             buckets.append((bound, below))
-        family.add_metric((value,), buckets, sum_value=cell[SECONDS])
+        family.add_metric((value,), buckets, sum_value=cell.seconds)
     return family

@@ -127,13 +127,15 @@ class Received:
 
     lines  raw (name, value) pairs
     told   the request log's own: what it worked out of the lines, kept for the next record that has them
+    flow   that of the last record that had them, which the next is likely to have too
     """
 
-    __slots__ = ("lines", "told")
+    __slots__ = ("flow", "lines", "told")
 
     def __init__(self, lines: Sequence[RawField] = ()) -> None:
         self.lines = lines
         self.told: Any = None
+        self.flow: Flow | None = None
 
 
 class Aside:
@@ -209,13 +211,14 @@ class Record:
 def steps(guards: Sequence[EntryInfo], trail: Sequence[object]) -> list[Step]:
     """A trail read out.
 
-    It begins with the instant, in nanoseconds, at which the chain began. The chain then writes the instant at
+    It begins with the instant, in seconds, at which the chain began. The chain then writes the instant at
     which each guard passed the exchange, behind what that guard noted; None for a guard that is passed over
     without a word. Whatever else befalls is a whole Step, with an instant behind it if the chain goes on.
     """
     told: list[Step] = []
     notes: list[Note] = []
-    place = began = 0
+    place = 0
+    began = 0.0
     begins = True  # the next instant is one from which time is counted, and not that of a pass
     for item in trail:
         if isinstance(item, Step):
@@ -228,9 +231,9 @@ def steps(guards: Sequence[EntryInfo], trail: Sequence[object]) -> list[Step]:
         elif item is None:
             place += 1
         else:
-            assert isinstance(item, int)
+            assert isinstance(item, float)
             if not begins:
-                seconds = (item - began) * 1e-9
+                seconds = item - began
                 noted = tuple(notes) or None
                 told.append(Step(guards[place], "pass", None, (), seconds, 0, noted, None, "request"))
                 notes = []

@@ -40,6 +40,7 @@ _SECRET_END = (
 _MEMO_TEXT = 512  # characters of a text that is kept
 _MAX_DEPTH = 12
 _UNSEEN: Any = object()
+_dump: Final = orjson.dumps
 
 # Bytes of UTF-8 text that a terminal or a reader of lines could take for more than a character: DEL, the C1
 # controls, and the two line separators of Unicode. JSON lets them stand; escaped they mean the same.
@@ -64,34 +65,30 @@ _FOREIGN = (
 )
 
 
-# What stands in a JSON string as it is.
+# What stands in a JSON string as it is; and a table that leaves just that as it is.
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
+_AS_IT_IS: Final = bytes(byte if byte in _PLAIN else byte ^ 0xFF for byte in range(256))
 
+# Leaves as it is what `safe` leaves as it is: one pass over a short text, where two questions would be two calls.
+_HARMLESS: Final = bytes(byte if byte < 0x7F else 0 for byte in range(256))
 
 _FRACTION: Final = [b"%03d" % number for number in range(1000)]
 _SHORT: Final = 10_000
 _MILLISECONDS: Final = [b"%d.%03d" % divmod(micro, 1000) for micro in range(_SHORT)]
 
-
-def _milliseconds(micro: int) -> bytes:
-    """Whole microseconds as milliseconds in JSON."""
-    return _MILLISECONDS[micro] if 0 <= micro < _SHORT else b"%.3f" % (micro / 1000)
+_FEW: Final = 4096
+_NUMBERS: Final = [b"%d" % number for number in range(_FEW)]
 
 
-def _seconds(seconds: float) -> bytes:
-    """Seconds as JSON, to the microsecond."""
-    micro = int(seconds * 1e6 + 0.5)
-    return b"%b%b%b" % (
-        b"%d." % (micro // 1_000_000),
-        _FRACTION[micro // 1000 % 1000],
-        _FRACTION[micro % 1000],
-    )
+def _number(number: int) -> bytes:
+    """A whole number as JSON."""
+    return _NUMBERS[number] if 0 <= number < _FEW else b"%d" % number
 
 
 def _ms(seconds: float) -> bytes:
     """Seconds as milliseconds in JSON."""
     micro = int(seconds * 1e6 + 0.5)
-    return _MILLISECONDS[micro] if 0 <= micro < _SHORT else _milliseconds(micro)
+    return _MILLISECONDS[micro] if 0 <= micro < _SHORT else b"%.3f" % (micro / 1000)
 
 
 class _Text(dict[str, bytes]):
@@ -106,20 +103,56 @@ class _Text(dict[str, bytes]):
         return known
 
 
-# What stands in a path of a record as it is: neither an escape, which may hide a secret, nor the end of the path.
-_PLAIN_PATH = bytes(byte for byte in _PLAIN if byte not in b"%?@")
+# Leaves as it is what stands in a path of a record as it is: neither an escape, which may hide a secret, nor the end of the
+# path. A table costs a third of what it takes to look for something else.
+_PLAIN_PATH: Final = bytes(
+    byte if byte in _PLAIN and byte not in b"%?@" else byte ^ 0xFF for byte in range(256)
+)
 
 # A line, with a NUL for each hole: a raw NUL is never part of JSON. `_template` fills in what the lines of a flow have
-# in common.
+# in common. At each SOH goes what the header section or the principal has to say.
 _LINE = (
-    b'{"timestamp":"\0","kind":"request","record_version":1,"gateway.request_id":"\0","http.request.method":%b,'
+    b'{"timestamp":"\0Z","kind":"request","record_version":1,"gateway.request_id":"\0","http.request.method":%b,'
     b'"url.scheme":%b,"url.path":\0,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":\0,'
     b'"gateway.chain.in_ms":\0,"gateway.chain.out_ms":\0,"http.request.body.size":\0,'
-    b'"http.response.body.size":\0,\0"network.peer.port":\0,"network.protocol.name":"http",'
-    b'"network.protocol.version":%b%b\0\0,'
-    b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":\0,"scheme":%b,\0,"clock":\0\0},'
+    b'"http.response.body.size":\0,\1"network.peer.port":\0,"network.protocol.name":"http",'
+    b'"network.protocol.version":%b%b\0\1,'
+    b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":\0,"scheme":%b,\1,"clock":\0\1\0},'
     b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":\0}\n'
 )
+
+
+class _Template(NamedTuple):
+    """The line of a flow.
+
+    pieces  each second of them is empty: there goes what differs
+    halves  of the four pieces in whose midst the header section (the first and the third) and the principal have their say:
+            where each is among the pieces, and what is before and behind
+    """
+
+    pieces: list[bytes]
+    halves: tuple[tuple[int, bytes, bytes], ...]
+
+
+class _Pattern:
+    """The line of a flow for one header section and one principal.
+
+    pieces  as in `_Template`
+    again   whether it has been used before: then it is worth to know of what does not differ
+    clean   whether nothing in it is to be looked at in each line: it holds no secret and no risky character
+    noted   of each step with a note, what it was the first time: all requests of a token, say, have one and the same. Its members of
+            the line, and whether they are clean; `_DIFFERS` where another has come
+    """
+
+    __slots__ = ("again", "clean", "flow", "noted", "pieces", "principal")
+
+    def __init__(self, flow: Flow, principal: Principal | None, pieces: list[bytes]) -> None:
+        self.flow = flow
+        self.principal = principal
+        self.pieces = pieces
+        self.again = False
+        self.clean = False
+        self.noted: list[tuple[object, bytes, bool]] = []
 
 
 class _Field(NamedTuple):
@@ -130,22 +163,49 @@ class _Field(NamedTuple):
     declared: bool
 
 
-class _Told(NamedTuple):
+_DIFFERS: Final[tuple[object, bytes, bool]] = (None, b"", False)
+
+
+class _Told:
     """What a header section has to say in a line, with the addresses that go with it.
 
     plan     whose declarations it was worked out by
     who      fields that name the client and the server, each with a comma behind it
     facts    members of the facts
     secrets  values that must not be in the line, longest first; None when there are none
+    needles  the end of each, which is looked for first, and all of it
+    odd      whether any of them is written otherwise in JSON
     careful  whether any target may hold a secret: because one is so short that it is looked for as a whole segment only,
              or because paths have some by their place
+    pattern  of the last line
     """
 
-    plan: PlanFacts
-    who: bytes
-    facts: bytes
-    secrets: list[bytes] | None
-    careful: bool
+    __slots__ = ("careful", "facts", "needles", "odd", "pattern", "plan", "secrets", "who")
+
+    def __init__(
+        self, plan: PlanFacts, who: bytes, facts: bytes, secrets: list[bytes] | None, careful: bool
+    ) -> None:
+        self.plan = plan
+        self.who = who
+        self.facts = facts
+        self.secrets = secrets
+        self.careful = careful
+        long = [secret for secret in secrets or () if len(secret) >= SHORTEST]
+        self.odd = any(secret.translate(_AS_IT_IS) != secret for secret in long)
+        self.needles = [(secret[-_SECRET_END:], secret) for secret in long]
+        self.pattern: _Pattern | None = None
+
+    def betrayed_by(self, text: bytes) -> bool:
+        """Whether a part of a line may hold one of the secrets."""
+        size = len(text)
+        return any(
+            len(secret) <= size and text.find(end) >= 0 and text.find(secret) >= 0
+            for end, secret in self.needles
+        )
+
+    def is_clean(self, text: bytes) -> bool:
+        """Whether a part of a line needs no look at the whole: no secret may be in it, and no risky character."""
+        return text.translate(_HARMLESS) == text and not self.betrayed_by(text)
 
 
 class Serializer:
@@ -159,7 +219,7 @@ class Serializer:
         self._hmac = hmac.new(hash_key, b"", "sha256")
         self._worker = worker
         self._second = -1
-        self._second_text = b""
+        self._second_text = self._second_digits = b""
         self._plan: PlanFacts | None = None
         self._redaction = Redaction()
         self._fields: dict[bytes, _Field | None] = {}
@@ -178,7 +238,7 @@ class Serializer:
         except Exception as error:  # noqa: BLE001 - a plugin's odd facts must not silence the log
             return _dumps(
                 {
-                    "timestamp": self._timestamp(record.exchange.clock.wall).decode(),
+                    "timestamp": self._timestamp(record.exchange.clock.wall),
                     "kind": "request",
                     "record_version": RECORD_VERSION,
                     "gateway.request_id": record.exchange.request_id,
@@ -198,7 +258,7 @@ class Serializer:
         return safe(
             _dumps(
                 {
-                    "timestamp": self._timestamp(wall).decode(),
+                    "timestamp": self._timestamp(wall),
                     "kind": "plan",
                     "record_version": RECORD_VERSION,
                     "gateway.revision": revision,
@@ -215,15 +275,25 @@ class Serializer:
         told: _Told | None = received.told
         if told is None or told.plan is not record.plan:
             told = received.told = self._tell(record)
-        _, who, facts, secrets, careful = told
+        principal = exchange.principal
+        flow = record.flow or self._flows.of(record)
+        pattern = told.pattern
+        if pattern is None or pattern.flow is not flow or pattern.principal is not principal:
+            pattern = told.pattern = self._pattern(record, flow, told, principal)
+        elif not pattern.again:
+            pattern.again = True
+            self._examine(pattern, told)
+        clean = pattern.clean
 
         target = exchange.target
-        extra = tail = b""
+        extra = mark = b""
         placed: Sequence[bytes] = ()
-        if careful or target.translate(None, _PLAIN_PATH):
-            path, target_text, extra, tail, placed = self._redacted(record, secrets or (), careful)
+        if told.careful or target.translate(_PLAIN_PATH) != target:
+            path, target_text, extra, mark, placed = self._redacted(record, told.secrets or (), told.careful)
+            clean = False
         else:
             path = target_text = b'"%b"' % target
+            clean = clean and not told.betrayed_by(target)
         if exchange.method not in METHODS:
             extra += b',"http.request.method_original":' + _json(exchange.method)
         if record.global_id is not None:
@@ -236,30 +306,22 @@ class Serializer:
         if record.aside is not None:
             extra += _aside(record.aside)
             if record.aside.request_body is not None or record.aside.response_body is not None:
-                bodies, values = _bodies(record.aside, [*(secrets or ()), *placed])
+                bodies, values = _bodies(record.aside, [*(told.secrets or ()), *placed])
                 extra += bodies
                 placed = [*placed, *values]
-        named = b""
-        principal = exchange.principal
-        if principal is not None:
-            named, told_principal = self._principal(principal)
-            tail = told_principal + tail
+        clean = clean and not extra
 
-        flow = record.flow or self._flows.of(record)
-        template = flow.template
-        if template is None:
-            template = flow.template = self._template(record, flow)
-        clock = exchange.clock.wall
+        wall = exchange.clock.wall
+        stamp, clock = self._instant(wall)
         values = [
-            self._timestamp(clock),
+            stamp,
             exchange.request_id.encode("ascii"),
             path,
             _ms(record.duration),
             _ms(record.chain_in),
             _ms(record.chain_out),
-            b"%d" % record.bytes_in,
-            b"%d" % record.bytes_out,
-            who,
+            _number(record.bytes_in),
+            _number(record.bytes_out),
             b"%d" % record.peer.port,
         ]
         for attempt in record.attempts:
@@ -270,33 +332,76 @@ class Serializer:
                 values.append(_ms(first_byte))
                 values.append(_ms(total - first_byte))
             values.append(_ms(total))
-        values += (extra, named)
-        self._fill_steps(values, record, flow)
-        values += (target_text, facts, _seconds(clock), tail, b"%d" % sequence)
-        parts = template.copy()
+        values.append(extra)
+        told_cleanly = self._fill_steps(values, record, flow, pattern, told)
+        values += (target_text, clock, mark, b"%d" % sequence)
+        parts = pattern.pieces.copy()
         parts[1::2] = values
         line = b"".join(parts)
-        if secrets is not None or placed:
-            line = _without(line, secrets or (), placed)
+        if clean and told_cleanly:
+            return line
+        if placed or told.odd or told.betrayed_by(line):
+            line = _without(line, told.secrets or (), placed)
         return safe(line)
 
-    def _fill_steps(self, holes: list[bytes], record: Record, flow: Flow) -> None:
-        """Appends what differs between the steps of two records of one flow, in the order of the steps."""
+    def _pattern(self, record: Record, flow: Flow, told: _Told, principal: Principal | None) -> _Pattern:
+        template: _Template | None = flow.template
+        if template is None:
+            template = flow.template = self._template(record, flow)
+        named, whole = self._principal(principal) if principal is not None else (b"", b"")
+        pieces = template.pieces.copy()
+        number = 0
+        for part in (told.who, named, told.facts, whole):
+            place, before, behind = template.halves[number]
+            pieces[place] = before + part + behind
+            number += 1  # noqa: SIM113 - enumerate() would make a pair for each
+        return _Pattern(flow, principal, pieces)
+
+    def _examine(self, pattern: _Pattern, told: _Told) -> None:
+        """Looks at what the lines of a pattern have in common, so that nobody has to look at it in each line."""
+        pattern.pieces = [safe(piece) for piece in pattern.pieces]
+        # With what JSON writes as it is there is no secret that lies in two strings: there are quotes between.
+        pattern.clean = not told.odd and not told.betrayed_by(b"".join(pattern.pieces))
+
+    def _fill_steps(
+        self, holes: list[bytes], record: Record, flow: Flow, pattern: _Pattern, told: _Told
+    ) -> bool:
+        """Appends what differs between the steps of two records of one flow, in the order of the steps; and whether nothing of it
+        is to be looked at again."""
         spans = flow.spans
         if spans is None:
             for step in record.steps:
                 _fill_step(holes, step)
-            return
+            return False
+        clean = True
+        number = 0
+        noted = pattern.noted
         trail = record.exchange.trail
         for begin, end, entry in spans:
             if begin == end:
-                _fill_step(holes, trail[begin])
+                text = _fill_step(holes, trail[begin])
+                clean = clean and (not text or told.is_clean(text))
                 continue
-            micro: int = (trail[end] - trail[begin]) // 1000
-            holes.append(_MILLISECONDS[micro] if micro < _SHORT else _milliseconds(micro))
-            if end - begin > 1:
-                note: Note = trail[begin + 1]
-                holes.append(_told(entry, note.facts, trail[begin + 2 : end]))
+            began: float = trail[begin]
+            ended: float = trail[end]
+            holes.append(_ms(ended - began))
+            if end - begin == 1:
+                continue
+            note: Note = trail[begin + 1]
+            if number == len(noted):
+                text = _told(entry, note.facts, trail[begin + 2 : end])
+                noted.append((note if end - begin == 2 else None, text, told.is_clean(text)))
+                sound = noted[number][2]
+            elif noted[number][0] is note:
+                _, text, sound = noted[number]
+            else:
+                noted[number] = _DIFFERS
+                text = _told(entry, note.facts, trail[begin + 2 : end])
+                sound = told.is_clean(text)
+            number += 1
+            holes.append(text)
+            clean = clean and sound
+        return clean
 
     def _tell(self, record: Record) -> _Told:
         """What the request's header section has to say, by what the plan declares of its fields."""
@@ -404,8 +509,8 @@ class Serializer:
             placed,
         )
 
-    def _template(self, record: Record, flow: Flow) -> list[bytes]:
-        """The pieces of the line of the flow of `record`, each second of them empty: there goes what differs."""
+    def _template(self, record: Record, flow: Flow) -> _Template:
+        """The line of the flow of `record`."""
         text = self._text
         exchange = record.exchange
         method, status = exchange.method, record.status
@@ -452,7 +557,12 @@ class Serializer:
         pieces = line.split(b"\0")
         template = [b""] * (2 * len(pieces) - 1)
         template[0::2] = pieces
-        return template
+        halves = []
+        for place, piece in enumerate(template):
+            before, mark, behind = piece.partition(b"\1")
+            if mark:
+                halves.append((place, before, behind))
+        return _Template(template, tuple(halves))
 
     def _attempt(self, attempt: Attempt) -> bytes:
         upstream, address, reused, status, error, detail, peer, connect, first_byte, _ = attempt
@@ -499,12 +609,19 @@ class Serializer:
             told["shadow"] = True
         return _dumps(told)[:-1] + (b',"ms":\0\0}' if noted else b',"ms":\0}')
 
-    def _timestamp(self, wall: float) -> bytes:
+    def _instant(self, wall: float) -> tuple[bytes, bytes]:
+        """The time of day, to the millisecond and without its Z, and seconds since the epoch, to the microsecond."""
         second = int(wall)
         if second != self._second:
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.").encode()
+            self._second_digits = b"%d." % second
             self._second = second
-        return b"%b%03dZ" % (self._second_text, int((wall - second) * 1000))
+        micro = min(int((wall - second) * 1e6 + 0.5), 999_999)
+        milli = _FRACTION[micro // 1000]
+        return self._second_text + milli, self._second_digits + milli + _FRACTION[micro % 1000]
+
+    def _timestamp(self, wall: float) -> str:
+        return self._instant(wall)[0].decode() + "Z"
 
     def _learn(self, plan: PlanFacts) -> None:
         self._declared = frozenset(plan.header_names)
@@ -575,13 +692,15 @@ def _bodies(aside: Aside, secrets: Sequence[bytes]) -> tuple[bytes, Sequence[byt
     return (b"," + _dumps(told.fields)[1:-1] if told.fields else b""), told.values
 
 
-def _fill_step(holes: list[bytes], step: Step) -> None:
-    """What a whole step has of its own."""
+def _fill_step(holes: list[bytes], step: Step) -> bytes:
+    """Appends what a whole step has of its own, and gives of it what is no number."""
     facts, notes = step.facts, list(step.note or ())
     if notes and step.reason is None:
         facts = facts or notes.pop(0).facts
-    holes.append(_milliseconds(int(step.seconds * 1e6)))
-    holes.append(_told(step.entry, facts, notes))
+    holes.append(_ms(step.seconds))
+    text = _told(step.entry, facts, notes)
+    holes.append(text)
+    return text
 
 
 def _told(entry: EntryInfo, facts: Mapping[str, object] | None, notes: Sequence[Note]) -> bytes:
@@ -637,13 +756,16 @@ def _json(text: str | None) -> bytes:
 
 
 def _dumps(value: object, option: int = 0) -> bytes:
-    option |= orjson.OPT_NON_STR_KEYS
     try:
-        return orjson.dumps(value, default=str, option=option)
+        return _dump(value, default=str, option=option)
+    except TypeError:  # keys that are no texts, most likely, which are dearer to look out for
+        pass
+    try:
+        return _dump(value, default=str, option=option | orjson.OPT_NON_STR_KEYS)
     except (
         TypeError
     ):  # a lone surrogate, a whole number beyond 64 bits, a cycle: what filters may put in facts
-        return orjson.dumps(_cleaned(value, 0), default=str, option=option)
+        return _dump(_cleaned(value, 0), default=str, option=option | orjson.OPT_NON_STR_KEYS)
 
 
 def _cleaned(value: object, depth: int) -> object:
@@ -676,7 +798,7 @@ def _without(line: bytes, secrets: Sequence[bytes], placed: Sequence[bytes] = ()
     for secret in secrets:
         if len(secret) < SHORTEST:
             continue
-        if not secret.translate(None, _PLAIN):  # the common case: one search, for a short end of it
+        if secret.translate(_AS_IT_IS) == secret:  # the common case: one search, for a short end of it
             if line.find(secret[-_SECRET_END:]) >= 0 and line.find(secret) >= 0:
                 texts.append(secret.decode("ascii"))
             continue

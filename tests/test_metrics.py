@@ -98,8 +98,9 @@ def test_the_buckets_are_those_of_the_convention() -> None:
 def test_every_exchange_is_in_the_histogram_once(durations: list[float]) -> None:
     told = observed(*(record(duration=seconds) for seconds in durations))
     list(told.collect())
-    cells = list(told._requests.values())
-    assert sum(sum(cell[: len(BUCKETS) + 1]) for cell in cells) == len(durations)
+    (*cells,) = told._requests.values()
+    assert sum(sum(cell.counts) for cell in cells) == len(durations)
+    assert all(cell.number == sum(cell.counts) for cell in cells)
 
 
 def test_verdicts_by_filter_and_reason() -> None:

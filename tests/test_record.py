@@ -10,11 +10,11 @@ WHY = Note("rate_counted", ("limits",), {"cost": 1})
 
 
 def told(trail: list[object]) -> list[tuple[str, str, int, tuple[Note, ...] | None]]:
-    return [(one.entry.name, one.verdict, round(one.seconds * 1e9), one.note) for one in steps(GUARDS, trail)]
+    return [(one.entry.name, one.verdict, round(one.seconds), one.note) for one in steps(GUARDS, trail)]
 
 
 def test_an_instant_is_the_pass_of_the_next_guard() -> None:
-    assert told([100, 110, 130, 160]) == [
+    assert told([100.0, 110.0, 130.0, 160.0]) == [
         ("first", "pass", 10, None),
         ("second", "pass", 20, None),
         ("third", "pass", 30, None),
@@ -22,7 +22,7 @@ def test_an_instant_is_the_pass_of_the_next_guard() -> None:
 
 
 def test_notes_belong_to_the_pass_behind_them() -> None:
-    assert told([100, 110, WHY, WHY, 130]) == [
+    assert told([100.0, 110.0, WHY, WHY, 130.0]) == [
         ("first", "pass", 10, None),
         ("second", "pass", 20, (WHY, WHY)),
     ]
@@ -30,7 +30,7 @@ def test_notes_belong_to_the_pass_behind_them() -> None:
 
 def test_a_step_takes_the_place_of_its_guard_and_time_begins_anew_behind_it() -> None:
     skipped: Step = step(SECOND, "skip", "condition_false", seconds=0.0)
-    assert told([100, 110, skipped, 500, 507]) == [
+    assert told([100.0, 110.0, skipped, 500.0, 507.0]) == [
         ("first", "pass", 10, None),
         ("second", "skip", 0, None),
         ("third", "pass", 7, None),
@@ -39,12 +39,12 @@ def test_a_step_takes_the_place_of_its_guard_and_time_begins_anew_behind_it() ->
 
 def test_a_step_of_an_entry_that_is_no_guard_takes_no_place() -> None:
     answers_only: Step = step(Entry("answers"), "skip", "condition_false", seconds=0.0)
-    assert [name for name, *_ in told([100, answers_only, 120, 130])] == ["answers", "first"]
+    assert [name for name, *_ in told([100.0, answers_only, 120.0, 130.0])] == ["answers", "first"]
 
 
 def test_a_late_refusal_of_a_guard_that_passed_takes_no_other_place() -> None:
     late: Step = step(FIRST, "refuse", "body_too_large", seconds=0.0, status=413)
-    assert [(name, verdict) for name, verdict, *_ in told([100, 110, 120, late])] == [
+    assert [(name, verdict) for name, verdict, *_ in told([100.0, 110.0, 120.0, late])] == [
         ("first", "pass"),
         ("second", "pass"),
         ("first", "refuse"),
@@ -52,7 +52,7 @@ def test_a_late_refusal_of_a_guard_that_passed_takes_no_other_place() -> None:
 
 
 def test_a_guard_that_is_passed_over_has_no_step() -> None:
-    assert [(name, spent) for name, _, spent, _ in told([100, None, 130])] == [("second", 30)]
+    assert [(name, spent) for name, _, spent, _ in told([100.0, None, 130.0])] == [("second", 30)]
 
 
 def test_an_exchange_that_met_no_chain_has_no_steps() -> None:

@@ -57,7 +57,7 @@ from gateway.http.fields import Fields
 from gateway.http.negotiation import answer_format
 
 _HASHES_MAX = 16_384
-_LIMITS: Rule = ("limits",)
+_LIMITS: Final[Rule] = ("limits",)
 _WAITS = 8
 """How often a request waits for what somebody else draws, before it asks for itself."""
 _PROBING: Counted = (-1, "probe")
@@ -85,7 +85,9 @@ _CellFact: TypeAlias = tuple[str, str, int, Cell | None]
 """For the record: the limit, the hash of the key, the cost, and the cell as it was, whose first number is told as the
 seconds that it had to live."""
 
-_note = _planned = tuple.__new__  # a Note or a Charge in a third of the time that its constructor takes
+# A Note or a Charge in a third of the time that its constructor takes.
+_note: Final = tuple.__new__
+_planned: Final = tuple.__new__
 
 
 class _Open(NamedTuple):

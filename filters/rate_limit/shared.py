@@ -17,6 +17,8 @@ class SharedStore:
         self._places = places(table.place)
 
     def decide(self, charges: Sequence[Charge], now: float) -> Decision:
+        if len(charges) == 1:
+            return self._decide_one(charges, charges[0], now)
         decided: Decision = (0.0, -1, (), ())
 
         def change(cells: Sequence[Cell | None]) -> list[Cell | None] | None:
@@ -41,6 +43,31 @@ class SharedStore:
 
         try:
             self._table.update(self._places_of(charges), now, change)
+        except TableBusy:
+            return self._local.decide(charges, now)
+        return decided
+
+    def _decide_one(self, charges: Sequence[Charge], charge: Charge, now: float) -> Decision:
+        """There is nothing to hold back until others have agreed."""
+        limit, algorithm, key, cost = charge
+        decided: Decision = (0.0, -1, (), ())
+
+        def change(cells: Sequence[Cell | None]) -> list[Cell | None] | None:
+            nonlocal decided
+            cell = cells[0]
+            before = (cell,)
+            if not cost:
+                decided = (0.0, -1, before, before)
+                return None
+            wait, after = algorithm.charge(cell, now, cost)
+            if wait > 0.0:
+                decided = (wait, 0, before, before)
+                return None
+            decided = (0.0, -1, before, (after,))
+            return [after]
+
+        try:
+            self._table.update([self._places[limit, key]], now, change)
         except TableBusy:
             return self._local.decide(charges, now)
         return decided

@@ -257,25 +257,19 @@ class TokenAuth(Filter[TokenAuthConfig]):
                 self._known.clear()
             self._known[id(index)] = index, key
         clock = exchange.clock
-        try:
-            accepted = cache.accepted[key]
-        except KeyError:
-            pass
-        else:
+        accepted = cache.accepted.get(key)
+        if accepted is not None:
             if clock.monotonic < accepted.until and clock.wall < accepted.expires:
                 return self._pass(exchange, accepted)
             stale = self._forget(cache, key, accepted, exchange)
             return self._ask(
                 exchange, _Question(cache, key, token.decode("ascii"), cache.epoch, stale), 0, None
             )
-        try:
-            refused = cache.refused[key]
-        except KeyError:
-            pass
-        else:
+        refused = cache.refused.get(key)
+        if refused is not None:
             if clock.monotonic < refused.until:
                 return self._no_principal(exchange, refused.reason, refused.place)
-            del cache.refused[key]
+            cache.refused.drop(key)
         return self._ask(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch), 0, None)
 
     def suppose(self, exchange: Exchange, principal: Principal | None) -> Verdict:
@@ -514,7 +508,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         clock = exchange.clock
         if clock.monotonic < accepted.until + self._stale_for and clock.wall < accepted.expires:
             return accepted
-        cache.accepted.pop(key, None)
+        cache.accepted.drop(key)
         return None
 
     def _ask(
@@ -630,7 +624,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _remember(self, exchange: Exchange, question: _Question, accepted: Accepted) -> None:
         fresh = question.epoch == question.cache.epoch  # else it may have been revoked since it was asked
         if fresh and self._ttl > 0 and exchange.clock.wall < accepted.expires:
-            question.cache.accepted[question.key] = accepted
+            question.cache.accepted.put(question.key, accepted)
 
     def _lifetime(self, place: int) -> float:
         """Seconds for which an answer of a provider is remembered."""
@@ -691,10 +685,10 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _remember_no(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
     ) -> None:
-        question.cache.accepted.pop(question.key, None)
+        question.cache.accepted.drop(question.key)
         if refusal.lasting and self._negative_ttl > 0:
-            question.cache.refused[question.key] = Refused(
-                exchange.clock.monotonic + self._negative_ttl, refusal.reason, place
+            question.cache.refused.put(
+                question.key, Refused(exchange.clock.monotonic + self._negative_ttl, refusal.reason, place)
             )
 
     def _unavailable(

@@ -17,13 +17,14 @@ from gateway.record import Peer, Received
 
 MAX_SIZE: Final = 8 * 1024
 """Bytes of a section that is kept."""
-MAX_TOTAL: Final = 4 * 1024 * 1024
+MAX_TOTAL: Final = 6 * 1024 * 1024
 """Bytes of memory for all of them: they are kept before any filter has judged a request, so anybody may fill it."""
 
-# What a section takes: its bytes as they came, as lines, and as they go upstream; and the objects for each line, and for all.
+# What a section takes: its bytes as they came, as lines, and as they go upstream; and the objects for each line, and for all,
+# those of the request log's included.
 _COPIES: Final = 3
 _LINE: Final = 400
-_SECTION: Final = 1024
+_SECTION: Final = 3584
 
 _VARYING: Final = frozenset(
     (

@@ -33,6 +33,9 @@ class SharedTable:
     ) -> None:
         if len(places) > ENTRIES:
             raise ValueError(f"at most {ENTRIES} cells change at once")
+        if len(places) == 1:
+            self._update_one(places[0], now, change)
+            return
         zone = self.zone
         if not zone.enter():
             raise TableBusy
@@ -72,6 +75,36 @@ class SharedTable:
                     entries.append(_entry(offset, hashes[number], cell[0], cell[1], cell[2]))
                 number += 1  # noqa: SIM113 - enumerate() would make a pair for every cell
             zone.write(changed, entries)
+        finally:
+            zone.leave()
+
+    def _update_one(self, place: Place, now: float, change: Change) -> None:
+        """What `update` does of many, without the lists that hold them."""
+        zone = self.zone
+        if not zone.enter():
+            raise TableBusy
+        try:
+            zone.decisions += 1
+            offset, hashed = place
+            slot: tuple[Any, ...] = _unpack(zone.memory, offset)
+            if slot[0] != hashed:
+                offset = -1 if slot[0] == _EMPTY else zone.search(offset, hashed)
+                if offset >= 0:
+                    slot = _unpack(zone.memory, offset)
+            cell: Cell | None = None
+            if offset >= 0:
+                expires: float = slot[1]
+                if expires > now:
+                    cell = (expires, slot[2], slot[3])
+            after = change((cell,))
+            changed = after[0] if after is not None else None
+            if changed is None:
+                return
+            if offset < 0:
+                offset = zone.allot([place], [-1], [changed], now)[0]
+                if offset < 0:
+                    return
+            zone.write_cell(offset, _entry(offset, hashed, changed[0], changed[1], changed[2]))
         finally:
             zone.leave()
 

@@ -45,6 +45,7 @@ _NEIGHBOURHOOD: Final = Struct("16sd16x" * PROBES)
 MUTEX_AT: Final = 64
 _PAGE: Final = 4096
 _JOURNAL: Final = _PAGE
+_SECOND: Final = _JOURNAL + ENTRY.size
 _SLOTS_AT: Final = _JOURNAL + ENTRIES * ENTRY.size
 _EMPTY: Final = bytes(16)
 _WORD: Final = Struct("Q8x")
@@ -211,6 +212,14 @@ class Zone:
             else:
                 memory[offset : offset + 40] = entries[number][8:]
             number += 1  # noqa: SIM113 - enumerate() would make a pair for every change
+        words[0] = 0
+
+    def write_cell(self, offset: int, entry: bytes) -> None:
+        """What `write` does, for the cell of one slot."""
+        memory, words = self.memory, self.words
+        memory[_JOURNAL:_SECOND] = entry
+        words[0] = 1
+        memory[offset : offset + 40] = entry[8:]
         words[0] = 0
 
     def _finish(self) -> None:

@@ -108,7 +108,7 @@ def test_a_large_section_is_not_kept() -> None:
 
 
 def test_no_more_are_kept_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_TOTAL", 5000)
+    monkeypatch.setattr(module, "MAX_TOTAL", 15_000)
     sections = Sections()
     texts = [written(HOST, (b"X", b"%d" % number)) for number in range(4)]
     for text in texts:
@@ -125,7 +125,7 @@ def test_one_with_a_field_that_some_routes_take_away_is_not_kept() -> None:
 
 
 def test_one_that_is_learned_again_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_TOTAL", 5000)
+    monkeypatch.setattr(module, "MAX_TOTAL", 15_000)
     sections = Sections()
     first, again = written(HOST), written(HOST, (b"X", b"y"))
     sections.learn("192.0.2.1", first, (HOST,), exchange(), False)

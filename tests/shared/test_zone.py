@@ -13,6 +13,9 @@ RULES = "[('gcra', b'a', 1.0, 10), ('window', b'b', 60.0, 10), ('window', b'c', 
 STEPS = 2 + 2 + 4 * 2 + 2
 """The journal, how many of it are in force, four slots (one has the number of the decision), and none in force."""
 
+ONE_STEPS = 2 + 2 + 2 + 2
+"""The same for a single slot."""
+
 
 @pytest.fixture
 def memory() -> Iterator[SharedMemory]:
@@ -51,6 +54,26 @@ def test_one_that_is_killed_in_the_midst_of_a_change_leaves_all_of_it_or_nothing
     assert table.zone.words[0] == 0
     # And it goes on.
     assert [decide(table, rules, 100.0)[0] for _ in range(8)].count(True) == 7 - (step >= 3)
+
+
+@pytest.mark.parametrize("step", range(ONE_STEPS + 1))
+def test_one_that_is_killed_while_it_changes_one_cell_leaves_all_of_it_or_nothing(
+    memory: SharedMemory, step: int
+) -> None:
+    table = table_of(memory, "a", "a")
+    place = table.place(b"a")
+    table.update([place], 100.0, lambda cells: [(160.0, 1.0, 5.0)])
+    with Other(memory) as other:
+        other.ask("globals().update(table=table_of(memory, 'a', 'a'))")
+        other.ask(f"die_at(memory, table, {step})")
+        other.ask("table.update([table.place(b'a')], 100.0, lambda cells: [(170.0, 2.0, 6.0)])")
+        if step < ONE_STEPS:
+            other.process.wait()
+    found: list[tuple[float, float, float] | None] = []
+    table.update([place], 100.0, found.extend)
+    assert found == [(160.0, 1.0, 5.0) if step < 3 else (170.0, 2.0, 6.0)]
+    assert table.zone.recoveries == (2 < step < ONE_STEPS - 1)
+    assert table.zone.words[0] == 0
 
 
 def cells(table: SharedTable) -> list[tuple[float, float, float] | None]:

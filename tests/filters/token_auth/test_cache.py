@@ -3,7 +3,7 @@
 from math import inf
 
 from filters.token_auth.access_rule import AccessRule, AccessRules
-from filters.token_auth.cache import SHARE, TENANTS, Accepted, Refused, TenantScope, TokenCache
+from filters.token_auth.cache import SHARE, TENANTS, Accepted, Recent, Refused, TenantScope, TokenCache
 from filters.token_auth.option import TenantOptions
 from filters.token_auth.tenant import TenantRules
 from gateway.api import Note, Principal, Revocation
@@ -20,7 +20,7 @@ def test_a_digest_depends_on_token_and_key_and_shows_neither() -> None:
 def test_both_sides_are_bounded_apart() -> None:
     cache = TokenCache(b"k", 2, 3)
     for number in range(10):
-        cache.refused[bytes([number])] = Refused(1.0, "token_invalid", None)
+        cache.refused.put(bytes([number]), Refused(1.0, "token_invalid", None))
     assert (cache.accepted.maxsize, len(cache.refused)) == (2, 3)
     assert bytes([9]) in cache.refused
     assert bytes([0]) not in cache.refused
@@ -35,14 +35,38 @@ def accepted(*values: bytes, rules: AccessRules | TenantScope | None = None) -> 
 def test_a_token_with_much_to_it_counts_as_several() -> None:
     cache = TokenCache(b"k", 10, 1)
     for number in range(20):
-        cache.accepted[bytes([number])] = accepted(b"x")
+        cache.accepted.put(bytes([number]), accepted(b"x"))
     assert len(cache.accepted) == 10
-    cache.accepted[b"large"] = accepted(b"x" * 4 * SHARE)
+    cache.accepted.put(b"large", accepted(b"x" * 4 * SHARE))
     assert list(cache.accepted) == [*(bytes([number]) for number in range(15, 20)), b"large"]
-    cache.accepted[b"huge"] = accepted(*[b"x" * SHARE] * 1000)  # for a moment it is the only one
+    cache.accepted.put(b"huge", accepted(*[b"x" * SHARE] * 1000))  # for a moment it is the only one
     assert list(cache.accepted) == [b"huge"]
-    cache.accepted[b"1"] = accepted()
+    cache.accepted.put(b"1", accepted())
     assert list(cache.accepted) == [b"1"]
+
+
+def test_those_go_first_that_were_not_asked_for() -> None:
+    kept: Recent[int] = Recent(3, lambda value: value)
+    for key in (b"a", b"b", b"c"):
+        kept.put(key, 1)
+    assert kept.get(b"a") == 1
+    kept.put(b"d", 1)
+    assert (list(kept), kept.get(b"b")) == ([b"c", b"a", b"d"], None)
+    kept.put(b"c", 2)  # in place of what was there before
+    assert kept.items() == [(b"d", 1), (b"c", 2)]
+    kept.drop(b"c")
+    kept.drop(b"c")
+    kept.put(b"e", 2)
+    assert kept.items() == [(b"d", 1), (b"e", 2)]
+    kept.clear()
+    kept.put(b"f", 9)
+    assert (len(kept), b"f" in kept) == (1, True)
+
+
+def test_where_there_is_no_room_at_all_nothing_is_kept() -> None:
+    kept: Recent[int] = Recent(0)
+    kept.put(b"a", 1)
+    assert kept.get(b"a") is None
 
 
 def test_rules_and_tenants_count_too() -> None:
@@ -64,7 +88,7 @@ def test_a_revocation_takes_those_who_fit_and_begins_an_epoch() -> None:
     cache = TokenCache(b"k", 8, 8)
     note = Note("token_accepted", (), {})
     for key, user in ((b"1", "a"), (b"2", "b"), (b"3", "a")):
-        cache.accepted[key] = Accepted(inf, inf, Principal(user_id=user), Fields(), note, True)
+        cache.accepted.put(key, Accepted(inf, inf, Principal(user_id=user), Fields(), note, True))
     epoch = cache.epoch
     assert cache.revoke(Revocation(user_id="a")) == 2
     assert list(cache.accepted) == [b"2"]
@@ -75,7 +99,7 @@ def test_what_a_provider_has_vouched_for_is_forgotten_and_the_others_word_stays(
     cache = TokenCache(b"k", 8, 8)
     for key, place in ((b"1", 0), (b"2", 1), (b"3", 0)):
         note = Note("token_accepted", ("providers", place), {})
-        cache.accepted[key] = Accepted(inf, inf, Principal(user_id="a"), Fields(), note, True)
+        cache.accepted.put(key, Accepted(inf, inf, Principal(user_id="a"), Fields(), note, True))
     epoch = cache.epoch
     cache.forget(0)
     assert list(cache.accepted) == [b"2"]

@@ -559,7 +559,7 @@ def test_no_bytes_in_the_field_raise(raw: bytes) -> None:
 def test_an_entry_without_expiry_never_ends() -> None:
     filter = guard()
     assert judge(filter, asked()) is None
-    (accepted,) = filter._cache.accepted.values()
+    ((_, accepted),) = filter._cache.accepted.items()
     assert accepted.expires == inf
 
 
