@@ -55,7 +55,7 @@ class HttpOptions:
                  its turn
     concurrency  requests at once, each on a connection of its own
     queue        requests that may wait for their turn; one more is refused at once
-    max_body     bytes of an answer's body
+    max_body     bytes of an answer's body; its head has bounds of its own
     """
 
     url: str
@@ -85,14 +85,17 @@ class HttpAnswer:
 class HttpError(Exception):
     """There is no answer. Says nothing that the other side has sent.
 
-    reason  "connect", "tls", "timeout", "too_large", "broken" (no valid HTTP, or cut off), "busy" (the queue is full, or
-            too slow; the service has not been asked) or "closed" (the client is)
+    reason  "connect" and "tls" (it is not reached), "timeout", "broken" (the connection was closed in place of an answer, or in
+            it), "garbled" (no valid HTTP), "too_large" (the answer's head or body), "busy" (the queue is full, or too slow; the
+            service has not been asked) or "closed" (the client is)
+    answer  status and fields, without a body, where it ended, or was given up, in the body; else None
     """
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", answer: HttpAnswer | None = None) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+        self.answer = answer
 
 
 class HttpClient(Protocol):

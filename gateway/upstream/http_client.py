@@ -7,6 +7,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
@@ -20,6 +21,16 @@ from gateway.tls import words
 KEEP_ALIVE: Final = 4.0
 """Seconds that an idle connection is kept. Apache, before most Keystones, closes one after five: a request that is not
 idempotent must not meet that."""
+
+MAX_FIELD: Final = 64 << 10
+"""Bytes of one field of an answer: a service may quote a target or a field of the request, which has up to 16 KiB unless the
+limits are others, each byte as three (RFC 3986 section 2.1)."""
+
+MAX_FIELDS: Final = 128
+"""Fields of an answer. With the other bound it bounds a head."""
+
+_TOO_LARGE: Final = ("Got more than ", "Too many headers")
+"""How the parser's sentences begin for a head beyond these bounds; there is no other sign of it."""
 
 USER_AGENT: Final = f"Weir/{__version__}"
 
@@ -53,22 +64,37 @@ class SessionClient:
         self._busy += 1
         seconds = self._options.timeout if timeout is None else timeout
         waits = True
+        begun: list[HttpAnswer] = []
         try:
             async with asyncio.timeout(seconds) as limit, self._turns:
                 waits = False
                 # What it has waited is no time of the service's: else a crowd could make one seem to be too slow.
                 limit.reschedule(asyncio.get_running_loop().time() + seconds)
-                return await self._asked(method, URL(self._base + path, encoded=True), list(headers), body)
+                return await self._asked(
+                    method, URL(self._base + path, encoded=True), list(headers), body, begun
+                )
         except TimeoutError:
-            raise HttpError("busy" if waits else "timeout") from None
+            failure = HttpError("busy" if waits else "timeout")
+        except HttpError as error:
+            failure = error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _told(error) from None
+            failure = _told(error)
         finally:
             self._busy -= 1
             if self._closed and self._busy == 0:
                 self._end()
+        failure.answer = begun[0] if begun else None
+        raise failure from None
 
-    async def _asked(self, method: str, url: URL, headers: list[tuple[str, str]], body: bytes) -> HttpAnswer:
+    async def _asked(
+        self,
+        method: str,
+        url: URL,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        begun: list[HttpAnswer],
+    ) -> HttpAnswer:
+        """The answer; what of it comes before its body is put into `begun` first."""
         if self._session is None:
             self._session = self._opened()
         response: Any = await self._session.request(
@@ -83,7 +109,9 @@ class SessionClient:
                     repeated.append((lower, value))
                 else:
                     fields[lower] = value
-            return HttpAnswer(response.status, fields, await self._whole(response), tuple(repeated))
+            head = HttpAnswer(response.status, fields, b"", tuple(repeated))
+            begun.append(head)
+            return replace(head, body=await self._whole(response))
         except BaseException:
             response.close()  # what is left of the answer is not waited for
             raise
@@ -116,6 +144,9 @@ class SessionClient:
             auto_decompress=False,  # nothing is asked for that would be, and a small answer cannot become a large one
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             trust_env=False,
+            max_line_size=MAX_FIELD,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_FIELDS,
         )
 
     def close(self) -> None:
@@ -145,4 +176,10 @@ def _told(error: Exception) -> HttpError:
         return HttpError("connect", "the name has no address")
     if isinstance(error, aiohttp.ClientConnectorError):
         return HttpError("connect", os.strerror(error.errno).lower() if error.errno else "")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return (
+            HttpError("too_large", "its head")
+            if error.message.startswith(_TOO_LARGE)
+            else HttpError("garbled")
+        )
     return HttpError("broken")

@@ -106,6 +106,9 @@ async def hangs_up(conversation: Conversation) -> None:
 HUGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
 ENDLESS = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000
 LONG_HEAD = b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 100_000 + b"\r\n\r\n"
+LONG_REASON = b"HTTP/1.1 200 " + b"a" * 100_000 + b"\r\n\r\n"
+MANY_FIELDS = b"HTTP/1.1 401 No\r\n" + b"Set-Cookie: a=b\r\n" * 200 + b"Content-Length: 0\r\n\r\n"
+NUL = b"HTTP/1.1 302 Found\r\nLocation: /?to=\0\r\nContent-Length: 0\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -115,8 +118,11 @@ LONG_HEAD = b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 100_000 + b"\r\n\r\n"
         (half, "timeout"),
         (cut, "broken"),
         (hangs_up, "broken"),
-        (answers(b"SSH-2.0-OpenSSH\r\n\r\n"), "broken"),
-        (answers(LONG_HEAD), "broken"),
+        (answers(b"SSH-2.0-OpenSSH\r\n\r\n"), "garbled"),
+        (answers(NUL), "garbled"),
+        (answers(LONG_HEAD), "too_large"),
+        (answers(LONG_REASON), "too_large"),
+        (answers(MANY_FIELDS), "too_large"),
         (answers(HUGE), "too_large"),
         (answers(ENDLESS), "too_large"),
     ],
@@ -126,6 +132,30 @@ async def test_a_service_that_does_not_behave(script: Script, reason: str) -> No
         error = await failure(server, timeout=0.2 if reason == "timeout" else 5.0, max_body=1000)
         assert error.reason == reason
         assert "SSH" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [(silent, None), (hangs_up, None), (half, 200), (cut, 200), (answers(HUGE), 200)]
+)
+async def test_of_an_answer_that_fails_in_its_body_the_head_is_told(
+    script: Script, status: int | None
+) -> None:
+    async with Upstream(script) as server:
+        answer = (await failure(server, timeout=0.2, max_body=1000)).answer
+        assert (answer.status if answer is not None else None) == status
+        assert answer is None or (answer.headers["content-length"], answer.body) in (
+            ("10", b""),
+            ("2000", b""),
+        )
+
+
+async def test_an_answer_may_quote_the_longest_target_and_the_longest_field() -> None:
+    quoted = b"%2F" * (16 << 10)
+    answer = b"HTTP/1.1 302 Found\r\nLocation: /?to=" + quoted + b"\r\nContent-Length: 0\r\n\r\n"
+    async with Upstream(answers(answer)) as server:
+        asker = client(server)
+        assert (await asker.request("GET", "/x")).headers["location"] == "/?to=" + quoted.decode()
+        await ended(server, asker)
 
 
 async def test_nobody_listens() -> None:
