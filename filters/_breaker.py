@@ -1,6 +1,11 @@
 """Leaves an identity service alone that fails again and again: then one question is let out for each pause."""
 
 from math import ceil
+from typing import Final
+
+ORDINARY: Final = 2048
+"""Bytes of a client's in a question that every server takes. Of more, uWSGI closes the connection (4096 bytes for all fields
+by default), and a proxy before it answers 502: that says nothing of how the service is."""
 
 
 class Breaker:

@@ -1,8 +1,9 @@
 """Asks an HTTP service whether a request may go on, as nginx's auth_request and Traefik's forwardAuth do.
 
 The service gets method, target and the listed header fields, never the body. What it does not judge, because it cannot
-be reached, is slow, or fails, is answered 503, or passed where `on_error` says so; an answer that a request might have
-brought about (any other 4xx) never lets one pass. What is remembered is remembered under a keyed hash.
+be reached, is slow, or fails, is answered 503, or passed where `on_error` says so. What a request might have brought about (any
+other 4xx, an answer that is too large, a connection that is closed in place of one) never lets it pass. What is remembered
+is remembered under a keyed hash.
 """
 
 from collections.abc import Awaitable

@@ -75,7 +75,12 @@ class CacheOptions(Options):
 class BreakerOptions(Options):
     """When the service is left alone."""
 
-    failures: int = Field(5, ge=1, description="After how many failures in a row.")
+    failures: int = Field(
+        5,
+        ge=1,
+        description="After how many failures in a row. Not counted is what a request may have brought about: answers 4xx, or that "
+        "are too large or no HTTP; and of one that has more than 2 KiB for the service, 5xx and connections that it closes.",
+    )
     pause: Duration = Field(
         10.0,
         ge=0.1,
@@ -145,7 +150,9 @@ class ExternalAuthConfig(Options):
         description="Questions at once, in each worker; 16 times as many wait, one more is a failure.",
     )
     max_body: Size = Field(
-        65536, le=1 << 20, description="Bytes of an answer's body; one with more is a failure."
+        65536,
+        le=1 << 20,
+        description="traefik: bytes of an answer's body; one with more is a failure. nginx: bodies are ignored.",
     )
     breaker: BreakerOptions = Field(
         BreakerOptions.model_validate({}), description="When the service is left alone for a while."
@@ -153,7 +160,8 @@ class ExternalAuthConfig(Options):
     on_error: Literal["deny", "allow"] = Field(
         "deny",
         description="What becomes of a request that the service does not judge: deny is 503 with Retry-After; allow passes "
-        "it where the service cannot be reached, is slow, or, with convention: nginx, answers 5xx, and the record says so. An X-Service-Token that nobody else has judged is then taken away.",
+        "it where the service cannot be reached, is slow, or, with convention: nginx, answers 5xx to a request that has no more "
+        "than 2 KiB for it, and the record says so. An X-Service-Token that nobody else has judged is then taken away.",
     )
 
     @model_validator(mode="after")

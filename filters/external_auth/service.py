@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from cachetools import LRUCache
 
-from filters._breaker import Breaker
+from filters._breaker import ORDINARY, Breaker
 from filters.external_auth.convention import Lines, No, Trouble, Yes
 from filters.external_auth.option import CacheOptions, ExternalAuthConfig
 from gateway.api import HttpAnswer, HttpError, HttpOptions, Revocation, Services, SingleFlight
@@ -51,6 +51,7 @@ class Service:
         self._services = services
         self._cache = config.cache
         self._read = read
+        self._relays = config.convention == "traefik"
         self._url = config.url
         self._client = services.http(
             "service",
@@ -88,18 +89,12 @@ class Service:
         memory = self._memory
         epoch = memory.epoch
         try:
-            answered = await self._client.request("GET", "", headers=lines)
+            answered = await self._answered(lines)
             answer = self._read(answered)
-        except Trouble as trouble:
+        except (HttpError, Trouble) as error:
+            trouble = blamed(error, lines)
             self._failed(trouble.why, counts=trouble.counts)
-            raise
-        except HttpError as error:
-            # Neither says anything of the service: it has not been asked.
-            counts = error.reason not in ("busy", "closed")
-            self._failed(str(error), counts=counts)
-            # A crowd of requests could fill the queue, and one might have a large answer made.
-            lenient = error.reason not in ("busy", "too_large")
-            raise Trouble(str(error), counts=counts, lenient=lenient) from None
+            raise trouble from None
         memory.breaker.succeeded()
         if key is not None and self._cache is not None and epoch == memory.epoch:
             seconds = lifetime(self._cache, answered)
@@ -107,11 +102,32 @@ class Service:
                 memory.kept[key] = Kept(answer, self._services.now().monotonic + seconds)
         return answer
 
+    async def _answered(self, lines: Lines) -> HttpAnswer:
+        try:
+            return await self._client.request("GET", "", headers=lines)
+        except HttpError as error:
+            if error.answer is None or self._relays:
+                raise
+            return error.answer  # auth_request goes by status and fields alone
+
     def _failed(self, why: str, *, counts: bool) -> None:
         breaker = self._memory.breaker
         if counts:
             breaker.failed(self._services.now().monotonic)
         self._services.warn("external_auth_unavailable", url=self._url, because=why, left_alone=breaker.open)
+
+
+def blamed(error: HttpError | Trouble, lines: Lines) -> Trouble:
+    """The trouble that a question comes to nothing, by whose doing that may be: what a request may have brought about lets
+    none pass, and says nothing of the service."""
+    ordinary = sum(len(name) + len(value) for name, value in lines) <= ORDINARY
+    if isinstance(error, Trouble):
+        return error if ordinary else Trouble(error.why, counts=False, lenient=False)
+    reason = error.reason
+    unreached = reason in ("connect", "tls") or (reason == "timeout" and error.answer is None)
+    # What is too large, or no HTTP, may quote the request; busy and closed are no word of the service's.
+    counts = unreached or (ordinary and reason in ("broken", "timeout"))
+    return Trouble(str(error), counts=counts, lenient=unreached or reason == "closed")
 
 
 def lifetime(cache: CacheOptions, answer: HttpAnswer) -> float:

@@ -106,12 +106,49 @@ async def test_a_service_that_fails_again_and_again_is_left_alone_for_a_while() 
     assert isinstance(await asked.ask(None, []), Yes)
 
 
-@pytest.mark.parametrize("reason", ["busy", "too_large"])
-async def test_what_requests_can_bring_about_lets_none_of_them_pass(reason: str) -> None:
-    asked = service(FrozenServices(answer=lambda request: HttpError(reason)))
+NO = HttpAnswer(401, {"www-authenticate": "Bearer"}, b"")
+ORDINARY = [("Cookie", "a" * 2000)]
+LARGE = [("Cookie", "a" * 4000)]
+
+
+@pytest.mark.parametrize(
+    ("says", "lines", "lenient", "opens"),
+    [
+        (HttpError("connect"), LARGE, True, True),
+        (HttpError("tls"), LARGE, True, True),
+        (HttpError("timeout"), LARGE, True, True),
+        (HttpError("timeout", answer=NO), ORDINARY, False, True),
+        (HttpError("timeout", answer=NO), LARGE, False, False),
+        (HttpError("broken"), ORDINARY, False, True),
+        (HttpError("broken"), LARGE, False, False),
+        (HttpError("garbled"), ORDINARY, False, False),
+        (HttpError("too_large"), ORDINARY, False, False),
+        (HttpError("busy"), ORDINARY, False, False),
+        (HttpAnswer(400, {}, b""), ORDINARY, False, False),
+        (HttpAnswer(502, {}, b""), ORDINARY, True, True),
+        (HttpAnswer(502, {}, b""), LARGE, False, False),
+    ],
+)
+async def test_what_requests_can_bring_about_lets_none_pass_and_keeps_nobody_out(
+    says: HttpAnswer | HttpError, lines: list[tuple[str, str]], lenient: bool, opens: bool
+) -> None:
+    services = FrozenServices(answer=lambda request: says)
+    # With the other convention a 5xx is an answer, and what fails in its body none.
+    convention = "nginx" if isinstance(says, HttpAnswer) else "traefik"
+    asked = service(services, breaker={"failures": 1}, convention=convention)
     with pytest.raises(Trouble) as trouble:
-        await asked.ask(None, [])
-    assert not trouble.value.lenient
+        await asked.ask(None, lines)
+    assert trouble.value.lenient == lenient
+    assert (services.warnings[-1][1]["left_alone"]) == opens
+
+
+@pytest.mark.parametrize("reason", ["too_large", "timeout", "broken"])
+async def test_auth_request_goes_by_the_head_of_an_answer_that_fails_in_its_body(reason: str) -> None:
+    services = FrozenServices(answer=lambda request: HttpError(reason, answer=NO))
+    asked = service(services, breaker={"failures": 1})
+    for _ in range(2):
+        answer = await asked.ask(None, [])
+        assert isinstance(answer, No) and answer.headers == (("WWW-Authenticate", b"Bearer"),)
 
 
 async def test_answers_a_request_may_have_brought_about_do_not_open_the_breaker() -> None:
