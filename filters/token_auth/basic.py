@@ -72,12 +72,12 @@ class Basic(RemoteProvider[str]):
         if credentials is None:
             return _INVALID
         if token in self._memory.flight:
-            return self._question(token, lambda: self._judge(credentials, ("", "")))
+            return self._question(token, lambda: self._judge(credentials, ("", "")), len(token))
         key = (network(exchange.client), f"{credentials.domain or ''}/{credentials.user}".casefold())
         wait = self._attempts.begin(key, self._services.now().monotonic)
         if wait:
             return Refusal("attempts_exceeded", lasting=False, retry_after=wait)
-        answer = self._question(token, lambda: self._judge(credentials, key))
+        answer = self._question(token, lambda: self._judge(credentials, key), len(token))
         if isinstance(answer, Unavailable):
             self._attempts.undo(key, self._services.now().monotonic)
         return answer

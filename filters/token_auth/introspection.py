@@ -56,7 +56,7 @@ class Introspection(RemoteProvider[str]):
         self._reader = ClaimReader(config.claims, services, self.kind, config.issuer, _garbled)
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
-        return self._question(token, lambda: self._judge(token), token)
+        return self._question(token, lambda: self._judge(token), len(token), token)
 
     async def _judge(self, token: str) -> Answer:
         body = urlencode({"token": token, "token_type_hint": "access_token"}).encode("ascii")

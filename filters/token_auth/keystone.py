@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from filters.token_auth.shared_cache import SharedCache
 
 MAX_TOKEN: Final = 4096
-"""Bytes. Keystone's tokens have some hundreds, and servers before it refuse the whole request for a field that is much
-longer, which would look like a failure."""
+"""Bytes. Keystone's tokens have some hundreds, and no server before it takes fields that are much longer."""
 
 _EXPIRED = Refusal("token_expired")
 _TOLD: Final = {"names": "name", "ids": "id"}
@@ -128,7 +127,7 @@ class Keystone(RemoteProvider[Question]):
             if early is not None:
                 return early.answer
         question = Question(token, expired, groups)
-        return self._question(question, lambda: self._judge(question), token)
+        return self._question(question, lambda: self._judge(question), len(token), token)
 
     async def _judge(self, question: Question) -> Answer:
         token, expired, wants_groups = question

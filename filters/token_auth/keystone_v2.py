@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from filters.token_auth.shared_cache import SharedCache
 
 MAX_TOKEN: Final = 4096
-"""Bytes; servers refuse a target that is much longer, which would look like a failure."""
+"""Bytes, as it stands in the path; the service's tokens have some dozens, and servers take no target that is much longer."""
 
 _EXPIRED = Refusal("token_expired")
 
@@ -79,9 +79,10 @@ class KeystoneV2(RemoteProvider[str]):
         if len(token) > MAX_TOKEN or not token.isprintable():
             return None
         named = segment(token)
-        if named is None:
+        if named is None or len(named) > MAX_TOKEN:
             return None
-        return self._question(token, lambda: self._judge(token, named), token)
+        size = len(named) if self._config.account is not None else len(named) + len(token)
+        return self._question(token, lambda: self._judge(token, named), size, token)
 
     def _restored(self, grant: Grant) -> Grant:
         return replace(grant, tenants=self._tenants)

@@ -457,7 +457,12 @@ class ApplicationCredentialOptions(Options):
 class BreakerOptions(Options):
     """When a service is left alone."""
 
-    failures: int = Field(default=5, ge=1, description="After how many failures in a row.")
+    failures: int = Field(
+        default=5,
+        ge=1,
+        description="After how many failures in a row. Not counted is what a token may have brought about: answers 4xx but 429, or "
+        "that are too large or no HTTP; and of one with more than 2 KiB, 5xx and connections that the service closes.",
+    )
     pause: Duration = Field(
         default=10.0,
         ge=0.1,

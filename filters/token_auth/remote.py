@@ -10,7 +10,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from urllib.parse import quote
 
-from filters._breaker import Breaker
+from filters._breaker import ORDINARY, Breaker
 from filters._identity import travels
 from filters.token_auth.option import BreakerOptions
 from filters.token_auth.provider import Answer, Grant, Unavailable
@@ -134,25 +134,33 @@ class RemoteProvider(Generic[K]):
         raise NotImplementedError  # where judges_expired is False
 
     def _question(
-        self, key: K, ask: Callable[[], Coroutine[Any, Any, Answer]], token: str = ""
+        self, key: K, ask: Callable[[], Coroutine[Any, Any, Answer]], size: int, token: str = ""
     ) -> Answer | Awaitable[Answer]:
         """What `ask` says, which raises Trouble or HttpError where the service says nothing.
+
+        `size` is how many bytes of the question are the client's: where they are many, what goes wrong may be its doing.
 
         Who asks for a key that is being asked for is answered with them. A service that is left alone is Unavailable.
         With a `token`, what other gateways know of the key comes first, and they are told.
         """
         memory = self._memory
         shared = self._shared
+        ordinary = size <= ORDINARY
         if shared is not None and token:
-            return memory.flight.join(key, lambda: self._known(shared, key, token, ask))
+            return memory.flight.join(key, lambda: self._known(shared, key, token, ask, ordinary))
         if key not in memory.flight:
             now = self._services.now().monotonic
             if not memory.breaker.admits(now):
                 return Unavailable(memory.breaker.remaining(now))
-        return memory.flight.join(key, lambda: self._judged(ask))
+        return memory.flight.join(key, lambda: self._judged(ask, ordinary))
 
     async def _known(
-        self, shared: "SharedCache", key: K, token: str, ask: Callable[[], Coroutine[Any, Any, Answer]]
+        self,
+        shared: "SharedCache",
+        key: K,
+        token: str,
+        ask: Callable[[], Coroutine[Any, Any, Answer]],
+        ordinary: bool,
     ) -> Answer:
         name = shared.name(self.kind, self.fingerprint, repr(key))
         found = await shared.find(name, token)
@@ -161,7 +169,7 @@ class RemoteProvider(Generic[K]):
         now, breaker = self._services.now(), self._memory.breaker
         if not breaker.admits(now.monotonic):
             return Unavailable(breaker.remaining(now.monotonic))
-        answer = await self._judged(ask)
+        answer = await self._judged(ask, ordinary)
         if isinstance(answer, Principal):
             shared.keep(name, Grant(answer), now.wall)
         elif isinstance(answer, Grant):
@@ -172,17 +180,18 @@ class RemoteProvider(Generic[K]):
         """What was shared, with all that the provider itself adds to it."""
         return grant
 
-    async def _judged(self, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+    async def _judged(self, ask: Callable[[], Coroutine[Any, Any, Answer]], ordinary: bool) -> Answer:
         try:
             answer = await ask()
         except Trouble as trouble:
             self._memory.silent = False
+            trouble.counts = trouble.counts and ordinary
             return self._failed(trouble)
         except HttpError as error:
             if error.reason not in ("busy", "closed"):
                 self._memory.silent = error.reason == "timeout"
-            # The service has not been asked, or a token may have brought about an answer that is too large.
-            counts = error.reason not in ("busy", "closed", "too_large")
+            # Else the service has not been asked, or a token may have brought about an answer that is too large, or no HTTP.
+            counts = error.reason in ("connect", "tls", "timeout") or (error.reason == "broken" and ordinary)
             return self._failed(Trouble(str(error), counts=counts))
         self._memory.silent = False
         self._memory.breaker.succeeded()

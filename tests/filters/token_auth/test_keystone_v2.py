@@ -141,6 +141,12 @@ def test_a_token_stays_one_segment_of_the_path(token: str) -> None:
     assert desk.status(desk.request(token)) is None
 
 
+def test_nobody_is_asked_about_a_token_that_is_too_long_as_it_stands_in_the_path() -> None:
+    desk = Desk({"groups": False})
+    assert desk.status(desk.request("!" * 2000)) == 401
+    assert desk.asked == []
+
+
 @pytest.mark.parametrize(
     ("kind", "answer", "status"),
     [

@@ -32,7 +32,7 @@ class Oracle(RemoteProvider[str]):
         self.gate: asyncio.Event | None = None
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
-        return self._question(token, lambda: self._ask(token))
+        return self._question(token, lambda: self._ask(token), len(token))
 
     async def _ask(self, token: str) -> Answer:
         self.asked.append(token)
@@ -86,6 +86,29 @@ async def test_a_service_that_was_not_asked_is_not_thought_unwell(reason: str) -
     assert await oracle.answer() == Unavailable(1)
     oracle.says = KNOWN
     assert await oracle.answer() == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("says", "size", "opens"),
+    [
+        (HttpError("connect"), 4000, True),
+        (HttpError("timeout"), 4000, True),
+        (HttpError("broken"), 2000, True),
+        (HttpError("broken"), 4000, False),
+        (HttpError("garbled"), 2000, False),
+        (HttpError("too_large"), 2000, False),
+        (Trouble("it answered 502"), 2000, True),
+        (Trouble("it answered 502"), 4000, False),
+    ],
+)
+async def test_what_a_token_may_have_brought_about_keeps_nobody_out(
+    says: Exception, size: int, opens: bool
+) -> None:
+    oracle = Oracle(failures=1)
+    oracle.says = says
+    assert isinstance(await oracle.answer("t" * size), Unavailable)
+    oracle.says = KNOWN
+    assert (await oracle.answer() == KNOWN) == (not opens)
 
 
 async def test_a_no_is_an_answer() -> None:
