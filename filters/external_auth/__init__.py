@@ -35,13 +35,19 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         asked = frozenset(key for _, key in self._asked)
         self.secrets = asked
         back = frozenset(name.lower().encode("ascii") for name in config.response_headers)
+        # Who is calling is the service's to say, also where the upstream is not told of it in these fields.
+        who = config.principal.names if config.principal is not None else ()
+        read = frozenset(name.lower().encode("ascii") for name in who)
+        self._identity = STRIPPED | read
         # What an earlier filter has set gives way as a client's own does: there is one line of each for the upstream.
-        self._replaced = back
-        self._from_client = back & asked
+        self._replaced = back | ((read & asked) - STRIPPED)
+        self._from_client = self._replaced & asked
         # Under another spelling an upstream that folds `_` into `-` would see a credential that nobody has judged.
-        owns = frozenset().union(*map(spellings, (*config.response_headers, *config.request_headers)))
+        owns = frozenset().union(*map(spellings, (*config.response_headers, *config.request_headers, *who)))
         if config.principal is not None or not back.isdisjoint(STRIPPED):
             owns |= STRIPPED  # it says who is calling, and so the client does not
+        # Of what it judges nothing arrives unjudged, unless an earlier filter has found who is calling, and told of it.
+        self._claimed = asked & owns & STRIPPED
         # What is asked about is read first, and taken away here.
         self.judges = asked & {SERVICE_HEADER.lower().encode("ascii")}
         self.owns = (owns - asked) | self.judges
@@ -81,7 +87,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
             return No(403, (), None).verdict()
         exchange.request.headers.drop(self._replaced)
         if self.config.principal is not None:
-            exchange.principal = principal
+            self._known(exchange, principal)
         exchange.note("external_auth_allowed", rule=("url",))
         return None
 
@@ -107,16 +113,23 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
             return answer.verdict()
         exchange.request.headers.drop(self._replaced)
         if answer.principal is not None:
-            exchange.principal = answer.principal
+            self._known(exchange, answer.principal)
         if self._ignores:
             exchange.leave_unjudged(self)
         exchange.request.headers.extend(answer.fields)
         exchange.note("external_auth_allowed", rule=("url",), cached=cached)
         return None
 
+    def _known(self, exchange: Exchange, principal: Principal) -> None:
+        """Takes the place of whom an earlier filter has found, or not found, and of the fields that told of it."""
+        exchange.request.headers.drop(self._identity)
+        exchange.principal = principal
+
     def _unjudged(self, exchange: Exchange, trouble: Trouble) -> Verdict:
         if self.config.on_error == "allow" and trouble.lenient:
             exchange.request.headers.drop(self._from_client)
+            if self._claimed and exchange.principal is None:
+                exchange.request.headers.drop(self._claimed)
             exchange.leave_unjudged(self)
             exchange.note("external_auth_unavailable", rule=("on_error",), because=trouble.why)
             return None

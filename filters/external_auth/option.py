@@ -5,9 +5,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from filters._identity import STRIPPED
 from filters._names import Challenge, FieldName
 from gateway.api import Duration, Fact, Options, Size, TlsOptions
-from gateway.api.fact import CLIENT, CLOCK, HOST, METHOD, SCHEME, TARGET, header
+from gateway.api.fact import CLIENT, CLOCK, HOST, METHOD, PRINCIPAL, SCHEME, TARGET, header
 from gateway.http.framing import HOP_BY_HOP
 
 _FRAMING: Final = HOP_BY_HOP | {b"content-length", b"host", b"expect", b"date", b"via", b"content-encoding"}
@@ -104,6 +105,12 @@ class PrincipalOptions(Options):
             raise ValueError("expected user_id or user_name: a principal is somebody")
         return self
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields."""
+        named = (self.user_id, self.user_name, self.project_id, self.project_name, self.roles)
+        return tuple(name for name in named if name is not None)
+
 
 class ExternalAuthConfig(Options):
     url: Annotated[str, AfterValidator(_url)] = Field(description="The service, asked by GET.")
@@ -132,7 +139,10 @@ class ExternalAuthConfig(Options):
         description="nginx: WWW-Authenticate of a 401 where the service names none, such as Bearer.",
     )
     principal: PrincipalOptions | None = Field(
-        None, description="Which fields of a yes say who is calling; unset, nobody is known by it."
+        None,
+        description="Which fields of a yes say who is calling; unset, nobody is known by it. A client's own do not arrive. Who is "
+        "known by it takes the place of a principal that an earlier filter has found, and of the fields that told of it; the "
+        "upstream is told what `response_headers` names.",
     )
     cache: CacheOptions | None = Field(
         None, description="What is remembered; unset, every request is asked about."
@@ -182,4 +192,8 @@ class ExternalAuthConfig(Options):
 
     def reads(self) -> frozenset[Fact]:
         clock = () if self.cache is None else (CLOCK,)
-        return frozenset({METHOD, TARGET, HOST, SCHEME, CLIENT, *clock, *map(header, self.request_headers)})
+        # What of an identity is passed unjudged depends on whether somebody is known.
+        claims = any(name.lower().encode("ascii") in STRIPPED for name in self.request_headers)
+        known = (PRINCIPAL,) if claims and self.on_error == "allow" else ()
+        asked = map(header, self.request_headers)
+        return frozenset({METHOD, TARGET, HOST, SCHEME, CLIENT, *clock, *known, *asked})

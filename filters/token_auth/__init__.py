@@ -716,7 +716,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         return self._unauthorized(reason, place)
 
     def _invalid(self, exchange: Exchange, reason: str, place: int | None) -> Verdict:
-        """Lets a request go on without a principal, marked so."""
+        """Lets a request go on without a principal, marked so; one that an earlier filter has found would say another thing."""
+        exchange.principal = None
         status, message = _ANSWERS.get(reason, _ANSWERS["token_invalid"])
         exchange.request.headers.extend(self._profile.invalid(status, message))
         exchange.note(

@@ -934,8 +934,8 @@ class TokenAuthConfig(Options):
     delay_auth_decision: bool = Field(
         default=False,
         description="Pass a request without a valid token, marked X-Identity-Status: Invalid, for an upstream that "
-        "decides itself. A service's token that is not good, or that nobody can judge, is taken away, which "
-        "X-Service-Identity-Status: Invalid tells. Two tokens in one request are refused all the same.",
+        "decides itself. It has no principal then, also where an earlier filter had found one. A service's token that is "
+        "not good, or that nobody can judge, is taken away, which X-Service-Identity-Status: Invalid tells. Two tokens in one request are refused all the same.",
     )
     forward_token: bool = Field(
         default=True,

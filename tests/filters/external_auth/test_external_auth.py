@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from filters.external_auth import ExternalAuth
-from gateway.api import Exchange, Fault, HttpAnswer, HttpError, Response
+from gateway.api import Exchange, Fault, HttpAnswer, HttpError, Principal, Response
 from gateway.api.testing import Answering, FrozenServices, build, exchange, judge
 
 URL = "http://auth.test/verify"
@@ -78,6 +78,57 @@ def test_who_says_who_is_calling_has_all_that_a_client_says_of_it_taken_away(opt
     assert b"x-roles" not in filter.owns  # an upstream may have it from elsewhere
     filter, _ = guard(says(200), request_headers=["X-Roles"], **options)
     assert b"x-roles" not in filter.owns and b"x_roles" in filter.owns  # the service judges it
+
+
+WHO = {"user_name": "Remote-User", "roles": "Remote-Groups"}
+
+
+def test_what_the_principal_is_read_from_is_the_service_s_to_say() -> None:
+    filter, _ = guard(says(200), principal=WHO)
+    assert {b"remote-user", b"remote_user", b"remote-groups", b"remote_groups"} <= filter.owns
+    filter, _ = guard(says(200), principal=WHO, request_headers=["Remote-User", "X-Roles"])
+    assert b"remote-user" not in filter.owns and b"remote_user" in filter.owns
+    client = {"Remote-User": "root", "X-Roles": "member"}
+    asked = exchange(headers=client)
+    assert judge(filter, asked) is None
+    assert names(asked) == [("X-Roles", "member")]  # the service has judged it
+    options = {"principal": WHO, "request_headers": ["Remote-User", "X-Roles"], "on_error": "allow"}
+    filter, _ = guard(lambda _: HttpError("connect"), **options)
+    asked = exchange(headers=client)
+    assert judge(filter, asked) is None
+    assert names(asked) == []
+    asked = exchange(headers=client)
+    asked.principal = Principal(user_id="earlier")  # whose filter has set what there is
+    assert judge(filter, asked) is None
+    assert names(asked) == [("X-Roles", "member")]
+
+
+def test_gateway_and_upstream_hold_one_identity() -> None:
+    """Whoever was known before, or marked as nobody, gives way with all that told of him."""
+    set_before = {
+        "X-Identity-Status": "Confirmed",
+        "X-User-Id": "u1",
+        "X-Roles": "admin",
+        "Remote-User": "u1",
+        "Accept": "*/*",
+    }
+    filter, _ = guard(says(200, remote_user="ann"), principal=WHO, response_headers=["X-User-Name"])
+    for earlier in (Principal(user_id="u1", roles=("admin",)), None):
+        asked = exchange(headers=set_before)
+        asked.principal = earlier
+        assert judge(filter, asked) is None
+        assert asked.principal is not None and asked.principal.user_name == "ann"
+        assert names(asked) == [("Accept", "*/*")]
+    filter, _ = guard(says(200, remote_user="ann"), principal=WHO, response_headers=["Remote-User"])
+    asked = exchange(headers=set_before)
+    assert judge(filter, asked) is None
+    assert names(asked) == [("Accept", "*/*"), ("Remote-User", "ann")]
+    filter, _ = guard(says(200), principal=WHO)  # a yes that names nobody leaves both as they are
+    asked = exchange(headers=set_before)
+    asked.principal = Principal(user_id="u1")
+    assert judge(filter, asked) is None
+    assert asked.principal == Principal(user_id="u1")
+    assert dict(names(asked)) == set_before
 
 
 def test_a_credential_has_one_spelling() -> None:

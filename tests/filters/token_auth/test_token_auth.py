@@ -360,6 +360,16 @@ def test_a_delayed_decision_passes_without_a_principal_and_says_so() -> None:
         assert made.notes[0].facts["because"] == because
 
 
+def test_a_delayed_decision_leaves_no_principal_that_an_earlier_filter_has_found() -> None:
+    """The upstream is told that there is none."""
+    for token in (None, "wrong"):
+        made = asked(token)
+        made.principal = Principal(user_id="earlier")
+        assert judge(guard(delay_auth_decision=True), made) is None
+        assert made.principal is None
+        assert (b"X-Identity-Status", b"Invalid") in lines(made)
+
+
 def test_a_delayed_decision_does_not_choose_between_two_tokens() -> None:
     made = asked(TOKEN, ("X-Auth-Token", "other"))
     assert refused(judge(guard(delay_auth_decision=True), made)).reason == "token_ambiguous"
