@@ -167,10 +167,11 @@ class _Found(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """A principal with all that a request needs of it."""
+    """A principal with all that a request needs of it; `names`, in lower case, are those of the fields."""
 
     principal: Principal
     fields: Fields
+    names: frozenset[bytes]
     note: Note
 
 
@@ -221,12 +222,12 @@ class PrincipalFilter(Filter[PrincipalConfig]):
         if isinstance(found, Fault):
             return found
         try:
-            principal, fields, note = self._told(place, found)
+            principal, fields, names, note = self._told(place, found)
         except ValueError:  # it cannot travel
             return _invalid(found.rule)
         headers = exchange.request.headers
-        if known is not None:
-            headers.drop(STRIPPED)
+        # Of nobody known an earlier filter may have told as well, in X-Identity-Status.
+        headers.drop(STRIPPED if known is not None else names)
         exchange.principal = principal
         headers.extend(fields)
         exchange.trail.append(note)  # what exchange.note() does, without building the note again
@@ -245,7 +246,8 @@ class PrincipalFilter(Filter[PrincipalConfig]):
         fields = profile(self.config.headers, repose, self.name).fields(principal)
         if self.config.headers == "repose":
             fields = Fields([line for line in fields if line[0] in _PP])
-        return _Told(principal, fields, Note("principal_found", found.rule, {"provider": kind}))
+        names = frozenset(name.lower() for name, _ in fields)
+        return _Told(principal, fields, names, Note("principal_found", found.rule, {"provider": kind}))
 
 
 def _invalid(rule: Rule) -> Fault:

@@ -149,6 +149,14 @@ def test_openstack_s_services_hear_of_it_where_asked_for() -> None:
     assert asked.request.headers.get("x-roles") == "reader"
 
 
+def test_upstreams_are_told_one_thing_where_an_earlier_filter_has_told_that_nobody_is_known() -> None:
+    delayed = {"X-Remote-User": "ann", "X-Identity-Status": "Invalid"}
+    asked = after(exchange(headers=delayed), HEADER, headers="keystonemiddleware")
+    assert asked.request.headers.all("x-identity-status") == ["Confirmed"]
+    asked = after(exchange(headers=delayed), HEADER)
+    assert asked.request.headers.all("x-identity-status") == ["Invalid"]
+
+
 @pytest.mark.parametrize(
     ("source", "why"),
     [
