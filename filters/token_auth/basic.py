@@ -10,6 +10,7 @@ from base64 import b64decode
 from binascii import Error
 from collections.abc import Awaitable
 from typing import Any, ClassVar, Final, NamedTuple
+from unicodedata import combining, normalize
 
 from filters.token_auth.attempt import Attempts
 from filters.token_auth.option import BasicOptions
@@ -73,7 +74,7 @@ class Basic(RemoteProvider[str]):
             return _INVALID
         if token in self._memory.flight:
             return self._question(token, lambda: self._judge(credentials, ("", "")), len(token))
-        key = (network(exchange.client), f"{credentials.domain or ''}/{credentials.user}".casefold())
+        key = (network(exchange.client), self._counted(credentials))
         wait = self._attempts.begin(key, self._services.now().monotonic)
         if wait:
             return Refusal("attempts_exceeded", lasting=False, retry_after=wait)
@@ -81,6 +82,13 @@ class Basic(RemoteProvider[str]):
         if isinstance(answer, Unavailable):
             self._attempts.undo(key, self._services.now().monotonic)
         return answer
+
+    def _counted(self, credentials: Credentials) -> str:
+        """Whose attempts they are, by a name that has one spelling: databases of Keystone's take several for the same."""
+        config = self._config
+        # The first domain has the id "default", and the name Default.
+        domain = credentials.domain or config.user_domain_name or config.user_domain_id
+        return f"{_folded(domain)}/{_folded(credentials.user)}"
 
     async def _judge(self, credentials: Credentials, key: tuple[str, str]) -> Answer:
         try:
@@ -141,6 +149,12 @@ def decoded(text: str) -> Credentials | None:
     if not user or (slash and not domain):
         return None
     return Credentials(domain or None, user, password)
+
+
+def _folded(text: str) -> str:
+    """Without regard to case, marks, and white space around it, as MySQL compares by default."""
+    letters = (letter for letter in normalize("NFKD", text.casefold()) if not combining(letter))
+    return "".join(letters).strip()
 
 
 def _domain(id: str, name: str | None) -> dict[str, str]:

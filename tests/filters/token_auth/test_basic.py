@@ -159,6 +159,24 @@ def test_wrong_passwords_are_bounded_by_user_and_address() -> None:
     assert desk.reason(wrong(6)) == "credentials_invalid"
 
 
+@pytest.mark.parametrize(
+    ("basic", "names", "count"),
+    [
+        ({}, ["eve", " Eve", "eve ", "EVE", "\u00e9v\u00e8", "Default/eve", "default /eve"], 1),
+        ({"user_domain_name": "Corp"}, ["eve", "corp/eve"], 1),
+        ({}, ["eve", "eva", "sales/eve"], 3),
+    ],
+)
+def test_attempts_are_counted_by_user_however_the_name_is_spelled(
+    basic: dict[str, Any], names: list[str], count: int
+) -> None:
+    desk = Desk(basic={"attempts": {"failures": 1}, **basic})
+    reasons = [desk.reason(desk.request(f"Basic {encoded(name, 'wrong')}")) for name in names]
+    assert reasons == ["credentials_invalid"] * count + ["attempts_exceeded"] * (len(names) - count)
+    users = [asked["identity"]["password"]["user"]["name"] for asked in desk.keystone.asked]
+    assert users == [name.partition("/")[2] or name for name in names[:count]], "asked about as it came"
+
+
 def test_addresses_of_one_ipv6_network_are_one() -> None:
     desk = Desk(basic={"attempts": {"failures": 2, "period": "60s"}})
     reasons = [
