@@ -63,6 +63,9 @@ class Key:
             return False
 
 
+_NO_OBJECT: Final = "a member of keys is not an object"
+
+
 def load_keys(options: KeyOptions, services: Services) -> tuple[list[Key], bytes]:
     """The keys of one entry and a digest of their text. Raises ValueError that says what is wrong with them."""
     form = "pem" if options.pem is not None else "jwk" if options.jwk is not None else "jwks"
@@ -90,6 +93,8 @@ def _parse(form: str, text: bytes, algorithms: frozenset[str]) -> list[Key]:
         return [_jwk(document, algorithms)]
     keys: list[Key] = []
     for member in _members(document):
+        if not isinstance(member, dict):
+            raise ValueError(_NO_OBJECT)
         try:
             key = _jwk(member, algorithms)
         except Unsuitable:
@@ -111,6 +116,9 @@ def read_published(text: bytes, algorithms: frozenset[str]) -> tuple[list[Key], 
     keys: list[Key] = []
     left_out: list[str] = []
     for member in _members(json_document(text)):
+        if not isinstance(member, dict):
+            left_out.append(_NO_OBJECT)
+            continue
         if member.get("kty") == "oct":
             left_out.append("a shared secret")
             continue
@@ -130,12 +138,10 @@ def read_published(text: bytes, algorithms: frozenset[str]) -> tuple[list[Key], 
     return keys, left_out
 
 
-def _members(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _members(document: Mapping[str, Any]) -> list[Any]:
     members = document.get("keys")
     if not isinstance(members, list):
         raise ValueError("a JSON Web Key Set has a list named keys")
-    if not all(isinstance(member, dict) for member in members):
-        raise ValueError("a member of keys is not an object")
     return members
 
 

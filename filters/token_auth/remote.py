@@ -60,6 +60,9 @@ def tellable(principal: Principal) -> Principal:
         if not all(map(travels, _texts(getattr(principal, field.name)))):
             # It may be this caller alone, who may have chosen the name: nothing is wrong with the service then.
             raise Trouble(f"it gave a character that cannot travel in {field.name}", counts=False)
+    if any(role != role.strip() for role in principal.roles):
+        # It is lost in a header field: upstream the role would be another.
+        raise Trouble("it gave a role with outer white space", counts=False)
     return principal
 
 

@@ -225,6 +225,8 @@ def test_a_published_set_gives_the_keys_that_may_verify() -> None:
         ({**jwk(ec_key()), "kid": 1}, "kid is not text"),
         ({**jwk(ec_key()), "x": "AA"}, "do not make a key"),
         ({**jwk(ec_key()), "x": None}, "the key has no x"),
+        (None, "not an object"),
+        ("key", "not an object"),
     ],
 )
 def test_one_bad_key_is_left_out_and_the_others_stay(member: Any, words: str) -> None:

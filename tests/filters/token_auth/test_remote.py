@@ -172,5 +172,9 @@ def test_a_caller_of_whom_a_field_cannot_tell_is_trouble(text: str) -> None:
         with pytest.raises(Trouble) as caught:
             tellable(one)
         assert not caught.value.counts and text not in caught.value.why
+    for role in (" admin", "admin\t", "admin\u00a0"):
+        with pytest.raises(Trouble, match="white space") as caught:
+            tellable(Principal(roles=(role,)))
+        assert not caught.value.counts
     told = Principal(user_id="\u00fc\t\u2028", roles=("a",))
     assert tellable(told) is told
