@@ -22,12 +22,16 @@ class Kept(NamedTuple):
 
 
 class Memory:
-    """What outlives a reload with the same definition."""
+    """What outlives a reload with the same definition.
+
+    lenient  whether the last failure that counted was one that no request can have brought about
+    """
 
     def __init__(self, config: ExternalAuthConfig) -> None:
         self.breaker = Breaker(config.breaker.failures, config.breaker.pause)
         self.flight: SingleFlight[str, Yes | No] = SingleFlight()
         self.kept: LRUCache[str, Kept] = LRUCache(config.cache.size if config.cache is not None else 1)
+        self.lenient = True
         self.epoch = 0
 
     def revoke(self, revocation: Revocation) -> int:
@@ -76,7 +80,7 @@ class Service:
         if key is not None and key in memory.flight:
             return await memory.flight.join(key, lambda: self._asked(key, lines))
         if not memory.breaker.admits(self._services.now().monotonic):
-            raise Trouble("it is left alone", counts=False)
+            raise Trouble("it is left alone", counts=False, lenient=memory.lenient)
         if key is None:
             return await self._asked(None, lines)
         return await memory.flight.join(key, lambda: self._asked(key, lines))
@@ -93,7 +97,7 @@ class Service:
             answer = self._read(answered)
         except (HttpError, Trouble) as error:
             trouble = blamed(error, lines)
-            self._failed(trouble.why, counts=trouble.counts)
+            self._failed(trouble)
             raise trouble from None
         memory.breaker.succeeded()
         if key is not None and self._cache is not None and epoch == memory.epoch:
@@ -110,11 +114,15 @@ class Service:
                 raise
             return error.answer  # auth_request goes by status and fields alone
 
-    def _failed(self, why: str, *, counts: bool) -> None:
-        breaker = self._memory.breaker
-        if counts:
+    def _failed(self, trouble: Trouble) -> None:
+        memory = self._memory
+        breaker = memory.breaker
+        if trouble.counts:
             breaker.failed(self._services.now().monotonic)
-        self._services.warn("external_auth_unavailable", url=self._url, because=why, left_alone=breaker.open)
+            memory.lenient = trouble.lenient
+        self._services.warn(
+            "external_auth_unavailable", url=self._url, because=trouble.why, left_alone=breaker.open
+        )
 
 
 def blamed(error: HttpError | Trouble, lines: Lines) -> Trouble:

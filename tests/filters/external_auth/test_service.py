@@ -142,6 +142,19 @@ async def test_what_requests_can_bring_about_lets_none_pass_and_keeps_nobody_out
     assert (services.warnings[-1][1]["left_alone"]) == opens
 
 
+@pytest.mark.parametrize(("reason", "lenient"), [("connect", True), ("broken", False)])
+async def test_a_service_that_is_left_alone_lets_pass_as_it_did_when_it_failed(
+    reason: str, lenient: bool
+) -> None:
+    services = FrozenServices(answer=lambda request: HttpError(reason))
+    asked = service(services, breaker={"failures": 1})
+    for _ in range(2):
+        with pytest.raises(Trouble) as trouble:
+            await asked.ask(None, [])
+        assert trouble.value.lenient == lenient
+    assert len(services.requests) == 1
+
+
 @pytest.mark.parametrize("reason", ["too_large", "timeout", "broken"])
 async def test_auth_request_goes_by_the_head_of_an_answer_that_fails_in_its_body(reason: str) -> None:
     services = FrozenServices(answer=lambda request: HttpError(reason, answer=NO))
