@@ -227,10 +227,19 @@ class Plan:
     def describe(self) -> dict[str, Any]:
         """What the request log says once of each revision: enough to tell later what has changed since."""
         configuration = self.configuration
+        limits = configuration.limits
         return {
             "entries": [self._described(entry) for entry in self.entries],
             "headers": [name.decode("latin-1") for name in self.header_names],
             "core": digest([configuration.limits, configuration.via, configuration.timeouts])[:DIGEST],
+            "bounds": {
+                "header_count": limits.header_count,
+                "header_size": limits.header_size,
+                "field_size": limits.field_size,
+                "target_length": limits.target_length,
+                "max_hops": configuration.via.max_hops,
+            },
+            "origin": digest([configuration.trusted_proxies, configuration.forwarded])[:DIGEST],
         }
 
     def _described(self, entry: Entry) -> dict[str, Any]:

@@ -158,7 +158,9 @@ class Limit:
         """What is said with each charge that counts by `algorithm`; mostly it is the one of the last charge."""
         last = self.tariffed
         if last is None or last[0] is not algorithm:
-            tariff = Tariff(self.label, algorithm.spec, algorithm.age, self.status, self.rule)
+            tariff = Tariff(
+                self.label, algorithm.spec, algorithm.age, self.status, self.rule, self.header is not None
+            )
             last = self.tariffed = algorithm, tariff
         return last[1]
 

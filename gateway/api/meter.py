@@ -42,6 +42,7 @@ class Tariff(NamedTuple):
     age     seconds after which a charge counts no more, as it is at this instant
     status  of the refusal
     rule    the limit's place in the options
+    late    whether an answer may say that more is to be charged
     """
 
     limit: str
@@ -49,6 +50,7 @@ class Tariff(NamedTuple):
     age: float
     status: int
     rule: Rule
+    late: bool = False
 
 
 class Charge(NamedTuple):

@@ -12,7 +12,17 @@ from inspect import iscoroutine
 from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from gateway.api.exchange import Exchange, Instant, ShadowExchange
-from gateway.api.fact import BODY, LENGTH, PRINCIPAL, TARGET, Fact, header, header_names
+from gateway.api.fact import (
+    BODY,
+    CLIENT,
+    LENGTH,
+    PRINCIPAL,
+    SCHEME,
+    TARGET,
+    Fact,
+    header,
+    header_names,
+)
 from gateway.api.filter import Filter, facts_read
 from gateway.api.principal import Principal
 from gateway.api.verdict import Fault, Refused, Response
@@ -235,6 +245,9 @@ _instant = tuple.__new__
 _DELICATE: Final = (BODY, LENGTH, TARGET, PRINCIPAL)
 """Facts that a record may lack."""
 _DELEGATED: Final = header(delegation.NAME)
+_SCHEME_ALONE: Final = frozenset((SCHEME,))
+_BY_PROXIES: Final = frozenset((CLIENT, SCHEME))
+_ENDLESS: Final = 1 << 62
 
 
 class Judge:
@@ -250,6 +263,11 @@ class Judge:
         self._plan = plan
         self._callers = callers
         described = plan.describe()
+        self._origin: str = described["origin"]
+        self._bounds: dict[str, int] = described["bounds"]
+        self._lost: frozenset[Fact] = (
+            frozenset()
+        )  # of the exchange that is judged: what is another than it was
         self._digests = {entry["name"]: entry for entry in described["entries"]}
         self._core: str = described["core"]
         # By the ids of what each value holds on to, so that nothing else can have them.
@@ -265,6 +283,11 @@ class Judge:
             return Trace((), undecidable("", "a part of the path is not recorded"), ())
         facts = recorded.facts
         target: str = facts.target
+        past = recorded.past
+        if past.core != self._core:
+            refused = self._beyond(past, target)
+            if refused is not None:
+                return Trace((), refused, ())
         planned, params, _, allow = self._plan.router.match(
             facts.host, target.partition("?")[0], facts.method
         )
@@ -278,10 +301,31 @@ class Judge:
                 _instant(Instant, (recorded.at, recorded.at - self._offset)), way.names
             )
             exchange.route, exchange.params = planned.info, params
+            if past.origin != self._origin:
+                self._look_for_client(exchange)
             return self._through(way, exchange, recorded, PASSED)
         way = self._way(self._plan.chain, recorded.past)
         exchange = recorded.exchange(Instant(recorded.at, recorded.at - self._offset), way.names)
+        if past.origin != self._origin:
+            self._look_for_client(exchange)
         return self._through(way, exchange, recorded, _NOT_FOUND if allow is None else _NOT_ROUTED)
+
+    def _beyond(self, past: Past, target: str) -> Verdict | None:
+        """What becomes of a request that came to the filters then, where what is judged before them is another now."""
+        bounds = self._bounds
+        if len(target) > bounds["target_length"]:
+            return Verdict(REFUSE, 414, "", "target_too_long")
+        for name, bound in bounds.items():
+            if name != "target_length" and bound < past.bounds.get(name, _ENDLESS):
+                return undecidable("", f"whether it is within {name} is not recorded")
+        return None
+
+    def _look_for_client(self, exchange: Exchange) -> None:
+        """Where other proxies are trusted than were, what they say is not recorded; who is none of them is the client himself."""
+        self._lost = _BY_PROXIES
+        if exchange.peer not in self._plan.trusted:
+            exchange.client = exchange.peer
+            self._lost = _SCHEME_ALONE
 
     def _head(self, recorded: Recorded) -> Verdict:
         """What becomes of a request that was refused before any filter saw it."""
@@ -309,7 +353,21 @@ class Judge:
         )  # what an entry has found out then, or would have, and nobody has written down
         aside: _Aside | None = None
         found: Count | Verdict | None
+        lost = self._lost
+        if lost:
+            self._lost = frozenset()
         for number, step in enumerate(way.steps):
+            if lost and not lost.isdisjoint(step.reads | step.condition_reads):
+                if step.shadow:
+                    unknown |= step.found_out
+                    continue
+                parts.append(undecidable(step.name, "who the client is behind proxies is not recorded"))
+                if step.counts:
+                    parts.append(Loss(exchange.clock.monotonic))
+                if step.identifies:
+                    unknown.add(PRINCIPAL)
+                unknown |= step.found_out
+                continue
             if step.plain and not unknown:
                 found = self._asked(step, exchange, recorded)
             else:
@@ -513,13 +571,22 @@ class Judge:
             held: Sequence[float] | None = None
             for cell in cells:
                 if cell[0] == limit:
-                    hashed = cell[1]
-                    if limit in limits:
-                        tells, held = True, cell[3]
+                    if limit in limits:  # of another it was another's, of those whom it counts then
+                        hashed, tells, held = cell[1], True, cell[3]
                     if unread:
                         key, cost = hashed, cell[2]
                     break
-            draws.append((tariffs.number(index, tariff), key, cost, hashed, tells, held, limit in late))
+            draws.append(
+                (
+                    tariffs.number(index, tariff),
+                    key,
+                    cost,
+                    hashed,
+                    tells,
+                    held,
+                    limit in late or (tariff[5] and not tells),
+                )
+            )
         return Count(index, now, passed, step.shadow, draws)
 
     def _in_shadow(
@@ -592,7 +659,7 @@ def _skipped(step: _Step, recorded: Recorded) -> Skip | None:
     told = recorded.steps.get(step.name) if step.counts else None
     if told is None or told.verdict != "pass":
         return None
-    hashes = {cell[0]: cell[1] for cell in cells_of(told.facts)[1]}
+    hashes = {cell[0]: cell[1] for cell in cells_of(told.facts)[1] if cell[0] in step.limits}
     return Skip(step.entry.index, hashes) if hashes else None
 
 

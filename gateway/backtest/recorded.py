@@ -75,6 +75,8 @@ class Past(NamedTuple):
     entries  by name
     headers  names of the request header fields that records hold; None where that is not known
     core     digest of what is judged before any filter
+    bounds   of it what is a number, by its name
+    origin   digest of whom it believed about clients; None where that is not known
     since    since when its limits may have counted anything, in seconds since the epoch
     at       when the log first told of it
     """
@@ -84,6 +86,8 @@ class Past(NamedTuple):
     core: str
     since: float = 0.0
     at: float = 0.0
+    bounds: Mapping[str, int] = {}
+    origin: str | None = None
 
 
 UNKNOWN_PAST: Final = Past({}, None, "")
@@ -95,7 +99,10 @@ def past_of(fields: Mapping[str, Any]) -> Past:
     entries: dict[str, PastEntry] = {}
     if not isinstance(plan, Mapping):
         return UNKNOWN_PAST
-    for entry in plan.get("entries") or ():
+    told = plan.get("entries")
+    for entry in told if isinstance(told, list) else ():
+        if not isinstance(entry, Mapping):
+            continue
         limits = entry.get("limits")
         entries[str(entry.get("name"))] = PastEntry(
             str(entry.get("type", "")),
@@ -105,12 +112,17 @@ def past_of(fields: Mapping[str, Any]) -> Past:
             str(entry["scope"]) if "scope" in entry else None,
         )
     headers, since = plan.get("headers"), plan.get("since")
+    bounds, origin = plan.get("bounds"), plan.get("origin")
     return Past(
         entries,
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
         str(plan.get("core", "")),
         float(since) if isinstance(since, (int, float)) else 0.0,
         _instant(fields.get("timestamp")),
+        {name: bound for name, bound in bounds.items() if isinstance(bound, int)}
+        if isinstance(bounds, Mapping)
+        else {},
+        origin if isinstance(origin, str) else None,
     )
 
 
@@ -322,4 +334,16 @@ def cells_of(facts: StepFacts | None) -> tuple[float | None, Sequence[Sequence[A
     if facts is None:
         return None, ()
     instant, cells = facts.instant, facts.cells
-    return (instant if isinstance(instant, (int, float)) else None), cells if isinstance(cells, list) else ()
+    if not isinstance(instant, (int, float)):
+        instant = None
+    if cells is None or not isinstance(cells, list):
+        return instant, ()
+    for cell in cells:
+        _, hashed, cost, held = cell
+        if not isinstance(hashed, str) or not isinstance(cost, int):
+            raise TypeError("the cells of the record are damaged")
+        if held is not None:
+            left, x, y = held
+            if not (isinstance(left, float) and isinstance(x, (int, float)) and isinstance(y, (int, float))):
+                raise TypeError("the cells of the record are damaged")
+    return instant, cells

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any, Final, NamedTuple
 
-from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, Verdict
+from gateway.backtest.recorded import ANSWER, FORWARD, REFUSE, UNDECIDABLE, Verdict
 
 NEWLY_ALLOWED: Final = "newly_allowed"
 NEWLY_REFUSED: Final = "newly_refused"
@@ -25,11 +25,17 @@ def classify(before: Verdict, after: Verdict) -> str:
         return UNDECIDABLE
     if before.same(after):
         return UNCHANGED
-    if before.kind == REFUSE and after.kind == FORWARD:
+    refused, refuses = _is_refusal(before), _is_refusal(after)
+    if refused and not refuses:
         return NEWLY_ALLOWED
-    if before.kind == FORWARD and after.kind == REFUSE:
+    if refuses and not refused:
         return NEWLY_REFUSED
     return CHANGED
+
+
+def _is_refusal(verdict: Verdict) -> bool:
+    """An answer that a filter makes of its own is one where it says no."""
+    return verdict.kind == REFUSE or (verdict.kind == ANSWER and verdict.status >= 400)
 
 
 class Example(NamedTuple):

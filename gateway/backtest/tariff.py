@@ -17,6 +17,7 @@ class Placed(NamedTuple):
     age: float
     status: int
     rule: Rule
+    late: bool = False
 
 
 class Tariffs:
