@@ -8,6 +8,8 @@ a machine count as one; a table that they share has the counts, which outlive re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from hashlib import sha256
 from inspect import isawaitable
 from math import ceil
 from typing import Final, NamedTuple, TypeAlias
@@ -21,11 +23,11 @@ from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, h
 from filters.rate_limit.inspection import Inspection
 from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
-from filters.rate_limit.option import ExemptOptions, RateLimitConfig
+from filters.rate_limit.option import ExemptOptions, LimitStoreOptions, RateLimitConfig
 from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import Captured, PathTest
 from filters.rate_limit.query import query_names
-from filters.rate_limit.remote import Answer, RemoteStore, names
+from filters.rate_limit.remote import Answer, Names, RemoteStore, names
 from filters.rate_limit.report import MAX_BODY, Absolute, RateLine, absolute_of, as_json, as_xml
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
@@ -124,7 +126,7 @@ class RateLimit(Filter[RateLimitConfig]):
     def __init__(self, config: RateLimitConfig, services: Services) -> None:
         super().__init__(config, services)
         table = services.table("limits")
-        self._board = services.state("board", lambda: Board(table)) if config.consumers else None
+        self._board = services.state("board", lambda: Board(table))
         own, groups = _compiled(config, services, self._board)
         self._table = Table(own)
         self._groups: tuple[tuple[CallerTest | None, Table], ...] = tuple(
@@ -155,7 +157,7 @@ class RateLimit(Filter[RateLimitConfig]):
             self.statuses = frozenset()
 
     async def start(self) -> None:
-        if self._board is not None and any(limit.consumers is not None for limit in self._limits):
+        if any(limit.consumers is not None for limit in self._limits):
             self._board.start()
         self.checks()  # so that it is known, before anybody asks, whether the store is there
 
@@ -747,13 +749,25 @@ def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | 
     if isinstance(client, NoStore):  # a configuration that is only tried counts here
         return None, None
     lease = options.lease
-    leases = None if lease is None else services.state("leases", lambda: Leases(lease.share, lease.time))
-    named = services.state("names", lambda: names(options.prefix, repr((config.limits, config.groups))))
-    return RemoteStore(client, named), leases
+    leases: Leases | None = None
+    if lease is not None:
+        drawn: dict[object, Leases] = services.state("leases", dict)
+        leases = drawn.setdefault((_where(options), lease), Leases(lease.share, lease.time))
+    named: dict[str, Names] = services.state("names", dict)
+    return RemoteStore(
+        client, named.setdefault(options.prefix, names(options.prefix, services.identity))
+    ), leases
+
+
+def _where(options: LimitStoreOptions | None) -> str:
+    """Where is counted: what was counted elsewhere is not known there."""
+    if options is None:
+        return "here"
+    return sha256(f"{options.url} {options.number} {options.prefix}".encode()).hexdigest()[:16]
 
 
 def _compiled(
-    config: RateLimitConfig, services: Services, board: Board | None
+    config: RateLimitConfig, services: Services, board: Board
 ) -> tuple[list[Limit], list[list[Limit]]]:
     """The limits for all, and those of each group, which stores know by their places in all of them."""
     places: list[tuple[Rule, str]] = [
@@ -767,18 +781,24 @@ def _compiled(
     every = config.all_limits
     overrides = config.overrides
     overridden = None if overrides is None else read_overrides(overrides.file, every, services)
-    consumers: dict[int, Consumers] = services.state("consumers", dict)
-    limits = [
-        Limit(
-            index,
-            options,
-            *places[index],
-            config.status,
-            None if overridden is None else overridden[index],
-            None if board is None else consumers.setdefault(index, Consumers(index, board)),
+    where = _where(config.store)
+    limits: list[Limit] = []
+    for place, (number, limit) in enumerate(zip(config.numbers(), every, strict=True)):
+        label = limit.name if limit.name is not None else places[place][1]
+        # Held in any case: where it is lost, so is what the limit has counted.
+        consumers = services.state(
+            f"consumers {number:x} {where} of {label}", partial(Consumers, number, board)
         )
-        for index, options in enumerate(every)
-    ]
+        limits.append(
+            Limit(
+                number,
+                limit,
+                *places[place],
+                config.status,
+                None if overridden is None else overridden[place],
+                consumers if config.consumers else None,
+            )
+        )
     own, rest = limits[: len(config.limits)], limits[len(config.limits) :]
     groups: list[list[Limit]] = []
     for group_options in config.groups:

@@ -36,7 +36,7 @@ class Inspection:
         hashed: Callable[[Hashable], str],
         services: Services,
     ) -> None:
-        self._limits = limits
+        self._limits = {limit.index: limit for limit in limits}
         self._store = store
         self._common = common
         self._hashed = hashed
@@ -73,12 +73,13 @@ class Inspection:
             yield [
                 chosen
                 for limit, key in whose[start : start + _BATCH]
-                if (chosen := self._chosen(self._limits[limit], key, selection)) is not None
+                if limit in self._limits  # and is no former one
+                and (chosen := self._chosen(self._limits[limit], key, selection)) is not None
             ]
 
     def _whole(self, selection: Selection) -> Iterator[tuple[int, Hashable]]:
         """Keys that the selection says whole, whether anybody has been counted by them or not."""
-        for limit in self._limits:
+        for limit in self._limits.values():
             key = whole_key(limit.parts, selection.parts)
             if key is not None:
                 yield limit.index, key

@@ -239,6 +239,15 @@ def test_a_reload_with_the_same_state_keeps_counting() -> None:
     assert passes(limiter(TEN, services=FrozenServices()), asked())
 
 
+def test_a_changed_limit_begins_anew_and_the_others_count_on() -> None:
+    services = FrozenServices()
+    few, many = {"name": "few", "rate": "2/minute"}, {"name": "many", "rate": "5/minute"}
+    spent(limiter(few, many, services=services), 2)
+    changed = limiter(many, {**few, "rate": "4/minute"}, services=services, headers_on="all", status=429)
+    spent(changed, 3)
+    assert refused(changed, asked()).rule == ("limits", 0)
+
+
 def test_says_what_it_reads() -> None:
     def reads(*limits: dict[str, Any]) -> Any:
         return facts_of(RateLimit, RateLimitConfig.model_validate({"limits": limits}))
