@@ -96,7 +96,9 @@ class Inspection:
         if not selection.fits(parts) or selection.key_hash not in (None, self._hashed(key)):
             return None
         terms: Terms | None = limit.terms
-        project = parts.get("project_id")
+        project = parts.get(
+            "project_id"
+        )  # without one in the key each project has its own terms for the same bucket
         if limit.overridden is not None and isinstance(project, str):
             terms = limit.overridden.get(project, terms)
         if terms is None:
@@ -137,6 +139,12 @@ class Inspection:
                 algorithm.reset(cell, now),
                 terms.source,
                 limit.consumers.own(key) if limit.consumers is not None else (),
+                _exceptions(limit),
             )
             for (limit, key, parts, terms, algorithm), cell in zip(batch, decision[2], strict=True)
         ]
+
+
+def _exceptions(limit: Limit) -> int:
+    """How many projects have terms of their own for a bucket that several may use."""
+    return len(limit.overridden) if limit.overridden is not None and "project_id" not in limit.parts else 0

@@ -187,6 +187,8 @@ def _print_table(buckets: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(*(Text(text, style) for text in row))
     # A terminal wraps; what goes to a file or a pipe keeps each bucket on one line.
     Console(highlight=False, width=None if sys.stdout.isatty() else _ENDLESS).print(table)
+    if any(bucket["exceptions"] for bucket in buckets):
+        click.echo("?: some projects have a rate of their own; this is for all others.", err=True)
 
 
 def _print_bucket(bucket: Mapping[str, Any], *, first: bool) -> None:
@@ -196,6 +198,7 @@ def _print_bucket(bucket: Mapping[str, Any], *, first: bool) -> None:
     click.echo(f"{_name(bucket)}{shadow}  {_key(bucket)}")
     lines = {
         "rate": _rate(bucket),
+        "but": _but(bucket),
         "left": _left(bucket),
         "next": f"{_next(bucket)} ({bucket['next_available']})",
         "all back": f"in {bucket['reset']:g} s" if bucket["reset"] else "now",
@@ -225,7 +228,16 @@ def _value(value: object) -> str:
 
 
 def _left(bucket: Mapping[str, Any]) -> str:
-    return f"{bucket['remaining']}/{bucket['capacity']}"
+    return f"{bucket['remaining']}/{bucket['capacity']}{'?' if bucket['exceptions'] else ''}"
+
+
+def _but(bucket: Mapping[str, Any]) -> str:
+    """What makes it uncertain."""
+    count = bucket["exceptions"]
+    if not count:
+        return ""
+    subject = "1 project has a rate of its own" if count == 1 else f"{count} projects have rates of their own"
+    return f"{subject}, and may use this bucket: what is told here is for all others"
 
 
 def _rate(bucket: Mapping[str, Any]) -> str:

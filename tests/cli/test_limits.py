@@ -25,10 +25,10 @@ LIMITS: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def gateway(directory: Path) -> AsyncIterator[tuple[Path, Address]]:
+async def gateway(directory: Path, filters: dict[str, Any] = LIMITS) -> AsyncIterator[tuple[Path, Address]]:
     """One with an admin listener that asks for a token."""
     admin = {"address": f"127.0.0.1:{free_port()}", "token": "open sesame"}
-    path = written(directory, admin=admin, filters=[LIMITS])
+    path = written(directory, admin=admin, filters=[filters])
     async with weir("run", path, "--workers", "2", directory=directory) as process:
         yield path, Address("127.0.0.1", (await process.listens()).port)
         process.signal()
@@ -70,6 +70,25 @@ async def test_top_show_and_reset(tmp_path: Path) -> None:
         assert (await asked(place, 5))[0] != 413
         status, out, _ = await limits("top", "--limit", "each", "--format", "json")
         assert (status, [bucket["remaining"] for bucket in json.loads(out)["buckets"]]) == (0, [0])
+
+
+async def test_what_holds_for_some_projects_only_is_said(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "limits"
+    elsewhere.mkdir()
+    (tmp_path / "own.yaml").write_text("p9: { each: 9/day }\n")
+    options = {**LIMITS["rate_limit"], "overrides": {"file": "own.yaml"}}
+    async with gateway(tmp_path, {"rate_limit": options}) as (path, place):
+        await asked(place, 1)
+        _, out, err = await told("limits", "top", "--config", path, directory=elsewhere)
+        assert {row.split()[2]: row.split()[5] for row in out.splitlines()[1:]} == {
+            "each": "3/4?",
+            "reads": "8/9",
+        }
+        assert err.startswith("?: some projects have a rate of their own")
+        _, out, _ = await told(
+            "limits", "show", "--client-ip", "127.0.0.1", "--config", path, directory=elsewhere
+        )
+        assert "1 project has a rate of its own, and may use this bucket" in out
 
 
 async def test_without_a_gateway_the_status_is_2(tmp_path: Path) -> None:
