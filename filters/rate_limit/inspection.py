@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from filters._key import described, whole_key
+from filters._key import GLOBAL, described, whole_key
 from filters.rate_limit.algorithm import Algorithm
 from filters.rate_limit.limit import Limit, Terms
 from filters.rate_limit.path import Captured
@@ -93,6 +93,8 @@ class Inspection:
             assert isinstance(key, tuple)
             own, captured = key
         parts = described(limit.parts, own, captured)
+        if not parts and GLOBAL in limit.parts:
+            parts = {GLOBAL: True}
         if not selection.fits(parts) or selection.key_hash not in (None, self._hashed(key)):
             return None
         terms: Terms | None = limit.terms

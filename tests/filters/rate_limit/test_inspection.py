@@ -146,6 +146,15 @@ async def test_where_the_key_does_not_tell_whose_terms_hold_it_is_said(tmp_path:
     ]
 
 
+async def test_the_bucket_of_all_is_told_as_that() -> None:
+    limiter = Limiter({"name": "all", "rate": "10/minute", "key": ["global"]})
+    assert limiter.ask()
+    (bucket,) = await limiter.seen(limit="all")
+    assert (bucket.key, bucket.remaining) == ({"global": True}, 9)
+    await every(limiter.filter.reset(Selection(limit="all")))
+    assert [bucket.remaining for bucket in await limiter.seen(limit="all")] == [10]
+
+
 async def test_what_is_captured_of_a_path_and_a_header_is_told_with_care() -> None:
     limiter = Limiter(
         {"name": "path", "rate": "9/day", "key": ["captures"], "path": "/v2/{project}/servers"},
