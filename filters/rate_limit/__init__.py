@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from filters._key import Counted, described
 from filters._memo import Memo
+from filters._representation import vary
 from filters.rate_limit.algorithm import TOLERANCE, Cell, algorithm_of
 from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Board, Consumers
@@ -62,6 +63,9 @@ _HASHES_MAX = 16_384
 _LIMITS: Final[Rule] = ("limits",)
 _WAITS = 8
 """How often a request waits for what somebody else draws, before it asks for itself."""
+_OF_BODY: Final = frozenset(
+    (b"content-length", b"content-type", b"content-encoding", b"etag", b"last-modified")
+)
 _PROBING: Counted = (-1, "probe")
 _LONGEST_COST = 9
 """Digits of a cost that an answer may say."""
@@ -211,10 +215,16 @@ class RateLimit(Filter[RateLimitConfig]):
         assert algorithm is not None
         cost = limit.cost
         charge: Charge = (limit.index, algorithm, key, cost)
-        wait, refused, before, _ = self._store.decide((charge,), now)
+        decision = self._store.decide((charge,), now)
+        if self._store.alone:
+            return self._decided_alone(exchange, matching, (charge,), exchange.clock, decision)
+        wait, refused, before, _ = decision
         cell = before[0]
         left: Cell | None = None if cell is None else (cell[0] - now, cell[1], cell[2])
-        facts = {"instant": now, "cells": ((limit.label, self._hashes[key], cost, left),)}
+        facts: dict[str, object] = {
+            "instant": now,
+            "cells": ((limit.label, self._hashes[key], cost, left),),
+        }
         if refused < 0:
             if limit.consumers is not None:
                 principal = exchange.principal
@@ -265,7 +275,22 @@ class RateLimit(Filter[RateLimitConfig]):
         limits, charges = self._charges(exchange, matching, clock)
         if not charges:
             return None
-        return self._decided(exchange, limits, charges, clock, self._store.decide(charges, clock.monotonic))
+        decision = self._store.decide(charges, clock.monotonic)
+        if self._store.alone:
+            return self._decided_alone(exchange, limits, charges, clock, decision)
+        return self._decided(exchange, limits, charges, clock, decision)
+
+    def _decided_alone(
+        self,
+        exchange: Exchange,
+        limits: Sequence[Limit],
+        charges: Sequence[Charge],
+        clock: Instant,
+        decision: Decision,
+    ) -> Verdict:
+        """By what this process has counted for itself, while it cannot get at what all have counted."""
+        reason = "rate_counted_locally"
+        return self._decided(exchange, limits, charges, clock, decision, reason, because="table_busy")
 
     def _charges(
         self, exchange: Exchange, matching: Sequence[Limit], clock: Instant
@@ -553,8 +578,6 @@ class RateLimit(Filter[RateLimitConfig]):
         assert self.config.endpoint is not None
         if not self.config.endpoint.absolute:
             return _document(form, await self._lines(exchange), {}, Fields())
-        if exchange.method == "HEAD":
-            return None  # there is nothing in the upstream's answer to be kept
         headers.set("Accept", "application/json")
         headers.remove("Accept-Encoding")
         name, asking = exchange.request_id, self._asking
@@ -570,6 +593,12 @@ class RateLimit(Filter[RateLimitConfig]):
         """The upstream's answer with our rates in place of its own."""
         response = exchange.response
         assert response is not None
+        if (
+            exchange.method == "HEAD"
+        ):  # a body of ours is none of the upstream's, and its length is not known without that
+            _describe(response.headers, form)
+            response.body.wrap(lambda chunk: chunk, resizes=True)
+            return None
         try:
             absolute = absolute_of(await response.body.collect(MAX_BODY))
         except (Refused, ValueError):
@@ -731,10 +760,16 @@ class RateLimit(Filter[RateLimitConfig]):
 def _document(form: str, lines: Sequence[RateLine], absolute: Absolute, headers: Fields) -> Response:
     """The limits, with what else stands in `headers`."""
     kept = headers.copy()
-    kept.drop(frozenset((b"content-length", b"content-type", b"content-encoding", b"etag", b"last-modified")))
-    kept.set("Content-Type", f"application/{form}")
+    _describe(kept, form)
     body = as_xml(lines, absolute) if form == "xml" else as_json(lines, absolute)
     return Response(200, kept, body, reason="limits_told", rule=("endpoint",))
+
+
+def _describe(headers: Fields, form: str) -> None:
+    """Has the fields be those of the limits in this form."""
+    headers.drop(_OF_BODY)
+    headers.set("Content-Type", f"application/{form}")
+    vary(headers, "Accept")
 
 
 def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | None, Leases | None]:
