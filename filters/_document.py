@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import yaml
 
@@ -25,25 +25,36 @@ class _Loader(_Base):  # type: ignore[misc] # which of the two is known at run t
         return found
 
 
-class Document(NamedTuple):
+class Document:
     """A file read: its value, of mappings, lists and text alone, and the node that knows the places."""
 
-    path: str
-    value: Any
-    node: Any
+    def __init__(self, path: str, value: Any, node: Any) -> None:
+        self.path = path
+        self.value = value
+        self._node = node
+        # Of the mappings that were asked for: a place may be wanted of each of many thousand keys.
+        self._members: dict[int, dict[str, tuple[Any, Any]]] = {}
 
     def place(self, path: Sequence[str | int] = ()) -> str:
         """`file:line:column` of what stands at `path`: of its key, or in a list of its first character."""
-        node = self.node
+        node = self._node
         mark = node.start_mark
         for part in path:
             if isinstance(part, int):
                 node = node.value[part]
                 mark = node.start_mark
             else:
-                key, node = next(pair for pair in node.value if pair[0].value == part)
+                key, node = self._members_of(node)[part]
                 mark = key.start_mark
         return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
+
+    def _members_of(self, node: Any) -> dict[str, tuple[Any, Any]]:
+        """The key and the value of each, by the text of the key."""
+        members = self._members.get(id(node))
+        if members is None:
+            members = {pair[0].value: pair for pair in node.value if isinstance(pair[0].value, str)}
+            self._members[id(node)] = members
+        return members
 
 
 def read_document(path: str, services: Services, rule: Rule) -> Document | None:

@@ -89,6 +89,10 @@ class ConcurrencyConfig(Options):
         )
         return self.model_copy(update={"limits": limits})
 
+    def remembered(self) -> tuple[LimitOptions, ...]:
+        """Whose requests are under way: however one is answered that is refused."""
+        return tuple(limit.model_copy(update={"status": None}) for limit in self.limits)
+
     def reads(self) -> frozenset[Fact]:
         return frozenset().union(*(key_facts(limit.key) for limit in self.limits))
 

@@ -36,7 +36,7 @@ from gateway.sampling import Sampling
 from gateway.serializer import Serializer
 from gateway.shared.measure import observe_counts
 from gateway.shared.memory import SharedMemory
-from gateway.state import StateStore
+from gateway.state import StateStore, lost
 from gateway.store import RedisStore
 from gateway.task import spawn
 from gateway.tracing import Tracers
@@ -66,7 +66,7 @@ class Prepared(NamedTuple):
     log          the request log, where it is another than the one in use
     holder       for whom the state store keeps the pools
     taker        of the lines of records, beside the log
-    anew         names of entries whose state is lost, because their definition or their name is another
+    anew         names of entries whose state is lost, because their definition or their name is another; or of parts of them
     """
 
     loaded: Loaded
@@ -169,12 +169,11 @@ class Gateway:
         pools = {name: self._pool(holder, plan, name) for name in configuration.upstreams}
         self._tracers.attach(plan, holder)
         taker = self._log_exporters.attach(plan, holder)
-        anew: set[str] = set()
+        anew: Sequence[str] = ()
         if self._in_force is not None:
-            lost = self._state.held(self._in_force.plan.holder) - self._state.held(plan.holder)
-            anew = {key.partition("/")[0] for key in lost}
+            anew = lost(self._state.held(self._in_force.plan.holder), self._state.held(plan.holder))
         generation = Generation(plan, pools)
-        prepared = Prepared(loaded, generation, credentials, log, holder, taker, tuple(sorted(anew)))
+        prepared = Prepared(loaded, generation, credentials, log, holder, taker, tuple(anew))
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_CHECKS):

@@ -114,6 +114,7 @@ def told(found: Found, now: float) -> dict[str, Any]:
         "next_available": _instant(now + bucket.wait),
         "reset": round(bucket.reset, 3),
         "override": bucket.override,
+        "exceptions": bucket.exceptions,
         "consumers": [{"id": who, "count": count} for who, count in bucket.consumers],
     }
 

@@ -21,7 +21,7 @@ from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Route
 from gateway.api.fact import Fact, header, header_names
 from gateway.api.file import hold_beside, read_regular
-from gateway.api.filter import Filter, facts_read, files_of
+from gateway.api.filter import Filter, facts_read, files_of, remembered_of
 from gateway.api.json_path import parse_path
 from gateway.api.message import did_you_mean
 from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
@@ -326,8 +326,14 @@ class EntryServices:
         self._files = files
         self._hash_key = hash_key
         self._hold = hold
-        self._prefix = f"{entry.name}/{entry.mode}/{digest(entry.options)}"
+        self._identity = f"{entry.name}/{entry.mode}"
+        self._definition = digest(entry.options)
+        self._prefix = f"{self._identity}/{digest(remembered_of(entry.options))}"
         self._log = structlog.get_logger("filter").bind(filter=entry.name)
+
+    @property
+    def identity(self) -> str:
+        return self._identity
 
     def now(self) -> Instant:
         return self._clock()
@@ -340,6 +346,11 @@ class EntryServices:
 
     def state(self, name: str, factory: Callable[[], T]) -> T:
         held: T = self._hold(f"{self._prefix}/{name}", factory)
+        return held
+
+    def _client(self, name: str, factory: Callable[[], T]) -> T:
+        """Clients are another whenever any option is: theirs may be among them."""
+        held: T = self._hold(f"{self._identity}/{self._definition}/{name}", factory)
         return held
 
     def read_file(self, path: str, *, beside: str | None = None) -> bytes:
@@ -359,7 +370,7 @@ class EntryServices:
         if network is None:
             return NoNetwork()
         make = network
-        return self.state(f"http {name} {files}", lambda: make(options, context))
+        return self._client(f"http {name} {files}", lambda: make(options, context))
 
     def store(self, name: str, options: StoreOptions) -> Store:
         if find_spec("hiredis") is None:
@@ -371,7 +382,7 @@ class EntryServices:
         if stores is None:
             return NoStore()
         make = stores
-        return self.state(f"store {name} {files}", lambda: make(options, context))
+        return self._client(f"store {name} {files}", lambda: make(options, context))
 
     def table(self, name: str) -> Table:
         name, memory = f"table {name}", self._memory()

@@ -2,11 +2,15 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from gateway.api.revocation import Revocable, Revocation
 
 T = TypeVar("T")
+
+_CLIENTS: Final = ("http ", "store ")
+"""What the names of those begin with that remember nothing that anybody would miss."""
+_OF: Final = " of "
 
 
 class StateStore:
@@ -59,3 +63,26 @@ class StateStore:
 
     def __len__(self) -> int:
         return len(self._objects)
+
+
+def lost(before: set[str], after: set[str]) -> list[str]:
+    """What is lost of the state whose keys are `before`, where those after are taken over: names of entries, and
+    `ENTRY 'PART'` where nothing else of an entry is lost.
+
+    A key is `ENTRY/MODE/HASH/NAME` or `ENTRY/MODE/HASH/NAME of PART`; others begin with what they belong to.
+    """
+    kept = {key.partition(_OF)[0] for key in after}
+    entries: set[str] = set()
+    parts: set[tuple[str, str]] = set()
+    for key in before:
+        whose, of, part = key.partition(_OF)
+        if whose in kept:
+            continue
+        entry, *rest = whose.split("/", 3)
+        if len(rest) == 3 and rest[2].startswith(_CLIENTS):
+            continue
+        if of:
+            parts.add((entry, part))
+        else:
+            entries.add(entry)
+    return sorted(entries | {f"{entry} '{part}'" for entry, part in parts if entry not in entries})

@@ -24,6 +24,7 @@ def found(key_hash: str, remaining: int, consumers: tuple[tuple[str, int], ...] 
         4.5,
         None,
         consumers,
+        more.pop("exceptions", 0),
     )
     return Found(more.pop("filter", "rate_limit"), more.pop("mode", "enforce"), "weir.yaml:7:5", bucket)
 
@@ -65,7 +66,8 @@ def test_it_is_told_with_the_instant_from_which_one_more_passes() -> None:
     assert shown["next_available"] == "2023-11-14T22:13:26.250Z"
     assert (shown["wait"], shown["reset"], shown["use"]) == (6.25, 4.5, 1.0)
     assert shown["consumers"] == [{"id": "u1", "count": 3}]
-    assert shown["key"] == {"project_id": "a"}
+    assert (shown["key"], shown["exceptions"]) == ({"project_id": "a"}, 0)
+    assert told(found("a", 0, exceptions=2), 1_700_000_000.0)["exceptions"] == 2
 
 
 # ---- gathered from the filters of a plan

@@ -199,6 +199,18 @@ def test_state_is_shared_by_plans_with_the_same_definition_and_by_no_other() -> 
     assert not refused(plan(LIMITED.replace("limits:", "mode: shadow, limits:"), state=store, hash_key=b"k"))
 
 
+def test_state_of_a_filter_is_named_by_what_it_says() -> None:
+    store = StateStore()
+    first = plan(LIMITED, state=store, hash_key=b"k")
+    other = LIMITED.replace("limits:", "headers_on: all, endpoint: {path: /limits}, limits:")
+    assert not refused(first)
+    assert refused(plan(other, state=store, hash_key=b"k"))
+    busy = LIMITED.replace("rate_limit", "concurrency").replace("rate: 1/minute, burst: 1", "max: 1")
+    held = store.held(plan(busy, state=store).holder)
+    assert store.held(plan(busy.replace("limits:", "retry_after: 9s, limits:"), state=store).holder) == held
+    assert store.held(plan(busy.replace("max: 1", "max: 2"), state=store).holder) != held
+
+
 async def test_closing_the_last_plan_lets_go_of_its_state() -> None:
     store = StateStore()
     first, second = plan(LIMITED, state=store), plan(LIMITED, state=store)

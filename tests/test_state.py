@@ -1,7 +1,7 @@
 """State outlives its plan as long as another holds it."""
 
 from gateway.api import Revocation
-from gateway.state import StateStore
+from gateway.state import StateStore, lost
 
 
 class Closing:
@@ -56,3 +56,15 @@ def test_a_revocation_reaches_all_that_can_revoke_and_nothing_else() -> None:
     store.hold("new", "c", dict)
     assert store.revoke(Revocation(user_id="u")) == 4
     assert store.revoke(Revocation(user_id="v")) == 0
+
+
+def test_what_is_lost_is_told_of_entries_or_of_a_part_where_nothing_else_is() -> None:
+    before = {"a/enforce/1/table", "a/enforce/1/counts 1 of x", "a/enforce/1/counts 2 of y"}
+    assert lost(before, before) == []
+    assert lost(before, {"a/enforce/1/table", "a/enforce/1/counts 2 of z"}) == ["a 'x'"]
+    assert lost(before, {"a/shadow/1/table", "a/shadow/1/counts 2 of y"}) == ["a"]
+    assert lost({"route r/concurrency/1"}, set()) == ["route r"]
+
+
+def test_a_client_that_gives_way_to_another_is_no_loss() -> None:
+    assert lost({"a/enforce/1/store limits ", "a/enforce/1/http keys "}, set()) == []

@@ -8,12 +8,15 @@ a machine count as one; a table that they share has the counts, which outlive re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from hashlib import sha256
 from inspect import isawaitable
 from math import ceil
 from typing import Final, NamedTuple, TypeAlias
 
 from filters._key import Counted, described
 from filters._memo import Memo
+from filters._representation import vary
 from filters.rate_limit.algorithm import TOLERANCE, Cell, algorithm_of
 from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Board, Consumers
@@ -21,11 +24,11 @@ from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, h
 from filters.rate_limit.inspection import Inspection
 from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
-from filters.rate_limit.option import ExemptOptions, RateLimitConfig
+from filters.rate_limit.option import ExemptOptions, LimitStoreOptions, RateLimitConfig
 from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import Captured, PathTest
 from filters.rate_limit.query import query_names
-from filters.rate_limit.remote import Answer, RemoteStore, names
+from filters.rate_limit.remote import Answer, Names, RemoteStore, names
 from filters.rate_limit.report import MAX_BODY, Absolute, RateLine, absolute_of, as_json, as_xml
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
@@ -60,6 +63,9 @@ _HASHES_MAX = 16_384
 _LIMITS: Final[Rule] = ("limits",)
 _WAITS = 8
 """How often a request waits for what somebody else draws, before it asks for itself."""
+_OF_BODY: Final = frozenset(
+    (b"content-length", b"content-type", b"content-encoding", b"etag", b"last-modified")
+)
 _PROBING: Counted = (-1, "probe")
 _LONGEST_COST = 9
 """Digits of a cost that an answer may say."""
@@ -124,7 +130,7 @@ class RateLimit(Filter[RateLimitConfig]):
     def __init__(self, config: RateLimitConfig, services: Services) -> None:
         super().__init__(config, services)
         table = services.table("limits")
-        self._board = services.state("board", lambda: Board(table)) if config.consumers else None
+        self._board = services.state("board", lambda: Board(table))
         own, groups = _compiled(config, services, self._board)
         self._table = Table(own)
         self._groups: tuple[tuple[CallerTest | None, Table], ...] = tuple(
@@ -155,7 +161,7 @@ class RateLimit(Filter[RateLimitConfig]):
             self.statuses = frozenset()
 
     async def start(self) -> None:
-        if self._board is not None and any(limit.consumers is not None for limit in self._limits):
+        if any(limit.consumers is not None for limit in self._limits):
             self._board.start()
         self.checks()  # so that it is known, before anybody asks, whether the store is there
 
@@ -209,10 +215,16 @@ class RateLimit(Filter[RateLimitConfig]):
         assert algorithm is not None
         cost = limit.cost
         charge: Charge = (limit.index, algorithm, key, cost)
-        wait, refused, before, _ = self._store.decide((charge,), now)
+        decision = self._store.decide((charge,), now)
+        if self._store.alone:
+            return self._decided_alone(exchange, matching, (charge,), exchange.clock, decision)
+        wait, refused, before, _ = decision
         cell = before[0]
         left: Cell | None = None if cell is None else (cell[0] - now, cell[1], cell[2])
-        facts = {"instant": now, "cells": ((limit.label, self._hashes[key], cost, left),)}
+        facts: dict[str, object] = {
+            "instant": now,
+            "cells": ((limit.label, self._hashes[key], cost, left),),
+        }
         if refused < 0:
             if limit.consumers is not None:
                 principal = exchange.principal
@@ -263,7 +275,22 @@ class RateLimit(Filter[RateLimitConfig]):
         limits, charges = self._charges(exchange, matching, clock)
         if not charges:
             return None
-        return self._decided(exchange, limits, charges, clock, self._store.decide(charges, clock.monotonic))
+        decision = self._store.decide(charges, clock.monotonic)
+        if self._store.alone:
+            return self._decided_alone(exchange, limits, charges, clock, decision)
+        return self._decided(exchange, limits, charges, clock, decision)
+
+    def _decided_alone(
+        self,
+        exchange: Exchange,
+        limits: Sequence[Limit],
+        charges: Sequence[Charge],
+        clock: Instant,
+        decision: Decision,
+    ) -> Verdict:
+        """By what this process has counted for itself, while it cannot get at what all have counted."""
+        reason = "rate_counted_locally"
+        return self._decided(exchange, limits, charges, clock, decision, reason, because="table_busy")
 
     def _charges(
         self, exchange: Exchange, matching: Sequence[Limit], clock: Instant
@@ -551,8 +578,6 @@ class RateLimit(Filter[RateLimitConfig]):
         assert self.config.endpoint is not None
         if not self.config.endpoint.absolute:
             return _document(form, await self._lines(exchange), {}, Fields())
-        if exchange.method == "HEAD":
-            return None  # there is nothing in the upstream's answer to be kept
         headers.set("Accept", "application/json")
         headers.remove("Accept-Encoding")
         name, asking = exchange.request_id, self._asking
@@ -568,6 +593,12 @@ class RateLimit(Filter[RateLimitConfig]):
         """The upstream's answer with our rates in place of its own."""
         response = exchange.response
         assert response is not None
+        if (
+            exchange.method == "HEAD"
+        ):  # a body of ours is none of the upstream's, and its length is not known without that
+            _describe(response.headers, form)
+            response.body.wrap(lambda chunk: chunk, resizes=True)
+            return None
         try:
             absolute = absolute_of(await response.body.collect(MAX_BODY))
         except (Refused, ValueError):
@@ -729,10 +760,16 @@ class RateLimit(Filter[RateLimitConfig]):
 def _document(form: str, lines: Sequence[RateLine], absolute: Absolute, headers: Fields) -> Response:
     """The limits, with what else stands in `headers`."""
     kept = headers.copy()
-    kept.drop(frozenset((b"content-length", b"content-type", b"content-encoding", b"etag", b"last-modified")))
-    kept.set("Content-Type", f"application/{form}")
+    _describe(kept, form)
     body = as_xml(lines, absolute) if form == "xml" else as_json(lines, absolute)
     return Response(200, kept, body, reason="limits_told", rule=("endpoint",))
+
+
+def _describe(headers: Fields, form: str) -> None:
+    """Has the fields be those of the limits in this form."""
+    headers.drop(_OF_BODY)
+    headers.set("Content-Type", f"application/{form}")
+    vary(headers, "Accept")
 
 
 def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | None, Leases | None]:
@@ -747,13 +784,25 @@ def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | 
     if isinstance(client, NoStore):  # a configuration that is only tried counts here
         return None, None
     lease = options.lease
-    leases = None if lease is None else services.state("leases", lambda: Leases(lease.share, lease.time))
-    named = services.state("names", lambda: names(options.prefix, repr((config.limits, config.groups))))
-    return RemoteStore(client, named), leases
+    leases: Leases | None = None
+    if lease is not None:
+        drawn: dict[object, Leases] = services.state("leases", dict)
+        leases = drawn.setdefault((_where(options), lease), Leases(lease.share, lease.time))
+    named: dict[str, Names] = services.state("names", dict)
+    return RemoteStore(
+        client, named.setdefault(options.prefix, names(options.prefix, services.identity))
+    ), leases
+
+
+def _where(options: LimitStoreOptions | None) -> str:
+    """Where is counted: what was counted elsewhere is not known there."""
+    if options is None:
+        return "here"
+    return sha256(f"{options.url} {options.number} {options.prefix}".encode()).hexdigest()[:16]
 
 
 def _compiled(
-    config: RateLimitConfig, services: Services, board: Board | None
+    config: RateLimitConfig, services: Services, board: Board
 ) -> tuple[list[Limit], list[list[Limit]]]:
     """The limits for all, and those of each group, which stores know by their places in all of them."""
     places: list[tuple[Rule, str]] = [
@@ -767,18 +816,24 @@ def _compiled(
     every = config.all_limits
     overrides = config.overrides
     overridden = None if overrides is None else read_overrides(overrides.file, every, services)
-    consumers: dict[int, Consumers] = services.state("consumers", dict)
-    limits = [
-        Limit(
-            index,
-            options,
-            *places[index],
-            config.status,
-            None if overridden is None else overridden[index],
-            None if board is None else consumers.setdefault(index, Consumers(index, board)),
+    where = _where(config.store)
+    limits: list[Limit] = []
+    for place, (number, limit) in enumerate(zip(config.numbers(), every, strict=True)):
+        label = limit.name if limit.name is not None else places[place][1]
+        # Held in any case: where it is lost, so is what the limit has counted.
+        consumers = services.state(
+            f"consumers {number:x} {where} of {label}", partial(Consumers, number, board)
         )
-        for index, options in enumerate(every)
-    ]
+        limits.append(
+            Limit(
+                number,
+                limit,
+                *places[place],
+                config.status,
+                None if overridden is None else overridden[place],
+                consumers if config.consumers else None,
+            )
+        )
     own, rest = limits[: len(config.limits)], limits[len(config.limits) :]
     groups: list[list[Limit]] = []
     for group_options in config.groups:

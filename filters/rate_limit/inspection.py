@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from filters._key import described, whole_key
+from filters._key import GLOBAL, described, whole_key
 from filters.rate_limit.algorithm import Algorithm
 from filters.rate_limit.limit import Limit, Terms
 from filters.rate_limit.path import Captured
@@ -36,7 +36,7 @@ class Inspection:
         hashed: Callable[[Hashable], str],
         services: Services,
     ) -> None:
-        self._limits = limits
+        self._limits = {limit.index: limit for limit in limits}
         self._store = store
         self._common = common
         self._hashed = hashed
@@ -73,12 +73,13 @@ class Inspection:
             yield [
                 chosen
                 for limit, key in whose[start : start + _BATCH]
-                if (chosen := self._chosen(self._limits[limit], key, selection)) is not None
+                if limit in self._limits  # and is no former one
+                and (chosen := self._chosen(self._limits[limit], key, selection)) is not None
             ]
 
     def _whole(self, selection: Selection) -> Iterator[tuple[int, Hashable]]:
         """Keys that the selection says whole, whether anybody has been counted by them or not."""
-        for limit in self._limits:
+        for limit in self._limits.values():
             key = whole_key(limit.parts, selection.parts)
             if key is not None:
                 yield limit.index, key
@@ -92,10 +93,14 @@ class Inspection:
             assert isinstance(key, tuple)
             own, captured = key
         parts = described(limit.parts, own, captured)
+        if not parts and GLOBAL in limit.parts:
+            parts = {GLOBAL: True}
         if not selection.fits(parts) or selection.key_hash not in (None, self._hashed(key)):
             return None
         terms: Terms | None = limit.terms
-        project = parts.get("project_id")
+        project = parts.get(
+            "project_id"
+        )  # without one in the key each project has its own terms for the same bucket
         if limit.overridden is not None and isinstance(project, str):
             terms = limit.overridden.get(project, terms)
         if terms is None:
@@ -136,6 +141,12 @@ class Inspection:
                 algorithm.reset(cell, now),
                 terms.source,
                 limit.consumers.own(key) if limit.consumers is not None else (),
+                _exceptions(limit),
             )
             for (limit, key, parts, terms, algorithm), cell in zip(batch, decision[2], strict=True)
         ]
+
+
+def _exceptions(limit: Limit) -> int:
+    """How many projects have terms of their own for a bucket that several may use."""
+    return len(limit.overridden) if limit.overridden is not None and "project_id" not in limit.parts else 0

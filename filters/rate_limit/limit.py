@@ -73,7 +73,7 @@ class Terms:
 class Limit:
     """One limit.
 
-    index       what stores know it by
+    index       what stores know it by, see `RateLimitConfig.numbers`
     rule        its place in the options
     costs       by method, where it says so
     header      field of the answer that says more of the cost, lower case; None without one

@@ -1,6 +1,7 @@
 """The options of a rate limit, as people write them."""
 
 import re
+from hashlib import blake2b
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
@@ -308,6 +309,15 @@ class LimitOptions(Options):
             }
         )
 
+    def counted(self) -> str:
+        """What its buckets are of, as text: what was counted by another says nothing of them. How a refusal is answered is no
+        part of it."""
+        told = self.terse()
+        cost = told.cost.terse()
+        cost = cost.model_copy(update={"methods": dict(sorted(cost.methods.items())), "strip": False})
+        told = told.model_copy(update={"cost": cost, "status": None})
+        return told.model_dump_json(exclude_defaults=True)
+
     def reads(self) -> frozenset[Fact]:
         facts = set(key_facts(self.key))
         if self.path is not None or self.query:
@@ -375,8 +385,8 @@ class LimitStoreOptions(StoreOptions):
     prefix: str = Field(
         "weir",
         pattern=r"^[!-z|~]{1,64}$",
-        description="What the names of all keys begin with. Entries with the same prefix and the same limits count together, "
-        "wherever they are.",
+        description="What the names of all keys begin with. Gateways with the same prefix count together what entries of the same "
+        "name and mode count by the same limits.",
     )
     lease: LeaseOptions | None = Field(
         None, description="Draw shares ahead; unset, each request is decided by the store."
@@ -476,6 +486,30 @@ class RateLimitConfig(Options):
 
         groups = tuple(group.model_copy(update={"limits": without(group.limits)}) for group in self.groups)
         return self.model_copy(update={"limits": without(self.limits), "groups": groups})
+
+    def remembered(self) -> tuple[()]:
+        """Nothing: what was counted belongs to limits, each by itself, see `numbers`."""
+        return ()
+
+    def numbers(self) -> tuple[int, ...]:
+        """Of each of all limits, what its buckets are known by: the same wherever the same is counted, and of no two the same.
+
+        That is for the name of its group, of which everybody may become a member, and for what is told by `counted`; where
+        several limits have it in common, for the place among these.
+        """
+        groups = ["", *(group.name for group in self.groups)]
+        each = [self.limits, *(group.limits for group in self.groups)]
+        told = [
+            (group, limit.counted()) for group, limits in zip(groups, each, strict=True) for limit in limits
+        ]
+        return tuple(
+            int.from_bytes(
+                blake2b(
+                    repr((*one, told[:place].count(one))).encode("utf-8", "backslashreplace"), digest_size=7
+                ).digest()
+            )
+            for place, one in enumerate(told)
+        )
 
     @property
     def all_limits(self) -> tuple[LimitOptions, ...]:

@@ -38,9 +38,9 @@ Names: TypeAlias = Memo[tuple[int, str, Hashable], bytes]
 """By what name the store has the cell of a limit, a kind of algorithm and a key."""
 
 
-def names(prefix: str, limits: str) -> Names:
-    """For one set of limits, which `limits` tells from others; all of their cells are in one slot of a cluster."""
-    tag = f"{prefix}:{{{hashlib.sha256(limits.encode()).hexdigest()[:16]}}}:".encode()
+def names(prefix: str, entry: str) -> Names:
+    """For one entry, which `entry` tells from others; all of its cells are in one slot of a cluster."""
+    tag = f"{prefix}:{{{hashlib.sha256(entry.encode()).hexdigest()[:16]}}}:".encode()
 
     def name(whose: tuple[int, str, Hashable]) -> bytes:
         hashed = hashlib.blake2b(repr(whose).encode("utf-8", "backslashreplace"), digest_size=16)
@@ -50,7 +50,7 @@ def names(prefix: str, limits: str) -> Names:
 
 
 class RemoteStore:
-    """The cells of one set of limits."""
+    """The cells of one entry."""
 
     def __init__(self, store: Store, names: Names) -> None:
         self._store = store

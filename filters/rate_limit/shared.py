@@ -15,6 +15,7 @@ class SharedStore:
         self._table = table
         self._local = local if local is not None else MemoryStore()
         self._places = places(table.place)
+        self.alone = False
 
     def decide(self, charges: Sequence[Charge], now: float) -> Decision:
         if len(charges) == 1:
@@ -44,7 +45,9 @@ class SharedStore:
         try:
             self._table.update(self._places_of(charges), now, change)
         except TableBusy:
+            self.alone = True
             return self._local.decide(charges, now)
+        self.alone = False
         return decided
 
     def _decide_one(self, charges: Sequence[Charge], charge: Charge, now: float) -> Decision:
@@ -69,7 +72,9 @@ class SharedStore:
         try:
             self._table.update([self._places[limit, key]], now, change)
         except TableBusy:
+            self.alone = True
             return self._local.decide(charges, now)
+        self.alone = False
         return decided
 
     def charge_late(self, charges: Sequence[Charge], now: float) -> tuple[Cells, Cells]:

@@ -22,6 +22,9 @@ charges asked for that longest wait, -1 when none did; the cells as they were, a
 
 
 class Store(Protocol):
+    alone: bool
+    """Whether the last decision was by what this process counts for itself, for want of what all of them have counted."""
+
     def decide(self, charges: Sequence[Charge], now: float) -> Decision:
         """Makes every charge, or none when one refuses. `now` is monotonic; no cell stands in two of the charges."""
 
@@ -48,6 +51,7 @@ class MemoryStore:
     """
 
     def __init__(self, max_cells: int = _MAX_CELLS) -> None:
+        self.alone = False
         self._max_cells = max_cells
         self._tables: dict[int, OrderedDict[Hashable, Cell]] = {}
 

@@ -22,7 +22,8 @@ class Reload(NamedTuple):
     applied     whether it is the one that was read
     error       why not, in a sentence; None when it is
     problems    of the configuration, where that is the reason
-    state_lost  names of entries that begin anew, because their definition or their name is another
+    state_lost  names of entries that begin anew, because their definition or their name is another; `ENTRY 'PART'` where it is
+                one limit, say
     """
 
     revision: str

@@ -30,6 +30,11 @@ does nothing to access; `either`, that only the whole of it says what it does.""
 class Services(Protocol):
     """What a filter may use of the world. A test passes its own."""
 
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """What tells the entry from others of the configuration: the same in each process, and on each machine that has it."""
+
     @abstractmethod
     def now(self) -> Instant:
         """The present moment; inside a hook prefer `exchange.clock`."""
@@ -46,9 +51,10 @@ class Services(Protocol):
     def state(self, name: str, factory: Callable[[], T]) -> T:
         """What the filter remembers between exchanges, made by `factory` when there is none.
 
-        Keyed by the entry's name, its mode and the hash of its options: a reload with the same definition
-        hands over the same object, a shadow entry gets another. An object with `close()` is closed when
-        no plan holds it.
+        Keyed by the entry's name, its mode and the hash of its options, or of what these say by `remembered`: a reload with
+        the same definition hands over the same object, a shadow entry gets another. An object with `close()` is closed when
+        no plan holds it. `NAME of PART` is state that belongs to a part of the entry, a limit say: where nothing but
+        that is lost, it is said of the part. What the part is called does not tell it from others.
         """
 
     @abstractmethod
@@ -64,7 +70,7 @@ class Services(Protocol):
     def http(self, name: str, options: HttpOptions) -> HttpClient:
         """A client of the service that `options` describe; `name` tells it from others of the same entry.
 
-        It is the same after a reload with the same definition, and closed when no plan holds it. Raises OptionError
+        It is the same after a reload with the same options, and closed when no plan holds it. Raises OptionError
         for a file of `options.tls` that cannot be used, with the rule ("tls", OPTION). For the constructor.
         """
 
@@ -206,6 +212,12 @@ def facts_of(filter_class: type[Filter[Any]], config: BaseModel) -> frozenset[Fa
 def facts_read(filter: Filter[Any]) -> frozenset[Fact]:
     """All that a filter reads, now that it has been built."""
     return facts_of(type(filter), filter.config) | filter.also_reads
+
+
+def remembered_of(config: BaseModel) -> Any:
+    """What of its options names the state of a filter: with others the state is lost. All of them, unless they say less."""
+    remembered = getattr(config, "remembered", None)
+    return remembered() if callable(remembered) else config
 
 
 def files_of(config: BaseModel) -> tuple[str, ...]:

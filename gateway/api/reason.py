@@ -90,7 +90,7 @@ REASONS: Final[dict[str, str]] = {
     "concurrency_timeout": "The request has waited too long for others of the same key to end.",
     "concurrency_waited": "The request has waited for others of the same key to end.",
     "concurrency_counted": "No more requests of the same key are under way than may.",
-    "rate_counted_locally": "The store gave no decision; the request was counted against this machine's own count.",
+    "rate_counted_locally": "No decision by what all count together, in the store or in the workers' table; the request was counted by what is here.",
     "rate_leased": "The request was paid from shares that were drawn ahead.",
     "rate_store_unavailable": "The store that counts gave no decision.",
     "rate_uncounted": "The store gave no decision, and the request passed without one.",

@@ -120,6 +120,10 @@ class FrozenServices:
         self._directory = directory or Path()
         self.warnings: list[tuple[str, dict[str, Any]]] = []
 
+    @property
+    def identity(self) -> str:
+        return "test/enforce"
+
     def now(self) -> Instant:
         return self._now
 

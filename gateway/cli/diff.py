@@ -13,7 +13,7 @@ from gateway.config.problem import ConfigurationError
 from gateway.console import printable
 from gateway.plan import build_plan
 from gateway.registry import Registry
-from gateway.state import StateStore
+from gateway.state import StateStore, lost
 
 _STYLES = {LOOSENS: "red", EITHER: "magenta", TIGHTENS: "yellow"}
 
@@ -39,16 +39,18 @@ def command(old: Path, new: Path, form: str, fail_on: tuple[str, ...]) -> None:
     try:
         sides = load(old, registry=registry), load(new, registry=registry)
         changes = differences(*sides, registry)
-        lost = _lost(*sides, registry)
+        forgotten = _lost(*sides, registry)
     except ConfigurationError as error:
         tell(error)
         raise SystemExit(2) from None
     if form == "json":
-        click.echo(json.dumps({"changes": [change._asdict() for change in changes], "lost": lost}, indent=2))
+        click.echo(
+            json.dumps({"changes": [change._asdict() for change in changes], "lost": forgotten}, indent=2)
+        )
     else:
         for change in changes:
             _print(change)
-        for name in lost:
+        for name in forgotten:
             click.echo(printable(f"{name}: what it has counted or remembered is lost"))
         click.echo(_summary(changes))
     if any(change.risk in fail_on for change in changes):
@@ -56,14 +58,14 @@ def command(old: Path, new: Path, form: str, fail_on: tuple[str, ...]) -> None:
 
 
 def _lost(old: Loaded, new: Loaded, registry: Registry) -> list[str]:
-    """Names of the entries whose state a reload from `old` to `new` does not take over. Raises ConfigurationError."""
+    """The entries, or parts of them, whose state a reload from `old` to `new` does not take over. Raises ConfigurationError."""
     held = []
     for loaded in (old, new):
         state = StateStore()
         plan = build_plan(loaded, registry, state=state)
         held.append(state.held(plan.holder))
-    lost = {key.partition("/")[0] for key in held[0] - held[1] if not key.startswith(("route ", "upstream "))}
-    return sorted(lost)
+    before, after = ({key for key in keys if not key.startswith(("route ", "upstream "))} for keys in held)
+    return lost(before, after)
 
 
 def _print(change: Change) -> None:

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -13,6 +15,9 @@ from gateway.config.locate import locate
 from gateway.console import printable
 
 _ENDLESS = 1 << 16  # columns
+
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+_MINUTES_FROM = 120
 
 _NEAR = 0.8
 """Use from which on a bucket is shown in another colour."""
@@ -82,11 +87,11 @@ def top(count: int, form: str, **options: Any) -> None:
 @_format_option
 @_which
 def show(form: str, **options: Any) -> None:
-    """Show buckets with all that is known of them, empty ones too."""
+    """Show buckets with all that is known of them: of a key that you name empty ones too."""
     query = _query(options)
-    if not query.keys() & {*_PARTS, "key_hash"}:
+    if not query.keys() & {*_PARTS, "key_hash", "limit"}:
         raise click.UsageError(
-            "Say whose: --project-id, --user-id, --client-ip, --token, --route, --method, --key-hash."
+            "Say whose: --project-id, --user-id, --client-ip, --token, --route, --method, --key-hash; or --limit."
         )
     _, told = _asked(options, "GET", f"/limits?{urlencode({**query, 'top': 1000})}")
     if form == "json":
@@ -95,7 +100,12 @@ def show(form: str, **options: Any) -> None:
         for number, bucket in enumerate(told["buckets"]):
             _print_bucket(bucket, first=number == 0)
     if not told["buckets"] and not told["failures"]:
-        click.echo("No limit counts by such a key, as far as this gateway knows.", err=True)
+        click.echo(
+            "No limit counts by such a key, as far as this gateway knows."
+            if query.keys() & {*_PARTS, "key_hash"}
+            else "Nothing is in a bucket of this limit, as far as this gateway knows.",
+            err=True,
+        )
         raise SystemExit(1)
     _end(told)
 
@@ -187,6 +197,8 @@ def _print_table(buckets: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(*(Text(text, style) for text in row))
     # A terminal wraps; what goes to a file or a pipe keeps each bucket on one line.
     Console(highlight=False, width=None if sys.stdout.isatty() else _ENDLESS).print(table)
+    if any(bucket["exceptions"] for bucket in buckets):
+        click.echo("?: some projects have a rate of their own; this is for all others.", err=True)
 
 
 def _print_bucket(bucket: Mapping[str, Any], *, first: bool) -> None:
@@ -196,9 +208,10 @@ def _print_bucket(bucket: Mapping[str, Any], *, first: bool) -> None:
     click.echo(f"{_name(bucket)}{shadow}  {_key(bucket)}")
     lines = {
         "rate": _rate(bucket),
+        "but": _but(bucket),
         "left": _left(bucket),
         "next": f"{_next(bucket)} ({bucket['next_available']})",
-        "all back": f"in {bucket['reset']:g} s" if bucket["reset"] else "now",
+        "all back": f"in {_span(bucket['reset'])}" if bucket["reset"] else "now",
         "algorithm": bucket["algorithm"],
         "consumers": _consumers(bucket),
         "source": bucket["source"],
@@ -216,7 +229,11 @@ def _name(bucket: Mapping[str, Any]) -> str:
 
 def _key(bucket: Mapping[str, Any]) -> str:
     """What cannot be told of it, a header's value, is told by its hash."""
-    told = printable(" ".join(f"{name}={_value(value)}" for name, value in bucket["key"].items()))
+    told = printable(
+        " ".join(
+            name if value is True else f"{name}={_value(value)}" for name, value in bucket["key"].items()
+        )
+    )
     return told or f"#{bucket['key_hash'][:8]}"
 
 
@@ -225,7 +242,16 @@ def _value(value: object) -> str:
 
 
 def _left(bucket: Mapping[str, Any]) -> str:
-    return f"{bucket['remaining']}/{bucket['capacity']}"
+    return f"{bucket['remaining']}/{bucket['capacity']}{'?' if bucket['exceptions'] else ''}"
+
+
+def _but(bucket: Mapping[str, Any]) -> str:
+    """What makes it uncertain."""
+    count = bucket["exceptions"]
+    if not count:
+        return ""
+    subject = "1 project has a rate of its own" if count == 1 else f"{count} projects have rates of their own"
+    return f"{subject}, and may use this bucket: what is told here is for all others"
 
 
 def _rate(bucket: Mapping[str, Any]) -> str:
@@ -233,7 +259,19 @@ def _rate(bucket: Mapping[str, Any]) -> str:
 
 
 def _next(bucket: Mapping[str, Any]) -> str:
-    return f"in {bucket['wait']:g} s" if bucket["wait"] else "now"
+    return f"in {_span(bucket['wait'])}" if bucket["wait"] else "now"
+
+
+def _span(seconds: float) -> str:
+    """A time in its two greatest units, rounded up: whoever waits that long has waited long enough."""
+    if seconds < _MINUTES_FROM:
+        return f"{seconds:g} s"
+    for (name, unit), (lesser, part) in pairwise(_UNITS):
+        count = ceil(seconds / part)
+        if count * part >= unit:
+            whole, rest = divmod(count, unit // part)
+            return f"{whole} {name} {rest} {lesser}" if rest else f"{whole} {name}"
+    raise AssertionError
 
 
 def _consumers(bucket: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ def test_changes_in_words(paths: tuple[Path, Path]) -> None:
     assert done.stdout.splitlines() == [
         f"loosens   methods allow: added PUT  {new}:2:87",
         f"tightens  rate_limit 'few' rate: 10/minute -> 5/minute  {new}:2:45",
-        "rate_limit: what it has counted or remembered is lost",
+        "rate_limit 'few': what it has counted or remembered is lost",
         "2 changes: 1 loosens, 1 tightens. A reload puts them in force.",
     ]
 
@@ -44,10 +44,16 @@ def test_what_means_the_same(paths: tuple[Path, Path]) -> None:
     assert diff(old, old).stdout == "They mean the same.\n"
 
 
+def test_how_refusals_look_is_nothing_that_is_forgotten(paths: tuple[Path, Path]) -> None:
+    old, new = paths
+    new.write_text(OLD.replace("limits:", "status: 429, headers_on: all, limits:"))
+    assert "is lost" not in diff(old, new).stdout
+
+
 def test_json(paths: tuple[Path, Path]) -> None:
     told = json.loads(diff(*paths, "--format", "json").stdout)
     assert [change["risk"] for change in told["changes"]] == ["loosens", "tightens"]
-    assert told["lost"] == ["rate_limit"]
+    assert told["lost"] == ["rate_limit 'few'"]
 
 
 def test_what_is_not_to_be(paths: tuple[Path, Path]) -> None:

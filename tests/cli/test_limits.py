@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.limits import _span
 from gateway.config.model import Address
 from tests.cli.process import told, weir
 from tests.cli.test_main import run
@@ -25,10 +26,10 @@ LIMITS: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def gateway(directory: Path) -> AsyncIterator[tuple[Path, Address]]:
+async def gateway(directory: Path, filters: dict[str, Any] = LIMITS) -> AsyncIterator[tuple[Path, Address]]:
     """One with an admin listener that asks for a token."""
     admin = {"address": f"127.0.0.1:{free_port()}", "token": "open sesame"}
-    path = written(directory, admin=admin, filters=[LIMITS])
+    path = written(directory, admin=admin, filters=[filters])
     async with weir("run", path, "--workers", "2", directory=directory) as process:
         yield path, Address("127.0.0.1", (await process.listens()).port)
         process.signal()
@@ -72,6 +73,61 @@ async def test_top_show_and_reset(tmp_path: Path) -> None:
         assert (status, [bucket["remaining"] for bucket in json.loads(out)["buckets"]]) == (0, [0])
 
 
+async def test_what_holds_for_some_projects_only_is_said(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "limits"
+    elsewhere.mkdir()
+    (tmp_path / "own.yaml").write_text("p9: { each: 9/day }\n")
+    options = {**LIMITS["rate_limit"], "overrides": {"file": "own.yaml"}}
+    async with gateway(tmp_path, {"rate_limit": options}) as (path, place):
+        await asked(place, 1)
+        _, out, err = await told("limits", "top", "--config", path, directory=elsewhere)
+        assert {row.split()[2]: row.split()[5] for row in out.splitlines()[1:]} == {
+            "each": "3/4?",
+            "reads": "8/9",
+        }
+        assert err.startswith("?: some projects have a rate of their own")
+        _, out, _ = await told(
+            "limits", "show", "--client-ip", "127.0.0.1", "--config", path, directory=elsewhere
+        )
+        assert "1 project has a rate of its own, and may use this bucket" in out
+
+
+async def test_a_bucket_of_all_is_shown_by_its_limit(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "limits"
+    elsewhere.mkdir()
+    options = {"limits": [{"name": "all", "rate": "2/day", "key": ["global"]}]}
+    async with gateway(tmp_path, {"rate_limit": options}) as (path, place):
+
+        async def limits(*arguments: str) -> tuple[int, str, str]:
+            return await told("limits", *arguments, "--config", path, directory=elsewhere)
+
+        status, out, err = await limits("show", "--limit", "all")
+        assert (status, out, err.startswith("Nothing is in a bucket of this limit")) == (1, "", True)
+        await asked(place, 3)
+        _, out, _ = await limits("top")
+        assert out.splitlines()[1].split()[:8] == [
+            *("100%", "rate_limit:", "all", "global", "2/day", "0/2", "in", "12")
+        ]
+        status, out, _ = await limits("show", "--limit", "all")
+        assert (status, out.splitlines()[0]) == (0, "rate_limit: all  global")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.25, "0.25 s"),
+        (119.5, "119.5 s"),
+        (150.2, "2 min 31 s"),
+        (3599.5, "1 h"),
+        (43_000, "11 h 57 min"),
+        (86_399, "1 d"),
+        (1_000_000, "11 d 14 h"),
+    ],
+)
+def test_long_waits_are_told_in_units_that_people_have_a_notion_of(seconds: float, words: str) -> None:
+    assert _span(seconds) == words
+
+
 async def test_without_a_gateway_the_status_is_2(tmp_path: Path) -> None:
     path = written(tmp_path, admin=f"127.0.0.1:{free_port()}")
     status, out, err = await told("limits", "top", "--config", path, directory=tmp_path)
@@ -84,7 +140,7 @@ async def test_without_a_gateway_the_status_is_2(tmp_path: Path) -> None:
     [
         (["reset"], "Say which: --limit"),
         (["show"], "Say whose: --project-id"),
-        (["show", "--limit", "each"], "Say whose: --project-id"),
+        (["show", "--filter", "rate_limit"], "Say whose: --project-id"),
         (["top", "-n", "0"], "0 is not in the range 1<=x<=1000"),
         (["top", "--admin", "nowhere"], "Error"),
     ],

@@ -44,7 +44,7 @@ async def test_applied_is_0_and_says_whose_state_is_lost(tmp_path: Path) -> None
         assert (status, err) == (0, "")
         first, second = out.splitlines()
         assert first.startswith("applied, revision ")
-        assert second == "rate_limit: begins anew, for its definition or its name is another"
+        assert second == "rate_limit 'all': begins anew, for its definition or its name is another"
         process.signal()
         assert await process.ends() == 0
 

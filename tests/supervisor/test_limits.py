@@ -21,9 +21,12 @@ WORKERS = 3
 pytestmark = pytest.mark.timeout(180)
 
 
-def limited(directory: Path, rate: str = "50/day", **options: object) -> Path:
+def limited(
+    directory: Path, rate: str = "50/day", told: dict[str, object] | None = None, **options: object
+) -> Path:
     limits = [{"rate": rate, "key": ["client_ip"]}, {"rate": "1000/day", "key": ["method"]}]
-    return written(directory, NOWHERE, filters=[{"rate_limit": {"limits": limits}}], **options)
+    entry = {"rate_limit": {"limits": limits, **(told or {})}}
+    return written(directory, NOWHERE, filters=[entry], **options)
 
 
 async def passed(place: Address, requests: int = 30) -> int:
@@ -63,14 +66,20 @@ async def test_as_many_pass_as_the_limit_says_whatever_becomes_of_the_workers(tm
             lambda: service.process.stderr.count('"worker_started"') == 2 * WORKERS, "they are back", START
         )
         assert await passed(service.address, 10) == 0
-        # The same definition counts on, another begins anew.
+        # What is counted in the same way counts on, however refusals look; another limit begins anew.
         limited(tmp_path, drain_timeout="9s")
         assert (await service.asked("/reload", "POST"))["applied"]
         assert await passed(service.address, 10) == 0
+        limited(tmp_path, told={"headers_on": "all"}, drain_timeout="9s")
+        result = await service.asked("/reload", "POST")
+        assert (result["applied"], result["state_lost"]) == (True, [])
+        assert await passed(service.address, 10) == 0
         limited(tmp_path, "7/day", drain_timeout="9s")
         result = await service.asked("/reload", "POST")
-        assert (result["applied"], result["state_lost"]) == (True, ["rate_limit"])
+        assert (result["applied"], result["state_lost"]) == (True, ["rate_limit 'limits[0]'"])
         assert await passed(service.address, 10) == 7
+        _, every = (await service.asked("/limits"))["buckets"]
+        assert (every["key"], every["remaining"]) == ({"method": "GET"}, 1000 - 57)
 
 
 async def test_operators_see_what_all_workers_have_counted_and_may_empty_it(tmp_path: Path) -> None:

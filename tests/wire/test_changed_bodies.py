@@ -157,6 +157,20 @@ async def test_head_is_answered_without_a_body_whatever_filters_do_to_it() -> No
             assert answer.all("transfer-encoding") == []
 
 
+async def test_the_head_of_limits_has_no_length_of_the_upstream_s() -> None:
+    limits = {"limits": [{"rate": "9/minute", "key": ["client_ip"]}]}
+    filters: list[dict[str, Any]] = [{"rate_limit": {**limits, "endpoint": {"path": "/a", "absolute": True}}}]
+    theirs = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: "1"\r\nContent-Length: 5000\r\n\r\n'
+    async with Upstream(answers(theirs)) as upstream, proxy(upstream, filters=filters) as gateway:
+        client = await gateway.connect()
+        for _ in range(2):
+            answer = await client.ask(get("/a", "Accept: application/xml", method="HEAD"), "HEAD")
+            assert (answer.status, answer.body) == (200, b"")
+            assert answer.all("content-type") == ["application/xml"]
+            for name in ("etag", "content-length", "transfer-encoding"):
+                assert answer.all(name) == []
+
+
 async def test_another_target_goes_to_the_upstream_and_to_its_mirror() -> None:
     filters: list[dict[str, Any]] = [
         {"query": {"allow": ["limit"]}},

@@ -155,6 +155,27 @@ async def test_the_upstream_s_absolute_limits_are_kept() -> None:
     assert b"theirs" not in answer.body.complete
 
 
+async def test_caches_are_told_that_the_answer_depends_on_accept() -> None:
+    told = await Desk().ask()
+    assert isinstance(told, Response)
+    assert told.headers.all("Vary") == ["Accept"]
+    desk = Desk({"absolute": True})
+    await desk.ask()
+    merged = await desk.answered(200, UPSTREAM, Vary="Origin, accept")
+    assert merged.headers.all("Vary") == ["Origin, accept"]
+
+
+async def test_the_head_of_limits_says_nothing_of_the_upstream_s_body() -> None:
+    desk = Desk({"absolute": True})
+    assert await desk.ask("HEAD", Accept="application/xml") is None
+    theirs = {"Content-Type": "application/json", "Content-Length": "77", "ETag": '"a"', "X-Own": "1"}
+    assert await desk.answered(200, b"", **theirs) is None
+    assert desk.exchange.response is not None
+    headers = desk.exchange.response.headers
+    assert [headers.get(name) for name in theirs] == ["application/xml", None, None, "1"]
+    assert (headers.get("Vary"), desk.exchange.response.body.length) == ("Accept", None)
+
+
 async def test_what_the_upstream_refuses_it_refuses() -> None:
     desk = Desk({"absolute": True})
     await desk.ask()

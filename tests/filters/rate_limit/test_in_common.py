@@ -95,6 +95,23 @@ async def test_entries_with_other_limits_or_another_prefix_count_apart(direct: D
     assert await Machine(direct, limits=[{**LIMITS[0], "rate": "2/hour"}]).statuses(3) == [None, None, 413]
 
 
+async def test_what_is_counted_in_the_same_way_is_one_limit_whatever_else_is_another(direct: Direct) -> None:
+    assert await Machine(direct).statuses(2) == [None, None]
+    more = [{"name": "more", "rate": "5/hour", "key": ["project_id"]}, {**LIMITS[0], "status": 429}]
+    other = Machine(direct, limits=more, headers=["x-ratelimit"], endpoint={"path": "/limits"})
+    assert await other.statuses(2) == [None, 429]
+
+
+async def test_entries_of_other_names_count_apart(direct: Direct) -> None:
+    class Other(Machine):
+        @property
+        def identity(self) -> str:
+            return "other/enforce"
+
+    assert await Machine(direct).statuses(3) == [None] * 3
+    assert await Other(direct).statuses(1) == [None]
+
+
 async def test_a_window_of_the_calendar_ends_by_the_clock_of_the_world(direct: Direct) -> None:
     quota = [{"name": "quota", "rate": "2/day", "algorithm": "calendar_window", "key": ["project_id"]}]
     first, second = Machine(direct, limits=quota), Machine(direct, limits=quota)

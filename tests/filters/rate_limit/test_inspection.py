@@ -131,6 +131,30 @@ async def test_an_override_is_told_with_its_place(tmp_path: Path) -> None:
     assert bucket.override.startswith("overrides.yaml:")
 
 
+async def test_where_the_key_does_not_tell_whose_terms_hold_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "overrides.yaml").write_text(yaml.safe_dump({"p2": {"mine": "100/minute"}, "p3": "blocked"}))
+    limiter = Limiter(
+        {"name": "mine", "rate": "10/minute", "key": ["user_id"]},
+        {"name": "ours", "rate": "10/minute", "key": ["project_id"]},
+        services=FrozenServices(directory=tmp_path),
+        overrides={"file": "overrides.yaml"},
+    )
+    assert limiter.ask("p2", "u1")
+    assert [(one.limit, one.value, one.exceptions) for one in await limiter.seen()] == [
+        ("mine", 10, 2),
+        ("ours", 10, 0),
+    ]
+
+
+async def test_the_bucket_of_all_is_told_as_that() -> None:
+    limiter = Limiter({"name": "all", "rate": "10/minute", "key": ["global"]})
+    assert limiter.ask()
+    (bucket,) = await limiter.seen(limit="all")
+    assert (bucket.key, bucket.remaining) == ({"global": True}, 9)
+    await every(limiter.filter.reset(Selection(limit="all")))
+    assert [bucket.remaining for bucket in await limiter.seen(limit="all")] == [10]
+
+
 async def test_what_is_captured_of_a_path_and_a_header_is_told_with_care() -> None:
     limiter = Limiter(
         {"name": "path", "rate": "9/day", "key": ["captures"], "path": "/v2/{project}/servers"},

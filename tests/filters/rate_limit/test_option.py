@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from filters.rate_limit.option import LimitOptions, Rate
+from filters.rate_limit.option import LimitOptions, Rate, RateLimitConfig
 
 
 def limit(**options: Any) -> LimitOptions:
@@ -83,3 +83,66 @@ def test_the_schema_takes_both_forms_of_a_rate() -> None:
     assert text["type"] == "string"
     assert set(mapping["properties"]) == {"value", "unit"}
     assert LimitOptions.model_json_schema()["required"] == ["rate"]
+
+
+def numbers(*limits: dict[str, Any], **options: Any) -> tuple[int, ...]:
+    rated = [{"rate": "10/minute", **one} for one in limits]
+    return RateLimitConfig.model_validate({"limits": rated, **options}).numbers()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"status": 429},
+        {"burst": 10},
+        {"methods": ["POST", "get"]},
+        {
+            "cost": {
+                "default": 2,
+                "methods": {"PUT": 4, "GET": 3},
+                "header": "X-Cost",
+                "max": 9,
+                "strip": True,
+            }
+        },
+    ],
+)
+def test_a_limit_is_known_by_what_it_counts_and_not_by_how_it_answers(options: dict[str, Any]) -> None:
+    cost = {"default": 2, "methods": {"GET": 3, "PUT": 4}, "header": "X-Cost", "max": 9}
+    plain: dict[str, Any] = {"cost": cost} if "cost" in options else {"methods": ["GET", "POST"]}
+    if "burst" in options or "status" in options:
+        plain = {}
+    assert numbers(options) == numbers(plain)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "a"},
+        {"rate": "10/second"},
+        {"burst": 3},
+        {"algorithm": "fixed_window"},
+        {"key": ["user_id"]},
+        {"methods": ["GET"]},
+        {"path": "/a"},
+        {"query": ["a"]},
+        {"cost": 2},
+    ],
+)
+def test_a_limit_that_counts_otherwise_is_another(options: dict[str, Any]) -> None:
+    assert numbers(options) != numbers({})
+
+
+def test_limits_are_known_wherever_they_stand_and_the_same_ones_apart() -> None:
+    first, second, third = numbers({}, {}, {"name": "a"})
+    assert len({first, second, third}) == 3
+    assert numbers({"name": "a"}, {"name": "b"}, {})[::2] == (third, first)
+
+
+def test_a_group_is_known_by_its_name_whoever_is_in_it() -> None:
+    def of_group(name: str, role: str) -> int:
+        group = {"name": name, "for": {"roles": [role]}, "limits": [{"rate": "10/minute"}]}
+        return numbers({}, groups=[group])[1]
+
+    assert of_group("a", "admin") == of_group("a", "member")
+    assert of_group("a", "admin") != of_group("b", "admin")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from filters.rate_limit import RateLimit
 from filters.rate_limit.option import RateLimitConfig
-from gateway.api import Exchange, Fault, Instant, Principal, Response, facts_of
+from gateway.api import Exchange, Fault, Instant, Note, Principal, Response, facts_of
 from gateway.api.fact import CLIENT, CLOCK, METHOD, PRINCIPAL, TARGET, header
 from gateway.api.testing import FrozenServices, build, exchange, judge, judge_response
 
@@ -237,6 +237,30 @@ def test_a_reload_with_the_same_state_keeps_counting() -> None:
     spent(limiter(TEN, services=services), 10)
     assert not passes(limiter(TEN, services=services), asked())
     assert passes(limiter(TEN, services=FrozenServices()), asked())
+
+
+@pytest.mark.parametrize("limits", [[TEN], [TEN, {"rate": "9/minute"}]])
+def test_the_record_says_where_a_worker_counts_alone(limits: list[dict[str, Any]]) -> None:
+    services = FrozenServices()
+    filter = limiter(*limits, services=services)
+    reasons = []
+    for busy in (False, True, False):
+        services.table_busy = busy
+        made = asked()
+        assert passes(filter, made)
+        note = made.trail[-1]
+        assert isinstance(note, Note)
+        reasons.append((note.reason, (note.facts or {}).get("because")))
+    assert reasons == [("rate_counted", None), ("rate_counted_locally", "table_busy"), ("rate_counted", None)]
+
+
+def test_a_changed_limit_begins_anew_and_the_others_count_on() -> None:
+    services = FrozenServices()
+    few, many = {"name": "few", "rate": "2/minute"}, {"name": "many", "rate": "5/minute"}
+    spent(limiter(few, many, services=services), 2)
+    changed = limiter(many, {**few, "rate": "4/minute"}, services=services, headers_on="all", status=429)
+    spent(changed, 3)
+    assert refused(changed, asked()).rule == ("limits", 0)
 
 
 def test_says_what_it_reads() -> None:

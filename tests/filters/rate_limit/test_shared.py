@@ -77,12 +77,15 @@ def test_without_the_table_each_counts_by_itself() -> None:
     store = SharedStore(services.table("a"))
     charges: list[Charge] = [(0, LIMITS[0], "a", 2)]
     assert store.decide(charges, 0.0)[1] == -1
+    assert not store.alone
     services.table_busy = True
     assert store.decide(charges, 0.0)[1] == -1
+    assert store.alone
     assert store.decide(charges, 0.0)[1] == 0
     store.charge_late(charges, 0.0)
     services.table_busy = False
     assert store.decide(charges, 0.0)[1] == 0
+    assert not store.alone
 
 
 def test_what_it_keeps_of_keys_is_bounded(table: SharedTable, monkeypatch: pytest.MonkeyPatch) -> None:
