@@ -35,6 +35,10 @@ _GARBAGE: Final = 5_000_000
 """Objects that may be made before the collector looks for garbage. What is held here has no cycles."""
 
 
+class DoubledError(ValueError):
+    """Records are there twice."""
+
+
 class Found(NamedTuple):
     """The outcome. `skipped` lines were no records, and `damaged` files could not be read to their end."""
 
@@ -53,7 +57,7 @@ def backtest(
     held: int = HELD,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Found:
-    """Judges all records of the files. Raises OSError, ConfigurationError, and QueryError for `where`.
+    """Judges all records of the files. Raises OSError, ConfigurationError, DoubledError, and QueryError for `where`.
 
     `progress` is told the share that is done, from 0 to 1; `held` are the exchanges that a process holds at most.
     """
@@ -85,6 +89,7 @@ def backtest(
             found.tally.merge(half.tally)
         sampled = any(half.sampled for half in halves)
         halves, origins = _told_apart(halves)
+        _refuse_doubled(halves)
         gaps, broken = _gaps(halves)
         files_of_events = [file for half in halves for file in half.files]
         if files_of_events:
@@ -139,6 +144,19 @@ def _joined(one: Origin, other: Origin) -> Origin:
     for since, at in other.begun.items():
         begun[since] = min(at, begun.get(since, at))
     return one._replace(begun=begun, common=one.common or other.common)
+
+
+def _refuse_doubled(halves: Sequence[Half]) -> None:
+    """Raises DoubledError where two stretches of a worker begin with the same number at the same instant."""
+    seen: set[tuple[tuple[int, int], int, float]] = set()
+    for half in halves:
+        for worker, runs in half.runs.items():
+            for run in runs:
+                if (worker, run.first, run.began) in seen:
+                    raise DoubledError(
+                        f"record {run.first} of worker {worker[1]}, and what follows it, is there twice"
+                    )
+                seen.add((worker, run.first, run.began))
 
 
 def _gaps(halves: Sequence[Half]) -> tuple[list[tuple[float, int]], set[int]]:

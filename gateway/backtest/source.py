@@ -113,7 +113,10 @@ def _axis(file: Path) -> tuple[float, bool]:
             except UNREADABLE:
                 continue
             for step in record.filters:
-                instant, _ = cells_of(step.facts)
+                try:
+                    instant, _ = cells_of(step.facts)
+                except (TypeError, ValueError):  # damaged
+                    continue
                 if record.facts is not None and instant is not None and step.reason in _COUNTED:
                     return record.facts.clock - instant, _by_store(line, step.name)
     return 0.0, False

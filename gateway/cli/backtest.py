@@ -13,7 +13,7 @@ from gateway import application_log
 from gateway.backtest.fit import FitError, fit
 from gateway.backtest.recorded import UNDECIDABLE
 from gateway.backtest.report import Subject, as_html, as_json, as_text
-from gateway.backtest.run import Found, Question, backtest
+from gateway.backtest.run import DoubledError, Found, Question, backtest
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED
 from gateway.cli.setting import load_or_exit, tell
 from gateway.cli.value import seconds
@@ -176,6 +176,8 @@ def command(
         raise SystemExit(2) from None
     except reader.MissingExtra as error:
         raise click.UsageError(str(error)) from None
+    except DoubledError as error:
+        raise click.UsageError(f"{error}: name each file once, and no copy of it.") from None
     except OSError as error:
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
     _warn(found.damaged)

@@ -171,6 +171,10 @@ def test_a_configuration_of_the_past() -> None:
     older = past_of({"gateway.plan": {"entries": [{"name": "a", "type": "t"}]}})
     assert older.headers is None and older.entries["a"].digest == ""
     assert past_of({"gateway.plan": None}) == UNKNOWN_PAST
+    for damaged in (5, "x", [1, 2], {"a": 1}):
+        assert past_of({"gateway.plan": {"entries": damaged, "bounds": damaged}}).entries == {}
+    told = past_of({"gateway.plan": {"bounds": {"header_count": 7, "max_hops": "x"}, "origin": "o"}})
+    assert (told.bounds, told.origin) == ({"header_count": 7}, "o")
 
 
 def test_the_cells_of_a_step() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.backtest.judging import Stretch
 from gateway.backtest.recorded import FORWARD, UNDECIDABLE
-from gateway.backtest.run import Question, backtest, breaks
+from gateway.backtest.run import DoubledError, Question, backtest, breaks
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED, UNCHANGED
 from gateway.config.problem import ConfigurationError
 from gateway.inspect.grammar import QueryError
@@ -55,6 +55,9 @@ OTHERS = st.sampled_from(
         _config(*LIMITS, {"name": "new", "rate": "4/minute", "burst": 2, "key": ["project_id"]}),
         _config(methods={"methods": {"allow": ["GET", "DELETE"]}}),
         text_of(filters=[METHODS, KEYSTONE, {"rate_limit": {"limits": LIMITS}}]),
+        _config({**LIMITS[0], "key": ["project_id", "method"]}, LIMITS[1]),
+        _config({**LIMITS[0], "key": ["method"]}, {**LIMITS[1], "key": ["project_id"]}),
+        _config({**LIMITS[0], "methods": ["GET"]}, LIMITS[1]),
     ]
 )
 COMMON = settings(
@@ -224,6 +227,90 @@ async def test_classes(tmp_path: Path) -> None:
     other = text_of(filters=[KEYSTONE, {"rate_limit": {"limits": LIMITS}}, {"uuid": {"params": ["rest"]}}])
     made = await _made(tmp_path, _config(), other, Asked(0, method="DELETE"))
     assert made.found.tally.counts == {CHANGED: 1}
+
+
+async def test_a_limit_by_another_key_has_other_cells(tmp_path: Path) -> None:
+    """Those that were one are several now, and what the one held says nothing of them."""
+    limit = {"name": "all", "rate": "5/hour", "key": ["project_id"]}
+    requests = [Asked(at, method="POST" if at % 2 else "GET") for at in range(12)]
+    finer = _config({**limit, "key": ["project_id", "method"]})
+    made = await _made(tmp_path, _config(limit), finer, *requests)
+    assert made.found.tally.counts == {UNCHANGED: 7, NEWLY_ALLOWED: 5}
+    made = await _made(tmp_path, finer, _config(limit), *requests)
+    assert made.found.tally.counts == {UNCHANGED: 7, NEWLY_REFUSED: 5}
+
+
+async def test_who_the_client_is_behind_other_proxies_is_not_guessed(tmp_path: Path) -> None:
+    own: dict[str, Any] = {"ip_allow": {"allow": ["192.0.2.0/24"]}}
+    by_proxy = text_of(filters=[own], trusted_proxies=["192.0.2.0/24"])
+    made = await _made(tmp_path, text_of(filters=[own]), by_proxy, Asked(0))
+    ((_, after),) = made.verdicts.values()
+    assert (after.kind, after.reason) == (UNDECIDABLE, "who the client is behind proxies is not recorded")
+    # Where he is none of those that are trusted, he is who has asked.
+    made = await _made(tmp_path, by_proxy, text_of(filters=[own]), Asked(0))
+    assert made.found.tally.counts == {UNCHANGED: 1}
+    no_reader = text_of(filters=[METHODS], trusted_proxies=["192.0.2.0/24"])
+    made = await _made(tmp_path, text_of(filters=[METHODS]), no_reader, Asked(0))
+    assert made.found.tally.counts == {UNCHANGED: 1}
+
+
+async def test_what_is_judged_before_filters_is_judged_by_its_new_bounds(tmp_path: Path) -> None:
+    requests = [Asked(0), Asked(1, target="/" + "a" * 2000)]
+    made = await _made(tmp_path, text_of(), text_of(limits={"target_length": 1024}), *requests)
+    assert made.found.tally.counts == {UNCHANGED: 1, NEWLY_REFUSED: 1}
+    made = await _made(tmp_path, text_of(), text_of(limits={"header_count": 256}), *requests)
+    assert made.found.tally.counts == {UNCHANGED: 2}
+    made = await _made(tmp_path, text_of(), text_of(limits={"header_count": 16}), *requests)
+    assert made.found.tally.counts == {UNDECIDABLE: 2}
+
+
+async def test_a_cost_that_answers_say_is_not_guessed(tmp_path: Path) -> None:
+    dear = {"name": "dear", "rate": "10/hour", "key": ["project_id"], "cost": {"header": "X-Cost", "max": 9}}
+    requests = [Asked(at) for at in range(4)]
+    made = await _made(tmp_path, text_of(filters=[KEYSTONE]), _config(dear), *requests)
+    kinds = [after.kind for _, after in made.verdicts.values()]
+    assert kinds == [FORWARD, UNDECIDABLE, UNDECIDABLE, UNDECIDABLE]
+    made = await _made(tmp_path, _config(dear), _config(dear), *requests)
+    assert made.found.tally.counts == {UNCHANGED: 4}
+
+
+async def test_an_answer_of_a_filter_that_says_no_refuses(tmp_path: Path) -> None:
+    gone: dict[str, Any] = {"respond": {"status": 503}}
+    made = await _made(tmp_path, text_of(), text_of(filters=[gone]), Asked(0))
+    assert made.found.tally.counts == {NEWLY_REFUSED: 1}
+    made = await _made(tmp_path, text_of(filters=[gone]), text_of(), Asked(0))
+    assert made.found.tally.counts == {NEWLY_ALLOWED: 1}
+    fine: dict[str, Any] = {"respond": {"status": 200}}
+    made = await _made(tmp_path, text_of(), text_of(filters=[fine]), Asked(0))
+    assert made.found.tally.counts == {CHANGED: 1}
+
+
+async def test_records_that_are_there_twice_are_refused(tmp_path: Path) -> None:
+    lines = await logged(_config(), [Asked(float(at)) for at in range(9)])
+    log, copy = written(lines, tmp_path / "log"), written(lines[:5], tmp_path / "copy")
+    with pytest.raises(DoubledError, match="record 1 of worker 0"):
+        judged(_config(), log, copy)
+    with pytest.raises(DoubledError):
+        judged(_config(), written([*lines, *lines], tmp_path / "twice"))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        ["all", "x", "y", "z"],
+        ["all", "x", 1, [1e308, 2]],
+        ["all", 7, 1, None],
+        ["all"],
+        7,
+        ["all", "x", 1, ["x", 1, 1]],
+    ],
+)
+async def test_a_record_whose_cells_are_damaged_is_passed_over(tmp_path: Path, cell: Any) -> None:
+    lines = await logged(_config(), [Asked(0), Asked(1)])
+    step = next(step for step in lines[1]["gateway.filters"] if step["type"] == "rate_limit")
+    step["facts"]["cells"] = [cell]
+    made = judged(_config(), written(lines, tmp_path / "log"))
+    assert (made.found.skipped, made.found.tally.total) == (1, 1)
 
 
 async def test_against_another_configuration(tmp_path: Path) -> None:

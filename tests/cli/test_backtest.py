@@ -66,7 +66,9 @@ def test_a_log_that_is_named_twice_is_read_once(log: Path) -> None:
 
 def test_a_log_that_was_cut_short_is_told_of_and_the_others_are_read(log: Path) -> None:
     packed = log.with_name("packed.jsonl.gz")
-    packed.write_bytes(gzip.compress(log.read_bytes())[:-20])
+    earlier = asyncio.run(logged(OLD, [Asked(-50), Asked(-49)]))
+    whole = written(earlier, log.with_name("earlier.jsonl")).read_bytes()
+    packed.write_bytes(gzip.compress(whole)[:-20])
     new = log.parent / "new.yaml"
     done = backtest("--config", new, packed, log)
     assert done.exit_code == 0 and "newly allowed             1" in done.stdout
