@@ -348,9 +348,7 @@ class Judge:
     def _through(self, way: _Way, exchange: Exchange, recorded: Recorded, end: Verdict) -> Trace:
         parts: list[Count | Loss | Skip | Verdict] = []
         shadows: list[Shadow] = []
-        unknown: set[Fact] = (
-            set()
-        )  # what an entry has found out then, or would have, and nobody has written down
+        unknown: set[Fact] = set()  # what an entry found out then, or would have, and is not recorded
         aside: _Aside | None = None
         found: Count | Verdict | None
         lost = self._lost
@@ -358,15 +356,7 @@ class Judge:
             self._lost = frozenset()
         for number, step in enumerate(way.steps):
             if lost and not lost.isdisjoint(step.reads | step.condition_reads):
-                if step.shadow:
-                    unknown |= step.found_out
-                    continue
-                parts.append(undecidable(step.name, "who the client is behind proxies is not recorded"))
-                if step.counts:
-                    parts.append(Loss(exchange.clock.monotonic))
-                if step.identifies:
-                    unknown.add(PRINCIPAL)
-                unknown |= step.found_out
+                _give_up(step, "who the client is behind proxies is not recorded", exchange, parts, unknown)
                 continue
             if step.plain and not unknown:
                 found = self._asked(step, exchange, recorded)
@@ -377,13 +367,7 @@ class Judge:
                     else self._holds(way, number, exchange, recorded, unknown)
                 )
                 if holds is None:
-                    if not step.shadow:
-                        parts.append(undecidable(step.name, "whether its `when` holds is not known"))
-                        if step.identifies:
-                            unknown.add(PRINCIPAL)
-                        unknown |= step.found_out
-                    elif step.delegates:
-                        unknown.add(_DELEGATED)
+                    _give_up(step, "whether its `when` holds is not known", exchange, parts, unknown)
                     continue
                 if not holds or (step.is_partial and not sampled(step.entry, exchange)):
                     skip = _skipped(step, recorded)
@@ -405,12 +389,7 @@ class Judge:
             if isinstance(found, Count):
                 parts.append(found)
             elif found.kind == UNDECIDABLE:
-                parts.append(found)
-                if step.counts:
-                    parts.append(Loss(exchange.clock.monotonic))
-                if step.identifies:
-                    unknown.add(PRINCIPAL)
-                unknown |= step.found_out
+                _give_up(step, found.reason, exchange, parts, unknown)
             else:
                 for later in way.steps[number + 1 :]:
                     skip = _skipped(later, recorded)
@@ -643,6 +622,26 @@ class Judge:
         same = then is not None and (then.type, then.digest) == (entry.type, mine["digest"])
         whole = then is not None and same and (then.mode, then.scope) == (mine["mode"], mine["scope"])
         return _Step(entry, same, whole, past.headers, limits)
+
+
+def _give_up(
+    step: _Step,
+    why: str,
+    exchange: Exchange,
+    parts: list[Count | Loss | Skip | Verdict],
+    unknown: set[Fact],
+) -> None:
+    """Notes that nobody knows what an entry makes of the exchange, and what others would have of it."""
+    if step.shadow:
+        if step.delegates:
+            unknown.add(_DELEGATED)
+        return
+    parts.append(undecidable(step.name, why))
+    if step.counts:
+        parts.append(Loss(exchange.clock.monotonic))
+    if step.identifies:
+        unknown.add(PRINCIPAL)
+    unknown |= step.found_out
 
 
 def _as_then(way: _Way, number: int, recorded: Recorded) -> bool:

@@ -89,6 +89,12 @@ async def test_what_is_charged_under_another_condition_is_told_too() -> None:
     assert isinstance(skip, Skip) and list(skip.hashes) == ["few"]
 
 
+async def test_one_that_counts_may_have_charged_where_its_condition_is_not_known() -> None:
+    by_field = {"rate_limit": {**LIMIT["rate_limit"], "when": {"header": {"x-own": {"regex": "1"}}}}}
+    parts = (await _trace([KEYSTONE], [KEYSTONE, by_field])).parts
+    assert [type(part).__name__ for part in parts] == ["Verdict", "Loss"]
+
+
 async def test_an_entry_in_shadow_judges_its_share_as_it_does_in_the_gateway() -> None:
     shared = {"rate_limit": {**LIMIT["rate_limit"], "mode": "shadow", "shadow_percent": 50}}
     old, new = text_of(filters=[KEYSTONE, LIMIT]), text_of(filters=[KEYSTONE, shared])
