@@ -91,6 +91,20 @@ COMPARISONS: Final = (
         {HOOKS: Bound(must=2.0)},
         added=True,
     ),
+    Comparison(
+        "a request with a metadata body, by the description of its API",
+        "api",
+        NONE,
+        {HOOKS: Bound(must=8.0)},
+        added=True,
+    ),
+    *(
+        Comparison(title, name, "", {BACKTEST: Bound(must=16.7, aim=10.0)}, added=True)
+        for name, title in (
+            ("backtest-same", "a record of a back-test by the configuration that made it"),
+            ("backtest-other", "a record of a back-test by another configuration"),
+        )
+    ),
     *(
         Comparison(title, name, "", {DECISIONS: bound}, added=True)
         for name, title, bound in (
@@ -222,7 +236,7 @@ class Promise(NamedTuple):
 
 def promises() -> Iterator[Promise]:
     """All bounds, by workload."""
-    for workload in (*WORKLOADS, HOOKS, DECISIONS):
+    for workload in (*WORKLOADS, HOOKS, DECISIONS, BACKTEST):
         for comparison in COMPARISONS:
             if workload in comparison.bounds:
                 yield Promise(workload, comparison.title, comparison.bounds[workload])

@@ -51,6 +51,7 @@ def whole() -> Session:
         samples("token-cached", 1.2),
         samples("none-anew", 0.9),
         samples("token-cached-anew", 1.9),
+        samples("api", 3.3),
         workload="hooks",
         yardstick="nginx (W1)",
     )
@@ -62,6 +63,13 @@ def whole() -> Session:
         samples("redis, server", 20.0),
         samples("limits", 20.0),
         workload="decisions",
+        yardstick="nginx (W1)",
+    )
+    backtest = made(
+        samples("nginx (W1)", 12.0),
+        samples("backtest-same", 4.0),
+        samples("backtest-other", 5.0),
+        workload="backtest",
         yardstick="nginx (W1)",
     )
     limits = made(
@@ -82,6 +90,7 @@ def whole() -> Session:
         limits,
         inspection,
         replace(decisions, unit="decision"),
+        replace(backtest, unit="record"),
     )
     faster = replace(LATENCY, rate=2000, pace=PACE._replace(rate=2000.0))
     made_whole.latencies += [LATENCY, faster, replace(faster, row="envoy")]
@@ -149,7 +158,7 @@ def test_bounds_that_were_not_measured_stand_alone() -> None:
 def test_json_holds_samples_and_what_was_made_of_them() -> None:
     read = json.loads(json.dumps(whole().as_json()))
     workloads = [each["workload"] for each in read["workloads"]]
-    assert workloads == ["W1", "W3", "W4-up", "hooks", "limits", "inspection", "decisions"]
+    assert workloads == ["W1", "W3", "W4-up", "hooks", "limits", "inspection", "decisions", "backtest"]
     assert read["workloads"][0]["rows"][0]["normalised"] == 24.0
     assert len(read["workloads"][0]["samples"]) == 12
     assert read["latency"]["samples"][0]["pace"]["p99_ms"] == 1.0
