@@ -25,6 +25,7 @@ class BodySize(Filter[BodySizeConfig]):
     name = "body_size"
     Config = BodySizeConfig
     access = {"max": "greater"}
+    only_refuses = True
     reads = frozenset({LENGTH})
 
     def __init__(self, config: BodySizeConfig, services: Services) -> None:

@@ -125,6 +125,7 @@ class Concurrency(Filter[ConcurrencyConfig]):
         "status": "none",
         "retry_after": "none",
     }
+    only_refuses = True
     # What is under way at the moment no record has: the verdict cannot be found out afterwards.
     pure = False
 

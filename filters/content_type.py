@@ -30,11 +30,15 @@ class ContentTypeConfig(Options):
             raise ValueError("expected allow, strip_without_body, or both")
         return self
 
+    def only_refuses(self) -> bool:
+        return not self.strip_without_body
+
 
 class ContentType(Filter[ContentTypeConfig]):
     name = "content_type"
     Config = ContentTypeConfig
-    access = {"allow": "more", "strip_without_body": "none"}
+    access = {"allow": "more"}
+    only_refuses = True
     reads = frozenset({LENGTH, header("content-type")})
 
     def __init__(self, config: ContentTypeConfig, services: Services) -> None:

@@ -37,6 +37,7 @@ class IPAllow(Filter[IPAllowConfig]):
     name = "ip_allow"
     Config = IPAllowConfig
     access = {"allow": "more"}
+    only_refuses = True
 
     def __init__(self, config: IPAllowConfig, services: Services) -> None:
         super().__init__(config, services)

@@ -78,6 +78,7 @@ class JSONBody(Filter[JSONBodyConfig]):
         "max_items": "greater",
         "duplicate_keys": ("refuse", "last"),
     }
+    only_refuses = True
 
     def __init__(self, config: JSONBodyConfig, services: Services) -> None:
         super().__init__(config, services)

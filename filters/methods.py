@@ -18,6 +18,7 @@ class Methods(Filter[MethodsConfig]):
     name = "methods"
     Config = MethodsConfig
     access = {"allow": "more"}
+    only_refuses = True
     reads = frozenset({METHOD})
 
     def __init__(self, config: MethodsConfig, services: Services) -> None:

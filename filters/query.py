@@ -69,11 +69,17 @@ class QueryConfig(Options):
             raise ValueError(f"{twice[0]} is allowed twice")
         return self
 
+    def only_refuses(self) -> bool:
+        """But for empty parameters, which say nothing, and go."""
+        return self.others == "refuse" and not self.sort
+
 
 class Query(Filter[QueryConfig]):
     name = "query"
     Config = QueryConfig
-    access = {"allow": "more", "others": ("refuse", "drop"), "sort": "none"}
+    # What is not allowed may be left out alone, and another case may be counted apart: more of `allow` need not let more pass.
+    access = {"others": ("refuse", "drop"), "sort": "none"}
+    only_refuses = True
     reads = frozenset({TARGET})
 
     def __init__(self, config: QueryConfig, services: Services) -> None:

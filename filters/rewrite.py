@@ -106,7 +106,7 @@ class RewriteConfig(Options):
 class Rewrite(Filter[RewriteConfig]):
     name = "rewrite"
     Config = RewriteConfig
-    access = {"location": "none", "location_hosts": "none", "suffixes": "none", "preferred": "none"}
+    access = {"location": "none", "location_hosts": "none"}
 
     def __init__(self, config: RewriteConfig, services: Services) -> None:
         super().__init__(config, services)

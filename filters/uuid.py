@@ -46,6 +46,7 @@ class UUID(Filter[UUIDConfig]):
     name = "uuid"
     Config = UUIDConfig
     access = {"params": "fewer", "status": "none", "lenient": "more"}
+    only_refuses = True
     reads = frozenset({PARAMS})
 
     def __init__(self, config: UUIDConfig, services: Services) -> None:

@@ -80,6 +80,7 @@ class Api(Filter[ApiConfig]):
         "challenge": "none",
         "validate_responses": "none",
     }
+    only_refuses = True
 
     def __init__(self, config: ApiConfig, services: Services) -> None:
         super().__init__(config, services)

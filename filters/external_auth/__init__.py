@@ -20,10 +20,6 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
     Config = ExternalAuthConfig
     access = {
         "on_error": ("deny", "allow"),
-        "timeout": "none",
-        "concurrency": "none",
-        "max_body": "none",
-        "breaker": "none",
         "relay_headers": "none",
         "challenge": "none",
     }

@@ -74,15 +74,11 @@ _OF_LIMITS: Final[Mapping[str, Effect]] = {
     "limits": "fewer",
     "limits.rate": "greater",
     "limits.burst": "greater",
-    "limits.algorithm": "either",
-    "limits.time_zone": "either",
-    "limits.cost": "less",
+    "limits.cost.default": "less",
+    "limits.cost.methods.*": "less",
+    "limits.cost.max": "less",
     "limits.cost.header": "fewer",
     "limits.cost.strip": "none",
-    "limits.key": "either",
-    "limits.methods": "either",
-    "limits.path": "either",
-    "limits.query": "either",
     "limits.status": "none",
 }
 """What changes of the options of limits do to access, be they of all or of a group."""
@@ -114,18 +110,18 @@ class RateLimit(Filter[RateLimitConfig]):
     Config = RateLimitConfig
     access = {
         **_OF_LIMITS,
-        "groups": "either",
         **{f"groups.{option}": effect for option, effect in _OF_LIMITS.items()},
         "exempt": "more",
+        "exempt.*": "more",
         "status": "none",
         "retry_after": "none",
         "headers": "none",
         "headers_on": "none",
         "partition_key": "none",
         "consumers": "none",
-        "endpoint": "none",
         "on_store_error": ("deny", "local", "allow"),
     }
+    only_refuses = True
 
     def __init__(self, config: RateLimitConfig, services: Services) -> None:
         super().__init__(config, services)

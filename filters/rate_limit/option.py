@@ -515,6 +515,10 @@ class RateLimitConfig(Options):
     def all_limits(self) -> tuple[LimitOptions, ...]:
         return self.limits + tuple(limit for group in self.groups for limit in group.limits)
 
+    def only_refuses(self) -> bool:
+        """But for who asks for limits: that is answered, whatever a filter behind it would say."""
+        return self.endpoint is None
+
     def files(self) -> tuple[str, ...]:
         return () if self.overrides is None else (self.overrides.file,)
 

@@ -55,9 +55,9 @@ class Rbac(Filter[RbacConfig]):
         "mask": "none",
         "challenge": "none",
         "bypass_roles": "more",
-        "strip_prefixes": "more",
         "project_param": "fewer",
     }
+    only_refuses = True
 
     def __init__(self, config: RbacConfig, services: Services) -> None:
         super().__init__(config, services)

@@ -120,8 +120,14 @@ class Filter(Generic[C]):
     """Reason codes of a third party's filter, each with a sentence; built-in ones are in the registry."""
 
     access: ClassVar[Mapping[str, Effect]] = {}
-    """What changes of options do to access, by the path of the option without numbers (`limits.rate`); what is said of one is
-    said of all below it. Of one that is not here a change may do either."""
+    """What changes of options do to access, by the path of the option without numbers (`limits.rate`). `none` and `either` are said
+    of all below it too; all else of it alone, and `limits.cost.methods.*` says it of what is below. Of one that is not here a change
+    may do either. Name only what is certain: an option by which nobody can ever pass who would have been refused is `none`."""
+
+    only_refuses: ClassVar[bool] = False
+    """True for a filter that does nothing to a request but let it pass or refuse it: no field, no path, no principal, no answer
+    but a refusal. Then another entry of it tightens access, and one less, or one for fewer requests, loosens it; of all others that
+    may do either. Options with which it does more have a method of this name that says so."""
 
     owns: frozenset[bytes] = frozenset()
     """Lower-case names of request header fields that none but this filter may set. While an entry enforces,
@@ -218,6 +224,12 @@ def remembered_of(config: BaseModel) -> Any:
     """What of its options names the state of a filter: with others the state is lost. All of them, unless they say less."""
     remembered = getattr(config, "remembered", None)
     return remembered() if callable(remembered) else config
+
+
+def only_refuses(filter_class: type[Filter[Any]], config: BaseModel) -> bool:
+    """Whether a filter with these options does nothing but refuse."""
+    narrower = getattr(config, "only_refuses", None)
+    return filter_class.only_refuses and (not callable(narrower) or bool(narrower()))
 
 
 def files_of(config: BaseModel) -> tuple[str, ...]:

@@ -31,9 +31,9 @@ _STYLES = {LOOSENS: "red", EITHER: "magenta", TIGHTENS: "yellow"}
 def command(old: Path, new: Path, form: str, fail_on: tuple[str, ...]) -> None:
     """Say how the configuration NEW differs from OLD: by what it means, not by how it is written.
 
-    Each change loosens access, tightens it, may do either, or is neutral. What loosens comes first. What filters have counted or
-    remembered is lost where the options that it belongs to change; all but what is said to need a restart is put in force by a
-    reload.
+    Each change loosens access, tightens it, may do either, or is neutral: it is either where it is not certain. What loosens comes
+    first. What filters have counted or remembered is lost where the options that it belongs to change; all but what is said to need a
+    restart is put in force by a reload.
     """
     registry = Registry()
     try:

@@ -2,7 +2,8 @@
 
 Options are compared in their normal form, so that neither order of keys nor defaults that are written out count. What
 has a name is held against what has the same name. Each change says what it does to access: an option declares what more
-of it means (`Filter.access` for those of filters); of one that declares nothing a change may do either. Rates are held
+of it means (`Filter.access` for those of filters); of one that declares nothing a change may do either, and so may an entry
+that comes, goes or changes its mode, where its filter does not say that all it does is to refuse. Rates are held
 against each other by what they come to: how much in the long run, and how much at once.
 """
 
@@ -11,11 +12,12 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from gateway.api.filter import Effect, files_of
+from gateway.api.filter import Effect, files_of, only_refuses
 from gateway.config.beside import MAX_BESIDE, contents
 from gateway.config.load import Loaded, normal_form, shown
-from gateway.config.model import Entry
+from gateway.config.model import Entry, Route
 from gateway.config.problem import Path
+from gateway.http.template import meet
 from gateway.registry import Registry
 
 LOOSENS: Final = "loosens"
@@ -35,25 +37,51 @@ _RESTART: Final = frozenset(("workers",))
 """What a reload does not change."""
 
 _CORE: Final[Mapping[str, Effect]] = {
-    "limits": "greater",
-    "trusted_proxies": "more",
+    "limits.*": "greater",
+    "timeouts": "none",
+    "watch": "none",
+    "drain_delay": "none",
+    "drain_timeout": "none",
+    "faults": "none",
+    "log": "none",
+    "tracing": "none",
+    "via.comment": "none",
+    "via.max_hops": "greater",
     "routes.methods": "more",
     "routes.target": ("strict", "lenient"),
     "routes.upgrade": "more",
+    "routes.record": "none",
     "routes.concurrency": "fewer",
     "routes.concurrency.limit": "greater",
-    "routes.concurrency.adaptive": "either",
     "routes.concurrency.queue": "greater",
     "routes.concurrency.queue_timeout": "greater",
+    "upstreams.balance": "none",
+    "upstreams.hash": "none",
+    "upstreams.health": "none",
+    "upstreams.gateway_errors": "none",
+    "upstreams.ejection": "none",
+    "upstreams.slow_start": "none",
+    "upstreams.panic_percent": "none",
+    "upstreams.breaker": "none",
+    "upstreams.max_connections": "greater",
+    "upstreams.max_pending": "greater",
+    "upstreams.pending_timeout": "greater",
+    "upstreams.resolve": "none",
+    "upstreams.timeouts": "none",
+    "upstreams.keepalive": "none",
+    "upstreams.max_idle": "none",
+    "upstreams.retries": "none",
     "upstreams.concurrency": "fewer",
     "upstreams.concurrency.limit": "greater",
-    "upstreams.concurrency.adaptive": "either",
     "upstreams.concurrency.queue": "greater",
     "upstreams.concurrency.queue_timeout": "greater",
-    "trace.allow": "more",
+    "trace": "more",
+    "trace.allow.networks": "more",
+    "trace.allow.roles": "more",
 }
-"""Of the gateway's own options; those that are not here and below none that is are neutral, but for `_UNCLEAR`."""
-_UNCLEAR: Final = ("routes.path", "routes.host", "routes.upstream", "upstreams.endpoints", "admin", "listen")
+"""Of the gateway's own options. Of one that is not here a change may do either: whom `trusted_proxies` names is no client any
+more, `forwarded` and `host` tell the upstream something else, a mirror gets copies, and some limits are of each worker. How slow a
+client may be, and what becomes of an endpoint that is not well, is not counted as access."""
 
 
 class Change(NamedTuple):
@@ -143,7 +171,8 @@ class _Comparison:
             path: Path = ("routes", place)
             what = f"route {name}"
             if name not in olds:
-                yield Change("added", what, "", "", route.path, self._place(path), LOOSENS)
+                risk = EITHER if self._meets_another(route) else LOOSENS
+                yield Change("added", what, "", "", route.path, self._place(path), risk)
                 continue
             old_place, old = olds[name]
             yield from self._chain(what, old.filters, route.filters)
@@ -157,7 +186,19 @@ class _Comparison:
         for name, (place, route) in olds.items():
             if name not in news:
                 source = self._place(("routes", place), old=True)
-                yield Change("removed", f"route {name}", "", route.path, "", source, TIGHTENS)
+                risk = EITHER if self._meets_another(route) else TIGHTENS
+                yield Change("removed", f"route {name}", "", route.path, "", source, risk)
+
+    def _meets_another(self, route: Route) -> bool:
+        """Whether another route may take some of its requests where it is not there, with other filters.
+
+        Methods do not count: a path that has a route for one method answers the others too, by 405.
+        """
+        return any(
+            other.name != route.name and _hosts_meet(other.host, route.host) and meet(other.path, route.path)
+            for side in (self._old, self._new)
+            for other in side.configuration.routes
+        )
 
     # ---- filters
 
@@ -168,7 +209,7 @@ class _Comparison:
             what = _entry_name(scope, entry)
             source = self._place(entry.path)
             if name not in before:
-                yield Change("added", what, "", "", _mode(entry), source, _of_entry(entry))
+                yield Change("added", what, "", "", _mode(entry), source, self._of_entry(entry))
                 continue
             yield from self._entry(what, before[name], entry)
         for name, entry in before.items():
@@ -180,7 +221,7 @@ class _Comparison:
                     _mode(entry),
                     "",
                     self._place(entry.path, old=True),
-                    _OPPOSITE[_of_entry(entry)],
+                    _OPPOSITE[self._of_entry(entry)],
                 )
         places = {name: place for place, name in enumerate(before)}
         order = [name for name in after if name in places]
@@ -190,7 +231,7 @@ class _Comparison:
                 continue
             entry = after[name]
             told = f"behind {order[number - 1]}" if number else f"before {order[1]}"
-            judges = "enforce" in (before[name].mode, entry.mode)
+            judges = _counts(before[name]) or _counts(entry)
             source = self._place(entry.path)
             yield Change(
                 "moved", _entry_name(scope, entry), "", "", told, source, EITHER if judges else NEUTRAL
@@ -198,15 +239,19 @@ class _Comparison:
 
     def _entry(self, what: str, old: Entry, new: Entry) -> Iterator[Change]:
         source = self._place(new.path)
-        counts = "enforce" in (old.mode, new.mode)
+        counts = _counts(old) or _counts(new)
+        enforces = "enforce" in (old.mode, new.mode)
+        refuses = enforces and self._only_refuses(old) and self._only_refuses(new)
         if old.type != new.type:
             yield Change("changed", what, "", old.type, new.type, source, EITHER)
             return
         if old.mode != new.mode:
             stricter = _STRICTNESS.index(new.mode) > _STRICTNESS.index(old.mode)
-            risk = TIGHTENS if stricter else LOOSENS
+            risk = EITHER
             if not counts:
                 risk = NEUTRAL
+            elif refuses:
+                risk = TIGHTENS if stricter else LOOSENS
             yield Change("changed", what, "mode", old.mode, new.mode, source, risk)
         if old.shadow_percent != new.shadow_percent:
             yield Change(
@@ -225,8 +270,10 @@ class _Comparison:
                 _text(shown(entry.when)) if entry.when is not None else "" for entry in (old, new)
             )
             kind = "changed" if before and after else "added" if after else "removed"
-            # What is judged of fewer requests lets more pass.
-            risk = LOOSENS if kind == "added" else TIGHTENS if kind == "removed" else EITHER
+            risk = EITHER
+            if refuses:
+                # What is judged of fewer requests lets more pass.
+                risk = LOOSENS if kind == "added" else TIGHTENS if kind == "removed" else EITHER
             yield Change(
                 *(kind, what, "when", before, after, self._place((*new.path, "when"))),
                 risk if counts else NEUTRAL,
@@ -244,7 +291,19 @@ class _Comparison:
                 what, key, (key,), _member(before_side, key), _member(after_side, key), effects
             ):
                 risk = change.risk if counts else NEUTRAL
+                if risk != NEUTRAL and not enforces:
+                    risk = EITHER  # what becomes of it is up to who reads what it delegates
                 yield change._replace(risk=risk)
+
+    def _only_refuses(self, entry: Entry) -> bool:
+        return only_refuses(self._registry.get(entry.type), entry.options)
+
+    def _of_entry(self, entry: Entry) -> str:
+        """What it does to access that an entry is there."""
+        if not _counts(entry):
+            return NEUTRAL
+        # What does more may tell filters behind it, and the upstream, what lets a request pass: who is calling, say.
+        return TIGHTENS if entry.mode == "enforce" and self._only_refuses(entry) else EITHER
 
     # ---- values
 
@@ -270,9 +329,9 @@ class _Comparison:
         place: tuple[str, ...],
         old: _Side,
         new: _Side,
-        effects: Mapping[str, Effect] | None = None,
+        effects: Mapping[str, Effect] = _CORE,
     ) -> Iterator[Change]:
-        """`place` names the option without numbers and names; `effects` None means the gateway's own."""
+        """`place` names the option without numbers and names."""
         if old.value == new.value:
             return
         if isinstance(old.value, dict) and isinstance(new.value, dict) and not _is_quantity(new.value):
@@ -298,10 +357,10 @@ class _Comparison:
         place: tuple[str, ...],
         old: _Side,
         new: _Side,
-        effects: Mapping[str, Effect] | None,
+        effects: Mapping[str, Effect],
     ) -> Iterator[Change]:
         old, new = _with_each(old, new), _with_each(new, old)
-        of_rate = {} if effects is None else _of_rate(old.value, new.value)
+        of_rate = _of_rate(old.value, new.value)
         for key in {**old.value, **new.value}:
             before, after = _member(old, key), _member(new, key)
             inner = f"{option}.{key}" if option else key
@@ -320,7 +379,7 @@ class _Comparison:
         place: tuple[str, ...],
         old: _Side,
         new: _Side,
-        effects: Mapping[str, Effect] | None,
+        effects: Mapping[str, Effect],
     ) -> Iterator[Change]:
         """Lists: what is equal is the same item, then what has the same name, then what stands in the same place."""
         olds = [_member(old, number) for number in range(len(old.value))]
@@ -402,20 +461,26 @@ def _member(side: _Side, key: Any) -> _Side:
     return _Side(inside, told, (*side.path, key))
 
 
-def _effect(place: tuple[str, ...], effects: Mapping[str, Effect] | None) -> Effect:
-    """What the option, or the nearest that it is a part of, declares."""
-    table = _CORE if effects is None else effects
-    for end in range(len(place), 0, -1):
+def _effect(place: tuple[str, ...], effects: Mapping[str, Effect]) -> Effect:
+    """What the option declares, or what the nearest that it is a part of declares of its parts.
+
+    That more of the whole lets more pass says nothing of what a part of it does: a parameter that is allowed may be so in one case
+    only.
+    """
+    name = ".".join(place)
+    if name in effects:
+        return effects[name]
+    for end in range(len(place) - 1, 0, -1):
         name = ".".join(place[:end])
-        if name in table:
-            return table[name]
-        if effects is None and name in _UNCLEAR:
-            return "either"
-    return "none" if effects is None else "either"
+        if f"{name}.*" in effects:
+            return effects[f"{name}.*"]
+        if effects.get(name) in ("none", "either"):
+            return effects[name]
+    return "either"
 
 
 def _risk(
-    place: tuple[str, ...], effects: Mapping[str, Effect] | None, old: Any, new: Any, *, order: bool = False
+    place: tuple[str, ...], effects: Mapping[str, Effect], old: Any, new: Any, *, order: bool = False
 ) -> str:
     effect = _effect(place, effects)
     if effect == "none":
@@ -567,9 +632,19 @@ def _mode(entry: Entry) -> str:
     return "" if entry.mode == "enforce" else f"in {entry.mode}" if entry.mode == "shadow" else entry.mode
 
 
-def _of_entry(entry: Entry) -> str:
-    """What it does to access that an entry is there."""
-    return TIGHTENS if entry.mode == "enforce" else NEUTRAL
+def _counts(entry: Entry) -> bool:
+    """Whether anybody but the record hears of what it does."""
+    return entry.mode == "enforce" or (entry.mode == "shadow" and entry.delegate is not None)
+
+
+def _hosts_meet(one: str | None, other: str | None) -> bool:
+    """Whether there is a host that both take."""
+    if one is None or other is None:
+        return True
+    one, other = one.lower(), other.lower()
+    return one == other or any(
+        wide.startswith("*.") and narrow.endswith(wide[1:]) for wide, narrow in ((one, other), (other, one))
+    )
 
 
 def _text(value: Any) -> str:

@@ -73,6 +73,20 @@ def _literal(text: str, *, last: bool) -> str:
     return literal
 
 
+def meet(one: str, other: str) -> bool:
+    """Whether there may be a path that both templates match."""
+    ones, others = parse(one), parse(other)
+    for first, second in zip(ones, others, strict=False):
+        if first.rest or second.rest:
+            return True
+        if first.literal is not None and second.literal is not None:
+            if re.fullmatch(literal_pattern(first.literal), second.literal) is None:
+                return False
+        elif "" in (first.literal, second.literal):  # a parameter holds one character at least
+            return False
+    return len(ones) == len(others)
+
+
 _ESCAPE = re.compile(r"(%[0-9A-Fa-f]{2})")
 
 

@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.api import Effect, Filter, Options
+from gateway.api.filter import only_refuses
+from gateway.config import difference
 from gateway.config.difference import EITHER, LOOSENS, NEUTRAL, TIGHTENS, Change, differences
 from gateway.config.load import Loaded, loads
+from gateway.config.model import Configuration
 from gateway.registry import Registry
 from tests.support.gateway import configuration
 
 REGISTRY = Registry()
 BASE: dict[str, Any] = {
+    "upstreams": {"main": {"endpoints": ["http://a:1"]}, "copy": {"endpoints": ["http://b:1"]}},
     "filters": [
         {"rate_limit": {"limits": [{"name": "few", "rate": "10/minute", "burst": 5, "key": ["project_id"]}]}},
         {"methods": {"allow": ["GET", "POST"]}},
@@ -220,7 +225,24 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"routes__1__concurrency": {"limit": 5}}, TIGHTENS, "route two concurrency: added"),
     ({"limits": {"body": 10}}, TIGHTENS, "limits body"),
     ({"limits": {"header_count": 10}}, TIGHTENS, "limits header_count"),
-    ({"trusted_proxies": ["10.0.0.0/8"]}, LOOSENS, "trusted_proxies: added 10.0.0.0/8"),
+    ({"trusted_proxies": ["10.0.0.0/8"]}, EITHER, "trusted_proxies: added 10.0.0.0/8"),
+    ({"forwarded": "off"}, EITHER, "forwarded: x -> off"),
+    ({"upstreams__main__host": "inner.test"}, EITHER, "upstream main host: keep -> inner.test"),
+    ({"upstreams__main__mirror": {"upstream": "copy"}}, EITHER, "upstream main mirror: added"),
+    ({"routes__0__mirror": {"upstream": "copy"}}, EITHER, "route one mirror: added"),
+    ({"upstreams__main__max_connections": 9}, TIGHTENS, "upstream main max_connections: added 9"),
+    ({"upstreams__main__retries": {}}, NEUTRAL, "upstream main retries: added"),
+    ({"trace": {"allow": {"roles": ["admin"]}}}, LOOSENS, "trace: added"),
+    (
+        {"routes__2": {"name": "any", "path": "/{rest*}", "upstream": "main"}},
+        EITHER,
+        "route any: added /{rest*}",
+    ),
+    (
+        {"routes__2": {"name": "deep", "path": "/{a}/{b}", "upstream": "main"}},
+        LOOSENS,
+        "route deep: added /{a}/{b}",
+    ),
     ({"faults": "problem"}, NEUTRAL, "faults: compute -> problem"),
     ({"drain_timeout": "9s"}, NEUTRAL, "drain_timeout: 5 -> 9"),
 ]
@@ -234,6 +256,206 @@ def test_a_change_and_what_it_does_to_access(paths: dict[str, Any], risk: str, t
     told = [(change.risk, str(change)) for change in found]
     assert any(told_risk == risk and told_text.startswith(text) for told_risk, told_text in told), told
     assert found[0].source.startswith("old.yaml:" if found[0].kind == "removed" else "new.yaml:")
+
+
+def _token(**options: Any) -> dict[str, Any]:
+    token = {"token": "t1", "user_id": "u1", "roles": ["member"], **options}
+    return {"token_auth": {"providers": [{"static": {"tokens": [token]}}]}}
+
+
+def _rbac(roles: Any) -> dict[str, Any]:
+    return {"rbac": {"rows": [{"path": "/one", "roles": roles}]}}
+
+
+def _of_project(*prefixes: str) -> dict[str, Any]:
+    rows = [{"path": "/{project_id}", "roles": ["member"]}]
+    return {"rbac": {"rows": rows, "project_param": "project_id", "strip_prefixes": list(prefixes)}}
+
+
+def _admins(**keys: Any) -> dict[str, Any]:
+    groups = [{"name": "inside", "networks": ["10.0.0.0/8"], "roles": ["admin"]}]
+    return {"principal": {"sources": [{"ip": {"groups": groups}}], **keys}}
+
+
+def _says_admin(**keys: Any) -> dict[str, Any]:
+    return {"headers": {"request": {"set": {"X-Roles": "admin"}}, **keys}}
+
+
+_INSIDE = {"ip_allow": {"allow": ["10.0.0.0/8"]}}
+_GENERAL = {"name": "general", "path": "/{rest*}", "upstream": "main"}
+_GUARDED = {"name": "guarded", "path": "/one", "upstream": "main", "filters": [_rbac(["admin"])]}
+_BELOW = {**_GUARDED, "host": "*.a.test"}
+
+
+def _query(**options: Any) -> list[dict[str, Any]]:
+    return [{"query": {"allow": [{"name": "a", **options}], "others": "refuse"}}]
+
+
+def _at_once(*key: str) -> list[dict[str, Any]]:
+    return [{"concurrency": {"limits": [{"max": 2, "key": list(key)}]}}]
+
+
+OPENS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a route goes whose requests another one takes": (
+        {"routes": [_GUARDED, _GENERAL]},
+        {"routes": [_GENERAL]},
+    ),
+    "a route goes, of a host whose requests another one takes": (
+        {"routes": [_BELOW, {**_GENERAL, "host": "b.a.test"}]},
+        {"routes": [{**_GENERAL, "host": "b.a.test"}]},
+    ),
+    "a route goes that answers the methods of another with 405": (
+        {"routes": [{**_GENERAL, "methods": ["POST"]}, {**_GUARDED, "filters": [], "methods": ["GET"]}]},
+        {"routes": [{**_GENERAL, "methods": ["POST"]}]},
+    ),
+    "a route gets another name": (
+        {"routes": [_GUARDED]},
+        {"routes": [{**_GUARDED, "name": "open", "filters": []}]},
+    ),
+    "somebody is known": ({"filters": [_rbac(["admin"])]}, {"filters": [_admins(), _rbac(["admin"])]}),
+    "somebody is known in earnest": (
+        {"filters": [_admins(mode="shadow"), _rbac(["admin"])]},
+        {"filters": [_admins(), _rbac(["admin"])]},
+    ),
+    "a token does not expire": (
+        {"filters": [_token(expires="2026-01-01T00:00:00Z")]},
+        {"filters": [_token()]},
+    ),
+    "a token goes where the decision is delayed": (
+        {"filters": [{"token_auth": {**_token()["token_auth"], "delay_auth_decision": True}}]},
+        {
+            "filters": [
+                {"token_auth": {**_token(token="t2")["token_auth"], "delay_auth_decision": True}},
+            ]
+        },
+    ),
+    "a role is taken from who must not have it": (
+        {"filters": [_token(), _rbac({"not": ["member"]})]},
+        {"filters": [_token(roles=[]), _rbac({"not": ["member"]})]},
+    ),
+    "a proxy is a client again": (
+        {"filters": [_INSIDE], "trusted_proxies": ["10.0.0.5"]},
+        {"filters": [_INSIDE]},
+    ),
+    "a parameter is allowed in every case": (
+        {"filters": _query()},
+        {"filters": _query(case_sensitive=False)},
+    ),
+    "a limit is of each user": (
+        {"filters": _at_once("project_id")},
+        {"filters": _at_once("project_id", "user_id")},
+    ),
+    "a field says so": ({"filters": [_token()]}, {"filters": [_token(), _says_admin()]}),
+    "a field says so of everybody": (
+        {"filters": [_token(), _says_admin(when={"role": "admin"})]},
+        {"filters": [_token(), _says_admin()]},
+    ),
+    "the path is another": ({"filters": []}, {"filters": [{"rewrite": {"strip_prefix": "/one"}}]}),
+    "a parameter becomes a field": (
+        {"filters": []},
+        {"filters": [{"extract": {"fields": [{"header": "X-Who", "query": "who"}]}}]},
+    ),
+    "preflights are answered": (
+        {"filters": [_token()]},
+        {"filters": [{"cors": {"origins": ["*"]}}, _token()]},
+    ),
+    "limits are told": (
+        {"filters": [_token()]},
+        {
+            "filters": [
+                {"rate_limit": {"limits": [{"rate": "1/second"}], "endpoint": {"path": "/limits"}}},
+                _token(),
+            ]
+        },
+    ),
+    "a shorter wait for a service that may be away": (
+        {"filters": [{"external_auth": {"url": "http://a:1/", "on_error": "allow"}}]},
+        {"filters": [{"external_auth": {"url": "http://a:1/", "on_error": "allow", "timeout": "50ms"}}]},
+    ),
+    "fewer prefixes, of which the longest is left out": (
+        {"filters": [_of_project("A", "AA")]},
+        {"filters": [_of_project("A")]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), OPENS.values(), ids=OPENS)
+def test_what_may_let_somebody_pass_is_not_said_to_tighten(old: dict[str, Any], new: dict[str, Any]) -> None:
+    before, after = _loaded(old), _loaded(new)
+    there, back = differences(before, after, REGISTRY), differences(after, before, REGISTRY)
+    assert there and {change.risk for change in there} <= {LOOSENS, EITHER}
+    assert {change.risk for change in back} <= {TIGHTENS, EITHER}
+
+
+class SeldomConfig(Options):
+    says: bool
+
+    def only_refuses(self) -> bool:
+        return self.says
+
+
+class _Seldom(Filter[SeldomConfig]):
+    name = "seldom"
+    Config = SeldomConfig
+
+
+class _Refusing(_Seldom):
+    only_refuses = True
+
+
+@pytest.mark.parametrize(
+    ("filter_class", "says", "found"),
+    [
+        (_Seldom, True, False),
+        (_Refusing, True, True),
+        (_Refusing, False, False),
+    ],
+)
+def test_a_filter_only_refuses_where_it_and_its_options_say_so(
+    filter_class: type[_Seldom], says: bool, found: bool
+) -> None:
+    assert only_refuses(filter_class, SeldomConfig(says=says)) is found
+
+
+def test_what_is_said_of_an_option_is_said_of_its_parts_only_where_it_does_nothing_or_says_so() -> None:
+    table: dict[str, Effect] = {
+        "a": "more",
+        "b": "none",
+        "b.c": "less",
+        "d.*": "greater",
+        "d.e": "fewer",
+    }
+    told = {
+        ("a",): "more",
+        ("a", "x"): "either",
+        ("b", "x"): "none",
+        ("b", "c"): "less",
+        ("d",): "either",
+        ("d", "x", "y"): "greater",
+        ("d", "e"): "fewer",
+        ("z",): "either",
+    }
+    assert {place: difference._effect(place, table) for place in told} == told
+
+
+@pytest.mark.parametrize(
+    ("entry", "risk"),
+    [
+        ({"rate_limit": {"limits": [{"rate": "1/second"}]}}, TIGHTENS),
+        ({"content_type": {"allow": ["a/b"]}}, TIGHTENS),
+        ({"content_type": {"allow": ["a/b"], "strip_without_body": True}}, EITHER),
+        ({"query": {"allow": ["a"], "others": "refuse"}}, TIGHTENS),
+        ({"query": {"allow": ["a"]}}, EITHER),
+        ({"uuid": {"params": ["a"], "mode": "shadow", "delegate": 0.5}}, EITHER),
+        ({"principal": {"sources": [{"ip": {"others": True}}], "mode": "shadow"}}, NEUTRAL),
+    ],
+    ids=str,
+)
+def test_an_entry_more_tightens_where_all_it_does_is_to_refuse(entry: dict[str, Any], risk: str) -> None:
+    without = {"routes": [{"name": "one", "path": "/{a}", "upstream": "main"}]}
+    sides = _loaded(without), _loaded({**without, "filters": [entry]})
+    assert [change.risk for change in differences(*sides, REGISTRY)] == [risk]
+    assert [change.risk for change in differences(*sides[::-1], REGISTRY)] == [_FLIP[risk]]
 
 
 def test_how_it_is_written_does_not_count() -> None:
@@ -355,7 +577,17 @@ def test_every_option_that_is_said_to_change_access_is_there(name: str) -> None:
     filter_class = REGISTRY.get(name)
     schema = filter_class.Config.model_json_schema()
     known = _paths(schema, schema.get("$defs", {}))
-    assert set(filter_class.access) <= known
+    assert {option.removesuffix(".*") for option in filter_class.access} <= known
+
+
+def test_every_option_of_the_gateway_that_is_said_to_change_access_is_there() -> None:
+    schema = Configuration.model_json_schema()
+    known = {path.removesuffix(".*") for path in difference._CORE}
+    for definition, place in (("Upstream", "upstreams."), ("Route", "routes."), ("", "")):
+        part = schema["$defs"][definition] if definition else schema
+        there = {place + path for path in _paths(part, schema["$defs"])}
+        known -= there
+    assert not known
 
 
 def test_a_shadow_that_delegates_may_do_either() -> None:

@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.http.target import matchable
-from gateway.http.template import Segment, parse, pattern
+from gateway.http.template import Segment, meet, parse, pattern
 
 
 def test_parses_literals_and_parameters() -> None:
@@ -89,3 +91,38 @@ def test_the_pattern_matches_nothing_else(template: str, path: str) -> None:
 def test_a_template_of_the_greatest_depth_compiles_and_matches() -> None:
     template = "".join(f"/{{p{place}}}" for place in range(64))
     assert pattern(template).fullmatch(matchable("/x" * 64)) is not None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        ("/a", "/a", True),
+        ("/a", "/b", False),
+        ("/a", "/a/", False),
+        ("/a/{x}", "/a/", False),
+        ("/a/{x}", "/{y}/b", True),
+        ("/a/{x}/c", "/{y}/b/d", False),
+        ("/a/b/c", "/a/{rest*}", True),
+        ("/a", "/a/{rest*}", False),
+        ("/{rest*}", "/", True),
+        ("/a%2fb", "/a%2Fb", True),
+    ],
+)
+def test_two_templates_meet_where_a_path_is_of_both(one: str, other: str, found: bool) -> None:
+    assert meet(one, other) is meet(other, one) is found
+
+
+_TEMPLATES = st.lists(st.sampled_from(["a", "b", "{x}"]), max_size=3).flatmap(
+    lambda parts: st.sampled_from(["", "/", "/{rest*}"]).map(
+        lambda end: (
+            "/".join(["", *(f"{{p{n}}}" if part == "{x}" else part for n, part in enumerate(parts))]) + end
+            or "/"
+        )
+    )
+)
+
+
+@given(_TEMPLATES, _TEMPLATES, st.from_regex(r"(/[ab]){1,4}/?", fullmatch=True))
+def test_templates_that_match_the_same_path_meet(one: str, other: str, path: str) -> None:
+    if pattern(one).fullmatch(path) and pattern(other).fullmatch(path):
+        assert meet(one, other)
