@@ -241,6 +241,7 @@ class _Comparison:
         source = self._place(new.path)
         counts = _counts(old) or _counts(new)
         enforces = "enforce" in (old.mode, new.mode)
+        delegates = counts and not enforces
         refuses = enforces and self._only_refuses(old) and self._only_refuses(new)
         if old.type != new.type:
             yield Change("changed", what, "", old.type, new.type, source, EITHER)
@@ -256,7 +257,7 @@ class _Comparison:
         if old.shadow_percent != new.shadow_percent:
             yield Change(
                 *("changed", what, "shadow_percent", f"{old.shadow_percent:g}", f"{new.shadow_percent:g}"),
-                *(source, NEUTRAL),
+                *(source, EITHER if delegates else NEUTRAL),
             )
         if old.delegate != new.delegate:
             before, after = (
@@ -291,7 +292,7 @@ class _Comparison:
                 what, key, (key,), _member(before_side, key), _member(after_side, key), effects
             ):
                 risk = change.risk if counts else NEUTRAL
-                if risk != NEUTRAL and not enforces:
+                if risk != NEUTRAL and delegates:
                     risk = EITHER  # what becomes of it is up to who reads what it delegates
                 yield change._replace(risk=risk)
 

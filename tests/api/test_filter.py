@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.api import Exchange, Fact, Fault, Filter, Options, Verdict, fact, facts_of
-from gateway.api.filter import facts_read, files_of
+from gateway.api.filter import facts_read, files_of, only_refuses
 from gateway.api.testing import UndeclaredFact, build, exchange, judge, judge_response
 
 
@@ -81,3 +81,33 @@ def test_options_may_name_files_to_be_watched() -> None:
 def test_reading_an_undeclared_fact_raises_in_tests() -> None:
     with pytest.raises(UndeclaredFact, match="path"):
         judge(build(Plain), exchange())
+
+
+class SeldomOptions(Options):
+    says: bool
+
+    def only_refuses(self) -> bool:
+        return self.says
+
+
+class Seldom(Filter[SeldomOptions]):
+    name = "seldom"
+    Config = SeldomOptions
+
+
+class Refusing(Seldom):
+    only_refuses = True
+
+
+@pytest.mark.parametrize(
+    ("filter_class", "says", "found"),
+    [
+        (Seldom, True, False),
+        (Refusing, True, True),
+        (Refusing, False, False),
+    ],
+)
+def test_a_filter_only_refuses_where_it_and_its_options_say_so(
+    filter_class: type[Seldom], says: bool, found: bool
+) -> None:
+    assert only_refuses(filter_class, SeldomOptions(says=says)) is found

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.api import Effect, Filter, Options
-from gateway.api.filter import only_refuses
+from gateway.api import Effect
 from gateway.config import difference
 from gateway.config.difference import EITHER, LOOSENS, NEUTRAL, TIGHTENS, Change, differences
 from gateway.config.load import Loaded, loads
@@ -387,36 +386,6 @@ def test_what_may_let_somebody_pass_is_not_said_to_tighten(old: dict[str, Any], 
     assert {change.risk for change in back} <= {TIGHTENS, EITHER}
 
 
-class SeldomConfig(Options):
-    says: bool
-
-    def only_refuses(self) -> bool:
-        return self.says
-
-
-class _Seldom(Filter[SeldomConfig]):
-    name = "seldom"
-    Config = SeldomConfig
-
-
-class _Refusing(_Seldom):
-    only_refuses = True
-
-
-@pytest.mark.parametrize(
-    ("filter_class", "says", "found"),
-    [
-        (_Seldom, True, False),
-        (_Refusing, True, True),
-        (_Refusing, False, False),
-    ],
-)
-def test_a_filter_only_refuses_where_it_and_its_options_say_so(
-    filter_class: type[_Seldom], says: bool, found: bool
-) -> None:
-    assert only_refuses(filter_class, SeldomConfig(says=says)) is found
-
-
 def test_what_is_said_of_an_option_is_said_of_its_parts_only_where_it_does_nothing_or_says_so() -> None:
     table: dict[str, Effect] = {
         "a": "more",
@@ -598,3 +567,18 @@ def test_a_shadow_that_delegates_may_do_either() -> None:
     assert (str(change), change.risk) == ("methods delegate: added 0.5", EITHER)
     (change,) = differences(_loaded(told), _loaded(shadow), REGISTRY)
     assert (change.kind, change.old, change.risk) == ("removed", "0.5", EITHER)
+
+
+@pytest.mark.parametrize("delegate", [None, 0.5])
+@pytest.mark.parametrize(
+    "change",
+    [{"shadow_percent": 50}, {"allow": ["GET"]}, {"when": {"path": "/one"}}, {"mode": "off"}],
+    ids=str,
+)
+def test_what_a_shadow_does_is_neutral_but_where_it_delegates(
+    change: dict[str, Any], delegate: float | None
+) -> None:
+    keys = {"mode": "shadow", "allow": ["GET", "POST"], "delegate": delegate}
+    old, new = (_loaded({"filters": [{"methods": options}]}) for options in (keys, {**keys, **change}))
+    risks = [found.risk for found in differences(old, new, REGISTRY)]
+    assert risks == [NEUTRAL if delegate is None else EITHER]
