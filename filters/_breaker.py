@@ -11,8 +11,8 @@ by default), and a proxy before it answers 502: that says nothing of how the ser
 class Breaker:
     """Open after `failures` in a row; instants are monotonic seconds, and so is `pause`.
 
-    A client that could make the service fail with a token of its own keeps nobody out for long: any answer in between
-    begins the count anew.
+    What a client's own token may have brought about counts for nothing, and takes no turn of those that are let out: who
+    brings it about again and again keeps nobody out of a service that is well.
     """
 
     def __init__(self, failures: int, pause: float) -> None:
@@ -41,6 +41,10 @@ class Breaker:
         self._failed += 1
         if self.open:
             self._until = now + self._pause
+
+    def said_nothing(self, now: float) -> None:
+        """A question came to nothing that says nothing of the service: the next may be asked at once."""
+        self._until = min(self._until, now)
 
     def remaining(self, now: float) -> int:
         """Whole seconds until it may be worth to ask again, at least one."""

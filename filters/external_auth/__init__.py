@@ -66,7 +66,10 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         own = carried(exchange, self._asked)
         if own is None:
             return Fault(
-                400, "credential_unreadable", "A header field is no text.", rule=("request_headers",)
+                400,
+                "credential_unreadable",
+                "A header field is no text, or a credential comes twice.",
+                rule=("request_headers",),
             )
         told = spoken(exchange, self.config.convention)
         if not self._caches:

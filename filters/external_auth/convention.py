@@ -18,6 +18,7 @@ Lines: TypeAlias = list[tuple[str, str]]
 _HELD_BACK: Final = frozenset(
     {*(name.decode("ascii") for name in HOP_BY_HOP), "content-length", "date", "server", "set-cookie", "via"}
 )
+_ONCE: Final = frozenset((b"authorization", b"x-auth-token", b"x-service-token", b"x-subject-token"))
 _BEYOND_ASCII = re.compile(rb"[^\x21-\x7e]")
 
 
@@ -83,11 +84,15 @@ def spoken(exchange: Exchange, convention: str) -> Lines:
 
 
 def carried(exchange: Exchange, names: Iterable[tuple[str, bytes]]) -> Lines | None:
-    """The request's own fields that the service gets; None where one holds bytes that are no text."""
+    """The request's own fields that the service gets; None where one holds bytes that are no text, or is a credential that
+    comes twice: the service could judge one of them, and the upstream the other."""
     lines: Lines = []
     headers = exchange.request.headers
     for name, key in names:
-        for value in headers.all(key):
+        values = headers.all(key)
+        if len(values) > 1 and key in _ONCE:
+            return None
+        for value in values:
             if not value.isascii():
                 try:
                     value = value.encode("latin-1").decode("utf-8")
@@ -118,7 +123,8 @@ def reader(config: ExternalAuthConfig) -> Callable[[HttpAnswer], Yes | No]:
             raise Trouble(
                 "its answer holds a field that cannot be used", counts=False, lenient=False
             ) from None
-        raise Trouble(f"it answered {status}", counts=status >= 500, lenient=status >= 500)
+        # A request of no more than a bad credential has many a service answer 500.
+        raise Trouble(f"it answered {status}", counts=status >= 500, lenient=False)
 
     return read
 

@@ -170,8 +170,7 @@ class ExternalAuthConfig(Options):
     on_error: Literal["deny", "allow"] = Field(
         "deny",
         description="What becomes of a request that the service does not judge: deny is 503 with Retry-After; allow passes "
-        "it where the service cannot be reached, is slow, or, with convention: nginx, answers 5xx to a request that has no more "
-        "than 2 KiB for it, and the record says so. An X-Service-Token that nobody else has judged is then taken away.",
+        "it where the service cannot be reached or is slow, and the record says so. An X-Service-Token that nobody else has judged is then taken away.",
     )
 
     @model_validator(mode="after")

@@ -117,9 +117,12 @@ class Service:
     def _failed(self, trouble: Trouble) -> None:
         memory = self._memory
         breaker = memory.breaker
+        now = self._services.now().monotonic
         if trouble.counts:
-            breaker.failed(self._services.now().monotonic)
+            breaker.failed(now)
             memory.lenient = trouble.lenient
+        else:
+            breaker.said_nothing(now)
         self._services.warn(
             "external_auth_unavailable", url=self._url, because=trouble.why, left_alone=breaker.open
         )

@@ -461,7 +461,7 @@ class BreakerOptions(Options):
         default=5,
         ge=1,
         description="After how many failures in a row. Not counted is what a token may have brought about: answers 4xx but 429, or "
-        "that are too large or no HTTP; and of one with more than 2 KiB, 5xx and connections that the service closes.",
+        "that are too large; and of one with more than 2 KiB, 5xx, what is no HTTP and connections that the service closes.",
     )
     pause: Duration = Field(
         default=10.0,

@@ -193,8 +193,10 @@ class RemoteProvider(Generic[K]):
         except HttpError as error:
             if error.reason not in ("busy", "closed"):
                 self._memory.silent = error.reason == "timeout"
-            # Else the service has not been asked, or a token may have brought about an answer that is too large, or no HTTP.
-            counts = error.reason in ("connect", "tls", "timeout") or (error.reason == "broken" and ordinary)
+            # Else the service has not been asked, or a token may have brought it about.
+            counts = error.reason in ("connect", "tls", "timeout") or (
+                error.reason in ("broken", "garbled") and ordinary
+            )
             return self._failed(Trouble(str(error), counts=counts))
         self._memory.silent = False
         self._memory.breaker.succeeded()
@@ -204,6 +206,8 @@ class RemoteProvider(Generic[K]):
         breaker, now = self._memory.breaker, self._services.now().monotonic
         if trouble.counts:
             breaker.failed(now)
+        else:
+            breaker.said_nothing(now)
         self._services.warn(
             f"{self.kind}_unavailable", url=self._url, because=trouble.why, left_alone=breaker.open
         )

@@ -36,6 +36,17 @@ def test_lets_one_out_in_each_pause_and_closes_with_its_success() -> None:
     assert breaker.admits(20.2)
 
 
+def test_a_question_that_says_nothing_of_the_service_takes_no_turn() -> None:
+    breaker = Breaker(1, 10.0)
+    breaker.failed(0.0)
+    breaker.said_nothing(1.0)
+    assert breaker.open
+    for now in (10.0, 10.1, 10.2):
+        assert breaker.admits(now)
+        breaker.said_nothing(now)
+    assert breaker.admits(10.3) and not breaker.admits(10.4)
+
+
 def test_says_how_long_it_will_be() -> None:
     breaker = Breaker(1, 10.0)
     assert breaker.remaining(0.0) == 1

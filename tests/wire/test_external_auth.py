@@ -225,9 +225,10 @@ STATIC = {
 async def test_a_service_token_passes_an_unreached_service_only_where_another_has_judged_it(
     judged: str | bool, owned: bool
 ) -> None:
-    service = AuthService(lambda _: ("500 Oh", b""))
+    service = AuthService(lambda _: ("204 No Content", b""))
+    service.gate = asyncio.Event()
     async with service.listening(), Upstream(echo) as upstream:
-        asked = service.filters(request_headers=["X-Service-Token"], on_error="allow")
+        asked = service.filters(request_headers=["X-Service-Token"], on_error="allow", timeout="1s")
         vouching = [{"token_auth": {"providers": [STATIC], "service_tokens": {}}}]
         filters = vouching + asked if judged == "before" else asked + vouching if judged else asked
         elsewhere = [{"token_auth": {"name": "elsewhere", "providers": [STATIC]}}] if owned else []
@@ -242,7 +243,7 @@ async def test_a_service_token_passes_an_unreached_service_only_where_another_ha
             assert service.asked[0].get("x-service-token") == "s"
             assert upstream.requests[-1].get("x-service-token") == ("s" if judged else None)
             # What somebody else has set is not the client's.
-            service.decide = lambda _: ("204 No Content", b"")
+            service.gate.set()
             assert (await client.ask(get("/one", *lines))).status == 200
             assert upstream.requests[-1].get("x-service-token") == "s"
             assert (await client.ask(get("/two", *lines))).status == 200

@@ -73,8 +73,8 @@ def test_nginx_s_no_is_401_or_403_with_nothing_of_its_body() -> None:
         (400, False, False),
         (404, False, False),
         (431, False, False),
-        (500, True, True),
-        (503, True, True),
+        (500, True, False),
+        (503, True, False),
     ],
 )
 def test_all_else_is_trouble_of_which_a_request_may_have_brought_about_some(

@@ -151,7 +151,7 @@ def test_a_service_token_that_it_is_asked_about_is_left_to_it(asked: list[str], 
     [
         (says(200), {}, False),
         (lambda _: HttpError("connect"), {"on_error": "allow"}, True),
-        (says(500), {"on_error": "allow"}, True),
+        (lambda _: HttpError("timeout"), {"on_error": "allow"}, True),
         (says(200), {"cache": {}}, False),
         (says(200), {"cache": {"headers": ["x-service-token"]}}, False),
         (says(200), {"cache": {"headers": ["Authorization"]}}, True),
@@ -190,13 +190,22 @@ def test_what_is_remembered_depends_on_all_that_was_sent() -> None:
     assert (asks(), asks()) == (1, 0)
     assert asks(headers={"Authorization": "t2"}) == 1
     assert asks(headers={"Authorization": "t1", "Cookie": "a"}) == 1
-    assert asks(headers=[("Authorization", "t1"), ("Authorization", "t1")]) == 1
+    assert asks(headers=[("Authorization", "t1"), ("Cookie", "a"), ("Cookie", "b")]) == 1
     assert asks("POST") == 1
     assert asks(target="/b") == 1
     assert asks(host="other.test") == 1
     assert asks(scheme="https") == 1
     assert asks(client="192.0.2.8") == 1
     assert asks(headers={"Authorization": "t1", "X-Other": "1"}) == 0
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Auth-Token"])
+def test_a_credential_that_comes_twice_is_nobodys(name: str) -> None:
+    filter, services = guard(says(200), request_headers=["Cookie", name])
+    verdict = judge(filter, exchange(headers=[(name, "good"), (name, "evil")]))
+    assert isinstance(verdict, Fault)
+    assert (verdict.status, verdict.reason) == (400, "credential_unreadable")
+    assert services.requests == []
 
 
 def test_a_service_may_go_by_credentials_alone() -> None:
@@ -213,7 +222,7 @@ def test_a_service_may_go_by_credentials_alone() -> None:
 FAILURES = [
     (lambda request: HttpError("connect"), True),
     (lambda request: HttpError("timeout"), True),
-    (says(500), True),
+    (says(500), False),
     (says(404), False),
     (says(302), False),
     (lambda request: HttpError("busy"), False),

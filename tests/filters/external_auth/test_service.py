@@ -125,7 +125,7 @@ LARGE = [("Cookie", "a" * 4000)]
         (HttpError("too_large"), ORDINARY, False, False),
         (HttpError("busy"), ORDINARY, False, False),
         (HttpAnswer(400, {}, b""), ORDINARY, False, False),
-        (HttpAnswer(502, {}, b""), ORDINARY, True, True),
+        (HttpAnswer(502, {}, b""), ORDINARY, False, True),
         (HttpAnswer(502, {}, b""), LARGE, False, False),
     ],
 )
@@ -153,6 +153,25 @@ async def test_a_service_that_is_left_alone_lets_pass_as_it_did_when_it_failed(
             await asked.ask(None, [])
         assert trouble.value.lenient == lenient
     assert len(services.requests) == 1
+
+
+@pytest.mark.parametrize("says", [HttpError("too_large"), HttpAnswer(431, {}, b"")])
+async def test_who_brings_about_trouble_takes_no_turn_of_a_service_that_is_back(
+    says: HttpAnswer | HttpError,
+) -> None:
+    services = FrozenServices(answer=lambda request: HttpError("connect"))
+    asked = service(services, breaker={"failures": 1, "pause": 10})
+    with pytest.raises(Trouble):
+        await asked.ask(None, [])
+    services.advance(10)
+    for _ in range(5):
+        services.answer = lambda request: says
+        with pytest.raises(Trouble) as trouble:
+            await asked.ask(None, LARGE)
+        assert not trouble.value.lenient
+    services.answer = lambda request: YES
+    assert isinstance(await asked.ask(None, []), Yes)
+    assert asked.retry_after() == 1, "nobody is kept out any more"
 
 
 @pytest.mark.parametrize("reason", ["too_large", "timeout", "broken"])

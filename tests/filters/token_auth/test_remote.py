@@ -95,7 +95,8 @@ async def test_a_service_that_was_not_asked_is_not_thought_unwell(reason: str) -
         (HttpError("timeout"), 4000, True),
         (HttpError("broken"), 2000, True),
         (HttpError("broken"), 4000, False),
-        (HttpError("garbled"), 2000, False),
+        (HttpError("garbled"), 2000, True),
+        (HttpError("garbled"), 4000, False),
         (HttpError("too_large"), 2000, False),
         (Trouble("it answered 502"), 2000, True),
         (Trouble("it answered 502"), 4000, False),
@@ -109,6 +110,19 @@ async def test_what_a_token_may_have_brought_about_keeps_nobody_out(
     assert isinstance(await oracle.answer("t" * size), Unavailable)
     oracle.says = KNOWN
     assert (await oracle.answer() == KNOWN) == (not opens)
+
+
+@pytest.mark.parametrize("says", [HttpError("broken"), HttpError("too_large"), Trouble("it answered 502")])
+async def test_who_brings_about_trouble_takes_no_turn_of_a_service_that_is_back(says: Exception) -> None:
+    oracle = Oracle(failures=1)
+    oracle.says = HttpError("connect")
+    assert isinstance(await oracle.answer(), Unavailable)
+    oracle.services.advance(600)
+    for _ in range(5):
+        oracle.says = says
+        assert isinstance(await oracle.answer("t" * 4000), Unavailable)
+    oracle.says = KNOWN
+    assert await oracle.answer() == KNOWN
 
 
 async def test_a_no_is_an_answer() -> None:
