@@ -37,15 +37,20 @@ class Discriminators:
     def __init__(self, source: Source, *, old: bool) -> None:
         self._source = source
         self._old = old
+        self._known: dict[Path, frozenset[Path] | None] = {}
 
     def divides(self, path: Path) -> bool:
-        """Whether the schema there, or where it refers to, tells apart what inherits from it."""
+        """Whether the schema there, or where it refers to, has one."""
         value = at(self._source.value, self._led(path))
-        return isinstance(value, dict) and DISCRIMINATOR in value and _word(value) is None
+        return isinstance(value, dict) and DISCRIMINATOR in value
 
-    def inherits(self, path: Path) -> bool:
-        """Whether a named schema inherits by a reference at `path`, which then does not lead back to what inherits."""
-        return path[:2] == _SCHEMAS and len(path) > 3 and all(word == "allOf" for word in path[3::2])
+    def inherits(self, path: Path, target: Path) -> bool:
+        """Whether a named schema inherits by the reference at `path` from one that has it among its alternatives, and so must
+        not lead back to it."""
+        if path[:2] != _SCHEMAS or len(path) < 4 or any(word != "allOf" for word in path[3::2]):
+            return False
+        alternatives = self._alternatives(self._led(target))
+        return alternatives is None or path[:3] in alternatives
 
     def choice(self, value: Mapping[str, Any], path: Path) -> Choice | str:
         """What the schema at `path` chooses among; or why that cannot be told."""
@@ -54,7 +59,7 @@ class Discriminators:
         if not isinstance(name, str):
             return "a discriminator without a `propertyName` is not looked at"
         told = f"the discriminator {name[:80]!r} is not looked at"
-        word = _word(value)
+        word = word_of(value)
         if word is not None:
             found = [self._place(part) for part in value[word]]
             if not found or None in found:
@@ -85,6 +90,16 @@ class Discriminators:
         if word is not None and not all(by_place.values()):
             return f"{told}: one of the alternatives has no name"
         return Choice(name, word, tuple((place, tuple(of)) for place, of in by_place.items()))
+
+    def _alternatives(self, path: Path) -> frozenset[Path] | None:
+        """Where those of the schema there stand; None where it has none but what inherits from it."""
+        if path not in self._known:
+            value = at(self._source.value, path)
+            word = word_of(value) if isinstance(value, dict) else None
+            places = map(self._place, value[word]) if word is not None else ()
+            found = frozenset(self._led(place) for place in places if place is not None)
+            self._known[path] = found if word is not None else None
+        return self._known[path]
 
     def _place(self, part: Any) -> Path | None:
         found = path_of(part.get("$ref")) if isinstance(part, dict) else None
@@ -161,7 +176,8 @@ def parts_of(schema: Mapping[str, Any]) -> list[Any]:
     return [part["then"] for part in schema["allOf"]] if DISCRIMINATOR in schema else []
 
 
-def _word(value: Mapping[str, Any]) -> str | None:
+def word_of(value: Mapping[str, Any]) -> str | None:
+    """The word that the alternatives of a schema stand under."""
     return next((word for word in _CHOICES if isinstance(value.get(word), list)), None)
 
 

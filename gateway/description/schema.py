@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 from gateway.config.problem import Path, Position
-from gateway.description.discriminator import DISCRIMINATOR, Discriminators, divide, parts_of
+from gateway.description.discriminator import DISCRIMINATOR, Discriminators, divide, parts_of, word_of
 from gateway.description.model import ALL_TYPES, Part, Types
 from gateway.description.source import Source, at, path_of, typed
 
@@ -65,7 +65,7 @@ class _Use(NamedTuple):
     side: Side
     left_out: frozenset[str]
     undivided: bool
-    """Whether it does not tell what inherits from it apart, for what stands beside it does, or is what inherits."""
+    """Whether its discriminator does not count, for it is used by what that tells apart."""
 
 
 class Schemas:
@@ -199,8 +199,8 @@ class Schemas:
         if reference is not None:
             target = self.target(reference, path)
             if target is not None:
-                undivided |= self._discriminators is not None and self._discriminators.inherits(path)
-                made["$ref"] = f"#/$defs/{self._key(target, side, left_out, undivided)}"
+                heir = self._discriminators is not None and self._discriminators.inherits(path, target)
+                made["$ref"] = f"#/$defs/{self._key(target, side, left_out, undivided or heir)}"
             if self._old:
                 return made
         for word in _MOVING:
@@ -214,8 +214,9 @@ class Schemas:
         for word in _ONE:
             if word in value:
                 made[word] = self._made(value[word], (*path, word), side)
+        dropped = word_of(value) if undivided and DISCRIMINATOR in value else None
         for word in _MANY:
-            if word in value:
+            if word in value and word != dropped:
                 made[word] = [
                     self._made(item, (*path, word, place), side, left_out if word == "allOf" else _NONE)
                     for place, item in enumerate(self._list(value[word], (*path, word)))

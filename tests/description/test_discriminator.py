@@ -1,5 +1,6 @@
 """Discriminators, as JSON Schema that says the same."""
 
+from functools import partial
 from typing import Any
 
 import jsonschema_rs
@@ -134,6 +135,18 @@ _BASE: dict[str, Any] = {
 }
 
 
+def test_alternatives_may_inherit_from_what_has_them() -> None:
+    pet = {**animal(name={"type": "string"}), **EITHER}
+    cat = {"allOf": [ref("Pet"), {"properties": {"huntingSkill": {"type": "string"}}}]}
+    description = described(Pet=pet, Cat=cat, Lion={"allOf": [ref("Pet")]})
+    assert fits(description, {"petType": "Cat", "name": "x"})
+    assert not fits(description, {"petType": "Cat", "name": 5})
+    assert not fits(description, {"petType": "Cat", "huntingSkill": 5})
+    assert not fits(description, {"petType": "Lion"})
+    lion = described(Pet={"allOf": [ref("Lion")]}, Animal=pet, Lion={"allOf": [ref("Animal")]}, Cat=CAT)
+    assert not fits(lion, {"petType": "Lion"}), "what is none of the alternatives is held against them"
+
+
 def test_a_base_that_may_be_null_still_may() -> None:
     assert fits(described("request", "3.0.3", **{**HEIRS, "Pet": {**HEIRS["Pet"], "nullable": True}}), None)
 
@@ -205,7 +218,8 @@ def test_alternatives_count_in_how_many_schemas_a_value_is_held_against() -> Non
 
 def test_what_is_itself_by_way_of_its_alternatives_is_refused() -> None:
     pet = {"oneOf": [ref("Cat")], "discriminator": BY_TYPE}
-    assert any("itself" in one for one in problems(lambda: described(Pet=pet, Cat={"allOf": [ref("Pet")]})))
+    for cat in ({"anyOf": [ref("Pet")]}, {"allOf": [{"oneOf": [ref("Pet")]}]}, ref("Pet")):
+        assert any("itself" in one for one in problems(partial(described, Pet=pet, Cat=cat)))
 
 
 def test_each_part_has_its_names() -> None:
