@@ -19,8 +19,8 @@ from gateway.description.model import (
     Segment,
     form_of,
 )
-from gateway.description.schema import Schemas, at
-from gateway.description.source import Source
+from gateway.description.schema import Schemas
+from gateway.description.source import Source, at
 from gateway.http.media import MediaType, media_type, parsed
 
 MAX_OPERATIONS: Final = 10_000

@@ -6,14 +6,14 @@ request, and the other way round. Only references within the document are follow
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import unquote
 
 from gateway.config.problem import Path, Position
+from gateway.description.discriminator import DISCRIMINATOR, Discriminators, divide, parts_of, word_of
 from gateway.description.model import ALL_TYPES, Part, Types
-from gateway.description.source import Source
+from gateway.description.source import Source, at, path_of, typed
 
 Side = Literal["request", "answer"]
 
@@ -64,12 +64,15 @@ class _Use(NamedTuple):
     path: Path
     side: Side
     left_out: frozenset[str]
+    undivided: bool
+    """Whether its discriminator does not count, for it is used by what that tells apart."""
 
 
 class Schemas:
-    """Takes schemas out of a document. `old` says that they are of OpenAPI 3.0."""
+    """Takes schemas out of a document. `old` says that they are of OpenAPI 3.0; `plain` that they are JSON Schema, to which a
+    discriminator means nothing."""
 
-    def __init__(self, source: Source, *, old: bool, prefix: str = "") -> None:
+    def __init__(self, source: Source, *, old: bool, prefix: str = "", plain: bool = False) -> None:
         self.made: dict[str, Any] = {}
         """By key."""
         self.places: dict[str, Position] = {}
@@ -80,6 +83,8 @@ class Schemas:
         self._paths: dict[str, Path] = {}
         self._pending: deque[_Use] = deque()
         self._count = 0
+        self._discriminators = None if plain else Discriminators(source, old=old)
+        self._untold: set[Path] = set()
 
     def add(self, path: Path, side: Side = "request") -> str:
         """The key of the schema that stands at `path`, or where that does nothing but refer to."""
@@ -101,11 +106,13 @@ class Schemas:
             path = target
         return path
 
-    def _key(self, path: Path, side: Side, left_out: frozenset[str] = _NONE) -> str:
+    def _key(self, path: Path, side: Side, left_out: frozenset[str] = _NONE, undivided: bool = False) -> str:
         if left_out:
             required, own = self._required(at(self._source.value, path), side)
             left_out = (left_out & required) - own
-        use = _Use(path, side, left_out)
+        if undivided:
+            undivided = self._discriminators is not None and self._discriminators.divides(path)
+        use = _Use(path, side, left_out, undivided)
         key = self._keys.get(use)
         if key is None:
             key = self._keys[use] = f"{self._prefix}{len(self._keys)}"
@@ -164,11 +171,21 @@ class Schemas:
         self._paths[inner], self.places[inner] = self._paths[key], self.places[key]
         return Part(types, inner)
 
-    def _made(self, value: Any, path: Path, side: Side, left_out: frozenset[str] = _NONE) -> Any:
+    def _too_many(self, path: Path) -> bool:
         self._count += 1
-        if self._count > MAX_SCHEMAS:
-            if self._count == MAX_SCHEMAS + 1:
-                self._source.wrong(path, f"there are more than {MAX_SCHEMAS} schemas", "too_many_schemas")
+        if self._count == MAX_SCHEMAS + 1:
+            self._source.wrong(path, f"there are more than {MAX_SCHEMAS} schemas", "too_many_schemas")
+        return self._count > MAX_SCHEMAS
+
+    def _made(
+        self,
+        value: Any,
+        path: Path,
+        side: Side,
+        left_out: frozenset[str] = _NONE,
+        undivided: bool = False,
+    ) -> Any:
+        if self._too_many(path):
             return True
         if isinstance(value, bool):
             return value
@@ -182,7 +199,8 @@ class Schemas:
         if reference is not None:
             target = self.target(reference, path)
             if target is not None:
-                made["$ref"] = f"#/$defs/{self._key(target, side, left_out)}"
+                heir = self._discriminators is not None and self._discriminators.inherits(path, target)
+                made["$ref"] = f"#/$defs/{self._key(target, side, left_out, undivided or heir)}"
             if self._old:
                 return made
         for word in _MOVING:
@@ -196,8 +214,9 @@ class Schemas:
         for word in _ONE:
             if word in value:
                 made[word] = self._made(value[word], (*path, word), side)
+        dropped = word_of(value) if undivided and DISCRIMINATOR in value else None
         for word in _MANY:
-            if word in value:
+            if word in value and word != dropped:
                 made[word] = [
                     self._made(item, (*path, word, place), side, left_out if word == "allOf" else _NONE)
                     for place, item in enumerate(self._list(value[word], (*path, word)))
@@ -210,9 +229,37 @@ class Schemas:
                 }
         if self._old:
             _translate(made, value)
+        if DISCRIMINATOR in value and self._discriminators is not None and not undivided:
+            self._discriminate(made, value, path, side, left_out)
         self._bound(made)
         self._leave_out(made, value, side, left_out)
         return made
+
+    def _discriminate(
+        self, made: dict[str, Any], value: dict[str, Any], path: Path, side: Side, left_out: frozenset[str]
+    ) -> None:
+        """Has that alternative alone judge a value which a property of it names."""
+        assert self._discriminators is not None
+        choice = self._discriminators.choice(value, path)
+        if isinstance(choice, str):
+            if side == "request" and path not in self._untold:
+                self._untold.add(path)
+                self._source.not_checked((*path, DISCRIMINATOR), choice)
+            return
+        alternatives: list[tuple[Sequence[str], Any]] = []
+        parts = made.pop(choice.word) if choice.word is not None else None
+        for number, (place, names) in enumerate(choice.alternatives):
+            if parts is not None:
+                alternatives.append((names, parts[number]))
+            elif place == path:
+                alternatives.append((names, True))
+            elif not self._too_many(path):
+                key = self._key(place, side, left_out, undivided=True)
+                alternatives.append((names, {"$ref": f"#/$defs/{key}"}))
+        divided = divide(choice.property, alternatives)
+        if parts is not None:
+            divided["type"] = "object"
+        made["allOf"] = [*made.get("allOf", ()), divided]
 
     def _list(self, value: Any, path: Path) -> list[Any]:
         if isinstance(value, list):
@@ -262,7 +309,7 @@ class Schemas:
             if not isinstance(part, dict) or len(parts) > _CHAIN:
                 continue
             target = path_of(part.get("$ref"))
-            found = _typed(self._source.value, target) if target is not None else None
+            found = typed(self._source.value, target) if target is not None else None
             if found is not None:
                 parts.append(at(self._source.value, found))
             if isinstance(part.get("allOf"), list) and not (self._old and "$ref" in part):
@@ -303,7 +350,7 @@ class Schemas:
             message = "only references within the document are followed, such as #/components/schemas/Name"
             self._source.wrong((*path, "$ref"), f"{message}: got {str(reference)[:80]!r}", "reference")
             return None
-        found = _typed(self._source.value, found)
+        found = typed(self._source.value, found)
         if found is None:
             self._source.wrong((*path, "$ref"), f"{str(reference)[:80]!r} refers to nothing", "reference")
         return found
@@ -395,6 +442,7 @@ def _alike(schema: Any, schemas: Mapping[str, Any]) -> Iterator[Mapping[str, Any
             parts.append(_referred(part["$ref"], schemas))
         for word in _SAME_VALUE:
             parts.extend(part.get(word, ()))
+        parts.extend(parts_of(part))
 
 
 def _below(
@@ -414,10 +462,10 @@ def _below(
     if isinstance(schema.get("$ref"), str):
         found.append(_below(_referred(schema["$ref"], schemas), schemas, kind, of, left, depth + 1))
     found += [_below(part, schemas, kind, of, left, depth + 1) for part in schema.get("allOf", ())]
-    for word in ("anyOf", "oneOf"):
+    for choice in (schema.get("anyOf", ()), schema.get("oneOf", ()), parts_of(schema)):
         chosen = [
             _below(part, schemas, kind, of, left, depth + 1)
-            for part in schema.get(word, ())
+            for part in choice
             if kind in types_of(part, schemas, 0, left)
         ]
         found.append(_any_of(chosen))
@@ -446,38 +494,3 @@ def _member(schema: Mapping[str, Any], name: str) -> Any:
 def _others(schema: Mapping[str, Any]) -> Any:
     patterns = list(schema.get("patternProperties", {}).values())
     return _any_of([*patterns, schema.get("additionalProperties", True)])
-
-
-def path_of(reference: Any) -> Path | None:
-    """The parts of a reference to a place in the same document (RFC 6901 section 6); None for another."""
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        return None
-    text = unquote(reference[1:])
-    if text and not text.startswith("/"):
-        return None
-    return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])
-
-
-def _typed(value: Any, path: Path) -> Path | None:
-    """The same path with the places of lists as numbers; None where it leads nowhere."""
-    found: list[str | int] = []
-    for part in path:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-            found.append(part)
-        elif isinstance(value, list) and str(part).isdecimal() and int(part) < len(value):
-            value = value[int(part)]
-            found.append(int(part))
-        else:
-            return None
-    return tuple(found)
-
-
-def at(value: Any, path: Path) -> Any:
-    """What stands at a path; None where there is nothing."""
-    for part in path:
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from posixpath import normpath
 from typing import Any, Final
+from urllib.parse import unquote
 
 from gateway.config import document
 from gateway.config.problem import ConfigurationError, Marks, Path, Position, Problem
@@ -155,3 +156,38 @@ def is_beside(name: str) -> bool:
 def pointer(path: Sequence[str | int]) -> str:
     """`path` as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def path_of(reference: Any) -> Path | None:
+    """The parts of a reference to a place in the same document (RFC 6901 section 6); None for another."""
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return None
+    text = unquote(reference[1:])
+    if text and not text.startswith("/"):
+        return None
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])
+
+
+def typed(value: Any, path: Path) -> Path | None:
+    """The same path with the places of lists as numbers; None where it leads nowhere."""
+    found: list[str | int] = []
+    for part in path:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+            found.append(part)
+        elif isinstance(value, list) and str(part).isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+            found.append(int(part))
+        else:
+            return None
+    return tuple(found)
+
+
+def at(value: Any, path: Path) -> Any:
+    """What stands at a path; None where there is nothing."""
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value

@@ -181,7 +181,7 @@ class _Reader:
     def _json_grammar(self, data: bytes, path: str) -> None:
         source = read_source(data, path)
         prefix = f"grammar{len(self._files)}-"
-        schemas = Schemas(source, old=False, prefix=prefix)
+        schemas = Schemas(source, old=False, prefix=prefix, plain=True)
         self._json_checks.append(Check(schemas.add(())))
         schemas.finish()
         self._problems += source.problems

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from gateway.description.model import ALL_TYPES, Part
-from gateway.description.schema import MAX_WIDTH, Schemas, path_of, types_of
+from gateway.description.schema import MAX_WIDTH, Schemas, types_of
 from gateway.description.source import Source, read_source
 
 
@@ -268,9 +268,3 @@ def test_looking_for_what_is_in_a_value_has_an_end() -> None:
     members, _ = schemas.members(key)
     assert len(members) == 500
     assert schemas.items(key).types == ALL_TYPES
-
-
-def test_a_reference_is_a_pointer_percent_encoded() -> None:
-    assert path_of("#/a~1b/%7Bx%7D/~01") == ("a/b", "{x}", "~1")
-    assert path_of("#") == ()
-    assert path_of("a#/b") is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.problem import ConfigurationError
-from gateway.description.source import MAX_VALUES, is_beside, pointer, read_source
+from gateway.description.source import MAX_VALUES, is_beside, path_of, pointer, read_source
 
 
 def wrong(text: str | bytes) -> str:
@@ -125,3 +125,9 @@ def test_no_other_files_are_read(name: str) -> None:
 
 def test_a_pointer_escapes_what_would_part_it() -> None:
     assert pointer(("paths", "/a/{b}", 0, "~")) == "/paths/~1a~1{b}/0/~0"
+
+
+def test_a_reference_is_a_pointer_percent_encoded() -> None:
+    assert path_of("#/a~1b/%7Bx%7D/~01") == ("a/b", "{x}", "~1")
+    assert path_of("#") == ()
+    assert path_of("a#/b") is None

@@ -386,3 +386,53 @@ def test_no_body_is_beyond_it(raw: bytes, kind: str) -> None:
     if status == 0 and raw and "json" in kind.lower():
         assert isinstance(json.loads(raw), dict)
     assert (status == 0) == (reason == "")
+
+
+_PET: dict[str, Any] = {
+    "oneOf": [{"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Dog"}],
+    "discriminator": {"propertyName": "petType"},
+}
+_DOG = {"type": "object", "properties": {"packSize": {"type": "integer"}}, "required": ["petType"]}
+
+
+def _pets(pet: Any, **options: Any) -> Api:
+    schemas = {"Pet": pet, "Dog": _DOG, "Cat": {"type": "object"}}
+    paths = {"/pets": {"post": {"requestBody": body({"$ref": "#/components/schemas/Pet"})}}}
+    return described(paths, options=options, components={"schemas": schemas})
+
+
+@pytest.mark.parametrize(
+    ("document", "details"),
+    [
+        ('{"petType": "Dog", "packSize": "x"}', 'At /packSize: the value is not of type "integer".'),
+        ('{"petType": "Bird"}', 'At /petType: the value is not one of "Cat" or "Dog".'),
+        ('{"packSize": 5}', 'At the root: "petType" is a required property.'),
+    ],
+)
+@pytest.mark.parametrize("rest", ["", ', "rest": [' + ",".join("0" * 300) + "]"])
+def test_what_the_alternative_of_a_discriminator_refuses_is_told_of_it(
+    document: str, details: str, rest: str
+) -> None:
+    raw = f"{document[:-1]}{rest}}}".encode()
+    found = verdict(_pets(_PET), "POST", "/pets", raw, JSON)
+    assert isinstance(found, Fault)
+    assert (found.status, found.reason, found.details) == (400, "schema_mismatch", details)
+
+
+def test_a_discriminator_that_cannot_be_judged_by_stops_the_start_unless_it_is_allowed() -> None:
+    inline = {**_PET, "oneOf": [{"type": "object"}, *_PET["oneOf"]]}
+    with pytest.raises(OptionError, match="the discriminator 'petType' is not looked at"):
+        _pets(inline)
+    assert refused(_pets(inline, unchecked="allow"), "POST", "/pets", b"5", JSON)[0] == 400
+
+
+def test_what_only_answers_have_may_be_sent() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"id": {"type": "string", "readOnly": True}},
+        "required": ["id"],
+    }
+    api = described({"/a": {"post": {"requestBody": body(schema)}}})
+    assert refused(api, "POST", "/a", b"{}", JSON) == (0, "")
+    assert refused(api, "POST", "/a", b'{"id": "x"}', JSON) == (0, "")
+    assert refused(api, "POST", "/a", b'{"id": 5}', JSON) == (400, "schema_mismatch")

@@ -27,12 +27,30 @@ NESTED: dict[str, Any] = {
         {"type": "integer"},
     ]
 }
-SCHEMAS = {"flat": FLAT, "nested": NESTED}
+TAGGED: dict[str, Any] = {
+    "type": "object",
+    "required": ["op"],
+    "properties": {"op": {"enum": ["a", "b"]}, "args": {"items": {"$ref": "#/$defs/strict"}}},
+}
+LOOSE: dict[str, Any] = {"properties": {"op": {"const": ""}, "args": {"items": {"$ref": "#/$defs/loose"}}}}
+SCHEMAS = {
+    "flat": FLAT,
+    "nested": NESTED,
+    "tagged": TAGGED,
+    "loose_one": LOOSE,
+    "strict": {"oneOf": [{"$ref": "#/$defs/tagged"}, {**TAGGED, "properties": {"op": {"const": ""}}}]},
+    "loose": {"oneOf": [{"$ref": "#/$defs/tagged"}, {"$ref": "#/$defs/loose_one"}]},
+    "any": {"anyOf": [LOOSE, {"properties": {"op": {"enum": ["a", "b"]}}, "required": ["args"]}]},
+}
 
 VALUES = st.recursive(
     st.integers() | st.text(max_size=2) | st.none(),
     lambda inner: st.fixed_dictionaries(
-        {}, optional={"args": st.lists(inner, max_size=3), "op": st.text(max_size=2) | st.integers()}
+        {},
+        optional={
+            "args": st.lists(inner, max_size=3),
+            "op": st.sampled_from(["", "a", "b", "c"]) | st.integers(),
+        },
     ),
     max_leaves=12,
 )
@@ -46,6 +64,19 @@ def fits(explaining: Explaining, key: str, value: Any) -> bool:
 def test_what_has_few_ways_stands_for_itself() -> None:
     explaining = Explaining({"flat": FLAT})
     assert explaining.key("flat", WAYS) == "flat"
+
+
+@pytest.mark.parametrize("ways", [WAYS, ONE])
+@pytest.mark.parametrize("key", ["strict", "loose", "any"])
+def test_alternatives_that_a_constant_tells_apart_have_another_in_their_place(ways: int, key: str) -> None:
+    explaining = Explaining(SCHEMAS)
+    assert explaining.key(key, ways) != key
+
+
+@pytest.mark.parametrize("names", [["a"], [1], [], None])
+def test_alternatives_whose_constants_are_alike_or_no_texts_stand_for_themselves(names: Any) -> None:
+    parts = [{"properties": {"op": {"enum": of}}} for of in (["a"], names)]
+    assert Explaining({"s": {"anyOf": parts}}).key("s", WAYS) == "s"
 
 
 @pytest.mark.parametrize("ways", [WAYS, ONE])

@@ -146,6 +146,60 @@ def test_bodies_pass_both_or_neither(schema: Any, values: list[Any], old: bool, 
         assert (refused(api, "POST", "/a", raw, JSON) == (0, "")) == expected, value
 
 
+_SKILLS = st.sampled_from(["x", 5, None])
+_PETS = st.recursive(
+    st.none() | st.just("Cat"),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "petType": st.sampled_from(["Cat", "Dog", "tom", "", "Bird", 5, True, None]),
+            "huntingSkill": _SKILLS,
+            "packSize": _SKILLS,
+            "friend": inner,
+        },
+    ),
+    max_leaves=3,
+)
+
+
+def _animal(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["petType"],
+        "properties": {
+            "petType": {"type": "string"},
+            "friend": {"$ref": "#/components/schemas/Pet"},
+            **properties,
+        },
+    }
+
+
+@_QUICK
+@given(
+    st.lists(_PETS, min_size=1, max_size=6), st.sampled_from(["oneOf", "anyOf"]), st.booleans(), st.booleans()
+)
+def test_bodies_with_a_discriminator_pass_both_or_neither(
+    values: list[Any], word: str, old: bool, mapped: bool
+) -> None:
+    cat, dog = ({"$ref": f"#/components/schemas/{name}"} for name in ("Cat", "Dog"))
+    mapping = {"mapping": {"tom": cat["$ref"], "Dog": dog["$ref"]}} if mapped else {}
+    pet = {word: [cat, dog], "discriminator": {"propertyName": "petType", **mapping}}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}}
+    document = _document("3.0.3" if old else "3.1.0", {"requestBody": {"required": True, "content": content}})
+    document["components"] = {
+        "schemas": {
+            "Pet": pet,
+            "Cat": _animal(huntingSkill={"type": "string"}),
+            "Dog": _animal(packSize={"type": "integer"}),
+        }
+    }
+    api = _ours(document)
+    for value in values:
+        raw = json.dumps(value).encode()
+        expected = _theirs(document, MockRequest("http://x", "post", "/a", data=raw))
+        assert (refused(api, "POST", "/a", raw, JSON) == (0, "")) == expected, value
+
+
 _SCALARS = _STRINGS | _INTEGERS | st.just({"type": "boolean"})
 _ARGUMENTS = st.sampled_from(["a", "ab", "aaaa", "0", "1", "-1", "5", "1.5", "true", "false"])
 """Texts that both read alike: openapi-core takes what Python takes for a number, ` 5` and `1_0` too."""

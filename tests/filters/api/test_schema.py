@@ -161,3 +161,28 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         pytest.raises(OptionError, match=r"\[openapi\]"),
     ):
         schemas()
+
+
+def _tagged(name: str, **more: Any) -> dict[str, Any]:
+    return {"properties": {"kind": {"const": name}, f"of_{name}": {"type": "integer"}}, **more}
+
+
+@pytest.mark.parametrize("word", ["oneOf", "anyOf"])
+@pytest.mark.parametrize("more", [{}, {"type": "object", "required": ["kind"]}])
+@pytest.mark.parametrize("rest", [[], [0] * 300])
+def test_of_alternatives_with_a_constant_the_one_that_has_that_of_the_value_is_told(
+    word: str, more: Any, rest: Any
+) -> None:
+    schema = {word: [_tagged("a", **more), _tagged("b", **more)]}
+    value = {"kind": "b", "of_a": "x", "of_b": "x", "rest": rest}
+    assert told(schema, value) == ("/of_b", 'the value is not of type "integer"')
+    assert told(schema, {**value, "kind": "c"}) == ("/kind", 'the value is not one of "a" or "b"')
+
+
+def test_alternatives_with_constants_are_told_of_however_deep_they_nest() -> None:
+    inner = {"properties": {"kind": {"const": "list"}, "items": {"items": {"$ref": "#/$defs/s"}}}}
+    schema = {"oneOf": [inner, _tagged("b"), _tagged("c"), _tagged("d")]}
+    value: Any = {"kind": "b", "of_b": "x"}
+    for _ in range(20):
+        value = {"kind": "list", "items": [value]}
+    assert told(schema, value) == ("/items/0" * 20 + "/of_b", 'the value is not of type "integer"')
