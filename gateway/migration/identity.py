@@ -337,8 +337,9 @@ def _v2_provider(service: Element, chain: Chain) -> dict[str, Any]:
 
 
 def _password(element: Element, name: str, chain: Chain) -> Any:
-    element.ignore(f"@{name}")
-    return chain.draft.secret(f"{chain.part.name}_password", element.place, chain.part)
+    return chain.draft.secret(
+        f"{chain.part.name}_password", element.place, chain.part, text=element.get(name)
+    )
 
 
 def _versioned(uri: str, version: str) -> str:

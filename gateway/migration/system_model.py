@@ -151,6 +151,7 @@ def _destinations(body: Element, root: Element, draft: Draft) -> tuple[str, ...]
             continue
         options: dict[str, Any] = {"endpoints": endpoints, "host": "upstream" if rewrites else "keep"}
         upstreams[name] = Noted(options, (str(one.place),))
+        draft.reads(options, one.place, part)
         part.into.append(f"upstreams.{name}")
         root_path = "/" + one.get("root-path").strip("/")
         if root_path != "/":
