@@ -1,10 +1,10 @@
 """What is made of an installation while its parts are gone through: the chain, and what parts know of those before them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -73,6 +73,21 @@ def joined(conditions: Sequence[Condition]) -> Condition:
     return {"all": list(conditions)}
 
 
+class User(NamedTuple):
+    """What a filter finds of who is calling.
+
+    qualities  that X-PP-User may have from it
+    when       which requests it sees
+    always     whether it finds somebody for each of these that passes it
+    token      whether it has asked for a token
+    """
+
+    qualities: frozenset[float]
+    when: tuple[Condition, ...]
+    always: bool
+    token: bool
+
+
 class Draft:
     """The configuration in the making.
 
@@ -80,7 +95,7 @@ class Draft:
     entries    of the chain
     routes     before the one for all that is left, whose upstream is `default`
     root_paths of upstreams: where the service is mounted
-    user       quality of the user that filters so far have found, as Repose weighs it; None while there is none
+    users      what filters so far have found of who is calling, as Repose weighs it
     beside     where the configuration will be, for the files that it names
     nodes      how many gateways there are, of which this is one
     shared     whether they have a datastore in common, where none is named
@@ -102,7 +117,7 @@ class Draft:
         self.routes: list[Any] = []
         self.default = ""
         self.root_paths: dict[str, str] = {}
-        self.user: float | None = None
+        self.users: list[User] = []
         self.told: Place | None = None
         self.known = False
         self.everybody: list[Condition] | None = None
@@ -267,6 +282,14 @@ class Chain:
         """Notes that who comes to this place is known from here on."""
         if self.draft.everybody is None or len(self._when) < len(self.draft.everybody):
             self.draft.everybody = list(self._when)
+
+    def finds_user(self, qualities: Iterable[float], *, always: bool = False) -> None:
+        """Notes that a user has been found here."""
+        self.draft.users.append(User(frozenset(qualities), tuple(self._when), always, token=False))
+
+    def finds_token(self, quality: float, *, when: Sequence[Condition], always: bool) -> None:
+        """Notes that a token has been asked for here, in requests that fulfil `when` too."""
+        self.draft.users.append(User(frozenset((quality,)), (*self._when, *when), always, token=True))
 
     def knows_everybody(self) -> bool:
         """Whether who comes to this place is known."""

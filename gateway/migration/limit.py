@@ -211,7 +211,7 @@ def _differences(config: Element, chain: Chain, options: dict[str, Any]) -> None
         config,
         "Retry-After is a number of seconds (`retry_after: date` is Repose's form), and the answer has the compute API's body",
     )
-    if chain.draft.user is None:
+    if not chain.draft.users:
         chain.differs(
             config,
             "no filter before this one says who is calling, so each client that has an X-PP-User is counted by its address, and "
