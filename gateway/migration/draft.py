@@ -291,6 +291,16 @@ class Chain:
         """Notes that a token has been asked for here, in requests that fulfil `when` too."""
         self.draft.users.append(User(frozenset((quality,)), (*self._when, *when), always, token=True))
 
+    def knows_roles(self, element: Element) -> bool:
+        """Whether a filter before this one knows roles; noted where none does."""
+        if not self.draft.known:
+            self.differs(
+                element,
+                "roles are those of the principal, never of a field that a client sends: no filter before this one knows any, so put a "
+                "`token_auth` there",
+            )
+        return self.draft.known
+
     def knows_everybody(self) -> bool:
         """Whether who comes to this place is known."""
         everybody = self.draft.everybody
