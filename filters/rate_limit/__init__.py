@@ -76,6 +76,7 @@ _OF_LIMITS: Final[Mapping[str, Effect]] = {
     "limits.key": "either",
     "limits.methods": "either",
     "limits.path": "either",
+    "limits.uri": "none",
     "limits.query": "either",
     "limits.status": "none",
 }

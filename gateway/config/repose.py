@@ -28,13 +28,14 @@ FILTERS: Final[tuple[Row, ...]] = (
     Row(
         "rate-limiting",
         "Fixed windows per user, group, path and method; global limits; an endpoint that tells limits.",
-        ("rate_limit",),
+        ("rate_limit", "rate_limit.limits[].uri", "rate_limit.endpoint"),
         "- rate_limit: { status: 413, retry_after: date, limits: "
         "[ { name: reads, rate: 100/minute, key: [user_id], methods: [GET], algorithm: fixed_window } ] }",
         "The default algorithm has no bursts at window ends. All limits that match are decided at once, and a refusal charges "
         "none. Retry-After is in seconds unless `retry_after: date`. Limits are exact over all workers without a "
         "datastore; Redis counts for many machines. Quotas of groups go by `groups`, in order of the file. Who has no X-PP-User is "
-        "counted by his address; a `respond` with 401 before it refuses him, as Repose does.",
+        "counted by his address; a `respond` with 401 before it refuses him, as Repose does. `endpoint` lists limits by their `uri`, "
+        "Repose's own, and none that counts a group of its expression: there is a bucket for each text of it.",
     ),
     Row(
         "api-validator",

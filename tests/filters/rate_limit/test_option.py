@@ -55,7 +55,8 @@ def test_refuses_what_is_no_rate(rate: Any) -> None:
         ({"burst": 0}, "greater than or equal to 1"),
         ({"burst": 5, "algorithm": "fixed_window"}, "burst has no meaning"),
         ({"algorithm": "sliding"}, "gcra"),
-        ({"uri": "*"}, "Extra inputs"),
+        ({"uri": ""}, "at least 1 character"),
+        ({"verb": "GET"}, "Extra inputs"),
     ],
 )
 def test_refuses(options: dict[str, Any], words: str) -> None:
@@ -83,3 +84,17 @@ def test_the_schema_takes_both_forms_of_a_rate() -> None:
     assert text["type"] == "string"
     assert set(mapping["properties"]) == {"value", "unit"}
     assert LimitOptions.model_json_schema()["required"] == ["rate"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told", "terse"),
+    [
+        ({}, "*", None),
+        ({"path": "regex:/v2/.*"}, "/v2/.*", None),
+        ({"path": "regex:/v2/.*", "uri": "/v2/.*"}, "/v2/.*", None),
+        ({"path": "regex:/v2/.*", "uri": "/v2/*"}, "/v2/*", "/v2/*"),
+    ],
+)
+def test_what_clients_are_told_it_is_for(options: dict[str, Any], told: str, terse: str | None) -> None:
+    made = limit(**options)
+    assert (made.told, made.terse().uri) == (told, terse)
