@@ -47,7 +47,7 @@ FILTERS: Final[tuple[Row, ...]] = (
         "where Repose says 405 with an empty Allow. What is not looked at (XSD beyond simple types, XPath, XSLT, extensions in Java) is told "
         "at the start and refused there, unless `unchecked: allow`; `weir migrate repose` says that only of what the validator's "
         "options had Repose leave alone too. Several validators by role are entries with `when`; delegating is "
-        "`mode: shadow` with `delegate`.",
+        "`mode: shadow` with `delegate`. A number in JSON that is beyond a double, such as an integer of 400 digits, is not valid: 400.",
     ),
     Row(
         "openapi-validator",
@@ -416,7 +416,7 @@ SERVICES: Final[tuple[Row, ...]] = (
         "",
         "One file says all. Host is kept unless `upstreams.NAME.host` says otherwise; Content-Length stays what it was, and "
         "nothing is made chunked. A path that should pass no filter has a route and `when`. `root-path` of an endpoint is "
-        "`rewrite.add_prefix`.",
+        "`rewrite.add_prefix`. `url-encode-headers` has no equal: values of fields go on as they came.",
     ),
     Row(
         "container",
