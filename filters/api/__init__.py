@@ -10,8 +10,9 @@ Of several paths that fit, the one that is more specific from its beginning on c
 parameters of the path may be belongs to the path. Segments are compared percent-decoded; a trailing slash is another path,
 and a segment that is a dot segment or has an encoded slash is none. No method implies another.
 
-JSON must be strict, and name no key twice; a body with a Content-Encoding is not looked into and so not accepted. XML must be
-well-formed, and may have no document type. Other bodies pass by their media type. Needs the extra `openapi`:
+JSON must be strict, name no key twice, and hold no number beyond a double (an integer of 400 digits is one); a body with a
+Content-Encoding is not looked into and so not accepted. XML must be well-formed, and may have no document type. Other bodies
+pass by their media type. Needs the extra `openapi`:
 pip install 'weir-gateway[openapi]'.
 """
 

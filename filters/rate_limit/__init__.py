@@ -79,6 +79,7 @@ _OF_LIMITS: Final[Mapping[str, Effect]] = {
     "limits.cost.max": "less",
     "limits.cost.header": "fewer",
     "limits.cost.strip": "none",
+    "limits.uri": "none",
     "limits.status": "none",
 }
 """What changes of the options of limits do to access, be they of all or of a group."""

@@ -9,7 +9,7 @@ from filters.rate_limit.algorithm import Algorithm, Closed, FixedWindow, Gcra, S
 from filters.rate_limit.consumer import Consumers
 from filters.rate_limit.field import policy_name
 from filters.rate_limit.option import UNITS, LimitOptions
-from filters.rate_limit.path import REGEX, PathTest, group_of, pattern_of
+from filters.rate_limit.path import PathTest, group_of, pattern_of
 from filters.rate_limit.query import folded_name
 from gateway.api import Exchange, Instant, Rule, Tariff
 
@@ -48,12 +48,10 @@ class Terms:
         else:
             self.algorithm = None  # another one for each exchange
             self._calendar = calendar.Calendar(rate.unit, calendar.zone(options.time_zone or "UTC"))
-        path = options.path
-        uri = "*" if path is None else path.removeprefix(REGEX)
         # The words of Nova's limiter: clients have patterns for them.
         self.details: tuple[str, str] = (
             f"Only {self._value} ",
-            f" request(s) can be made to {uri} every {rate.unit}.",
+            f" request(s) can be made to {options.told} every {rate.unit}.",
         )
 
     def counting(self, clock: Instant) -> Algorithm:
@@ -130,7 +128,7 @@ class Limit:
         self.key: KeyFunction = key_function(options.key)
         self.methods = frozenset(options.methods)
         self.path = None if options.path is None else PathTest(options.path, _groups(options))
-        self.uri = "*" if options.path is None else options.path.removeprefix(REGEX)
+        self.uri = options.told
         self.regex = ".*" if options.path is None else pattern_of(options.path).pattern
         self.personal = all(part in _PERSONAL or part.startswith("header:") for part in options.key)
         self.query: frozenset[str] | None = frozenset(map(folded_name, options.query)) or None

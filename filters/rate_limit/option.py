@@ -165,6 +165,10 @@ def _zone(value: str) -> str:
     return value
 
 
+def _uri(path: str | None) -> str:
+    return "*" if path is None else path.removeprefix(REGEX)
+
+
 class CallerOptions(Options):
     """Callers, of whom one name is enough."""
 
@@ -236,6 +240,12 @@ class LimitOptions(Options):
         "path. It is matched against the path as it came and as it reads percent-decoded, so that no spelling escapes "
         "the limit.",
     )
+    uri: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What clients are told the limit is for, by `endpoint` and in the details of a refusal; `path` when unset. "
+        "Nothing is counted by it.",
+    )
     query: tuple[Name, ...] = Field(
         default=(),
         description="Only requests whose query has parameters of all these names count, whatever their values. Names "
@@ -294,6 +304,11 @@ class LimitOptions(Options):
         return self
 
     @property
+    def told(self) -> str:
+        """What clients are told the limit is for."""
+        return _uri(self.path) if self.uri is None else self.uri
+
+    @property
     def shared(self) -> bool:
         """Whether several callers may have one bucket."""
         return not {"user_id", "token", "client_ip"}.intersection(self.key)
@@ -304,6 +319,7 @@ class LimitOptions(Options):
             update={
                 "burst": None if self.burst == self.rate.value else self.burst,
                 "time_zone": None if self.time_zone == "UTC" else self.time_zone,
+                "uri": None if self.uri == _uri(self.path) else self.uri,
                 "methods": tuple(sorted(set(self.methods))),
                 "query": tuple(sorted(set(self.query))),
             }
@@ -315,7 +331,7 @@ class LimitOptions(Options):
         told = self.terse()
         cost = told.cost.terse()
         cost = cost.model_copy(update={"methods": dict(sorted(cost.methods.items())), "strip": False})
-        told = told.model_copy(update={"cost": cost, "status": None})
+        told = told.model_copy(update={"cost": cost, "status": None, "uri": None})
         return told.model_dump_json(exclude_defaults=True)
 
     def reads(self) -> frozenset[Fact]:

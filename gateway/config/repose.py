@@ -28,13 +28,14 @@ FILTERS: Final[tuple[Row, ...]] = (
     Row(
         "rate-limiting",
         "Fixed windows per user, group, path and method; global limits; an endpoint that tells limits.",
-        ("rate_limit",),
+        ("rate_limit", "rate_limit.limits[].uri", "rate_limit.endpoint"),
         "- rate_limit: { status: 413, retry_after: date, limits: "
         "[ { name: reads, rate: 100/minute, key: [user_id], methods: [GET], algorithm: fixed_window } ] }",
         "The default algorithm has no bursts at window ends. All limits that match are decided at once, and a refusal charges "
         "none. Retry-After is in seconds unless `retry_after: date`. Limits are exact over all workers without a "
         "datastore; Redis counts for many machines. Quotas of groups go by `groups`, in order of the file. Who has no X-PP-User is "
-        "counted by his address; a `respond` with 401 before it refuses him, as Repose does.",
+        "counted by his address; a `respond` with 401 before it refuses him, as Repose does. `endpoint` lists limits by their `uri`, "
+        "Repose's own, and none that counts a group of its expression: there is a bucket for each text of it.",
     ),
     Row(
         "api-validator",
@@ -46,7 +47,7 @@ FILTERS: Final[tuple[Row, ...]] = (
         "where Repose says 405 with an empty Allow. What is not looked at (XSD beyond simple types, XPath, XSLT, extensions in Java) is told "
         "at the start and refused there, unless `unchecked: allow`; `weir migrate repose` says that only of what the validator's "
         "options had Repose leave alone too. Several validators by role are entries with `when`; delegating is "
-        "`mode: shadow` with `delegate`.",
+        "`mode: shadow` with `delegate`. A number in JSON that is beyond a double, such as an integer of 400 digits, is not valid: 400.",
     ),
     Row(
         "openapi-validator",
@@ -415,7 +416,7 @@ SERVICES: Final[tuple[Row, ...]] = (
         "",
         "One file says all. Host is kept unless `upstreams.NAME.host` says otherwise; Content-Length stays what it was, and "
         "nothing is made chunked. A path that should pass no filter has a route and `when`. `root-path` of an endpoint is "
-        "`rewrite.add_prefix`.",
+        "`rewrite.add_prefix`. `url-encode-headers` has no equal: values of fields go on as they came.",
     ),
     Row(
         "container",

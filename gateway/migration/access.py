@@ -249,12 +249,7 @@ def _add(config: Element, chain: Chain, rows: list[Noted], match: str) -> None:
         config,
         "roles compare without regard to case, and a request of nobody is answered 401 where a row asks for a role",
     )
-    if not chain.draft.known:
-        chain.differs(
-            config,
-            "roles are those of the principal, never of a field that a client sends: no filter before this one knows any, so put a "
-            "`token_auth` there",
-        )
+    chain.knows_roles(config)
     rest: dict[str, Any] = {}
     if delegating is not None:
         rest = {"mode": "shadow", "delegate": delegating.number("quality", 0.3)}

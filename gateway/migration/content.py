@@ -246,8 +246,14 @@ def messages(config: Element, chain: Chain) -> None:
                 chain.left(message, str(error))
                 message.forget()
                 continue
-            if media == "*/*":
-                otherwise = otherwise or (message.get("content-type", "text/plain"), text)
+            named = message.get("content-type", "text/plain") if media == "*/*" else media
+            body = {"status": [500], "bodies": {named: text}}
+            wrong = chain.draft.wrong(Entry("messages", {"messages": [body]}, message.place))
+            if wrong:
+                chain.left(message, wrong.rpartition(": ")[2])
+                message.forget()
+            elif media == "*/*":
+                otherwise = otherwise or (named, text)
             else:
                 bodies.setdefault(media, text)
         if otherwise is not None:

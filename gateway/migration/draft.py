@@ -1,18 +1,19 @@
 """What is made of an installation while its parts are gone through: the chain, and what parts know of those before them."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gateway.condition import When
 from gateway.config.problem import written
 from gateway.migration import expression
 from gateway.migration.report import Part, Report
-from gateway.migration.source import Element, Installation, Place
-from gateway.migration.writing import Noted, Reference, plain
+from gateway.migration.source import VARIABLE, Element, Installation, Place
+from gateway.migration.writing import Noted, Reference, plain, variables
 from gateway.registry import ENTRY_KEYS, Registry, RegistryError
 
 UNSET: Final = "change-me"
@@ -21,6 +22,12 @@ UNSET: Final = "change-me"
 _NOT_MOVED: Final = (
     "NOT MOVED: a check of it cannot be said, see the report. Write it, and take this refusal away."
 )
+
+_ONLY_VARIABLES: Final = re.compile(rf"(?:(?:Basic|Bearer) )?(?:{VARIABLE.pattern})+")
+"""A secret that the environment has, and the file does not."""
+
+_STAND_INS: Final = ("http://unset", "unset", "1", "/unset")
+"""What a variable may be that is not set where the installation is moved: an option is wrong if none of these will do."""
 
 _OF_PATHS: Final = ("path", "regex", "description", "drop_segment", "suffixes")
 """Keys of options and conditions that depend on the path."""
@@ -66,6 +73,21 @@ def joined(conditions: Sequence[Condition]) -> Condition:
     return {"all": list(conditions)}
 
 
+class User(NamedTuple):
+    """What a filter finds of who is calling.
+
+    qualities  that X-PP-User may have from it
+    when       which requests it sees
+    always     whether it finds somebody for each of these that passes it
+    token      whether it has asked for a token
+    """
+
+    qualities: frozenset[float]
+    when: tuple[Condition, ...]
+    always: bool
+    token: bool
+
+
 class Draft:
     """The configuration in the making.
 
@@ -73,7 +95,7 @@ class Draft:
     entries    of the chain
     routes     before the one for all that is left, whose upstream is `default`
     root_paths of upstreams: where the service is mounted
-    user       quality of the user that filters so far have found, as Repose weighs it; None while there is none
+    users      what filters so far have found of who is calling, as Repose weighs it
     beside     where the configuration will be, for the files that it names
     nodes      how many gateways there are, of which this is one
     shared     whether they have a datastore in common, where none is named
@@ -95,7 +117,7 @@ class Draft:
         self.routes: list[Any] = []
         self.default = ""
         self.root_paths: dict[str, str] = {}
-        self.user: float | None = None
+        self.users: list[User] = []
         self.told: Place | None = None
         self.known = False
         self.everybody: list[Condition] | None = None
@@ -108,12 +130,23 @@ class Draft:
         self.variables: dict[str, Place] = {}
         self._names: set[str] = set()
 
-    def secret(self, name: str, place: Place, part: Part, prefix: str = "") -> Reference:
-        """A reference that stands for a secret, which is written nowhere."""
+    def secret(
+        self, name: str, place: Place, part: Part, prefix: str = "", text: str = ""
+    ) -> str | Reference:
+        """What stands for a secret, which is written nowhere: a reference, or the `text` where that is variables only."""
+        if _ONLY_VARIABLES.fullmatch(text):
+            return text
         variable = "".join(char if char.isascii() and char.isalnum() else "_" for char in name).upper()
         self.variables.setdefault(variable, place)
-        part.differs(place, f"the secret is not written down: set the environment variable {variable}")
+        made_of = ", ".join(dict.fromkeys(VARIABLE.findall(text)))
+        told = f"; Repose has made it of {made_of}" if made_of else ""
+        part.differs(place, f"the secret is not written down: set the environment variable {variable}{told}")
         return Reference(variable, UNSET, prefix)
+
+    def reads(self, value: Any, place: Place, part: Part) -> None:
+        """Notes the variables of the environment that a value is made of."""
+        for name in dict.fromkeys(variables(value)):
+            part.differs(place, f"the environment variable {name} is read here too: set it before the start")
 
     def wrong(self, entry: Entry) -> str:
         """Why an entry cannot be in a configuration; empty where it can."""
@@ -125,14 +158,16 @@ class Draft:
         if unknown:
             return f"there is no {unknown[0]} of entries"
         environment = self.installation.environment
-        try:
-            model.model_validate(plain(entry.options, environment))
-            if entry.when:
-                When.model_validate(plain(joined(entry.when), environment))
-        except ValidationError as error:
-            first = error.errors()[0]
-            return f"{written(first['loc'])}: {first['msg'].removeprefix('Value error, ')}"
-        return ""
+        condition = joined(entry.when) if entry.when else None
+        unset = [name for name in variables([entry.options, condition]) if name not in environment]
+        if not unset:
+            return _refused(model, entry.options, condition, environment)
+        # Only the start knows what it will be.
+        problems = [
+            _refused(model, entry.options, condition, {**environment, **dict.fromkeys(unset, one)})
+            for one in _STAND_INS
+        ]
+        return problems[0] if all(problems) else ""
 
     def route(self, name: str, path: str, upstream: str) -> dict[str, Any]:
         """A route to an upstream, with the path that its service is mounted at."""
@@ -154,6 +189,23 @@ class Draft:
             name = f"{base}-{number}"
         self._names.add(name)
         return name
+
+
+def _refused(
+    model: type[BaseModel],
+    options: dict[str, Any],
+    condition: Condition | None,
+    environment: Mapping[str, str],
+) -> str:
+    """What is wrong with options and condition; empty for nothing."""
+    try:
+        model.model_validate(plain(options, environment))
+        if condition is not None:
+            When.model_validate(plain(condition, environment))
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{written(first['loc'])}: {first['msg'].removeprefix('Value error, ')}"
+    return ""
 
 
 class Chain:
@@ -203,6 +255,7 @@ class Chain:
                 self.refuse(place, when=when)
             return entry
         self._append(entry)
+        self.draft.reads([entry.options, entry.when], place, self.part)
         return entry
 
     def refuse(self, place: Place, *, when: Sequence[Condition] = ()) -> None:
@@ -229,6 +282,24 @@ class Chain:
         """Notes that who comes to this place is known from here on."""
         if self.draft.everybody is None or len(self._when) < len(self.draft.everybody):
             self.draft.everybody = list(self._when)
+
+    def finds_user(self, qualities: Iterable[float], *, always: bool = False) -> None:
+        """Notes that a user has been found here."""
+        self.draft.users.append(User(frozenset(qualities), tuple(self._when), always, token=False))
+
+    def finds_token(self, quality: float, *, when: Sequence[Condition], always: bool) -> None:
+        """Notes that a token has been asked for here, in requests that fulfil `when` too."""
+        self.draft.users.append(User(frozenset((quality,)), (*self._when, *when), always, token=True))
+
+    def knows_roles(self, element: Element) -> bool:
+        """Whether a filter before this one knows roles; noted where none does."""
+        if not self.draft.known:
+            self.differs(
+                element,
+                "roles are those of the principal, never of a field that a client sends: no filter before this one knows any, so put a "
+                "`token_auth` there",
+            )
+        return self.draft.known
 
     def knows_everybody(self) -> bool:
         """Whether who comes to this place is known."""

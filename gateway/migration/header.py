@@ -178,7 +178,9 @@ def add_header(config: Element, chain: Chain) -> None:
                         chain.refuse(header.place)
                     continue
                 if value and is_secret_header(name.lower()):
-                    value = chain.draft.secret(f"{chain.part.name}_{name}", header.place, chain.part)
+                    value = chain.draft.secret(
+                        f"{chain.part.name}_{name}", header.place, chain.part, text=header.content()
+                    )
                 elif header.get("quality"):
                     value = f"{value};q={header.number('quality'):g}"
                 rule = "set" if header.flag("overwrite") else "add"
@@ -229,8 +231,10 @@ def _by_name(config: Element, chain: Chain, rule: str) -> None:
 
 def service_authentication(config: Element, chain: Chain) -> None:
     """`service-authentication` of Repose 6: the gateway's own name and password for the service."""
+    credentials = config.first("credentials")
+    text = f"{credentials.get('username')}:{credentials.get('password')}" if credentials is not None else ""
     config.forget()
-    value = chain.draft.secret("service_authentication", config.place, chain.part, prefix="Basic ")
+    value = chain.draft.secret("service_authentication", config.place, chain.part, "Basic ", text)
     chain.differs(
         config,
         "the variable is NAME:PASSWORD in base64; a 401 or 403 of the service is passed on, where Repose makes a 500 of it",

@@ -337,8 +337,9 @@ def _v2_provider(service: Element, chain: Chain) -> dict[str, Any]:
 
 
 def _password(element: Element, name: str, chain: Chain) -> Any:
-    element.ignore(f"@{name}")
-    return chain.draft.secret(f"{chain.part.name}_password", element.place, chain.part)
+    return chain.draft.secret(
+        f"{chain.part.name}_password", element.place, chain.part, text=element.get(name)
+    )
 
 
 def _versioned(uri: str, version: str) -> str:
@@ -584,7 +585,14 @@ def _add(chain: Chain, options: dict[str, Any], config: Element, white: list[Con
     if not options["repose"]:
         del options["repose"]
     chain.add("token_auth", options, config.place, when=white)
-    chain.draft.user = _CONFIRMED
+    delays = "delay_auth_decision" in options
+    if delays and chain.draft.users:
+        chain.differs(
+            config,
+            "whoever a filter before this one has found is forgotten where the token is missing or invalid: put that filter behind it",
+        )
+        chain.draft.everybody = None
+    chain.finds_token(_CONFIRMED, when=white, always=not delays)
     chain.draft.known = True
     chain.part.differs(
         config.place,

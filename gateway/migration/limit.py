@@ -97,7 +97,6 @@ def _limit(element: Element, chain: Chain, names: set[str], captures: bool, ever
         chain.left(element, f"the unit {unit!r}")
         _refuse(element, regex, chain)
         return None
-    element.ignore("@uri")
     value: dict[str, Any] = {
         "name": _name(element, names),
         "rate": f"{raw}/{unit.lower()}",
@@ -117,6 +116,9 @@ def _limit(element: Element, chain: Chain, names: set[str], captures: bool, ever
             key.append("captures")
         elif captures and grouped:
             key = ["captures"]
+    uri = element.get("uri")
+    if uri and uri != value.get("path", "*").removeprefix(expression.REGEX):
+        value["uri"] = uri
     value["key"] = key
     listed = methods(element.words("http-methods"))
     if listed:
@@ -204,6 +206,14 @@ def _endpoint(config: Element, chain: Chain, options: dict[str, Any]) -> None:
     if absolute:
         value["absolute"] = True
     options["endpoint"] = Noted(value, (str(element.place),))
+    limits = [limit.value for group in options.get("groups", ()) for limit in group.value["limits"]]
+    by_path = [limit["name"] for limit in limits if "captures" in limit["key"]]
+    if by_path:
+        chain.differs(
+            element,
+            "a limit by a group of its expression has a bucket for each text of it, and is not listed where clients ask for their "
+            f"limits: {', '.join(by_path)}",
+        )
 
 
 def _differences(config: Element, chain: Chain, options: dict[str, Any]) -> None:
@@ -211,7 +221,7 @@ def _differences(config: Element, chain: Chain, options: dict[str, Any]) -> None
         config,
         "Retry-After is a number of seconds (`retry_after: date` is Repose's form), and the answer has the compute API's body",
     )
-    if chain.draft.user is None:
+    if not chain.draft.users:
         chain.differs(
             config,
             "no filter before this one says who is calling, so each client that has an X-PP-User is counted by its address, and "

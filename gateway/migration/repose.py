@@ -1,6 +1,5 @@
 """The whole of a Repose installation: its chain in its order, and what it stands on."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,10 +18,8 @@ from gateway.migration.translator import (
     ours,
     translator,
 )
-from gateway.migration.writing import comment, written
+from gateway.migration.writing import comment, variables, written
 from gateway.registry import Registry
-
-_NEEDED: Final = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 MESSAGES: Final = "response-messaging.cfg.xml"
 
@@ -207,8 +204,7 @@ def _text(draft: Draft) -> str:
     ]
     if draft.variables:
         head.append(f"Set before the start, as {UNSET} stands for each: {', '.join(draft.variables)}")
-    text = written(value)
-    needed = dict.fromkeys(_NEEDED.findall(text))
+    needed = dict.fromkeys(variables(value))
     if needed:
         head.append(f"Variables that Repose has been given, and this needs too: {', '.join(needed)}")
-    return "".join(f"{comment(line)}\n" for line in head) + "\n" + text
+    return "".join(f"{comment(line)}\n" for line in head) + "\n" + written(value)

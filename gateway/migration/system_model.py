@@ -63,6 +63,7 @@ def read(draft: Draft, *, cluster: str = "", node: str = "") -> Model:
     for service in services:
         service.ignore("@name")
     _tracing(root, draft)
+    _url_encoding(root, body, draft)
     for place, what in root.unread():
         draft.report.part(what, place).left(place, "unknown")
     return Model(filters, services, upstreams, https)
@@ -151,6 +152,7 @@ def _destinations(body: Element, root: Element, draft: Draft) -> tuple[str, ...]
             continue
         options: dict[str, Any] = {"endpoints": endpoints, "host": "upstream" if rewrites else "keep"}
         upstreams[name] = Noted(options, (str(one.place),))
+        draft.reads(options, one.place, part)
         part.into.append(f"upstreams.{name}")
         root_path = "/" + one.get("root-path").strip("/")
         if root_path != "/":
@@ -289,6 +291,17 @@ def _tracing(root: Element, draft: Draft) -> None:
     if phone_home is not None:
         phone_home.forget()
         draft.report.part("phone-home", phone_home.place).left(phone_home.place, "nothing is told to anybody")
+
+
+def _url_encoding(root: Element, body: Element, draft: Draft) -> None:
+    for element in dict.fromkeys((root, body)):
+        for one in element.all("url-encode-headers"):
+            one.forget()
+            draft.report.part("url-encode-headers", one.place).left(
+                one.place,
+                "values of fields go on as they came; in users and groups that the gateway tells of, what would part them is "
+                "percent-encoded",
+            )
 
 
 def destination_router(config: Element, chain: Chain, use: FilterUse, model: Model) -> None:

@@ -1,13 +1,15 @@
 """Who is calling without a token: ip-user, header-user and uri-user, ip-identity, header-identity and uri-identity before them.
 
 Repose lets the value of the highest quality win, wherever the filter stands; here a later filter takes the place of what an
-earlier one has found where it says `override`, which is decided by those qualities.
+earlier one has found where it says `override`, which is decided by those qualities. Where an earlier one of a higher quality need
+not have found anybody, as with a white list, that goes by what the upstream is told, request by request.
 """
 
+import re
 from typing import Any, Final
 
 from gateway.migration import expression
-from gateway.migration.draft import Chain
+from gateway.migration.draft import Chain, Condition
 from gateway.migration.source import Element, number
 
 _EVERYBODY: Final = ("0.0.0.0/0", "::/0")
@@ -37,7 +39,7 @@ def ip_user(config: Element, chain: Chain) -> None:
         "quality": quality,
     }
     chain.differs(config, _TRUST_PROXIES)
-    _add(chain, config, [{"ip": options}], quality, everybody=True)
+    _add(chain, config, [{"ip": options}], [quality], everybody=True)
 
 
 def ip_identity(config: Element, chain: Chain) -> None:
@@ -52,7 +54,7 @@ def ip_identity(config: Element, chain: Chain) -> None:
             chain.differs(white, "all addresses have one quality here")
     groups.append({"name": "IP_Standard", "networks": list(_EVERYBODY)})
     chain.differs(config, _TRUST_PROXIES)
-    _add(chain, config, [{"ip": {"groups": groups, "quality": quality}}], quality, everybody=True)
+    _add(chain, config, [{"ip": {"groups": groups, "quality": quality}}], [quality], everybody=True)
 
 
 def header_user(config: Element, chain: Chain) -> None:
@@ -79,7 +81,7 @@ def header_user(config: Element, chain: Chain) -> None:
         "Repose believes the field of any client; here only of those in `trusted_peers`, and it is stripped from others: name "
         "the peers that set it",
     )
-    _add(chain, config, sources, max(qualities, default=0.1))
+    _add(chain, config, sources, qualities)
 
 
 def uri_user(config: Element, chain: Chain) -> None:
@@ -105,24 +107,71 @@ def uri_user(config: Element, chain: Chain) -> None:
                 continue
             options = {"regex": text, "group": group or "User_Standard", "quality": quality}
             sources.append({"path": options})
-    _add(chain, config, sources, quality)
+    _add(chain, config, sources, [quality])
     if lost and sources:
         chain.refuse(config.place)  # nobody would be counted who had been
 
 
 def _add(
-    chain: Chain, config: Element, sources: list[dict[str, Any]], quality: float, *, everybody: bool = False
+    chain: Chain,
+    config: Element,
+    sources: list[dict[str, Any]],
+    qualities: list[float],
+    *,
+    everybody: bool = False,
 ) -> None:
     if not sources:
         chain.left(config, "nothing is left of it that says who is calling")
         chain.refuse(config.place)
         return
-    options: dict[str, Any] = {"sources": sources}
-    before = chain.draft.user
-    if before is not None and quality > before:
-        options["override"] = True
-    options["headers"] = "repose"
-    chain.add("principal", options, config.place)
+    least, most = min(qualities), max(qualities)
+    before = {quality for user in chain.draft.users for quality in user.qualities}
+    weaker = any(quality < most for quality in before)
+    stronger = any(quality >= most for quality in before)
+    if any(least <= quality < most for quality in before):
+        chain.differs(
+            config,
+            "all its fields count as the one of the highest quality, also against a user whose quality is between theirs",
+        )
+    options: dict[str, Any] = {"sources": sources, "headers": "repose"}
+    replacing: dict[str, Any] = {"sources": sources, "override": True, "headers": "repose"}
+    if not weaker or _found(chain, most):
+        chain.add("principal", options, config.place)
+    elif not stronger:
+        chain.add("principal", replacing, config.place)
+    else:
+        known = _known(chain, most)
+        chain.add(
+            "principal",
+            replacing,
+            config.place,
+            when=[{"not": known}],
+            comment=["Nobody whom an earlier filter has found with a higher quality is replaced."],
+        )
+        if any("header" in source for source in sources):
+            # Of a peer that is not trusted the field is stripped also where somebody is known.
+            chain.add("principal", options, config.place, when=[known])
     if everybody:
         chain.finds_everybody()
-    chain.draft.user = quality if before is None else max(before, quality)
+    chain.finds_user(qualities, always=everybody)
+
+
+def _found(chain: Chain, quality: float) -> bool:
+    """Whether there is a user of this quality or a higher one, whichever request comes to this place."""
+    return any(
+        user.always and min(user.qualities) >= quality and all(chain.seen_by(one) for one in user.when)
+        for user in chain.draft.users
+    )
+
+
+def _known(chain: Chain, quality: float) -> Condition:
+    """Holds where there is a user of this quality or a higher one, by the fields that tell the upstream of him."""
+    conditions: list[Condition] = []
+    found = {one for user in chain.draft.users if not user.token for one in user.qualities if one >= quality}
+    if found:
+        # A name in X-PP-User holds no semicolon.
+        texts = [re.escape(str(round(float(one), 3))) for one in sorted(found)]
+        conditions.append({"header": {"X-PP-User": {"regex": f"[^;]*;q=(?:{'|'.join(texts)})"}}})
+    if any(user.token for user in chain.draft.users):  # the user of a token need not have a name
+        conditions.append({"header": {"X-Identity-Status": "Confirmed"}})
+    return conditions[0] if len(conditions) == 1 else {"any": conditions}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.config.problem import ConfigurationError, Problem
+from gateway.description.model import Description
 from gateway.description.read import read_description
 from gateway.description.source import UNCHECKED_ASSERT, UNCHECKED_ROLE, UNCHECKED_XML, UNCHECKED_XPATH
 from gateway.migration.draft import Chain, Condition
@@ -33,6 +34,12 @@ def api_validator(config: Element, chain: Chain) -> None:
         elif one is not default:
             one.forget()
             chain.left(one, "a validator for no role, which nobody comes to")
+    unknown = bool(named) and not chain.knows_roles(config)
+    if unknown and default is not None:
+        chain.left(
+            config, "without roles the default validator would judge those too who have one of their own"
+        )
+        chain.refuse(config.place)
     if default is not None:
         _validator(default, chain, [{"not": {"role": named}}] if named else [], rest)
     elif named:
@@ -139,12 +146,20 @@ def _add(
             chain.differs(
                 element, f"not looked at, as in Repose with these options (`unchecked: allow`): {problem}"
             )
+    if roles == "check" and _asks_for_roles(description):
+        chain.knows_roles(element)
     chain.differs(
         element,
         "a request is held against the whole description, in one order (path, method, media type, roles, parameters, form, schema)",
     )
     chain.differs(element, f"a body of more than {options['max_size']} bytes is answered 413 (`max_size`)")
     chain.add("api", options, element.place, when=when, rest=rest)
+
+
+def _asks_for_roles(description: Description) -> bool:
+    return any(
+        operation.roles is not None for resource in description.resources for operation in resource.operations
+    )
 
 
 def _delegating(config: Element, chain: Chain) -> dict[str, Any]:

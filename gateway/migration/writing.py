@@ -161,3 +161,19 @@ def plain(value: Any, environment: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return VARIABLE.sub(lambda match: environment.get(match[1], ""), value)
     return value
+
+
+def variables(value: Any) -> Iterator[str]:
+    """Names of the variables that a value reads as Repose did, in their order; one that stands twice comes twice."""
+    if isinstance(value, Noted):
+        yield from variables(value.value)
+    elif isinstance(value, Reference):
+        return
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from variables(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from variables(item)
+    elif isinstance(value, str):
+        yield from VARIABLE.findall(value)

@@ -279,3 +279,16 @@ def test_a_text_that_hid_the_services_and_cannot_be_said_refuses(
     )
     made = moved(tmp_path, "", response_messaging=text)
     assert part(made, "response-messaging").refuses is refuses
+
+
+@pytest.mark.parametrize("lost", ['media-type="text/*"', 'media-type="*/*" content-type="text/*"'])
+async def test_one_text_that_cannot_be_said_leaves_the_others(tmp_path: Path, lost: str) -> None:
+    text = (
+        f'<response-messaging>\n<status-code id="a" code-regex="503">\n<message {lost}>x</message>'
+        '<message media-type="application/json">{}</message></status-code></response-messaging>'
+    )
+    made = moved(tmp_path, "", response_messaging=text)
+    json = (("Accept", "application/json"),)
+    got = await outcome(made, headers=json, answer=Answer(503, (("Content-Length", "0"),)))
+    assert got.answer is not None and got.answer.body == b"{}"
+    assert "response-messaging.cfg.xml:3 'text/*' is not a media type" in notes(made, "response-messaging")

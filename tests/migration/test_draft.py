@@ -8,6 +8,7 @@ import pytest
 from gateway.migration.draft import Chain, Draft, joined, methods
 from gateway.migration.report import Report
 from gateway.migration.source import Installation, Place
+from gateway.migration.writing import Reference
 from gateway.registry import Registry
 
 HERE = Place("a.cfg.xml", 7)
@@ -128,10 +129,33 @@ def test_a_variable_of_the_environment_is_judged_by_its_value() -> None:
     assert len(draft.entries) == 1
 
 
+@pytest.mark.parametrize(
+    ("type", "options"),
+    [
+        ("methods", {"allow": ["{$ X $}"]}),
+        ("rate_limit", {"limits": [{"rate": "{$ X $}/minute"}]}),
+        ("headers", {"request": {"set": {"X-A": "{$ X $}"}}}),
+    ],
+)
+def test_a_variable_that_is_not_set_here_may_be_right(type: str, options: dict[str, Any]) -> None:
+    draft = _draft()
+    chain = _chain(draft)
+    chain.add(type, options, HERE)
+    assert [entry.type for entry in draft.entries] == [type]
+    assert "variable X " in chain.part.notes[0].text
+
+
+def test_what_no_value_of_a_variable_makes_right_refuses() -> None:
+    draft = _draft()
+    _chain(draft).add("methods", {"allow": ["{$ X $}"], "deny": True}, HERE)
+    assert [entry.type for entry in draft.entries] == ["respond"]
+
+
 def test_a_secret_is_a_variable_to_be_set() -> None:
     draft = _draft()
     chain = _chain(draft)
     reference = draft.secret("keystone-v2_password", HERE, chain.part)
+    assert isinstance(reference, Reference)
     assert (reference.name, reference.default) == ("KEYSTONE_V2_PASSWORD", "change-me")
     assert draft.variables == {"KEYSTONE_V2_PASSWORD": HERE}
     assert "KEYSTONE_V2_PASSWORD" in chain.part.notes[0].text

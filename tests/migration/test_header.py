@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.migration.repose import Migration
+from gateway.migration.repose import Migration, migrate
 from gateway.trial.given import Answer
-from tests.migration.installed import moved, moved_filter, notes, outcome, part
+from tests.migration.installed import installed, moved, moved_filter, notes, outcome, part
 
 
 async def _both(
@@ -200,6 +200,20 @@ async def test_the_service_is_told_who_its_gateway_is(tmp_path: Path) -> None:
     request, _ = await _both(made)
     assert request["Authorization"] == "Basic change-me"
     assert "SERVICE_AUTHENTICATION" in made.variables
+
+
+def test_variables_that_the_credentials_were_made_of_are_named(tmp_path: Path) -> None:
+    text = "<service-auth><credentials username='{$ NAME $}' password='{$ WORD $}'/></service-auth>"
+    made = moved_filter(tmp_path, "service-authentication", text, file="service-auth")
+    assert "Repose has made it of NAME, WORD" in notes(made, "service-authentication")
+
+
+@pytest.mark.parametrize(("value", "written"), [("{$ T $}", '"${T}"'), ("Bearer {$ T $}", '"Bearer ${T}"')])
+def test_a_secret_field_that_is_a_variable_stays_one(tmp_path: Path, value: str, written: str) -> None:
+    text = f"<a><request><header name='Authorization'>{value}</header></request></a>"
+    made = migrate(installed(tmp_path, '<filter name="add-header"/>', {"add-header": text}), environment={})
+    assert f"Authorization: {written}" in made.text
+    assert "variable T " in notes(made, "add-header")
 
 
 @pytest.mark.parametrize("removes", ["true", "false"])

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.config.problem import ConfigurationError
 from gateway.migration.repose import Migration, migrate
 from gateway.trial.identity import identity_of
-from tests.migration.installed import moved, moved_filter, notes, outcome, part, plan
+from tests.migration.installed import installed, moved, moved_filter, notes, outcome, part, plan
 
 SERVICE = '<identity-service uri="https://identity.example.com" username="gateway" password="hunter2"/>'
 V3 = (
@@ -61,6 +62,31 @@ def test_the_password_is_a_variable(tmp_path: Path) -> None:
     assert "hunter2" not in made.text + made.report.text()
     assert 'account: { user: gateway, password: "${KEYSTONE_V2_PASSWORD:-change-me}" }' in made.text
     assert "KEYSTONE_V2_PASSWORD" in notes(made, "keystone-v2")
+
+
+@pytest.mark.parametrize("set_here", [{}, {"KSUSER": "u", "KSPASS": "p", "KSURL": "http://k.example.com"}])
+@pytest.mark.parametrize("name", ["keystone-v2", "openstack-identity-v3"])
+def test_variables_stay_variables_whether_they_are_set_here_or_not(
+    tmp_path: Path, name: str, set_here: dict[str, str]
+) -> None:
+    service = "identity-service" if name == "keystone-v2" else "openstack-identity-service"
+    text = f'<x><{service} uri="{{$ KSURL $}}" username="{{$ KSUSER $}}" password="{{$ KSPASS $}}"/></x>'
+    installed(tmp_path, f'<filter name="{name}"/>', {name: text})
+    made = migrate(tmp_path, environment=set_here)
+    assert all(f'"${{{one}}}"' in made.text for one in ("KSUSER", "KSPASS"))
+    assert "PASSWORD" not in made.text
+    assert "# Variables that Repose has been given, and this needs too: KSURL, KSUSER, KSPASS\n" in made.text
+    assert all(f"variable {one} " in notes(made, name) for one in ("KSURL", "KSUSER", "KSPASS"))
+    assert not part(made, name).refuses
+    with pytest.raises(ConfigurationError, match="KSUSER"):
+        plan(made)
+    assert plan(made, {"KSUSER": "u", "KSPASS": "p", "KSURL": "http://k.example.com"}).entries
+
+
+def test_a_password_that_is_a_variable_in_part_is_not_written_down(tmp_path: Path) -> None:
+    made = _v2(tmp_path, "", SERVICE.replace("hunter2", "hunter{$ TWO $}"))
+    assert "hunter" not in made.text + made.report.text()
+    assert "KEYSTONE_V2_PASSWORD; Repose has made it of TWO" in notes(made, "keystone-v2")
 
 
 def test_a_token_may_ask_for_itself(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Limits: the same requests are refused as in Repose."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,23 @@ async def test_callers_ask_for_their_limits(tmp_path: Path) -> None:
     (got,) = await _all(made, given(target="/limits", identity=_of("ann")))
     assert got.answer is not None and got.status == 200
     assert b'"value":5' in got.answer.body.replace(b" ", b"")
+
+
+async def test_limits_are_listed_by_the_uri_of_repose_and_those_by_a_group_are_told(tmp_path: Path) -> None:
+    limits = LIMIT % ("/s/[^/]*", "GET", "MINUTE", 5) + (LIMIT % ("/t/([^/]*)", "GET", "MINUTE", 5)).replace(
+        'id="l"', 'id="t"'
+    )
+    made = _moved(tmp_path, '<request-endpoint uri-regex="/limits/?"/>\n' + _group(limits))
+    (got,) = await _all(made, given(target="/limits", identity=_of("ann")))
+    assert got.answer is not None
+    (rate,) = json.loads(got.answer.body)["limits"]["rate"]
+    assert rate["uri"] == "u"
+    assert "is not listed where clients ask for their limits: t" in notes(made, "rate-limiting")
+
+
+def test_a_uri_that_says_no_more_is_not_written(tmp_path: Path) -> None:
+    made = _moved(tmp_path, _group((LIMIT % (".*", "ALL", "MINUTE", 5)).replace('"u"', '"*"')))
+    assert "uri:" not in made.text
 
 
 def test_what_has_no_equal_is_told(tmp_path: Path) -> None:

@@ -225,3 +225,13 @@ async def test_requests_that_a_route_cannot_tell_go_to_no_other_destination(tmp_
     body = f'{NODES}<filters><filter name="destination-router"><methods value="GET"/></filter></filters>{TWO}'
     made = _model(tmp_path, body)
     assert [(await outcome(made, method)).status for method in ("GET", "POST")] == [503, 200]
+
+
+def test_encoding_of_fields_is_explained(tmp_path: Path) -> None:
+    installed(tmp_path, "", {})
+    model = tmp_path / "system-model.cfg.xml"
+    element = "<url-encode-headers><header>X-A</header></url-encode-headers></system-model>"
+    model.write_text(model.read_text().replace("</system-model>", element))
+    made = migrate(tmp_path, environment={})
+    assert "go on as they came" in notes(made, "url-encode-headers")
+    assert "unknown" not in made.report.text()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.migration.repose import Migration
-from tests.migration.installed import moved, moved_filter, notes, outcome, part
+from gateway.trial.identity import identity_of
+from tests.migration.installed import KEYSTONE, moved, moved_filter, notes, outcome, part
 
 IP = '<ip-user><group name="office"><cidr-ip>192.0.2.0/24</cidr-ip></group></ip-user>'
 URI = '<uri-user><identification-mappings><mapping id="m" identification-regex="/users/([^/]+)"/></identification-mappings>%s</uri-user>'
@@ -98,6 +99,108 @@ async def test_the_greater_quality_wins_wherever_it_stands(tmp_path: Path, quali
     )
     users, _ = await _told(made, "/users/ann", peer="192.0.2.7")
     assert users == [user]
+
+
+LOW_KEYSTONE_HIGH = '<filter name="ip-user"/><filter name="%s" %s/><filter name="uri-user"/>'
+ANN = identity_of({"user": "ann", "user_name": "ann", "project": "t1", "roles": ["member"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "config"),
+    [
+        (
+            "keystone-v2",
+            "",
+            KEYSTONE.replace(
+                "</keystone", "<white-list><uri-regex>/users/.*</uri-regex></white-list></keystone"
+            ),
+        ),
+        (
+            "client-auth",
+            "",
+            '<client-auth><openstack-auth tenanted="false"><identity-service uri="http://identity.example.com"/>'
+            '</openstack-auth><white-list><uri-pattern uri-regex="/users/.*"/></white-list></client-auth>',
+        ),
+        ("keystone-v2", 'uri-regex="/v1/.*"', KEYSTONE),
+        ("keystone-v2", "", KEYSTONE.replace("</keystone", "<delegating/></keystone")),
+    ],
+)
+async def test_the_greatest_quality_wins_where_a_token_is_not_always_asked_for(
+    tmp_path: Path, name: str, attributes: str, config: str
+) -> None:
+    file = "client-auth-n" if name == "client-auth" else name
+    made = moved(
+        tmp_path,
+        LOW_KEYSTONE_HIGH % (name, attributes),
+        ip_user=IP,
+        uri_user=URI % "",
+        **{file: config},
+    )
+    assert await _told(made, "/users/bob", peer="192.0.2.7") == (["bob;q=0.5"], ["User_Standard;q=0.5"])
+    users, _ = await _told(
+        made, "/v1/users/bob", peer="192.0.2.7", identity=ANN, headers=(("X-Auth-Token", "t"),)
+    )
+    assert users == ["ann;q=1.0"]
+
+
+async def test_the_user_of_a_token_need_not_have_a_name(tmp_path: Path) -> None:
+    chain = LOW_KEYSTONE_HIGH % ("keystone-v2", 'uri-regex="/v1/.*"')
+    made = moved(tmp_path, chain, ip_user=IP, uri_user=URI % "", keystone_v2=KEYSTONE)
+    got = await outcome(
+        made, "GET", "/v1/users/bob", identity=identity_of({"user": "ann"}), headers=(("X-Auth-Token", "t"),)
+    )
+    assert got.forwarded is not None
+    assert dict(got.forwarded.headers)["X-User-Id"] == "ann"
+
+
+async def test_whom_a_missing_token_makes_forgotten_is_told(tmp_path: Path) -> None:
+    delegating = KEYSTONE.replace("</keystone", "<delegating/></keystone")
+    chain = '<filter name="ip-user"/><filter name="keystone-v2"/><filter name="rate-limiting"/>'
+    limits = (
+        '<rate-limiting><limit-group id="g" default="true">'
+        '<limit uri="*" uri-regex=".*" http-methods="ALL" unit="DAY" value="9"/></limit-group></rate-limiting>'
+    )
+    made = moved(tmp_path, chain, ip_user=IP, keystone_v2=delegating, rate_limiting=limits)
+    assert "is forgotten where the token is missing" in notes(made, "keystone-v2")
+    assert (await outcome(made, peer="192.0.2.7")).status == 401
+
+
+def test_a_token_that_is_always_asked_for_needs_no_condition(tmp_path: Path) -> None:
+    made = moved(
+        tmp_path, LOW_KEYSTONE_HIGH % ("keystone-v2", ""), ip_user=IP, uri_user=URI % "", keystone_v2=KEYSTONE
+    )
+    assert "override" not in made.text
+
+
+async def test_a_field_is_believed_from_trusted_peers_only_also_where_a_token_is_known(
+    tmp_path: Path,
+) -> None:
+    made = moved(
+        tmp_path,
+        '<filter name="ip-user"/><filter name="keystone-v2" uri-regex="/v1/.*"/><filter name="header-user"/>',
+        ip_user=IP,
+        keystone_v2=KEYSTONE,
+        header_user="<header-user><source-headers><header id='X-A' quality='0.7'/></source-headers></header-user>",
+    )
+    sent = (("X-A", "bob"), ("X-Auth-Token", "t"))
+    for peer, target, user, forwarded in (
+        ("127.0.0.1", "/v1/x", "ann;q=1.0", True),
+        ("203.0.113.7", "/v1/x", "ann;q=1.0", False),
+        ("127.0.0.1", "/", "bob;q=0.7", True),
+        ("203.0.113.7", "/", "203.0.113.7;q=0.4", False),
+    ):
+        got = await outcome(made, "GET", target, peer=peer, identity=ANN, headers=sent)
+        assert got.forwarded is not None
+        fields = dict(got.forwarded.headers)
+        assert (fields["X-PP-User"], "X-A" in fields) == (user, forwarded)
+
+
+def test_a_quality_between_those_of_two_fields_is_told(tmp_path: Path) -> None:
+    text = "<header-user><source-headers><header id='X-A' quality='0.7'/><header id='X-B'/></source-headers></header-user>"
+    made = moved(
+        tmp_path, '<filter name="ip-user"/><filter name="header-user"/>', ip_user=IP, header_user=text
+    )
+    assert "quality is between theirs" in notes(made, "header-user")
 
 
 async def test_a_user_of_an_expression_that_cannot_be_said_is_not_nobody(tmp_path: Path) -> None:

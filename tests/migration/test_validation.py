@@ -191,3 +191,58 @@ async def test_a_document_of_openapi_that_is_not_looked_at_whole_refuses(tmp_pat
 async def test_a_role_may_have_a_space(tmp_path: Path) -> None:
     made = _moved(tmp_path, '<validator role="a\u00a0b" wadl="servers.wadl"/>')
     assert [await _status(made, "GET", "/servers", role) for role in ("a b", "a")] == [200, 403]
+
+
+async def _unknown(directory: Path, validators: str, **options: object) -> tuple[Migration, int | None]:
+    for name in ("servers", "images"):
+        roles = 'rax:roles="admin"' if name == "images" else ""
+        (directory / f"{name}.wadl").write_text(WADL.format(path=name, extra=roles))
+    made = moved_filter(
+        directory, "api-validator", f"<validators>{validators}</validators>", file="validator"
+    )
+    got = await outcome(made, "GET", "/servers", headers=(("X-Roles", "admin"),))
+    return made, got.status
+
+
+async def test_a_validator_for_a_role_that_nobody_knows_is_not_skipped_to_the_default(tmp_path: Path) -> None:
+    made, status = await _unknown(
+        tmp_path,
+        '<validator role="admin" wadl="images.wadl"/><validator default="true" wadl="servers.wadl"/>',
+    )
+    assert status == 503
+    assert part(made, "api-validator").refuses
+    assert "no filter before this one knows any" in notes(made, "api-validator")
+
+
+async def test_validators_for_roles_that_nobody_knows_are_told(tmp_path: Path) -> None:
+    made, status = await _unknown(tmp_path, '<validator role="admin" wadl="servers.wadl"/>')
+    assert status == 401
+    assert "no filter before this one knows any" in notes(made, "api-validator")
+
+
+@pytest.mark.parametrize(
+    ("wadl", "option", "told"),
+    [
+        ("images.wadl", 'enable-rax-roles="true"', True),
+        ("images.wadl", "", False),
+        ("servers.wadl", 'enable-rax-roles="true"', False),
+    ],
+)
+async def test_a_description_that_asks_for_roles_that_nobody_knows_is_told(
+    tmp_path: Path, wadl: str, option: str, told: bool
+) -> None:
+    made, _ = await _unknown(tmp_path, f'<validator default="true" wadl="{wadl}" {option}/>')
+    assert ("no filter before this one knows any" in notes(made, "api-validator")) is told
+    assert not part(made, "api-validator").refuses
+
+
+@pytest.mark.parametrize("roles", ["admin", ""])
+def test_a_document_that_asks_for_roles_that_nobody_knows_is_told(tmp_path: Path, roles: str) -> None:
+    asked = f"security: [{{token: [{roles}]}}], " if roles else ""
+    (tmp_path / "api.yaml").write_text(
+        "openapi: 3.1.0\ninfo: {title: t, version: '1'}\n"
+        "components: {securitySchemes: {token: {type: apiKey, in: header, name: X-Auth-Token}}}\n"
+        f"paths: {{/a: {{get: {{{asked}responses: {{}}}}}}}}\n"
+    )
+    made = moved_filter(tmp_path, "openapi-validator", '<open-api-validator href="api.yaml"/>')
+    assert ("no filter before this one knows any" in notes(made, "openapi-validator")) is bool(roles)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.document import read
-from gateway.migration.writing import Noted, Reference, comment, plain, written
+from gateway.migration.writing import Noted, Reference, comment, plain, variables, written
 
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="{"), max_size=12
@@ -65,3 +65,8 @@ def test_a_variable_of_repose_is_one_of_ours() -> None:
     value = {"url": "http://{$ HOST $}:{$PORT$}"}
     assert written(value) == 'url: "http://${HOST}:${PORT}"\n'
     assert plain(value, {"HOST": "h", "PORT": "1"}) == {"url": "http://h:1"}
+
+
+def test_variables_are_found_wherever_values_are_written() -> None:
+    value = {"a": [Noted({"b": "{$ B $}{$A$}"}, ("{$ COMMENT $}",))], "{$ KEY $}": Reference("R", "{$ D $}")}
+    assert list(variables(value)) == ["B", "A"]

@@ -61,6 +61,14 @@ def told(response: Any) -> list[tuple[str, str, int, int, str]]:
     ]
 
 
+async def test_a_limit_is_listed_by_its_uri() -> None:
+    limit = {"rate": "3/hour", "key": ["user_id"], "path": "regex:/v2/[^/]+/x", "uri": "/v2/{id}/x"}
+    response = await Desk(limits=[limit]).ask()
+    assert isinstance(response, Response) and response.body.complete is not None
+    (rate,) = json.loads(response.body.complete)["limits"]["rate"]
+    assert (rate["uri"], rate["regex"]) == ("/v2/{id}/x", "/v2/[^/]+/x")
+
+
 async def test_a_caller_is_told_of_the_limits_that_are_his() -> None:
     desk = Desk()
     now, later = "2023-11-14T22:13:20Z", "2023-11-14T22:33:20Z"

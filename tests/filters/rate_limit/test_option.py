@@ -55,7 +55,8 @@ def test_refuses_what_is_no_rate(rate: Any) -> None:
         ({"burst": 0}, "greater than or equal to 1"),
         ({"burst": 5, "algorithm": "fixed_window"}, "burst has no meaning"),
         ({"algorithm": "sliding"}, "gcra"),
-        ({"uri": "*"}, "Extra inputs"),
+        ({"uri": ""}, "at least 1 character"),
+        ({"verb": "GET"}, "Extra inputs"),
     ],
 )
 def test_refuses(options: dict[str, Any], words: str) -> None:
@@ -94,6 +95,7 @@ def numbers(*limits: dict[str, Any], **options: Any) -> tuple[int, ...]:
     "options",
     [
         {"status": 429},
+        {"uri": "/a"},
         {"burst": 10},
         {"methods": ["POST", "get"]},
         {
@@ -110,7 +112,7 @@ def numbers(*limits: dict[str, Any], **options: Any) -> tuple[int, ...]:
 def test_a_limit_is_known_by_what_it_counts_and_not_by_how_it_answers(options: dict[str, Any]) -> None:
     cost = {"default": 2, "methods": {"GET": 3, "PUT": 4}, "header": "X-Cost", "max": 9}
     plain: dict[str, Any] = {"cost": cost} if "cost" in options else {"methods": ["GET", "POST"]}
-    if "burst" in options or "status" in options:
+    if not {"burst", "status", "uri"}.isdisjoint(options):
         plain = {}
     assert numbers(options) == numbers(plain)
 
@@ -146,3 +148,17 @@ def test_a_group_is_known_by_its_name_whoever_is_in_it() -> None:
 
     assert of_group("a", "admin") == of_group("a", "member")
     assert of_group("a", "admin") != of_group("b", "admin")
+
+
+@pytest.mark.parametrize(
+    ("options", "told", "terse"),
+    [
+        ({}, "*", None),
+        ({"path": "regex:/v2/.*"}, "/v2/.*", None),
+        ({"path": "regex:/v2/.*", "uri": "/v2/.*"}, "/v2/.*", None),
+        ({"path": "regex:/v2/.*", "uri": "/v2/*"}, "/v2/*", "/v2/*"),
+    ],
+)
+def test_what_clients_are_told_it_is_for(options: dict[str, Any], told: str, terse: str | None) -> None:
+    made = limit(**options)
+    assert (made.told, made.terse().uri) == (told, terse)

@@ -75,6 +75,13 @@ def test_429_is_one_option_away() -> None:
     assert fault.details == "Only 1 GET request(s) can be made to * every day."
 
 
+def test_the_details_name_what_the_limit_is_said_to_be_for() -> None:
+    filter = limiter({"rate": "1/hour", "path": "regex:/v2/.*", "uri": "/v2/*"})
+    spent(filter, 1, target="/v2/p1")
+    fault = refused(filter, asked(target="/v2/p1"))
+    assert fault.details == "Only 1 GET request(s) can be made to /v2/* every hour."
+
+
 @pytest.mark.parametrize(
     ("path", "uri"), [("/v2/{project_id}/servers", "/v2/{project_id}/servers"), ("regex:/v2/.*", "/v2/.*")]
 )
