@@ -210,6 +210,10 @@ class Ledger:
         if verdict is None or verdict != (passed is True):
             for bucket in buckets:
                 bucket.strays = True
+        elif verdict:
+            for place, draw in enumerate(draws):
+                if not draw[4]:
+                    buckets[place].strays = True  # then another limit was charged, or none
         if verdict:
             return _PASSED
         return _UNKNOWN if verdict is None else Decided(False, scales[by].tariff)

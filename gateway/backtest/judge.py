@@ -7,7 +7,8 @@ decide is left open: the charges are told, and `gateway.backtest.counting` makes
 is undecidable, never guessed.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from inspect import iscoroutine
 from typing import Any, Final, NamedTuple, TypeAlias, final
 
@@ -17,6 +18,7 @@ from gateway.api.fact import (
     CLIENT,
     LENGTH,
     PRINCIPAL,
+    ROUTE,
     SCHEME,
     TARGET,
     Fact,
@@ -137,6 +139,7 @@ class _Step:
     limits       names of its limits that were defined as they are now
     plain        whether its hook judges any exchange by itself, and that is all
     found_out    header fields that others may read of it, and no record tells
+    disturbed    whether an entry before it may make another request of it than was made then
     is_partial   whether it is in shadow for a share of the exchanges
     """
 
@@ -147,6 +150,7 @@ class _Step:
         "counts",
         "delegates",
         "delicate",
+        "disturbed",
         "entry",
         "found_out",
         "identifies",
@@ -189,6 +193,7 @@ class _Step:
         self.shadow: bool = entry.mode == "shadow"
         self.is_partial: bool = self.shadow and entry.shadow_share < 10_000
         self.delegates: bool = self.shadow and entry.delegate is not None
+        self.disturbed = False
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
         self.told = not read or (headers is not None and read <= headers)
@@ -217,12 +222,22 @@ class _Aside:
 class _Way:
     """The entries of a chain, for one configuration of the past.
 
-    names  the header fields of a client that any of them reads
+    names      the header fields of a client that any of them reads
+    finders    names of the entries that may have found out who was calling
+    gone       names of entries that are not in the chain, and may have made another request of one
+    elsewhere  entries of other chains that count: their places, and the limits that are what they were
     """
 
-    __slots__ = ("chain", "names", "past", "steps")
+    __slots__ = ("chain", "elsewhere", "finders", "gone", "names", "past", "steps")
 
-    def __init__(self, chain: Chain, past: Past, steps: list[_Step]) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        past: Past,
+        steps: list[_Step],
+        elsewhere: Mapping[str, tuple[int, frozenset[str]]],
+    ) -> None:
+        self.elsewhere = elsewhere
         self.chain = chain
         self.past = past
         self.steps = steps
@@ -234,7 +249,38 @@ class _Way:
             silent = step.by_record and "." in step.entry.type
             step.found_out = read_later if silent else read_later & step.found_out
             read_later |= {fact for fact in step.reads | step.condition_reads if fact.startswith("header:")}
+        own = {step.name for step in steps}
+        enforced = {name: entry for name, entry in past.entries.items() if entry.mode == "enforce"}
+        self.finders = frozenset(
+            name for name, entry in enforced.items() if entry.type in _FINDERS or "." in entry.type
+        )
+        self.gone = frozenset(
+            name for name, entry in enforced.items() if name not in own and entry.type not in _ONLY_REFUSE
+        )
+        places = {name: place for place, name in enumerate(past.entries)}
+        order = [
+            places[step.name]
+            for step in steps
+            if step.name in places and (step.counts or not _leaves_alone(step.entry))
+        ]
+        disturbed = order != sorted(order)
+        for step in steps:
+            step.disturbed = disturbed
+            disturbed = disturbed or not (step.whole or _leaves_alone(step.entry))
 
+
+def _leaves_alone(entry: Entry) -> bool:
+    """Whether the entry makes nothing else of a request that it passes, whatever its options were."""
+    filter = entry.filter
+    narrowed = callable(getattr(filter.config, "only_refuses", None)) and entry.type not in _ONLY_REFUSE
+    return type(filter).only_refuses and not narrowed
+
+
+_FINDERS: Final = frozenset(("token_auth", "external_auth", "principal"))
+_ONLY_REFUSE: Final = frozenset(
+    ("api", "body_size", "concurrency", "ip_allow", "json_body", "methods", "rate_limit", "rbac", "uuid")
+)
+"""Types of filters that change nothing in a request that they pass, whatever their options."""
 
 _NOT_FOUND: Final = Verdict(REFUSE, 404, "", "route_not_found")
 _NOT_ROUTED: Final = Verdict(REFUSE, 405, "", "method_not_routed")
@@ -248,6 +294,7 @@ _DELEGATED: Final = header(delegation.NAME)
 _SCHEME_ALONE: Final = frozenset((SCHEME,))
 _BY_PROXIES: Final = frozenset((CLIENT, SCHEME))
 _ENDLESS: Final = 1 << 62
+_NO_LIMITS: Final[frozenset[str]] = frozenset()
 
 
 class Judge:
@@ -265,9 +312,10 @@ class Judge:
         described = plan.describe()
         self._origin: str = described["origin"]
         self._bounds: dict[str, int] = described["bounds"]
-        self._lost: frozenset[Fact] = (
-            frozenset()
-        )  # of the exchange that is judged: what is another than it was
+        # Of the exchange that is judged: what is another than it was, and whether filters that were have gone.
+        self._lost: frozenset[Fact] = frozenset()
+        self._disturbed = False
+        self._counts = any(type(entry.filter).charges is not Filter.charges for entry in plan.entries)
         self._digests = {entry["name"]: entry for entry in described["entries"]}
         self._core: str = described["core"]
         # By the ids of what each value holds on to, so that nothing else can have them.
@@ -278,23 +326,23 @@ class Judge:
     def trace(self, recorded: Recorded) -> Trace:
         """The way of a recorded exchange."""
         if not recorded.entered:
-            return Trace((), self._head(recorded), ())
+            return self._unjudged(recorded, self._head(recorded))
         if not recorded.path_is_known:
-            return Trace((), undecidable("", "a part of the path is not recorded"), ())
+            return self._unjudged(recorded, undecidable("", "a part of the path is not recorded"))
         facts = recorded.facts
         target: str = facts.target
         past = recorded.past
         if past.core != self._core:
             refused = self._beyond(past, target)
             if refused is not None:
-                return Trace((), refused, ())
+                return self._unjudged(recorded, refused)
         planned, params, _, allow = self._plan.router.match(
             facts.host, target.partition("?")[0], facts.method
         )
         limit = self._plan.body_limit
         length = facts.content_length
         if limit is not None and isinstance(length, int) and length > limit:
-            return Trace((), Verdict(REFUSE, 413, "", "request_too_large"), ())
+            return self._unjudged(recorded, Verdict(REFUSE, 413, "", "request_too_large"))
         if planned is not None:
             way = self._way(planned.chain, recorded.past)
             exchange = recorded.exchange(
@@ -309,6 +357,20 @@ class Judge:
         if past.origin != self._origin:
             self._look_for_client(exchange)
         return self._through(way, exchange, recorded, _NOT_FOUND if allow is None else _NOT_ROUTED)
+
+    def _unjudged(self, recorded: Recorded, end: Verdict) -> Trace:
+        """The way of an exchange that no filter judges, or of which nobody knows whether one does."""
+        if end.kind == UNDECIDABLE:
+            return Trace((Loss(recorded.at - self._offset),) if self._counts else (), end, ())
+        if not recorded.steps:
+            return Trace((), end, ())
+        way = self._way(self._plan.chain, recorded.past)
+        parts: list[Count | Loss | Skip | Verdict] = []
+        for step in way.steps:
+            skip = _skipped(step, recorded)
+            if skip is not None:
+                parts.append(skip)
+        return Trace([*parts, *_skipped_elsewhere(way, recorded)], end, ())
 
     def _beyond(self, past: Past, target: str) -> Verdict | None:
         """What becomes of a request that came to the filters then, where what is judged before them is another now."""
@@ -354,6 +416,9 @@ class Judge:
         lost = self._lost
         if lost:
             self._lost = frozenset()
+        self._disturbed = bool(way.gone) and not way.gone.isdisjoint(recorded.steps)
+        if way.elsewhere:
+            parts += _skipped_elsewhere(way, recorded)
         for number, step in enumerate(way.steps):
             if lost and not lost.isdisjoint(step.reads | step.condition_reads):
                 _give_up(step, "who the client is behind proxies is not recorded", exchange, parts, unknown)
@@ -377,13 +442,13 @@ class Judge:
                 if step.shadow:
                     if aside is None:
                         aside = _Aside(exchange)
-                    shadow = self._in_shadow(way, number, recorded, unknown, aside)
+                    shadow = self._in_shadow(way, number, recorded, unknown, aside, parts)
                     if isinstance(shadow, Count):
                         parts.append(shadow)
                     elif shadow is not None:
                         shadows.append(shadow)
                     continue
-                found = self._judged(way, number, exchange, recorded, unknown)
+                found = self._judged(way, number, exchange, recorded, unknown, parts)
             if found is None:
                 continue
             if isinstance(found, Count):
@@ -416,7 +481,13 @@ class Judge:
         return step.entry.condition(exchange)
 
     def _judged(
-        self, way: _Way, number: int, exchange: Exchange, recorded: Recorded, unknown: set[Fact]
+        self,
+        way: _Way,
+        number: int,
+        exchange: Exchange,
+        recorded: Recorded,
+        unknown: set[Fact],
+        parts: list[Count | Loss | Skip | Verdict],
     ) -> Count | Verdict | None:
         step = way.steps[number]
         if unknown and not unknown.isdisjoint(step.reads):
@@ -427,7 +498,7 @@ class Judge:
             if not _as_then(way, number, recorded):
                 return undecidable(step.name, why)
             if step.counts:
-                return self._count(step, exchange, recorded, why)
+                return self._count(step, exchange, recorded, parts, why)
             found = self._by_record(step, exchange, recorded, why)
         elif step.by_record:
             found = self._by_record(step, exchange, recorded)
@@ -437,13 +508,19 @@ class Judge:
                 lacking = "a header field that it reads is not recorded"
             if not lacking:
                 return (
-                    self._count(step, exchange, recorded)
+                    self._count(step, exchange, recorded, parts)
                     if step.counts
                     else self._asked(step, exchange, recorded)
                 )
             found = self._by_record(step, exchange, recorded, lacking)
         if found is None:
             unknown |= step.found_out
+            if step.identifies and not step.shadow and len(way.finders) > 1:
+                # The record says who was known in the end.
+                if _last_finder(way, recorded) == step.name:
+                    unknown.discard(PRINCIPAL)
+                else:
+                    unknown.add(PRINCIPAL)
         return found
 
     def _asked(self, step: _Step, exchange: Exchange, recorded: Recorded) -> Verdict | None:
@@ -488,6 +565,8 @@ class Judge:
             )
         if told is None or told.verdict in ("skip", "undecided") or told.shadow != step.shadow:
             return undecidable(entry.name, why or "it was not asked")
+        if step.disturbed or self._disturbed:
+            return undecidable(entry.name, "what is made of the request before it is another than it was")
         if told.verdict == "pass":
             if step.identifies and not step.shadow:
                 exchange.principal = self._principal(recorded)
@@ -507,7 +586,12 @@ class Judge:
         return found
 
     def _count(
-        self, step: _Step, exchange: Exchange, recorded: Recorded, unread: str = ""
+        self,
+        step: _Step,
+        exchange: Exchange,
+        recorded: Recorded,
+        parts: list[Count | Loss | Skip | Verdict],
+        unread: str = "",
     ) -> Count | Verdict | None:
         """What it would charge. `unread`: why the keys cannot be told; then those count that were charged."""
         entry = step.entry
@@ -535,13 +619,18 @@ class Judge:
         charges = entry.filter.charges(exchange)
         if charges is None:
             return self._by_record(step, exchange, recorded, "it does more than count")
+        if len(cells) > len(charges):
+            skip = _skipped(step, recorded, {charge.tariff.limit for charge in charges})
+            if skip is not None:
+                parts.append(skip)
         if not charges:
             return None
         if unread and {charge.tariff.limit for charge in charges} != {cell[0] for cell in cells}:
             return undecidable(entry.name, unread)
         draws: list[Draw] = []
         index: int = entry.index
-        tariffs, limits = self.tariffs, step.limits
+        tariffs = self.tariffs
+        limits = step.limits if self._same_keys(step, exchange, recorded) else _NO_LIMITS
         for charge in charges:
             tariff, key, cost = charge
             limit = tariff[0]
@@ -568,8 +657,22 @@ class Judge:
             )
         return Count(index, now, passed, step.shadow, draws)
 
+    def _same_keys(self, step: _Step, exchange: Exchange, recorded: Recorded) -> bool:
+        """Whether the keys of limits that are what they were are what they were too."""
+        if step.disturbed or self._disturbed:
+            return False
+        if ROUTE not in step.reads:
+            return True
+        return recorded.route == ("" if exchange.route is None else exchange.route.name)
+
     def _in_shadow(
-        self, way: _Way, number: int, recorded: Recorded, unknown: set[Fact], aside: "_Aside"
+        self,
+        way: _Way,
+        number: int,
+        recorded: Recorded,
+        unknown: set[Fact],
+        aside: "_Aside",
+        parts: list[Count | Loss | Skip | Verdict],
     ) -> Shadow | Count | None:
         """What an entry in shadow makes of the request; None where there is nothing to compare it with, or it is undecidable."""
         step = way.steps[number]
@@ -578,7 +681,7 @@ class Judge:
         exchange = aside.exchange
         exchange.follow()
         unread = unknown | aside.unknown
-        found = self._judged(way, number, exchange, recorded, unread)
+        found = self._judged(way, number, exchange, recorded, unread, parts)
         lost = isinstance(found, Verdict) and found.kind == UNDECIDABLE
         if lost:
             unread |= step.found_out
@@ -610,15 +713,27 @@ class Judge:
         way = self._ways.get(key)
         if way is None:
             steps = [self._step(entry, past) for entry in chain.guards]
-            way = self._ways[key] = _Way(chain, past, steps)
+            own = {step.name for step in steps}
+            elsewhere = {
+                entry.name: (entry.index, self._same_limits(entry, past))
+                for entry in self._plan.entries
+                if entry.name not in own and type(entry.filter).charges is not Filter.charges
+            }
+            way = self._ways[key] = _Way(chain, past, steps, elsewhere)
         return way
+
+    def _same_limits(self, entry: Entry, past: Past) -> frozenset[str]:
+        """Names of the limits of an entry that are what they were."""
+        then = past.entries.get(entry.name)
+        if then is None or then.type != entry.type:
+            return _NO_LIMITS
+        told = self._digests[entry.name]["limits"]
+        return frozenset(name for name, digest in told.items() if then.limits.get(name) == digest)
 
     def _step(self, entry: Entry, past: Past) -> _Step:
         mine = self._digests[entry.name]
         then = past.entries.get(entry.name)
-        limits: frozenset[str] = frozenset()
-        if then is not None and then.type == entry.type:
-            limits = frozenset(name for name, told in mine["limits"].items() if then.limits.get(name) == told)
+        limits = self._same_limits(entry, past)
         same = then is not None and (then.type, then.digest) == (entry.type, mine["digest"])
         whole = then is not None and same and (then.mode, then.scope) == (mine["mode"], mine["scope"])
         return _Step(entry, same, whole, past.headers, limits)
@@ -653,13 +768,40 @@ def _as_then(way: _Way, number: int, recorded: Recorded) -> bool:
     return names == list(recorded.steps)[: len(names)]
 
 
-def _skipped(step: _Step, recorded: Recorded) -> Skip | None:
-    """What an entry has charged that the request does not come to now."""
-    told = recorded.steps.get(step.name) if step.counts else None
+def _last_finder(way: _Way, recorded: Recorded) -> str:
+    """The last entry that may have found out who was calling."""
+    last = ""
+    for name, told in recorded.steps.items():
+        if name in way.finders and told.verdict == "pass":
+            last = name
+    return last
+
+
+def _skipped(step: _Step, recorded: Recorded, but: AbstractSet[str] = _NO_LIMITS) -> Skip | None:
+    """What an entry has charged that the request does not come to now, but for some limits."""
+    if not step.counts:
+        return None
+    return _skip(step.name, step.entry.index, step.limits - but, recorded)
+
+
+def _skipped_elsewhere(way: _Way, recorded: Recorded) -> list[Skip]:
+    """What was charged by entries that are in other chains now."""
+    found: list[Skip] = []
+    for name in recorded.steps:
+        there = way.elsewhere.get(name)
+        if there is not None:
+            skip = _skip(name, there[0], there[1], recorded)
+            if skip is not None:
+                found.append(skip)
+    return found
+
+
+def _skip(name: str, place: int, limits: AbstractSet[str], recorded: Recorded) -> Skip | None:
+    told = recorded.steps.get(name)
     if told is None or told.verdict != "pass":
         return None
-    hashes = {cell[0]: cell[1] for cell in cells_of(told.facts)[1] if cell[0] in step.limits}
-    return Skip(step.entry.index, hashes) if hashes else None
+    hashes = {cell[0]: cell[1] for cell in cells_of(told.facts)[1] if cell[0] in limits}
+    return Skip(place, hashes) if hashes else None
 
 
 def _late(name: str, recorded: Recorded) -> frozenset[str]:

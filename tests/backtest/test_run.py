@@ -313,6 +313,111 @@ async def test_a_record_whose_cells_are_damaged_is_passed_over(tmp_path: Path, c
     assert (made.found.skipped, made.found.tally.total) == (1, 1)
 
 
+async def test_who_was_known_before_another_was_found_is_not_who_was_known_in_the_end(tmp_path: Path) -> None:
+    rbac = {"rbac": {"rows": [{"path": "/{rest*}", "roles": ["member"]}]}}
+    other = {"token_auth": {**KEYSTONE["token_auth"], "name": "other"}}
+    text = text_of(filters=[KEYSTONE, rbac, other])
+    lines = await logged(text, [Asked(0), Asked(1)])
+    for line in lines[1:]:
+        line["gateway.facts"]["principal"]["roles"] = ["reader"]
+    log = written(lines, tmp_path / "log")
+    assert judged(text, log).found.tally.counts == {UNCHANGED: 2}
+    assert judged(text_of(filters=[KEYSTONE, rbac]), log).found.tally.counts == {UNDECIDABLE: 2}
+    assert judged(text_of(filters=[KEYSTONE, other, rbac]), log).found.tally.counts == {NEWLY_REFUSED: 2}
+
+
+async def test_what_was_learnt_of_another_request_is_not_believed(tmp_path: Path) -> None:
+    edit: dict[str, Any] = {"headers": {"request": {"remove": ["X-Auth-Token"]}}}
+    old, new = text_of(filters=[KEYSTONE]), text_of(filters=[edit, KEYSTONE])
+    for one, two in ((old, new), (new, old)):
+        made = await _made(tmp_path, one, two, Asked(0))
+        assert made.found.tally.counts == {UNDECIDABLE: 1}
+    harmless: dict[str, Any] = {"body_size": {"max": "1MiB"}}
+    made = await _made(tmp_path, old, text_of(filters=[harmless, KEYSTONE]), Asked(0))
+    assert made.found.tally.counts == {UNCHANGED: 1}
+
+
+def _routed(limit: dict[str, Any], *paths: str) -> str:
+    routes = [{"name": path.strip("/{}"), "path": path, "upstream": "main"} for path in paths]
+    return text_of(filters=[{"rate_limit": {"limits": [limit]}}], routes=routes)
+
+
+async def test_a_cell_of_one_key_says_nothing_of_another(tmp_path: Path) -> None:
+    """The limit is what it was, and not what its key is made of."""
+    by_route = {"name": "l", "rate": "5/hour", "key": ["route"]}
+    requests = [Asked(at, target="/a" if at % 2 else "/b") for at in range(16)]
+    made = await _made(tmp_path, _routed(by_route, "/a", "/b"), _routed(by_route, "/{either}"), *requests)
+    assert made.found.tally.counts == {UNCHANGED: 11, NEWLY_REFUSED: 5}
+    by_field: dict[str, Any] = {"rate_limit": {"limits": [{**by_route, "key": ["header:X-Auth-Token"]}]}}
+    edit: dict[str, Any] = {"headers": {"request": {"remove": ["X-Auth-Token"]}}}
+    made = await _made(tmp_path, text_of(filters=[by_field]), text_of(filters=[edit, by_field]), *requests)
+    for before, after in made.verdicts.values():
+        assert after.kind in (UNDECIDABLE, before.kind)
+
+
+ALL: dict[str, Any] = {"name": "l", "rate": "5/hour", "key": ["global"]}
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        {"rate_limit": {"limits": [ALL], "exempt": {"paths": ["/free"]}}},
+        {"rate_limit": {"limits": [ALL], "when": {"path": "/b"}}},
+    ],
+)
+async def test_what_is_not_charged_any_more_leaves_room_for_others(
+    tmp_path: Path, new: dict[str, Any]
+) -> None:
+    requests = [
+        *(Asked(at, target="/free") for at in range(5)),
+        *(Asked(at, target="/b") for at in range(5, 11)),
+    ]
+    old: dict[str, Any] = {"rate_limit": {"limits": [ALL]}}
+    made = await _made(tmp_path, text_of(filters=[old]), text_of(filters=[new]), *requests)
+    assert made.found.tally.counts == {UNCHANGED: 6, NEWLY_ALLOWED: 5}
+
+
+async def test_what_is_refused_before_filters_now_is_not_charged_either(tmp_path: Path) -> None:
+    long = "/" + "a" * 2000
+    requests = [*(Asked(at, target=long) for at in range(5)), *(Asked(at) for at in range(5, 10))]
+    old: dict[str, Any] = {"rate_limit": {"limits": [ALL]}}
+    tighter = text_of(filters=[old], limits={"target_length": 1024})
+    made = await _made(tmp_path, text_of(filters=[old]), tighter, *requests)
+    assert made.found.tally.counts == {NEWLY_REFUSED: 5, NEWLY_ALLOWED: 5}
+    # And the other way round nobody knows whether those come so far.
+    lines = await logged(tighter, requests)
+    for line, asked in zip(lines[1:], requests, strict=True):
+        line["gateway.facts"]["clock"] = NOW + asked.at  # a trial refuses by the clock on the wall
+    made = judged(text_of(filters=[old]), written(lines, tmp_path / "log"))
+    assert made.found.tally.counts == {UNDECIDABLE: 10}
+
+
+async def test_a_limit_moved_to_one_route_is_not_charged_by_another(tmp_path: Path) -> None:
+    limit: dict[str, Any] = {"rate_limit": {"limits": [ALL]}}
+    routes = [{"name": name, "path": f"/{name}", "upstream": "main"} for name in ("a", "b")]
+    moved = [{**routes[0], "filters": [limit]}, routes[1]]
+    requests = [Asked(at, target="/a" if at % 2 else "/b") for at in range(14)]
+    made = await _made(tmp_path, text_of(filters=[limit], routes=routes), text_of(routes=moved), *requests)
+    # Of 14 five passed. Now seven come to no limit, and of the other seven five pass.
+    assert made.found.tally.counts == {UNCHANGED: 7, NEWLY_ALLOWED: 7}
+
+
+async def test_what_another_definition_has_counted_is_not_forgotten_at_a_reload(tmp_path: Path) -> None:
+    limit = {**ALL, "rate": "8/hour"}
+    old, new = (
+        text_of(filters=[{"rate_limit": {"limits": [limit]}}]),
+        text_of(filters=[{"rate_limit": {"limits": [ALL]}}]),
+    )
+    first = await logged(old, [Asked(at) for at in range(5)])
+    second = await logged(new, [Asked(at) for at in range(5, 11)])
+    for number, line in enumerate(second[1:], 6):
+        line["gateway.sequence"] = number
+    made = judged(new, written([*first, *second], tmp_path / "log"))
+    verdicts = [after.kind for _, after in made.verdicts.values()]
+    assert verdicts[:5] == [FORWARD] * 5
+    assert FORWARD not in verdicts[5:]
+
+
 async def test_against_another_configuration(tmp_path: Path) -> None:
     log = written(await logged(_config(), [Asked(0, method="DELETE")]), tmp_path / "log")
     without = text_of(filters=[KEYSTONE])
