@@ -1,10 +1,9 @@
 """Refuses a request body that is not strict JSON, nests too deep, names a key twice, or breaks the rules for
 metadata: 400.
 
-Strict is RFC 8259: UTF-8 without a byte order mark, no NaN or Infinity, no number beyond a double (such as an
-integer of 400 digits), no escape that is half a surrogate pair. Every request of the named methods is judged,
-whatever its Content-Type says; the body is read whole first, and forwarded as it came. An empty body passes unless
-metadata is asked for.
+Strict is RFC 8259: UTF-8 without a byte order mark, no NaN or Infinity, no escape that is half a surrogate
+pair. Every request of the named methods is judged, whatever its Content-Type says; the body is read whole
+first, and forwarded as it came. An empty body passes unless metadata is asked for.
 
 The rules for metadata are those of the compute API: `set` is `{"metadata": {key: value, ...}}`, `item` is
 `{"meta": {key: value}}` with the key that the path names; nothing else stands beside them, a key has 1 to

@@ -623,6 +623,8 @@ class Judge:
             skip = _skipped(step, recorded, {charge.tariff.limit for charge in charges})
             if skip is not None:
                 parts.append(skip)
+            if passed is False:
+                passed = None  # it may have been one of those that refused
         if not charges:
             return None
         if unread and {charge.tariff.limit for charge in charges} != {cell[0] for cell in cells}:

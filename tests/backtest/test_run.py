@@ -392,6 +392,15 @@ async def test_what_is_refused_before_filters_now_is_not_charged_either(tmp_path
     assert made.found.tally.counts == {UNDECIDABLE: 10}
 
 
+async def test_a_limit_that_has_refused_and_is_gone_refuses_for_no_other(tmp_path: Path) -> None:
+    other = {"name": "other", "rate": "100/hour", "key": ["project_id"]}
+    both, one = ({"rate_limit": {"limits": limits}} for limits in ([ALL, other], [other]))
+    made = await _made(
+        tmp_path, text_of(filters=[both]), text_of(filters=[one]), *(Asked(at) for at in range(9))
+    )
+    assert made.found.tally.counts == {UNCHANGED: 5, NEWLY_ALLOWED: 4}
+
+
 async def test_a_limit_moved_to_one_route_is_not_charged_by_another(tmp_path: Path) -> None:
     limit: dict[str, Any] = {"rate_limit": {"limits": [ALL]}}
     routes = [{"name": name, "path": f"/{name}", "upstream": "main"} for name in ("a", "b")]

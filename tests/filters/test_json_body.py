@@ -70,7 +70,6 @@ def test_valid_json_passes(raw: str) -> None:
         b"NaN",
         b"Infinity",
         b'{"a": -Infinity}',
-        b'{"a": %s}' % (b"1" * 400),
         b"1e999 NaN",
         b'"\\ud800"',
         b'"\\udc00\\ud800"',

@@ -1,14 +1,15 @@
 """What a worker answers to what it is asked, here without a process of its own."""
 
 import asyncio
-import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway import plan
 from gateway.app import Gateway
 from gateway.config.load import Loaded, loads
 from gateway.listener.opening import Opening, open_place
@@ -101,21 +102,28 @@ async def test_a_commit_without_sockets_is_an_error_and_no_end(worker: Worker, h
 
 
 async def test_exchanges_go_on_while_a_configuration_is_built(
-    worker: Worker, handover: Any, tmp_path: Path
+    worker: Worker, handover: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a file that does not come to its end; what comes of it when it does is wanted by nobody any more."""
+    """From a file that is long in coming; what comes of it when it has come is wanted by nobody any more."""
     opening = await opened()
     await put_in_force(worker, handover, 1, opening)
     before = worker.gateway.plan
     slow = tmp_path / "tokens.yaml"
-    os.mkfifo(slow)
+    slow.write_text("- { token: some-token, user: u, roles: [member] }\n")
+    comes = threading.Event()
+
+    def read(path: Path) -> bytes:
+        assert comes.wait(60)
+        return path.read_bytes()
+
+    monkeypatch.setattr(plan, "read_regular", read)
     filters = [{"token_auth": {"providers": [{"static": {"file": str(slow)}}]}}]
     building = asyncio.ensure_future(worker.answer(message.Prepare(loaded(filters=filters))))
     async with await Client.connect(opening.place) as client:
         assert (await client.ask(get("/"))).status == 503
     assert not building.done()
     assert (await worker.answer(message.Abandon())).error is None
-    await asyncio.to_thread(slow.write_text, "- { token: some-token, user: u, roles: [member] }\n")
+    comes.set()
     answer = await within(building, "it is built")
     assert answer.error == "another configuration has come meanwhile"
     assert worker.gateway.plan is before
