@@ -4,10 +4,27 @@ import asyncio
 import socket
 import struct
 from itertools import pairwise
+from pathlib import Path
 
 from tests.support.deadline import DEADLINE, within
 
 PIECE = 64 * 1024
+MIB = 1 << 20
+
+
+def _largest(buffer: str) -> int:
+    """Bytes to which Linux lets a TCP buffer grow; 16 MiB where it does not say."""
+    try:
+        return int(Path("/proc/sys/net/ipv4", buffer).read_text().split()[2])
+    except OSError:
+        return 16 * MIB
+
+
+HELD = 2 * (_largest("tcp_rmem") + _largest("tcp_wmem")) + 4 * MIB
+"""What may be on its way through a gateway whose receiver stands still: the kernel's buffers of both connections, grown
+to their largest, and our own buffers, which are below 1 MiB."""
+LARGE = HELD + 40 * MIB
+"""A body that cannot be on its way as a whole."""
 
 
 class Wire:

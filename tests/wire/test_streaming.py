@@ -11,14 +11,9 @@ from tests.support.client import Client, chunked, get
 from tests.support.deadline import settled, until, within
 from tests.support.gateway import Running, proxy, test_filters
 from tests.support.message import read_answer_body, read_request_body
-from tests.support.sockets import Wire
+from tests.support.sockets import HELD, LARGE, MIB, Wire
 from tests.support.upstream import OK, Conversation, Upstream, answers, echo
 
-MIB = 1 << 20
-LARGE = 64 * MIB
-HELD = 24 * MIB
-"""What may be on its way through a gateway whose receiver stands still: two socket buffers of Linux, grown to
-their largest of 4 and 6 MiB on each side, and our own buffers, which are below 1 MiB."""
 PIECE = bytes(range(256)) * 256  # 64 KiB
 
 

@@ -13,6 +13,7 @@ from tests.support.expect import marked
 from tests.support.filters import HoldAnswer, Seen
 from tests.support.gateway import Running, proxy, test_filters
 from tests.support.message import Answer, Head, status_of
+from tests.support.sockets import HELD, LARGE
 from tests.support.upstream import OK, Conversation, Upstream, answers
 
 SHORT = "150ms"
@@ -360,14 +361,13 @@ async def test_what_a_client_sends_before_it_is_answered_is_bounded() -> None:
         await client.send(get("/ws", *ASK))
         conversation = await upstream.accepted()
         await conversation.request()
-        size = 30_000_000
-        sending = asyncio.ensure_future(client.send(b"a" * size, seconds=30))
-        assert await settled(lambda: client.sent) < size // 2
+        sending = asyncio.ensure_future(client.send(b"a" * LARGE, seconds=30))
+        assert await settled(lambda: client.sent) < HELD
         connection = next(iter(gateway.listener._connections))
         assert len(connection._early or b"") < 512 * 1024
         await conversation.send(SWITCH)
         assert await client.status() == 101
-        assert len(await conversation.take(size)) == size
+        assert len(await conversation.take(LARGE)) == LARGE
         await sending
 
 
@@ -404,10 +404,9 @@ async def test_a_side_that_does_not_read_holds_the_other(stalled: str) -> None:
     async with Upstream(receive_buffer=4096) as upstream, tunnels(upstream) as gateway:
         client, conversation, _ = await opened(gateway, upstream, receive_buffer=4096)
         sender, reader = (conversation, client) if stalled == "client" else (client, conversation)
-        size = 50_000_000
-        sending = asyncio.ensure_future(sender.send(b"a" * size, seconds=50))
         before = sender.sent
-        assert await settled(lambda: sender.sent - before) < size // 4
+        sending = asyncio.ensure_future(sender.send(b"a" * LARGE, seconds=50))
+        assert await settled(lambda: sender.sent - before) < HELD
         (connection,) = gateway.listener._connections
         handler = connection.handler
         assert handler is not None and handler._tunnel is not None
@@ -416,14 +415,14 @@ async def test_a_side_that_does_not_read_holds_the_other(stalled: str) -> None:
         # The other direction goes on.
         await reader.send(b"other way")
         assert await sender.take(9) == b"other way"
-        reading = size
+        reading = LARGE
         while reading:
             reading -= len(await reader.take(min(reading, 1 << 20)))
         await sending
         client.half_close()
         conversation.half_close()
         await client.ended()
-        sizes = (9, size) if stalled == "client" else (size, 9)
+        sizes = (9, LARGE) if stalled == "client" else (LARGE, 9)
         record = await gateway.record()
         assert (record["http.request.body.size"], record["http.response.body.size"]) == sizes
 

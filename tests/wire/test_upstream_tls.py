@@ -13,6 +13,7 @@ from tests.support.certificates import Authority, authority, server_context, wri
 from tests.support.client import Client, get
 from tests.support.deadline import settled, within
 from tests.support.gateway import Running, proxy
+from tests.support.sockets import HELD, LARGE, MIB
 from tests.support.upstream import (
     OK,
     Conversation,
@@ -23,8 +24,8 @@ from tests.support.upstream import (
 )
 
 LOOPBACK = authority().sign("127.0.0.1", "api.test")
-MIB = 1 << 20
 PIECE = bytes(range(256)) * 1024
+WHOLE = PIECE * (LARGE // len(PIECE))
 
 
 def trusting(directory: Path, **more: Any) -> dict[str, Any]:
@@ -422,22 +423,22 @@ async def test_bodies_of_any_size_go_both_ways_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_stalled_upstream_holds_the_client_back(tmp_path: Path) -> None:
-    size = 32 * MIB
+    size = len(WHOLE)
     async with (
         Upstream(context=server_context(LOOPBACK, tmp_path)) as upstream,
         proxy(upstream, upstream_options=trusting(tmp_path)) as gateway,
     ):
         client = await gateway.connect()
         await client.send(b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-        sending = asyncio.ensure_future(client.send(PIECE * (size // len(PIECE)), seconds=30))
+        sending = asyncio.ensure_future(client.send(WHOLE, seconds=30))
         conversation = await taken(upstream)
         await conversation.request_head()
-        assert await settled(lambda: client.sent) < 24 * MIB
+        assert await settled(lambda: client.sent) < HELD
         (connection,) = gateway.pools["main"].endpoints[0].connections
         assert connection.writing_paused
         assert connection.transport.get_write_buffer_size() < MIB
         body = await within(conversation.take(size), "the body arrives", 30)
-        assert body == PIECE * (size // len(PIECE))
+        assert body == WHOLE
         await within(sending, "everything is sent")
         await conversation.send(OK)
         assert (await client.answer("PUT")).status == 200
@@ -447,7 +448,7 @@ async def test_a_stalled_client_holds_the_upstream_back_and_gets_all_of_it_in_th
     tmp_path: Path,
 ) -> None:
     """Also what TLS holds when the upstream has long closed the connection."""
-    size = 32 * MIB
+    size = len(WHOLE)
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size
     async with (
         Upstream(context=server_context(LOOPBACK, tmp_path)) as upstream,
@@ -459,14 +460,14 @@ async def test_a_stalled_client_holds_the_upstream_back_and_gets_all_of_it_in_th
         await conversation.request()
 
         async def send() -> None:
-            await conversation.send(head + PIECE * (size // len(PIECE)), seconds=30)
+            await conversation.send(head + WHOLE, seconds=30)
             conversation.close()
 
         sending = asyncio.ensure_future(send())
         await client.head()
-        assert await settled(lambda: conversation.sent) < 24 * MIB
+        assert await settled(lambda: conversation.sent) < HELD
         body = await within(client.take(size), "the body arrives", 30)
-        assert body == PIECE * (size // len(PIECE))
+        assert body == WHOLE
         await within(sending, "everything is sent")
         assert (await gateway.record())["gateway.reason"] == "passed"
 
@@ -545,7 +546,7 @@ async def test_a_client_that_ends_a_tunnel_ends_it_with_a_close_notify(tmp_path:
 async def test_a_stalled_client_of_a_tunnel_gets_all_that_the_upstream_sent_before_it_went(
     tmp_path: Path,
 ) -> None:
-    size = 32 * MIB
+    size = len(WHOLE)
     async with (
         Upstream(context=server_context(LOOPBACK, tmp_path)) as upstream,
         proxy(upstream, upstream_options=trusting(tmp_path), routes=UPGRADES) as gateway,
@@ -553,11 +554,11 @@ async def test_a_stalled_client_of_a_tunnel_gets_all_that_the_upstream_sent_befo
         client, conversation = await tunnel(gateway, upstream, receive_buffer=4096)
 
         async def send() -> None:
-            await conversation.send(PIECE * (size // len(PIECE)), seconds=30)
+            await conversation.send(WHOLE, seconds=30)
             await conversation.goodbye()
 
         sending = asyncio.ensure_future(send())
-        assert await settled(lambda: conversation.sent) < 24 * MIB
-        assert await within(client.take(size), "everything arrives", 30) == PIECE * (size // len(PIECE))
+        assert await settled(lambda: conversation.sent) < HELD
+        assert await within(client.take(size), "everything arrives", 30) == WHOLE
         await within(sending, "everything is sent")
         await client.ended()
