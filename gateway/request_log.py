@@ -24,6 +24,7 @@ Taker: TypeAlias = Callable[[bytes], None]
 STANDARD_OUTPUT: Final = "-"
 
 _INTERVAL = 0.1  # seconds that a batch is given to fill; a record is in the file twice that later at most
+_FULL = 128  # lines that are written before that: they are still in the processor's cache, and their memory is used again
 _SLICE = 32  # records whose lines are made together
 _BATCH = 256 * 1024  # bytes per write, or a quarter of a file that is smaller than that
 _SHOWN = 512  # of the last lines, for who watches
@@ -280,9 +281,10 @@ class RequestLog:
         self._sequence = 0
         self.copies = tuple(copies)
         self._off = path is None and not copies
-        self._awake = False
+        self._awake = self._hurried = False
         self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._due = threading.Event()
+        self._stop = False
         self._writer: threading.Thread | None = None
         self._file: LogFile | None = None
         self._listeners: tuple[Listener, ...] = ()
@@ -338,6 +340,9 @@ class RequestLog:
                     self._make()
                 finally:
                     self._making.release()
+                if len(self._made) >= _FULL and not self._hurried:
+                    self._hurried = True
+                    self._due.set()
         if not self._awake:
             self._awake = True
             self._wake.set()
@@ -404,7 +409,8 @@ class RequestLog:
         if thread is None:
             return
         self._limit = 0
-        self._stop.set()
+        self._stop = True
+        self._due.set()
         self._wake.set()
         thread.join(_CLOSE)  # longer only if standard output is a pipe that nobody reads any more
 
@@ -424,12 +430,14 @@ class RequestLog:
         stopping = False
         while not stopping:
             self._wake.wait(self._patience())
-            self._stop.wait(_INTERVAL)
-            stopping = self._stop.is_set()
+            self._due.wait(_INTERVAL)
             self._wake.clear()
+            self._due.clear()
+            stopping = self._stop
             self._awake = False
             self._see_to_file()
             self._drain()
+            self._hurried = self._failing  # what cannot be written is not tried more often for being much
             self._tell_drops()
         self.dropped += self.depth
         if self._file is not None:

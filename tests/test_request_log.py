@@ -17,6 +17,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from gateway import request_log as request_log_module
 from gateway.request_log import LogFile, RequestLog
 from gateway.sampling import Sampling
 from gateway.serializer import Serializer
@@ -76,6 +77,21 @@ def test_records_appear_without_closing(tmp_path: Path) -> None:
         request_log.put(record())
         until(lambda: len(path.read_bytes().splitlines()) == 2)
     assert sequences(path) == [1, 2]
+
+
+def test_many_lines_do_not_wait_for_the_time_that_few_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_log_module, "_INTERVAL", 3600.0)
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        for _ in range(200):
+            request_log.put(record())
+        until(lambda: len(path.read_bytes().splitlines()) >= 128)
+        for _ in range(200):
+            request_log.put(record())
+        until(lambda: len(path.read_bytes().splitlines()) >= 256)
+    assert sequences(path) == list(range(1, 401))
 
 
 def test_a_full_queue_drops_counts_and_leaves_a_gap(tmp_path: Path) -> None:
