@@ -76,7 +76,8 @@ def _counted(document: Any) -> tuple[int, int]:
             members += len(container)
             values = container.values()
         for value in values:
-            kind = type(value)
-            if kind is not str and (kind is dict or kind is list):
+            if type(value) is str:  # as most are
+                continue
+            if type(value) is dict or type(value) is list:
                 containers.append(value)
     return members, len(containers)
