@@ -54,7 +54,7 @@ unit-compiled: $(COMPILED)/.made
 	@$(IN_COMPILED) $(CURDIR)/$(BIN)/python -c 'import gateway; assert gateway.form() == "compiled"'
 	$(IN_COMPILED) $(PYTEST) tests/contract tests/rfc tests/wire tests/api tests/http \
 		tests/filters tests/test_chain.py tests/test_flow.py tests/test_record.py tests/test_serializer.py \
-		--ignore tests/filters/rate_limit --ignore tests/filters/token_auth --ignore tests/filters/test_concurrency.py --ignore tests/api/test_reason.py
+		--ignore tests/filters/api --ignore tests/filters/rate_limit --ignore tests/filters/token_auth --ignore tests/filters/test_concurrency.py --ignore tests/api/test_reason.py
 
 bench-setup: $(COMPILED)/.made
 	$(BIN)/python -m tests.bench --setup

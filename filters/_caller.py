@@ -14,14 +14,15 @@ NO_ROLES: Final[frozenset[str]] = frozenset()
 
 
 @lru_cache(maxsize=4096)
-def _lowered(roles: tuple[str, ...]) -> frozenset[str]:
+def lowered(roles: tuple[str, ...]) -> frozenset[str]:
+    """Roles in lower case."""
     return frozenset(role.lower() for role in roles)
 
 
 def roles_of(exchange: Exchange) -> frozenset[str]:
     """Those of the principal, in lower case; none where there is no principal."""
     principal = exchange.principal
-    return _lowered(principal.roles) if principal is not None else NO_ROLES
+    return lowered(principal.roles) if principal is not None else NO_ROLES
 
 
 def unknown_caller(exchange: Exchange, rule: Rule, challenge: str | None) -> Fault:

@@ -1,6 +1,7 @@
 """JSON that no two readers take for two things: how deep it nests, and whether an object names a key twice."""
 
 import re
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any
 
@@ -22,7 +23,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 def check_depth(raw: bytes, most: int) -> None:
-    """Raises TooDeep. Before any parser sees the text: a parser recurses, and hostile depth ends in its limit instead."""
+    """Raises TooDeep, also of a text that is no JSON, so that a parser which recurses need not see it first."""
     if raw.count(b"[") + raw.count(b"{") > most and _depth(raw) > most:
         raise TooDeep
 
@@ -33,17 +34,25 @@ def check_keys(raw: bytes, document: Any) -> None:
     Every member has a colon outside of strings: where there are no more of them than the document has members, no member
     was dropped.
     """
-    members = _members(document)
-    if raw.count(b":") != members and _STRING.sub(b"", raw).count(b":") != members:
+    members, _ = _counted(document)
+    if raw.count(b":") != members and _names_twice(raw, members):
         raise DuplicateKey
 
 
 def loads(raw: bytes, most: int) -> Any:
     """The document, which nests `most` deep. Raises TooDeep, DuplicateKey, and ValueError for what is not strict JSON, or has a
     number beyond a double."""
-    check_depth(raw, most)
-    document = orjson.loads(raw)
-    check_keys(raw, document)
+    try:
+        document = orjson.loads(raw)  # no hostile depth is followed: it gives up at 1024 levels
+    except ValueError:
+        check_depth(raw, most)
+        raise
+    members, containers = _counted(document)
+    if raw.count(b":") != members and _names_twice(raw, members):
+        check_depth(raw, most)
+        raise DuplicateKey
+    if containers > most:  # fewer cannot nest deeper
+        check_depth(raw, most)
     return document
 
 
@@ -53,14 +62,22 @@ def _depth(raw: bytes) -> int:
     return max(accumulate(memoryview(steps).cast("b")), default=0)
 
 
-def _members(document: Any) -> int:
-    """How many members the objects of a document have, all told."""
-    count = 0
-    pending = [document]
-    for value in pending:
-        if type(value) is dict:
-            count += len(value)
-            pending.extend(value.values())
-        elif type(value) is list:
-            pending.extend(value)
-    return count
+def _names_twice(raw: bytes, members: int) -> bool:
+    return _STRING.sub(b"", raw).count(b":") != members
+
+
+def _counted(document: Any) -> tuple[int, int]:
+    """How many members the objects of a document have, all told, and how many objects and arrays there are."""
+    members = 0
+    containers: list[Any] = [document] if type(document) is dict or type(document) is list else []
+    for container in containers:  # which grows meanwhile
+        values: Iterable[Any] = container
+        if type(container) is dict:
+            members += len(container)
+            values = container.values()
+        for value in values:
+            if type(value) is str:  # as most are
+                continue
+            if type(value) is dict or type(value) is list:
+                containers.append(value)
+    return members, len(containers)

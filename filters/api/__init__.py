@@ -44,10 +44,11 @@ _UNKNOWN: Final = Fault(404, "path_not_described", "The resource could not be fo
 class _JudgedResource:
     """A path, compiled."""
 
-    __slots__ = ("_path", "methods", "not_allowed", "particular")
+    __slots__ = ("methods", "not_allowed", "particular", "path")
 
     def __init__(self, resource: Resource, schemas: Schemas, config: ApiConfig) -> None:
-        self._path = path_segments(resource.parameters, (), resource.segments, schemas, config.max_depth)
+        self.path = path_segments(resource.parameters, (), resource.segments, schemas, config.max_depth)
+        """The segments that have to fit."""
         self.methods: dict[str, list[JudgedOperation]] = {}
         for operation in resource.operations:
             judged = JudgedOperation(operation, resource, schemas, config)
@@ -61,10 +62,6 @@ class _JudgedResource:
             rule=_RULE,
             headers=(("Allow", ", ".join(sorted(self.methods))),),
         )
-
-    def misfit(self, parts: list[str]) -> str | None:
-        """The first parameter of the path that does not fit."""
-        return misfit(self._path, parts)
 
 
 class Api(Filter[ApiConfig]):
@@ -121,6 +118,23 @@ class Api(Filter[ApiConfig]):
         found = self._operations(exchange)
         if isinstance(found, Fault):
             return found
+        if len(found) > 1:
+            return self._by_any(found, exchange)
+        operation = found[0]
+        query = query_of(exchange.query) if operation.reads_query and exchange.query else _NO_QUERY
+        media = operation.judge_head(exchange, query)
+        if media is None or isinstance(media, Fault):
+            return media
+        if not media.reads:
+            return None
+        body = exchange.request.body
+        raw = body.complete
+        if raw and body.length is not None and body.length <= self._max_size:
+            return media.verdict(raw)
+        return judged_whole(body, self._max_size, self._too_large, partial(_judged, [(operation, media)]))
+
+    def _by_any(self, found: list[JudgedOperation], exchange: Exchange) -> Verdict | Awaitable[Verdict]:
+        """The verdict where several operations have the path and the method, one of which must take the request."""
         query = _NO_QUERY
         worst: Fault | None = None
         left: list[tuple[JudgedOperation, JudgedMedia]] = []
@@ -138,7 +152,7 @@ class Api(Filter[ApiConfig]):
             else:
                 left.append((operation, media))
         if not left:
-            if worst is not None and worst.reason == "content_type_unsupported" and len(found) > 1:
+            if worst is not None and worst.reason == "content_type_unsupported":
                 return unsupported(dict.fromkeys(kind for operation in found for kind in operation.accepted))
             return worst
         return judged_whole(exchange.request.body, self._max_size, self._too_large, partial(_judged, left))
@@ -148,15 +162,15 @@ class Api(Filter[ApiConfig]):
         if not path.startswith("/"):
             return _UNKNOWN
         parts = path[1:].split("/")
-        if "%" in path or "/." in path or "\\" in path or not path.isascii():
+        if "%" in path or ("." in path and "/." in path) or "\\" in path or not path.isascii():
             parts = [decode(part) for part in parts]
             if any(part in _DOTS or any(text in part for text in _NOT_IN_SEGMENTS) for part in parts):
                 return _UNKNOWN
-        misfit: str | None = None
+        unfit: str | None = None
         for resource in self._matcher.find(parts):
-            name = resource.misfit(parts)
+            name = misfit(resource.path, parts)
             if name is not None:
-                misfit = misfit or name
+                unfit = unfit or name
                 continue
             operations = resource.methods.get(exchange.method)
             if operations is None:
@@ -167,19 +181,19 @@ class Api(Filter[ApiConfig]):
             fitting = [one for one, name in zip(operations, misfits, strict=True) if name is None]
             if fitting:
                 return fitting
-            misfit = misfit or misfits[0]
-        if misfit is None:
+            unfit = unfit or misfits[0]
+        if unfit is None:
             return _UNKNOWN
         if self._path_status == 404:
             message = "The resource could not be found."
         else:
-            message = f"The path parameter {misfit} is not as it has to be."
+            message = f"The path parameter {unfit} is not as it has to be."
         return Fault(
             self._path_status,
             "path_parameter_invalid",
             message,
             rule=("path_status",),
-            facts={"parameter": misfit},
+            facts={"parameter": unfit},
         )
 
     def on_response(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
@@ -223,8 +237,7 @@ async def _collected_answer(media: JudgedMedia, body: Body, most: int) -> Verdic
 
 
 def _judged_answer(media: JudgedMedia, raw: bytes) -> Verdict:
-    document = media.document(raw)
-    found = document if isinstance(document, Fault) else media.judge(document)
+    found = media.verdict(raw)
     if found is None:
         return None
     return _answer_fault("answer_mismatch", "The answer does not fit its schema.", found)
@@ -247,11 +260,7 @@ def _judged(left: list[tuple[JudgedOperation, JudgedMedia]], raw: bytes) -> Verd
     """The verdict on a body: that of the first operation that takes it, or of the one that it came furthest with."""
     worst: Fault | None = None
     for operation, media in left:
-        if raw:
-            document = media.document(raw)
-            fault = document if isinstance(document, Fault) else media.judge(document)
-        else:
-            fault = operation.judge_empty()
+        fault = media.verdict(raw) if raw else operation.judge_empty()
         if fault is None:
             return None
         if worst is None or depth(fault) > depth(worst):

@@ -4,17 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from filters._body import too_deep
-from filters._caller import roles_of, unknown_caller
+from filters._caller import lowered, unknown_caller
 from filters._json import DuplicateKey, TooDeep, loads
+from filters._memo import Memo
 from filters.api.option import ApiConfig
 from filters.api.parameter import FieldParameter, Query, misfit, path_segments
 from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
 from gateway.description import xml
 from gateway.description.model import Media, Operation, Resource
+from gateway.http.fields import Fields
 from gateway.http.media import MediaType, parsed
 
 _RULE: Final = ("description",)
+_KINDS: Final = 8
+"""Content-Types that each operation remembers: clients write one media type in few ways."""
+_LONGEST_KIND: Final = 64
 
 CONTENT: Final = 3
 ROLES: Final = 4
@@ -82,9 +87,15 @@ class JudgedMedia:
         self._root = media.root
         self._max_depth = max_depth
         self._too_deep = too_deep(max_depth, ("max_depth",))
-        self._checks = tuple((schemas.validator(check.schema), check) for check in media.checks)
+        validators = [(schemas.validator(check.schema), check) for check in media.checks]
+        self._checks = tuple((validator.is_valid, validator, check) for validator, check in validators)
         self.reads = media.form != "other"
         """Whether the body is looked at, not only its media type."""
+
+    def verdict(self, raw: bytes) -> Fault | None:
+        """What is wrong with a body."""
+        document = self.document(raw)
+        return document if isinstance(document, Fault) else self.judge(document)
 
     def document(self, raw: bytes) -> Any:
         """The document, of XML its root; or the fault where it is not well-formed."""
@@ -99,8 +110,8 @@ class JudgedMedia:
 
     def judge(self, document: Any) -> Fault | None:
         """What is wrong with a well-formed body."""
-        for validator, check in self._checks:
-            if not validator.is_valid(document):
+        for fits, validator, check in self._checks:
+            if not fits(document):
                 found = failure(validator, document)
                 return Fault(
                     check.status,
@@ -191,11 +202,17 @@ class JudgedOperation:
         )
         self._closed = config.undeclared_query == "refuse" and not operation.open_query
         self.reads_query = bool(self._query) or self._closed
-        self._roles = operation.roles if config.roles == "check" else None
+        roles = operation.roles if config.roles == "check" else None
+        self._asks = roles is not None
+        self._one_role = frozenset(role for wanted in roles or () if len(wanted) == 1 for role in wanted)
+        """Roles each of which is enough."""
+        self._roles = tuple(wanted for wanted in roles or () if len(wanted) != 1)
         self._challenge = config.challenge
         self._required = operation.body_required
         self._refuses_bodies = config.undeclared_body == "refuse"
         self._media = Bodies(operation.media, schemas, config.max_depth)
+        self._takes_bodies = bool(operation.media)
+        self._by_kind: Memo[bytes, Fault | JudgedMedia] = Memo(self._of_kind, _KINDS)
         self.accepted = tuple(str(media.type) for media in operation.media)
         """Media types of bodies."""
         self._unsupported = unsupported(self.accepted)
@@ -210,18 +227,19 @@ class JudgedOperation:
 
     def judge_head(self, exchange: Exchange, query: Query) -> "Fault | JudgedMedia | None":
         """What is wrong with the request before its body is read; else what its body is to be held against, if anything."""
-        length = exchange.request.body.length
+        request = exchange.request
+        length = request.body.length
         media: Fault | JudgedMedia | None = None
-        if length != 0 and self._media:
-            media = self._media_of(exchange)
+        if length != 0 and self._takes_bodies:
+            media = self._media_of(request.headers)
             if isinstance(media, Fault):
                 return media
-        roles = self._roles
-        if roles is not None:
-            if exchange.principal is None:
+        if self._asks:
+            principal = exchange.principal
+            if principal is None:
                 return unknown_caller(exchange, ("roles",), self._challenge)
-            held = roles_of(exchange)
-            if not any(held.issuperset(wanted) for wanted in roles):
+            held = lowered(principal.roles)
+            if held.isdisjoint(self._one_role) and not any(map(held.issuperset, self._roles)):
                 return _ROLE_MISSING
         for one in self._headers:
             fault = one.of_header(exchange)
@@ -238,7 +256,7 @@ class JudgedOperation:
                     return fault
         if length == 0:
             return _NO_BODY if self._required else None
-        if not self._media:
+        if not self._takes_bodies:
             return _UNDECLARED_BODY if self._refuses_bodies else None
         return media
 
@@ -246,17 +264,30 @@ class JudgedOperation:
         """What is wrong with a request whose body turns out to be empty."""
         return _NO_BODY if self._required else None
 
-    def _media_of(self, exchange: Exchange) -> "Fault | JudgedMedia":
-        values = exchange.request.headers.all("content-type")
+    def _media_of(self, headers: Fields) -> "Fault | JudgedMedia":
+        index = headers.index()
+        value = index.get(b"content-type")
+        if type(value) is bytes and len(value) <= _LONGEST_KIND and b"content-encoding" not in index:
+            return self._by_kind[value]
+        values = headers.all("content-type")
         media = self._media.of(values)
         if media is None:
             return self._unsupported
-        if media.reads:
-            codings = exchange.request.headers.all("content-encoding")
-            if codings and any(coding.strip().lower() != "identity" for coding in codings):
-                return _ENCODED
-            if values and "charset" in values[0].lower() and not _is_utf_8(values[0]):
-                return self._unsupported
+        if media.reads and any(
+            coding.strip().lower() != "identity" for coding in headers.all("content-encoding")
+        ):
+            return _ENCODED
+        return self._in_charset(media, values)
+
+    def _of_kind(self, value: bytes) -> "Fault | JudgedMedia":
+        """What takes a body with this Content-Type and no Content-Encoding."""
+        values = [value.decode("latin-1")]
+        media = self._media.of(values)
+        return self._unsupported if media is None else self._in_charset(media, values)
+
+    def _in_charset(self, media: JudgedMedia, values: Sequence[str]) -> "Fault | JudgedMedia":
+        if media.reads and values and "charset" in values[0].lower() and not _is_utf_8(values[0]):
+            return self._unsupported
         return media
 
     def _undeclared(self, query: Query) -> Fault | None:

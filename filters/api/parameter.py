@@ -60,7 +60,7 @@ def value_of(text: str, types: Types, numbers: Numbers = "json") -> Any:
 class PathSegment:
     """The parameters of one segment of the path, which is `parts[place]`."""
 
-    __slots__ = ("_fits", "_form", "_names", "_place")
+    __slots__ = ("_fits", "_form", "_names", "fits", "name", "place")
 
     def __init__(
         self,
@@ -70,25 +70,26 @@ class PathSegment:
         schemas: Schemas,
         max_depth: int,
     ) -> None:
-        self._place = place
+        self.place = place
         self._names = segment[1::2]
         self._form = Form(segment) if any(segment[::2]) else None
         self._fits = tuple(
             _fitting(parameters[name], schemas, max_depth) if name in parameters else None
             for name in self._names
         )
+        self.name = self._names[0]
+        self.fits = self._fits[0] if self._form is None else None
+        """Whether it fits that is one parameter and nothing else; None for another segment, for which there is `misfit`."""
 
     @property
     def judges(self) -> bool:
         """Whether there is anything that does not fit."""
         return any(fit is not None for fit in self._fits)
 
-    def misfit(self, parts: Sequence[str]) -> str | None:
-        """The first parameter that does not fit, of a path that has the segments' form."""
-        if self._form is None:
-            fit = self._fits[0]
-            return None if fit is None or fit(parts[self._place]) else self._names[0]
-        number = self._form.misfit(parts[self._place], self._fits)
+    def misfit(self, text: str) -> str | None:
+        """The first parameter that does not fit, where there is more than one or text beside it, in a segment of that form."""
+        assert self._form is not None
+        number = self._form.misfit(text, self._fits)
         return None if number is None else self._names[number]
 
 
@@ -113,9 +114,13 @@ def path_segments(
 def misfit(segments: Iterable[PathSegment], parts: Sequence[str]) -> str | None:
     """The first parameter of a path that does not fit."""
     for one in segments:
-        name = one.misfit(parts)
-        if name is not None:
-            return name
+        fits = one.fits
+        if fits is None:
+            name = one.misfit(parts[one.place])
+            if name is not None:
+                return name
+        elif not fits(parts[one.place]):
+            return one.name
     return None
 
 

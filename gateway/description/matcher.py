@@ -40,6 +40,19 @@ class Matcher(Generic[T]):
 
     def find(self, parts: Sequence[str]) -> list[T]:
         """What stands at a path, the most specific first; of one shape in the order in which it was added."""
+        node = self._root
+        for part in parts:  # as long as there is one way to go, which is nearly always
+            following = node.literals.get(part)
+            if node.mixed or (following is not None and node.parameter is not None):
+                return self._find_all(parts)
+            if following is None:
+                following = node.parameter if part else None
+                if following is None:
+                    return []
+            node = following
+        return node.values
+
+    def _find_all(self, parts: Sequence[str]) -> list[T]:
         nodes = [self._root]
         for part in parts:
             following: list[_Node[T]] = []

@@ -62,3 +62,5 @@ def fits(path: tuple[Segment, ...], parts: list[str]) -> bool:
 def test_finds_what_looking_at_each_path_finds(paths: list[tuple[Segment, ...]], parts: list[str]) -> None:
     found = matcher(*paths).find(parts)
     assert sorted(found) == sorted(path for path in paths if fits(path, parts))
+    kinds = [[0 if len(segment) == 1 else 2 if segment == P else 1 for segment in path] for path in found]
+    assert kinds == sorted(kinds)

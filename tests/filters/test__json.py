@@ -41,5 +41,18 @@ def test_what_is_not_strict_or_beyond_a_double_is_no_value(raw: bytes) -> None:
         loads(raw, 9)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [b"[[[", b"[[[1", b"[" * 100_000, b'{"a": ' * 2000, b'{"a": [[[]]], "a": 1}', b'{"a": 1, "a": [[[]]]}'],
+)
+def test_what_nests_too_deep_is_that_whatever_else_is_wrong_with_it(raw: bytes) -> None:
+    with pytest.raises(TooDeep):
+        loads(raw, 2)
+
+
+def test_many_containers_beside_one_another_do_not_nest() -> None:
+    assert loads(b"[" + b"[],{}," * 50 + b"0]", 2)[-1] == 0
+
+
 def test_brackets_in_strings_do_not_nest() -> None:
     check_depth(b'["[[[[", "\\"[[["]', 1)

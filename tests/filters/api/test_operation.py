@@ -44,6 +44,27 @@ def test_the_most_particular_range_takes_a_body(kind: str, expected: int) -> Non
     assert refused(api, "PUT", "/a", b"{}", {"Content-Type": "application/x"})[0] == 0
 
 
+def test_however_many_media_types_come_each_is_judged_as_if_it_were_the_first() -> None:
+    api = described({"/a": {"put": {"requestBody": {"content": {"application/json": {"schema": NODE}}}}}})
+    kinds = [(f"application/json; n={number}", 0) for number in range(20)]
+    kinds += [(f"text/x{number}", 415) for number in range(20)]
+    kinds += [("application/json; x=" + "y" * 200, 0), ("application/json; charset=latin1", 415)]
+    for kind, expected in [*kinds, *kinds[::-1]]:
+        assert refused(api, "PUT", "/a", b"{}", {"Content-Type": kind})[0] == expected
+
+
+def test_a_coding_counts_beside_a_media_type_that_came_without_one() -> None:
+    api = described({"/a": {"put": {"requestBody": {"content": {"application/json": {}}}}}})
+    for coding, expected in (
+        ({}, (0, "")),
+        ({"Content-Encoding": "gzip"}, (415, "content_encoding_unsupported")),
+        ({"Content-Encoding": "Identity"}, (0, "")),
+    ):
+        assert refused(api, "PUT", "/a", b"{}", {"Content-Type": "application/json", **coding}) == expected
+    latin = {"Content-Type": "application/json; charset=latin1", "Content-Encoding": "identity"}
+    assert refused(api, "PUT", "/a", b"{}", latin) == (415, "content_type_unsupported")
+
+
 NODE = {"type": "object"}
 VERSIONED = {
     "application/json": {"schema": NODE},
