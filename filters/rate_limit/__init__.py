@@ -14,7 +14,7 @@ from inspect import isawaitable
 from math import ceil
 from typing import Final, NamedTuple, TypeAlias
 
-from filters._key import Counted, described
+from filters._key import Counted
 from filters._memo import Memo
 from filters._representation import vary
 from filters.rate_limit.algorithm import TOLERANCE, Cell, algorithm_of
@@ -320,11 +320,15 @@ class RateLimit(Filter[RateLimitConfig]):
                     if terms is None:
                         continue
             key = limit.key(exchange)
-            assert terms is not None
+            assert terms is not None and captured is not None
             algorithm = terms.algorithm
             if algorithm is None:
                 algorithm = terms.counting(clock)
-            charges.append((limit.index, algorithm, (key, captured) if captured else key, cost))
+            if limit.overridden is None:
+                cell = (key, captured) if captured else key
+            else:
+                cell = terms.cell(key, captured)
+            charges.append((limit.index, algorithm, cell, cost))
             limits.append(limit)
         return limits, charges
 
@@ -508,17 +512,13 @@ class RateLimit(Filter[RateLimitConfig]):
         limit = limits[refused]
         terms = limit.terms_of(exchange)
         assert terms is not None
-        key = whole = charges[refused][2]
-        captured: Captured = ()
-        if limit.path is not None and limit.path.captures:
-            assert isinstance(whole, tuple)
-            key, captured = whole
+        cell = charges[refused][2]
         facts["limit"] = limit.label
-        facts["key"] = described(limit.parts, key, captured)
+        facts["key"] = limit.described(cell)
         if terms.source is not None:
             facts["override"] = terms.source
         if limit.consumers is not None:
-            facts["consumers"] = limit.consumers.top(whole)
+            facts["consumers"] = limit.consumers.top(cell)
         headers: tuple[HeaderLine, ...] = ()
         forms = self.config.headers
         if forms:
@@ -612,7 +612,7 @@ class RateLimit(Filter[RateLimitConfig]):
         limits = [limit for limit in self._table_of(exchange).all if limit.personal]
         found = [(limit, terms) for limit in limits if (terms := limit.terms_of(exchange)) is not None]
         charges: list[Charge] = [
-            (limit.index, terms.counting(clock), limit.key(exchange), 0) for limit, terms in found
+            (limit.index, terms.counting(clock), terms.cell(limit.key(exchange)), 0) for limit, terms in found
         ]
         if not charges:
             return []

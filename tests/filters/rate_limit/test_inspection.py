@@ -131,7 +131,7 @@ async def test_an_override_is_told_with_its_place(tmp_path: Path) -> None:
     assert bucket.override.startswith("overrides.yaml:")
 
 
-async def test_where_the_key_does_not_tell_whose_terms_hold_it_is_said(tmp_path: Path) -> None:
+async def test_who_has_terms_of_his_own_is_said_beside_the_bucket_of_all_others(tmp_path: Path) -> None:
     (tmp_path / "overrides.yaml").write_text(yaml.safe_dump({"p2": {"mine": "100/minute"}, "p3": "blocked"}))
     limiter = Limiter(
         {"name": "mine", "rate": "10/minute", "key": ["user_id"]},
@@ -139,10 +139,13 @@ async def test_where_the_key_does_not_tell_whose_terms_hold_it_is_said(tmp_path:
         services=FrozenServices(directory=tmp_path),
         overrides={"file": "overrides.yaml"},
     )
+    assert limiter.ask("p1", "u1")
     assert limiter.ask("p2", "u1")
-    assert [(one.limit, one.value, one.exceptions) for one in await limiter.seen()] == [
-        ("mine", 10, 2),
-        ("ours", 10, 0),
+    assert [(one.limit, one.key, one.value, one.exceptions) for one in await limiter.seen()] == [
+        ("mine", {"user_id": "u1"}, 10, 2),
+        ("ours", {"project_id": "p1"}, 10, 0),
+        ("mine", {"project_id": "p2", "user_id": "u1"}, 100, 0),
+        ("ours", {"project_id": "p2"}, 10, 0),
     ]
 
 
