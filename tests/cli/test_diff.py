@@ -50,6 +50,25 @@ def test_how_refusals_look_is_nothing_that_is_forgotten(paths: tuple[Path, Path]
     assert "is lost" not in diff(old, new).stdout
 
 
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ("[{name: a, max: 9, queue: {max: 3}}, {name: b, max: 2, key: [client_ip]}]", []),
+        ("[{name: b, max: 2, key: [client_ip]}, {name: a, max: 2, status: 503}]", []),
+        ("[{name: a, max: 2}]", ["concurrency 'b'"]),
+        ("[{name: a, max: 2}, {name: b, max: 2, key: [user_id]}]", ["concurrency 'b'"]),
+    ],
+)
+def test_requests_under_way_are_forgotten_limit_by_limit(
+    paths: tuple[Path, Path], limits: str, told: list[str]
+) -> None:
+    old, new = paths
+    text = OLD.replace("methods: {allow: [GET]}", "concurrency: {limits: LIMITS}")
+    old.write_text(text.replace("LIMITS", "[{name: a, max: 2}, {name: b, max: 2, key: [client_ip]}]"))
+    new.write_text(text.replace("LIMITS", limits))
+    assert json.loads(diff(old, new, "--format", "json").stdout)["lost"] == told
+
+
 def test_json(paths: tuple[Path, Path]) -> None:
     told = json.loads(diff(*paths, "--format", "json").stdout)
     assert [change["risk"] for change in told["changes"]] == ["loosens", "tightens"]
