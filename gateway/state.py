@@ -8,8 +8,8 @@ from gateway.api.revocation import Revocable, Revocation
 
 T = TypeVar("T")
 
-_CLIENTS: Final = ("http ", "store ")
-"""What the names of those begin with that remember nothing that anybody would miss."""
+_UNMISSED: Final = ("http ", "store ", "memo ")
+"""What the names of those begin with, clients and others, that remember nothing that anybody would miss."""
 _OF: Final = " of "
 
 
@@ -79,7 +79,7 @@ def lost(before: set[str], after: set[str]) -> list[str]:
         if whose in kept:
             continue
         entry, *rest = whose.split("/", 3)
-        if len(rest) == 3 and rest[2].startswith(_CLIENTS):
+        if len(rest) == 3 and rest[2].startswith(_UNMISSED):
             continue
         if of:
             parts.add((entry, part))

@@ -237,9 +237,9 @@ class RateLimit(Filter[RateLimitConfig]):
         table = self._table_of(exchange) if self._groups else self._table
         limits, charges = self._charges(exchange, table.of(exchange.method), clock)
         before: list[Charge] = [
-            (index, algorithm, key, counts[limit.label])
+            (index, algorithm, key, count)
             for limit, (index, algorithm, key, _) in zip(limits, charges, strict=True)
-            if counts.get(limit.label)
+            if (count := counts.get(limit.label) or counts.get(limit.name or limit.label))
         ]
         if before:
             self._store.charge_late(before, clock.monotonic)
@@ -783,9 +783,9 @@ def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | 
     lease = options.lease
     leases: Leases | None = None
     if lease is not None:
-        drawn: dict[object, Leases] = services.state("leases", dict)
+        drawn: dict[object, Leases] = services.state("memo leases", dict)
         leases = drawn.setdefault((_where(options), lease), Leases(lease.share, lease.time))
-    named: dict[str, Names] = services.state("names", dict)
+    named: dict[str, Names] = services.state("memo names", dict)
     return RemoteStore(
         client, named.setdefault(options.prefix, names(options.prefix, services.identity))
     ), leases
@@ -795,7 +795,7 @@ def _where(options: LimitStoreOptions | None) -> str:
     """Where is counted: what was counted elsewhere is not known there."""
     if options is None:
         return "here"
-    return sha256(f"{options.url} {options.number} {options.prefix}".encode()).hexdigest()[:16]
+    return sha256(f"{options.place} {options.prefix}".encode()).hexdigest()[:16]
 
 
 def _compiled(
@@ -814,9 +814,10 @@ def _compiled(
     overrides = config.overrides
     overridden = None if overrides is None else read_overrides(overrides.file, every, services)
     where = _where(config.store)
+    labels = config.labels()
     limits: list[Limit] = []
     for place, (number, limit) in enumerate(zip(config.numbers(), every, strict=True)):
-        label = limit.name if limit.name is not None else places[place][1]
+        label = labels[place] or places[place][1]
         # Held in any case: where it is lost, so is what the limit has counted.
         consumers = services.state(
             f"consumers {number:x} {where} of {label}", partial(Consumers, number, board)
@@ -829,6 +830,7 @@ def _compiled(
                 config.status,
                 None if overridden is None else overridden[place],
                 consumers if config.consumers else None,
+                label,
             )
         )
     own, rest = limits[: len(config.limits)], limits[len(config.limits) :]

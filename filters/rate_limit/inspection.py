@@ -101,7 +101,7 @@ class Inspection:
                 )
 
     def _chosen(self, limit: Limit, key: Hashable, selection: Selection) -> _Chosen | None:
-        if selection.limit not in (None, limit.label):
+        if selection.limit not in (None, limit.label, limit.name):
             return None
         parts = limit.described(key)
         if not parts and GLOBAL in limit.parts:

@@ -99,6 +99,8 @@ class Limit:
     """One limit.
 
     index       what stores know it by, see `RateLimitConfig.numbers`
+    label       what records, operators and tests call it: its name, with that of its group where another group has one of
+                this name; its place where it has none
     rule        its place in the options
     costs       by method, where it says so
     header      field of the answer that says more of the cost, lower case; None without one
@@ -120,6 +122,7 @@ class Limit:
         "key",
         "label",
         "methods",
+        "name",
         "overridden",
         "parts",
         "path",
@@ -145,10 +148,12 @@ class Limit:
         status: int,
         overridden: Mapping[str, Terms | None] | None,
         consumers: Consumers | None,
+        label: str | None = None,
     ) -> None:
         self.index = index
-        self.label = options.name if options.name is not None else place
-        self.policy = policy_name(self.label) or policy_name(place) or '"limit"'
+        self.name = options.name
+        self.label = label or options.name or place
+        self.policy = policy_name(options.name or place) or policy_name(place) or '"limit"'
         self.rule = rule
         self.status = options.status or status
         self.parts = options.key

@@ -16,7 +16,7 @@ class Selection:
     """Which buckets: those that fit all that is given; all of them where nothing is.
 
     filter    name of the entry
-    limit     label of the limit, as records have it
+    limit     label of the limit, as records have it, or a name that several have
     key_hash  keyed hash of the key, as records have it
     parts     of the key, with their values as text
     """

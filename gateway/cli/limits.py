@@ -33,7 +33,10 @@ def _which(function: F) -> F:
         (
             click.option("--config", help="The configuration that the gateway runs with."),
             click.option("--filter", "filter_", help="Those of the entry of this name."),
-            click.option("--limit", help="Those of the limit of this name, or in this place: limits[0]."),
+            click.option(
+                "--limit",
+                help="Those of the limit of this name, in whichever group, GROUP.NAME of one; or in this place: limits[0].",
+            ),
             click.option("--project-id", help="Those whose key has this project."),
             click.option("--user-id", help="Those whose key has this user."),
             click.option("--client-ip", help="Those whose key has this address."),

@@ -149,6 +149,24 @@ async def test_who_has_terms_of_his_own_is_said_beside_the_bucket_of_all_others(
     ]
 
 
+async def test_limits_of_groups_that_share_a_name_are_told_apart() -> None:
+    limit = {"name": "w", "rate": "9/day", "key": ["user_id"]}
+    limiter = Limiter(
+        {"name": "all", "rate": "99/day"},
+        groups=[
+            {"name": "first", "for": {"projects": ["p1"]}, "limits": [limit]},
+            {"name": "others", "limits": [limit, {"name": "x", "rate": "9/day"}]},
+        ],
+    )
+    assert limiter.ask("p1", "u1")
+    assert limiter.ask("p2", "u2")
+    told = {"all", "first.w", "others.w", "x"}
+    assert set(limiter.filter.limits) == {bucket.limit for bucket in await limiter.seen()} == told
+    assert [bucket.limit for bucket in await limiter.seen(limit="others.w")] == ["others.w"]
+    emptied = await every(limiter.filter.reset(Selection(limit="w")))
+    assert [(bucket.limit, bucket.remaining) for bucket in emptied] == [("first.w", 8), ("others.w", 8)]
+
+
 async def test_the_bucket_of_all_is_told_as_that() -> None:
     limiter = Limiter({"name": "all", "rate": "10/minute", "key": ["global"]})
     assert limiter.ask()
