@@ -26,7 +26,7 @@ from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
 from filters.rate_limit.option import ExemptOptions, LimitStoreOptions, RateLimitConfig
 from filters.rate_limit.override import read_overrides
-from filters.rate_limit.path import Captured, PathTest
+from filters.rate_limit.path import REGEX, Captured, PathTest
 from filters.rate_limit.query import query_names
 from filters.rate_limit.remote import Answer, Names, RemoteStore, names
 from filters.rate_limit.report import MAX_BODY, Absolute, RateLine, absolute_of, as_json, as_xml
@@ -67,6 +67,7 @@ _OF_BODY: Final = frozenset(
     (b"content-length", b"content-type", b"content-encoding", b"etag", b"last-modified")
 )
 _PROBING: Counted = (-1, "probe")
+_ENDS: Final = ("/", ".json", ".xml")
 _LONGEST_COST = 9
 """Digits of a cost that an answer may say."""
 
@@ -153,6 +154,7 @@ class RateLimit(Filter[RateLimitConfig]):
         )
         endpoint = config.endpoint
         self._endpoint = None if endpoint is None else PathTest(endpoint.path)
+        self._named_endpoint = endpoint is not None and not endpoint.path.startswith(REGEX)
         self._asking: dict[str, str] = {}
         if not (self._looks_back or (endpoint is not None and endpoint.absolute)):
             self.statuses = frozenset()
@@ -181,14 +183,20 @@ class RateLimit(Filter[RateLimitConfig]):
     # ---- inward
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
-        endpoint = self._endpoint
         if (
-            endpoint is None
-            or exchange.method not in ("GET", "HEAD")
-            or endpoint.captured(exchange.path) is None
+            self._endpoint is not None
+            and exchange.method in ("GET", "HEAD")
+            and self._asks(self._endpoint, exchange.path)
         ):
-            return self._count(exchange)
-        return self._told(exchange)
+            return self._told(exchange)
+        return self._count(exchange)
+
+    def _asks(self, endpoint: PathTest, path: str) -> bool:
+        """Whether that is where limits are asked for, with a slash or the suffix of a form behind it, as Nova had it."""
+        if endpoint.captured(path) is not None:
+            return True
+        bare = next((path.removesuffix(end) for end in _ENDS if path.endswith(end)), "")
+        return bool(bare) and self._named_endpoint and endpoint.captured(bare) is not None
 
     def _count(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         """Whether all limits for the exchange have room for it; then they are charged."""
@@ -246,7 +254,7 @@ class RateLimit(Filter[RateLimitConfig]):
         return bool(before)
 
     def charges(self, exchange: Exchange) -> Sequence[Planned] | None:
-        if self._endpoint is not None and self._endpoint.captured(exchange.path) is not None:
+        if self._endpoint is not None and self._asks(self._endpoint, exchange.path):
             return None
         if self._exempt is not None and self._exempt(exchange) is not None:
             return ()

@@ -9,7 +9,7 @@ from filters.rate_limit.algorithm import Algorithm, Closed, FixedWindow, Gcra, S
 from filters.rate_limit.consumer import Consumers
 from filters.rate_limit.field import policy_name
 from filters.rate_limit.option import UNITS, LimitOptions
-from filters.rate_limit.path import Captured, PathTest, group_of, pattern_of
+from filters.rate_limit.path import Captured, PathTest, group_of, pattern_of, told_of
 from filters.rate_limit.query import folded_name
 from gateway.api import Exchange, Instant, Rule, Tariff
 
@@ -161,7 +161,7 @@ class Limit:
         self.methods = frozenset(options.methods)
         self.path = None if options.path is None else PathTest(options.path, _groups(options))
         self.uri = options.told
-        self.regex = ".*" if options.path is None else pattern_of(options.path).pattern
+        self.regex = ".*" if options.path is None else told_of(options.path)
         self.personal = all(part in _PERSONAL or part.startswith("header:") for part in options.key)
         self.query: frozenset[str] | None = frozenset(map(folded_name, options.query)) or None
         cost = options.cost

@@ -371,7 +371,8 @@ class EndpointOptions(Options):
     """Where clients ask for their limits."""
 
     path: Path = Field(
-        description="Path of the request, such as `/v2.1/limits`, or `regex:...`; GET and HEAD. It is counted as others are.",
+        description="Path of the request, such as `/v2.1/limits`, which is asked for as `/v2.1/limits/`, `.json` and `.xml` too, or `regex:...`; GET and "
+        "HEAD. It is counted as others are.",
     )
     absolute: bool = Field(
         False,
