@@ -20,11 +20,12 @@ KeyFunction = Callable[[Exchange], Hashable]
 Counted: TypeAlias = tuple[int, Hashable]
 """The number of a limit, and a key that it counts."""
 
+PROJECT: Final = "project_id"
 GLOBAL = "global"
 CAPTURES = "captures"
 CAPTURE = "capture:"
 
-PLAIN: Final = ("project_id", "user_id", "client_ip", "token", "route", "method", GLOBAL)
+PLAIN: Final = (PROJECT, "user_id", "client_ip", "token", "route", "method", GLOBAL)
 """The parts that need no name."""
 
 _HEADER: Final = re.compile(r"header:[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -115,7 +116,7 @@ def key_facts(parts: Sequence[str]) -> frozenset[Fact]:
     """What that function reads."""
     facts = {CLIENT}
     for part in own_parts(parts):
-        if part in ("project_id", "user_id", "token"):
+        if part in (PROJECT, "user_id", "token"):
             facts.add(PRINCIPAL)
         elif part == "route":
             facts.add(ROUTE)
@@ -177,7 +178,7 @@ def bounded(text: str | None) -> Hashable:
 
 
 _PARTS: dict[str, KeyFunction] = {
-    "project_id": _project_id,
+    PROJECT: _project_id,
     "user_id": _user_id,
     "client_ip": _client_ip,
     "token": _token,

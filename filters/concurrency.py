@@ -6,6 +6,7 @@ that is killed when they are wanted.
 """
 
 from collections.abc import Awaitable, Hashable
+from hashlib import blake2b
 from math import ceil
 from typing import Annotated, Final, Literal, Self
 
@@ -89,9 +90,22 @@ class ConcurrencyConfig(Options):
         )
         return self.model_copy(update={"limits": limits})
 
-    def remembered(self) -> tuple[LimitOptions, ...]:
-        """Whose requests are under way: however one is answered that is refused."""
-        return tuple(limit.model_copy(update={"status": None}) for limit in self.limits)
+    def remembered(self) -> tuple[()]:
+        """Nothing: what is under way belongs to limits, each by itself, see `numbers`."""
+        return ()
+
+    def numbers(self) -> tuple[int, ...]:
+        """Of each limit, what its permits are known by: its name and key, and where several have these in common the place among
+        them. However many may be under way, or wait, those that are stay counted."""
+        told = [(limit.name, limit.key) for limit in self.limits]
+        return tuple(
+            int.from_bytes(
+                blake2b(
+                    repr((*one, told[:place].count(one))).encode("utf-8", "backslashreplace"), digest_size=7
+                ).digest()
+            )
+            for place, one in enumerate(told)
+        )
 
     def reads(self) -> frozenset[Fact]:
         return frozenset().union(*(key_facts(limit.key) for limit in self.limits))
@@ -100,9 +114,10 @@ class ConcurrencyConfig(Options):
 class _Limit:
     """One limit, ready to use."""
 
-    __slots__ = ("key", "label", "most", "parts", "queue", "rule", "status")
+    __slots__ = ("key", "label", "most", "number", "parts", "queue", "rule", "status")
 
-    def __init__(self, index: int, options: LimitOptions, status: int) -> None:
+    def __init__(self, number: int, index: int, options: LimitOptions, status: int) -> None:
+        self.number = number
         self.label = options.name if options.name is not None else f"limits[{index}]"
         self.rule: Rule = ("limits", index)
         self.parts = options.key
@@ -132,19 +147,27 @@ class Concurrency(Filter[ConcurrencyConfig]):
     def __init__(self, config: ConcurrencyConfig, services: Services) -> None:
         super().__init__(config, services)
         self._limits = tuple(
-            _Limit(index, options, config.status) for index, options in enumerate(config.limits)
+            _Limit(number, index, options, config.status)
+            for index, (number, options) in enumerate(zip(config.numbers(), config.limits, strict=True))
         )
+        for limit in self._limits:  # so that it is known of which what is under way is not counted on
+            services.state(f"under way {limit.number:x} of {limit.label}", object)
         self._permits = services.permits("permits")
+        self._waiting: dict[Claim, tuple[_Limit, ...]] = services.state("waiting", dict)
+        self._in_force = False
         self._places = places(self._permits.place)
         self._queues = tuple(0 if limit.queue is None else limit.queue.max for limit in self._limits)
         self._retry_after = max(1, ceil(config.retry_after))
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         keys: list[Hashable] = [limit.key(exchange) for limit in self._limits]
+        if not self._in_force:
+            self._in_force = True
+            self._amend()
         claim = self._permits.claim(
             [
-                (self._places[number, key], limit.most)
-                for number, (limit, key) in enumerate(zip(self._limits, keys, strict=True))
+                (self._places[limit.number, key], limit.most)
+                for limit, key in zip(self._limits, keys, strict=True)
             ]
         )
         exchange.defer(claim.release)
@@ -156,11 +179,22 @@ class Concurrency(Filter[ConcurrencyConfig]):
             return self._refusal("concurrency_exceeded", claim, keys)
         return self._wait(exchange, claim, keys, limit.queue)
 
+    def _amend(self) -> None:
+        """Has those who have come to wait by a former definition wait by this one, as far as it has their limits."""
+        now = {limit.number: limit.most for limit in self._limits}
+        for claim, limits in self._waiting.items():
+            claim.amend(*(now.get(limit.number, limit.most) for limit in limits))
+
     async def _wait(
         self, exchange: Exchange, claim: Claim, keys: list[Hashable], queue: QueueOptions
     ) -> Verdict:
         began = self.services.now().monotonic
-        if not await claim.turn(queue.timeout):
+        self._waiting[claim] = self._limits
+        try:
+            passed = await claim.turn(queue.timeout)
+        finally:
+            del self._waiting[claim]
+        if not passed:
             reason = "concurrency_exceeded" if claim.shed else "concurrency_timeout"
             return self._refusal(reason, claim, keys)
         waited = self.services.now().monotonic - began

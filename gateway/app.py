@@ -36,7 +36,7 @@ from gateway.sampling import Sampling
 from gateway.serializer import Serializer
 from gateway.shared.measure import observe_counts
 from gateway.shared.memory import SharedMemory
-from gateway.state import StateStore, lost
+from gateway.state import StateStore, followed, lost, resumed
 from gateway.store import RedisStore
 from gateway.task import spawn
 from gateway.tracing import Tracers
@@ -67,6 +67,7 @@ class Prepared(NamedTuple):
     holder       for whom the state store keeps the pools
     taker        of the lines of records, beside the log
     anew         names of entries whose state is lost, because their definition or their name is another; or of parts of them
+    back         names of parts that go on as they were when they were last defined so
     """
 
     loaded: Loaded
@@ -76,6 +77,7 @@ class Prepared(NamedTuple):
     holder: object
     taker: Taker | None = None
     anew: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -111,6 +113,7 @@ class Gateway:
         self._resolver: Resolver | None = None
         self.metrics = Metrics()
         self._in_force: Prepared | None = None
+        self._left_behind: set[str] = set()  # keys of state, see `gateway.state.followed`
         self._ended = False
         self._listener: Listener | None = None
         self._request_log: RequestLog | None = None
@@ -170,10 +173,12 @@ class Gateway:
         self._tracers.attach(plan, holder)
         taker = self._log_exporters.attach(plan, holder)
         anew: Sequence[str] = ()
+        back: Sequence[str] = ()
         if self._in_force is not None:
-            anew = lost(self._state.held(self._in_force.plan.holder), self._state.held(plan.holder))
+            before, after = (self._state.held(each.holder) for each in (self._in_force.plan, plan))
+            anew, back = lost(before, after), resumed(before, after, self._left_behind)
         generation = Generation(plan, pools)
-        prepared = Prepared(loaded, generation, credentials, log, holder, taker, tuple(anew))
+        prepared = Prepared(loaded, generation, credentials, log, holder, taker, tuple(anew), tuple(back))
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_CHECKS):
@@ -254,6 +259,8 @@ class Gateway:
             self._settle_memory()
         else:
             await self._listener.accept_from(bindings)
+            before, after = (self._state.held(each.plan.holder) for each in (former, prepared))
+            self._left_behind = followed(self._left_behind, before, after)
             self._in_force = prepared
             self._listener.put_in_force(prepared.generation)
             if prepared.log is not None:

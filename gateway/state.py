@@ -8,8 +8,8 @@ from gateway.api.revocation import Revocable, Revocation
 
 T = TypeVar("T")
 
-_CLIENTS: Final = ("http ", "store ")
-"""What the names of those begin with that remember nothing that anybody would miss."""
+_UNMISSED: Final = ("http ", "store ", "memo ")
+"""What the names of those begin with, clients and others, that remember nothing that anybody would miss."""
 _OF: Final = " of "
 
 
@@ -79,10 +79,34 @@ def lost(before: set[str], after: set[str]) -> list[str]:
         if whose in kept:
             continue
         entry, *rest = whose.split("/", 3)
-        if len(rest) == 3 and rest[2].startswith(_CLIENTS):
+        if len(rest) == 3 and rest[2].startswith(_UNMISSED):
             continue
         if of:
             parts.add((entry, part))
         else:
             entries.add(entry)
     return sorted(entries | {f"{entry} '{part}'" for entry, part in parts if entry not in entries})
+
+
+def resumed(before: set[str], after: set[str], former: set[str]) -> list[str]:
+    """What goes on as it was when it was last there, `ENTRY 'PART'`: what is of `former`, see `followed`, and not of `before`."""
+    had, known = ({_whose(key) for key in keys} for keys in (before, former))
+    found = {(_whose(key), key.partition(_OF)[2]) for key in after if _OF in key}
+    back = {(whose.partition("/")[0], part) for whose, part in found if whose in known - had}
+    return sorted(f"{entry} '{part}'" for entry, part in back)
+
+
+def followed(former: set[str], before: set[str], after: set[str]) -> set[str]:
+    """The parts that may be taken up again once `after` has followed `before`, which had those of `former` behind it: what
+    else an entry remembers they are kept in, so they are there for as long as that is."""
+    kept = {_definition(key) for key in after}
+    return {key for key in former | before if _OF in key and _definition(key) in kept}
+
+
+def _whose(key: str) -> str:
+    return key.partition(_OF)[0]
+
+
+def _definition(key: str) -> str:
+    """`ENTRY/MODE/HASH`."""
+    return "/".join(key.split("/", 3)[:3])

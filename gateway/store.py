@@ -20,12 +20,11 @@ from urllib.parse import unquote
 
 import structlog
 
-from gateway.api.store import StoreError, StoreOptions, split
+from gateway.api.store import PORT, StoreError, StoreOptions, split
 from gateway.redirection import Part, Redirection, redirection, slot_of
 from gateway.task import spawn
 from gateway.tls import words
 
-PORT: Final = 6379
 PAUSE: Final = (0.1, 5.0)
 """Seconds for which a store that was not to be had is left alone: the least, doubled each time, and the most."""
 MAX_ANSWER: Final = 1 << 20

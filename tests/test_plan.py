@@ -208,7 +208,8 @@ def test_state_of_a_filter_is_named_by_what_it_says() -> None:
     busy = LIMITED.replace("rate_limit", "concurrency").replace("rate: 1/minute, burst: 1", "max: 1")
     held = store.held(plan(busy, state=store).holder)
     assert store.held(plan(busy.replace("limits:", "retry_after: 9s, limits:"), state=store).holder) == held
-    assert store.held(plan(busy.replace("max: 1", "max: 2"), state=store).holder) != held
+    assert store.held(plan(busy.replace("max: 1", "max: 2"), state=store).holder) == held
+    assert store.held(plan(busy.replace("name: all", "name: other"), state=store).holder) != held
 
 
 async def test_closing_the_last_plan_lets_go_of_its_state() -> None:

@@ -1,7 +1,7 @@
 """State outlives its plan as long as another holds it."""
 
 from gateway.api import Revocation
-from gateway.state import StateStore, lost
+from gateway.state import StateStore, followed, lost, resumed
 
 
 class Closing:
@@ -68,3 +68,18 @@ def test_what_is_lost_is_told_of_entries_or_of_a_part_where_nothing_else_is() ->
 
 def test_a_client_that_gives_way_to_another_is_no_loss() -> None:
     assert lost({"a/enforce/1/store limits ", "a/enforce/1/http keys "}, set()) == []
+
+
+def test_what_is_there_again_as_it_was_goes_on() -> None:
+    first = {"a/enforce/1/table", "a/enforce/1/counts 1 of x", "a/enforce/1/counts 2 of y"}
+    second = {"a/enforce/1/table", "a/enforce/1/counts 3 of x", "a/enforce/1/counts 2 of y"}
+    assert resumed(first, second, set()) == []
+    former = followed(set(), first, second)
+    assert resumed(second, first, former) == ["a 'x'"]
+    assert resumed(second, second, former) == []
+    # Whatever came between, as long as the entry is there, and by whatever name.
+    former = followed(former, second, {"a/enforce/1/table"})
+    assert resumed({"a/enforce/1/table"}, {"a/enforce/1/table", "a/enforce/1/counts 1 of z"}, former) == [
+        "a 'z'"
+    ]
+    assert followed(former, second, {"b/enforce/1/table"}) == set()

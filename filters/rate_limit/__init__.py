@@ -14,7 +14,7 @@ from inspect import isawaitable
 from math import ceil
 from typing import Final, NamedTuple, TypeAlias
 
-from filters._key import Counted, described
+from filters._key import Counted
 from filters._memo import Memo
 from filters._representation import vary
 from filters.rate_limit.algorithm import TOLERANCE, Cell, algorithm_of
@@ -26,7 +26,7 @@ from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
 from filters.rate_limit.option import ExemptOptions, LimitStoreOptions, RateLimitConfig
 from filters.rate_limit.override import read_overrides
-from filters.rate_limit.path import Captured, PathTest
+from filters.rate_limit.path import REGEX, Captured, PathTest
 from filters.rate_limit.query import query_names
 from filters.rate_limit.remote import Answer, Names, RemoteStore, names
 from filters.rate_limit.report import MAX_BODY, Absolute, RateLine, absolute_of, as_json, as_xml
@@ -67,6 +67,7 @@ _OF_BODY: Final = frozenset(
     (b"content-length", b"content-type", b"content-encoding", b"etag", b"last-modified")
 )
 _PROBING: Counted = (-1, "probe")
+_ENDS: Final = ("/", ".json", ".xml")
 _LONGEST_COST = 9
 """Digits of a cost that an answer may say."""
 
@@ -153,6 +154,7 @@ class RateLimit(Filter[RateLimitConfig]):
         )
         endpoint = config.endpoint
         self._endpoint = None if endpoint is None else PathTest(endpoint.path)
+        self._named_endpoint = endpoint is not None and not endpoint.path.startswith(REGEX)
         self._asking: dict[str, str] = {}
         if not (self._looks_back or (endpoint is not None and endpoint.absolute)):
             self.statuses = frozenset()
@@ -181,14 +183,20 @@ class RateLimit(Filter[RateLimitConfig]):
     # ---- inward
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
-        endpoint = self._endpoint
         if (
-            endpoint is None
-            or exchange.method not in ("GET", "HEAD")
-            or endpoint.captured(exchange.path) is None
+            self._endpoint is not None
+            and exchange.method in ("GET", "HEAD")
+            and self._asks(self._endpoint, exchange.path)
         ):
-            return self._count(exchange)
-        return self._told(exchange)
+            return self._told(exchange)
+        return self._count(exchange)
+
+    def _asks(self, endpoint: PathTest, path: str) -> bool:
+        """Whether that is where limits are asked for, with a slash or the suffix of a form behind it, as Nova had it."""
+        if endpoint.captured(path) is not None:
+            return True
+        bare = next((path.removesuffix(end) for end in _ENDS if path.endswith(end)), "")
+        return bool(bare) and self._named_endpoint and endpoint.captured(bare) is not None
 
     def _count(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         """Whether all limits for the exchange have room for it; then they are charged."""
@@ -237,16 +245,16 @@ class RateLimit(Filter[RateLimitConfig]):
         table = self._table_of(exchange) if self._groups else self._table
         limits, charges = self._charges(exchange, table.of(exchange.method), clock)
         before: list[Charge] = [
-            (index, algorithm, key, counts[limit.label])
+            (index, algorithm, key, count)
             for limit, (index, algorithm, key, _) in zip(limits, charges, strict=True)
-            if counts.get(limit.label)
+            if (count := counts.get(limit.label) or counts.get(limit.name or limit.label))
         ]
         if before:
             self._store.charge_late(before, clock.monotonic)
         return bool(before)
 
     def charges(self, exchange: Exchange) -> Sequence[Planned] | None:
-        if self._endpoint is not None and self._endpoint.captured(exchange.path) is not None:
+        if self._endpoint is not None and self._asks(self._endpoint, exchange.path):
             return None
         if self._exempt is not None and self._exempt(exchange) is not None:
             return ()
@@ -320,11 +328,15 @@ class RateLimit(Filter[RateLimitConfig]):
                     if terms is None:
                         continue
             key = limit.key(exchange)
-            assert terms is not None
+            assert terms is not None and captured is not None
             algorithm = terms.algorithm
             if algorithm is None:
                 algorithm = terms.counting(clock)
-            charges.append((limit.index, algorithm, (key, captured) if captured else key, cost))
+            if limit.overridden is None:
+                cell = (key, captured) if captured else key
+            else:
+                cell = terms.cell(key, captured)
+            charges.append((limit.index, algorithm, cell, cost))
             limits.append(limit)
         return limits, charges
 
@@ -508,17 +520,13 @@ class RateLimit(Filter[RateLimitConfig]):
         limit = limits[refused]
         terms = limit.terms_of(exchange)
         assert terms is not None
-        key = whole = charges[refused][2]
-        captured: Captured = ()
-        if limit.path is not None and limit.path.captures:
-            assert isinstance(whole, tuple)
-            key, captured = whole
+        cell = charges[refused][2]
         facts["limit"] = limit.label
-        facts["key"] = described(limit.parts, key, captured)
+        facts["key"] = limit.described(cell)
         if terms.source is not None:
             facts["override"] = terms.source
         if limit.consumers is not None:
-            facts["consumers"] = limit.consumers.top(whole)
+            facts["consumers"] = limit.consumers.top(cell)
         headers: tuple[HeaderLine, ...] = ()
         forms = self.config.headers
         if forms:
@@ -612,7 +620,7 @@ class RateLimit(Filter[RateLimitConfig]):
         limits = [limit for limit in self._table_of(exchange).all if limit.personal]
         found = [(limit, terms) for limit in limits if (terms := limit.terms_of(exchange)) is not None]
         charges: list[Charge] = [
-            (limit.index, terms.counting(clock), limit.key(exchange), 0) for limit, terms in found
+            (limit.index, terms.counting(clock), terms.cell(limit.key(exchange)), 0) for limit, terms in found
         ]
         if not charges:
             return []
@@ -783,9 +791,9 @@ def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | 
     lease = options.lease
     leases: Leases | None = None
     if lease is not None:
-        drawn: dict[object, Leases] = services.state("leases", dict)
+        drawn: dict[object, Leases] = services.state("memo leases", dict)
         leases = drawn.setdefault((_where(options), lease), Leases(lease.share, lease.time))
-    named: dict[str, Names] = services.state("names", dict)
+    named: dict[str, Names] = services.state("memo names", dict)
     return RemoteStore(
         client, named.setdefault(options.prefix, names(options.prefix, services.identity))
     ), leases
@@ -795,7 +803,7 @@ def _where(options: LimitStoreOptions | None) -> str:
     """Where is counted: what was counted elsewhere is not known there."""
     if options is None:
         return "here"
-    return sha256(f"{options.url} {options.number} {options.prefix}".encode()).hexdigest()[:16]
+    return sha256(f"{options.place} {options.prefix}".encode()).hexdigest()[:16]
 
 
 def _compiled(
@@ -814,9 +822,10 @@ def _compiled(
     overrides = config.overrides
     overridden = None if overrides is None else read_overrides(overrides.file, every, services)
     where = _where(config.store)
+    labels = config.labels()
     limits: list[Limit] = []
     for place, (number, limit) in enumerate(zip(config.numbers(), every, strict=True)):
-        label = limit.name if limit.name is not None else places[place][1]
+        label = labels[place] or places[place][1]
         # Held in any case: where it is lost, so is what the limit has counted.
         consumers = services.state(
             f"consumers {number:x} {where} of {label}", partial(Consumers, number, board)
@@ -829,6 +838,7 @@ def _compiled(
                 config.status,
                 None if overridden is None else overridden[place],
                 consumers if config.consumers else None,
+                label,
             )
         )
     own, rest = limits[: len(config.limits)], limits[len(config.limits) :]

@@ -80,40 +80,61 @@ class Gcra(Algorithm):
     `value` requests per `unit` seconds come back one by one, `unit / value` seconds each; `burst` of them may
     come at once. The instant is the one at which everything taken has come back. It moves by whole intervals
     only, so that what the tolerance lets in early is not gained but borrowed.
+
+    The cell's second number is the interval by which it was counted, where that is not `usual`: to whoever counts by
+    another one, as many requests are taken as were, and come back at his pace.
     """
 
-    __slots__ = ("_debt", "_interval", "_span")
+    __slots__ = ("_debt", "_interval", "_mark", "_span", "_usual")
 
-    def __init__(self, value: int, unit: float, burst: int, debt: int = 0) -> None:
+    def __init__(
+        self, value: int, unit: float, burst: int, debt: int = 0, *, usual: float | None = None
+    ) -> None:
         interval = unit / value
         self._interval = interval
         self._span = interval * burst
         self._debt = interval * debt
-        spec = ("gcra", (interval, interval * burst, interval * debt))
+        self._usual = interval if usual is None else usual
+        self._mark = 0.0 if interval == self._usual else interval
+        numbers = (interval, interval * burst, interval * debt)
+        spec = ("gcra", (*numbers, self._usual) if self._mark else numbers)
         super().__init__(burst, spec, interval * (burst + debt), ordered=True)
 
+    def _back(self, cell: Cell | None, now: float) -> float:
+        """When all that is taken has come back."""
+        if cell is None or cell[0] <= now:
+            return now
+        if cell[1] == self._mark:
+            return cell[0]
+        return now + (cell[0] - now) * self._interval / (cell[1] or self._usual)
+
     def charge(self, cell: Cell | None, now: float, cost: int = 1) -> tuple[float, Cell]:
-        back = (cell[0] if cell is not None and cell[0] > now else now) + self._interval * cost
+        if cell is None or cell[0] <= now:
+            back = now
+        else:
+            back = cell[0] if cell[1] == self._mark else self._back(cell, now)
+        back += self._interval * cost
         wait = back - now - self._span
-        return (wait if wait > TOLERANCE else 0.0), (back, 0.0, 0.0)
+        return (wait if wait > TOLERANCE else 0.0), (back, self._mark, 0.0)
 
     def brink(self, now: float, cost: int) -> Cell:
-        return max(now, now + self._span - self._interval * cost), 0.0, 0.0
+        return max(now, now + self._span - self._interval * cost), self._mark, 0.0
 
     def owe(self, cell: Cell | None, now: float, cost: int) -> Cell:
-        back = cell[0] if cell is not None and cell[0] > now else now
+        back = self._back(cell, now)
         most = max(back, now + self._span + self._debt)
-        return min(back + self._interval * cost, most), 0.0, 0.0
+        return min(back + self._interval * cost, most), self._mark, 0.0
 
     def remaining(self, cell: Cell | None, now: float) -> int:
-        taken = cell[0] - now if cell is not None and cell[0] > now else 0.0
+        taken = self._back(cell, now) - now
         return max(0, floor((self._span - taken + TOLERANCE) / self._interval))
 
     def reset(self, cell: Cell | None, now: float) -> float:
-        if cell is None or cell[0] <= now:
+        back = self._back(cell, now)
+        if back <= now:
             return 0.0
-        wait = cell[0] + self._interval - now - self._span
-        return wait if wait > TOLERANCE else cell[0] - now
+        wait = back + self._interval - now - self._span
+        return wait if wait > TOLERANCE else back - now
 
 
 class FixedWindow(Algorithm):
@@ -286,8 +307,9 @@ def algorithm_of(spec: tuple[str, tuple[float, ...]]) -> Algorithm:
     """The algorithm that a spec is of."""
     name, numbers = spec
     if name == "gcra":
-        interval, span, debt = numbers
-        return Gcra(1, interval, round(span / interval), round(debt / interval))
+        interval, span, debt, *usual = numbers
+        burst, owed = round(span / interval), round(debt / interval)
+        return Gcra(1, interval, burst, owed, usual=usual[0] if usual else None)
     if name == "fixed_window":
         return FixedWindow(int(numbers[0]), numbers[1], int(numbers[2]))
     if name == "sliding_window":

@@ -1,12 +1,11 @@
 """How full the buckets are, for operators: those of all keys that this process knows, looked at a few at a time."""
 
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from filters._key import GLOBAL, described, whole_key
+from filters._key import GLOBAL, PROJECT, whole_key
 from filters.rate_limit.algorithm import Algorithm
 from filters.rate_limit.limit import Limit, Terms
-from filters.rate_limit.path import Captured
 from filters.rate_limit.remote import RemoteStore
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.store import Charge, Store
@@ -49,7 +48,7 @@ class Inspection:
 
     async def reset(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
         """See `gateway.api.bucket`."""
-        for batch in self._batches(selection):
+        for batch in self._batches(selection, unasked=True):
             found = await self._looked_at(batch)
             whose = [(limit.index, algorithm, key) for limit, key, _, _, algorithm in batch]
             try:
@@ -66,9 +65,9 @@ class Inspection:
                     limit.consumers.forget(key, self._services.now().monotonic)
             yield found
 
-    def _batches(self, selection: Selection) -> Iterator[list[_Chosen]]:
+    def _batches(self, selection: Selection, *, unasked: bool = False) -> Iterator[list[_Chosen]]:
         known = self._common.known() if self._common is not None else self._store.known()
-        whose = list(dict.fromkeys((*self._whole(selection), *known)))
+        whose = list(dict.fromkeys((*self._whole(selection, unasked), *known)))
         for start in range(0, len(whose), _BATCH):
             yield [
                 chosen
@@ -77,33 +76,41 @@ class Inspection:
                 and (chosen := self._chosen(self._limits[limit], key, selection)) is not None
             ]
 
-    def _whole(self, selection: Selection) -> Iterator[tuple[int, Hashable]]:
-        """Keys that the selection says whole, whether anybody has been counted by them or not."""
+    def _whole(self, selection: Selection, unasked: bool) -> Iterator[tuple[int, Hashable]]:
+        """Keys that the selection says whole, whether anybody has been counted by them or not. Those of projects that are counted
+        apart, where the key says none, are among them where the selection says the project, or with `unasked`."""
         for limit in self._limits.values():
-            key = whole_key(limit.parts, selection.parts)
+            given = selection.parts
+            key = whole_key(limit.parts, given)
+            if PROJECT in limit.parts:
+                terms = limit.terms_for(given.get(PROJECT))
+                if key is not None and terms is not None:
+                    yield limit.index, terms.cell(key)
+                continue
             if key is not None:
                 yield limit.index, key
+            each: Iterable[Terms | None] = ()
+            if PROJECT in given:
+                key = whole_key(limit.parts, {part: given[part] for part in given if part != PROJECT})
+                each = (limit.terms_for(given[PROJECT]),)
+            elif unasked and limit.overridden is not None:
+                each = limit.overridden.values()
+            if key is not None:
+                yield from (
+                    (limit.index, terms.cell(key)) for terms in each if terms is not None and terms.apart
+                )
 
     def _chosen(self, limit: Limit, key: Hashable, selection: Selection) -> _Chosen | None:
-        if selection.limit not in (None, limit.label):
+        if selection.limit not in (None, limit.label, limit.name):
             return None
-        own: Hashable = key
-        captured: Captured = ()
-        if limit.path is not None and limit.path.captures:
-            assert isinstance(key, tuple)
-            own, captured = key
-        parts = described(limit.parts, own, captured)
+        parts = limit.described(key)
         if not parts and GLOBAL in limit.parts:
             parts = {GLOBAL: True}
         if not selection.fits(parts) or selection.key_hash not in (None, self._hashed(key)):
             return None
-        terms: Terms | None = limit.terms
-        project = parts.get(
-            "project_id"
-        )  # without one in the key each project has its own terms for the same bucket
-        if limit.overridden is not None and isinstance(project, str):
-            terms = limit.overridden.get(project, terms)
-        if terms is None:
+        project = parts.get(PROJECT)
+        terms = limit.terms_for(project if isinstance(project, str) else None)
+        if terms is None or terms.apart != limit.opened(key)[0]:  # nothing is counted so any more
             return None
         return _Chosen(limit, key, parts, terms, terms.counting(self._clock()))
 
@@ -141,12 +148,12 @@ class Inspection:
                 algorithm.reset(cell, now),
                 terms.source,
                 limit.consumers.own(key) if limit.consumers is not None else (),
-                _exceptions(limit),
+                0 if terms.apart else _exceptions(limit),
             )
             for (limit, key, parts, terms, algorithm), cell in zip(batch, decision[2], strict=True)
         ]
 
 
 def _exceptions(limit: Limit) -> int:
-    """How many projects have terms of their own for a bucket that several may use."""
-    return len(limit.overridden) if limit.overridden is not None and "project_id" not in limit.parts else 0
+    """How many projects have buckets of their own, where the key says no project."""
+    return len(limit.overridden) if limit.overridden is not None and PROJECT not in limit.parts else 0

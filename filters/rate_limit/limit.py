@@ -1,19 +1,21 @@
 """Limits ready for use: all that a request needs of them, worked out once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from filters._key import CAPTURE, CAPTURES, KeyFunction, key_function
+from filters._key import CAPTURE, CAPTURES, PROJECT, KeyFunction, described, key_function
 from filters.rate_limit import calendar
 from filters.rate_limit.algorithm import Algorithm, Closed, FixedWindow, Gcra, SlidingWindow
 from filters.rate_limit.consumer import Consumers
 from filters.rate_limit.field import policy_name
 from filters.rate_limit.option import UNITS, LimitOptions
-from filters.rate_limit.path import PathTest, group_of, pattern_of
+from filters.rate_limit.path import Captured, PathTest, group_of, pattern_of, told_of
 from filters.rate_limit.query import folded_name
 from gateway.api import Exchange, Instant, Rule, Tariff
 
-_PERSONAL: Final = ("project_id", "user_id", "client_ip", "token")
+_PERSONAL: Final = (PROJECT, "user_id", "client_ip", "token")
+_APART: Final = ("apart",)
+"""What no key begins with."""
 
 
 class Terms:
@@ -21,12 +23,32 @@ class Terms:
 
     source  where a file says it, `file:line:column`; None for the limit's
     unit    of time, as the compute API names it
+    apart   what tells its cells from those of the limit's own terms: the unit where that is another one, since what was
+            counted of a day says nothing of a minute, and the project where the key does not, since one who works for two
+            projects would have one of them count, and forget, what the other has; empty where nothing does
     """
 
-    __slots__ = ("_calendar", "_debt", "_unit", "_value", "algorithm", "details", "source", "unit")
+    __slots__ = ("_calendar", "_debt", "_unit", "_value", "algorithm", "apart", "details", "source", "unit")
 
-    def __init__(self, options: LimitOptions, *, blocked: bool = False, source: str | None = None) -> None:
+    def __init__(
+        self,
+        options: LimitOptions,
+        *,
+        blocked: bool = False,
+        source: str | None = None,
+        usual: LimitOptions | None = None,
+        project: str = "",
+    ) -> None:
+        """`usual` are the options of the limit, where these are of `project` alone."""
         rate = options.rate
+        self.apart: tuple[str, ...] = ()
+        pace: float | None = None
+        if usual is not None:
+            pace = UNITS[usual.rate.unit] / usual.rate.value
+            if PROJECT not in usual.key:
+                self.apart = (rate.unit, project)
+            elif rate.unit != usual.rate.unit:
+                self.apart = (rate.unit,)
         unit = UNITS[rate.unit]
         debt = options.cost.max or 0
         self._value = 0 if blocked else rate.value
@@ -40,7 +62,7 @@ class Terms:
             self.algorithm = Closed(unit)
         elif options.algorithm == "gcra":
             burst = options.burst if options.burst is not None else rate.value
-            self.algorithm = Gcra(rate.value, unit, burst, debt)
+            self.algorithm = Gcra(rate.value, unit, burst, debt, usual=pace)
         elif options.algorithm == "sliding_window":
             self.algorithm = SlidingWindow(rate.value, unit, debt)
         elif options.algorithm == "fixed_window":
@@ -53,6 +75,11 @@ class Terms:
             f"Only {self._value} ",
             f" request(s) can be made to {options.told} every {rate.unit}.",
         )
+
+    def cell(self, key: Hashable, captured: Captured = ()) -> Hashable:
+        """What the cell of a key is known by, among those of the limit."""
+        whole = (key, captured) if captured else key
+        return (_APART, self.apart, whole) if self.apart else whole
 
     def counting(self, clock: Instant) -> Algorithm:
         """The algorithm at this moment."""
@@ -72,6 +99,8 @@ class Limit:
     """One limit.
 
     index       what stores know it by, see `RateLimitConfig.numbers`
+    label       what records, operators and tests call it: its name, with that of its group where another group has one of
+                this name; its place where it has none
     rule        its place in the options
     costs       by method, where it says so
     header      field of the answer that says more of the cost, lower case; None without one
@@ -93,6 +122,7 @@ class Limit:
         "key",
         "label",
         "methods",
+        "name",
         "overridden",
         "parts",
         "path",
@@ -118,10 +148,12 @@ class Limit:
         status: int,
         overridden: Mapping[str, Terms | None] | None,
         consumers: Consumers | None,
+        label: str | None = None,
     ) -> None:
         self.index = index
-        self.label = options.name if options.name is not None else place
-        self.policy = policy_name(self.label) or policy_name(place) or '"limit"'
+        self.name = options.name
+        self.label = label or options.name or place
+        self.policy = policy_name(options.name or place) or policy_name(place) or '"limit"'
         self.rule = rule
         self.status = options.status or status
         self.parts = options.key
@@ -129,7 +161,7 @@ class Limit:
         self.methods = frozenset(options.methods)
         self.path = None if options.path is None else PathTest(options.path, _groups(options))
         self.uri = options.told
-        self.regex = ".*" if options.path is None else pattern_of(options.path).pattern
+        self.regex = ".*" if options.path is None else told_of(options.path)
         self.personal = all(part in _PERSONAL or part.startswith("header:") for part in options.key)
         self.query: frozenset[str] | None = frozenset(map(folded_name, options.query)) or None
         cost = options.cost
@@ -162,14 +194,35 @@ class Limit:
             last = self.tariffed = algorithm, tariff
         return last[1]
 
+    def opened(self, cell: Hashable) -> tuple[tuple[str, ...], Hashable, Captured]:
+        """What `Terms.cell` has put together: what the terms are told apart by, the key, and what is captured."""
+        apart: tuple[str, ...] = ()
+        captured: Captured = ()
+        if isinstance(cell, tuple) and cell[0] == _APART:
+            _, apart, cell = cell
+        if self.path is not None and self.path.captures:
+            assert isinstance(cell, tuple)
+            cell, captured = cell
+        return apart, cell, captured
+
+    def described(self, cell: Hashable) -> dict[str, Hashable]:
+        """Whose cell it is, for people to read."""
+        apart, key, captured = self.opened(cell)
+        told = described(self.parts, key, captured)
+        return {PROJECT: apart[1], **told} if len(apart) > 1 else told
+
     def terms_of(self, exchange: Exchange) -> Terms | None:
         """Those that hold for an exchange; None where it is not counted."""
         if self.overridden is None:
             return self.terms
         principal = exchange.principal
-        if principal is None or principal.project_id is None:
+        return self.terms_for(None if principal is None else principal.project_id)
+
+    def terms_for(self, project: str | None) -> Terms | None:
+        """Those that hold for a project, or for whoever is of none."""
+        if self.overridden is None or project is None:
             return self.terms
-        return self.overridden.get(principal.project_id, self.terms)
+        return self.overridden.get(project, self.terms)
 
 
 def _groups(options: LimitOptions) -> tuple[int, ...]:

@@ -212,7 +212,8 @@ class LimitOptions(Options):
     name: str | None = Field(
         default=None,
         min_length=1,
-        description="What records and header fields call the limit; its place when unset.",
+        description="What records and header fields call the limit; its place when unset. Where limits of several groups have one "
+        "name, records and operators call each GROUP.NAME.",
     )
     rate: Rate = Field(
         description="The rate: 10/minute, or value and unit (second, minute, hour, day, month)."
@@ -360,7 +361,9 @@ class OverrideOptions(Options):
         min_length=1,
         description="YAML or JSON beside the configuration: ids of projects, for each the names of limits, and for each of "
         "these a rate, a mapping of `rate` and `burst`, `unlimited`, or `blocked`; or one of these two words for all "
-        "limits. It is read again by every reload, and watched where the configuration is.",
+        "limits. It is read again by every reload, and watched where the configuration is. What a project has taken stays taken "
+        "where another rate or burst of the same unit becomes its own; by another unit it begins anew. Where `key` has no "
+        "project_id, a project with terms of its own has buckets of its own too.",
     )
 
 
@@ -368,7 +371,8 @@ class EndpointOptions(Options):
     """Where clients ask for their limits."""
 
     path: Path = Field(
-        description="Path of the request, such as `/v2.1/limits`, or `regex:...`; GET and HEAD. It is counted as others are.",
+        description="Path of the request, such as `/v2.1/limits`, which is asked for as `/v2.1/limits/`, `.json` and `.xml` too, or `regex:...`; GET and "
+        "HEAD. It is counted as others are.",
     )
     absolute: bool = Field(
         False,
@@ -526,6 +530,17 @@ class RateLimitConfig(Options):
             )
             for place, one in enumerate(told)
         )
+
+    def labels(self) -> tuple[str | None, ...]:
+        """Of each of all limits, what tells it from the others: its name, or GROUP.NAME where other groups have one of this name;
+        None where it has no name, or there is another that is called so."""
+        groups = [None] * len(self.limits) + [group.name for group in self.groups for _ in group.limits]
+        names = [limit.name for limit in self.all_limits]
+        labels = [
+            f"{group}.{name}" if group is not None and name is not None and names.count(name) > 1 else name
+            for group, name in zip(groups, names, strict=True)
+        ]
+        return tuple(label if labels.count(label) == 1 else None for label in labels)
 
     @property
     def all_limits(self) -> tuple[LimitOptions, ...]:

@@ -84,7 +84,9 @@ class _Reader:
             self.found[number][project] = None
             return True
         if value == _BLOCKED:
-            self.found[number][project] = Terms(limit, blocked=True, source=source)
+            self.found[number][project] = Terms(
+                limit, blocked=True, source=source, usual=limit, project=project
+            )
             return True
         given = value if isinstance(value, dict) else {"rate": value}
         unknown = [key for key in given if key not in _KEYS]
@@ -104,5 +106,5 @@ class _Reader:
                 inner = [part for part in one.path if isinstance(value, dict) and part in value]
                 self._problem((*path, *map(str, inner)), one.message)
             return False
-        self.found[number][project] = Terms(options, source=source)
+        self.found[number][project] = Terms(options, source=source, usual=limit, project=project)
         return True

@@ -17,6 +17,7 @@ Captured: TypeAlias = tuple[Hashable, ...]
 
 REGEX: Final = "regex:"
 
+_SPECIAL = re.compile(r"[.^$*+?()\[\]{}|\\]")
 _PARAMETER = re.compile(r"(\{\w+\*?\})")
 _SIDE_BY_SIDE = re.compile(r"\}[^/]*\{|\*\}.*\{", re.DOTALL)
 """Parameters of a template among which a path can be divided in many ways."""
@@ -38,6 +39,20 @@ def pattern_of(path: str) -> re.Pattern[str]:
         return re.compile("".join(parts), re.DOTALL)
     except re.error as error:
         raise ValueError(f"not a template: {error.msg}") from None
+
+
+def told_of(path: str) -> str:
+    """The expression as clients are told it: of a template one that any language reads, without names for what it captures."""
+    if path.startswith(REGEX):
+        return path.removeprefix(REGEX)
+    return "".join(
+        _SPECIAL.sub(r"\\\g<0>", part)
+        if not _PARAMETER.fullmatch(part)
+        else ".+"
+        if part.endswith("*}")
+        else "[^/]+"
+        for part in _PARAMETER.split(path)
+    )
 
 
 def group_of(pattern: re.Pattern[str], name: str) -> int | None:

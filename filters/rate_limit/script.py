@@ -17,18 +17,27 @@ local floor, min, max = math.floor, math.min, math.max
 -- For each kind: seconds to wait and the cell after a charge; how much would fit; the cell after a charge nobody can refuse.
 local charge, room, owe = {}, {}, {}
 
-charge[1] = function(cell, now, cost, interval, span)
-  local back = ((cell and cell[1] > now) and cell[1] or now) + interval * cost
-  local wait = back - now - span
-  return (wait > TOLERANCE) and wait or 0, {back, 0, 0}
+local function taken_back(cell, now, interval, usual)
+  local mark = (usual ~= 0 and usual ~= interval) and interval or 0
+  if not cell or cell[1] <= now then return now, mark end
+  if cell[2] == mark then return cell[1], mark end
+  local counted = cell[2]
+  if counted == 0 then counted = usual end
+  return now + (cell[1] - now) * interval / counted, mark
 end
-room[1] = function(cell, now, interval, span)
-  local taken = (cell and cell[1] > now) and cell[1] - now or 0
+charge[1] = function(cell, now, cost, interval, span, debt, usual)
+  local back, mark = taken_back(cell, now, interval, usual)
+  back = back + interval * cost
+  local wait = back - now - span
+  return (wait > TOLERANCE) and wait or 0, {back, mark, 0}
+end
+room[1] = function(cell, now, interval, span, debt, usual)
+  local taken = taken_back(cell, now, interval, usual) - now
   return max(0, floor((span - taken + TOLERANCE) / interval))
 end
-owe[1] = function(cell, now, cost, interval, span, debt)
-  local back = (cell and cell[1] > now) and cell[1] or now
-  return {min(back + interval * cost, max(back, now + span + debt)), 0, 0}
+owe[1] = function(cell, now, cost, interval, span, debt, usual)
+  local back, mark = taken_back(cell, now, interval, usual)
+  return {min(back + interval * cost, max(back, now + span + debt)), mark, 0}
 end
 
 charge[2] = function(cell, now, cost, value, unit)

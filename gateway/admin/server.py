@@ -244,6 +244,7 @@ class Admin:
             "error": result.error,
             "problems": [problem._asdict() for problem in result.problems],
             "state_lost": list(result.state_lost),
+            "state_back": list(result.state_back),
         }
         return _json(200 if result.applied else 422, told)
 

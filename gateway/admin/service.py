@@ -22,8 +22,9 @@ class Reload(NamedTuple):
     applied     whether it is the one that was read
     error       why not, in a sentence; None when it is
     problems    of the configuration, where that is the reason
-    state_lost  names of entries that begin anew, because their definition or their name is another; `ENTRY 'PART'` where it is
-                one limit, say
+    state_lost  names of entries that leave behind what they have counted or remembered, because their definition or their name is
+                another; `ENTRY 'PART'` where it is one limit, say
+    state_back  names of parts that go on with what they had counted when they were last defined so
     """
 
     revision: str
@@ -31,6 +32,7 @@ class Reload(NamedTuple):
     error: str | None = None
     problems: Sequence[Problem] = ()
     state_lost: Sequence[str] = ()
+    state_back: Sequence[str] = ()
 
 
 class Revoked(NamedTuple):

@@ -16,7 +16,7 @@ class Selection:
     """Which buckets: those that fit all that is given; all of them where nothing is.
 
     filter    name of the entry
-    limit     label of the limit, as records have it
+    limit     label of the limit, as records have it, or a name that several have
     key_hash  keyed hash of the key, as records have it
     parts     of the key, with their values as text
     """
@@ -49,8 +49,8 @@ class Bucket(NamedTuple):
     reset      seconds until all has come back, or something where nothing remains
     override   where a file says that the policy is another for this key, `file:line:column`
     consumers  who has used it, the greatest first, each with about how much
-    exceptions  how many projects have other policies, where the key does not tell whether it is one of them: what is told of the
-                policy, of what remains and of waits is then so for all others
+    exceptions  how many projects have other policies and buckets of their own, where the key says no project: this is that of all
+                others
     """
 
     limit: str

@@ -35,6 +35,10 @@ class Claim(Protocol):
         it waits no longer."""
 
     @abstractmethod
+    def amend(self, *most: int) -> None:
+        """There are so many at the place of each demand now: for one that waits, whose turn may have come by that."""
+
+    @abstractmethod
     def release(self) -> None:
         """Gives back all that it has, its place among those who wait too. Harmless a second time."""
 

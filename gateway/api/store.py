@@ -6,6 +6,9 @@ to be sealed, and what must not be lost does not belong there.
 
 import re
 from abc import abstractmethod
+from contextlib import suppress
+from ipaddress import ip_address
+from posixpath import normpath
 from typing import Any, Final, Protocol
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +19,8 @@ from gateway.api.option import Duration, Options, Secret
 
 _PLAIN: Final = re.compile(r"[!#-\[\]-~]+")
 _SCHEMES: Final = ("redis", "rediss", "unix")
+
+PORT: Final = 6379
 
 
 class StoreOptions(Options):
@@ -60,6 +65,17 @@ class StoreOptions(Options):
         """The database, wherever it stands."""
         path = "" if self.url.startswith("unix:") else split(self.url).path.strip("/")
         return int(path) if path else self.database
+
+    @property
+    def place(self) -> str:
+        """Which database of which store it is, the same however that is spelled, and by whatever way it is asked."""
+        parts = split(self.url)
+        if parts.scheme == "unix":
+            return f"{normpath(parts.path)} {self.number}"
+        host = (parts.hostname or "").removesuffix(".")
+        with suppress(ValueError):  # it is a name
+            host = str(ip_address(host))
+        return f"{host} {parts.port or PORT} {self.number}"
 
 
 def split(url: str) -> SplitResult:

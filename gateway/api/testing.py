@@ -258,6 +258,13 @@ class FakePermits:
         claim.take()
         return claim
 
+    def look(self) -> None:
+        """Whether it is anybody's turn."""
+        for claim in list(self.waiting):
+            claim.take()
+            if claim.full < 0:
+                self.waiting.remove(claim)
+
 
 class FakeClaim:
     """One of them, or its place in their queue."""
@@ -296,6 +303,10 @@ class FakeClaim:
             return False
         return True
 
+    def amend(self, *most: int) -> None:
+        self._demands = [(place, each) for (place, _), each in zip(self._demands, most, strict=True)]
+        self._permits.look()
+
     def release(self) -> None:
         permits = self._permits
         if self in permits.waiting:
@@ -303,10 +314,7 @@ class FakeClaim:
         if self._has:
             self._has = False
             permits.taken.subtract(key for (_, key), _ in self._demands)
-            for claim in list(permits.waiting):
-                claim.take()
-                if claim.full < 0:
-                    permits.waiting.remove(claim)
+            permits.look()
 
 
 class StreamBody(Body):

@@ -293,6 +293,8 @@ class Ledger:
 def _told(bucket: _Bucket, held: Sequence[float] | None, now: float) -> bool:
     """Whether what the record says that the cell held is to be believed; then that is what it holds."""
     cell: Cell | None = None if held is None else (now + held[0], held[1], held[2])
+    if cell is not None and cell[1] and bucket.meter.ordered:
+        cell = bucket.meter.owe(cell, now, 0)  # counted by other terms, it may be: as these have it
     if bucket.strays:
         if bucket.vague or bucket.low != bucket.high or not _alike(bucket.low, cell, now):
             return False

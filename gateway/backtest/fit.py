@@ -180,7 +180,7 @@ def _spec(spec: Spec | None, options: Any, value: int) -> Spec:
     assert spec is not None
     name, numbers = spec
     if name == "gcra":
-        interval, span, debt = numbers
+        interval, span, debt = numbers[:3]
         unit = interval * options.rate.value
         burst = round(span / interval) if options.burst is not None else value
         return name, (unit / value, unit / value * burst, debt / interval * unit / value)

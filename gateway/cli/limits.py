@@ -33,7 +33,10 @@ def _which(function: F) -> F:
         (
             click.option("--config", help="The configuration that the gateway runs with."),
             click.option("--filter", "filter_", help="Those of the entry of this name."),
-            click.option("--limit", help="Those of the limit of this name, or in this place: limits[0]."),
+            click.option(
+                "--limit",
+                help="Those of the limit of this name, in whichever group, GROUP.NAME of one; or in this place: limits[0].",
+            ),
             click.option("--project-id", help="Those whose key has this project."),
             click.option("--user-id", help="Those whose key has this user."),
             click.option("--client-ip", help="Those whose key has this address."),
@@ -197,8 +200,6 @@ def _print_table(buckets: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(*(Text(text, style) for text in row))
     # A terminal wraps; what goes to a file or a pipe keeps each bucket on one line.
     Console(highlight=False, width=None if sys.stdout.isatty() else _ENDLESS).print(table)
-    if any(bucket["exceptions"] for bucket in buckets):
-        click.echo("?: some projects have a rate of their own; this is for all others.", err=True)
 
 
 def _print_bucket(bucket: Mapping[str, Any], *, first: bool) -> None:
@@ -242,16 +243,17 @@ def _value(value: object) -> str:
 
 
 def _left(bucket: Mapping[str, Any]) -> str:
-    return f"{bucket['remaining']}/{bucket['capacity']}{'?' if bucket['exceptions'] else ''}"
+    return f"{bucket['remaining']}/{bucket['capacity']}"
 
 
 def _but(bucket: Mapping[str, Any]) -> str:
-    """What makes it uncertain."""
+    """Who is counted elsewhere."""
     count = bucket["exceptions"]
     if not count:
         return ""
-    subject = "1 project has a rate of its own" if count == 1 else f"{count} projects have rates of their own"
-    return f"{subject}, and may use this bucket: what is told here is for all others"
+    if count == 1:
+        return "1 project has a rate and buckets of its own: this is that of all others"
+    return f"{count} projects have rates and buckets of their own: this is that of all others"
 
 
 def _rate(bucket: Mapping[str, Any]) -> str:

@@ -31,7 +31,11 @@ def command(config: str | None, admin: str | None, certificate: str | None) -> N
     if status == 200:
         click.echo(f"applied, revision {told['revision'][:8]}")
         for name in told["state_lost"]:
-            click.echo(f"{name}: begins anew, for its definition or its name is another")
+            click.echo(
+                f"{name}: leaves behind what it has counted, for its definition or its name is another"
+            )
+        for name in told["state_back"]:
+            click.echo(f"{name}: goes on with what it had counted when it was last defined so")
         return
     if status != 422:
         raise _unanswered(path, options, str(told.get("error", f"status {status}")))

@@ -103,6 +103,9 @@ class SharedClaim:
         finally:
             self._turn = None
 
+    def amend(self, *most: int) -> None:
+        self._demands = [(place, each) for (place, _), each in zip(self._demands, most, strict=True)]
+
     def release(self) -> None:
         self._permits.give_back(self)
 

@@ -152,8 +152,8 @@ class Child:
             raise WorkerError(answer.error)
         return answer.value
 
-    async def commit(self, openings: Sequence[tuple[int, Opening]]) -> tuple[str, ...]:
-        """Has it put in force what it has prepared, accepting from these; names of entries whose state is lost.
+    async def commit(self, openings: Sequence[tuple[int, Opening]]) -> message.Committed:
+        """Has it put in force what it has prepared, accepting from these.
 
         Raises WorkerError.
         """
@@ -163,8 +163,8 @@ class Child:
         self._has = {number for number, _ in openings}
         self.ready = True
         self.ready_at = self.ready_at or time.monotonic()
-        anew: tuple[str, ...] = answer.value
-        return anew
+        committed: message.Committed = answer.value
+        return committed
 
     async def accept(self, openings: Sequence[tuple[int, Opening]]) -> None:
         """Has it accept from these, with what is in force. Raises WorkerError."""

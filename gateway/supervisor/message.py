@@ -51,9 +51,16 @@ class Handed(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """Put what was prepared in force, and accept from these. Answer: names of the entries whose state is lost."""
+    """Put what was prepared in force, and accept from these. Answer: `Committed`."""
 
     openings: tuple[Handed, ...]
+
+
+class Committed(NamedTuple):
+    """Names of what has left its state behind, and of what goes on as it was when it was last there."""
+
+    lost: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
 
 
 class Accept(NamedTuple):

@@ -417,7 +417,8 @@ class Supervisor:
         self._reloads["applied" if result.applied else "rejected"] += 1
         if result.applied:
             self._last_error = None
-            self._log.info("reloaded", revision=result.revision[:12], state_lost=list(result.state_lost))
+            told = {"state_lost": list(result.state_lost), "state_back": list(result.state_back)}
+            self._log.info("reloaded", revision=result.revision[:12], **told)
         else:
             problems = [str(problem) for problem in result.problems]
             self._last_error = {"at": time.time(), "error": result.error, "problems": problems}
@@ -456,14 +457,19 @@ class Supervisor:
             if not stops:
                 self._loaded, self._credentials = loaded, credentials
                 self._loaded_at = time.time()
-                anew = await asyncio.gather(*(self._commit(child, spots) for child in children))
+                committed = await asyncio.gather(*(self._commit(child, spots) for child in children))
                 self._places.use(spots)
                 await self._move_admin(admin, access)
         if stops:  # workers that are told to end have let go of what they would accept from
             await self._abandon(spots, admin)
             return Reload(in_force, False, "the gateway is stopping")
         self._check_count(loaded)
-        return Reload(loaded.revision, True, state_lost=sorted({name for names in anew for name in names}))
+        return Reload(
+            loaded.revision,
+            True,
+            state_lost=sorted({name for each in committed for name in each.lost}),
+            state_back=sorted({name for each in committed for name in each.back}),
+        )
 
     async def _abandon(self, spots: Sequence[Spot], admin: Spot | None) -> None:
         """Lets go of what was prepared and opened."""
@@ -515,7 +521,7 @@ class Supervisor:
             child.kill()
             await child.ended()
 
-    async def _commit(self, child: Child, spots: Sequence[Spot]) -> tuple[str, ...]:
+    async def _commit(self, child: Child, spots: Sequence[Spot]) -> message.Committed:
         """It cannot be undone by now: a worker that does not follow makes room for one that will."""
         try:
             return await child.commit(self._places.of(child.slot, spots))
@@ -523,7 +529,7 @@ class Supervisor:
             if not child.over.done():
                 self._log.error("worker_does_not_follow", slot=child.slot, reason=str(error))
                 child.kill()
-            return ()
+            return message.Committed()
 
     async def _watch(self) -> None:
         """Reloads when the file, or one beside it, has changed, where the configuration asks for that."""

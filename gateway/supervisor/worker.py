@@ -88,7 +88,7 @@ class Worker:
         if prepared is not None:
             await self.gateway.discard(prepared)
 
-    async def _commit(self, asked: message.Commit) -> tuple[str, ...]:
+    async def _commit(self, asked: message.Commit) -> message.Committed:
         prepared = self._prepared
         assert prepared is not None
         openings = self._known(asked.openings)
@@ -96,7 +96,7 @@ class Worker:
         self._prepared = None
         self._keep(openings)
         self.drain_timeout = prepared.loaded.configuration.drain_timeout
-        return prepared.anew
+        return message.Committed(prepared.anew, prepared.back)
 
     async def _accept(self, asked: message.Accept) -> None:
         openings = self._known(asked.openings)

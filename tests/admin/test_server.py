@@ -268,6 +268,7 @@ async def test_a_reload_is_asked_for_by_post_only(client: aiohttp.ClientSession,
             "error": None,
             "problems": [],
             "state_lost": ["rate_limit"],
+            "state_back": [],
         }
 
 

@@ -69,3 +69,22 @@ async def test_nothing_is_there_where_a_configuration_is_checked() -> None:
     store.tell("SET", "a", "b")
     with pytest.raises(StoreError, match="closed"):
         await store.command("GET", "a")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"url": "redis://store.test"}, {"url": "redis://STORE.test.:6379/"}),
+        ({"url": "redis://store.test/3"}, {"url": "redis://store.test:6379", "database": 3}),
+        ({"url": "redis://store.test/0"}, {"url": "redis://store.test", "timeout": "1s"}),
+        ({"url": "redis://[::1]"}, {"url": "redis://[0:0:0:0:0:0:0:1]"}),
+        ({"url": "unix:///run/redis.sock"}, {"url": "unix:///run//./redis.sock"}),
+    ],
+)
+def test_a_store_is_the_same_however_it_is_spelled(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert StoreOptions.model_validate(one).place == StoreOptions.model_validate(other).place
+
+
+def test_another_host_port_database_or_path_is_another_store() -> None:
+    urls = ["redis://a", "redis://b", "redis://a:6380", "redis://a/1", "unix:///a", "unix:///b"]
+    assert len({StoreOptions(url=url).place for url in urls}) == len(urls)

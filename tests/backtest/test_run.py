@@ -91,6 +91,34 @@ def test_the_configuration_that_made_a_log_finds_nothing_else_in_it(
 
 
 @COMMON
+@given(STREAMS, st.sampled_from(["gcra", "fixed_window", "sliding_window"]))
+def test_terms_of_single_projects_find_nothing_else_in_it_either(
+    tmp_path: Path, stream: list[tuple[float, str, str]], algorithm: str
+) -> None:
+    """Whose cells are their own, where the key says no project, and where the unit is another one."""
+    own = tmp_path / "own.yaml"
+    own.write_text("p2: { each: 100/second, all: 2/minute, day: 2/second }")
+    limits = [
+        {"name": "each", "rate": "3/minute", "key": ["client_ip"], "algorithm": algorithm},
+        {"name": "all", "rate": "9/minute", "key": ["global"], "algorithm": algorithm},
+        {"name": "day", "rate": "20/day", "key": ["project_id"], "algorithm": algorithm},
+    ]
+    rate_limit = {"rate_limit": {"limits": limits, "overrides": {"file": str(own)}}}
+    text = text_of(filters=[KEYSTONE, rate_limit])
+    plan, *records = asyncio.run(logged(text, _requests(stream)))
+    counts = judged(text, written([plan, *records], tmp_path / "log")).found.tally.counts
+    assert counts == {UNCHANGED: len(records)}
+    # What was not believed is counted again by the same cells.
+    other = tmp_path / "other.yaml"
+    other.write_text(own.read_text().replace("100/second", "101/second"))
+    unlike = text.replace(str(own), str(other))
+    truth = asyncio.run(logged(unlike, _requests(stream)))[1:]
+    made = judged(unlike, written([plan, *records], tmp_path / "log"))
+    for record, true in zip(records, truth, strict=True):
+        assert made.verdicts[record["gateway.request_id"]][1].kind in (true["gateway.decision"], UNDECIDABLE)
+
+
+@COMMON
 @given(STREAMS, OTHERS)
 def test_what_is_decided_is_what_the_other_configuration_does(
     tmp_path: Path, stream: list[tuple[float, str, str]], other: str

@@ -50,6 +50,57 @@ def test_how_refusals_look_is_nothing_that_is_forgotten(paths: tuple[Path, Path]
     assert "is lost" not in diff(old, new).stdout
 
 
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ("[{name: a, max: 9, queue: {max: 3}}, {name: b, max: 2, key: [client_ip]}]", []),
+        ("[{name: b, max: 2, key: [client_ip]}, {name: a, max: 2, status: 503}]", []),
+        ("[{name: a, max: 2}]", ["concurrency 'b'"]),
+        ("[{name: a, max: 2}, {name: b, max: 2, key: [user_id]}]", ["concurrency 'b'"]),
+    ],
+)
+def test_requests_under_way_are_forgotten_limit_by_limit(
+    paths: tuple[Path, Path], limits: str, told: list[str]
+) -> None:
+    old, new = paths
+    text = OLD.replace("methods: {allow: [GET]}", "concurrency: {limits: LIMITS}")
+    old.write_text(text.replace("LIMITS", "[{name: a, max: 2}, {name: b, max: 2, key: [client_ip]}]"))
+    new.write_text(text.replace("LIMITS", limits))
+    assert json.loads(diff(old, new, "--format", "json").stdout)["lost"] == told
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ("store: {url: 'redis://a', lease: {}}", "store: {url: 'redis://a'}", []),
+        ("store: {url: 'redis://a'}", "store: {url: 'redis://a', lease: {}}", []),
+        ("store: {url: 'redis://a'}", "store: {url: 'redis://A:6379/0'}", []),
+        (
+            "store: {url: 'redis://a', lease: {}}",
+            "consumers: true",
+            ["rate_limit 'few'", "rate_limit 'more'"],
+        ),
+        ("store: {url: 'redis://a'}", "store: {url: 'redis://b'}", ["rate_limit 'few'", "rate_limit 'more'"]),
+    ],
+)
+def test_where_is_counted_is_a_matter_of_limits(
+    paths: tuple[Path, Path], was: str, now: str, told: list[str]
+) -> None:
+    old, new = paths
+    text = OLD.replace("limits: [", "WHERE, limits: [{name: more, rate: 9/day}, ")
+    old.write_text(text.replace("WHERE", was))
+    new.write_text(text.replace("WHERE", now))
+    assert json.loads(diff(old, new, "--format", "json").stdout)["lost"] == told
+
+
+def test_a_limit_that_shares_its_name_is_told_with_its_group(paths: tuple[Path, Path]) -> None:
+    old, new = paths
+    groups = "groups: [{name: a, for: {roles: [a]}, limits: [{name: w, rate: 1/day}]}, {name: b, limits: [{name: w, rate: 2/day}]}]"
+    old.write_text(OLD.replace("limits:", f"{groups}, limits:"))
+    new.write_text(old.read_text().replace("2/day", "3/day"))
+    assert json.loads(diff(old, new, "--format", "json").stdout)["lost"] == ["rate_limit 'b.w'"]
+
+
 def test_json(paths: tuple[Path, Path]) -> None:
     told = json.loads(diff(*paths, "--format", "json").stdout)
     assert [change["risk"] for change in told["changes"]] == ["loosens", "tightens"]

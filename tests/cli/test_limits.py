@@ -82,14 +82,14 @@ async def test_what_holds_for_some_projects_only_is_said(tmp_path: Path) -> None
         await asked(place, 1)
         _, out, err = await told("limits", "top", "--config", path, directory=elsewhere)
         assert {row.split()[2]: row.split()[5] for row in out.splitlines()[1:]} == {
-            "each": "3/4?",
+            "each": "3/4",
             "reads": "8/9",
         }
-        assert err.startswith("?: some projects have a rate of their own")
+        assert err == ""
         _, out, _ = await told(
             "limits", "show", "--client-ip", "127.0.0.1", "--config", path, directory=elsewhere
         )
-        assert "1 project has a rate of its own, and may use this bucket" in out
+        assert "1 project has a rate and buckets of its own: this is that of all others" in out
 
 
 async def test_a_bucket_of_all_is_shown_by_its_limit(tmp_path: Path) -> None:

@@ -44,7 +44,16 @@ async def test_applied_is_0_and_says_whose_state_is_lost(tmp_path: Path) -> None
         assert (status, err) == (0, "")
         first, second = out.splitlines()
         assert first.startswith("applied, revision ")
-        assert second == "rate_limit 'all': begins anew, for its definition or its name is another"
+        assert (
+            second
+            == "rate_limit 'all': leaves behind what it has counted, for its definition or its name is another"
+        )
+        written(tmp_path, admin=admin, filters=[LIMIT])
+        _, out, _ = await told("reload", path, directory=elsewhere)
+        assert out.splitlines()[1:] == [
+            second,
+            "rate_limit 'all': goes on with what it had counted when it was last defined so",
+        ]
         process.signal()
         assert await process.ends() == 0
 

@@ -151,6 +151,75 @@ def test_the_same_definition_counts_on_after_a_reload() -> None:
     assert judge(again, request()) is None
 
 
+ONE: dict[str, Any] = {"name": "one", "max": 2, "key": ["client_ip"]}
+OTHER: dict[str, Any] = {"name": "other", "max": 5, "key": ["global"]}
+
+
+@pytest.mark.parametrize(
+    "former",
+    [
+        [{**ONE, "queue": {"max": 3}}],
+        [{**ONE, "status": 503, "max": 7}],
+        [OTHER, ONE],
+        [
+            {"max": 3, "key": ["client_ip"]},
+            {**OTHER, "max": 9},
+            {**ONE, "queue": {"max": 1, "timeout": "1s"}},
+        ],
+    ],
+)
+def test_what_is_under_way_by_a_limit_that_stays_is_counted_on(former: list[dict[str, Any]]) -> None:
+    services = FrozenServices()
+    first, second = request(), request()
+    assert [judge(made(services, limits=former), each) for each in (first, second)] == [None, None]
+    again = made(services, limits=[ONE, OTHER])
+    refused = judge(again, request())
+    assert isinstance(refused, Fault)
+    assert refused.facts is not None
+    assert (refused.facts["limit"], refused.facts["used"]) == ("one", 2)
+    over(first)
+    assert judge(again, request()) is None
+
+
+def test_another_max_holds_for_what_is_under_way() -> None:
+    services = FrozenServices()
+    first, second = request(), request()
+    assert [judge(made(services, limits=[ONE]), each) for each in (first, second)] == [None, None]
+    less = made(services, limits=[{**ONE, "max": 1}])
+    over(first)
+    assert judge(less, request()) is not None
+    more = made(services, limits=[{**ONE, "max": 3}])
+    assert [judge(more, request()) is None for _ in range(3)] == [True, True, False]
+
+
+def test_by_another_key_or_name_nothing_is_under_way_yet() -> None:
+    services = FrozenServices()
+    assert [judge(made(services, limits=[ONE]), request()) for _ in range(2)] == [None, None]
+    assert judge(made(services, limits=[{**ONE, "key": ["user_id"]}]), request()) is None
+    assert judge(made(services, limits=[{**ONE, "name": "two"}]), request()) is None
+
+
+def test_two_limits_by_one_key_are_counted_apart() -> None:
+    guard = made(limits=[{"max": 3, "key": ["client_ip"]}, {"max": 2, "key": ["client_ip"]}])
+    assert [judge(guard, request()) is None for _ in range(3)] == [True, True, False]
+
+
+async def test_those_who_wait_go_on_by_another_max() -> None:
+    services = FrozenServices()
+    queue = {"max": 4, "timeout": "60s"}
+    guard = made(services, limits=[{**ONE, "queue": queue}, OTHER])
+    assert [await asked(guard, request()) for _ in range(2)] == [None, None]
+    waiting = [asyncio.ensure_future(asked(guard, request())) for _ in range(2)]
+    await asyncio.sleep(0)
+    more = made(services, limits=[{**ONE, "max": 3, "queue": queue}])
+    await asyncio.sleep(0)
+    assert not waiting[0].done()  # it is not in force yet
+    assert await asked(more, request("192.0.2.2")) is None
+    assert await within(waiting[0], "there is one more") is None
+    assert not waiting[1].done()
+    waiting[1].cancel()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

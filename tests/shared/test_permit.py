@@ -196,6 +196,22 @@ def test_a_newcomer_does_not_go_before_those_who_wait(permits: SharedPermits) ->
     assert claimed(permits, a=1).full == -1
 
 
+async def test_one_that_waits_has_its_turn_when_there_are_more(permits: SharedPermits) -> None:
+    first, second, third = claimed(permits, a=1), claimed(permits, a=1), claimed(permits, a=1)
+    assert first.full == -1
+    assert second.queue(2)
+    assert third.queue(2)
+    turns = [asyncio.ensure_future(claim.turn(60.0)) for claim in (second, third)]
+    await asyncio.sleep(0)
+    second.amend(2)
+    third.amend(2)
+    assert await within(turns[0], "its turn has come")
+    assert counts(permits, "a") == (2, 1)
+    third.amend(3)
+    assert await within(turns[1], "its turn has come")
+    assert counts(permits, "a") == (3, 0)
+
+
 async def test_one_that_waits_too_long_waits_no_longer(permits: SharedPermits) -> None:
     first, second = claimed(permits, a=1), claimed(permits, a=1)
     assert second.queue(1)

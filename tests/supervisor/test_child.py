@@ -43,7 +43,7 @@ async def test_carries_exchanges_once_a_configuration_is_in_force_and_ends_when_
     async with begun() as child:
         assert (await child.ask(message.Prepare(loaded()), START)).error is None
         assert not child.ready
-        assert await child.commit([(1, opening)]) == ()
+        assert await child.commit([(1, opening)]) == message.Committed()
         assert child.ready
         async with await Client.connect(opening.place) as client:
             assert (await client.ask(get("/"))).status == 503

@@ -80,6 +80,11 @@ async def test_as_many_pass_as_the_limit_says_whatever_becomes_of_the_workers(tm
         assert await passed(service.address, 10) == 7
         _, every = (await service.asked("/limits"))["buckets"]
         assert (every["key"], every["remaining"]) == ({"method": "GET"}, 1000 - 57)
+        # What is defined again as it was goes on with what it had counted.
+        limited(tmp_path, drain_timeout="9s")
+        result = await service.asked("/reload", "POST")
+        assert result["state_lost"] == result["state_back"] == ["rate_limit 'limits[0]'"]
+        assert await passed(service.address, 10) == 0
 
 
 async def test_operators_see_what_all_workers_have_counted_and_may_empty_it(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ function showLimits(buckets) {
     element("span", `${Math.round(each.use * 100)} %`, each.wait ? "bad" : each.use >= 0.8 ? "warn" : ""),
     `${each.filter}: ${each.limit}`,
     Object.entries(each.key).map(([name, value]) => `${name}=${value}`).join(" ") || "(everybody)",
-    `${each.value}/${each.unit.toLowerCase()}`, `${each.remaining}/${each.capacity}${each.exceptions ? "?" : ""}`, each.wait ? `in ${each.wait} s` : "now",
+    `${each.value}/${each.unit.toLowerCase()}`, `${each.remaining}/${each.capacity}`, each.wait ? `in ${each.wait} s` : "now",
     each.consumers.map((consumer) => `${consumer.id} ${consumer.count}`).join(", "), each.source,
   ]), [0, 3, 4]);
 }

@@ -15,6 +15,7 @@ from filters.rate_limit.algorithm import (
     FixedWindow,
     Gcra,
     SlidingWindow,
+    algorithm_of,
 )
 
 VALUES = st.integers(1, 20)
@@ -73,6 +74,24 @@ def test_ten_a_minute_as_nova_counted_them() -> None:
 
 def test_burst_is_apart_from_the_rate() -> None:
     assert run(Gcra(60, 60.0, 2), [0.0, 0.0, 0.0, 1.0, 1.0]) == pytest.approx([0, 0, 1, 0, 1])
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(0, 50))
+def test_as_many_are_taken_by_another_rate_as_were_by_the_last(
+    value: int, other: int, third: int, taken: int
+) -> None:
+    usual = 60.0 / value
+    gcra = [Gcra(rate, 60.0, 200, usual=usual) for rate in (value, other, third)]
+    cell: Cell | None = None
+    for _ in range(taken):
+        _, cell = gcra[0].charge(cell, 100.0)
+    assert {one.remaining(cell, 100.0) for one in gcra} == {200 - taken}
+    wait, cell = gcra[1].charge(cell, 100.0)
+    assert wait == 0.0
+    assert {one.remaining(cell, 100.0) for one in gcra} == {199 - taken}
+    for one in gcra:
+        assert one.remaining(one.owe(cell, 100.0, 1), 100.0) == 198 - taken
+        assert algorithm_of(one.spec).charge(cell, 100.0) == one.charge(cell, 100.0)
 
 
 def test_a_window_opens_with_the_first_request() -> None:

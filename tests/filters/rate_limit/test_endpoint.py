@@ -1,6 +1,7 @@
 """Clients ask for their limits."""
 
 import json
+import re
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,32 @@ async def test_a_limit_is_listed_by_its_uri() -> None:
     assert isinstance(response, Response) and response.body.complete is not None
     (rate,) = json.loads(response.body.complete)["limits"]["rate"]
     assert (rate["uri"], rate["regex"]) == ("/v2/{id}/x", "/v2/[^/]+/x")
+
+
+async def test_a_template_is_told_as_an_expression_that_any_client_can_read() -> None:
+    limit = {"rate": "3/hour", "key": ["user_id"], "path": "/v2.1/{project_id}/os-volumes/{rest*}"}
+    response = await Desk(limits=[limit]).ask()
+    assert isinstance(response, Response) and response.body.complete is not None
+    (rate,) = json.loads(response.body.complete)["limits"]["rate"]
+    assert rate["regex"] == r"/v2\.1/[^/]+/os-volumes/.+"
+    assert re.fullmatch(rate["regex"], "/v2.1/p1/os-volumes/a/b")
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("/v2/limits/", "application/json"),
+        ("/v2/limits.json", "application/json"),
+        ("/v2/limits.xml", "application/xml"),
+    ],
+)
+async def test_a_slash_or_a_suffix_behind_it_asks_for_the_same(target: str, kind: str) -> None:
+    response = await Desk().ask(target=target)
+    assert isinstance(response, Response)
+    assert response.headers.get("Content-Type") == kind
+    for other in ("/v2/limits//", "/v2/limits.txt", "/v2/limits.xml/"):
+        assert await Desk().ask(target=other) is None
+    assert await Desk({"path": "regex:/v2/limits"}).ask(target=target) is None
 
 
 async def test_a_caller_is_told_of_the_limits_that_are_his() -> None:

@@ -131,7 +131,7 @@ async def test_an_override_is_told_with_its_place(tmp_path: Path) -> None:
     assert bucket.override.startswith("overrides.yaml:")
 
 
-async def test_where_the_key_does_not_tell_whose_terms_hold_it_is_said(tmp_path: Path) -> None:
+async def test_who_has_terms_of_his_own_is_said_beside_the_bucket_of_all_others(tmp_path: Path) -> None:
     (tmp_path / "overrides.yaml").write_text(yaml.safe_dump({"p2": {"mine": "100/minute"}, "p3": "blocked"}))
     limiter = Limiter(
         {"name": "mine", "rate": "10/minute", "key": ["user_id"]},
@@ -139,11 +139,32 @@ async def test_where_the_key_does_not_tell_whose_terms_hold_it_is_said(tmp_path:
         services=FrozenServices(directory=tmp_path),
         overrides={"file": "overrides.yaml"},
     )
+    assert limiter.ask("p1", "u1")
     assert limiter.ask("p2", "u1")
-    assert [(one.limit, one.value, one.exceptions) for one in await limiter.seen()] == [
-        ("mine", 10, 2),
-        ("ours", 10, 0),
+    assert [(one.limit, one.key, one.value, one.exceptions) for one in await limiter.seen()] == [
+        ("mine", {"user_id": "u1"}, 10, 2),
+        ("ours", {"project_id": "p1"}, 10, 0),
+        ("mine", {"project_id": "p2", "user_id": "u1"}, 100, 0),
+        ("ours", {"project_id": "p2"}, 10, 0),
     ]
+
+
+async def test_limits_of_groups_that_share_a_name_are_told_apart() -> None:
+    limit = {"name": "w", "rate": "9/day", "key": ["user_id"]}
+    limiter = Limiter(
+        {"name": "all", "rate": "99/day"},
+        groups=[
+            {"name": "first", "for": {"projects": ["p1"]}, "limits": [limit]},
+            {"name": "others", "limits": [limit, {"name": "x", "rate": "9/day"}]},
+        ],
+    )
+    assert limiter.ask("p1", "u1")
+    assert limiter.ask("p2", "u2")
+    told = {"all", "first.w", "others.w", "x"}
+    assert set(limiter.filter.limits) == {bucket.limit for bucket in await limiter.seen()} == told
+    assert [bucket.limit for bucket in await limiter.seen(limit="others.w")] == ["others.w"]
+    emptied = await every(limiter.filter.reset(Selection(limit="w")))
+    assert [(bucket.limit, bucket.remaining) for bucket in emptied] == [("first.w", 8), ("others.w", 8)]
 
 
 async def test_the_bucket_of_all_is_told_as_that() -> None:

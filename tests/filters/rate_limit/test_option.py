@@ -29,6 +29,27 @@ def test_reads_a_rate(rate: Any, expected: tuple[int, str]) -> None:
     assert (made.value, made.unit) == expected
 
 
+def test_limits_are_called_by_their_names_and_those_of_groups_where_these_are_not_enough() -> None:
+    def labels(*groups: tuple[str, list[str | None]], own: str | None = None) -> list[str | None]:
+        options = {
+            "limits": [{"rate": "1/day", "name": own}],
+            "groups": [
+                {
+                    "name": name,
+                    "for": {"roles": [name]},
+                    "limits": [{"rate": "1/day", "name": one} for one in each],
+                }
+                for name, each in groups
+            ],
+        }
+        return list(RateLimitConfig.model_validate(options).labels())
+
+    assert labels(("a", ["w", None]), ("b", ["x", None]), own="o") == ["o", "w", None, "x", None]
+    assert labels(("a", ["w"]), ("b", ["w", "x"])) == [None, "a.w", "b.w", "x"]
+    # One that is called so already keeps neither name: then both are told by their places.
+    assert labels(("a", ["w"]), ("b", ["w"]), own="a.w") == [None, None, "b.w"]
+
+
 @pytest.mark.parametrize(
     "rate", ["ten", "10", "10/week", "-1/minute", "0/minute", "1.5/minute", "10/", {"value": 3}, 10]
 )

@@ -24,6 +24,7 @@ def algorithms() -> st.SearchStrategy[Algorithm]:
     values, units, debts = st.integers(1, 6), st.sampled_from([1.0, 7.0, 60.0]), st.integers(0, 4)
     return st.one_of(
         st.builds(Gcra, values, units, st.integers(1, 9), debts),
+        st.builds(Gcra, values, units, st.integers(1, 9), debts, usual=st.sampled_from([0.5, 7.0])),
         st.builds(FixedWindow, values, units, debts),
         st.builds(SlidingWindow, values, units, debts),
         st.builds(CalendarWindow, values, st.integers(4, 6), st.floats(1e6, 1e6 + 60), debts),
@@ -71,6 +72,26 @@ async def test_it_decides_as_this_process_does(
                 assert algorithm.remaining(mine[place], now) == algorithm.remaining(theirs[place], now)
                 assert algorithm.reset(mine[place], now) == algorithm.reset(theirs[place], now)
         assert answer.now == now
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(
+    st.lists(st.tuples(st.floats(0, 5), st.integers(1, 4), st.booleans(), st.booleans()), max_size=20),
+)
+async def test_what_was_counted_by_other_terms_is_taken_over(
+    direct: Direct, clocked: None, steps: list[tuple[float, int, bool, bool]]
+) -> None:
+    usual, own = Gcra(3, 7.0, 3, 2), Gcra(40, 7.0, 40, 2, usual=7.0 / 3)
+    store, model = RemoteStore(direct, names("weir", str(next(_examples)))), MemoryStore()
+    now = 1e6
+    for gap, cost, others, late in steps:
+        now += gap
+        await direct.command("SET", "clock", repr(now))
+        charges: list[Charge] = [(0, usual if others else own, "a", cost)]
+        if late:
+            assert (await store.charge_late(charges)).decision[3] == model.charge_late(charges, now)[1]
+        else:
+            assert (await store.decide(charges)).decision == model.decide(charges, now)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
