@@ -66,7 +66,7 @@ __all__ = [
 class Loaded:
     """A configuration that may be put in force.
 
-    revision   SHA-256 of its normal form, hexadecimal
+    revision   SHA-256 of its normal form, hexadecimal, and with `files` of what these hold too
     text       the bytes of the file
     directory  what file names in the configuration are relative to
     filled     texts that came from the environment, and how they are written in the file
@@ -113,12 +113,16 @@ class Loaded:
     def with_files(self) -> "Loaded":
         """The same with the contents of all files beside it as they are now."""
         credentials = contents(self.directory, tls_files(self.configuration), MAX_FILE)
-        return replace(self, files=self.current_files(), tls_files=credentials)
+        files = self.current_files()
+        revision = digest(self.configuration)
+        if files:
+            revision = hashlib.sha256(revision.encode() + _hashed(files)).hexdigest()
+        return replace(self, files=files, tls_files=credentials, revision=revision)
 
 
 def _hashed(files: Mapping[str, bytes]) -> bytes:
     hashed = hashlib.sha256()
-    for name, content in files.items():
+    for name, content in sorted(files.items()):
         hashed.update(name.encode("utf-8", "backslashreplace") + b"\0" + hashlib.sha256(content).digest())
     return hashed.digest()
 

@@ -88,6 +88,20 @@ def test_the_revision_follows_the_meaning_and_not_the_spelling() -> None:
     assert loaded("limits: {pipeline: 9}\n").revision != revision
 
 
+def test_the_revision_follows_what_filters_read_beside_the_file(tmp_path: Path) -> None:
+    path, own = tmp_path / "gateway.yaml", tmp_path / "own.yaml"
+    limits = "{limits: [{name: a, rate: 1/day}], overrides: {file: own.yaml}}"
+    path.write_text(f"filters: [rate_limit: {limits}]\n{BASE}")
+    found = {}
+    for text in ("p1: { a: 2/day }", "p1: { a: 3/day }"):
+        own.write_text(text)
+        found[text] = load(path, registry=_BUILT_IN, environment={}).revision
+        assert load(path, registry=_BUILT_IN, environment={}).with_files().revision == found[text]
+    assert len(set(found.values())) == 2
+    own.unlink()
+    assert load(path, registry=_BUILT_IN, environment={}).revision not in found.values()
+
+
 def test_a_changed_secret_changes_the_revision_and_shows_nowhere() -> None:
     one, other = loaded("log: {hash_key: hunter22}\n"), loaded("log: {hash_key: hunter23}\n")
     assert one.revision != other.revision
