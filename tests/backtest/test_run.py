@@ -634,6 +634,54 @@ async def _two_gateways(tmp_path: Path) -> list[Path]:
     return files
 
 
+def _line_of(line: dict[str, Any]) -> tuple[float, int]:
+    """Lines of several as they come to one file."""
+    at = line["gateway.facts"]["clock"] if line["kind"] == "request" else 0.0
+    return at, line.get("gateway.sequence", 0)
+
+
+@pytest.mark.parametrize("says", [True, False], ids=["which records say", "of which revisions are told"])
+async def test_two_gateways_that_write_one_file_are_not_counted_as_one(tmp_path: Path, says: bool) -> None:
+    """Records say whose they are; of older ones that is known by the revision of the configuration."""
+    lines = []
+    for number, start in enumerate((0.0, 0.25)):
+        since, revision = NOW - 2 - number, f"r{number}"
+        plan, *records = await logged(
+            _config({"name": "all", "rate": "1/hour", "burst": 9}), [Asked(start + at) for at in range(4)]
+        )
+        plan["gateway.plan"]["since"] = since
+        told = {"gateway.since": since} if says else {"gateway.revision": revision}
+        lines += [{**line, **told} for line in (plan, *records)]
+    lines.sort(key=_line_of)
+    other = _config({"name": "all", "rate": "1/hour", "burst": 3})
+    found = judged(other, written(lines, tmp_path / "log")).found
+    assert (found.gaps, found.open) == (0, 0)
+    assert found.tally.counts == {UNCHANGED: 6, NEWLY_REFUSED: 2}
+
+
+@pytest.mark.parametrize("says", [True, False], ids=["which records say", "in the order of time"])
+@pytest.mark.parametrize("seed", [None, 3])
+async def test_a_gateway_that_is_started_anew_counts_anew(
+    tmp_path: Path, says: bool, seed: int | None
+) -> None:
+    """Also in one file, whose lines may be in any order."""
+    text = _config({"name": "all", "rate": "1/hour", "burst": 9})
+    lines = []
+    for start in (0.0, 20.0):
+        plan, *records = await logged(text, [Asked(start + at) for at in (1, 0, 2, 3)])
+        since = NOW - 2 + start
+        plan["gateway.plan"]["since"] = since
+        plan["timestamp"] = datetime.fromtimestamp(since + 1, UTC).isoformat()
+        told = {"gateway.since": since} if says else {}
+        lines += [{**line, **told} for line in (plan, *records)]
+    if seed is not None:
+        random.Random(seed).shuffle(lines)
+    other = _config({"name": "all", "rate": "1/hour", "burst": 3})
+    found = judged(other, written(lines, tmp_path / "log")).found
+    assert (found.gaps, found.open) == (0, 0)
+    assert found.tally.counts == {UNCHANGED: 6, NEWLY_REFUSED: 2}
+
+
 async def test_two_gateways_on_one_host_are_not_counted_as_one(tmp_path: Path) -> None:
     files = await _two_gateways(tmp_path)
     other = _config({"name": "all", "rate": "1/hour", "burst": 3})
