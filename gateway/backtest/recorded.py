@@ -310,7 +310,12 @@ class Recorded:
     def principal(self) -> Principal | None:
         """Who was calling, when all filters had found out."""
         told = self.principal_text
-        return _principal(principal_of(told)) if told else None
+        return principal_in(told) if told else None
+
+    def found_in_shadow(self, name: str) -> bytes:
+        """Who was calling by the word of an entry that was in shadow: text as above, `null` for nobody; empty where it is not told."""
+        facts = self.steps[name].facts
+        return bytes(facts.principal) if facts is not None else b""
 
     @property
     def length_is_known(self) -> bool:
@@ -347,7 +352,9 @@ def _add(lines: list[RawField], name: str, told: Any) -> None:
 _LISTS: Final = frozenset(("roles", "groups", "authenticated_by", "impersonator_roles", "audit_ids"))
 
 
-def _principal(told: Mapping[str, Any]) -> Principal:
+def principal_in(text: bytes) -> Principal:
+    """The principal that stands in a record."""
+    told = principal_of(text)
     members: dict[str, Any] = {
         name: tuple(value) if name in _LISTS else tuple(map(tuple, value)) if name == "assignments" else value
         for name, value in told.items()
