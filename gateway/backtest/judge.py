@@ -426,7 +426,14 @@ class Judge:
                 _give_up(step, "who the client is behind proxies is not recorded", exchange, parts, unknown)
                 continue
             if step.plain and not unknown:
-                found = self._asked(step, exchange, recorded)
+                try:
+                    said = step.judge(exchange)
+                except Exception as error:  # noqa: BLE001 - as in `_asked`
+                    found = self._raised(step, error)
+                else:
+                    if said is None:
+                        continue
+                    found = self._said(step, exchange, recorded, said)
             else:
                 holds = (
                     True
@@ -530,15 +537,21 @@ class Judge:
 
     def _asked(self, step: _Step, exchange: Exchange, recorded: Recorded) -> Verdict | None:
         """What its hook says."""
-        entry = step.entry
         try:
             verdict = step.judge(exchange)
-        except Refused as refused:
-            verdict = refused.fault
         except Exception as error:  # noqa: BLE001 - a bug of a filter is a bug of one exchange
-            return undecidable(entry.name, f"it fails: {type(error).__name__}")
-        if verdict is None:
-            return None
+            return self._raised(step, error)
+        return None if verdict is None else self._said(step, exchange, recorded, verdict)
+
+    def _raised(self, step: _Step, error: Exception) -> Verdict:
+        entry = step.entry
+        if isinstance(error, Refused):
+            fault = error.fault
+            return Verdict(REFUSE, fault.status, entry.name, fault.reason, entry.source(fault.rule))
+        return undecidable(entry.name, f"it fails: {type(error).__name__}")
+
+    def _said(self, step: _Step, exchange: Exchange, recorded: Recorded, verdict: Any) -> Verdict | None:
+        entry = step.entry
         if isinstance(verdict, Fault):
             return Verdict(REFUSE, verdict.status, entry.name, verdict.reason, entry.source(verdict.rule))
         if isinstance(verdict, Response):

@@ -195,12 +195,18 @@ class Recorded:
     @property
     def worker(self) -> int:
         """Which worker wrote it. Raises ValueError where the record does not say."""
-        return _whole(self._line.worker)
+        number = self._line.worker
+        if number is None:
+            raise ValueError("the record does not say whose it is")
+        return number
 
     @property
     def sequence(self) -> int:
         """The number of the record among its worker's. Raises ValueError where the record does not say."""
-        return _whole(self._line.sequence)
+        number = self._line.sequence
+        if number is None:
+            raise ValueError("the record has no number")
+        return number
 
     @property
     def closes(self) -> bool:
@@ -209,17 +215,17 @@ class Recorded:
 
     @property
     def request_id(self) -> str:
-        return str(self._line.request_id)
+        return self._line.request_id
 
     @property
     def route(self) -> str:
         """The route's name; empty for none."""
-        return str(self._line.route)
+        return self._line.route
 
     @property
     def project(self) -> str:
         """The project's id; empty where it is not known."""
-        return str(self._line.project)
+        return self._line.project
 
     @property
     def asked(self) -> str:
@@ -229,7 +235,7 @@ class Recorded:
     @property
     def status(self) -> int:
         """Of the answer; 0 where none was sent."""
-        return int(self._line.status)
+        return self._line.status
 
     @property
     def entered(self) -> bool:
@@ -244,11 +250,13 @@ class Recorded:
 
     @property
     def reason(self) -> str:
-        return str(self._line.reason)
+        return self._line.reason
 
     def verdict(self) -> Verdict:
         """What the filters decided of the request on its way inward."""
         line = self._line
+        if line.decision == FORWARD and line.reason == "passed":
+            return PASSED  # so no filter has said anything else
         for name, step in self.steps.items():
             said = step.verdict
             if said != "pass" and not step.shadow and said in ("refuse", "answer", "error"):
@@ -334,12 +342,6 @@ class Recorded:
     @property
     def query_is_known(self) -> bool:
         return not self.facts.redacted
-
-
-def _whole(number: int | None) -> int:
-    if number is None:
-        raise ValueError("the record has no number")
-    return number
 
 
 def _add(lines: list[RawField], name: str, told: Any) -> None:
