@@ -13,16 +13,16 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from gateway.api.certificate import Certificate
 from gateway.api.exchange import Note
 from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
 from gateway.excerpt import tell
 from gateway.flow import Flow, Flows
-from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step
+from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step, members
 from gateway.redaction import SHORTEST, Redaction, credentials, redact_target, redact_value, scrub
 
-RECORD_VERSION: Final = 1
+RECORD_VERSION: Final = 2
+"""From 2 on a worker that ends in order writes a line of kind `end`, and records say in which memory limits were counted."""
 
 
 def rule_text(rule: Rule) -> str:
@@ -112,13 +112,13 @@ _PLAIN_PATH: Final = bytes(
 # A line, with a NUL for each hole: a raw NUL is never part of JSON. `_template` fills in what the lines of a flow have
 # in common. At each SOH goes what the header section or the principal has to say.
 _LINE = (
-    b'{"timestamp":"\0Z","kind":"request","record_version":1,"gateway.request_id":"\0","http.request.method":%b,'
+    b'{"timestamp":"\0Z","kind":"request","record_version":2,"gateway.request_id":"\0","http.request.method":%b,'
     b'"url.scheme":%b,"url.path":\0,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":\0,'
     b'"gateway.chain.in_ms":\0,"gateway.chain.out_ms":\0,"http.request.body.size":\0,'
     b'"http.response.body.size":\0,\1"network.peer.port":\0,"network.protocol.name":"http",'
     b'"network.protocol.version":%b%b\0\1,'
     b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":\0,"scheme":%b,\1,"clock":\0\1\0},'
-    b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":\0}\n'
+    b'"gateway.revision":%b,%b,"gateway.sequence":\0}\n'
 )
 
 
@@ -213,11 +213,15 @@ class Serializer:
 
     hash_key  the key of the hashes that stand for secret header values
     worker    number of this worker process
+    since     since when there has been the memory that limits are counted in, which tells gateways apart
     """
 
-    def __init__(self, hash_key: bytes, worker: int) -> None:
+    def __init__(self, hash_key: bytes, worker: int, since: float | None = None) -> None:
         self._hmac = hmac.new(hash_key, b"", "sha256")
-        self._worker = worker
+        self._writer: dict[str, object] = {"gateway.worker": worker}
+        if since is not None:
+            self._writer["gateway.since"] = since
+        self._writer_text = _dumps(self._writer)[1:-1]
         self._second = -1
         self._second_text = self._second_digits = b""
         self._plan: PlanFacts | None = None
@@ -247,7 +251,7 @@ class Serializer:
                     "http.response.status_code": record.status,
                     "gateway.record_error": type(error).__name__,
                     "gateway.revision": record.plan.revision,
-                    "gateway.worker": self._worker,
+                    **self._writer,
                     "gateway.sequence": sequence,
                 },
                 orjson.OPT_APPEND_NEWLINE,
@@ -262,11 +266,24 @@ class Serializer:
                     "kind": "plan",
                     "record_version": RECORD_VERSION,
                     "gateway.revision": revision,
-                    "gateway.worker": self._worker,
+                    **self._writer,
                     "gateway.plan": description,
                 },
                 orjson.OPT_APPEND_NEWLINE,
             )
+        )
+
+    def end(self, sequence: int, wall: float) -> bytes:
+        """The last line of a worker that ends in order; `sequence` is the number of its last record."""
+        return _dumps(
+            {
+                "timestamp": self._timestamp(wall),
+                "kind": "end",
+                "record_version": RECORD_VERSION,
+                **self._writer,
+                "gateway.sequence": sequence,
+            },
+            orjson.OPT_APPEND_NEWLINE,
         )
 
     def _line(self, record: Record, sequence: int) -> bytes:
@@ -479,7 +496,7 @@ class Serializer:
             _dumps(headers) if headers else b"{}",
         )
         if certificate is not None:
-            facts += b',"certificate":' + _dumps(_members(certificate))
+            facts += b',"certificate":' + _dumps(members(certificate))
         if content_type is not None:
             facts += b',"content_type":' + text[content_type.decode("latin-1")]
         if content_length is not None:
@@ -552,7 +569,7 @@ class Serializer:
             _json(method),
             text[exchange.scheme],
             text[record.plan.revision],
-            self._worker,
+            self._writer_text,
         )
         pieces = line.split(b"\0")
         template = [b""] * (2 * len(pieces) - 1)
@@ -658,7 +675,7 @@ class Serializer:
         if known is None:
             if len(self._principals) >= _MEMO_MAX:
                 self._principals.clear()
-            told = _members(principal)
+            told = members(principal)
             names = {
                 "user.id": principal.user_id,
                 "user.name": principal.user_name,
@@ -709,11 +726,6 @@ def _told(entry: EntryInfo, facts: Mapping[str, object] | None, notes: Sequence[
     if notes:
         told += b',"notes":' + _dumps([_note(entry, note) for note in notes])
     return told
-
-
-def _members(known: Principal | Certificate) -> dict[str, object]:
-    """What is known, by the names that the filters know it by."""
-    return {name: value for name in known.__slots__ if (value := getattr(known, name)) not in (None, ())}
 
 
 def _note(entry: EntryInfo, note: Note) -> dict[str, object]:

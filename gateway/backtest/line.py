@@ -13,10 +13,12 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class StepFacts(Struct, gc=False):
-    """What a filter that counts has noted, as it says it: from others anything may come."""
+    """What a filter that counts has noted, or one in shadow that has found out who is calling, as it says it: from others anything
+    may come."""
 
     instant: Any = None
     cells: Any = None
+    principal: Raw = Raw()
 
 
 class Note(Struct, gc=False):
@@ -76,6 +78,8 @@ class Line(Struct, gc=False):
     attempts: Raw = field(name="gateway.upstream.attempts", default=Raw())
     sample: Raw = field(name="gateway.sample", default=Raw())
     revision: str = field(name="gateway.revision", default="")
+    version: int = field(name="record_version", default=1)
+    since: float = field(name="gateway.since", default=0.0)
     worker: int | None = field(name="gateway.worker", default=None)
     sequence: int | None = field(name="gateway.sequence", default=None)
 

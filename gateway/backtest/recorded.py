@@ -48,6 +48,9 @@ class Verdict(NamedTuple):
         return self[:4] == other[:4]
 
 
+_CLOSING: Final = 2
+"""Version of records from which on workers write a last line."""
+
 PASSED: Final = Verdict(FORWARD, reason="passed")
 
 
@@ -79,6 +82,7 @@ class Past(NamedTuple):
     origin   digest of whom it believed about clients; None where that is not known
     since    since when its limits may have counted anything, in seconds since the epoch
     at       when the log first told of it
+    over     numbers of the workers in whose place that one is which tells of it, and which had ended by then
     """
 
     entries: Mapping[str, PastEntry]
@@ -88,6 +92,7 @@ class Past(NamedTuple):
     at: float = 0.0
     bounds: Mapping[str, int] = {}
     origin: str | None = None
+    over: Sequence[int] = ()
 
 
 UNKNOWN_PAST: Final = Past({}, None, "")
@@ -112,7 +117,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
             str(entry["scope"]) if "scope" in entry else None,
         )
     headers, since = plan.get("headers"), plan.get("since")
-    bounds, origin = plan.get("bounds"), plan.get("origin")
+    bounds, origin, over = plan.get("bounds"), plan.get("origin"), plan.get("over")
     return Past(
         entries,
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
@@ -123,6 +128,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
         if isinstance(bounds, Mapping)
         else {},
         origin if isinstance(origin, str) else None,
+        [number for number in over if isinstance(number, int)] if isinstance(over, list) else (),
     )
 
 
@@ -133,6 +139,26 @@ def _instant(text: object) -> float:
         return 0.0
 
 
+class End(NamedTuple):
+    """What the last line of a worker says that has ended in order: when, and the number of its last record."""
+
+    since: float
+    worker: int
+    sequence: int
+    at: float
+
+
+def end_of(fields: Mapping[str, Any]) -> End:
+    """What a line of kind `end` says. Raises ValueError for one that is damaged."""
+    since, worker, sequence = (
+        fields.get(name) for name in ("gateway.since", "gateway.worker", "gateway.sequence")
+    )
+    if not (isinstance(worker, int) and isinstance(sequence, int)):
+        raise ValueError("the last line of a worker is damaged")
+    known = float(since) if isinstance(since, (int, float)) else 0.0
+    return End(known, worker, sequence, _instant(fields.get("timestamp")))
+
+
 class Recorded:
     """One record.
 
@@ -141,11 +167,12 @@ class Recorded:
     late      of those outward
     sampled   whether there are exchanges like this one without a record
     told      whether it is to be told of
+    since     since when there has been the memory that limits were counted in; 0 where that is not known
     """
 
-    __slots__ = ("_line", "at", "facts", "late", "past", "sampled", "steps", "told")
+    __slots__ = ("_line", "at", "facts", "late", "past", "sampled", "since", "steps", "told")
 
-    def __init__(self, line: Line, past: Past, *, told: bool = True) -> None:
+    def __init__(self, line: Line, past: Past, *, told: bool = True, since: float = 0.0) -> None:
         """Raises ValueError for what is no record."""
         facts = line.facts
         if facts is None:
@@ -154,6 +181,7 @@ class Recorded:
         self.facts: Facts = facts
         self.past = past
         self.told = told
+        self.since = since
         self.at: float = facts.clock
         self.sampled = bool(line.sample)
         self.steps: dict[str, Step] = {}
@@ -167,26 +195,37 @@ class Recorded:
     @property
     def worker(self) -> int:
         """Which worker wrote it. Raises ValueError where the record does not say."""
-        return _whole(self._line.worker)
+        number = self._line.worker
+        if number is None:
+            raise ValueError("the record does not say whose it is")
+        return number
 
     @property
     def sequence(self) -> int:
         """The number of the record among its worker's. Raises ValueError where the record does not say."""
-        return _whole(self._line.sequence)
+        number = self._line.sequence
+        if number is None:
+            raise ValueError("the record has no number")
+        return number
+
+    @property
+    def closes(self) -> bool:
+        """Whether its worker says so when it ends in order: those of older gateways do not."""
+        return self._line.version >= _CLOSING
 
     @property
     def request_id(self) -> str:
-        return str(self._line.request_id)
+        return self._line.request_id
 
     @property
     def route(self) -> str:
         """The route's name; empty for none."""
-        return str(self._line.route)
+        return self._line.route
 
     @property
     def project(self) -> str:
         """The project's id; empty where it is not known."""
-        return str(self._line.project)
+        return self._line.project
 
     @property
     def asked(self) -> str:
@@ -196,7 +235,7 @@ class Recorded:
     @property
     def status(self) -> int:
         """Of the answer; 0 where none was sent."""
-        return int(self._line.status)
+        return self._line.status
 
     @property
     def entered(self) -> bool:
@@ -211,11 +250,13 @@ class Recorded:
 
     @property
     def reason(self) -> str:
-        return str(self._line.reason)
+        return self._line.reason
 
     def verdict(self) -> Verdict:
         """What the filters decided of the request on its way inward."""
         line = self._line
+        if line.decision == FORWARD and line.reason == "passed":
+            return PASSED  # so no filter has said anything else
         for name, step in self.steps.items():
             said = step.verdict
             if said != "pass" and not step.shadow and said in ("refuse", "answer", "error"):
@@ -277,7 +318,12 @@ class Recorded:
     def principal(self) -> Principal | None:
         """Who was calling, when all filters had found out."""
         told = self.principal_text
-        return _principal(principal_of(told)) if told else None
+        return principal_in(told) if told else None
+
+    def found_in_shadow(self, name: str) -> bytes:
+        """Who was calling by the word of an entry that was in shadow: text as above, `null` for nobody; empty where it is not told."""
+        facts = self.steps[name].facts
+        return bytes(facts.principal) if facts is not None else b""
 
     @property
     def length_is_known(self) -> bool:
@@ -298,12 +344,6 @@ class Recorded:
         return not self.facts.redacted
 
 
-def _whole(number: int | None) -> int:
-    if number is None:
-        raise ValueError("the record has no number")
-    return number
-
-
 def _add(lines: list[RawField], name: str, told: Any) -> None:
     """The lines of a header field, where there are several, or a hash stands for its value."""
     for value in told if isinstance(told, list) else (told,):
@@ -314,7 +354,9 @@ def _add(lines: list[RawField], name: str, told: Any) -> None:
 _LISTS: Final = frozenset(("roles", "groups", "authenticated_by", "impersonator_roles", "audit_ids"))
 
 
-def _principal(told: Mapping[str, Any]) -> Principal:
+def principal_in(text: bytes) -> Principal:
+    """The principal that stands in a record."""
+    told = principal_of(text)
     members: dict[str, Any] = {
         name: tuple(value) if name in _LISTS else tuple(map(tuple, value)) if name == "assignments" else value
         for name, value in told.items()

@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.backtest.counting import Ledger, Scale
 from gateway.backtest.event import Event, File, Packed, Reader, key_of, lanes
+from gateway.backtest.gap import Gap
 from gateway.backtest.judge import Skip
 from gateway.backtest.recorded import PASSED, REFUSE, Verdict, undecidable
 from gateway.backtest.tally import Tally
@@ -22,12 +23,14 @@ class Machine:
 
     offset  seconds from the axis of its limits to the wall clock
     new     what the plan counts; old, what that counts which it is held against
+    lacking  in how many gaps the exchange is that is decided
     """
 
     def __init__(
         self, plan: Plan, old_plan: Plan | None, began: float, offset: float, *, fresh: bool
     ) -> None:
         self.offset = offset
+        self.lacking = 0
         self.new = Ledger(plan, began - offset, fresh=fresh)
         self.old = None if old_plan is None else Ledger(old_plan, began - offset, fresh=fresh)
 
@@ -125,24 +128,31 @@ class _Settler:
 def settle(
     files: Sequence[File],
     machines: Mapping[int, Machine],
-    gaps: Sequence[tuple[float, int]],
+    gaps: Sequence[Gap],
     plans: tuple[Plan, Plan | None],
     tally: Tally,
     *,
     sampled: bool,
 ) -> None:
-    """Decides all events, and tells of them. `gaps` are instants at which records of a machine are missing, in order.
+    """Decides all events, and tells of them. `gaps` are in any order.
 
     sampled  whether records may be missing before each
     """
-    ahead = list(reversed(gaps))
+    ahead = [
+        (at, ends, machines[gap.machine])
+        for gap in gaps
+        if gap.machine in machines
+        for at, ends in ((gap.since, False), (gap.until, True))
+    ]
+    ahead.sort(key=lambda change: change[:2], reverse=True)
     for settler, event in _in_order(files, machines, plans):
         at = event[0]
-        while ahead and ahead[-1][0] <= at:
-            since, number = ahead.pop()
-            if number in machines:
-                machines[number].lose(since)
-        if sampled:
+        while ahead and ahead[-1][0] < at:
+            when, ends, machine = ahead.pop()
+            if ends:
+                machine.lose(when)
+            machine.lacking += -1 if ends else 1
+        if sampled or settler.machine.lacking:
             settler.machine.lose(at)
         settler.settle(event, tally)
 
