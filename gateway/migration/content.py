@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, Final
 
-from gateway.migration import expression
+from gateway.migration import expression, java
 from gateway.migration.draft import Chain, Entry
 from gateway.migration.source import Element
 
@@ -158,7 +158,7 @@ def cors(config: Element, chain: Chain) -> None:
                 origins.append(origin.content())
                 continue
             try:
-                text = expression.python(origin.content())
+                text = java.python(origin.content())
                 re.compile(text)
             except (ValueError, re.error) as error:
                 chain.left(origin, f"the expression {origin.content()!r}: {error}")
@@ -294,7 +294,7 @@ def _filled_in(text: str) -> str:
 
 def statuses(regex: str) -> list[int | str]:
     """The statuses that an expression matches; a row of them as `500-599`."""
-    compiled = re.compile(expression.python(regex))
+    compiled = re.compile(java.python(regex))
     found = [status for status in range(100, 600) if compiled.fullmatch(str(status))]
     rows: list[int | str] = []
     start = 0
