@@ -83,6 +83,8 @@ def body_extractor(config: Element, chain: Chain) -> None:
 def _extract(config: Element, fields: list[dict[str, Any]], chain: Chain, lost: bool) -> None:
     if lost:  # a client's own field would arrive in the place of what is not extracted
         chain.refuse(config.place)
+    for field in fields:
+        chain.writes([field["header"]], config.place)
     if fields:
         entry = chain.add("extract", {"fields": fields}, config.place)
         if entry in chain.draft.entries:

@@ -32,6 +32,11 @@ _STAND_INS: Final = ("http://unset", "unset", "1", "/unset")
 _OF_PATHS: Final = ("path", "regex", "description", "drop_segment", "suffixes")
 """Keys of options and conditions that depend on the path."""
 
+WHO: Final = ("x-pp-user", "x-pp-groups")
+"""Fields by which Repose counts."""
+
+ROLES: Final = "x-roles"
+
 Condition = dict[str, Any]
 """`when` of an entry."""
 
@@ -100,7 +105,8 @@ class Draft:
     nodes      how many gateways there are, of which this is one
     shared     whether they have a datastore in common, where none is named
     body_limit bytes that a request body may have
-    told       where a filter so far has told the upstream of a user whom no filter here believes in
+    written    names of header fields, in lower case, that filters so far have written or removed with no regard to whom the gateway
+               knows: where
     known      whether a filter so far knows roles, so that tables of roles can be asked of somebody
     everybody  under which conditions a filter so far finds a user for every request; None while none does
     extracted  header fields that filters so far have filled from the path: the expressions, for whole paths
@@ -118,7 +124,7 @@ class Draft:
         self.default = ""
         self.root_paths: dict[str, str] = {}
         self.users: list[User] = []
-        self.told: Place | None = None
+        self.written: dict[str, Place] = {}
         self.known = False
         self.everybody: list[Condition] | None = None
         self.nodes = 1
@@ -291,8 +297,38 @@ class Chain:
         """Notes that a token has been asked for here, in requests that fulfil `when` too."""
         self.draft.users.append(User(frozenset((quality,)), (*self._when, *when), always, token=True))
 
+    def writes(self, names: Iterable[str], place: Place) -> None:
+        """Notes that fields of a request have from here on what is said at a place, whoever is calling.
+
+        Repose counts and judges by such fields, whoever has written them; here only the upstream is told.
+        """
+        for name in names:
+            self.draft.written.setdefault(name.lower(), place)
+
+    def removes(self, names: Iterable[str], place: Place) -> None:
+        """Notes that fields of a request are gone from here on. Nothing of an identity is lost by it before there is one."""
+        if self.draft.users:
+            self.writes(names, place)
+
+    def keeps(self, names: Iterable[str], place: Place) -> None:
+        """Notes that all fields of a request but these are gone from here on."""
+        kept = {name.lower() for name in names}
+        self.removes([name for name in (*WHO, ROLES) if name not in kept], place)
+
+    def written(self, *names: str) -> Place | None:
+        """Where one of the fields, by its name in lower case, has been written with no regard to whom the gateway knows."""
+        return next((self.draft.written[name] for name in names if name in self.draft.written), None)
+
     def knows_roles(self, element: Element) -> bool:
-        """Whether a filter before this one knows roles; noted where none does."""
+        """Whether a filter before this one knows roles; noted where none does.
+
+        Where a filter has written them since, all requests are refused: nobody here goes by that.
+        """
+        written = self.written(ROLES)
+        if written is not None:
+            self.left(element, f"its roles are those of {written}, which only the upstream is told of")
+            self.refuse(element.place)
+            return False
         if not self.draft.known:
             self.differs(
                 element,
