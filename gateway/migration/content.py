@@ -120,6 +120,17 @@ def body_patcher(config: Element, chain: Chain) -> None:
                     operations += found if isinstance(found, list) else [found]
             if operations:
                 options[side] = operations
+        if "request" in options:
+            chain.differs(
+                change,
+                "a request that an operation does not fit is answered 400, and none of the patch is applied",
+            )
+        if "response" in options:
+            chain.differs(
+                change,
+                "only answers 2xx are patched, and what others say goes on as the service wrote it; an answer that an operation does "
+                "not fit is not sent, but 502",
+            )
         if options:
             chain.add("json_patch", options, change.place, when=when)
 
