@@ -215,13 +215,25 @@ def _refused(
 
 
 class Chain:
-    """The place of one filter in the chain: what its translator adds stands there, under the filter's condition."""
+    """The place of one filter in the chain: what its translator adds stands there, under the filter's condition.
 
-    def __init__(self, draft: Draft, part: Part, name: str, when: Sequence[Condition]) -> None:
+    bypass  what holds of requests that come to the chain at all: by the path as it was received, whatever becomes of it
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        part: Part,
+        name: str,
+        when: Sequence[Condition],
+        *,
+        bypass: Sequence[Condition] = (),
+    ) -> None:
         self.draft = draft
         self.part = part
         self._name = name
-        self._when = list(when)
+        self._bypass = list(bypass)
+        self._when = [*bypass, *when]
         self._refused: list[list[Condition]] = []
 
     def add(
@@ -250,7 +262,8 @@ class Chain:
             tuple(comment),
         )
         wrong = self.draft.wrong(entry)
-        if not wrong and self.draft.rewritten is not None and _goes_by_path([_judged_by(entry), entry.when]):
+        judging = [_judged_by(entry), self._own(entry.when)]
+        if not wrong and self.draft.rewritten is not None and _goes_by_path(judging):
             wrong = (
                 f"it goes by the path, which Repose has changed by then ({self.draft.rewritten}) and which is judged as it was "
                 "received here"
@@ -274,9 +287,9 @@ class Chain:
             place, "all its requests are refused (`respond`) until what is not moved is written by hand"
         )
         entry = Entry("respond", {"status": 503}, place, comment=(_NOT_MOVED,))
-        for condition in ([*self._when, *when], list(self._when), []):
+        for condition in ([*self._when, *when], list(self._when), list(self._bypass)):
             entry.when = condition
-            of_another_path = self.draft.rewritten is not None and _goes_by_path(condition)
+            of_another_path = self.draft.rewritten is not None and _goes_by_path(self._own(condition))
             if not of_another_path and not self.draft.wrong(entry):
                 break
         if entry.when not in self._refused:
@@ -345,6 +358,10 @@ class Chain:
     def seen_by(self, condition: Condition, *, spared: Sequence[Condition] = ()) -> bool:
         """Whether all requests that come to this place, but for those `spared`, fulfil a condition."""
         return any(_implies(own, condition) for own in (*self._when, *spared))
+
+    def _own(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """Those that Repose holds against the request as filters have made it."""
+        return [one for one in conditions if not any(one is other for other in self._bypass)]
 
     def _append(self, entry: Entry) -> None:
         self.draft.entries.append(entry)
