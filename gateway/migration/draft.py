@@ -99,6 +99,7 @@ class Draft:
     core       keys beside `filters` and `routes`
     entries    of the chain
     routes     before the one for all that is left, whose upstream is `default`
+    routers    that decide of routes, in the order of the chain
     root_paths of upstreams: where the service is mounted
     users      what filters so far have found of who is calling, as Repose weighs it
     beside     where the configuration will be, for the files that it names
@@ -121,6 +122,7 @@ class Draft:
         self.core: dict[str, Any] = {}
         self.entries: list[Entry] = []
         self.routes: list[Any] = []
+        self.routers: list[Router] = []
         self.default = ""
         self.root_paths: dict[str, str] = {}
         self.users: list[User] = []
@@ -381,6 +383,19 @@ class Chain:
 
     def left(self, element: Element, text: str) -> None:
         self.part.left(element.place, text)
+
+
+class Router(NamedTuple):
+    """What sends requests to paths, which are templates, to an upstream.
+
+    quality  by which it is weighed against others
+    """
+
+    chain: Chain
+    place: Place
+    wanted: str
+    paths: tuple[str, ...]
+    quality: float
 
 
 def _goes_by_path(value: Any) -> bool:

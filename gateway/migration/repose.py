@@ -79,6 +79,7 @@ def migrate(
         except SourceError as error:
             problems.append(error)
     try:
+        system_model.routes(draft, model.filters)
         _messages(draft)
         _rest(draft, model)
     except SourceError as error:
