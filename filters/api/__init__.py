@@ -6,7 +6,8 @@ none; parameters of header and query, 400; whether the body is well-formed, 400;
 fit as a JSON pointer (RFC 6901). Where a description has several operations for a path and a method, the request must pass
 one, and else the refusal of the one that it came furthest with is answered.
 
-Of several paths that fit, the one that is more specific from its beginning on counts alone, whatever methods it has. What
+Of several paths that fit, the one that is more specific from its beginning on counts alone, whatever methods it has. Paths that
+differ in nothing but the names of parameters, or in what these may be, are one path: its methods are those of all that fit. What
 parameters of the path may be belongs to the path. Segments are compared percent-decoded; a trailing slash is another path,
 and a segment that is a dot segment or has an encoded slash is none. No method implies another.
 
@@ -16,7 +17,7 @@ pass by their media type. Needs the extra `openapi`:
 pip install 'weir-gateway[openapi]'.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from typing import Final
 
@@ -41,12 +42,26 @@ _NO_CONTENT: Final = (204, 304)
 _UNKNOWN: Final = Fault(404, "path_not_described", "The resource could not be found.", rule=_RULE)
 
 
+def _not_allowed(methods: Iterable[str]) -> Fault:
+    return Fault(
+        405,
+        "method_not_allowed",
+        "Method not allowed.",
+        rule=_RULE,
+        headers=(("Allow", ", ".join(sorted(methods))),),
+    )
+
+
 class _JudgedResource:
     """A path, compiled."""
 
-    __slots__ = ("methods", "not_allowed", "particular", "path")
+    __slots__ = ("beside", "methods", "not_allowed", "particular", "path")
 
-    def __init__(self, resource: Resource, schemas: Schemas, config: ApiConfig) -> None:
+    def __init__(
+        self, resource: Resource, beside: list["_JudgedResource"], schemas: Schemas, config: ApiConfig
+    ) -> None:
+        self.beside = beside
+        """All whose paths have its shape, itself among them."""
         self.path = path_segments(resource.parameters, (), resource.segments, schemas, config.max_depth)
         """The segments that have to fit."""
         self.methods: dict[str, list[JudgedOperation]] = {}
@@ -55,13 +70,7 @@ class _JudgedResource:
             self.methods.setdefault(operation.method, []).append(judged)
         self.particular = any(one.where == "path" for of in resource.operations for one in of.parameters)
         """Whether operations have parameters of the path that are theirs alone."""
-        self.not_allowed = Fault(
-            405,
-            "method_not_allowed",
-            "Method not allowed.",
-            rule=_RULE,
-            headers=(("Allow", ", ".join(sorted(self.methods))),),
-        )
+        self.not_allowed = _not_allowed(self.methods)
 
 
 class Api(Filter[ApiConfig]):
@@ -90,7 +99,8 @@ class Api(Filter[ApiConfig]):
         schemas = Schemas(description)
         self._matcher: Matcher[_JudgedResource] = Matcher()
         for resource in _merged(description.resources):
-            self._matcher.at(resource.segments).append(_JudgedResource(resource, schemas, config))
+            beside = self._matcher.at(resource.segments)
+            beside.append(_JudgedResource(resource, beside, schemas, config))
         self._too_large = too_large(config.max_size, ("max_size",))
         self._max_size = config.max_size
         self._path_status = config.path_status
@@ -170,6 +180,12 @@ class Api(Filter[ApiConfig]):
         for resource in self._matcher.find(parts):
             name = misfit(resource.path, parts)
             if name is not None:
+                unfit = unfit or name
+                continue
+            if len(resource.beside) > 1:
+                found, name = _of_shape(resource.beside, exchange.method, parts)
+                if found is not None:
+                    return found
                 unfit = unfit or name
                 continue
             operations = resource.methods.get(exchange.method)
@@ -254,6 +270,19 @@ def _answer_fault(reason: str, message: str, found: Fault | None = None) -> Faul
         details=found.details or found.message,
         facts=found.facts,
     )
+
+
+def _of_shape(
+    beside: list[_JudgedResource], method: str, parts: list[str]
+) -> tuple[list[JudgedOperation] | Fault | None, str | None]:
+    """What those of one shape, of which one fits, have for a method; or the parameter that fits no operation."""
+    fitting = [resource for resource in beside if misfit(resource.path, parts) is None]
+    having = [operation for resource in fitting for operation in resource.methods.get(method, ())]
+    if not having:
+        return _not_allowed({name for resource in fitting for name in resource.methods}), None
+    misfits = [operation.misfit(parts) for operation in having]
+    found = [one for one, name in zip(having, misfits, strict=True) if name is None]
+    return (found, None) if found else (None, misfits[0])
 
 
 def _judged(left: list[tuple[JudgedOperation, JudgedMedia]], raw: bytes) -> Verdict:

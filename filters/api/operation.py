@@ -147,10 +147,12 @@ class Bodies:
         return bool(self._by_range)
 
     def of(self, values: Sequence[str]) -> JudgedMedia | None:
-        """The most particular of them that takes what a Content-Type of these lines names; None for none. What has no media type
-        is only `*/*`."""
+        """The most particular of them that takes what a Content-Type of these lines names; None for none, and where a parameter
+        stands twice, since who reads on may take the other one of the two. What has no media type is only `*/*`."""
         named = parsed(values[0]) if len(values) == 1 else None
         if named is not None:
+            if named.parameters is None:
+                return None
             for within in (named.kind, f"{named.kind.partition('/')[0]}/*"):
                 found = _most_particular(self._by_range.get(within, ()), named)
                 if found is not None:
@@ -166,8 +168,7 @@ def _most_particular(
         return media[0][1]
     if named is None:
         return next((judged for one, judged in media if not one.parameters), None)
-    if named.parameters is None:
-        return None  # who reads on may take the other one of the two
+    assert named.parameters is not None
     given, charset = named.parameters, named.charset
     fitting = [pair for pair in media if pair[0].parameters <= given]
     if not fitting:
@@ -201,6 +202,10 @@ class JudgedOperation:
             if one.where == "query"
         )
         self._closed = config.undeclared_query == "refuse" and not operation.open_query
+        self._objects = tuple(
+            f"{one.name}[" for one in self._query if one.is_object and not operation.open_query
+        )
+        """What begins the names of members of objects: another name that begins so is nobody's."""
         self.reads_query = bool(self._query) or self._closed
         roles = operation.roles if config.roles == "check" else None
         self._asks = roles is not None
@@ -250,7 +255,7 @@ class JudgedOperation:
                 fault = one.of_query(query)
                 if fault is not None:
                     return fault
-            if self._closed:
+            if self._closed or self._objects:
                 fault = self._undeclared(query)
                 if fault is not None:
                     return fault
@@ -292,12 +297,14 @@ class JudgedOperation:
 
     def _undeclared(self, query: Query) -> Fault | None:
         for name in query:
+            if not self._closed and not name.startswith(self._objects):
+                continue
             if not any(one.takes(name) for one in self._query):
                 return Fault(
                     400,
                     "query_undeclared",
                     "The request has a query parameter that is not accepted here.",
-                    rule=("undeclared_query",),
+                    rule=("undeclared_query",) if self._closed else _RULE,
                     facts={"parameter": name[:255]},
                 )
         return None

@@ -48,7 +48,9 @@ class ApiConfig(Options):
         description="Status where the path fits but for the value of a parameter: 404 as Repose answers, or 400.",
     )
     undeclared_query: Literal["pass", "refuse"] = Field(
-        "pass", description="What becomes of a parameter of the query that it does not have: refuse is 400."
+        "pass",
+        description="What becomes of a parameter of the query that it does not have: refuse is 400. One that is named like a member of "
+        "an object, and is none, is 400 always.",
     )
     undeclared_body: Literal["pass", "refuse"] = Field(
         "pass", description="What becomes of a body where it has none: refuse is 400."

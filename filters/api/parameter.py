@@ -260,6 +260,11 @@ class FieldParameter:
         text = _decoded(texts[0])
         return None if self._fits is None or self._fits(text) else self._told(text)
 
+    @property
+    def is_object(self) -> bool:
+        """Whether it is given member by member."""
+        return self._member_name is not None
+
     def takes(self, name: str) -> bool:
         """Whether a parameter of the query of this name is it, or a part of it."""
         return name == self.name if self._member_name is None else self._member_name(name) is not None

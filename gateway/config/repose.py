@@ -278,7 +278,7 @@ FILTERS: Final[tuple[Row, ...]] = (
         "Chooses the upstream of a request.",
         ("routes[].upstream",),
         "",
-        "A route names its upstream, by host, path and method. There is no choice by quality among filters.",
+        "A route names its upstream, by host, path and method. There is no choice by quality among filters: where several have a path, `weir migrate repose` writes the route of the one that decided.",
     ),
     Row(
         "versioning",

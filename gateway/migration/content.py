@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, Final
 
-from gateway.migration import expression
+from gateway.migration import expression, java
 from gateway.migration.draft import Chain, Entry
 from gateway.migration.source import Element
 
@@ -83,6 +83,8 @@ def body_extractor(config: Element, chain: Chain) -> None:
 def _extract(config: Element, fields: list[dict[str, Any]], chain: Chain, lost: bool) -> None:
     if lost:  # a client's own field would arrive in the place of what is not extracted
         chain.refuse(config.place)
+    for field in fields:
+        chain.writes([field["header"]], config.place)
     if fields:
         entry = chain.add("extract", {"fields": fields}, config.place)
         if entry in chain.draft.entries:
@@ -118,6 +120,17 @@ def body_patcher(config: Element, chain: Chain) -> None:
                     operations += found if isinstance(found, list) else [found]
             if operations:
                 options[side] = operations
+        if "request" in options:
+            chain.differs(
+                change,
+                "a request that an operation does not fit is answered 400, and none of the patch is applied",
+            )
+        if "response" in options:
+            chain.differs(
+                change,
+                "only answers 2xx are patched, and what others say goes on as the service wrote it; an answer that an operation does "
+                "not fit is not sent, but 502",
+            )
         if options:
             chain.add("json_patch", options, change.place, when=when)
 
@@ -158,7 +171,7 @@ def cors(config: Element, chain: Chain) -> None:
                 origins.append(origin.content())
                 continue
             try:
-                text = expression.python(origin.content())
+                text = java.python(origin.content())
                 re.compile(text)
             except (ValueError, re.error) as error:
                 chain.left(origin, f"the expression {origin.content()!r}: {error}")
@@ -294,7 +307,7 @@ def _filled_in(text: str) -> str:
 
 def statuses(regex: str) -> list[int | str]:
     """The statuses that an expression matches; a row of them as `500-599`."""
-    compiled = re.compile(expression.python(regex))
+    compiled = re.compile(java.python(regex))
     found = [status for status in range(100, 600) if compiled.fullmatch(str(status))]
     rows: list[int | str] = []
     start = 0

@@ -32,6 +32,11 @@ _STAND_INS: Final = ("http://unset", "unset", "1", "/unset")
 _OF_PATHS: Final = ("path", "regex", "description", "drop_segment", "suffixes")
 """Keys of options and conditions that depend on the path."""
 
+WHO: Final = ("x-pp-user", "x-pp-groups")
+"""Fields by which Repose counts."""
+
+ROLES: Final = "x-roles"
+
 Condition = dict[str, Any]
 """`when` of an entry."""
 
@@ -94,13 +99,15 @@ class Draft:
     core       keys beside `filters` and `routes`
     entries    of the chain
     routes     before the one for all that is left, whose upstream is `default`
+    routers    that decide of routes, in the order of the chain
     root_paths of upstreams: where the service is mounted
     users      what filters so far have found of who is calling, as Repose weighs it
     beside     where the configuration will be, for the files that it names
     nodes      how many gateways there are, of which this is one
     shared     whether they have a datastore in common, where none is named
     body_limit bytes that a request body may have
-    told       where a filter so far has told the upstream of a user whom no filter here believes in
+    written    names of header fields, in lower case, that filters so far have written or removed with no regard to whom the gateway
+               knows: where
     known      whether a filter so far knows roles, so that tables of roles can be asked of somebody
     everybody  under which conditions a filter so far finds a user for every request; None while none does
     extracted  header fields that filters so far have filled from the path: the expressions, for whole paths
@@ -115,10 +122,11 @@ class Draft:
         self.core: dict[str, Any] = {}
         self.entries: list[Entry] = []
         self.routes: list[Any] = []
+        self.routers: list[Router] = []
         self.default = ""
         self.root_paths: dict[str, str] = {}
         self.users: list[User] = []
-        self.told: Place | None = None
+        self.written: dict[str, Place] = {}
         self.known = False
         self.everybody: list[Condition] | None = None
         self.nodes = 1
@@ -209,13 +217,25 @@ def _refused(
 
 
 class Chain:
-    """The place of one filter in the chain: what its translator adds stands there, under the filter's condition."""
+    """The place of one filter in the chain: what its translator adds stands there, under the filter's condition.
 
-    def __init__(self, draft: Draft, part: Part, name: str, when: Sequence[Condition]) -> None:
+    bypass  what holds of requests that come to the chain at all: by the path as it was received, whatever becomes of it
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        part: Part,
+        name: str,
+        when: Sequence[Condition],
+        *,
+        bypass: Sequence[Condition] = (),
+    ) -> None:
         self.draft = draft
         self.part = part
         self._name = name
-        self._when = list(when)
+        self._bypass = list(bypass)
+        self._when = [*bypass, *when]
         self._refused: list[list[Condition]] = []
 
     def add(
@@ -244,7 +264,8 @@ class Chain:
             tuple(comment),
         )
         wrong = self.draft.wrong(entry)
-        if not wrong and self.draft.rewritten is not None and _goes_by_path([_judged_by(entry), entry.when]):
+        judging = [_judged_by(entry), self._own(entry.when)]
+        if not wrong and self.draft.rewritten is not None and _goes_by_path(judging):
             wrong = (
                 f"it goes by the path, which Repose has changed by then ({self.draft.rewritten}) and which is judged as it was "
                 "received here"
@@ -268,9 +289,9 @@ class Chain:
             place, "all its requests are refused (`respond`) until what is not moved is written by hand"
         )
         entry = Entry("respond", {"status": 503}, place, comment=(_NOT_MOVED,))
-        for condition in ([*self._when, *when], list(self._when), []):
+        for condition in ([*self._when, *when], list(self._when), list(self._bypass)):
             entry.when = condition
-            of_another_path = self.draft.rewritten is not None and _goes_by_path(condition)
+            of_another_path = self.draft.rewritten is not None and _goes_by_path(self._own(condition))
             if not of_another_path and not self.draft.wrong(entry):
                 break
         if entry.when not in self._refused:
@@ -291,8 +312,38 @@ class Chain:
         """Notes that a token has been asked for here, in requests that fulfil `when` too."""
         self.draft.users.append(User(frozenset((quality,)), (*self._when, *when), always, token=True))
 
+    def writes(self, names: Iterable[str], place: Place) -> None:
+        """Notes that fields of a request have from here on what is said at a place, whoever is calling.
+
+        Repose counts and judges by such fields, whoever has written them; here only the upstream is told.
+        """
+        for name in names:
+            self.draft.written.setdefault(name.lower(), place)
+
+    def removes(self, names: Iterable[str], place: Place) -> None:
+        """Notes that fields of a request are gone from here on. Nothing of an identity is lost by it before there is one."""
+        if self.draft.users:
+            self.writes(names, place)
+
+    def keeps(self, names: Iterable[str], place: Place) -> None:
+        """Notes that all fields of a request but these are gone from here on."""
+        kept = {name.lower() for name in names}
+        self.removes([name for name in (*WHO, ROLES) if name not in kept], place)
+
+    def written(self, *names: str) -> Place | None:
+        """Where one of the fields, by its name in lower case, has been written with no regard to whom the gateway knows."""
+        return next((self.draft.written[name] for name in names if name in self.draft.written), None)
+
     def knows_roles(self, element: Element) -> bool:
-        """Whether a filter before this one knows roles; noted where none does."""
+        """Whether a filter before this one knows roles; noted where none does.
+
+        Where a filter has written them since, all requests are refused: nobody here goes by that.
+        """
+        written = self.written(ROLES)
+        if written is not None:
+            self.left(element, f"its roles are those of {written}, which only the upstream is told of")
+            self.refuse(element.place)
+            return False
         if not self.draft.known:
             self.differs(
                 element,
@@ -309,6 +360,10 @@ class Chain:
     def seen_by(self, condition: Condition, *, spared: Sequence[Condition] = ()) -> bool:
         """Whether all requests that come to this place, but for those `spared`, fulfil a condition."""
         return any(_implies(own, condition) for own in (*self._when, *spared))
+
+    def _own(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """Those that Repose holds against the request as filters have made it."""
+        return [one for one in conditions if not any(one is other for other in self._bypass)]
 
     def _append(self, entry: Entry) -> None:
         self.draft.entries.append(entry)
@@ -328,6 +383,19 @@ class Chain:
 
     def left(self, element: Element, text: str) -> None:
         self.part.left(element.place, text)
+
+
+class Router(NamedTuple):
+    """What sends requests to paths, which are templates, to an upstream.
+
+    quality  by which it is weighed against others
+    """
+
+    chain: Chain
+    place: Place
+    wanted: str
+    paths: tuple[str, ...]
+    quality: float
 
 
 def _goes_by_path(value: Any) -> bool:

@@ -1,7 +1,6 @@
 """Java's regular expressions to those of this gateway: for whole paths, and bounded in what they cost.
 
-What is written otherwise in Java and means the same is rewritten: named groups, POSIX classes, quoting. What Python does not
-have, or what could be made to run for long, is refused with a sentence.
+What Python does not have, or what could be made to run for long, is refused with a sentence.
 """
 
 import re
@@ -10,34 +9,15 @@ from typing import Any, Final
 
 from gateway.api.regex import check_path, kinds, parser
 from gateway.http.template import parse
+from gateway.migration import java
 
 REGEX: Final = "regex:"
 """What a path begins with that is a regular expression, in limits and conditions."""
 
-_POSIX: Final = {
-    "Alnum": "0-9A-Za-z",
-    "Alpha": "A-Za-z",
-    "ASCII": "\\x00-\\x7f",
-    "Digit": "0-9",
-    "Lower": "a-z",
-    "Upper": "A-Z",
-    "XDigit": "0-9A-Fa-f",
-    "IsAlphabetic": "^\\W\\d_",
-    "IsDigit": "0-9",
-    "L": "^\\W\\d_",
-    "N": "0-9",
-    "Nd": "0-9",
-}
-_NAMED: Final = re.compile(r"\(\?<([A-Za-z][A-Za-z0-9]*)>")
-_NAME_AGAIN: Final = re.compile(r"\\k<([A-Za-z][A-Za-z0-9]*)>")
-_QUOTED: Final = re.compile(r"\\Q(.*?)(?:\\E|\Z)", re.DOTALL)
-_PROPERTY: Final = re.compile(r"\\p\{(\w+)\}")
-_CLASS: Final = re.compile(r"\[(?:\\.|[^\\\]])*\]")
-_UNKNOWN: Final = re.compile(r"\\[GHhRXz]|\\[pP]")
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _FLAGS: Final = re.compile(r"\(\?[aimsx]+\)")
 
-# What stands before "/", or at the end, and cannot take a "/" itself, need give nothing back.
+# What stands before "/", or at the end, need give nothing back, unless it takes a "/" itself.
 _SEGMENT: Final = re.compile(r"(\[\^/\]|\[[\\\w.:~%@|-]*\]|\\[wd])([+*])(?=\)*(?:\\?/(?![?*{])|\Z|\$))")
 _REST: Final = re.compile(r"\.([+*])(?=\)?\$?\Z)")
 
@@ -59,43 +39,14 @@ def is_everything(expression: str) -> bool:
     return expression in _ANYTHING
 
 
-def python(expression: str) -> str:
-    """The same expression as Python writes it. Raises ValueError for what it cannot."""
-    text = _QUOTED.sub(lambda quoted: re.escape(quoted[1]), expression)
-    if "&&" in text and any("&&" in found[0] for found in _CLASS.finditer(text)):
-        raise ValueError("the intersection of classes (&&) is Java's own")
-    text = _NAME_AGAIN.sub(r"(?P=\1)", _NAMED.sub(r"(?P<\1>", text))
-    text = _CLASS.sub(lambda found: _PROPERTY.sub(_inside, found[0]), text)
-    text = _PROPERTY.sub(_alone, text)
-    text = text.replace("\\z", "\\Z") if text.endswith("\\z") else text
-    unknown = _UNKNOWN.search(text)
-    if unknown is not None:
-        raise ValueError(f"{unknown[0]} is Java's own")
-    return text
-
-
-def _inside(found: "re.Match[str]") -> str:
-    characters = _POSIX.get(found[1], "^")
-    if characters.startswith("^"):
-        raise ValueError(f"\\p{{{found[1]}}} is Java's own")
-    return characters
-
-
-def _alone(found: "re.Match[str]") -> str:
-    characters = _POSIX.get(found[1])
-    if characters is None:
-        raise ValueError(f"\\p{{{found[1]}}} is Java's own")
-    return f"[{characters}]"
-
-
 def whole(expression: str) -> str:
     """For an expression that is to match a whole path. Raises ValueError."""
-    return _bounded(python(expression))
+    return _bounded(java.python(expression))
 
 
 def found(expression: str) -> str:
     """For one that is looked for anywhere in a path: what matches a whole path that has it. Raises ValueError."""
-    text = python(expression)
+    text = java.python(expression)
     flags = _FLAGS.match(text)
     if flags is not None:
         text = text[flags.end() :]
@@ -124,13 +75,17 @@ def _bounded(text: str) -> str:
         return check_path(text)
     except ValueError as first:
         # Possessive where nothing can be given back: the same texts match, at a bounded cost.
-        kept = _REST.sub(r".\1+", _SEGMENT.sub(r"\1\2+", text))
+        kept = _REST.sub(r".\1+", _SEGMENT.sub(_keeping, text))
         if kept == text:
             raise
         try:
             return check_path(kept)
         except ValueError:
             raise first from None
+
+
+def _keeping(segment: "re.Match[str]") -> str:
+    return segment[0] if re.fullmatch(segment[1], "/") else f"{segment[0]}+"
 
 
 def groups(expression: str) -> int:

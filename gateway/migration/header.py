@@ -65,6 +65,10 @@ def _target(
             rules["keep_only"] = keep
         if remove:
             rules["remove"] = remove
+        if side == "request":
+            chain.removes(remove, target.place)
+            if keep is not None:
+                chain.keeps(keep, target.place)
         if rules:
             options[side] = rules
     if options:
@@ -97,6 +101,9 @@ def header_translation(config: Element, chain: Chain) -> None:
         # Several rules may be for one field, in any case of its letters.
         old = next((known for known in (*rename, *copy) if known.lower() == old.lower()), old)
         removes, editable = header.flag("remove-original"), _editable(old, header, chain)
+        chain.writes(new, header.place)
+        if removes:
+            chain.removes([old], header.place)
         if header.flag("overwrite-target"):
             remove += new
             chain.differs(
@@ -160,7 +167,7 @@ def header_id_mapping(config: Element, chain: Chain) -> None:
         "peers that are trusted",
     )
     chain.add("headers", {"request": rules}, mapping.place)
-    chain.draft.told = mapping.place
+    chain.writes(rename.values(), mapping.place)
 
 
 def add_header(config: Element, chain: Chain) -> None:
@@ -184,6 +191,8 @@ def add_header(config: Element, chain: Chain) -> None:
                 elif header.get("quality"):
                     value = f"{value};q={header.number('quality'):g}"
                 rule = "set" if header.flag("overwrite") else "add"
+                if side == "request":
+                    chain.writes([name], header.place)
                 _place(entries, side, rule, name, value)
     for entry in entries:
         if entry:
@@ -223,6 +232,8 @@ def _by_name(config: Element, chain: Chain, rule: str) -> None:
             for header in one.all("header"):
                 name = header.get("name") or header.get("id") or header.content()
                 names += [name] if name else []
+            if side == "request":
+                chain.removes(names, one.place)  # a value that is one of several may count for more, or less
         if names:
             options[side] = {rule: names}
     if options:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from gateway.migration import expression
-from gateway.migration.draft import Chain, Condition, methods
+from gateway.migration.draft import WHO, Chain, Condition, methods
 from gateway.migration.source import VARIABLE, Element
 from gateway.migration.writing import Noted, Reference
 
@@ -15,11 +15,9 @@ _UNITS: Final = ("SECOND", "MINUTE", "HOUR", "DAY")
 def rate_limiting(config: Element, chain: Chain) -> None:
     """One `rate_limit`, counting in windows as Repose does."""
     options: dict[str, Any] = {}
-    if chain.draft.told is not None:
-        chain.left(
-            config,
-            f"its users and groups are those of {chain.draft.told}, which only the upstream is told of",
-        )
+    unknown = _unknown(chain) if config.all("limit-group") else ""
+    if unknown:
+        chain.left(config, unknown)
         config.forget()
         chain.refuse(config.place)
         return
@@ -66,6 +64,19 @@ def rate_limiting(config: Element, chain: Chain) -> None:
         chain.add("rate_limit", options, config.place)
     else:
         chain.left(config, "there is no limit in it")
+
+
+def _unknown(chain: Chain) -> str:
+    """Why it is not known here who is counted, and in which groups; empty where it is."""
+    written = chain.written(*WHO)
+    if written is not None:
+        return f"its users and groups are those of {written}, which only the upstream is told of"
+    if not chain.draft.users:
+        return (
+            "no filter before this one says who is calling, so its users and groups are in X-PP-User and X-PP-Groups as a node in "
+            "front sends them, or anybody else: put a `principal` there that names the peers to be trusted"
+        )
+    return ""
 
 
 def _group(element: Element, chain: Chain, names: set[str], captures: bool) -> Noted | None:
@@ -221,12 +232,6 @@ def _differences(config: Element, chain: Chain, options: dict[str, Any]) -> None
         config,
         "Retry-After is a number of seconds (`retry_after: date` is Repose's form), and the answer has the compute API's body",
     )
-    if not chain.draft.users:
-        chain.differs(
-            config,
-            "no filter before this one says who is calling, so each client that has an X-PP-User is counted by its address, and "
-            "in no group",
-        )
     warn = config.get("datastore-warn-limit")
     if warn:
         chain.left(

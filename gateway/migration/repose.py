@@ -79,6 +79,7 @@ def migrate(
         except SourceError as error:
             problems.append(error)
     try:
+        system_model.routes(draft, model.filters)
         _messages(draft)
         _rest(draft, model)
     except SourceError as error:
@@ -100,7 +101,7 @@ def _filter(draft: Draft, use: FilterUse, model: Model) -> None:
     """One filter of the chain, or a refusal of all its requests where it cannot be moved. Raises SourceError."""
     place = use.element.place
     part = draft.report.part(use.name, place)
-    chain = Chain(draft, part, use.id, [*use.bypass, *use.when])
+    chain = Chain(draft, part, use.id, use.when, bypass=use.bypass)
     found = translator(use.name)
     if found is None:
         part.left(place, "no filter of this name is known: one of your own, or of another vendor")

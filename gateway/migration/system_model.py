@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from gateway.config.model import parse_endpoint
+from gateway.http.template import Segment, parse
 from gateway.migration import expression
-from gateway.migration.draft import Chain, Condition, Draft, joined
+from gateway.migration.draft import Chain, Condition, Draft, Router, joined
 from gateway.migration.report import Part
 from gateway.migration.source import VARIABLE, Element, Place, SourceError
 from gateway.migration.writing import Noted
@@ -17,6 +18,13 @@ from gateway.migration.writing import Noted
 FILE: Final = "system-model.cfg.xml"
 
 _PORTS: Final = {"http": 80, "https": 443}
+
+_QUALITY: Final = 0.5
+"""Of a destination-router that says none."""
+
+_EVERYTHING: Final = "/{rest*}"
+_NOTHING: Final = Segment("", "", rest=False)
+"""What a path that ends in "/" has behind it."""
 
 
 class FilterUse(NamedTuple):
@@ -305,29 +313,110 @@ def _url_encoding(root: Element, body: Element, draft: Draft) -> None:
 
 
 def destination_router(config: Element, chain: Chain, use: FilterUse, model: Model) -> None:
-    """`destination-router`: routes for the paths of its condition, or the default for all."""
+    """`destination-router`: for the paths of its condition, or for all; `routes` says what becomes of it."""
     target = config.first("target")
     if target is None:
         raise SourceError(config.place, "destination-router needs a target")
     wanted = _wanted(target.required("id"), model, target)
-    target.ignore("@quality")
-    paths = _only_paths(use.when)
+    quality = target.number("quality", _QUALITY)
+    paths = _only_paths(use.when) if use.when else [_EVERYTHING]
     if use.when and chain.draft.rewritten is not None:
         chain.left(target, f"its condition is for the path that {chain.draft.rewritten} has made")
         chain.refuse(target.place)
-    elif not use.when:
-        chain.draft.default = wanted
-        chain.part.into.append("routes.everything")
     elif paths is not None and all(not path.startswith(expression.REGEX) for path in paths):
-        for path in paths:
-            name = chain.draft.named(f"to-{wanted}")
-            chain.draft.routes.append(Noted(chain.draft.route(name, path, wanted), (str(use.element.place),)))
-            chain.part.into.append(f"routes.{name}")
+        chain.draft.routers.append(Router(chain, use.element.place, wanted, tuple(paths), quality))
     else:
         chain.left(
             target, "routes go by host and path template, and this condition is neither: write the routes"
         )
         chain.refuse(target.place)  # another destination is not where they may go
+
+
+def routes(draft: Draft, filters: Sequence[FilterUse]) -> None:
+    """The routes of all routers: where several have a path, that of the highest quality decides, and of equals the last one."""
+    usual = draft.default
+    standing: list[tuple[str, Router]] = []
+    for router in sorted(draft.routers, key=lambda one: one.quality):
+        for path in router.paths:
+            _put(path, router, standing)
+    if standing:
+        bypass = [path for use in filters[:1] for one in use.bypass for path in _texts(one["not"]["path"])]
+        _past(bypass, Router(standing[-1][1].chain, standing[-1][1].place, usual, (), 0), standing)
+    for router in draft.routers:
+        if all(other is not router for _, other in standing):
+            router.chain.part.left(
+                router.place, "others decide where its requests go, by their quality or as the last ones"
+            )
+    for path, router in standing:
+        if path == _EVERYTHING:
+            draft.default = router.wanted
+            router.chain.part.into.append("routes.everything")
+            continue
+        name = draft.named(f"to-{router.wanted}")
+        draft.routes.append(Noted(draft.route(name, path, router.wanted), (str(router.place),)))
+        router.chain.part.into.append(f"routes.{name}")
+
+
+def _put(path: str, router: Router, standing: list[tuple[str, Router]]) -> None:
+    """A path of a router, which decides where others so far have that path too."""
+    standing[:] = [(other, lower) for other, lower in standing if not covers(path, other)]
+    for other, lower in standing:
+        # A route for a part of another's paths is asked first.
+        if lower.wanted != router.wanted and meets(path, other) and not covers(other, path):
+            router.chain.part.left(
+                router.place,
+                f"it decides of requests to {path} that are to {other} too ({lower.place}), of which neither route is the more "
+                "particular",
+            )
+            router.chain.refuse(router.place, when=[{"path": [path]}, {"path": [other]}])
+    standing.append((path, router))
+
+
+def _past(bypass: Sequence[str], usual: Router, standing: list[tuple[str, Router]]) -> None:
+    """What no filter sees, and so no router, goes to the default."""
+    known = list(standing)
+    for path in bypass:
+        template = not path.startswith(expression.REGEX)
+        if not any(
+            one.wanted != usual.wanted and (not template or meets(path, other)) for other, one in known
+        ):
+            continue
+        if template:
+            _put(path, usual, standing)
+            continue
+        usual.chain.part.left(
+            usual.place,
+            f"what bypass-uri-regex lets pass goes to {usual.wanted}, and routes go by path templates: write the route",
+        )
+        usual.chain.refuse(usual.place, when=[{"path": [path]}])
+
+
+def covers(one: str, other: str) -> bool:
+    """Whether a template has all paths of another. What is left of a path may be nothing only where that is all of it."""
+    own, others = parse(one), parse(other)
+    for place, segment in enumerate(own):
+        if segment.rest:
+            return not place or (len(others) > place and others[place:] != (_NOTHING,))
+        if place >= len(others) or others[place].rest:
+            return False
+        if segment.literal is not None and segment.literal != others[place].literal:
+            return False
+        if segment.literal is None and others[place] == _NOTHING:
+            return False
+    return len(own) == len(others)
+
+
+def meets(one: str, other: str) -> bool:
+    """Whether there is a path that both templates have."""
+    own, others = parse(one), parse(other)
+    for place, (mine, its) in enumerate(zip(own, others, strict=False)):
+        if mine.rest or its.rest:
+            return not place or (_NOTHING,) not in (own[place:], others[place:])
+        if mine.literal != its.literal and (
+            None not in (mine.literal, its.literal) or _NOTHING in (mine, its)
+        ):
+            return False
+    return len(own) == len(others)
 
 
 def _wanted(name: str, model: Model, element: Element) -> str:
@@ -339,6 +428,9 @@ def _wanted(name: str, model: Model, element: Element) -> str:
 
 def _only_paths(when: Sequence[Condition]) -> list[str] | None:
     if len(when) == 1 and list(when[0]) == ["path"]:
-        found = when[0]["path"]
-        return found if isinstance(found, list) else [found]
+        return _texts(when[0]["path"])
     return None
+
+
+def _texts(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list) else [value]

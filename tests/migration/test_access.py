@@ -193,3 +193,20 @@ async def test_roles_of_another_field_are_not_the_principals(tmp_path: Path, att
     made = _moved(tmp_path, "simple-rbac", SIMPLE, f'{attribute}="X-Mine"')
     assert await _status(made, "GET", "/path/to/this", "role1") == 503
     assert part(made, "simple-rbac").outcome == "not moved"
+
+
+@pytest.mark.parametrize("name", ["simple-rbac", "regex-rbac"])
+async def test_roles_that_a_filter_has_written_since_are_not_the_principals(
+    tmp_path: Path, name: str
+) -> None:
+    made = moved(
+        tmp_path,
+        f'{KNOWN}<filter name="add-header"/><filter name="{name}"/>',
+        **{
+            "keystone-v2": KEYSTONE,
+            "add-header": "<a><request><header name='x-roles' overwrite='true'>guest</header></request></a>",
+            name: f"<{name}><resources>/path GET admin</resources></{name}>",
+        },
+    )
+    assert await _status(made, "GET", "/path", "admin") == 503
+    assert "its roles are those of add-header.cfg.xml:1" in notes(made, name)

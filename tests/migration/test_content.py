@@ -88,6 +88,28 @@ async def test_bodies_are_patched(tmp_path: Path) -> None:
     assert (await outcome(made, "POST", "/q", body=b"{}", headers=JSON)).status == 503
 
 
+@pytest.mark.parametrize(
+    ("side", "said", "unsaid"),
+    [
+        ("request", "answered 400", "answers 2xx"),
+        ("response", "only answers 2xx are patched", "answered 400"),
+    ],
+)
+async def test_what_is_not_patched_is_told(tmp_path: Path, side: str, said: str, unsaid: str) -> None:
+    text = (
+        f'<b><change path=".*"><{side}><json>[{{"op": "remove", "path": "/x"}}]</json></{side}></change></b>'
+    )
+    made = moved_filter(tmp_path, "body-patcher", text)
+    assert part(made, "body-patcher").outcome == "moved with a difference"
+    assert said in notes(made, "body-patcher") and unsaid not in notes(made, "body-patcher")
+    statuses = []
+    for status, body in ((200, b'{"x": 1}'), (200, b"{}"), (404, b"{}")):
+        answer = Answer(status, JSON, body)
+        got = await outcome(made, "POST", "/a", body=body, headers=JSON, answer=answer)
+        statuses.append(got.status)
+    assert statuses == ([200, 400, 400] if side == "request" else [200, 502, 404])
+
+
 async def test_bodies_are_decoded_and_coded(tmp_path: Path) -> None:
     text = (
         '<content-compression><compression compression-threshold="10" include-content-types="text/plain, text/x"'

@@ -15,32 +15,9 @@ from gateway.migration.expression import (
     found,
     is_everything,
     paths,
-    python,
     templates,
     whole,
 )
-
-
-@pytest.mark.parametrize(
-    ("java", "here"),
-    [
-        (r"(?<id>[^/]+)/\k<id>", r"(?P<id>[^/]+)/(?P=id)"),
-        (r"\Qa.b\E/c", r"a\.b/c"),
-        (r"[\p{Alpha}_-]+", "[A-Za-z_-]+"),
-        (r"\p{Digit}{2}", "[0-9]{2}"),
-        (r"a/b\z", r"a/b\Z"),
-        (r"[^/]++/\/x", r"[^/]++/\/x"),
-    ],
-)
-def test_what_java_writes_otherwise_is_rewritten(java: str, here: str) -> None:
-    assert python(java) == here
-    re.compile(here)
-
-
-@pytest.mark.parametrize("java", [r"[a-z&&[^b]]", r"\p{IsGreek}", r"\R", r"[\p{L}]"])
-def test_what_only_java_has_is_refused(java: str) -> None:
-    with pytest.raises(ValueError, match="Java's own"):
-        python(java)
 
 
 @pytest.mark.parametrize("java", ["(a+)+b", "(.*)/(.*)/(.*)x", "(", "(?:a|aa)+"])
@@ -52,7 +29,7 @@ def test_what_is_none_or_could_run_for_long_is_refused(java: str) -> None:
 def test_what_gives_nothing_back_is_made_possessive_and_matches_the_same() -> None:
     java = r".*/servers/([-|\w]+)/?.*"
     made = whole(java)
-    assert made == r".*/servers/([-|\w]+)/?.*+"
+    assert made == r"(?a).*/servers/([-|\w]+)/?.*+"
     for path in ("/v1/servers/7", "/servers/7/x/y", "/servers/", "/x"):
         assert _groups(made, path) == _groups(java, path)
     begin = perf_counter()
@@ -63,6 +40,12 @@ def test_what_gives_nothing_back_is_made_possessive_and_matches_the_same() -> No
 def _groups(expression: str, path: str) -> tuple[str, ...] | None:
     match = re.fullmatch(expression, path, re.DOTALL)
     return None if match is None else match.groups()
+
+
+def test_what_takes_a_slash_is_not_made_possessive() -> None:
+    for java in (r"/a(.*)/([\W]+)/(.*)x", r"/a(.*)/([%-@]+)/(.*)x"):
+        with pytest.raises(ValueError, match="side by side"):
+            whole(java)
 
 
 PATHS = st.lists(st.sampled_from(["v1", "v2", "servers", "a.b", "7", "", "x-y"]), min_size=1, max_size=4).map(
@@ -106,7 +89,7 @@ def test_what_is_looked_for_anywhere_is_found_in_the_same_paths(java: str, path:
         ("/v1.0/x", [REGEX + "/v1.0/x"]),
         ("/v1s?", [REGEX + "/v1s?"]),
         ("/a|/b", [REGEX + "/a|/b"]),
-        (r"/\w+/x", [REGEX + r"/\w+/x"]),
+        (r"/\w+/x", [REGEX + r"(?a)/\w+/x"]),
     ],
 )
 def test_a_condition_is_templates_where_these_say_the_same(java: str, expected: list[str]) -> None:
@@ -144,7 +127,7 @@ def test_templates_match_what_the_expression_does(segments: list[str], tail: str
     made = templates(java)
     assert made is not None
     matches = any(pattern(template).fullmatch(path) for template in made)
-    assert matches == (re.fullmatch(python(java), path) is not None)
+    assert matches == (re.fullmatch(whole(java), path) is not None)
 
 
 def test_a_condition_on_what_is_looked_for_anywhere() -> None:

@@ -147,7 +147,7 @@ TENANT = (
 
 def test_the_tenant_in_the_path(tmp_path: Path) -> None:
     text = _v2(tmp_path, TENANT).text
-    assert 'regex: [".*/servers/([-|\\\\w]+)/?.*+"]' in text
+    assert 'regex: ["(?a).*/servers/([-|\\\\w]+)/?.*+"]' in text
     assert 'strip_prefixes: ["foo:", bar-]' in text
     assert "bypass_roles: [racker]" in text
     assert "tenant_quality: { chosen: 0.6, default: 0.8, roles: 0.4 }" in text

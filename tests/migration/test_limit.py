@@ -210,7 +210,6 @@ def test_what_has_no_equal_is_told(tmp_path: Path) -> None:
         )
         + '<limit-group id="nobody"/>',
         'datastore="distributed/hash-ring" datastore-warn-limit="500"',
-        before="",
     )
     said = notes(made, "rate-limiting")
     for line, text in (
@@ -220,7 +219,6 @@ def test_what_has_no_equal_is_told(tmp_path: Path) -> None:
         ("rate-limiting.cfg.xml:5 ", "names no group"),
         ("rate-limiting.cfg.xml:1 ", "datastore-warn-limit"),
         ("rate-limiting.cfg.xml:1 ", "Redis"),
-        ("rate-limiting.cfg.xml:1 ", "counted by its address"),
     ):
         assert any(text in one and one.startswith(line) for one in said.splitlines()), (text, said)
 
@@ -264,16 +262,100 @@ async def test_a_limit_that_cannot_be_said_refuses_what_it_counted(
     assert part(made, "rate-limiting").outcome == "not moved"
 
 
-@pytest.mark.parametrize(("before", "status"), [("", 401), ('<filter name="ip-user"/>', 200)])
+IP_USER = '<ip-user><group name="g"><cidr-ip>192.0.2.0/24</cidr-ip></group></ip-user>'
+
+
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [('<filter name="ip-user" uri-regex="/a/.*"/>', 401), ('<filter name="ip-user"/>', 200)],
+)
 async def test_who_is_not_known_is_refused_and_not_counted(tmp_path: Path, before: str, status: int) -> None:
     made = _moved(
         tmp_path,
         _group(LIMIT % (".*", "ALL", "MINUTE", 5)),
         before=before,
-        **{"ip-user": '<ip-user><group name="g"><cidr-ip>192.0.2.0/24</cidr-ip></group></ip-user>'},
+        **{"ip-user": IP_USER},
     )
     assert await _statuses(made, ("GET", "/", {})) == [status]
-    assert ("rate-limiting-nobody" in made.text) is (not before)
+    assert ("rate-limiting-nobody" in made.text) is (status == 401)
+
+
+NAMES = {
+    "header-translation": "<h><header original-name='X-Plan' new-name='x-pp-groups' %s/></h>",
+    "add-header": "<a><request><header name='X-PP-Groups' quality='0.9'>gold</header></request></a>",
+    "url-extractor-to-header": "<u><extraction header='X-PP-User' url-regex='/v1/([^/]+)/.*'/></u>",
+    "body-extractor-to-header": "<b><extraction header='X-PP-User' jsonpath='$.user'/></b>",
+}
+TAKEN = {
+    "header-translation": "<h><header original-name='X-PP-User' new-name='X-Who' remove-original='true'/></h>",
+    "header-normalization": "<h><target><request><blacklist><header id='X-PP-Groups'/></blacklist></request></target></h>",
+    "merge-header": "<m><request><header>X-PP-User</header></request></m>",
+}
+KEPT = "<h><target><request><whitelist><header id='X-PP-User'/>%s</whitelist></request></target></h>"
+
+
+def _chained(directory: Path, names: str, files: dict[str, str]) -> Migration:
+    chain = "".join(f'<filter name="{name}"/>' for name in names.split())
+    limits = f"<rate-limiting>{_group(LIMIT % ('.*', 'ALL', 'MINUTE', 5))}</rate-limiting>"
+    installed(directory, chain, {"ip-user": IP_USER, "rate-limiting": limits, **files})
+    made = migrate(directory, environment={})
+    plan(made)
+    return made
+
+
+@pytest.mark.parametrize("before", ["ip-user ", ""])
+@pytest.mark.parametrize("name", NAMES)
+async def test_limits_of_a_user_or_a_group_that_a_field_is_made_for_refuse(
+    tmp_path: Path, before: str, name: str
+) -> None:
+    made = _chained(tmp_path, f"{before}{name} rate-limiting", {name: NAMES[name].replace("%s", "")})
+    assert await _statuses(made, ("GET", "/v1/t1/a", {"headers": (("X-Plan", "gold"),)})) == [503]
+    assert f"those of {name}.cfg.xml:1" in notes(made, "rate-limiting")
+    assert part(made, "rate-limiting").outcome == "not moved"
+
+
+@pytest.mark.parametrize(("name", "text"), [*TAKEN.items(), ("header-normalization", KEPT % "")])
+async def test_limits_refuse_where_a_user_or_a_group_is_taken_away_from_the_fields(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    made = _chained(tmp_path, f"ip-user {name} rate-limiting", {name: text})
+    assert await _statuses(made, ("GET", "/", {})) == [503]
+    assert f"those of {name}.cfg.xml:1" in notes(made, "rate-limiting")
+
+
+@pytest.mark.parametrize(
+    ("chain", "files"),
+    [
+        *((f"ip-user rate-limiting {name}", {name: text.replace("%s", "")}) for name, text in NAMES.items()),
+        *((f"{name} ip-user rate-limiting", {name: text}) for name, text in TAKEN.items()),
+        (
+            "ip-user header-normalization rate-limiting",
+            {"header-normalization": KEPT % "<header id='X-PP-Groups'/><header id='X-Roles'/>"},
+        ),
+    ],
+)
+async def test_limits_count_where_nothing_is_written_before_them(
+    tmp_path: Path, chain: str, files: dict[str, str]
+) -> None:
+    made = _chained(tmp_path, chain, files)
+    assert part(made, "rate-limiting").outcome == "moved with a difference"
+    requests = [given("GET", "/v1/t1/a") for _ in range(6)]
+    statuses = [one.status for one in await _all(made, *requests)]
+    assert 503 not in statuses and statuses[-1] == 413
+
+
+async def test_limits_of_users_whom_a_node_in_front_names_refuse(tmp_path: Path) -> None:
+    made = _chained(tmp_path, "rate-limiting", {})
+    told = {"headers": (("X-PP-User", "joe"), ("X-PP-Groups", "a"))}
+    assert await _statuses(made, ("GET", "/", told)) == [503]
+    assert "no filter before this one says who is calling" in notes(made, "rate-limiting")
+
+
+async def test_limits_for_all_together_need_to_know_nobody(tmp_path: Path) -> None:
+    limits = f"<global-limit-group>{LIMIT % ('.*', 'ALL', 'MINUTE', 1)}</global-limit-group>"
+    made = _moved(tmp_path, limits, before="")
+    told = {"headers": (("X-PP-User", "joe"),)}
+    assert await _statuses(made, ("GET", "/", told), ("GET", "/", told), ("GET", "/", {})) == [200, 503, 401]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.migration.repose import Migration, MigrationError, migrate
+from gateway.migration.system_model import covers, meets
 from gateway.trial.given import Answer
 from tests.migration.installed import KEYSTONE, installed, moved, notes, outcome, part, plan
 
@@ -189,6 +190,119 @@ async def test_a_router_is_routes(tmp_path: Path, condition: str, target: str, u
     got = await outcome(made, target=target)
     assert got.forwarded is not None
     assert ("Host", upstream if upstream == "o" else "other:81") in got.forwarded.headers
+
+
+A = '<destination-router><target id="o" %s/></destination-router>'
+B = '<destination-router><target id="other" %s/></destination-router>'
+
+
+async def _sent_to(
+    directory: Path, chain: str, targets: list[str], bypass: str = "", **files: str
+) -> list[str]:
+    """The destination of each request; the status of one that is refused."""
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    made = _model(directory, f"{NODES}<filters {bypass}>{chain}</filters>{TWO}")
+    plan(made)
+    found = []
+    for target in targets:
+        got = await outcome(made, target=target)
+        host = dict(got.forwarded.headers)["Host"] if got.forwarded is not None else str(got.status)
+        found.append(host.partition(":")[0])
+    return found
+
+
+FIRST = '<filter name="destination-router" configuration="a" %s/>'
+SECOND = '<filter name="destination-router" configuration="b" %s/>'
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ('quality="0.9"', 'quality="0.1"', "o"),
+        ('quality="0.1"', 'quality="0.9"', "other"),
+        ("", "", "other"),
+        ("", 'quality="0.4"', "o"),
+        ("", 'quality="0.5"', "other"),
+    ],
+)
+async def test_of_several_routers_the_one_of_the_highest_quality_decides(
+    tmp_path: Path, first: str, second: str, expected: str
+) -> None:
+    chain = FIRST % "" + SECOND % ""
+    assert await _sent_to(tmp_path, chain, ["/x"], a=A % first, b=B % second) == [expected]
+    made = _model(tmp_path, f"{NODES}<filters>{chain}</filters>{TWO}")
+    outcomes = [part.outcome for part in made.report.parts if part.name == "destination-router"]
+    assert outcomes == (["moved", "not moved"] if expected == "o" else ["not moved", "moved"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        # The last one is for a part of the paths of the other, or for all of them.
+        ('uri-regex="/a/.*"', 'uri-regex="/a/b"', ["o", "other", "o", "o"]),
+        ('uri-regex="/a/b"', 'uri-regex="/a/.*"', ["other", "other", "other", "o"]),
+        ('uri-regex="/a/.*"', 'uri-regex="/a/.*"', ["other", "other", "other", "o"]),
+        ('uri-regex="/a/b"', "", ["other", "other", "other", "other"]),
+        ("", 'uri-regex="/a/b"', ["o", "other", "o", "o"]),
+        # Neither is for a part of the other's.
+        ('uri-regex="/a/[^/]+"', 'uri-regex="/[^/]+/b"', ["o", "503", "o", "other"]),
+    ],
+)
+async def test_routers_of_equal_quality_that_have_paths_in_common(
+    tmp_path: Path, first: str, second: str, expected: list[str]
+) -> None:
+    chain = FIRST % first + SECOND % second
+    targets = ["/a/c", "/a/b", "/a/", "/x/b"]
+    assert await _sent_to(tmp_path, chain, targets, a=A % "", b=B % "") == expected
+
+
+async def test_a_router_of_a_higher_quality_decides_of_paths_that_another_has_more_particularly(
+    tmp_path: Path,
+) -> None:
+    chain = FIRST % 'uri-regex="/a/.*"' + SECOND % 'uri-regex="/a/b"'
+    files = {"a": A % 'quality="0.6"', "b": B % ""}
+    assert await _sent_to(tmp_path, chain, ["/a/b", "/a/c", "/x"], **files) == ["o", "o", "o"]
+
+
+@pytest.mark.parametrize(
+    ("bypass", "condition", "expected"),
+    [
+        ("/health", "", ["o", "other", "other"]),
+        ("/health", 'uri-regex="/x/.*"', ["o", "o", "other"]),
+        ("/he[a-z]+", "", ["503", "other", "other"]),
+        ("/he[a-z]+", 'uri-regex="/x/.*"', ["o", "o", "other"]),
+        ("/x/[a-z]+", 'uri-regex="/x/.*"', ["o", "o", "503"]),
+        ("/x/.*", "", ["other", "other", "o"]),
+    ],
+)
+async def test_what_no_filter_sees_goes_to_the_default(
+    tmp_path: Path, bypass: str, condition: str, expected: list[str]
+) -> None:
+    targets = ["/health", "/y", "/x/y"]
+    found = await _sent_to(tmp_path, SECOND % condition, targets, f'bypass-uri-regex="{bypass}"', b=B % "")
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "covering", "meeting"),
+    [
+        ("/{rest*}", "/", True, True),
+        ("/{rest*}", "/a/{x}", True, True),
+        ("/a/{rest*}", "/a/", False, False),
+        ("/a/{rest*}", "/a/{x}", True, True),
+        ("/a/{rest*}", "/a/{x}/", True, True),
+        ("/a/{x}", "/a/{rest*}", False, True),
+        ("/a/{x}", "/a/b", True, True),
+        ("/a/b", "/a/{x}", False, True),
+        ("/a/{x}", "/a/", False, False),
+        ("/a/{x}", "/b/{x}", False, False),
+        ("/a", "/a/b", False, False),
+        ("/{x}/b", "/a/{y}", False, True),
+    ],
+)
+def test_which_paths_templates_have_in_common(one: str, other: str, covering: bool, meeting: bool) -> None:
+    assert (covers(one, other), meets(one, other), meets(other, one)) == (covering, meeting, meeting)
 
 
 def test_a_router_that_is_no_route_is_told(tmp_path: Path) -> None:

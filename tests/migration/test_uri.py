@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.migration.repose import Migration
+from gateway.migration.repose import Migration, migrate
 from gateway.trial.given import Answer
-from tests.migration.installed import moved, moved_filter, notes, outcome
+from tests.migration.installed import SYSTEM_MODEL, installed, moved, moved_filter, notes, outcome, part, plan
 
 NORMAL = """<uri-normalization>
 <media-variants>
@@ -108,3 +108,41 @@ async def test_filters_behind_it_that_go_by_the_path_refuse(tmp_path: Path, name
             **{name: text},
         )
         assert (await outcome(made, target="/t1/servers")).status == status
+
+
+REMOVES = "<h><target %s><request><blacklist><header id='X-Internal'/></blacklist></request></target></h>"
+
+
+async def test_a_bypass_goes_by_the_path_as_it_was_received(tmp_path: Path) -> None:
+    chain = '<filter name="uri-stripper"/><filter name="header-normalization"/>'
+    installed(tmp_path, "", {"uri-stripper": '<u token-index="0"/>', "header-normalization": REMOVES % ""})
+    model = tmp_path / "system-model.cfg.xml"
+    model.write_text(
+        SYSTEM_MODEL.replace("<filters>", '<filters bypass-uri-regex="/health(/.*)?">').format(chain=chain)
+    )
+    made = migrate(tmp_path, environment={})
+    plan(made)
+    assert part(made, "header-normalization").outcome == "moved"
+    for target, sent, left in (
+        ("/health/x", "/health/x", True),
+        ("/t1/health", "/health", False),
+        ("/t1/servers", "/servers", False),
+    ):
+        got = await outcome(made, target=target, headers=(("X-Internal", "1"),))
+        assert got.forwarded is not None
+        assert (got.forwarded.line.split()[1], "X-Internal" in dict(got.forwarded.headers)) == (sent, left)
+
+
+async def test_what_a_bypass_lets_pass_is_not_refused_for_a_filter_that_goes_by_another_path(
+    tmp_path: Path,
+) -> None:
+    chain = '<filter name="uri-stripper"/><filter name="header-normalization" uri-regex="/health"/>'
+    installed(tmp_path, "", {"uri-stripper": '<u token-index="0"/>', "header-normalization": REMOVES % ""})
+    model = tmp_path / "system-model.cfg.xml"
+    model.write_text(
+        SYSTEM_MODEL.replace("<filters>", '<filters bypass-uri-regex="/health">').format(chain=chain)
+    )
+    made = migrate(tmp_path, environment={})
+    plan(made)
+    assert [(await outcome(made, target=target)).status for target in ("/health", "/t1/health")] == [200, 503]
+    assert "uri-stripper.cfg.xml:1" in notes(made, "header-normalization")

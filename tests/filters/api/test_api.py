@@ -117,15 +117,48 @@ def test_the_more_specific_path_counts_alone() -> None:
     assert refused(made, "DELETE", "/a/other") == (0, "")
 
 
-def test_among_paths_of_one_shape_the_first_that_fits_counts() -> None:
+def test_paths_of_one_shape_are_one_path() -> None:
+    made = described(
+        {
+            "/a/{x}": {"parameters": [of_path("x")], "get": {}},
+            "/a/{y}": {"parameters": [of_path("y")], "post": {}},
+            "/a/me": {"get": {}},
+        }
+    )
+    assert [refused(made, method, "/a/1") for method in ("GET", "POST")] == [(0, ""), (0, "")]
+    found = verdict(made, "DELETE", "/a/1")
+    assert isinstance(found, Fault)
+    assert (found.status, found.headers) == (405, (("Allow", "GET, POST"),))
+    assert refused(made, "POST", "/a/me") == (405, "method_not_allowed")
+
+
+def test_of_several_operations_of_paths_of_one_shape_one_must_fit() -> None:
+    numbers = {"requestBody": {"content": {"application/json": {"schema": {"type": "integer"}}}}}
+    texts = {"requestBody": {"content": {"application/json": {"schema": {"type": "string"}}}}}
+    made = described(
+        {
+            "/a/{x}": {"parameters": [of_path("x", type="integer")], "put": numbers},
+            "/a/{y}": {"parameters": [of_path("y")], "put": texts},
+        }
+    )
+    asked = [("/a/1", b"1"), ("/a/1", b'"t"'), ("/a/b", b'"t"'), ("/a/b", b"1"), ("/a/1", b"null")]
+    assert [refused(made, "PUT", path, body, JSON)[0] for path, body in asked] == [0, 0, 0, 400, 400]
+
+
+def test_among_paths_of_one_shape_those_count_whose_parameters_fit() -> None:
     text = (
         '<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:x="http://www.w3.org/2001/XMLSchema"><resources base="/">'
         '<resource path="{n}"><param name="n" style="template" type="x:int"/><method name="GET"/></resource>'
         '<resource path="{s}"><param name="s" style="template"/><method name="PUT"/></resource></resources></application>'
     )
     made = written(text, "a.wadl")
-    assert refused(made, "PUT", "/5") == (405, "method_not_allowed")
-    assert refused(made, "PUT", "/x") == (0, "")
+    assert [refused(made, "PUT", path) for path in ("/5", "/x")] == [(0, ""), (0, "")]
+    assert [refused(made, "GET", path)[0] for path in ("/5", "/x")] == [0, 405]
+    found = [verdict(made, "DELETE", path) for path in ("/5", "/x")]
+    assert [one.headers for one in found if isinstance(one, Fault)] == [
+        (("Allow", "GET, PUT"),),
+        (("Allow", "PUT"),),
+    ]
 
 
 def test_of_several_operations_one_must_fit_and_the_deepest_refusal_is_answered() -> None:

@@ -44,6 +44,28 @@ def test_the_most_particular_range_takes_a_body(kind: str, expected: int) -> Non
     assert refused(api, "PUT", "/a", b"{}", {"Content-Type": "application/x"})[0] == 0
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json; charset=utf-8; charset=utf-16",
+        "application/json; version=2; version=3",
+        "text/plain; a=1; A=1",
+    ],
+)
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"*/*": {}, "application/json": {}, "application/json; version=2": {"schema": {"type": "boolean"}}},
+        {"application/*": {}, "text/plain": {}},
+        {"*/*": {"schema": {}}},
+    ],
+)
+def test_a_parameter_of_a_media_type_that_stands_twice_is_none(kind: str, content: dict[str, object]) -> None:
+    api = described({"/a": {"put": {"requestBody": {"content": content}}}})
+    assert refused(api, "PUT", "/a", b"true", {"Content-Type": kind}) == (415, "content_type_unsupported")
+    assert refused(api, "PUT", "/a", b"true", {"Content-Type": kind.rpartition(";")[0]}) == (0, "")
+
+
 def test_however_many_media_types_come_each_is_judged_as_if_it_were_the_first() -> None:
     api = described({"/a": {"put": {"requestBody": {"content": {"application/json": {"schema": NODE}}}}}})
     kinds = [(f"application/json; n={number}", 0) for number in range(20)]

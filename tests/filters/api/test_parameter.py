@@ -151,6 +151,21 @@ def test_an_object_has_a_parameter_for_each_member() -> None:
     assert refused(api, "GET", "/a?o[n]=1&p[n]=2") == (400, "query_undeclared")
 
 
+def test_what_nests_deeper_than_an_object_of_the_query_is_not_accepted() -> None:
+    parameters = [
+        {**of_query("o", type="object", additionalProperties={"type": "integer"}), "style": "deepObject"},
+        of_query("o[a][b]", type="integer"),
+    ]
+    whole = described({"/a": {"get": {"parameters": parameters[:1]}}})
+    for query in ("o[a][b]=1", "o%5Ba%5D%5Bb%5D=1", "o[=1", "o[a=1", "o[a]=1&o[a]x=1"):
+        assert refused(whole, "GET", f"/a?{query}") == (400, "query_undeclared")
+    for query in ("o[a]=1", "other=1", "other[a][b]=1", "ox=1", ""):
+        assert refused(whole, "GET", f"/a?{query}") == (0, "")
+    both = described({"/a": {"get": {"parameters": parameters}}})
+    assert refused(both, "GET", "/a?o[a][b]=1") == (0, "")
+    assert refused(both, "GET", "/a?o[a][c]=1") == (400, "query_undeclared")
+
+
 TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string", "pattern": "^[a-c]$"}}
 
 
