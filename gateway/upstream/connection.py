@@ -332,8 +332,12 @@ class UpstreamConnection:
             chunked = self._chunked if self._in_body else None
             if chunked is not None:
                 size = chunked.consume(data, lines)
-            elif not self._in_body and (size > AT_ONCE or self._heads or data[9:10] == b"1"):
-                size = self._head_size(data)
+            elif not self._in_body:
+                if not self._may_go_on_with(data):
+                    self._fail()
+                    break
+                if size > AT_ONCE or self._heads or data[9:10] == b"1":
+                    size = self._head_size(data)
             piece, data = (data, b"") if size == len(data) else (data[:size], data[size:])
             if not self._read(piece, followed=chunked is not None):
                 self.dirty = self.dirty or bool(data)
@@ -343,6 +347,13 @@ class UpstreamConnection:
                 asyncio.get_running_loop().call_soon(self._go_on)
                 return True
         return False
+
+    def _may_go_on_with(self, data: bytes) -> bool:
+        """Whether `data` is no beginning of a head, or begins one: the parser would skip any number of empty lines."""
+        heads = self._heads
+        if heads and not heads.endswith(b"\r\n\r\n"):
+            return True
+        return data.startswith(_BEGINNING) or _BEGINNING.startswith(data)
 
     def _head_size(self, data: bytes) -> int:
         """How many bytes of `data` belong to the head that is being read: an interim head has a parser of its own."""
@@ -655,6 +666,7 @@ _PLAIN_HEAD: Final = re.compile(
 # The heads of a response, interim ones first, with what recipients have to know.
 _FIELD_LINES = rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
 _PHRASE = rb"(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
+_BEGINNING: Final = b"HTTP/1."
 _HEADS: Final = re.compile(
     rb"(?:HTTP/1\.[01] 1(?!01)[0-9][0-9]"
     + _PHRASE

@@ -492,6 +492,17 @@ def test_what_the_parser_would_let_pass_is_an_error(data: bytes) -> None:
     assert (apart.error, apart.reusable) == ("upstream_response_invalid", False)
 
 
+@pytest.mark.parametrize(
+    "before", [(), (b"HTTP/1.1 103 Early Hints\r\n\r\n",)], ids=["first", "behind a 103"]
+)
+@pytest.mark.parametrize("data", [b"\r\n" * 100_000, b"\r", b"\n", b"HTTP/2", b"h"])
+def test_what_begins_no_head_is_an_error_at_once(data: bytes, before: tuple[bytes, ...]) -> None:
+    """Not when it is much: an upstream that sends empty lines alone, all for itself, would hold everybody up."""
+    assert fed(*before, data).error == "upstream_response_invalid"
+    begun = fed(*before, b"HTT")
+    assert (begun.error, begun.complete) == (None, False)
+
+
 @pytest.mark.parametrize("extra", [b"\r\n", b"\n", b"5", b"HTTP", b"\x00"])
 @pytest.mark.parametrize(
     ("data", "no_body"),
