@@ -13,14 +13,14 @@ PYTEST = $(CURDIR)/$(BIN)/pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED)
 
-.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-logs bench-setup smuggle never-down schemathesis keystone test-keystone test-openstack test-page soak fuzz fuzz-short reference clean
+.PHONY: run test lint types unit compiled unit-compiled bench bench-report bench-logs bench-setup smuggle never-down schemathesis keystone test-keystone test-openstack test-page soak fuzz fuzz-short fuzz-listener fuzz-upstream reference clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/weir demo
 
 # What is one process that computes runs two at a time, before the tests, which have deadlines to keep.
 test: $(VENV)/.dev $(VENV)/.fuzz
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target LEVEL=$(LEVEL) lint compiled types keystone fuzz-short
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target LEVEL=$(LEVEL) lint compiled types keystone fuzz-listener fuzz-upstream
 	@$(MAKE) --no-print-directory LEVEL=$(LEVEL) unit unit-compiled
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-keystone test-page
 
@@ -99,8 +99,12 @@ test-page: $(VENV)/.dev
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
+# A minute of each target, side by side.
 fuzz-short: $(VENV)/.fuzz
-	$(BIN)/python -m tests.fuzz --minutes 0.5
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target fuzz-listener fuzz-upstream
+
+fuzz-listener fuzz-upstream: fuzz-%: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz --minutes 1 $*
 
 # Three hundred requests of each kind to each operation of the described metadata API: five minutes.
 schemathesis: $(VENV)/.dev

@@ -1,15 +1,11 @@
-"""The header fields that tell an upstream who is calling: what is stripped, and what is set.
-
-An upstream behind WSGI or CGI folds `-` and `_` into one, so a client's `X_User_Id` would arrive as a second
-value of `X-User-Id`. Every spelling goes.
-"""
+"""The header fields that tell an upstream who is calling: what is stripped, in every spelling, and what is set."""
 
 import re
-from itertools import product
 from typing import Final
 
 from gateway.api import Principal
 from gateway.http.fields import Fields, RawField, encoded
+from gateway.http.spelling import spellings
 
 # keystonemiddleware's 31 names are these, with the X-Service-* twins of the first group.
 _TWINNED = (
@@ -61,15 +57,6 @@ _SERVICE = tuple(
 )
 
 IDENTITY_NAMES: Final = (*(f"X-{name}" for name in _TWINNED), *_SINGLE, *_SERVICE, *_REPOSE)
-
-
-def spellings(name: str) -> frozenset[bytes]:
-    """Lower-case `name` with every choice of `-` or `_` at each place that has one of them."""
-    parts = name.lower().replace("_", "-").split("-")
-    return frozenset(
-        "".join(part + mark for part, mark in zip(parts, (*marks, ""), strict=True)).encode("ascii")
-        for marks in product("-_", repeat=len(parts) - 1)
-    )
 
 
 STRIPPED: Final = frozenset(spelling for name in IDENTITY_NAMES for spelling in spellings(name))

@@ -14,7 +14,6 @@ import orjson
 from pydantic import Field, model_validator
 
 from filters._body import judged_whole, too_large
-from filters._identity import spellings
 from filters._json import DuplicateKey, check_keys
 from filters._names import EditableName, FieldValue, Quality, rated
 from filters._representation import is_json
@@ -22,6 +21,7 @@ from gateway.api import Exchange, Fact, Fault, Filter, Options, Rule, Services, 
 from gateway.api.fact import BODY, LENGTH, PARAMS, TARGET, header
 from gateway.api.json_path import JsonPath, parse_path, places
 from gateway.api.regex import LONGEST, PathRegex, compile_path
+from gateway.http.spelling import spellings
 from gateway.http.target import decode, matchable
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
-from filters._identity import STRIPPED, spellings
+from filters._identity import STRIPPED
 from filters._names import FieldName, Quality
 from filters._network import Network, membership
 from filters._profile import ProfileName, profile
@@ -23,6 +23,7 @@ from gateway.api.fact import CLIENT, PARAMS, PEER, PRINCIPAL, TARGET, header
 from gateway.api.regex import LONGEST, PathRegex, compile_path
 from gateway.http.fields import Fields
 from gateway.http.forwarded import Trust
+from gateway.http.spelling import spellings
 from gateway.http.target import decode, matchable
 
 _LONGEST_NAME: Final = 255

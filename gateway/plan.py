@@ -43,6 +43,7 @@ from gateway.faults import Renderer
 from gateway.http import delegation
 from gateway.http.forwarded import Forwarding, Trust
 from gateway.http.framing import HOP_BY_HOP
+from gateway.http.spelling import spellings
 from gateway.http.template import parse
 from gateway.http.via import default_pseudonym, member
 from gateway.redaction import Redaction
@@ -185,19 +186,19 @@ class Plan:
         # None without `tracing`: then what a client says of traces passes untouched.
         tracing = configuration.tracing
         self.traces = TraceSource(tracing.trust, tracing.sample) if tracing is not None else None
-        # What never crosses, and what is written anew for the upstream.
-        self.request_drop: frozenset[bytes] = (
-            HOP_BY_HOP | self.forwarding.strips | {b"x-openstack-request-id"}
-        )
+        # What is written anew for the upstream, or asks something of us.
+        ours = self.forwarding.strips | {b"x-openstack-request-id"}
         if self.traces is not None:
-            self.request_drop |= {b"traceparent", b"tracestate"}
+            ours |= {b"traceparent", b"tracestate"}
         # None without `trace`: then what asks for a trace passes untouched.
         trace = configuration.trace
         self.request_trace: RequestTrace | None = None
         if trace is not None:
             networks = [str(network) for network in trace.allow.networks]
             self.request_trace = RequestTrace(trace.header, networks, trace.allow.roles)
-            self.request_drop |= {self.request_trace.header}
+            ours |= {self.request_trace.header}
+        # What never crosses.
+        self.request_drop: frozenset[bytes] = HOP_BY_HOP.union(*(spellings(name.decode()) for name in ours))
         # Whether more is wanted of some exchange than of most.
         self.watches = (
             self.traces is not None

@@ -8,11 +8,12 @@ is remembered under a keyed hash.
 
 from collections.abc import Awaitable
 
-from filters._identity import SERVICE_HEADER, STRIPPED, spellings
+from filters._identity import SERVICE_HEADER, STRIPPED
 from filters.external_auth.convention import Lines, No, Trouble, Yes, carried, reader, spoken
 from filters.external_auth.option import ExternalAuthConfig
 from filters.external_auth.service import Service
 from gateway.api import Exchange, Fault, Filter, Principal, Services, Verdict
+from gateway.http.spelling import spellings
 
 
 class ExternalAuth(Filter[ExternalAuthConfig]):

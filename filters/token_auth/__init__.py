@@ -17,7 +17,7 @@ from inspect import isawaitable
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from filters._identity import SERVICE_HEADER, STORAGE_HEADER, STRIPPED, spellings
+from filters._identity import SERVICE_HEADER, STORAGE_HEADER, STRIPPED
 from filters._profile import ProfileName, profile
 from filters._repose import ReposeOptions
 from filters.token_auth.access_rule import AccessRules
@@ -38,6 +38,7 @@ from gateway.api import (
     Verdict,
 )
 from gateway.http.fields import Fields, encoded
+from gateway.http.spelling import spellings
 
 if TYPE_CHECKING:  # its cryptography costs a tenth of a second to import
     from filters.token_auth.shared_cache import SharedCache

@@ -349,16 +349,22 @@ class Connection:
             self._refuse(_MALFORMED, seen)  # RFC 9112 section 3: one space before and one behind the target
             return b""
         parsed = head_of(message)
+        length, uncertain = None, False
+        if not (message.chunked or payload.is_eof()):
+            length = content_length(parsed.fields.raw)
+            if length is None and b"content-length" in parsed.fields.index():
+                # Only to the parser has it one: the head will be refused in its turn, and no body is waited for.
+                payload, uncertain = EMPTY_PAYLOAD, True
         self._queue.append((parsed, payload))
         self._last_payload = payload
-        self._final = upgraded or parsed.closes
+        self._final = upgraded or uncertain or parsed.closes
         if message.upgrade and payload is EMPTY_PAYLOAD and self.listener.plan.upgrades:
             self._early = b""
         if not payload.is_eof():
             if message.chunked:
                 self._chunked = ChunkedEnd()
             else:
-                self._left = content_length(parsed.fields.raw) or 0
+                self._left = length or 0
         return rest
 
     def _feed_body(self, data: bytes, size: int, *, ended: bool) -> bytes:

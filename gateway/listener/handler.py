@@ -514,6 +514,8 @@ class Handler(LegOwner):
             leg.offered = self._offered
         if pool.key_of is not None:
             leg.key = pool.key_of(exchange)
+        if self._expects:
+            leg.expects = True
         if self._record.trace is not None:
             leg.trace = self._record.trace
         if pool.retry is not None and pool.retry.keyed:
@@ -716,6 +718,7 @@ class Handler(LegOwner):
         interim, self._leg.connection.interim = self._leg.connection.interim, []
         for response in interim:
             if response.status == 100:
+                self._leg.continued = True
                 if self._expects:
                     self._send_continue()
             elif self._version == HTTP_11 and not self._sent_head:

@@ -6,6 +6,7 @@ the connection that brought it is never used again (RFC 9112 sections 6.3 and 9.
 
 import asyncio
 import re
+import select
 import ssl
 import sys
 from abc import ABC, abstractmethod
@@ -89,6 +90,7 @@ class UpstreamConnection:
         "_overhead",
         "_owner",
         "_parser",
+        "_poll",
         "_reading_paused",
         "_section",
         "_tls",
@@ -109,6 +111,7 @@ class UpstreamConnection:
         "offered",
         "phrase",
         "protocol",
+        "quiet_at",
         "raw",
         "remote",
         "requests",
@@ -134,6 +137,8 @@ class UpstreamConnection:
         self.dirty = False
         self.requests = 0
         self.idle_since = 0.0
+        self.quiet_at = 0.0  # a time when nothing lay unread, on the clock of perf_counter
+        self._poll: select.poll | None = None
         self.writing_paused = False
         self._reading_paused = False
         self._owner: Owner | None = None
@@ -249,6 +254,17 @@ class UpstreamConnection:
         self._parser = _NO_PARSER
         self.transport = self.raw = _NO_TRANSPORT
 
+    def has_unread(self) -> bool:
+        """Whether something has come that the event loop has not read yet, be it the end."""
+        poll = self._poll
+        if poll is None:
+            sock = self.raw.get_extra_info("socket")
+            if sock is None:
+                return False
+            self._poll = poll = select.poll()
+            poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
     def retire(self) -> None:
         """Sees to it that no other request is sent on the connection."""
         self.dirty = True
@@ -316,8 +332,12 @@ class UpstreamConnection:
             chunked = self._chunked if self._in_body else None
             if chunked is not None:
                 size = chunked.consume(data, lines)
-            elif not self._in_body and (size > AT_ONCE or self._heads or data[9:10] == b"1"):
-                size = self._head_size(data)
+            elif not self._in_body:
+                if not self._may_go_on_with(data):
+                    self._fail()
+                    break
+                if size > AT_ONCE or self._heads or data[9:10] == b"1":
+                    size = self._head_size(data)
             piece, data = (data, b"") if size == len(data) else (data[:size], data[size:])
             if not self._read(piece, followed=chunked is not None):
                 self.dirty = self.dirty or bool(data)
@@ -327,6 +347,13 @@ class UpstreamConnection:
                 asyncio.get_running_loop().call_soon(self._go_on)
                 return True
         return False
+
+    def _may_go_on_with(self, data: bytes) -> bool:
+        """Whether `data` is no beginning of a head, or begins one: the parser would skip any number of empty lines."""
+        heads = self._heads
+        if heads and not heads.endswith(b"\r\n\r\n"):
+            return True
+        return data.startswith(_BEGINNING) or _BEGINNING.startswith(data)
 
     def _head_size(self, data: bytes) -> int:
         """How many bytes of `data` belong to the head that is being read: an interim head has a parser of its own."""
@@ -594,9 +621,10 @@ class UpstreamConnection:
         if self._no_body or status in BODILESS:
             # llhttp would wait for the body that Content-Length announces, and misses the length that is absent.
             self.complete = True
-            # Content that was announced may come all the same, and would be taken for the next answer.
-            announced = b"transfer-encoding" in index or bool(self.length)
-            self.keep_alive = (self.keep_alive or (version == "1.1" and not closes)) and not announced
+            # Content that was announced may come all the same, and would be taken for the next answer. An answer to HEAD
+            # without a length announces some: to GET, the end of the connection would end it.
+            empty = self.length == 0 or (status in BODILESS and self._until_close)
+            self.keep_alive = (self.keep_alive or (version == "1.1" and not closes)) and empty
             self._parser = httptools.HttpResponseParser(self)
 
     def _switch(self, version: str, fields: Fields) -> None:
@@ -638,6 +666,7 @@ _PLAIN_HEAD: Final = re.compile(
 # The heads of a response, interim ones first, with what recipients have to know.
 _FIELD_LINES = rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
 _PHRASE = rb"(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
+_BEGINNING: Final = b"HTTP/1."
 _HEADS: Final = re.compile(
     rb"(?:HTTP/1\.[01] 1(?!01)[0-9][0-9]"
     + _PHRASE

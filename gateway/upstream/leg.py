@@ -27,6 +27,9 @@ from gateway.wheel import FAR
 _CLOSED: Final = frozenset(("upstream_closed", "upstream_tls_failed"))
 """How a connection ends that stood: reason codes."""
 
+ONE_READ: Final = 64 * 1024
+"""Bytes of an answer which, when they come at once, were all that had come: the loop reads more than that in one go."""
+
 _attempt = tuple.__new__  # an Attempt in a third of the time that its constructor takes
 
 
@@ -76,6 +79,10 @@ class Leg(Owner):
     _replaced = False
     _ticket: Ticket | None = None
     _refusal: asyncio.Handle | None = None
+    expects = False
+    """Whether the request asks for a 100 (RFC 9110 section 10.1.1); to be set before `start`."""
+    continued = False
+    """Whether the 100 has come; for the owner to say."""
     trace: Trace | None = None
     """The trace that each attempt tells the upstream of; to be set before `start`."""
 
@@ -124,7 +131,7 @@ class Leg(Owner):
         self._endpoint = endpoint
         if self._course is not None:
             self._course.tried.append(endpoint)
-        connection = pool.take(endpoint)
+        connection = pool.take(endpoint, self._attempted_at)
         if connection is None:
             self._connect()
         else:
@@ -208,7 +215,7 @@ class Leg(Owner):
             self._attempted_at = perf_counter()
             self._first_byte_at = self._connect_seconds = None
             self._reused = False
-            connection = pool.take(endpoint)
+            connection = pool.take(endpoint, self._attempted_at)
             if connection is None:
                 try:
                     connection = await pool.connect(endpoint)
@@ -250,6 +257,8 @@ class Leg(Owner):
         self.connection = connection
         if self._sent_at != FAR:
             self._sent_at = self._loop.time()
+        if self.expects:
+            self.continued = False
         host, line = self._host, self._line
         if self.trace is not None:
             line += self.trace.send(len(self.attempts))
@@ -342,7 +351,7 @@ class Leg(Owner):
         self._record(STATUS_RETRIED)
         self.connection = None
         connection.interim = []
-        if connection.complete and self._sent_at != FAR:
+        if connection.complete and self._may_keep():
             pool.give_back(self._endpoint, connection)
         else:
             connection.abort()
@@ -427,17 +436,27 @@ class Leg(Owner):
             self.connection = None
 
     def done(self) -> None:
-        """The answer is complete and taken; the connection goes back to its pool if all was sent."""
+        """The answer is complete and taken; the connection goes back to its pool if all was sent, and wanted."""
         connection = self.connection
         assert connection is not None
         self._record(None)
         if self._course is not None:
             self._course.over()
         self.connection = None
-        if self._sent_at != FAR:
+        if self._may_keep():
+            first = self._first_byte_at
+            if first is not None and connection.section and (connection.length or 0) < ONE_READ:
+                connection.quiet_at = first  # the answer was all that there was
             self._pool.give_back(self._endpoint, connection)
         else:
             connection.abort()
+
+    def _may_keep(self) -> bool:
+        """Whether the connection is left in a state that both sides know.
+
+        An upstream that has answered without the 100 that it was asked for may take the body for the next request.
+        """
+        return self._sent_at != FAR and (self.continued or not self.expects)
 
     def let_go(self, error: str | None) -> UpstreamConnection:
         """The tunnel that the connection became is over, because of `error` unless it ended in order."""

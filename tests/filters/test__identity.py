@@ -8,14 +8,10 @@ from filters._identity import (
     identity_fields,
     line_of,
     service_fields,
-    spellings,
     travels,
 )
 from gateway.api import Principal
-
-
-def test_spellings_are_every_choice_of_hyphen_and_underscore() -> None:
-    assert spellings("X-User-Id") == {b"x-user-id", b"x_user-id", b"x-user_id", b"x_user_id"}
+from gateway.http.spelling import spellings
 
 
 def test_every_name_that_keystonemiddleware_strips_is_stripped() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 import time
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,7 +14,7 @@ from gateway.upstream import connection as upstream
 from gateway.upstream import pool as pool_module
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.dialer import ConnectError
-from gateway.upstream.pool import Endpoint, Pool
+from gateway.upstream.pool import QUIET, Endpoint, Pool
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.selection import Refusal
 from tests.support.deadline import settled, until, within
@@ -72,6 +74,66 @@ async def test_a_connection_that_has_ended_meanwhile_is_passed_over() -> None:
     assert made.take(endpoint) is good
     assert made.take(endpoint) is None
     made.close()
+
+
+async def on_a_socket() -> tuple[UpstreamConnection, socket.socket]:
+    """A connection whose exchange is over, and its other end."""
+    ours, theirs = socket.socketpair()
+    connection = UpstreamConnection()
+    protocol = cast(asyncio.Protocol, connection)
+    await asyncio.get_running_loop().create_connection(lambda: protocol, sock=ours)
+    connection.begin(Owner(), b"", no_body=False)
+    connection.data_received(ANSWER)
+    return connection, theirs
+
+
+@pytest.mark.parametrize("stray", [ANSWER, b""], ids=["bytes", "end"])
+async def test_a_connection_with_something_unread_is_ended_and_another_taken(stray: bytes) -> None:
+    made = pool()
+    endpoint = chosen(made)
+    (good, one), (spoiled, other) = await on_a_socket(), await on_a_socket()
+    with one, other:
+        made.give_back(endpoint, good)
+        made.give_back(endpoint, spoiled)
+        if stray:
+            other.send(stray)
+        else:
+            other.shutdown(socket.SHUT_WR)
+        assert made.take(endpoint) is good
+        assert spoiled.transport.is_closing() and made.idle_count == 0
+        made.give_back(endpoint, good)
+        assert made.take(endpoint) is good  # which is looked at again
+        good.abort()
+
+
+async def test_a_connection_that_has_only_just_become_free_is_not_looked_at() -> None:
+    made = pool()
+    endpoint = chosen(made)
+    connection, other = await on_a_socket()
+    with other:
+        connection.quiet_at = 1000.0
+        made.give_back(endpoint, connection)
+        other.send(ANSWER)
+        assert made.take(endpoint, 1000.0 + QUIET / 2) is connection
+        made.give_back(endpoint, connection)
+        assert made.take(endpoint, 1000.0 + 2 * QUIET) is None
+
+
+async def test_whoever_waits_gets_no_connection_with_something_unread() -> None:
+    async with Upstream() as upstream:
+        made = pool(upstream.url, max_connections=1)
+        endpoint = chosen(made)
+        connection = await made.connect(endpoint)
+        conversation = await upstream.accepted()
+        waiting = asyncio.ensure_future(made.connect(endpoint))
+        await until(lambda: made.pending == 1, "somebody waits")
+        connection.begin(Owner(), b"", no_body=False)
+        connection.data_received(ANSWER)
+        assert conversation.sock.send(ANSWER) == len(ANSWER)
+        made.give_back(endpoint, connection)
+        other = await within(waiting, "a connection is made")
+        assert other is not connection and connection.closed
+        other.abort()
 
 
 async def test_what_is_not_fit_for_another_request_is_not_kept() -> None:

@@ -1,6 +1,7 @@
 """What fields cross to the upstream and back: all, as they came, but for those that RFC 9110 names."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,33 @@ async def test_hop_by_hop_fields_of_a_request_never_cross() -> None:
         (request,) = upstream.requests
         assert request.get("x-foo") == "a"
         assert not {line.split(":")[0].lower() for line in HOP} & set(request.names)
+
+
+FOLDED = [
+    *("X_Forwarded_For", "X_Forwarded-For", "x-forwarded_for", "X_Forwarded_Host", "X_Forwarded_Proto"),
+    *("X_Forwarded_Port", "X_Forwarded_Prefix", "X_Forwarded_By", "X_Real_IP", "X-Real_IP"),
+    *("X_Openstack_Request_Id", "X-Openstack-Request_Id", "X_Trace_Me"),
+]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"forwarded": "both"}, {"forwarded": "off"}, {"trusted_proxies": ["127.0.0.0/8"]}]
+)
+async def test_what_the_gateway_says_itself_crosses_in_no_spelling(options: dict[str, Any]) -> None:
+    """To an upstream behind WSGI, `X_Forwarded_For` is an X-Forwarded-For."""
+    trace = {"header": "X-Trace-Me", "allow": {"roles": ["admin"]}}
+    async with Upstream(echo) as upstream, proxy(upstream, trace=trace, **options) as gateway:
+        client = await gateway.connect()
+        for _ in range(3):  # the third is known by then
+            lines = [f"{name}: forged" for name in FOLDED]
+            assert (await client.ask(get("/a", *lines, "X_Foo: a", "X-Foo_Bar: b"))).status == 200
+        for body in (b"", b"hello"):
+            assert (await client.ask(post(body, *lines, "X_Foo: a", "X-Foo_Bar: b"))).status == 200
+        for request in upstream.requests:
+            assert (request.get("x_foo"), request.get("x-foo_bar")) == ("a", "b")
+            assert not {name.lower() for name in FOLDED} & set(request.names)
+            assert not [value for name, value in request.head.lines if value == "forged"]
+        assert len(upstream.requests) == 5
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,28 @@ async def test_refuses_a_length_that_is_not_certain(data: bytes) -> None:
         assert upstream.conversations == []
 
 
+@pytest.mark.parametrize("half_closes", [False, True], ids=["open", "half-closed"])
+@pytest.mark.parametrize("body", [b"", b"\r\n\r\n", b"he", b"helo"])
+@pytest.mark.parametrize("length", ["0" * 27 + "4", "0" * 18 + "5", "+4", "4, 4"])
+@pytest.mark.parametrize("behind", [b"", get("/first")], ids=["alone", "behind another"])
+async def test_a_length_that_is_not_certain_is_answered_whatever_has_come_of_the_body(
+    length: str, body: bytes, half_closes: bool, behind: bytes
+) -> None:
+    async with Upstream(echo) as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        await client.send(behind + head(f"Content-Length: {length}") + body)
+        if half_closes:
+            client.half_close()
+        if behind:
+            assert (await client.answer()).status == 200
+        answer = await client.answer("POST")
+        assert (answer.status, answer.closes) == (400, True)
+        if not half_closes:
+            client.half_close()
+        await client.ended()
+        assert [request.target for request in upstream.requests] == [b"/first"] * bool(behind)
+
+
 @pytest.mark.parametrize("name", ["both", "two different lengths", "gzip, chunked", "signed", "http/1.0"])
 async def test_an_uncertain_length_is_named_framing_invalid(name: str) -> None:
     async with Upstream() as upstream, proxy(upstream) as gateway:

@@ -1,7 +1,10 @@
 """When a request is sent a second time: only where nobody can notice. And which endpoint is asked."""
 
+import asyncio
+
 import pytest
 
+from gateway.upstream.pool import QUIET
 from tests.support.client import chunked, get, post
 from tests.support.deadline import until
 from tests.support.gateway import Running, proxy, test_filters
@@ -162,6 +165,32 @@ async def test_a_pooled_connection_that_speaks_unasked_is_not_used() -> None:
         new = await upstream.accepted()
         await new.answer()
         assert (await client.answer()).body == b"ok"
+
+
+@pytest.mark.parametrize("request_bytes", [get("/a"), post(b"hello")], ids=["GET", "POST"])
+@pytest.mark.parametrize(
+    "stray", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nevil!", b""], ids=["bytes", "end"]
+)
+async def test_what_lies_unread_on_a_pooled_connection_is_no_answer(
+    request_bytes: bytes, stray: bytes
+) -> None:
+    """P42: it came while the loop was busy, and behind the request, which the loop reads first."""
+    async with Upstream() as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        await client.send(get("/first"))
+        old = await upstream.accepted()
+        await old.answer()
+        assert (await client.answer()).status == 200
+        await asyncio.sleep(2 * QUIET)
+        assert client.sock.send(request_bytes) == len(request_bytes)
+        if stray:
+            assert old.sock.send(stray) == len(stray)
+        else:
+            old.half_close()
+        new = await upstream.accepted()
+        await new.answer()
+        assert (await client.answer()).body == b"ok"
+        assert await old.next_request() is None
 
 
 async def test_a_pooled_connection_is_given_up_after_its_time() -> None:

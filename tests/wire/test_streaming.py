@@ -335,6 +335,37 @@ async def test_a_client_that_does_not_wait_for_the_100_is_served_all_the_same() 
         assert b" 200 " in head.first
 
 
+@pytest.mark.parametrize("early", [False, True], ids=["with the answer", "before the body"])
+@pytest.mark.parametrize("status", [200, 413])
+async def test_a_connection_is_kept_only_where_the_100_came(status: int, early: bool) -> None:
+    """Whoever answers without it may not have read the body, and take it for a request."""
+    final = b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nok" % status
+    async with Upstream() as upstream, proxy(upstream) as gateway:
+        pool = gateway.pools["main"]
+        conversations: list[Conversation] = []
+        for continued in (True, False):
+            client = await gateway.connect()
+            await client.send(expecting())
+            if continued:
+                conversations.append(await upstream.accepted())
+            (conversation,) = conversations
+            parts = await conversation.request_head()
+            if continued and early:
+                await conversation.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await client.send(b"hello")
+            received = await read_request_body(conversation, parts.method, parts.target, parts.head)
+            assert received.body == b"hello"
+            interim = b"HTTP/1.1 100 Continue\r\n\r\n" if continued and not early else b""
+            await conversation.send(interim + final)
+            while b" %d " % status not in (await client.head()).first:
+                pass
+            if continued:
+                await until(lambda: pool.idle_count == 1, "the connection is kept")
+            else:
+                await conversation.gone()
+                assert pool.idle_count == 0
+
+
 async def test_an_expectation_whose_body_is_here_already_needs_no_100() -> None:
     async with Upstream(echo) as upstream, proxy(upstream) as gateway:
         client = await gateway.connect()
