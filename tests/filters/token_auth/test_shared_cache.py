@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.token_auth.access_rule import AccessRule, AccessRules
+from filters.token_auth.entry import MAX_ENTRY
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
-from filters.token_auth.shared_cache import MAX_ENTRY, SKEW, SharedCache
+from filters.token_auth.shared_cache import SKEW, SharedCache
 from gateway.api import Fault, HttpError, Instant, Principal, Revocation, StoreError
 from gateway.api.testing import FrozenServices
 from gateway.redirection import slot_of
