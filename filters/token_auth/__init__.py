@@ -467,7 +467,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             return Refusal("service_token_invalid")
         note = Note("token_accepted", ("providers", place), {})
         return Accepted(
-            exchange.clock.monotonic + self._lifetime(place) - grant.age,
+            exchange.clock.monotonic + self._lifetime(place, question) - grant.age,
             principal.expires_at if principal.expires_at is not None else inf,
             principal,
             fields,
@@ -663,7 +663,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         expires = ends if ends is not None else inf
         rule = ("providers", place)
         return Accepted(
-            exchange.clock.monotonic + self._lifetime(place) - grant.age,
+            exchange.clock.monotonic + self._lifetime(place, question) - grant.age,
             expires,
             principal,
             fields,
@@ -689,11 +689,11 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if fresh and self._ttl > 0 and exchange.clock.wall < accepted.expires:
             question.cache.accepted.put(question.key, accepted)
 
-    def _lifetime(self, place: int) -> float:
-        """Seconds for which an answer of a provider is remembered."""
+    def _lifetime(self, place: int, question: _Question) -> float:
+        """Seconds for which an answer of a provider is remembered: of one token as many each time, in each worker others."""
         if self._providers[place].pure:
             return self._ttl
-        return self._ttl * (1 - self._jitter * self.services.entropy(1)[0] / 255)
+        return self._ttl * (1 - self._jitter * question.key[0] / 255)
 
     def _pass(self, exchange: Exchange, accepted: Accepted) -> Verdict:
         _, _, principal, fields, note, forward, rules = accepted

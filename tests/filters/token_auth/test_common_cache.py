@@ -27,8 +27,9 @@ WHO = Principal(user_id="u1", project_id="p1", audit_ids=("a1",))
 class Worker:
     """Another worker of the gateway that a desk is one of: with a filter and a clock of its own, and what they share."""
 
-    def __init__(self, first: FrozenServices, filter: TokenAuth) -> None:
+    def __init__(self, first: FrozenServices, filter: TokenAuth, seed: int = 0) -> None:
         self.services = FrozenServices(answer=first.answer)
+        self.services._random.seed(seed)
         self.services._now = first.now()
         self.services.shelves = first.shelves
         self.filter = TokenAuth(filter.config, self.services)
@@ -45,10 +46,10 @@ class Workers:
 
     def __init__(self, tokens: dict[str, Any] | None = None, **options: Any) -> None:
         self.desk = Desk(tokens, **{"cache": CACHE, **options})
-        self.first, self.second = self.another(), self.another()
+        self.first, self.second = self.another(), self.another(1)
 
-    def another(self) -> Worker:
-        return Worker(self.desk.services, self.desk.filter)
+    def another(self, seed: int = 2) -> Worker:
+        return Worker(self.desk.services, self.desk.filter, seed)
 
     @property
     def asked(self) -> int:
@@ -142,18 +143,24 @@ def test_it_ends_with_its_token() -> None:
     assert workers.second.judge(workers.desk.request()) == "503 provider_unavailable"
 
 
-def test_with_jitter_workers_do_not_ask_together() -> None:
+def test_with_jitter_workers_do_not_ask_together_and_none_takes_its_own_word_for_another() -> None:
     workers = Workers({f"t{number}": MEMBER for number in range(40)}, cache={**CACHE, "jitter": 50})
+    tokens = list(workers.desk.service.tokens)
+    ends = []
     for worker in (workers.first, workers.second):
-        worker.services._random.seed(id(worker))
-        for token in workers.desk.service.tokens:
+        for token in tokens:
             assert worker.judge(workers.desk.request(token)) is None
-    ends = [
-        {key.until for _, key in worker.filter._cache.accepted.items()}
-        for worker in (workers.first, workers.second)
-    ]
-    assert ends[0] != ends[1]
-    assert all(1000 + TTL / 2 <= end <= 1000 + TTL for each in ends for end in each)
+        cache = worker.filter._cache.accepted
+        ends.append({token: cache.get(worker.filter._cache.digest(token.encode())) for token in tokens})
+    first, second = ([accepted.until - 1000 for accepted in each.values() if accepted] for each in ends)
+    assert len(first) == len(second) == 40
+    assert first != second
+    assert TTL / 2 <= min(*first, *second) < TTL * 0.6 and TTL * 0.9 < max(*first, *second) <= TTL
+    workers.pass_time(min(first) + 0.01)
+    earliest = tokens[first.index(min(first))]
+    del workers.desk.service.tokens[earliest]
+    # What it has told the others itself says nothing new.
+    assert workers.first.judge(workers.desk.request(earliest)) == "401 token_invalid"
 
 
 def test_who_is_refused_now_is_known_to_nobody() -> None:
