@@ -23,6 +23,7 @@ from filters._repose import ReposeOptions
 from filters.token_auth.access_rule import AccessRules
 from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
 from filters.token_auth.common_cache import CommonCache
+from filters.token_auth.entry import FORM
 from filters.token_auth.option import CacheOptions, ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
 from gateway.api import (
@@ -900,7 +901,8 @@ def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | N
 
     sharing, ttl = options.shared, options.ttl
     try:
-        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services))
+        store = services.store("shared tokens", sharing)  # held by each plan, not by the first alone
+        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services, store))
     except OptionError as error:
         raise OptionError(("cache", "shared", *error.rule), *error.messages) from None
 
@@ -910,8 +912,10 @@ def _common_cache(config: TokenAuthConfig, trusted: str, services: Services) -> 
     asks = any(one.keystone or one.keystone_v2 or one.introspection or one.basic for one in config.providers)
     if not (asks and cache.common) or cache.ttl <= 0:
         return None
+    # Not by whoever makes the state: each plan that has it must hold what it stands on.
+    shelf = services.shelf(f"tokens {trusted} {services.keyed_hash(FORM)}")
     life = cache.ttl + cache.stale_if_error
-    return services.state(f"common {trusted}", lambda: CommonCache(trusted, life, services))
+    return services.state(f"common {trusted}", lambda: CommonCache(shelf, life, services))
 
 
 def _params(config: TokenAuthConfig) -> dict[str, Rule]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from filters.token_auth.entry import EVERYBODY, FORM, MAX_ENTRY, Mark, mark_of, marks_of, read, written
+from filters.token_auth.entry import EVERYBODY, MAX_ENTRY, Mark, mark_of, marks_of, read, written
 from filters.token_auth.provider import Grant
-from gateway.api import Revocation, Services
+from gateway.api import Revocation, Services, Shelf
 
 
 class CommonCache:
@@ -21,9 +21,9 @@ class CommonCache:
     A revocation takes what fits, and what was asked for before it cannot be put there any more.
     """
 
-    def __init__(self, trusted: str, life: float, services: Services) -> None:
+    def __init__(self, shelf: Shelf, life: float, services: Services) -> None:
         self._services = services
-        self._shelf = services.shelf(f"tokens {trusted} {services.keyed_hash(FORM)}")
+        self._shelf = shelf
         self._life = life
         self._last: tuple[bytes, float] = b"", -inf
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from filters.token_auth.entry import FORM, MAX_ENTRY, mark_of, marks_of, read, written
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
-from gateway.api import Revocation, Services, SingleFlight, StoreError
+from gateway.api import Revocation, Services, SingleFlight, Store, StoreError
 
 SKEW: Final = 5.0
 """Seconds by which the clocks of gateways may differ."""
@@ -34,9 +34,9 @@ class SharedCache:
     nothing is taken from the store.
     """
 
-    def __init__(self, options: SharedCacheOptions, ttl: float, services: Services) -> None:
+    def __init__(self, options: SharedCacheOptions, ttl: float, services: Services, store: Store) -> None:
         self._services = services
-        self._store = services.store("shared tokens", options)
+        self._store = store
         key = options.key.reveal().encode()
         self._naming = hmac.digest(key, b"weir token names", "sha256")
         self._sealing = hmac.digest(key, b"weir token values", "sha256")

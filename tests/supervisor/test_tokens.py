@@ -78,6 +78,10 @@ async def test_all_workers_serve_whom_one_has_served_while_keystone_is_gone(tmp_
             assert told["complete"]
             assert await by_every_worker(service, tmp_path, ["ann"]) == {503}
             assert await by_every_worker(service, tmp_path, ["bob", "eve"]) == {200}
+            # A reload with the same definition changes nothing of it.
+            written(tmp_path, f"http://127.0.0.1:{upstream.port}", filters=filters, drain_timeout="9s")
+            result = await service.asked("/reload", "POST")
+            assert (result["applied"], result["state_lost"]) == (True, [])
             # Those that take the place of others know what these have known, and no more.
             for worker in await service.workers():
                 os.kill(worker["pid"], signal.SIGKILL)

@@ -54,7 +54,7 @@ class Gateway:
         if other is not None:
             self.services.stored = other.services.stored
         made = SharedCacheOptions.model_validate({"url": "redis://store.test", "key": key, **options})
-        self.cache = SharedCache(made, ttl, self.services)
+        self.cache = SharedCache(made, ttl, self.services, self.services.store("shared tokens", made))
 
     def name(self, token: str = TOKEN) -> bytes:
         return self.cache.name("keystone", b"fingerprint", token)
