@@ -138,6 +138,18 @@ def shelf_of(memory: SharedMemory, name: str, definition: str) -> SharedShelf:
     return SharedShelf(memory.claim(name, definition))
 
 
+def lay(shelf: SharedShelf, letter: bytes, seconds: float) -> int:
+    """Puts values of one letter each under keys that others have too, again and again; how many."""
+    count = 0
+    end = time.monotonic() + seconds
+    while (now := time.monotonic()) < end:
+        count += 1
+        shelf.put(
+            b"%d" % (count % 7), letter * (count % 97), tags=(letter,), made=now, until=now + 60, now=now
+        )
+    return count
+
+
 def hold_again_and_again(
     permits: SharedPermits, key: bytes, most: int, seconds: float
 ) -> list[tuple[float, float]]:

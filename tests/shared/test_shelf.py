@@ -1,6 +1,7 @@
 """A shelf gives what was put there, whole, or nothing; and nothing that was withdrawn, whatever becomes of the mark."""
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.api.shelf import TAGS
 from gateway.shared.memory import SharedMemory
 from gateway.shared.shelf import SHARE, SLACK, SharedShelf
-from gateway.shared.zone import SHELF, VOID_AT
+from gateway.shared.zone import PROBES, SHELF, VOID_AT
 from tests.shared.process import Other, shelf_of
 
 SLOTS = 64
@@ -74,12 +75,36 @@ def test_one_that_is_killed_while_it_puts_something_there_leaves_all_of_it_or_no
     assert got(shelf, b"k") == b"after"
 
 
+def test_what_several_put_there_at_once_is_found_whole_also_where_one_is_killed(
+    memory: SharedMemory, shelf: SharedShelf
+) -> None:
+    with Other(memory) as first, Other(memory) as second, Other(memory) as third:
+        for other, letter, seconds in ((first, b"a", 1.0), (second, b"b", 1.0), (third, b"c", 1e6)):
+            other.ask("globals().update(shelf=shelf_of(memory, 'a', 'a'))")
+            other.tell(f"lay(shelf, {letter!r}, {seconds})")
+        found: set[bytes] = set()
+        end = time.monotonic() + 60.0
+        while not found >= {b"a", b"b", b"c"} and time.monotonic() < end:
+            for number in range(7):
+                value = got(shelf, b"%d" % number, time.monotonic())
+                if value:
+                    assert value == value[:1] * len(value)
+                    found.add(value[:1])
+        assert found == {b"a", b"b", b"c"}
+        third.kill()
+        assert first.answer() > 0
+        assert second.answer() > 0
+    put(shelf, b"k", b"value", time.monotonic())
+    assert got(shelf, b"k", time.monotonic()) == b"value"
+
+
 def test_the_oldest_make_room(shelf: SharedShelf) -> None:
+    # Of values as long as these fewer than there are slots to choose from, so that it is the bytes that are short.
     for number in range(400):
-        put(shelf, b"%d" % number, b"%d" % number * 9, float(number), until=number + 1000.0)
-    found = [number for number in range(400) if got(shelf, b"%d" % number, 400.0) == b"%d" % number * 9]
+        put(shelf, b"%d" % number, b"%03d" % number * 66, float(number), until=number + 1000.0)
+    found = [number for number in range(400) if got(shelf, b"%d" % number, 400.0) == b"%03d" % number * 66]
     assert found == list(range(found[0], 400))
-    assert ROOM // 128 <= len(found) < 400
+    assert ROOM // 256 <= len(found) < PROBES
 
 
 @pytest.mark.parametrize(
