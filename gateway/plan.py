@@ -27,6 +27,7 @@ from gateway.api.message import did_you_mean
 from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
 from gateway.api.option import OptionError
 from gateway.api.permit import Permits
+from gateway.api.shelf import Shelf
 from gateway.api.store import NoStore, Store, StoreOptions
 from gateway.api.table import Table
 from gateway.api.verdict import Fault, Response, Rule
@@ -52,6 +53,7 @@ from gateway.request_trace import RequestTrace
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
 from gateway.shared.memory import SharedMemory
 from gateway.shared.permit import SharedPermits
+from gateway.shared.shelf import SharedShelf
 from gateway.shared.table import SharedTable
 from gateway.shared.zone import Zone
 from gateway.state import StateStore
@@ -392,6 +394,11 @@ class EntryServices:
     def permits(self, name: str) -> Permits:
         name, memory = f"permits {name}", self._memory()
         return self.state(name, lambda: SharedPermits(self._zone(memory, name), memory))
+
+    def shelf(self, name: str) -> Shelf:
+        name, memory = f"shelf {name}", self._memory()
+        # Without a name of its own: what makes room there is no limit's, and nobody is to be warned of it.
+        return self.state(name, lambda: SharedShelf(memory.claim("", f"{self._prefix}/{name}")))
 
     def _table(self, memory: SharedMemory, name: str) -> SharedTable:
         zone = self._zone(memory, name)

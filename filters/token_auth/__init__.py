@@ -22,6 +22,8 @@ from filters._profile import ProfileName, profile
 from filters._repose import ReposeOptions
 from filters.token_auth.access_rule import AccessRules
 from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
+from filters.token_auth.common_cache import CommonCache
+from filters.token_auth.entry import FORM
 from filters.token_auth.option import CacheOptions, ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
 from gateway.api import (
@@ -91,6 +93,20 @@ class _Question(NamedTuple):
     stale: Accepted | None = None
     beside: bool = False
     proofs: tuple[str | None, ...] | None = None
+
+    @property
+    def told(self) -> str:
+        """All that it is asked of, as one text: whoever has another proof has another."""
+        if self.proofs is None:
+            return self.token
+        return "".join(
+            f"{place} {len(proof)} {proof}" for place, proof in enumerate(self.proofs) if proof is not None
+        )
+
+    @property
+    def name(self) -> bytes:
+        """Where the workers keep its answer in common."""
+        return f"{self.cache.kind} {self.told}".encode()
 
     def fallback(self) -> Accepted | None:
         """What may stand in, unless somebody has been revoked since."""
@@ -164,15 +180,18 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._jitter = config.cache.jitter / 100
         self._stale_for = config.cache.stale_if_error
 
-        def cache() -> TokenCache:
-            return TokenCache(services.entropy(32), config.cache.size, config.cache.negative_size)
+        def cache(kind: str) -> TokenCache:
+            name = f"{kind} {trusted}"
+            size, negative_size = config.cache.size, config.cache.negative_size
+            return services.state(name, lambda: TokenCache(services.entropy(32), size, negative_size, kind))
 
-        self._cache = services.state(f"tokens {trusted}", cache)
+        self._cache = cache("tokens")
         # Apart from the other, since no token may be written so that it is taken for a certificate.
-        self._certified = services.state(f"certificates {trusted}", cache)
+        self._certified = cache("certificates")
         # Apart, since a token may be accepted here that has expired; and apart, since a service is to have its role.
-        self._beside = services.state(f"tokens beside services {trusted}", cache)
-        self._vouching = services.state(f"services {trusted}", cache)
+        self._beside = cache("tokens beside services")
+        self._vouching = cache("services")
+        self._common = _common_cache(config, trusted, services)
 
     def on_response(self, exchange: Exchange) -> Verdict:
         """Says how to get a token where an upstream's 401 does not (RFC 9110 section 15.5.2 wants it said)."""
@@ -203,8 +222,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _revoked(self, revocation: Revocation) -> None:
         for cache in (self._cache, self._certified, self._beside, self._vouching):
             cache.revoke(revocation)
-        if self._shared is not None:
-            self._shared.revoke(revocation)
+        for others in (self._common, self._shared):
+            if others is not None:
+                others.revoke(revocation)
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         headers = exchange.request.headers
@@ -260,15 +280,13 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if clock.monotonic < accepted.until and clock.wall < accepted.expires:
                 return self._pass(exchange, accepted)
             stale = self._forget(cache, key, accepted, exchange)
-            return self._ask(
-                exchange, _Question(cache, key, token.decode("ascii"), cache.epoch, stale), 0, None
-            )
+            return self._ask_anew(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch, stale))
         refused = cache.refused.get(key)
         if refused is not None:
             if clock.monotonic < refused.until:
                 return self._no_principal(exchange, refused.reason, refused.place)
             cache.refused.drop(key)
-        return self._ask(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch), 0, None)
+        return self._ask_anew(exchange, _Question(cache, key, token.decode("ascii"), cache.epoch))
 
     def suppose(self, exchange: Exchange, principal: Principal | None) -> Verdict:
         """The request of `principal`, or of somebody whose token nobody knows.
@@ -367,9 +385,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
             "",
         )
         cache = self._certified
-        named = [f"{place} {len(proof)} {proof}" for place, proof in enumerate(proofs) if proof is not None]
-        key = cache.digest("".join(named).encode())
-        return self._judge(exchange, _Question(cache, key, text, cache.epoch, proofs=proofs))
+        question = _Question(cache, b"", text, cache.epoch, proofs=proofs)
+        return self._judge(exchange, question._replace(key=cache.digest(question.told.encode())))
 
     def _with_service(
         self, exchange: Exchange, token: bytes, value: bytes | list[bytes]
@@ -393,6 +410,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if refused is not None and clock.monotonic < refused.until:
             return self._no_service(exchange, refused.place)
         question = _Question(cache, key, service.decode("ascii"), cache.epoch, accepted)
+        known, question = self._learned(exchange, question)
+        if known is not None:
+            return self._vouched(exchange, token, known)
         return self._ask_of_service(exchange, token, question)
 
     async def _ask_of_service(self, exchange: Exchange, token: bytes, question: _Question) -> Verdict:
@@ -428,17 +448,28 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if isinstance(answer, Refusal):
             return self._refuse_service(exchange, question, answer, place)
         grant = answer if isinstance(answer, Grant) else Grant(answer)
+        accepted = self._made_of_service(exchange, question, place, grant)
+        if isinstance(accepted, Refusal):
+            return self._refuse_service(exchange, question, accepted, place)
+        self._remember(exchange, question, accepted)
+        self._tell(question, place, grant, accepted)
+        verdict = self._vouched(exchange, token, accepted)
+        return await verdict if isawaitable(verdict) else verdict
+
+    def _made_of_service(
+        self, exchange: Exchange, question: _Question, place: int, grant: Grant
+    ) -> Accepted | Refusal:
         token_key = self.services.keyed_hash(question.token.encode("ascii"))
         principal = replace(grant.principal, token_key=token_key)
         try:
             fields = self._profile.service_fields(principal)
         except ValueError:
-            return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
+            return Refusal("service_token_invalid")
         if self._service_roles.isdisjoint(principal.roles):
-            return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
+            return Refusal("service_token_invalid")
         note = Note("token_accepted", ("providers", place), {})
-        accepted = Accepted(
-            exchange.clock.monotonic + self._lifetime(place) - grant.age,
+        return Accepted(
+            exchange.clock.monotonic + self._lifetime(place, question) - grant.age,
             principal.expires_at if principal.expires_at is not None else inf,
             principal,
             fields,
@@ -446,9 +477,6 @@ class TokenAuth(Filter[TokenAuthConfig]):
             self._forward,
             grant.rules,
         )
-        self._remember(exchange, question, accepted)
-        verdict = self._vouched(exchange, token, accepted)
-        return await verdict if isawaitable(verdict) else verdict
 
     def _vouched(self, exchange: Exchange, token: bytes, accepted: Accepted) -> Verdict | Awaitable[Verdict]:
         rules = accepted.rules
@@ -493,11 +521,45 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if clock.monotonic < accepted.until and clock.wall < accepted.expires:
                 return self._pass(exchange, accepted)
             stale = self._forget(cache, key, accepted, exchange)
-            return self._ask(exchange, question._replace(stale=stale), 0, None)
+            return self._ask_anew(exchange, question._replace(stale=stale))
         refused = cache.refused.get(key)
         if refused is not None and clock.monotonic < refused.until:
             return self._no_principal(exchange, refused.reason, refused.place)
+        return self._ask_anew(exchange, question)
+
+    def _ask_anew(self, exchange: Exchange, question: _Question) -> Verdict | Awaitable[Verdict]:
+        """By what another worker has learned, where that is enough; else all providers are asked."""
+        known, question = self._learned(exchange, question)
+        if known is not None:
+            return self._pass(exchange, known)
         return self._ask(exchange, question, 0, None)
+
+    def _learned(self, exchange: Exchange, question: _Question) -> tuple[Accepted | None, _Question]:
+        """What another worker has learned, remembered here too; where that is past its time, None, and it may stand in."""
+        common, clock = self._common, exchange.clock
+        if common is None:
+            return None, question
+        # Where something stands in already, only what is good is better.
+        found = common.find(question.name, -inf if question.stale is None else clock.monotonic - self._ttl)
+        if found is None:
+            return None, question
+        place, grant = found
+        assert grant.asked is not None
+        grant = self._providers[place].restored(replace(grant, age=clock.monotonic - grant.asked))
+        make = self._made_of_service if question.cache is self._vouching else self._made
+        accepted = make(exchange, question, place, grant)
+        if isinstance(accepted, Refusal) or clock.wall >= accepted.expires:
+            return None, question
+        good = clock.monotonic < accepted.until
+        if not good and clock.monotonic >= accepted.until + self._stale_for:
+            return None, question
+        self._remember(exchange, question, accepted)
+        return (accepted, question) if good else (None, question._replace(stale=accepted))
+
+    def _tell(self, question: _Question, place: int, grant: Grant, accepted: Accepted) -> None:
+        """Has the other workers know it."""
+        if self._common is not None and accepted.principal.token_key is not None:
+            self._common.keep(question.name, place, grant, accepted.principal.token_key)
 
     def _forget(
         self, cache: TokenCache, key: bytes, accepted: Accepted, exchange: Exchange
@@ -569,6 +631,16 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if isinstance(answer, Refusal):
             return self._refuse(exchange, question, answer, place)
         grant = answer if isinstance(answer, Grant) else Grant(answer)
+        accepted = self._made(exchange, question, place, grant)
+        if isinstance(accepted, Refusal):
+            return self._refuse(exchange, question, accepted, place)
+        self._remember(exchange, question, accepted)
+        self._tell(question, place, grant, accepted)
+        fresh = {**accepted.note.facts, "cached": False}
+        return self._pass(exchange, accepted._replace(note=accepted.note._replace(facts=fresh)))
+
+    def _made(self, exchange: Exchange, question: _Question, place: int, grant: Grant) -> Accepted | Refusal:
+        """All that a request needs of what a provider has said."""
         asked = self._providers[place]
         provider, by_token = asked.kind, asked.needs_token
         reason, proof = _ACCEPTED.get(provider, "token_accepted"), question.token
@@ -587,13 +659,13 @@ class TokenAuth(Filter[TokenAuthConfig]):
                 fields = Fields([*fields, *travels])
         except ValueError as error:
             self.services.warn("token_claims_unusable", provider=provider, field=str(error))
-            return self._refuse(exchange, question, Refusal("token_invalid"), place)
+            return Refusal("token_invalid")
         # Of a token that may have expired, its end says nothing.
         ends = principal.expires_at if not (question.beside and asked.judges_expired) else None
         expires = ends if ends is not None else inf
         rule = ("providers", place)
-        accepted = Accepted(
-            exchange.clock.monotonic + self._lifetime(place) - grant.age,
+        return Accepted(
+            exchange.clock.monotonic + self._lifetime(place, question) - grant.age,
             expires,
             principal,
             fields,
@@ -601,11 +673,6 @@ class TokenAuth(Filter[TokenAuthConfig]):
             # Beside a certificate that has decided, nobody has judged the token: it may be another caller's.
             self._forward and by_token,
             grant.rules if grant.tenants is None else TenantScope(grant.tenants, grant.catalog),
-        )
-        self._remember(exchange, question, accepted)
-        return self._pass(
-            exchange,
-            accepted._replace(note=Note(reason, rule, {"provider": provider, "cached": False})),
         )
 
     def _travelling(
@@ -624,11 +691,11 @@ class TokenAuth(Filter[TokenAuthConfig]):
         if fresh and self._ttl > 0 and exchange.clock.wall < accepted.expires:
             question.cache.accepted.put(question.key, accepted)
 
-    def _lifetime(self, place: int) -> float:
-        """Seconds for which an answer of a provider is remembered."""
+    def _lifetime(self, place: int, question: _Question) -> float:
+        """Seconds for which an answer of a provider is remembered: of one token as many each time, in each worker others."""
         if self._providers[place].pure:
             return self._ttl
-        return self._ttl * (1 - self._jitter * self.services.entropy(1)[0] / 255)
+        return self._ttl * (1 - self._jitter * question.key[0] / 255)
 
     def _pass(self, exchange: Exchange, accepted: Accepted) -> Verdict:
         _, _, principal, fields, note, forward, rules = accepted
@@ -684,6 +751,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
     ) -> None:
         question.cache.accepted.drop(question.key)
+        if self._common is not None:
+            self._common.drop(question.name)
         if refusal.lasting and self._negative_ttl > 0:
             question.cache.refused.put(
                 question.key, Refused(exchange.clock.monotonic + self._negative_ttl, refusal.reason, place)
@@ -833,9 +902,21 @@ def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | N
 
     sharing, ttl = options.shared, options.ttl
     try:
-        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services))
+        store = services.store("shared tokens", sharing)  # held by each plan, not by the first alone
+        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services, store))
     except OptionError as error:
         raise OptionError(("cache", "shared", *error.rule), *error.messages) from None
+
+
+def _common_cache(config: TokenAuthConfig, trusted: str, services: Services) -> CommonCache | None:
+    cache = config.cache
+    asks = any(one.keystone or one.keystone_v2 or one.introspection or one.basic for one in config.providers)
+    if not (asks and cache.common) or cache.ttl <= 0:
+        return None
+    # Not by whoever makes the state: each plan that has it must hold what it stands on.
+    shelf = services.shelf(f"tokens {trusted} {services.keyed_hash(FORM)}")
+    life = cache.ttl + cache.stale_if_error
+    return services.state(f"common {trusted}", lambda: CommonCache(shelf, life, services))
 
 
 def _params(config: TokenAuthConfig) -> dict[str, Rule]:

@@ -129,10 +129,12 @@ class Recent(Generic[V]):
 class TokenCache:
     """Digests of tokens to what was decided; the least used are forgotten first. Accepted ones count by their size.
 
+    kind   tells those of one kind from those of another, where both are kept together
     epoch  changes with all that is to be forgotten: what was asked for before may not be remembered after it
     """
 
-    def __init__(self, key: bytes, size: int, negative_size: int) -> None:
+    def __init__(self, key: bytes, size: int, negative_size: int, kind: str = "") -> None:
+        self.kind = kind
         self._hash = hashlib.blake2b(key=key, digest_size=16)
         self.accepted: Recent[Accepted] = Recent(size, lambda accepted: 1 + accepted.size // SHARE)
         self.refused: Recent[Refused] = Recent(negative_size)

@@ -14,7 +14,7 @@ from filters.token_auth.jws import Jws, claims_of, read_jws, verified
 from filters.token_auth.key import Key, load_keys
 from filters.token_auth.key_set import KeySet, Reader
 from filters.token_auth.option import JwtOptions
-from filters.token_auth.provider import Answer, LocalProvider, Unavailable
+from filters.token_auth.provider import Answer, Grant, LocalProvider, Unavailable
 from gateway.api import Exchange, Services
 
 
@@ -105,6 +105,9 @@ class FetchedJwt:
 
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         raise NotImplementedError  # judges_expired is False
+
+    def restored(self, grant: Grant) -> Grant:
+        return grant
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         jws = read_jws(token)

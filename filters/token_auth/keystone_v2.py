@@ -84,7 +84,7 @@ class KeystoneV2(RemoteProvider[str]):
         size = len(named) if self._config.account is not None else len(named) + len(token)
         return self._question(token, lambda: self._judge(token, named), size, token)
 
-    def _restored(self, grant: Grant) -> Grant:
+    def restored(self, grant: Grant) -> Grant:
         return replace(grant, tenants=self._tenants)
 
     async def _judge(self, token: str, named: str) -> Answer:

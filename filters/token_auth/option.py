@@ -903,6 +903,14 @@ class CacheOptions(Options):
     negative_size: int = Field(
         default=10_000, ge=1, description="How many refused tokens are remembered, apart from accepted."
     )
+    common: bool = Field(
+        default=True,
+        description="What one worker has learned of an accepted token from a service (`keystone`, `keystone_v2`, `introspection`, "
+        "`basic`) the others have from it, fresh or as far as `stale_if_error` lets it stand in: a token is asked about once by all "
+        "workers together, save where several ask at the same time, and a worker that starts knows what is known. It lies in memory "
+        "that the workers share: 27 MiB at the most, beside what each remembers itself, of which 16 MiB are entries of 128 KiB at "
+        "the most each, the oldest of which make room. A revocation takes it there as well. A refused token is not told to others.",
+    )
     shared: SharedCacheOptions | None = Field(
         default=None,
         description="What `keystone`, `keystone_v2` and `introspection` say of accepted tokens is told to other gateways, and "

@@ -1,7 +1,7 @@
 """What a provider is: somebody who can be asked whether a token is good, and for whom."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeAlias
 
 from filters.token_auth.access_rule import AccessRules
@@ -38,6 +38,7 @@ class Grant:
     tenants  how the request's tenant is found, where the principal depends on it
     token    one that was got by the client's proof, and goes to the upstream in its place
     age      seconds since the identity service was asked
+    asked    the monotonic instant at which a service was; None where none was
     """
 
     principal: Principal
@@ -46,6 +47,7 @@ class Grant:
     tenants: TenantRules | None = None
     token: str | None = None
     age: float = 0.0
+    asked: float | None = field(default=None, compare=False)
 
 
 Answer: TypeAlias = Principal | Grant | Refusal | Unavailable | None
@@ -92,6 +94,9 @@ class Provider(Protocol):
     def look_up_service(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         """As `look_up`, for a service that vouches for somebody else's request: only its roles and its name matter."""
 
+    def restored(self, grant: Grant) -> Grant:
+        """What another has learned of this provider's service, with all that the provider itself adds to it."""
+
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
@@ -118,6 +123,9 @@ class LocalProvider:
 
     def look_up_expired(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         raise NotImplementedError  # judges_expired is False
+
+    def restored(self, grant: Grant) -> Grant:
+        return grant
 
     async def start(self) -> None:
         return

@@ -5,7 +5,7 @@ What a service answers is either of the token, or it is trouble: then nobody is 
 
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from urllib.parse import quote
@@ -168,22 +168,21 @@ class RemoteProvider(Generic[K]):
         name = shared.name(self.kind, self.fingerprint, repr(key))
         found = await shared.find(name, token)
         if found is not None:
-            return self._restored(found)
+            asked = self._services.now().monotonic - found.age
+            return self.restored(replace(found, asked=asked))
         now, breaker = self._services.now(), self._memory.breaker
         if not breaker.admits(now.monotonic):
             return Unavailable(breaker.remaining(now.monotonic))
         answer = await self._judged(ask, ordinary)
-        if isinstance(answer, Principal):
-            shared.keep(name, Grant(answer), now.wall)
-        elif isinstance(answer, Grant):
+        if isinstance(answer, Grant):
             shared.keep(name, answer, now.wall)
         return answer
 
-    def _restored(self, grant: Grant) -> Grant:
-        """What was shared, with all that the provider itself adds to it."""
+    def restored(self, grant: Grant) -> Grant:
         return grant
 
     async def _judged(self, ask: Callable[[], Coroutine[Any, Any, Answer]], ordinary: bool) -> Answer:
+        asked = self._services.now().monotonic
         try:
             answer = await ask()
         except Trouble as trouble:
@@ -200,7 +199,9 @@ class RemoteProvider(Generic[K]):
             return self._failed(Trouble(str(error), counts=counts))
         self._memory.silent = False
         self._memory.breaker.succeeded()
-        return answer
+        if isinstance(answer, Principal):
+            return Grant(answer, asked=asked)
+        return replace(answer, asked=asked) if isinstance(answer, Grant) else answer
 
     def _failed(self, trouble: Trouble) -> Unavailable:
         breaker, now = self._memory.breaker, self._services.now().monotonic

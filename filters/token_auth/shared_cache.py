@@ -9,27 +9,22 @@ is not, and a store that fails is a store that knows nothing.
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from filters.token_auth.access_rule import AccessRule, AccessRules
+from filters.token_auth.entry import FORM, MAX_ENTRY, mark_of, marks_of, read, written
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
-from gateway.api import Principal, Revocation, Services, SingleFlight, StoreError
+from gateway.api import Revocation, Services, SingleFlight, Store, StoreError
 
 SKEW: Final = 5.0
 """Seconds by which the clocks of gateways may differ."""
-MAX_ENTRY: Final = 128 << 10
-"""Bytes of an entry; a token with more to it is not shared."""
 _NONCE: Final = 12
 _MARK: Final = b"{revoked}"
 """All of a token are asked for at once, and so must be in one slot of a cluster."""
-_FORM: Final = " ".join(field.name for field in fields(Principal)).encode()
-"""Gateways that know other things of a caller share nothing."""
 
 
 class SharedCache:
@@ -39,9 +34,9 @@ class SharedCache:
     nothing is taken from the store.
     """
 
-    def __init__(self, options: SharedCacheOptions, ttl: float, services: Services) -> None:
+    def __init__(self, options: SharedCacheOptions, ttl: float, services: Services, store: Store) -> None:
         self._services = services
-        self._store = services.store("shared tokens", options)
+        self._store = store
         key = options.key.reveal().encode()
         self._naming = hmac.digest(key, b"weir token names", "sha256")
         self._sealing = hmac.digest(key, b"weir token values", "sha256")
@@ -53,7 +48,7 @@ class SharedCache:
     def name(self, kind: str, fingerprint: bytes, question: str) -> bytes:
         """Where the answer to a question of a provider is kept; apart for each `ttl`, after which a mark is gone."""
         ttl = repr(self._ttl).encode()
-        return self._name(b"token", _FORM, ttl, kind.encode(), fingerprint, question.encode())
+        return self._name(b"token", FORM, ttl, kind.encode(), fingerprint, question.encode())
 
     async def find(self, name: bytes, token: str) -> Grant | None:
         """What is known of the token, with the time since it was asked for; None where nothing is that can be used."""
@@ -68,7 +63,7 @@ class SharedCache:
             now, expires = self._services.now().wall, grant.principal.expires_at
             if not asked - SKEW <= now < asked + self._ttl or (expires is not None and expires <= now):
                 return None
-            marks = [self._name(*mark) for mark in _marks_of(grant.principal, self._token_key(token))]
+            marks = [self._name(_MARK, *mark) for mark in marks_of(grant.principal, self._token_key(token))]
             told = await self._store.command("MGET", *marks)
         except StoreError:
             return None
@@ -86,13 +81,13 @@ class SharedCache:
         expires = grant.principal.expires_at
         now = self._services.now().wall
         until = asked + self._ttl if expires is None else min(expires, asked + self._ttl)
-        value = json.dumps([asked, _written(grant)], separators=(",", ":")).encode()
+        value = json.dumps([asked, written(grant)], separators=(",", ":")).encode()
         if until > now and len(value) <= MAX_ENTRY:
             self._store.tell("SET", name, self._sealed(name, value), "PX", _milliseconds(until - now))
 
     def revoke(self, revocation: Revocation) -> int:
         """Marks what fits, and more where more than one thing is given. How much that is nobody knows: it counts as nothing."""
-        self._unmarked[self._name(*_mark_of(revocation))] = self._services.now().wall
+        self._unmarked[self._name(_MARK, *mark_of(revocation))] = self._services.now().wall
         self._flight.join("", self._mark)
         return 0
 
@@ -123,8 +118,8 @@ class SharedCache:
         if not isinstance(told, list):
             return None
         try:
-            asked, written = told
-            return float(asked), _read(written)
+            asked, told = told
+            return float(asked), read(told)
         except (TypeError, ValueError, LookupError):
             return None
 
@@ -157,59 +152,3 @@ class SharedCache:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, int(seconds * 1000))
-
-
-def _mark_of(revocation: Revocation) -> tuple[bytes, ...]:
-    """The narrowest mark that takes all who fit."""
-    for kind, value in (
-        (b"hash", revocation.token_key),
-        (b"audit", revocation.audit_id),
-        (b"user", revocation.user_id),
-        (b"project", revocation.project_id),
-        (b"domain", revocation.domain_id),
-    ):
-        if value is not None:
-            return _MARK, kind, value.encode("utf-8", "surrogatepass")  # as JSON may have it
-    return _MARK, b"all"
-
-
-def _marks_of(principal: Principal, token_key: str) -> Iterator[tuple[bytes, ...]]:
-    """All marks that take this caller."""
-    yield _mark_of(Revocation())
-    yield _mark_of(Revocation(token_key=token_key))
-    for audit_id in principal.audit_ids:
-        yield _mark_of(Revocation(audit_id=audit_id))
-    if principal.user_id is not None:
-        yield _mark_of(Revocation(user_id=principal.user_id))
-    projects = {
-        principal.project_id,
-        principal.default_project_id,
-        *(each for _, each in principal.assignments),
-    }
-    for project in sorted(filter(None, projects)):
-        yield _mark_of(Revocation(project_id=project))
-    domains = {principal.user_domain_id, principal.project_domain_id, principal.domain_id}
-    for domain in sorted(filter(None, domains)):
-        yield _mark_of(Revocation(domain_id=domain))
-
-
-def _written(grant: Grant) -> dict[str, Any]:
-    rules = grant.rules
-    return {
-        "principal": asdict(grant.principal),
-        "catalog": grant.catalog,
-        "rules": None if rules is None else [rules.service, rules.rules],
-    }
-
-
-def _read(written: Any) -> Grant:
-    """Raises TypeError, ValueError or LookupError: it is sealed, but may be of another version."""
-    told: dict[str, Any] = {name: _frozen(value) for name, value in written["principal"].items()}
-    principal = Principal(**told)
-    rules = written["rules"]
-    made = None if rules is None else AccessRules([AccessRule(*rule) for rule in rules[1]], rules[0])
-    return Grant(principal, written["catalog"], made)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -16,6 +16,7 @@ from gateway.api.permit import Claim, Demand, Permits
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
 from gateway.api.revocation import Revocable, Revocation
+from gateway.api.shelf import TAGS, Shelf, Shelved
 from gateway.api.store import NoStore, Store, StoreError, StoreOptions
 from gateway.api.table import NOTE, Cell, Change, Place, Table, TableBusy
 from gateway.api.timer import Timer
@@ -27,6 +28,7 @@ __all__ = [
     "API_VERSION",
     "NOTE",
     "REASONS",
+    "TAGS",
     "Body",
     "Bucket",
     "BucketHolder",
@@ -67,6 +69,8 @@ __all__ = [
     "Selection",
     "Services",
     "ShadowExchange",
+    "Shelf",
+    "Shelved",
     "SingleFlight",
     "Size",
     "Spec",

@@ -13,6 +13,7 @@ from gateway.api.meter import Charge, Meter, Spec
 from gateway.api.network import HttpClient, HttpOptions
 from gateway.api.permit import Permits
 from gateway.api.principal import Principal
+from gateway.api.shelf import Shelf
 from gateway.api.store import Store, StoreOptions
 from gateway.api.table import Table
 from gateway.api.verdict import Rule, Verdict
@@ -91,6 +92,10 @@ class Services(Protocol):
     @abstractmethod
     def permits(self, name: str) -> Permits:
         """Permits that all worker processes share; in all else as `table`."""
+
+    @abstractmethod
+    def shelf(self, name: str) -> Shelf:
+        """A shelf that all worker processes share; in all else as `table`."""
 
     @abstractmethod
     def warn(self, event: str, **facts: Any) -> None:

@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -41,6 +42,7 @@ from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions
 from gateway.api.permit import Demand, Permits
 from gateway.api.principal import Principal
 from gateway.api.revocation import Revocable, Revocation
+from gateway.api.shelf import TAGS, Shelf, Shelved
 from gateway.api.store import Store, StoreError, StoreOptions
 from gateway.api.table import Cell, Change, Place, Table, TableBusy
 from gateway.api.verdict import Response, Verdict
@@ -113,6 +115,8 @@ class FrozenServices:
         """What is in every store, and until when."""
         self.table_busy = False
         """Whether every table raises TableBusy."""
+        self.shelves: dict[str, FakeShelf] = {}
+        """By name; a test of several processes gives them the same ones."""
         self.store_down: StoreError | None = None
         self._now = Instant(wall, 1000.0)
         self._random = random.Random(0)  # noqa: S311 - a test's entropy is to be the same each time
@@ -162,6 +166,9 @@ class FrozenServices:
 
     def permits(self, name: str) -> Permits:
         return self.state(f"permits {name}", FakePermits)
+
+    def shelf(self, name: str) -> Shelf:
+        return self.shelves.setdefault(name, FakeShelf())
 
     def _play(self, request: HttpRequest) -> HttpAnswer | HttpError | Awaitable[HttpAnswer]:
         return self.answer(request)  # as it is now: a test may change it
@@ -241,6 +248,33 @@ class FakeTable:
 
     def notes(self, place: Place) -> list[bytes]:
         return self.others.get(place[1], [])
+
+
+class FakeShelf:
+    """A shelf that is never full: `values` by key, each with its end and its tags; `busy` is when nothing is to be had."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, tuple[Shelved, float, frozenset[bytes]]] = {}
+        self.withdrawn: dict[bytes | None, float] = {}
+        self.busy = False
+
+    def get(self, key: bytes, now: float, since: float = -inf) -> Shelved | None:
+        found, until, tags = self.values.get(key, (Shelved(-inf, b""), -inf, frozenset()))
+        if self.busy or not now < until or found.made <= since:
+            return None
+        void = max(self.withdrawn.get(tag, -inf) for tag in (None, *tags))
+        return found if found.made > void else None
+
+    def put(
+        self, key: bytes, value: bytes, *, tags: Sequence[bytes], made: float, until: float, now: float
+    ) -> None:
+        before = self.values.get(key)
+        if self.busy or len(tags) > TAGS or until <= now or (before is not None and before[0].made >= made):
+            return
+        self.values[key] = Shelved(made, value), until, frozenset(tags)
+
+    def withdraw(self, tag: bytes | None, now: float, until: float) -> None:
+        self.withdrawn[tag] = now
 
 
 class FakePermits:

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 from gateway.shared import mutex
 from gateway.shared.lock import PATIENCE, ByteLock, Lock
 from gateway.shared.mutex import Mutex
-from gateway.shared.zone import MUTEX_AT, PROBES, SLOTS, Zone, zone_size
+from gateway.shared.zone import MUTEX_AT, PROBES, SLOTS, VOID_AT, Zone, zone_size
 
 ZONES: Final = 1024
 """Definitions that may have a zone at once."""
@@ -38,6 +38,7 @@ _INCARNATIONS: Final = 8
 """The word that says how many there have been."""
 _NUMBERS: Final = 9
 """The word that says how many numbers have been given out."""
+_WORD: Final = Struct("Q")
 _PAGE: Final = 4096
 _DIRECTORY: Final = _PAGE
 _ENTRY: Final = Struct("B7x16sB103s")
@@ -132,7 +133,7 @@ class SharedMemory:
     # ---- for definitions
 
     def claim(self, name: str, definition: str) -> Zone:
-        """The zone of a definition, as others have it, or a new one; it is told of by `name`.
+        """The zone of a definition, as others have it, or a new one; it is told of by `name`, not at all without one.
 
         Raises OSError where there is none to be had.
         """
@@ -230,16 +231,20 @@ class SharedMemory:
         """Frees zones that no living process has."""
         for number, _ in list(self._used()):
             start = _HOLDERS + number * PROCESSES
-            holders = self._head[start : start + PROCESSES]
-            process = holders.find(1)
-            while process >= 0 and not self._lives(process):
-                process = holders.find(1, process + 1)
-            if process < 0:
+            if not self._attended(start):
                 self._head[_DIRECTORY + number * _ENTRY.size] = 0
                 self._head[start : start + PROCESSES] = bytes(PROCESSES)
                 memory = self._map(number)
                 _wipe(memory)
                 memory.close()
+
+    def _attended(self, start: int) -> bool:
+        """Whether a process that lives has the zone whose holders stand at an offset."""
+        holders = self._head[start : start + PROCESSES]
+        process = holders.find(1)
+        while process >= 0 and not self._lives(process):
+            process = holders.find(1, process + 1)
+        return process >= 0
 
     def _lives(self, process: int) -> bool:
         if process == self._process:
@@ -256,6 +261,22 @@ class SharedMemory:
         """Whether the process that was told by `owner` has not ended."""
         incarnation, process = divmod(owner, PROCESSES)
         return self._words[_LIVES // 8 + process] == incarnation and self._lives(process)
+
+    def void(self, now: float, *, attended: bool) -> None:
+        """All is void that has been put on shelves up to an instant; of those that are `attended`, a process that lives has seen
+        to that.
+
+        Nothing is locked: where a zone comes or goes meanwhile, what is void at worst is known to others, and can be had again.
+        """
+        if self.closed:
+            return
+        for number, _ in list(self._used()):
+            start = _HOLDERS + number * PROCESSES
+            if attended and self._attended(start):
+                continue
+            os.pwrite(
+                self.descriptors[0], _WORD.pack(int(now * 1e9)), _ZONES_AT + number * self._size + VOID_AT
+            )
 
     def usage(self, now: float) -> dict[str, int]:
         """How many cells have not expired, by name; some milliseconds for each zone."""
@@ -282,7 +303,8 @@ class SharedMemory:
         for number, _ in self._used():
             at = _DIRECTORY + number * _ENTRY.size
             _, _, length, told = _ENTRY.unpack_from(self._head, at)
-            yield number, told[:length].decode("utf-8", "replace")
+            if length:
+                yield number, told[:length].decode("utf-8", "replace")
 
     def counted(self) -> dict[str, Counted]:
         """What this process has counted, by name."""
@@ -292,7 +314,7 @@ class SharedMemory:
                 name: _sum(
                     [self._former.get(name, Counted()), *map(_counted, self._zones.get(name, ()))],
                 )
-                for name in sorted(names)
+                for name in sorted(names - {""})
             }
 
 

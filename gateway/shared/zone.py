@@ -2,9 +2,11 @@
 
     0        how many entries of the journal are in force; 0 for none
     64       the mutex, where there are any
+    128      of the shelf: the instant up to which all of it is void, and how many bytes have been laid on it
     4096     the journal: entries (offset, 40 bytes that belong there)
     53248    the slots: a cell each, of 40 bytes: the hash of its key, the instant at which it expires, two numbers
     then     owners of the blocks of seats, and the blocks; see `gateway.shared.permit`
+    then     the shelf; see `gateway.shared.shelf`
 
 **Whole or not at all.** Whoever changes something writes all of it to the journal first, then how many entries that are, one
 word, which is there or is not; then he makes the changes, and takes the word back. A process that is killed before the word
@@ -37,12 +39,16 @@ BLOCKS: Final = 512
 """Of seats, in a zone."""
 SEATS: Final = 1024
 """In a block."""
+SHELF: Final = 64
+"""Bytes of the shelf for each slot; what there is to one entry of it may be much longer."""
 
 SLOT: Final = Struct("16sddd")
 ENTRY: Final = Struct("Q16sddd")
 _NEIGHBOURHOOD: Final = Struct("16sd16x" * PROBES)
 
 MUTEX_AT: Final = 64
+VOID_AT: Final = 128
+LAID_AT: Final = 136
 _PAGE: Final = 4096
 _JOURNAL: Final = _PAGE
 _SECOND: Final = _JOURNAL + ENTRY.size
@@ -60,9 +66,14 @@ def seats_at(slots: int) -> int:
     return _pages(_SLOTS_AT + (slots + PROBES - 1) * SLOT.size)
 
 
+def shelf_at(slots: int) -> int:
+    """Where the shelf begins."""
+    return _pages(seats_at(slots) + BLOCKS * 8 + BLOCKS * SEATS * 8)
+
+
 def zone_size(slots: int) -> int:
     """Bytes of a zone with so many slots, a whole number of pages."""
-    return _pages(seats_at(slots) + BLOCKS * 8 + BLOCKS * SEATS * 8)
+    return _pages(shelf_at(slots) + slots * SHELF)
 
 
 class Zone:

@@ -627,8 +627,9 @@ class Supervisor:
         return found
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
-        """A worker that is starting has nothing yet to forget."""
+        """A worker that is starting has nothing yet to forget, but finds what others have left that are there no more."""
         answers, silent = await self._asked(message.Revoke(revocation))
+        self._memory.void(time.monotonic(), attended=bool(answers))
         return Revoked(sum(answers), not silent)
 
     async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:

@@ -24,6 +24,7 @@ from typing import Any, Final
 from gateway.api.table import Cell, TableBusy
 from gateway.shared.memory import SharedMemory
 from gateway.shared.permit import SharedPermits
+from gateway.shared.shelf import SharedShelf
 from gateway.shared.table import SharedTable
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -131,6 +132,22 @@ def table_of(memory: SharedMemory, name: str, definition: str) -> SharedTable:
 
 def permits_of(memory: SharedMemory, name: str, definition: str) -> SharedPermits:
     return SharedPermits(memory.claim(name, definition), memory)
+
+
+def shelf_of(memory: SharedMemory, name: str, definition: str) -> SharedShelf:
+    return SharedShelf(memory.claim(name, definition))
+
+
+def lay(shelf: SharedShelf, letter: bytes, seconds: float) -> int:
+    """Puts values of one letter each under keys that others have too, again and again; how many."""
+    count = 0
+    end = time.monotonic() + seconds
+    while (now := time.monotonic()) < end:
+        count += 1
+        shelf.put(
+            b"%d" % (count % 7), letter * (count % 97), tags=(letter,), made=now, until=now + 60, now=now
+        )
+    return count
 
 
 def hold_again_and_again(
@@ -244,7 +261,7 @@ class _Words:
         self._dying.step()
 
 
-def die_at(memory: SharedMemory, table: SharedTable | SharedPermits, step: int) -> None:
+def die_at(memory: SharedMemory, table: SharedTable | SharedPermits | SharedShelf, step: int) -> None:
     """From now on the process is killed at the write of this number."""
     dying = _Dying(step)
     zone: Any = table.zone

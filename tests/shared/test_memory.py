@@ -187,3 +187,11 @@ def test_tells_how_full_it_is_and_what_was_counted(memory: SharedMemory) -> None
     table.close()
     assert memory.counted() == {"a": Counted(decisions=2)}
     assert memory.usage(0.0) == {"a": 1}
+
+
+def test_a_zone_without_a_name_is_told_of_nowhere(memory: SharedMemory) -> None:
+    table = table_of(memory, "", "a")
+    put(table, 0.0, a=CELL)
+    assert (memory.usage(0.0), memory.capacity(), memory.counted()) == ({}, {}, {})
+    table.close()
+    assert memory.counted() == {}

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.shared.memory import SharedMemory
 from gateway.shared.table import SharedTable
-from gateway.shared.zone import BLOCKS, PROBES, SEATS, SLOT, seats_at, word, zone_size
+from gateway.shared.zone import BLOCKS, PROBES, SEATS, SHELF, SLOT, seats_at, shelf_at, word, zone_size
 from tests.shared.process import Other, decide, table_of
 
 RULES = "[('gcra', b'a', 1.0, 10), ('window', b'b', 60.0, 10), ('window', b'c', 60.0, 10)]"
@@ -94,10 +94,11 @@ def test_words_are_changed_with_cells(memory: SharedMemory) -> None:
 def test_its_parts_do_not_overlap() -> None:
     for slots in (64, 1 << 18):
         zone_end = seats_at(slots) + BLOCKS * 8 + BLOCKS * SEATS * 8
-        assert zone_size(slots) >= zone_end
+        assert shelf_at(slots) >= zone_end
+        assert zone_size(slots) >= shelf_at(slots) + slots * SHELF
         assert zone_size(slots) % 4096 == 0
         assert seats_at(slots) >= 53248 + (slots + PROBES - 1) * SLOT.size
-    assert zone_size(1 << 18) < 15 << 20
+    assert zone_size(1 << 18) < 31 << 20
 
 
 def test_tells_how_many_cells_have_not_expired(memory: SharedMemory) -> None:

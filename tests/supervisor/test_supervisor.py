@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -22,6 +23,7 @@ from gateway.config.model import Address
 from gateway.config.problem import ConfigurationError, Problem
 from gateway.metrics import render
 from gateway.registry import Registry
+from gateway.shared.shelf import SharedShelf
 from gateway.supervisor import child as child_module
 from gateway.supervisor import message
 from gateway.supervisor import supervisor as supervisor_module
@@ -148,6 +150,21 @@ async def test_a_revocation_that_a_worker_has_not_heard_of_is_not_complete(
 
         monkeypatch.setattr(child, "ask", deaf)
         assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, False)
+        monkeypatch.undo()
+
+
+async def test_a_revocation_that_no_worker_could_hear_of_takes_all_that_they_have_in_common(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(Source(loaded())) as supervisor:
+        shelf = SharedShelf(supervisor._memory.claim("", "a"))
+        now = time.monotonic()
+        shelf.put(b"k", b"value", tags=(), made=now, until=now + 1000, now=now)
+        assert (await supervisor.revoke_all(Revocation(user_id="u"))).complete
+        assert shelf.get(b"k", now) is not None
+        monkeypatch.setattr(supervisor, "_ready", list)
+        await supervisor.revoke_all(Revocation(user_id="u"))
+        assert shelf.get(b"k", now) is None
         monkeypatch.undo()
 
 

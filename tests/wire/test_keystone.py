@@ -306,7 +306,7 @@ async def test_a_client_that_leaves_does_not_end_the_question() -> None:
 
 
 async def test_what_is_known_outlives_a_reload_and_the_old_connections_do_not_outlive_their_plan() -> None:
-    keystone = Keystone()
+    keystone = Keystone("another")
     async with keystone.listening() as server, Upstream(echo) as upstream:
         text = configuration(upstream.url, filters=keystone.filters())
         async with running(text) as gateway:
@@ -315,12 +315,14 @@ async def test_what_is_known_outlives_a_reload_and_the_old_connections_do_not_ou
             assert await gateway.gateway.change(again) == ()
             assert (await ask(gateway)).status == 200
             assert keystone.service.asked == [TOKEN]
+            assert (await ask(gateway, "another")).status == 200
+            assert keystone.service.asked == [TOKEN, "another"]
             other = configuration(upstream.url, filters=keystone.filters(cache={"ttl": "60s"}))
             await gateway.gateway.change(loads(other, "gateway.yaml", registry=Registry()))
             for conversation in list(server.conversations):
                 await within(conversation.gone(), "the client of the old plan is closed")
             assert (await ask(gateway)).status == 200
-            assert keystone.service.asked == [TOKEN, TOKEN]
+            assert keystone.service.asked == [TOKEN, "another", TOKEN]
 
 
 async def test_a_question_that_is_out_survives_the_plan_that_asked_it() -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.api import Revocation
+from gateway.config.load import loads
+from gateway.registry import Registry
 from tests.support.deadline import until
-from tests.support.gateway import proxy
+from tests.support.gateway import configuration, proxy, running
 from tests.support.redis import Redis, redis
 from tests.support.upstream import Upstream, echo
 from tests.wire.test_keystone import Keystone, ask, hang
@@ -59,6 +61,19 @@ async def test_a_store_that_is_frozen_or_gone_fails_no_request(tmp_path: Path) -
         assert (await ask(gateway, "second")).status == 200
         await server.start()
         assert (await ask(gateway, "third")).status == 200
+
+
+async def test_the_store_is_used_after_a_reload_with_the_same_definition(tmp_path: Path) -> None:
+    keystone = Keystone()
+    async with redis(tmp_path) as server, keystone.listening(), Upstream(echo) as upstream:
+        text = configuration(upstream.url, filters=shared(keystone, server))
+        async with running(text) as gateway:
+            again = loads(text + "\nfaults: problem\n", "gateway.yaml", registry=Registry())
+            assert await gateway.gateway.change(again) == ()
+            holders = gateway.gateway._state._holders
+            await until(lambda: all(len(each) == 1 for each in holders.values()), "the old plan is closed")
+            assert (await ask(gateway)).status == 200
+            await until(lambda: kept(server), "the token is told")
 
 
 def talk(server: Redis, *words: bytes) -> bytes:

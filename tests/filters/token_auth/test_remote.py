@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.token_auth.option import BreakerOptions
-from filters.token_auth.provider import Answer, Unavailable
+from filters.token_auth.provider import Answer, Grant, Unavailable
 from filters.token_auth.remote import MAX_WAIT, Memory, RemoteProvider, Trouble, segment, tellable
 from gateway.api import Exchange, HttpAnswer, HttpError, Principal
 from gateway.api.testing import FrozenServices, exchange
 
-KNOWN = Principal(user_id="u1")
+KNOWN = Grant(Principal(user_id="u1"))
 
 
 class Oracle(RemoteProvider[str]):

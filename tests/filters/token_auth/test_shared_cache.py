@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.token_auth.access_rule import AccessRule, AccessRules
+from filters.token_auth.entry import MAX_ENTRY
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
-from filters.token_auth.shared_cache import MAX_ENTRY, SKEW, SharedCache
+from filters.token_auth.shared_cache import SKEW, SharedCache
 from gateway.api import Fault, HttpError, Instant, Principal, Revocation, StoreError
 from gateway.api.testing import FrozenServices
 from gateway.redirection import slot_of
@@ -53,7 +54,7 @@ class Gateway:
         if other is not None:
             self.services.stored = other.services.stored
         made = SharedCacheOptions.model_validate({"url": "redis://store.test", "key": key, **options})
-        self.cache = SharedCache(made, ttl, self.services)
+        self.cache = SharedCache(made, ttl, self.services, self.services.store("shared tokens", made))
 
     def name(self, token: str = TOKEN) -> bytes:
         return self.cache.name("keystone", b"fingerprint", token)

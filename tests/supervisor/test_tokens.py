@@ -1,0 +1,93 @@
+"""Workers know of a token what one of them has learned, with nothing but the machine's memory between them."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.process import START
+from tests.filters.token_auth.identity_service import document
+from tests.supervisor.test_never_down import Service, running, written
+from tests.support.client import Client, get
+from tests.support.deadline import until
+from tests.support.upstream import Upstream, echo
+from tests.wire.test_keystone import Keystone
+
+WORKERS = 4
+USERS = ("ann", "bob", "eve")
+
+pytestmark = pytest.mark.timeout(180)
+
+
+async def status(service: Service, user: str) -> int:
+    """Of a request on a connection of its own, so that any worker may have it."""
+    async with await Client.connect(service.address) as client:
+        return (await client.ask(get(f"/{user}", f"X-Auth-Token: token-{user}"))).status
+
+
+def carried(directory: Path, begin: int) -> set[tuple[int, str]]:
+    """Which worker has carried a request of which user, by the request log from a place on."""
+    found: set[tuple[int, str]] = set()
+    with (directory / "requests.log").open("rb") as log:
+        log.seek(begin)
+        for line in log:
+            record: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
+            if record.get("kind") == "request":
+                found.add((record["gateway.worker"], record["url.path"]))
+    return found
+
+
+async def by_every_worker(service: Service, directory: Path, users: Iterable[str]) -> set[int]:
+    """The statuses that these users get, from each worker each."""
+    begin = (directory / "requests.log").stat().st_size
+    workers = {worker["worker"] for worker in await service.workers()}
+    wanted = {(worker, f"/{user}") for worker in workers for user in users}
+    assert len(workers) == WORKERS
+    found: set[int] = set()
+    async with asyncio.timeout(START):
+        while not carried(directory, begin) >= wanted:
+            for user in users:
+                found.add(await status(service, user))
+    return found
+
+
+async def test_all_workers_serve_whom_one_has_served_while_keystone_is_gone(tmp_path: Path) -> None:
+    keystone = Keystone()
+    keystone.service.tokens = {
+        f"token-{user}": document(user, "member", expires=time.time() + 3600) for user in USERS
+    }
+    async with AsyncExitStack() as up, Upstream(echo) as upstream:
+        await up.enter_async_context(keystone.listening())
+        filters = keystone.filters(cache={"stale_if_error": "1h"}, keystone={"timeout": "2s"})
+        path = written(tmp_path, f"http://127.0.0.1:{upstream.port}", filters=filters)
+        async with running(path, tmp_path, WORKERS) as service:
+            await service.all_ready(WORKERS)
+            assert [await status(service, user) for user in USERS] == [200] * 3
+            await up.aclose()
+            assert await by_every_worker(service, tmp_path, USERS) == {200}
+            assert sorted(keystone.service.asked) == [f"token-{user}" for user in USERS]
+            # A revocation reaches all of them, and what they have in common.
+            told = await service.asked("/tokens/revoke", "POST", {"user_id": "ann"})
+            assert told["complete"]
+            assert await by_every_worker(service, tmp_path, ["ann"]) == {503}
+            assert await by_every_worker(service, tmp_path, ["bob", "eve"]) == {200}
+            # A reload with the same definition changes nothing of it.
+            written(tmp_path, f"http://127.0.0.1:{upstream.port}", filters=filters, drain_timeout="9s")
+            result = await service.asked("/reload", "POST")
+            assert (result["applied"], result["state_lost"]) == (True, [])
+            # Those that take the place of others know what these have known, and no more.
+            for worker in await service.workers():
+                os.kill(worker["pid"], signal.SIGKILL)
+            await until(
+                lambda: service.process.stderr.count('"worker_started"') == WORKERS, "they are back", START
+            )
+            await service.all_ready(WORKERS)
+            assert await by_every_worker(service, tmp_path, ["bob", "eve"]) == {200}
+            assert await by_every_worker(service, tmp_path, ["ann"]) == {503}
