@@ -58,15 +58,17 @@ class No:
 class Trouble(Exception):  # noqa: N818 - it says of what there is no answer
     """The service has not judged the request.
 
-    counts   whether it is unwell, and is to be left alone
-    lenient  whether no request can have brought it about, so that `on_error: allow` may let this one pass
+    counts   whether it may be unwell, and is to be left alone
+    lenient  whether it cannot be reached or is slow, so that `on_error: allow` may let this one pass
+    unreached  whether no request can have brought it about
     """
 
-    def __init__(self, why: str, *, counts: bool, lenient: bool = True) -> None:
+    def __init__(self, why: str, *, counts: bool, lenient: bool = True, unreached: bool = False) -> None:
         super().__init__(why)
         self.why = why
         self.counts = counts
         self.lenient = lenient
+        self.unreached = unreached
 
 
 def spoken(exchange: Exchange, convention: str) -> Lines:

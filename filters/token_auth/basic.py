@@ -73,12 +73,12 @@ class Basic(RemoteProvider[str]):
         if credentials is None:
             return _INVALID
         if token in self._memory.flight:
-            return self._question(token, lambda: self._judge(credentials, ("", "")), len(token))
+            return self._question(token, lambda: self._judge(credentials, ("", "")), len(token), token)
         key = (network(exchange.client), self._counted(credentials))
         wait = self._attempts.begin(key, self._services.now().monotonic)
         if wait:
             return Refusal("attempts_exceeded", lasting=False, retry_after=wait)
-        answer = self._question(token, lambda: self._judge(credentials, key), len(token))
+        answer = self._question(token, lambda: self._judge(credentials, key), len(token), token)
         if isinstance(answer, Unavailable):
             self._attempts.undo(key, self._services.now().monotonic)
         return answer

@@ -460,14 +460,17 @@ class BreakerOptions(Options):
     failures: int = Field(
         default=5,
         ge=1,
-        description="After how many failures in a row. Not counted is what a token may have brought about: answers 4xx but 429, or "
-        "that are too large; and of one with more than 2 KiB, 5xx, what is no HTTP and connections that the service closes.",
+        description="After how many failures in a row, of different tokens (two at least, unless nobody listens). A token that "
+        "alone fails so often is itself left alone, and keeps nobody else out. Not counted is what a token may have brought "
+        "about by its size or form: answers 4xx but 429, or that are too large; and of one with more than 2 KiB, 5xx, what is no "
+        "HTTP and connections that the service closes.",
     )
     pause: Duration = Field(
         default=10.0,
         ge=0.1,
         le=600.0,
-        description="For how long; then one token is asked about, and what comes of it decides.",
+        description="For how long; then one token is asked about, and what comes of it decides. That is one which has not failed "
+        "before; those that have come up to as much later.",
     )
 
 
