@@ -24,6 +24,7 @@ from filters.token_auth.access_rule import AccessRules
 from filters.token_auth.cache import Accepted, Refused, TenantScope, TokenCache
 from filters.token_auth.option import CacheOptions, ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
+from filters.token_auth.spelling import twin
 from gateway.api import (
     Certificate,
     Exchange,
@@ -444,6 +445,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             note,
             self._forward,
             grant.rules,
+            self._twin_key(question.token),
         )
         self._remember(exchange, question, accepted)
         verdict = self._vouched(exchange, token, accepted)
@@ -600,12 +602,17 @@ class TokenAuth(Filter[TokenAuthConfig]):
             # Beside a certificate that has decided, nobody has judged the token: it may be another caller's.
             self._forward and by_token,
             grant.rules if grant.tenants is None else TenantScope(grant.tenants, grant.catalog),
+            self._twin_key(question.token) if by_token else None,
         )
         self._remember(exchange, question, accepted)
         return self._pass(
             exchange,
             accepted._replace(note=Note(reason, rule, {"provider": provider, "cached": False})),
         )
+
+    def _twin_key(self, token: str) -> str | None:
+        other = twin(token)
+        return None if other is None else self.services.keyed_hash(other.encode("ascii"))
 
     def _travelling(
         self, asked: Provider, question: _Question, place: int, grant: Grant
@@ -630,7 +637,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         return self._ttl * (1 - self._jitter * self.services.entropy(1)[0] / 255)
 
     def _pass(self, exchange: Exchange, accepted: Accepted) -> Verdict:
-        _, _, principal, fields, note, forward, rules = accepted
+        _, _, principal, fields, note, forward, rules, _ = accepted
         if rules is not None:
             narrowed = self._narrowed(exchange, principal, fields, rules)
             if isinstance(narrowed, str):

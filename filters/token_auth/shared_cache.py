@@ -9,7 +9,7 @@ is not, and a store that fails is a store that knows nothing.
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields, replace
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from filters.token_auth.access_rule import AccessRule, AccessRules
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
+from filters.token_auth.spelling import twin
 from gateway.api import Principal, Revocation, Services, SingleFlight, StoreError
 
 SKEW: Final = 5.0
@@ -68,7 +69,7 @@ class SharedCache:
             now, expires = self._services.now().wall, grant.principal.expires_at
             if not asked - SKEW <= now < asked + self._ttl or (expires is not None and expires <= now):
                 return None
-            marks = [self._name(*mark) for mark in _marks_of(grant.principal, self._token_key(token))]
+            marks = [self._name(*mark) for mark in _marks_of(grant.principal, self._token_keys(token))]
             told = await self._store.command("MGET", *marks)
         except StoreError:
             return None
@@ -128,8 +129,9 @@ class SharedCache:
         except (TypeError, ValueError, LookupError):
             return None
 
-    def _token_key(self, token: str) -> str:
-        return self._services.keyed_hash(token.encode())
+    def _token_keys(self, token: str) -> list[str]:
+        spellings = (token, twin(token))
+        return [self._services.keyed_hash(each.encode()) for each in spellings if each is not None]
 
     def _name(self, kind: bytes, *parts: bytes) -> bytes:
         told = hmac.new(self._naming, kind, hashlib.sha256)
@@ -173,10 +175,11 @@ def _mark_of(revocation: Revocation) -> tuple[bytes, ...]:
     return _MARK, b"all"
 
 
-def _marks_of(principal: Principal, token_key: str) -> Iterator[tuple[bytes, ...]]:
+def _marks_of(principal: Principal, token_keys: Iterable[str]) -> Iterator[tuple[bytes, ...]]:
     """All marks that take this caller."""
     yield _mark_of(Revocation())
-    yield _mark_of(Revocation(token_key=token_key))
+    for token_key in token_keys:
+        yield _mark_of(Revocation(token_key=token_key))
     for audit_id in principal.audit_ids:
         yield _mark_of(Revocation(audit_id=audit_id))
     if principal.user_id is not None:

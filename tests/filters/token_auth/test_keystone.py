@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.token_auth import TokenAuth
+from filters.token_auth.spelling import twin
 from gateway.api import Exchange, Fault, HttpAnswer, HttpError, Instant, Revocation
 from gateway.api.fact import METHOD, TARGET, header
 from gateway.api.testing import FrozenServices, build, exchange, judge
 from tests.filters.token_auth.identity_service import ACCOUNT, NOW, OPTIONS, IdentityService, document, error
+from tests.filters.token_auth.signing import sign
 from tests.support.deadline import until
 
 TOKEN = "gAAAAABm-user-token"
@@ -468,6 +470,33 @@ def test_who_is_revoked_is_asked_for_anew(whom: dict[str, str]) -> None:
     assert desk.services.revoke(Revocation(**whom)) == 1
     del desk.service.tokens[TOKEN]
     assert desk.judge() == 401
+
+
+@pytest.mark.parametrize("more", ["=", "==", "===", "!", "  x"])
+def test_a_token_in_another_spelling_than_keystones_is_not_asked_about(more: str) -> None:
+    token = "gAAAAABm" + "x-_0" * 30
+    desk = Desk({token: MEMBER, token + more: MEMBER})
+    assert desk.judge(desk.request(token)) is None
+    assert desk.judge(desk.request(token + more)) == 401
+    assert desk.refusal.reason == "token_invalid"
+    assert desk.service.asked == [token]
+
+
+@pytest.mark.parametrize("revoked", [0, 1])
+def test_who_revokes_a_signed_token_by_its_hash_revokes_both_its_spellings(revoked: int) -> None:
+    token = sign({"sub": "u1"})
+    other = twin(token)
+    assert other is not None
+    tokens = {each: document("u1", "member", "service") for each in (token, other)}
+    desk = Desk(tokens, service_tokens={})
+    for each in tokens:
+        assert desk.judge(desk.request(each)) is None
+        assert desk.judge(desk.request(TOKEN, ("X-Service-Token", each))) == 401
+    token_key = desk.services.keyed_hash((token, other)[revoked].encode())
+    assert desk.services.revoke(Revocation(token_key=token_key)) == 4
+    desk.service.tokens.clear()
+    for each in tokens:
+        assert desk.judge(desk.request(each)) == 401
 
 
 # ---- bad days

@@ -13,9 +13,11 @@ from filters.token_auth.access_rule import AccessRule, AccessRules
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
 from filters.token_auth.shared_cache import MAX_ENTRY, SKEW, SharedCache
+from filters.token_auth.spelling import twin
 from gateway.api import Fault, HttpError, Instant, Principal, Revocation, StoreError
 from gateway.api.testing import FrozenServices
 from gateway.redirection import slot_of
+from tests.filters.token_auth.signing import sign
 from tests.filters.token_auth.test_keystone import TOKEN as DESK_TOKEN
 from tests.filters.token_auth.test_keystone import Desk
 from tests.filters.token_auth.test_keystone_v2 import BY_PATH
@@ -287,6 +289,17 @@ async def test_a_revocation_at_one_gateway_reaches_what_all_share(revocation: Re
     assert first.cache.revoke(revocation) == 0
     assert (await first.find() is None) is fits
     assert (await second.find() is None) is fits
+
+
+async def test_the_hash_of_a_signed_token_in_its_other_spelling_is_enough() -> None:
+    gateway = Gateway()
+    token = sign({"sub": "u1"})
+    other = twin(token)
+    assert other is not None
+    gateway.keep(token=token)
+    assert await gateway.find(token) is not None
+    gateway.cache.revoke(Revocation(token_key=gateway.services.keyed_hash(other.encode())))
+    assert await gateway.find(token) is None
 
 
 async def test_a_project_of_several_that_a_token_is_for_is_enough() -> None:
