@@ -4,6 +4,7 @@ Rules are written by users, so they are hostile: nothing of a rule is a regular 
 to the path and the rules, whatever wildcards there are, and it has a bound.
 """
 
+import re
 from array import array
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,8 @@ milliseconds. What has not been allowed by then is not. Rules whose text up to t
 nothing of it, and others no more than up to where they part from it, so that it takes hundreds made for that."""
 STEP: Final = 1024
 
+_DOTS: Final = re.compile(rb"(?:\A|[/\\])\.{1,2}(?=[/\\;]|\Z)")
+"""A dot segment, as any server may see one."""
 _SLASH: Final = 0x2F
 _PART: Final = 256
 _ANYTHING: Final = 257
@@ -151,7 +154,7 @@ class AccessRules:
         if patterns is None or len(path) > MAX_PATH:
             return False
         decoded = unquote_to_bytes(path)
-        if any(segment in (b".", b"..") for segment in decoded.split(b"/")):
+        if _DOTS.search(decoded) is not None:
             return False  # who resolves them on the way to the service would make another path of it
         told = _Path(decoded)
         return any(pattern.matches(told) for pattern in patterns)
