@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from filters._identity import STRIPPED
 from filters.external_auth.option import ExternalAuthConfig, PrincipalOptions
 from gateway.api import Exchange, Fault, HttpAnswer, Principal, Response
 from gateway.http.fields import Fields, encoded
@@ -19,6 +20,8 @@ _HELD_BACK: Final = frozenset(
     {*(name.decode("ascii") for name in HOP_BY_HOP), "content-length", "date", "server", "set-cookie", "via"}
 )
 _ONCE: Final = frozenset((b"authorization", b"x-auth-token", b"x-service-token", b"x-subject-token"))
+_MANY: Final = re.compile(rb"roles?\Z|x.pp.(?:user|groups)\Z|x.authenticated.by\Z")
+"""Fields of an identity that may be lists."""
 _BEYOND_ASCII = re.compile(rb"[^\x21-\x7e]")
 
 
@@ -121,7 +124,7 @@ def reader(config: ExternalAuthConfig) -> Callable[[HttpAnswer], Yes | No]:
                 return No(status, tuple(("WWW-Authenticate", _raw(value)) for value in asks), None)
             if not nginx and 300 <= status <= 599:
                 return No(status, _relayed(answer.lines, relayed), answer.body)
-        except ValueError:  # text that cannot travel, or two of what there is one of
+        except ValueError:  # text that cannot travel or is none, or two of what there is one of
             raise Trouble(
                 "its answer holds a field that cannot be used", counts=False, lenient=False
             ) from None
@@ -132,11 +135,20 @@ def reader(config: ExternalAuthConfig) -> Callable[[HttpAnswer], Yes | No]:
 
 
 def _yes(lines: Lines, config: ExternalAuthConfig) -> Yes:
-    fields = [
-        encoded(name, _raw(value)) for name in config.response_headers for value in _values(lines, name)
-    ]
+    fields = [encoded(name, _raw(value)) for name in config.response_headers for value in _told(lines, name)]
     who = config.principal
     return Yes(Fields(fields), _principal(lines, who) if who is not None else None)
+
+
+def _told(lines: Lines, name: str) -> list[str]:
+    """What a yes tells the upstream in a field. Raises ValueError for two who cannot both be calling, and one who is no text."""
+    values, key = _values(lines, name), name.lower().encode("ascii")
+    if key in STRIPPED or key in _ONCE:
+        if len(values) > 1 and _MANY.search(key) is None:
+            raise ValueError(name)
+        for value in values:
+            value.encode("utf-8")
+    return values
 
 
 def _values(lines: Lines, name: str) -> list[str]:

@@ -133,7 +133,8 @@ class ExternalAuthConfig(Options):
     response_headers: tuple[CarriedName, ...] = Field(
         (),
         description="Fields of a yes that the upstream gets, in place of a client's own, in every spelling, and of those that an "
-        "earlier filter has set. Where one of them, or `principal`, says who is calling, nothing that a client says of it arrives.",
+        "earlier filter has set. Where one of them, or `principal`, says who is calling, nothing that a client says of it arrives; and "
+        "an answer with two lines of such a field that is no list, or with bytes in it that are no UTF-8, is a failure.",
     )
     relay_headers: tuple[CarriedName, ...] = Field(
         (),
