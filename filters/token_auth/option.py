@@ -911,7 +911,9 @@ class CacheOptions(Options):
         description="What `keystone`, `keystone_v2` and `introspection` say of accepted tokens is told to other gateways, and "
         "asked of them first, as far as they have the same `key`, `prefix`, `ttl` and options of the provider. Sealed: the store "
         "learns nothing. One that is away costs its `timeout` once in a while, and no request. For a revocation by token hash "
-        "to reach them all, they need one `log.hash_key`.",
+        "to reach them all, they need one `log.hash_key`. Nobody can make up an entry; but who can write to the store can put back "
+        "one that has been there, and take away the mark of a revocation: then a token that is revoked may go on for `ttl` from when "
+        "it was asked about, at gateways other than the one that was told.",
     )
 
 

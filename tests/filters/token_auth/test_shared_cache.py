@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters.token_auth import shared_cache
 from filters.token_auth.access_rule import AccessRule, AccessRules
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
@@ -303,17 +304,14 @@ async def test_the_hash_of_a_signed_token_in_its_other_spelling_is_enough() -> N
 
 
 async def test_a_project_of_several_that_a_token_is_for_is_enough() -> None:
-    gateway = Gateway()
-    gateway.keep(
-        Grant(replace(WHO, assignments=(("member", "p7"), ("admin", None)), default_project_id="p8"))
-    )
     for project in ("p7", "p8"):
+        gateway = Gateway()
+        gateway.keep(
+            Grant(replace(WHO, assignments=(("member", "p7"), ("admin", None)), default_project_id="p8"))
+        )
         assert await gateway.find() is not None
         gateway.cache.revoke(Revocation(project_id=project))
         assert await gateway.find() is None
-        gateway.services.stored = {
-            name: kept for name, kept in gateway.services.stored.items() if b":token:" in name
-        }
 
 
 async def test_who_is_asked_about_anew_after_a_revocation_is_shared_again() -> None:
@@ -326,6 +324,51 @@ async def test_who_is_asked_about_anew_after_a_revocation_is_shared_again() -> N
     pass_time(0.1, gateway)
     gateway.keep()
     assert await gateway.find() is not None
+
+
+async def test_who_takes_marks_away_and_puts_entries_back_is_not_believed_where_the_revocation_was_told() -> (
+    None
+):
+    first = Gateway()
+    second = Gateway(first)
+    first.keep()
+    before = dict(first.services.stored)
+    pass_time(1, first, second)
+    first.cache.revoke(Revocation(user_id="u1"))
+    assert await first.find() is None
+    assert len(first.services.stored) == 2, "the mark has been left"
+    for seconds in (0.0, TTL - 2):
+        pass_time(seconds, first, second)
+        first.services.stored.clear()
+        first.services.stored.update(before)
+        assert await first.find() is None
+        assert await second.find() is not None  # nobody has told it: this is what the store could do
+    first.keep()
+    assert await first.find() is not None, "asked about anew"
+
+
+async def test_marks_of_its_own_are_bounded_and_too_many_take_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_cache, "MOST", 3)
+    gateway = Gateway()
+    gateway.keep()
+    for number in range(3):
+        gateway.cache.revoke(Revocation(user_id=f"other{number}"))
+    pass_time(1, gateway)
+    assert await gateway.find() is not None
+    gateway.cache.revoke(Revocation(user_id="other3"))
+    await gateway.find()
+    for name in list(gateway.services.stored):
+        if b":token:" not in name:
+            del gateway.services.stored[name]
+    assert await gateway.find() is None
+    assert len(gateway.cache._own) == 1
+    pass_time(TTL + 2 * SKEW, gateway)
+    for number in range(9):
+        gateway.cache.revoke(Revocation(user_id=f"later{number}"))
+        pass_time(TTL + 2 * SKEW, gateway)
+    gateway.keep()
+    assert await gateway.find() is not None, "those that are over count for none"
+    assert len(gateway.cache._own) <= 3
 
 
 async def test_a_mark_outlives_all_that_it_takes() -> None:
