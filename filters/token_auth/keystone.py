@@ -202,7 +202,12 @@ class Keystone(RemoteProvider[Question]):
             raise Trouble("it answered for another token than it was asked for")
         config = self._config
         try:
-            document = read_document(answer.body, service_type=config.service_type, provider=self.kind)
+            document = read_document(
+                answer.body,
+                service_type=config.service_type,
+                provider=self.kind,
+                prefixes=config.strip_prefixes,
+            )
         except ValueError as error:
             raise Trouble(f"it gave an answer that cannot be read: {error}") from None
         principal = tellable(document.principal)

@@ -17,6 +17,7 @@ from gateway.api.fact import CERTIFICATE, CLIENT, CLOCK, METHOD, PARAMS, TARGET,
 from gateway.api.regex import check_path, compile_path
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -54,6 +55,12 @@ def _header_name(value: str) -> str:
         raise ValueError("not a header field name")
     if value.lower().encode("ascii") in STRIPPED:
         raise ValueError("this field is set for the upstream, a client's own is stripped")
+    return value
+
+
+def _path_prefix(value: str) -> str:
+    if not _PREFIX.fullmatch(value) or not {".", ".."}.isdisjoint(value.split("/")):
+        raise ValueError("expected the beginning of a path, such as /compute, in unreserved characters")
     return value
 
 
@@ -194,6 +201,7 @@ Instant = Annotated[
 ]
 Text = Annotated[str, AfterValidator(_header_value)]
 Role = Annotated[str, AfterValidator(_role)]
+PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 KeySource = Annotated[
     str | Secret,
     BeforeValidator(_key_source),
@@ -515,6 +523,11 @@ class KeystoneOptions(Options):
         description="What the catalog calls the service behind the gateway, e.g. compute: the access rules of application "
         "credentials are judged by it. Unset, a token that has such rules may do nothing.",
     )
+    strip_prefixes: tuple[PathPrefix, ...] = Field(
+        default=(),
+        description="What may stand before the path that access rules are of, such as /compute where the gateway has the service "
+        "under that path; a path without it is judged as it is.",
+    )
     include_catalog: bool = Field(
         default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
     )
@@ -550,6 +563,12 @@ class KeystoneOptions(Options):
     tls: TlsOptions | None = Field(default=None, description="For an https URL: whom to trust, and as whom.")
 
     _one_form = model_validator(mode="after")(_exactly_one("account", "application_credential"))
+
+    @model_validator(mode="after")
+    def _prefixes_need_a_service(self) -> "KeystoneOptions":
+        if self.strip_prefixes and self.service_type is None:
+            raise ValueError("strip_prefixes means nothing without service_type")
+        return self
 
     @model_validator(mode="after")
     def _tls_needs_https(self) -> "KeystoneOptions":

@@ -217,7 +217,7 @@ def _written(grant: Grant) -> dict[str, Any]:
     return {
         "principal": asdict(grant.principal),
         "catalog": grant.catalog,
-        "rules": None if rules is None else [rules.service, rules.rules],
+        "rules": None if rules is None else [rules.service, rules.rules, rules.prefixes],
     }
 
 
@@ -226,7 +226,10 @@ def _read(written: Any) -> Grant:
     told: dict[str, Any] = {name: _frozen(value) for name, value in written["principal"].items()}
     principal = Principal(**told)
     rules = written["rules"]
-    made = None if rules is None else AccessRules([AccessRule(*rule) for rule in rules[1]], rules[0])
+    made = None
+    if rules is not None:
+        service, several, prefixes = rules
+        made = AccessRules([AccessRule(*rule) for rule in several], service, prefixes)
     return Grant(principal, written["catalog"], made)
 
 

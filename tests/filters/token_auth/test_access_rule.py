@@ -90,6 +90,37 @@ def test_method_and_service_are_those_of_the_rule() -> None:
     assert not AccessRules([AccessRule("compute", "GET", "/a")], None).allow("GET", "/a")
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v2.1/servers", True),
+        ("/compute/v2.1/servers", True),
+        ("/c%6Fmpute/v2.1/servers", True),
+        ("/compute/nova/v2.1/servers", True),
+        ("/compute", False),
+        ("/compute/", False),
+        ("/compute//v2.1/servers", False),
+        ("/compute/compute/v2.1/servers", False),
+        ("/computev2.1/servers", False),
+        ("/compute%2Fv2.1/servers", False),
+        ("/compute;/v2.1/servers", False),
+        ("/image/v2.1/servers", False),
+        ("/compute/../v2.1/servers", False),
+    ],
+)
+def test_what_stands_before_the_path_is_left_out_once(path: str, allowed: bool) -> None:
+    rules = AccessRules(
+        [AccessRule("compute", "GET", "/v2.1/servers")], "compute", ["/compute", "/compute/nova"]
+    )
+    assert rules.allow("GET", path) is allowed
+
+
+def test_a_rule_that_names_what_is_left_out_allows_nothing() -> None:
+    rule = AccessRule("compute", "GET", "/compute/**")
+    assert AccessRules([rule], "compute").allow("GET", "/compute/a")
+    assert not AccessRules([rule], "compute", ["/compute"]).allow("GET", "/compute/a")
+
+
 def by_expression(pattern: str) -> re.Pattern[bytes]:
     """The same rule as an expression: slow on purpose-made paths, and right."""
     kinds = {"**": r".*", "*": r"[^/]+"}

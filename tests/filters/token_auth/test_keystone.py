@@ -722,6 +722,15 @@ def test_a_token_with_access_rules_does_what_they_allow() -> None:
     assert desk.service.asked == [TOKEN]
 
 
+def test_access_rules_are_of_the_path_behind_what_the_gateway_has_it_under() -> None:
+    desk = Desk(
+        {TOKEN: RESTRICTED}, keystone={"service_type": "compute", "strip_prefixes": ["/compute", "/nova"]}
+    )
+    for target in ("/compute/v2.1/servers/s1", "/nova/v2.1/servers/s1", "/v2.1/servers/s1"):
+        assert desk.judge(desk.request(target=target)) is None
+    assert desk.judge(desk.request(target="/image/v2.1/servers/s1")) == 401
+
+
 def test_without_a_service_type_such_a_token_does_nothing_and_that_is_said() -> None:
     desk = Desk({TOKEN: RESTRICTED})
     assert desk.judge(desk.request(target="/v2.1/servers/s1")) == 401

@@ -77,7 +77,7 @@ async def test_what_one_gateway_has_learned_another_knows_with_its_age() -> None
     first = Gateway()
     second = Gateway(first)
     rules = AccessRules(
-        [AccessRule("compute", "GET", "/v2.1/**"), AccessRule("image", "GET", "/x")], "compute"
+        [AccessRule("compute", "GET", "/v2.1/**"), AccessRule("image", "GET", "/x")], "compute", ["/compute"]
     )
     first.keep(Grant(WHO, '[{"type":"compute"}]', rules))
     pass_time(7, first, second)
@@ -85,7 +85,8 @@ async def test_what_one_gateway_has_learned_another_knows_with_its_age() -> None
     assert found is not None
     assert (found.principal, found.catalog, found.age) == (WHO, '[{"type":"compute"}]', 7.0)
     assert found.rules is not None
-    assert [found.rules.allow("GET", path) for path in ("/v2.1/servers", "/x")] == [True, False]
+    paths = ("/v2.1/servers", "/compute/v2.1/servers", "/x")
+    assert [found.rules.allow("GET", path) for path in paths] == [True, True, False]
     assert await second.find("another") is None
 
 
