@@ -30,8 +30,10 @@ from gateway.api import (
     Exchange,
     Fault,
     Filter,
+    Instant,
     Note,
     OptionError,
+    Pending,
     Principal,
     Revocation,
     Rule,
@@ -47,6 +49,8 @@ _TOKEN_MAX = 8192
 _KNOWN_MAX = 256
 _KNOWN_SIZE = 4096
 """Bytes of the values of a section that is remembered."""
+_PATIENCE: Final = 0.5
+"""Seconds for which an answer is waited for where something may stand in."""
 _TWICE: Final = "\n"
 """In place of a proof that comes twice; no field value holds it."""
 _BEARER: Final = 'Bearer realm="weir"'
@@ -147,6 +151,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         tells = asks_keystone or config.auth_url is not None or config.delay_auth_decision
         self.statuses = frozenset((401,) if tells else ())
         self._forward = config.forward_token
+        self._pending: Pending[Answer] = Pending()
         # Sections that come again are the same object: the digests of their tokens, where nothing else is to be done. Each
         # is held on to, so that no other can have its id.
         self._known: dict[int, tuple[Mapping[bytes, bytes | list[bytes]], bytes]] = {}
@@ -403,7 +408,12 @@ class TokenAuth(Filter[TokenAuthConfig]):
             spared = provider.left_alone and question.fallback() is not None
             answer = provider.look_up_service(question.token, exchange)
             if isawaitable(answer):
-                answer = Unavailable(1) if spared else await answer
+                learn = partial(self._learn_of_service, exchange.clock, question, place)
+                if spared:
+                    self._pending.tell(answer, learn)
+                    answer = Unavailable(1)
+                else:
+                    answer = await self._in_time(answer, question, learn)
             if isinstance(answer, Unavailable):
                 failure = failure or (answer, place)
             elif answer is not None:
@@ -425,31 +435,42 @@ class TokenAuth(Filter[TokenAuthConfig]):
         place: int,
         answer: Principal | Grant | Refusal,
     ) -> Verdict:
+        accepted = self._learn_of_service(exchange.clock, question, place, answer)
+        if accepted is None:
+            return self._no_service(exchange, place)
+        verdict = self._vouched(exchange, token, accepted)
+        return await verdict if isawaitable(verdict) else verdict
+
+    def _learn_of_service(
+        self, clock: Instant, question: _Question, place: int, answer: Answer
+    ) -> Accepted | None:
+        """As `_learn`, of a service."""
+        if answer is None or isinstance(answer, Unavailable):
+            return self._learn(clock, question, place, answer)
+        no = Refusal("service_token_invalid")
         if isinstance(answer, Refusal):
-            return self._refuse_service(exchange, question, answer, place)
+            return self._learn(clock, question, place, replace(no, lasting=answer.lasting))
         grant = answer if isinstance(answer, Grant) else Grant(answer)
         token_key = self.services.keyed_hash(question.token.encode("ascii"))
         principal = replace(grant.principal, token_key=token_key)
         try:
             fields = self._profile.service_fields(principal)
         except ValueError:
-            return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
+            return self._learn(clock, question, place, no)
         if self._service_roles.isdisjoint(principal.roles):
-            return self._refuse_service(exchange, question, Refusal("service_token_invalid"), place)
-        note = Note("token_accepted", ("providers", place), {})
+            return self._learn(clock, question, place, no)
         accepted = Accepted(
-            exchange.clock.monotonic + self._lifetime(place) - grant.age,
+            clock.monotonic + self._lifetime(place) - grant.age,
             principal.expires_at if principal.expires_at is not None else inf,
             principal,
             fields,
-            note,
+            Note("token_accepted", ("providers", place), {}),
             self._forward,
             grant.rules,
             self._twin_key(question.token),
         )
-        self._remember(exchange, question, accepted)
-        verdict = self._vouched(exchange, token, accepted)
-        return await verdict if isawaitable(verdict) else verdict
+        self._remember(clock, question, accepted)
+        return accepted
 
     def _vouched(self, exchange: Exchange, token: bytes, accepted: Accepted) -> Verdict | Awaitable[Verdict]:
         rules = accepted.rules
@@ -471,7 +492,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _refuse_service(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
     ) -> Verdict:
-        self._remember_no(exchange, question, Refusal("service_token_invalid", refusal.lasting), place)
+        self._remember_no(exchange.clock, question, Refusal("service_token_invalid", refusal.lasting), place)
         return self._no_service(exchange, place)
 
     def _no_service(self, exchange: Exchange, place: int | None) -> Verdict:
@@ -531,6 +552,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if isawaitable(answer):
                 if not spared:
                     return self._wait(answer, exchange, question, place, failure)
+                self._pending.tell(answer, partial(self._learn, exchange.clock, question, place))
                 answer = Unavailable(1)
             if isinstance(answer, Unavailable):
                 failure = failure or (answer, place)
@@ -556,7 +578,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         place: int,
         failure: tuple[Unavailable, int] | None,
     ) -> Verdict:
-        answer = await pending
+        learn = partial(self._learn, exchange.clock, question, place)
+        answer = await self._in_time(pending, question, learn)
         if isinstance(answer, Unavailable):
             failure = failure or (answer, place)
         elif answer is not None:
@@ -564,12 +587,52 @@ class TokenAuth(Filter[TokenAuthConfig]):
         verdict = self._ask(exchange, question, place + 1, failure)
         return await verdict if isawaitable(verdict) else verdict
 
+    async def _in_time(
+        self, pending: Awaitable[Answer], question: _Question, learn: Callable[[Answer], object]
+    ) -> Answer:
+        """The answer; where something may stand in, it is not waited for much longer than a service that is well takes."""
+        if question.fallback() is None:
+            return await pending
+        try:
+            return await self._pending.within(_PATIENCE, pending, learn)
+        except TimeoutError:
+            return Unavailable(1)
+
+    def _learn(self, clock: Instant, question: _Question, place: int, answer: Answer) -> Accepted | None:
+        """Remembers what the provider at `place` has said of what was asked at `clock`, and what is to be had by it."""
+        if isinstance(answer, Unavailable):
+            return None
+        if answer is None:
+            kept = question.cache.accepted.get(question.key)
+            if kept is not None and _place(kept.note) == place:  # he has vouched for it before
+                question.cache.accepted.drop(question.key)
+            return None
+        if isinstance(answer, Refusal):
+            self._remember_no(clock, question, answer, place)
+            return None
+        accepted = self._accepted(
+            clock, question, place, answer if isinstance(answer, Grant) else Grant(answer)
+        )
+        if accepted is None:
+            self._remember_no(clock, question, Refusal("token_invalid"), place)
+        else:
+            self._remember(clock, question, accepted)
+        return accepted
+
     def _answered(
         self, exchange: Exchange, question: _Question, place: int, answer: Principal | Grant | Refusal
     ) -> Verdict:
         if isinstance(answer, Refusal):
             return self._refuse(exchange, question, answer, place)
-        grant = answer if isinstance(answer, Grant) else Grant(answer)
+        accepted = self._learn(exchange.clock, question, place, answer)
+        if accepted is None:
+            return self._no_principal(exchange, "token_invalid", place)
+        reason, rule, facts = accepted.note
+        note = Note(reason, rule, {**facts, "cached": False})
+        return self._pass(exchange, accepted._replace(note=note))
+
+    def _accepted(self, clock: Instant, question: _Question, place: int, grant: Grant) -> Accepted | None:
+        """The caller, with all that a request needs of him; None where the upstream cannot be told of him."""
         asked = self._providers[place]
         provider, by_token = asked.kind, asked.needs_token
         reason, proof = _ACCEPTED.get(provider, "token_accepted"), question.token
@@ -588,26 +651,19 @@ class TokenAuth(Filter[TokenAuthConfig]):
                 fields = Fields([*fields, *travels])
         except ValueError as error:
             self.services.warn("token_claims_unusable", provider=provider, field=str(error))
-            return self._refuse(exchange, question, Refusal("token_invalid"), place)
+            return None
         # Of a token that may have expired, its end says nothing.
         ends = principal.expires_at if not (question.beside and asked.judges_expired) else None
-        expires = ends if ends is not None else inf
-        rule = ("providers", place)
-        accepted = Accepted(
-            exchange.clock.monotonic + self._lifetime(place) - grant.age,
-            expires,
+        return Accepted(
+            clock.monotonic + self._lifetime(place) - grant.age,
+            ends if ends is not None else inf,
             principal,
             fields,
-            Note(reason, rule, {"provider": provider, "cached": True}),
+            Note(reason, ("providers", place), {"provider": provider, "cached": True}),
             # Beside a certificate that has decided, nobody has judged the token: it may be another caller's.
             self._forward and by_token,
             grant.rules if grant.tenants is None else TenantScope(grant.tenants, grant.catalog),
             self._twin_key(question.token) if by_token else None,
-        )
-        self._remember(exchange, question, accepted)
-        return self._pass(
-            exchange,
-            accepted._replace(note=Note(reason, rule, {"provider": provider, "cached": False})),
         )
 
     def _twin_key(self, token: str) -> str | None:
@@ -625,9 +681,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
             lines.append(encoded(asked.header, question.proofs[place] or ""))
         return lines
 
-    def _remember(self, exchange: Exchange, question: _Question, accepted: Accepted) -> None:
+    def _remember(self, clock: Instant, question: _Question, accepted: Accepted) -> None:
         fresh = question.epoch == question.cache.epoch  # else it may have been revoked since it was asked
-        if fresh and self._ttl > 0 and exchange.clock.wall < accepted.expires:
+        if fresh and self._ttl > 0 and clock.wall < accepted.expires:
             question.cache.accepted.put(question.key, accepted)
 
     def _lifetime(self, place: int) -> float:
@@ -680,19 +736,17 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _refuse(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
     ) -> Verdict:
-        self._remember_no(exchange, question, refusal, place)
+        self._remember_no(exchange.clock, question, refusal, place)
         verdict = self._no_principal(exchange, refusal.reason, place)
         if refusal.retry_after and isinstance(verdict, Fault):
             verdict.retry_after = refusal.retry_after
         return verdict
 
-    def _remember_no(
-        self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
-    ) -> None:
+    def _remember_no(self, clock: Instant, question: _Question, refusal: Refusal, place: int | None) -> None:
         question.cache.accepted.drop(question.key)
         if refusal.lasting and self._negative_ttl > 0:
             question.cache.refused.put(
-                question.key, Refused(exchange.clock.monotonic + self._negative_ttl, refusal.reason, place)
+                question.key, Refused(clock.monotonic + self._negative_ttl, refusal.reason, place)
             )
 
     def _unavailable(

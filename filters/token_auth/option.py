@@ -909,7 +909,8 @@ class CacheOptions(Options):
     stale_if_error: Duration = Field(
         default=0.0,
         description="How long after `ttl` an accepted token is still trusted while its provider cannot be reached, but "
-        "never beyond its expiry. A token that is revoked meanwhile goes on as well.",
+        "never beyond its expiry. A token that is revoked meanwhile goes on as well. A provider that does not answer within half "
+        "a second is not waited for: its answer counts once it comes.",
     )
     size: int = Field(
         default=10_000,
