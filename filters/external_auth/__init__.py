@@ -74,12 +74,12 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
             )
         told = spoken(exchange, self.config.convention)
         if not self._caches:
-            return self._wait(exchange, None, [*told, *own])
+            return self._wait(exchange, None, told, own)
         key = self._key(exchange, own)
         answer = self._service.remembered(key, exchange.clock.monotonic)
         if answer is not None:
             return self._settled(exchange, answer, cached=True)
-        return self._wait(exchange, key, [*told, *own])
+        return self._wait(exchange, key, told, own)
 
     def suppose(self, exchange: Exchange, principal: Principal | None) -> Verdict:
         """The service says yes to `principal`, and no to nobody."""
@@ -92,20 +92,28 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         return None
 
     def _key(self, exchange: Exchange, own: Lines) -> str:
-        names = self._key_names
-        parts = [(name.lower(), value) for name, value in own if names is None or name.lower() in names]
         request = (
             (exchange.method, exchange.target, exchange.host, exchange.scheme, exchange.client)
             if self._by_request
             else ()
         )
-        return self.services.keyed_hash(repr((request, parts)).encode())
+        return self.services.keyed_hash(repr((request, self._credentials(own))).encode())
 
-    async def _wait(self, exchange: Exchange, key: str | None, lines: Lines) -> Verdict:
+    def _credentials(self, own: Lines) -> Lines:
+        names = self._key_names
+        return [(name.lower(), value) for name, value in own if names is None or name.lower() in names]
+
+    def _who(self, exchange: Exchange, own: Lines) -> str:
+        """Stands for who asks, as far as it can be told: his credentials, or his address where he has none."""
+        told = self._credentials(own) or exchange.client
+        return self.services.keyed_hash(repr(told).encode())
+
+    async def _wait(self, exchange: Exchange, key: str | None, told: Lines, own: Lines) -> Verdict:
+        who = self._who(exchange, own)
         try:
-            answer = await self._service.ask(key, lines)
+            answer = await self._service.ask(key, [*told, *own], who)
         except Trouble as trouble:
-            return self._unjudged(exchange, trouble)
+            return self._unjudged(exchange, trouble, who)
         return self._settled(exchange, answer, cached=False)
 
     def _settled(self, exchange: Exchange, answer: Yes | No, *, cached: bool) -> Verdict:
@@ -125,7 +133,7 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
         exchange.request.headers.drop(self._identity)
         exchange.principal = principal
 
-    def _unjudged(self, exchange: Exchange, trouble: Trouble) -> Verdict:
+    def _unjudged(self, exchange: Exchange, trouble: Trouble, who: str) -> Verdict:
         if self.config.on_error == "allow" and trouble.lenient:
             exchange.request.headers.drop(self._from_client)
             if self._claimed and exchange.principal is None:
@@ -138,5 +146,5 @@ class ExternalAuth(Filter[ExternalAuthConfig]):
             "external_auth_unavailable",
             "The request cannot be authorised at the moment.",
             rule=("on_error",),
-            retry_after=self._service.retry_after(),
+            retry_after=self._service.retry_after(who),
         )

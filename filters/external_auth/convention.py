@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from filters._identity import STRIPPED
 from filters.external_auth.option import ExternalAuthConfig, PrincipalOptions
 from gateway.api import Exchange, Fault, HttpAnswer, Principal, Response
 from gateway.http.fields import Fields, encoded
@@ -19,6 +20,8 @@ _HELD_BACK: Final = frozenset(
     {*(name.decode("ascii") for name in HOP_BY_HOP), "content-length", "date", "server", "set-cookie", "via"}
 )
 _ONCE: Final = frozenset((b"authorization", b"x-auth-token", b"x-service-token", b"x-subject-token"))
+_MANY: Final = re.compile(rb"roles?\Z|x.pp.(?:user|groups)\Z|x.authenticated.by\Z")
+"""Fields of an identity that may be lists."""
 _BEYOND_ASCII = re.compile(rb"[^\x21-\x7e]")
 
 
@@ -58,15 +61,17 @@ class No:
 class Trouble(Exception):  # noqa: N818 - it says of what there is no answer
     """The service has not judged the request.
 
-    counts   whether it is unwell, and is to be left alone
-    lenient  whether no request can have brought it about, so that `on_error: allow` may let this one pass
+    counts   whether it may be unwell, and is to be left alone
+    lenient  whether it cannot be reached or is slow, so that `on_error: allow` may let this one pass
+    unreached  whether no request can have brought it about
     """
 
-    def __init__(self, why: str, *, counts: bool, lenient: bool = True) -> None:
+    def __init__(self, why: str, *, counts: bool, lenient: bool = True, unreached: bool = False) -> None:
         super().__init__(why)
         self.why = why
         self.counts = counts
         self.lenient = lenient
+        self.unreached = unreached
 
 
 def spoken(exchange: Exchange, convention: str) -> Lines:
@@ -119,7 +124,7 @@ def reader(config: ExternalAuthConfig) -> Callable[[HttpAnswer], Yes | No]:
                 return No(status, tuple(("WWW-Authenticate", _raw(value)) for value in asks), None)
             if not nginx and 300 <= status <= 599:
                 return No(status, _relayed(answer.lines, relayed), answer.body)
-        except ValueError:  # text that cannot travel, or two of what there is one of
+        except ValueError:  # text that cannot travel or is none, or two of what there is one of
             raise Trouble(
                 "its answer holds a field that cannot be used", counts=False, lenient=False
             ) from None
@@ -130,11 +135,20 @@ def reader(config: ExternalAuthConfig) -> Callable[[HttpAnswer], Yes | No]:
 
 
 def _yes(lines: Lines, config: ExternalAuthConfig) -> Yes:
-    fields = [
-        encoded(name, _raw(value)) for name in config.response_headers for value in _values(lines, name)
-    ]
+    fields = [encoded(name, _raw(value)) for name in config.response_headers for value in _told(lines, name)]
     who = config.principal
     return Yes(Fields(fields), _principal(lines, who) if who is not None else None)
+
+
+def _told(lines: Lines, name: str) -> list[str]:
+    """What a yes tells the upstream in a field. Raises ValueError for two who cannot both be calling, and one who is no text."""
+    values, key = _values(lines, name), name.lower().encode("ascii")
+    if key in STRIPPED or key in _ONCE:
+        if len(values) > 1 and _MANY.search(key) is None:
+            raise ValueError(name)
+        for value in values:
+            value.encode("utf-8")
+    return values
 
 
 def _values(lines: Lines, name: str) -> list[str]:

@@ -79,14 +79,19 @@ class BreakerOptions(Options):
     failures: int = Field(
         5,
         ge=1,
-        description="After how many failures in a row. Not counted is what a request may have brought about: answers 4xx, or that "
-        "are too large or no HTTP; and of one that has more than 2 KiB for the service, 5xx and connections that it closes.",
+        description="After how many failures in a row, of different credentials (two at least, unless nobody listens): fields in "
+        "`cache.headers`, else in `request_headers`, or the client's address where there are none. Credentials that alone fail so "
+        "often are themselves left alone, and keep nobody else out; with `on_error: allow`, where the service is only slow for "
+        "them, they are asked about each time. Not counted is what a request may have brought about by its size or form: answers "
+        "4xx, or that are too large or no HTTP; and of one that has more than 2 KiB for the service, 5xx and connections that it "
+        "closes.",
     )
     pause: Duration = Field(
         10.0,
         ge=0.1,
         le=600.0,
-        description="For how long; then one question is let out, and what comes of it decides.",
+        description="For how long; then one question is let out, and what comes of it decides. It is of credentials that have not "
+        "failed before; those that have come up to as much later.",
     )
 
 
@@ -128,7 +133,8 @@ class ExternalAuthConfig(Options):
     response_headers: tuple[CarriedName, ...] = Field(
         (),
         description="Fields of a yes that the upstream gets, in place of a client's own, in every spelling, and of those that an "
-        "earlier filter has set. Where one of them, or `principal`, says who is calling, nothing that a client says of it arrives.",
+        "earlier filter has set. Where one of them, or `principal`, says who is calling, nothing that a client says of it arrives; and "
+        "an answer with two lines of such a field that is no list, or with bytes in it that are no UTF-8, is a failure.",
     )
     relay_headers: tuple[CarriedName, ...] = Field(
         (),

@@ -24,14 +24,14 @@ class Kept(NamedTuple):
 class Memory:
     """What outlives a reload with the same definition.
 
-    lenient  whether the last failure that counted was one that no request can have brought about
+    slow  is told of those failures alone that `on_error: allow` lets pass: while it is open nobody needs to be asked for that
     """
 
     def __init__(self, config: ExternalAuthConfig) -> None:
         self.breaker = Breaker(config.breaker.failures, config.breaker.pause)
         self.flight: SingleFlight[str, Yes | No] = SingleFlight()
         self.kept: LRUCache[str, Kept] = LRUCache(config.cache.size if config.cache is not None else 1)
-        self.lenient = True
+        self.slow = Breaker(config.breaker.failures, config.breaker.pause)
         self.epoch = 0
 
     def revoke(self, revocation: Revocation) -> int:
@@ -55,6 +55,7 @@ class Service:
         self._services = services
         self._cache = config.cache
         self._read = read
+        self._lenient = config.on_error == "allow"
         self._relays = config.convention == "traefik"
         self._url = config.url
         self._client = services.http(
@@ -74,32 +75,40 @@ class Service:
         kept = self._memory.kept.get(key)
         return kept.answer if kept is not None and now < kept.until else None
 
-    async def ask(self, key: str | None, lines: Lines) -> Yes | No:
-        """The service's answer; who asks for a key that is being asked for is answered with it. None asks alone."""
+    async def ask(self, key: str | None, lines: Lines, who: str = "") -> Yes | No:
+        """The service's answer; who asks for a key that is being asked for is answered with it. None asks alone.
+
+        `who` stands for what the question is about: where the service fails for one again and again, it is left alone with that.
+        """
         memory = self._memory
         if key is not None and key in memory.flight:
-            return await memory.flight.join(key, lambda: self._asked(key, lines))
-        if not memory.breaker.admits(self._services.now().monotonic):
-            raise Trouble("it is left alone", counts=False, lenient=memory.lenient)
+            return await memory.flight.join(key, lambda: self._asked(key, lines, who))
+        if not memory.breaker.admits(self._services.now().monotonic, who):
+            # What one alone brings about lets nobody pass, himself neither.
+            lenient = memory.breaker.open and memory.slow.open
+            raise Trouble("it is left alone", counts=False, lenient=lenient)
         if key is None:
-            return await self._asked(None, lines)
-        return await memory.flight.join(key, lambda: self._asked(key, lines))
+            return await self._asked(None, lines, who)
+        return await memory.flight.join(key, lambda: self._asked(key, lines, who))
 
-    def retry_after(self) -> int:
+    def retry_after(self, who: str = "") -> int:
         """Whole seconds until it may be worth to ask again, at least one."""
-        return self._memory.breaker.remaining(self._services.now().monotonic)
+        return self._memory.breaker.remaining(self._services.now().monotonic, who)
 
-    async def _asked(self, key: str | None, lines: Lines) -> Yes | No:
+    async def _asked(self, key: str | None, lines: Lines, who: str) -> Yes | No:
         memory = self._memory
         epoch = memory.epoch
+        asked = self._services.now().monotonic
         try:
             answered = await self._answered(lines)
             answer = self._read(answered)
         except (HttpError, Trouble) as error:
             trouble = blamed(error, lines)
-            self._failed(trouble)
+            self._failed(trouble, who, asked)
             raise trouble from None
-        memory.breaker.succeeded()
+        now = self._services.now().monotonic
+        memory.breaker.succeeded(now, who)
+        memory.slow.succeeded(now, who)
         if key is not None and self._cache is not None and epoch == memory.epoch:
             seconds = lifetime(self._cache, answered)
             if seconds > 0:
@@ -114,15 +123,20 @@ class Service:
                 raise
             return error.answer  # auth_request goes by status and fields alone
 
-    def _failed(self, trouble: Trouble) -> None:
+    def _failed(self, trouble: Trouble, who: str, asked: float) -> None:
         memory = self._memory
         breaker = memory.breaker
         now = self._services.now().monotonic
-        if trouble.counts:
-            breaker.failed(now)
-            memory.lenient = trouble.lenient
+        if not trouble.counts:
+            breaker.said_nothing(now, who)
+        elif not trouble.lenient:
+            breaker.failed(now, who, asked)
         else:
-            breaker.said_nothing(now)
+            for told in (breaker, memory.slow):
+                if trouble.unreached:
+                    told.unreached(now, asked)
+                else:  # left alone, one would pass unasked for what he brings about, or not pass a service that is slow
+                    told.failed(now, who, asked, alone=not self._lenient)
         self._services.warn(
             "external_auth_unavailable", url=self._url, because=trouble.why, left_alone=breaker.open
         )
@@ -135,10 +149,16 @@ def blamed(error: HttpError | Trouble, lines: Lines) -> Trouble:
     if isinstance(error, Trouble):
         return error if ordinary else Trouble(error.why, counts=False, lenient=False)
     reason = error.reason
-    unreached = reason in ("connect", "tls") or (reason == "timeout" and error.answer is None)
+    unreached = reason in ("connect", "tls")
+    silent = unreached or (reason == "timeout" and error.answer is None)
     # What is too large, or no HTTP, may quote the request; busy and closed are no word of the service's.
-    counts = unreached or (ordinary and reason in ("broken", "timeout"))
-    return Trouble(str(error), counts=counts, lenient=unreached or reason == "closed")
+    counts = silent or (ordinary and reason in ("broken", "timeout"))
+    return Trouble(
+        str(error),
+        counts=counts,
+        lenient=silent or reason == "closed",
+        unreached=unreached,
+    )
 
 
 def lifetime(cache: CacheOptions, answer: HttpAnswer) -> float:

@@ -26,13 +26,16 @@ from filters.token_auth.common_cache import CommonCache
 from filters.token_auth.entry import FORM
 from filters.token_auth.option import CacheOptions, ProviderOptions, TokenAuthConfig
 from filters.token_auth.provider import Answer, Grant, Provider, Refusal, Unavailable
+from filters.token_auth.spelling import twin
 from gateway.api import (
     Certificate,
     Exchange,
     Fault,
     Filter,
+    Instant,
     Note,
     OptionError,
+    Pending,
     Principal,
     Revocation,
     Rule,
@@ -49,6 +52,8 @@ _TOKEN_MAX = 8192
 _KNOWN_MAX = 256
 _KNOWN_SIZE = 4096
 """Bytes of the values of a section that is remembered."""
+_PATIENCE: Final = 0.5
+"""Seconds for which an answer is waited for where something may stand in."""
 _TWICE: Final = "\n"
 """In place of a proof that comes twice; no field value holds it."""
 _BEARER: Final = 'Bearer realm="weir"'
@@ -163,6 +168,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         tells = asks_keystone or config.auth_url is not None or config.delay_auth_decision
         self.statuses = frozenset((401,) if tells else ())
         self._forward = config.forward_token
+        self._pending: Pending[Answer] = Pending()
         # Sections that come again are the same object: the digests of their tokens, where nothing else is to be done. Each
         # is held on to, so that no other can have its id.
         self._known: dict[int, tuple[Mapping[bytes, bytes | list[bytes]], bytes]] = {}
@@ -423,7 +429,12 @@ class TokenAuth(Filter[TokenAuthConfig]):
             spared = provider.left_alone and question.fallback() is not None
             answer = provider.look_up_service(question.token, exchange)
             if isawaitable(answer):
-                answer = Unavailable(1) if spared else await answer
+                learn = partial(self._learn, exchange.clock, question, place)
+                if spared:
+                    self._pending.tell(answer, learn)
+                    answer = Unavailable(1)
+                else:
+                    answer = await self._in_time(answer, question, learn)
             if isinstance(answer, Unavailable):
                 failure = failure or (answer, place)
             elif answer is not None:
@@ -445,19 +456,14 @@ class TokenAuth(Filter[TokenAuthConfig]):
         place: int,
         answer: Principal | Grant | Refusal,
     ) -> Verdict:
-        if isinstance(answer, Refusal):
-            return self._refuse_service(exchange, question, answer, place)
-        grant = answer if isinstance(answer, Grant) else Grant(answer)
-        accepted = self._made_of_service(exchange, question, place, grant)
-        if isinstance(accepted, Refusal):
-            return self._refuse_service(exchange, question, accepted, place)
-        self._remember(exchange, question, accepted)
-        self._tell(question, place, grant, accepted)
+        accepted = self._learn(exchange.clock, question, place, answer)
+        if accepted is None:
+            return self._no_service(exchange, place)
         verdict = self._vouched(exchange, token, accepted)
         return await verdict if isawaitable(verdict) else verdict
 
     def _made_of_service(
-        self, exchange: Exchange, question: _Question, place: int, grant: Grant
+        self, clock: Instant, question: _Question, place: int, grant: Grant
     ) -> Accepted | Refusal:
         token_key = self.services.keyed_hash(question.token.encode("ascii"))
         principal = replace(grant.principal, token_key=token_key)
@@ -467,15 +473,15 @@ class TokenAuth(Filter[TokenAuthConfig]):
             return Refusal("service_token_invalid")
         if self._service_roles.isdisjoint(principal.roles):
             return Refusal("service_token_invalid")
-        note = Note("token_accepted", ("providers", place), {})
         return Accepted(
-            exchange.clock.monotonic + self._lifetime(place, question) - grant.age,
+            clock.monotonic + self._lifetime(place, question) - grant.age,
             principal.expires_at if principal.expires_at is not None else inf,
             principal,
             fields,
-            note,
+            Note("token_accepted", ("providers", place), {}),
             self._forward,
             grant.rules,
+            self._twin_key(question.token),
         )
 
     def _vouched(self, exchange: Exchange, token: bytes, accepted: Accepted) -> Verdict | Awaitable[Verdict]:
@@ -498,7 +504,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _refuse_service(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
     ) -> Verdict:
-        self._remember_no(exchange, question, Refusal("service_token_invalid", refusal.lasting), place)
+        self._remember_no(exchange.clock, question, Refusal("service_token_invalid", refusal.lasting), place)
         return self._no_service(exchange, place)
 
     def _no_service(self, exchange: Exchange, place: int | None) -> Verdict:
@@ -546,20 +552,20 @@ class TokenAuth(Filter[TokenAuthConfig]):
         place, grant = found
         assert grant.asked is not None
         grant = self._providers[place].restored(replace(grant, age=clock.monotonic - grant.asked))
-        make = self._made_of_service if question.cache is self._vouching else self._made
-        accepted = make(exchange, question, place, grant)
+        accepted = self._made(clock, question, place, grant)
         if isinstance(accepted, Refusal) or clock.wall >= accepted.expires:
             return None, question
         good = clock.monotonic < accepted.until
         if not good and clock.monotonic >= accepted.until + self._stale_for:
             return None, question
-        self._remember(exchange, question, accepted)
+        self._remember(clock, question, accepted)
         return (accepted, question) if good else (None, question._replace(stale=accepted))
 
     def _tell(self, question: _Question, place: int, grant: Grant, accepted: Accepted) -> None:
         """Has the other workers know it."""
-        if self._common is not None and accepted.principal.token_key is not None:
-            self._common.keep(question.name, place, grant, accepted.principal.token_key)
+        if self._common is not None:
+            keys = (accepted.principal.token_key, accepted.twin_key)
+            self._common.keep(question.name, place, grant, *(key for key in keys if key is not None))
 
     def _forget(
         self, cache: TokenCache, key: bytes, accepted: Accepted, exchange: Exchange
@@ -592,6 +598,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
             if isawaitable(answer):
                 if not spared:
                     return self._wait(answer, exchange, question, place, failure)
+                self._pending.tell(answer, partial(self._learn, exchange.clock, question, place))
                 answer = Unavailable(1)
             if isinstance(answer, Unavailable):
                 failure = failure or (answer, place)
@@ -617,7 +624,8 @@ class TokenAuth(Filter[TokenAuthConfig]):
         place: int,
         failure: tuple[Unavailable, int] | None,
     ) -> Verdict:
-        answer = await pending
+        learn = partial(self._learn, exchange.clock, question, place)
+        answer = await self._in_time(pending, question, learn)
         if isinstance(answer, Unavailable):
             failure = failure or (answer, place)
         elif answer is not None:
@@ -625,22 +633,59 @@ class TokenAuth(Filter[TokenAuthConfig]):
         verdict = self._ask(exchange, question, place + 1, failure)
         return await verdict if isawaitable(verdict) else verdict
 
+    async def _in_time(
+        self, pending: Awaitable[Answer], question: _Question, learn: Callable[[Answer], object]
+    ) -> Answer:
+        """The answer; where something may stand in, it is not waited for much longer than a service that is well takes."""
+        if question.fallback() is None:
+            return await pending
+        try:
+            return await self._pending.within(_PATIENCE, pending, learn)
+        except TimeoutError:
+            return Unavailable(1)
+
+    def _learn(self, clock: Instant, question: _Question, place: int, answer: Answer) -> Accepted | None:
+        """Remembers what the provider at `place` has said of what was asked at `clock`, and what is to be had by it.
+
+        It may be said late: what has been revoked meanwhile is remembered nowhere.
+        """
+        if isinstance(answer, Unavailable):
+            return None
+        if answer is None:
+            kept = question.cache.accepted.get(question.key)
+            if kept is not None and _place(kept.note) == place:  # he has vouched for it before
+                question.cache.accepted.drop(question.key)
+            if self._common is not None:
+                self._common.drop(question.name, place)
+            return None
+        if not isinstance(answer, Refusal):
+            grant = answer if isinstance(answer, Grant) else Grant(answer)
+            accepted = self._made(clock, question, place, grant)
+            if isinstance(accepted, Accepted):
+                self._remember(clock, question, accepted)
+                self._tell(question, place, grant, accepted)
+                return accepted
+            answer = accepted
+        if question.cache is self._vouching:
+            answer = Refusal("service_token_invalid", answer.lasting)
+        self._remember_no(clock, question, answer, place)
+        return None
+
     def _answered(
         self, exchange: Exchange, question: _Question, place: int, answer: Principal | Grant | Refusal
     ) -> Verdict:
         if isinstance(answer, Refusal):
             return self._refuse(exchange, question, answer, place)
-        grant = answer if isinstance(answer, Grant) else Grant(answer)
-        accepted = self._made(exchange, question, place, grant)
-        if isinstance(accepted, Refusal):
-            return self._refuse(exchange, question, accepted, place)
-        self._remember(exchange, question, accepted)
-        self._tell(question, place, grant, accepted)
+        accepted = self._learn(exchange.clock, question, place, answer)
+        if accepted is None:
+            return self._no_principal(exchange, "token_invalid", place)
         fresh = {**accepted.note.facts, "cached": False}
         return self._pass(exchange, accepted._replace(note=accepted.note._replace(facts=fresh)))
 
-    def _made(self, exchange: Exchange, question: _Question, place: int, grant: Grant) -> Accepted | Refusal:
-        """All that a request needs of what a provider has said."""
+    def _made(self, clock: Instant, question: _Question, place: int, grant: Grant) -> Accepted | Refusal:
+        """All that a request needs of what a provider has said; a refusal where the upstream cannot be told of it."""
+        if question.cache is self._vouching:
+            return self._made_of_service(clock, question, place, grant)
         asked = self._providers[place]
         provider, by_token = asked.kind, asked.needs_token
         reason, proof = _ACCEPTED.get(provider, "token_accepted"), question.token
@@ -662,18 +707,21 @@ class TokenAuth(Filter[TokenAuthConfig]):
             return Refusal("token_invalid")
         # Of a token that may have expired, its end says nothing.
         ends = principal.expires_at if not (question.beside and asked.judges_expired) else None
-        expires = ends if ends is not None else inf
-        rule = ("providers", place)
         return Accepted(
-            exchange.clock.monotonic + self._lifetime(place, question) - grant.age,
-            expires,
+            clock.monotonic + self._lifetime(place, question) - grant.age,
+            ends if ends is not None else inf,
             principal,
             fields,
-            Note(reason, rule, {"provider": provider, "cached": True}),
+            Note(reason, ("providers", place), {"provider": provider, "cached": True}),
             # Beside a certificate that has decided, nobody has judged the token: it may be another caller's.
             self._forward and by_token,
             grant.rules if grant.tenants is None else TenantScope(grant.tenants, grant.catalog),
+            self._twin_key(question.token) if by_token else None,
         )
+
+    def _twin_key(self, token: str) -> str | None:
+        other = twin(token)
+        return None if other is None else self.services.keyed_hash(other.encode("ascii"))
 
     def _travelling(
         self, asked: Provider, question: _Question, place: int, grant: Grant
@@ -686,9 +734,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
             lines.append(encoded(asked.header, question.proofs[place] or ""))
         return lines
 
-    def _remember(self, exchange: Exchange, question: _Question, accepted: Accepted) -> None:
+    def _remember(self, clock: Instant, question: _Question, accepted: Accepted) -> None:
         fresh = question.epoch == question.cache.epoch  # else it may have been revoked since it was asked
-        if fresh and self._ttl > 0 and exchange.clock.wall < accepted.expires:
+        if fresh and self._ttl > 0 and clock.wall < accepted.expires:
             question.cache.accepted.put(question.key, accepted)
 
     def _lifetime(self, place: int, question: _Question) -> float:
@@ -698,7 +746,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         return self._ttl * (1 - self._jitter * question.key[0] / 255)
 
     def _pass(self, exchange: Exchange, accepted: Accepted) -> Verdict:
-        _, _, principal, fields, note, forward, rules = accepted
+        _, _, principal, fields, note, forward, rules, _ = accepted
         if rules is not None:
             narrowed = self._narrowed(exchange, principal, fields, rules)
             if isinstance(narrowed, str):
@@ -741,21 +789,19 @@ class TokenAuth(Filter[TokenAuthConfig]):
     def _refuse(
         self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
     ) -> Verdict:
-        self._remember_no(exchange, question, refusal, place)
+        self._remember_no(exchange.clock, question, refusal, place)
         verdict = self._no_principal(exchange, refusal.reason, place)
         if refusal.retry_after and isinstance(verdict, Fault):
             verdict.retry_after = refusal.retry_after
         return verdict
 
-    def _remember_no(
-        self, exchange: Exchange, question: _Question, refusal: Refusal, place: int | None
-    ) -> None:
+    def _remember_no(self, clock: Instant, question: _Question, refusal: Refusal, place: int | None) -> None:
         question.cache.accepted.drop(question.key)
         if self._common is not None:
             self._common.drop(question.name)
         if refusal.lasting and self._negative_ttl > 0:
             question.cache.refused.put(
-                question.key, Refused(exchange.clock.monotonic + self._negative_ttl, refusal.reason, place)
+                question.key, Refused(clock.monotonic + self._negative_ttl, refusal.reason, place)
             )
 
     def _unavailable(

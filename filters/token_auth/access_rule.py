@@ -4,10 +4,13 @@ Rules are written by users, so they are hostile: nothing of a rule is a regular 
 to the path and the rules, whatever wildcards there are, and it has a bound.
 """
 
+import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
+
+from gateway.http.target import matchable
 
 MAX_RULES: Final = 256
 """Rules of one credential that are judged by; a credential with more may do nothing here."""
@@ -20,6 +23,8 @@ milliseconds. What has not been allowed by then is not. Rules whose text up to t
 nothing of it, and others no more than up to where they part from it, so that it takes hundreds made for that."""
 STEP: Final = 1024
 
+_DOTS: Final = re.compile(rb"(?:\A|[/\\])\.{1,2}(?=[/\\;]|\Z)")
+"""A dot segment, as any server may see one."""
 _SLASH: Final = 0x2F
 _PART: Final = 256
 _ANYTHING: Final = 257
@@ -127,12 +132,18 @@ def _symbols(pattern: str) -> Iterable[str]:
 
 
 class AccessRules:
-    """What one credential may do with one service; `rules` are those that count, none where it may do nothing."""
+    """What one credential may do with one service; `rules` are those that count, none where it may do nothing.
 
-    def __init__(self, rules: Iterable[AccessRule], service: str | None) -> None:
+    prefixes  what may stand before the path that rules are of; the longest that does is left out
+    """
+
+    def __init__(
+        self, rules: Iterable[AccessRule], service: str | None, prefixes: Sequence[str] = ()
+    ) -> None:
         paths: dict[str, list[str]] = {}
         told = tuple(rules)
         self.service = service
+        self.prefixes = tuple(sorted(prefixes, key=len, reverse=True))
         self.rules = tuple(rule for rule in told if rule.service == service) if len(told) <= MAX_RULES else ()
         for rule in self.rules:
             paths.setdefault(rule.method, []).append(rule.path)
@@ -150,14 +161,23 @@ class AccessRules:
         patterns = self._patterns.get(method)
         if patterns is None or len(path) > MAX_PATH:
             return False
+        if self.prefixes:
+            path = self._behind_prefix(path)
         decoded = unquote_to_bytes(path)
-        if any(segment in (b".", b"..") for segment in decoded.split(b"/")):
+        if _DOTS.search(decoded) is not None:
             return False  # who resolves them on the way to the service would make another path of it
         told = _Path(decoded)
         return any(pattern.matches(told) for pattern in patterns)
 
+    def _behind_prefix(self, path: str) -> str:
+        plain = matchable(path)  # as routes compare it
+        for prefix in self.prefixes:
+            if plain.startswith(prefix) and plain[len(prefix) : len(prefix) + 1] in ("", "/"):
+                return plain[len(prefix) :]
+        return path
 
-def read_rules(value: Any, service: str | None) -> AccessRules | None:
+
+def read_rules(value: Any, service: str | None, prefixes: Sequence[str] = ()) -> AccessRules | None:
     """The rules of a token's `application_credential`, None where it has none. Raises ValueError."""
     if value is None:
         return None
@@ -168,7 +188,7 @@ def read_rules(value: Any, service: str | None) -> AccessRules | None:
         return None
     if not isinstance(rules, list):
         raise ValueError("access_rules")
-    return AccessRules([_rule(rule) for rule in rules], service)
+    return AccessRules([_rule(rule) for rule in rules], service, prefixes)
 
 
 def _rule(value: Any) -> AccessRule:

@@ -6,7 +6,7 @@ and nobody is refused for it, or let in. Wrong passwords are counted by user and
 
 import hashlib
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error
 from collections.abc import Awaitable
 from typing import Any, ClassVar, Final, NamedTuple
@@ -73,12 +73,12 @@ class Basic(RemoteProvider[str]):
         if credentials is None:
             return _INVALID
         if token in self._memory.flight:
-            return self._question(token, lambda: self._judge(credentials, ("", "")), len(token))
+            return self._question(token, lambda: self._judge(credentials, ("", "")), len(token), token)
         key = (network(exchange.client), self._counted(credentials))
         wait = self._attempts.begin(key, self._services.now().monotonic)
         if wait:
             return Refusal("attempts_exceeded", lasting=False, retry_after=wait)
-        answer = self._question(token, lambda: self._judge(credentials, key), len(token))
+        answer = self._question(token, lambda: self._judge(credentials, key), len(token), token)
         if isinstance(answer, Unavailable):
             self._attempts.undo(key, self._services.now().monotonic)
         return answer
@@ -137,9 +137,12 @@ def decoded(text: str) -> Credentials | None:
     if len(text) > MAX_CREDENTIALS:
         return None
     try:
-        plain = b64decode(text, validate=True).decode("utf-8")
+        raw = b64decode(text, validate=True)
+        plain = raw.decode("utf-8")
     except (Error, ValueError):
         return None
+    if b64encode(raw).decode("ascii") != text:
+        return None  # in another spelling they would go on when they are revoked by their hash
     name, colon, password = plain.partition(":")
     if not colon or any(ord(letter) < 32 or ord(letter) == 127 for letter in plain):
         return None

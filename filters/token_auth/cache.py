@@ -7,6 +7,7 @@ at every hit, so that an entry is never used after its time, whenever it is drop
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from filters.token_auth.access_rule import AccessRules
@@ -41,6 +42,7 @@ class Accepted(NamedTuple):
     expires  wall-clock second at which the token ends; infinite for never
     forward  whether the upstream sees the token
     rules    the only requests that it may be used for, or how their tenant narrows it; None for all, as it is
+    twin_key  keyed hash of the token in its other spelling; None where it has no other
     """
 
     until: float
@@ -50,6 +52,7 @@ class Accepted(NamedTuple):
     note: Note
     forward: bool
     rules: "AccessRules | TenantScope | None" = None
+    twin_key: str | None = None
 
     @property
     def size(self) -> int:
@@ -148,7 +151,7 @@ class TokenCache:
     def revoke(self, revocation: Revocation) -> int:
         """Forgets those who fit, and how many they were; of a token that was refused there is nothing to revoke."""
         self.epoch += 1
-        fitting = [key for key, accepted in self.accepted.items() if revocation.fits(accepted.principal)]
+        fitting = [key for key, accepted in self.accepted.items() if _fits(revocation, accepted)]
         for key in fitting:
             self.accepted.drop(key)
         return len(fitting)
@@ -158,3 +161,10 @@ class TokenCache:
         self.epoch += 1
         for key in [key for key, accepted in self.accepted.items() if accepted.note.rule[1] == place]:
             self.accepted.drop(key)
+
+
+def _fits(revocation: Revocation, accepted: Accepted) -> bool:
+    principal = accepted.principal
+    if revocation.token_key is not None and revocation.token_key == accepted.twin_key:
+        principal = replace(principal, token_key=revocation.token_key)
+    return revocation.fits(principal)

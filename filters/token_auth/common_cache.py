@@ -38,7 +38,7 @@ class CommonCache:
         except (TypeError, ValueError, LookupError):  # of a worker of another version, during an upgrade
             return None
 
-    def keep(self, name: bytes, place: int, grant: Grant, token_key: str) -> None:
+    def keep(self, name: bytes, place: int, grant: Grant, *token_keys: str) -> None:
         """Tells the others; but once where many requests have waited for one answer."""
         asked = grant.asked
         if asked is None or self._last == (name, asked):
@@ -46,13 +46,18 @@ class CommonCache:
         self._last = name, asked
         value = json.dumps([place, grant.token, written(grant)], separators=(",", ":")).encode()
         if len(value) <= MAX_ENTRY:
-            tags = [_tag(mark) for mark in marks_of(grant.principal, token_key) if mark != EVERYBODY]
+            tags = [_tag(mark) for mark in marks_of(grant.principal, *token_keys) if mark != EVERYBODY]
             self._put(name, value, tags, asked)
 
-    def drop(self, name: bytes) -> None:
-        """What is there of a token that is refused now."""
+    def drop(self, name: bytes, place: int | None = None) -> None:
+        """What is there of a token that is refused now, or not known any more by the provider of this number."""
         now = self._services.now().monotonic
-        if self._shelf.get(name, now) is not None:
+        if place is not None:
+            found = self.find(name, -inf)
+            gone = found is not None and found[0] == place
+        else:
+            gone = self._shelf.get(name, now) is not None
+        if gone:
             self._put(name, b"", (), now)
 
     def _put(self, name: bytes, value: bytes, tags: Sequence[bytes], made: float) -> None:

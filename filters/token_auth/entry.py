@@ -32,10 +32,11 @@ def mark_of(revocation: Revocation) -> Mark:
     return EVERYBODY
 
 
-def marks_of(principal: Principal, token_key: str) -> Iterator[Mark]:
-    """All marks that take this caller."""
+def marks_of(principal: Principal, *token_keys: str) -> Iterator[Mark]:
+    """All marks that take this caller; of his token, by its hash in each of its spellings."""
     yield EVERYBODY
-    yield mark_of(Revocation(token_key=token_key))
+    for token_key in token_keys:
+        yield mark_of(Revocation(token_key=token_key))
     for audit_id in principal.audit_ids:
         yield mark_of(Revocation(audit_id=audit_id))
     if principal.user_id is not None:
@@ -58,7 +59,7 @@ def written(grant: Grant) -> dict[str, Any]:
     return {
         "principal": asdict(grant.principal),
         "catalog": grant.catalog,
-        "rules": None if rules is None else [rules.service, rules.rules],
+        "rules": None if rules is None else [rules.service, rules.rules, rules.prefixes],
     }
 
 
@@ -67,7 +68,10 @@ def read(written: Any) -> Grant:
     told: dict[str, Any] = {name: _frozen(value) for name, value in written["principal"].items()}
     principal = Principal(**told)
     rules = written["rules"]
-    made = None if rules is None else AccessRules([AccessRule(*rule) for rule in rules[1]], rules[0])
+    made = None
+    if rules is not None:
+        service, several, prefixes = rules
+        made = AccessRules([AccessRule(*rule) for rule in several], service, prefixes)
     return Grant(principal, written["catalog"], made)
 
 

@@ -15,6 +15,7 @@ from filters.token_auth.claims import EXPIRED, NOT_YET, ClaimReader, addressed, 
 from filters.token_auth.option import IntrospectionOptions
 from filters.token_auth.provider import Answer
 from filters.token_auth.remote import Memory, RemoteProvider, Trouble
+from filters.token_auth.spelling import issued_so
 from gateway.api import Exchange, HttpAnswer, HttpOptions, Services
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Introspection(RemoteProvider[str]):
         self._reader = ClaimReader(config.claims, services, self.kind, config.issuer, _garbled)
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        if not issued_so(token):
+            return None
         return self._question(token, lambda: self._judge(token), len(token), token)
 
     async def _judge(self, token: str) -> Answer:

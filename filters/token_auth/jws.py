@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from filters.token_auth.key import Key, from_base64url, without_duplicates
+from filters.token_auth.key import Key, without_duplicates
+from filters.token_auth.spelling import from_base64url
 
 
 class Jws(NamedTuple):

@@ -124,7 +124,7 @@ class FetchedJwt:
         return self._with_new_keys(jws, exchange)
 
     async def _with_new_keys(self, jws: Jws, exchange: Exchange) -> Answer:
-        await self._keys.refresh(self._reader)
+        await self._keys.seek(self._reader)
         now = self._services.now().monotonic
         keys = self._keys.trusted(now)
         if verified(jws, keys):

@@ -4,8 +4,6 @@ Only the arithmetic is PyJWT's. Which key may verify what is decided here, becau
 `use` or `key_ops` forbids it, and padded base64.
 """
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -22,6 +20,7 @@ from jwt.algorithms import Algorithm, get_default_algorithms
 from jwt.exceptions import PyJWTError
 
 from filters.token_auth.option import KeyOptions
+from filters.token_auth.spelling import from_base64url
 from gateway.api import Secret, Services
 
 _ALGORITHMS: Final[dict[str, Algorithm]] = get_default_algorithms()
@@ -258,14 +257,3 @@ def _fits(algorithm: str, public: object) -> bool:
     if isinstance(public, EllipticCurvePublicKey):
         return _CURVES.get(algorithm) == public.curve.name
     return isinstance(public, Ed25519PublicKey) and algorithm == "EdDSA"
-
-
-def from_base64url(segment: bytes) -> bytes:
-    """The bytes of unpadded base64url, in its one canonical spelling (RFC 7515 section 2), or ValueError."""
-    try:
-        raw = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
-    except binascii.Error:
-        raise ValueError("not base64url in canonical form") from None
-    if base64.urlsafe_b64encode(raw).rstrip(b"=") != segment:
-        raise ValueError("not base64url in canonical form")
-    return raw

@@ -89,6 +89,14 @@ class KeySet:
         """Fetches the keys, or joins those who do. Raises nothing: what has come of it is to be seen here."""
         return self._flight.join("", lambda: self._refreshed(reader))
 
+    async def seek(self, reader: Reader) -> None:
+        """As `refresh`, for a token that no key is for: where that may not have them fetched now, nothing is done.
+
+        It is seen here, when the fetch would begin: what was out when the token was looked at may have ended since.
+        """
+        if self.may_ask(reader.services.now().monotonic):
+            await self.refresh(reader)
+
     async def _refreshed(self, reader: Reader) -> None:
         services = reader.services
         self._tried = services.now().monotonic

@@ -14,6 +14,7 @@ from filters.token_auth.provider import Answer, Grant, Refusal
 from filters.token_auth.remote import Memory, RemoteProvider, Trouble, segment, tellable
 from filters.token_auth.revocation_event import EventReader, Seen
 from filters.token_auth.service_token import ServiceToken
+from filters.token_auth.spelling import issued_so
 from filters.token_auth.token_document import MAX_CATALOG, read_document, read_groups
 from gateway.api import Exchange, HttpAnswer, HttpOptions, Revocation, Services
 
@@ -120,7 +121,7 @@ class Keystone(RemoteProvider[Question]):
     def _look_up(
         self, token: str, exchange: Exchange, *, expired: bool = False, groups: bool = False
     ) -> Answer | Awaitable[Answer]:
-        if len(token) > MAX_TOKEN or not token.isprintable():
+        if len(token) > MAX_TOKEN or not token.isprintable() or not issued_so(token):
             return None
         if self._precheck is not None:
             early = self._precheck.judge(token, exchange.clock.wall, may_be_over=expired)
@@ -201,7 +202,12 @@ class Keystone(RemoteProvider[Question]):
             raise Trouble("it answered for another token than it was asked for")
         config = self._config
         try:
-            document = read_document(answer.body, service_type=config.service_type, provider=self.kind)
+            document = read_document(
+                answer.body,
+                service_type=config.service_type,
+                provider=self.kind,
+                prefixes=config.strip_prefixes,
+            )
         except ValueError as error:
             raise Trouble(f"it gave an answer that cannot be read: {error}") from None
         principal = tellable(document.principal)

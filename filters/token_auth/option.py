@@ -17,6 +17,7 @@ from gateway.api.fact import CERTIFICATE, CLIENT, CLOCK, METHOD, PARAMS, TARGET,
 from gateway.api.regex import check_path, compile_path
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -54,6 +55,12 @@ def _header_name(value: str) -> str:
         raise ValueError("not a header field name")
     if value.lower().encode("ascii") in STRIPPED:
         raise ValueError("this field is set for the upstream, a client's own is stripped")
+    return value
+
+
+def _path_prefix(value: str) -> str:
+    if not _PREFIX.fullmatch(value) or not {".", ".."}.isdisjoint(value.split("/")):
+        raise ValueError("expected the beginning of a path, such as /compute, in unreserved characters")
     return value
 
 
@@ -194,6 +201,7 @@ Instant = Annotated[
 ]
 Text = Annotated[str, AfterValidator(_header_value)]
 Role = Annotated[str, AfterValidator(_role)]
+PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 KeySource = Annotated[
     str | Secret,
     BeforeValidator(_key_source),
@@ -460,14 +468,17 @@ class BreakerOptions(Options):
     failures: int = Field(
         default=5,
         ge=1,
-        description="After how many failures in a row. Not counted is what a token may have brought about: answers 4xx but 429, or "
-        "that are too large; and of one with more than 2 KiB, 5xx, what is no HTTP and connections that the service closes.",
+        description="After how many failures in a row, of different tokens (two at least, unless nobody listens). A token that "
+        "alone fails so often is itself left alone, and keeps nobody else out. Not counted is what a token may have brought "
+        "about by its size or form: answers 4xx but 429, or that are too large; and of one with more than 2 KiB, 5xx, what is no "
+        "HTTP and connections that the service closes.",
     )
     pause: Duration = Field(
         default=10.0,
         ge=0.1,
         le=600.0,
-        description="For how long; then one token is asked about, and what comes of it decides.",
+        description="For how long; then one token is asked about, and what comes of it decides. That is one which has not failed "
+        "before; those that have come up to as much later.",
     )
 
 
@@ -512,6 +523,11 @@ class KeystoneOptions(Options):
         description="What the catalog calls the service behind the gateway, e.g. compute: the access rules of application "
         "credentials are judged by it. Unset, a token that has such rules may do nothing.",
     )
+    strip_prefixes: tuple[PathPrefix, ...] = Field(
+        default=(),
+        description="What may stand before the path that access rules are of, such as /compute where the gateway has the service "
+        "under that path; a path without it is judged as it is.",
+    )
     include_catalog: bool = Field(
         default=False, description="Hand the catalog to the upstream, in X-Service-Catalog."
     )
@@ -547,6 +563,12 @@ class KeystoneOptions(Options):
     tls: TlsOptions | None = Field(default=None, description="For an https URL: whom to trust, and as whom.")
 
     _one_form = model_validator(mode="after")(_exactly_one("account", "application_credential"))
+
+    @model_validator(mode="after")
+    def _prefixes_need_a_service(self) -> "KeystoneOptions":
+        if self.strip_prefixes and self.service_type is None:
+            raise ValueError("strip_prefixes means nothing without service_type")
+        return self
 
     @model_validator(mode="after")
     def _tls_needs_https(self) -> "KeystoneOptions":
@@ -887,7 +909,8 @@ class CacheOptions(Options):
     stale_if_error: Duration = Field(
         default=0.0,
         description="How long after `ttl` an accepted token is still trusted while its provider cannot be reached, but "
-        "never beyond its expiry. A token that is revoked meanwhile goes on as well.",
+        "never beyond its expiry. A token that is revoked meanwhile goes on as well. A provider that does not answer within half "
+        "a second is not waited for: its answer counts once it comes.",
     )
     size: int = Field(
         default=10_000,
@@ -916,7 +939,9 @@ class CacheOptions(Options):
         description="What `keystone`, `keystone_v2` and `introspection` say of accepted tokens is told to other gateways, and "
         "asked of them first, as far as they have the same `key`, `prefix`, `ttl` and options of the provider. Sealed: the store "
         "learns nothing. One that is away costs its `timeout` once in a while, and no request. For a revocation by token hash "
-        "to reach them all, they need one `log.hash_key`.",
+        "to reach them all, they need one `log.hash_key`. Nobody can make up an entry; but who can write to the store can put back "
+        "one that has been there, and take away the mark of a revocation: then a token that is revoked may go on for `ttl` from when "
+        "it was asked about, at gateways other than the one that was told.",
     )
 
 

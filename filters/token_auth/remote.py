@@ -29,7 +29,7 @@ MAX_WAIT: Final = 300
 class Trouble(Exception):  # noqa: N818 - it says of whom there is no answer
     """A service gives no answer that says anything of the client's token.
 
-    counts       whether it is unwell, and is to be left alone
+    counts       whether it may be unwell, and is to be left alone
     retry_after  seconds that it asks for itself, 0 where it does not say
     """
 
@@ -137,25 +137,27 @@ class RemoteProvider(Generic[K]):
         raise NotImplementedError  # where judges_expired is False
 
     def _question(
-        self, key: K, ask: Callable[[], Coroutine[Any, Any, Answer]], size: int, token: str = ""
+        self, key: K, ask: Callable[[], Coroutine[Any, Any, Answer]], size: int, token: str
     ) -> Answer | Awaitable[Answer]:
-        """What `ask` says, which raises Trouble or HttpError where the service says nothing.
+        """What `ask` says of the `token`, which raises Trouble or HttpError where the service says nothing.
 
         `size` is how many bytes of the question are the client's: where they are many, what goes wrong may be its doing.
 
-        Who asks for a key that is being asked for is answered with them. A service that is left alone is Unavailable.
-        With a `token`, what other gateways know of the key comes first, and they are told.
+        Who asks for a key that is being asked for is answered with them. A service that is left alone is Unavailable, and so is
+        one that fails for this token again and again. What other gateways know of the key comes first, and they are told.
         """
         memory = self._memory
         shared = self._shared
         ordinary = size <= ORDINARY
-        if shared is not None and token:
-            return memory.flight.join(key, lambda: self._known(shared, key, token, ask, ordinary))
-        if key not in memory.flight:
-            now = self._services.now().monotonic
-            if not memory.breaker.admits(now):
-                return Unavailable(memory.breaker.remaining(now))
-        return memory.flight.join(key, lambda: self._judged(ask, ordinary))
+        if key in memory.flight:
+            return memory.flight.join(key, lambda: self._judged(ask, ordinary, ""))
+        who = self._services.keyed_hash(token.encode())
+        if shared is not None:
+            return memory.flight.join(key, lambda: self._known(shared, key, token, ask, ordinary, who))
+        now = self._services.now().monotonic
+        if not memory.breaker.admits(now, who):
+            return Unavailable(memory.breaker.remaining(now, who))
+        return memory.flight.join(key, lambda: self._judged(ask, ordinary, who))
 
     async def _known(
         self,
@@ -164,6 +166,7 @@ class RemoteProvider(Generic[K]):
         token: str,
         ask: Callable[[], Coroutine[Any, Any, Answer]],
         ordinary: bool,
+        who: str,
     ) -> Answer:
         name = shared.name(self.kind, self.fingerprint, repr(key))
         found = await shared.find(name, token)
@@ -171,9 +174,9 @@ class RemoteProvider(Generic[K]):
             asked = self._services.now().monotonic - found.age
             return self.restored(replace(found, asked=asked))
         now, breaker = self._services.now(), self._memory.breaker
-        if not breaker.admits(now.monotonic):
-            return Unavailable(breaker.remaining(now.monotonic))
-        answer = await self._judged(ask, ordinary)
+        if not breaker.admits(now.monotonic, who):
+            return Unavailable(breaker.remaining(now.monotonic, who))
+        answer = await self._judged(ask, ordinary, who)
         if isinstance(answer, Grant):
             shared.keep(name, answer, now.wall)
         return answer
@@ -181,38 +184,45 @@ class RemoteProvider(Generic[K]):
     def restored(self, grant: Grant) -> Grant:
         return grant
 
-    async def _judged(self, ask: Callable[[], Coroutine[Any, Any, Answer]], ordinary: bool) -> Answer:
+    async def _judged(
+        self, ask: Callable[[], Coroutine[Any, Any, Answer]], ordinary: bool, who: str
+    ) -> Answer:
+        memory = self._memory
         asked = self._services.now().monotonic
         try:
             answer = await ask()
         except Trouble as trouble:
-            self._memory.silent = False
+            memory.silent = False
             trouble.counts = trouble.counts and ordinary
-            return self._failed(trouble)
+            return self._failed(trouble, who, asked)
         except HttpError as error:
             if error.reason not in ("busy", "closed"):
-                self._memory.silent = error.reason == "timeout"
+                memory.silent = error.reason == "timeout"
             # Else the service has not been asked, or a token may have brought it about.
             counts = error.reason in ("connect", "tls", "timeout") or (
                 error.reason in ("broken", "garbled") and ordinary
             )
-            return self._failed(Trouble(str(error), counts=counts))
-        self._memory.silent = False
-        self._memory.breaker.succeeded()
+            reached = error.reason not in ("connect", "tls")
+            return self._failed(Trouble(str(error), counts=counts), who if reached else None, asked)
+        memory.silent = False
+        memory.breaker.succeeded(self._services.now().monotonic, who)
         if isinstance(answer, Principal):
             return Grant(answer, asked=asked)
         return replace(answer, asked=asked) if isinstance(answer, Grant) else answer
 
-    def _failed(self, trouble: Trouble) -> Unavailable:
+    def _failed(self, trouble: Trouble, who: str | None, asked: float) -> Unavailable:
+        """`who` is None for what no token can have brought about."""
         breaker, now = self._memory.breaker, self._services.now().monotonic
-        if trouble.counts:
-            breaker.failed(now)
+        if not trouble.counts:
+            breaker.said_nothing(now, who)
+        elif who is None:
+            breaker.unreached(now, asked)
         else:
-            breaker.said_nothing(now)
+            breaker.failed(now, who, asked)
         self._services.warn(
             f"{self.kind}_unavailable", url=self._url, because=trouble.why, left_alone=breaker.open
         )
-        return Unavailable(max(breaker.remaining(now), trouble.retry_after))
+        return Unavailable(max(breaker.remaining(now, who), trouble.retry_after))
 
     def _unknown(self, answer: HttpAnswer, *also: int) -> bool:
         """Whether a 404, or one of the statuses `also`, says that what was asked about is not there. Raises Trouble for one

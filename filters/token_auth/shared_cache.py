@@ -1,27 +1,32 @@
 """What gateways learn of tokens and tell each other, by a store that need not be trusted.
 
 The name of an entry is a keyed hash, and its value is sealed (AES-256-GCM, NIST SP 800-38D) for that name alone: whoever
-reads the store learns neither a token nor whose it is, and whoever writes there can make none believe him; to bring back
-what has been there before, for as long as it was good for, is all that he can do. Nobody is refused for what is there or
-is not, and a store that fails is a store that knows nothing.
+reads the store learns neither a token nor whose it is, and whoever writes there can make none believe him. What he can do is to
+bring back what has been there before, for as long as it was good for, and to take away marks: then who is revoked may go on for
+`ttl` at the gateways that were not told of it themselves. Those that were believe no mark to be gone. Nobody is refused
+for what is there or is not, and a store that fails is a store that knows nothing.
 """
 
 import hashlib
 import hmac
 import json
 from dataclasses import replace
+from math import inf
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from filters.token_auth.entry import FORM, MAX_ENTRY, mark_of, marks_of, read, written
+from filters.token_auth.entry import EVERYBODY, FORM, MAX_ENTRY, mark_of, marks_of, read, written
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
+from filters.token_auth.spelling import twin
 from gateway.api import Revocation, Services, SingleFlight, Store, StoreError
 
 SKEW: Final = 5.0
 """Seconds by which the clocks of gateways may differ."""
+MOST: Final = 10_000
+"""Marks of its own that a gateway knows; with more of them in the time for which they count, all counts as revoked."""
 _NONCE: Final = 12
 _MARK: Final = b"{revoked}"
 """All of a token are asked for at once, and so must be in one slot of a cluster."""
@@ -31,7 +36,7 @@ class SharedCache:
     """Entries of all who have the same key, providers and prefix; each is trusted for `ttl` seconds from when it was asked for.
 
     A revocation leaves a mark, and what was asked for before it counts no more. As long as a mark could not be left,
-    nothing is taken from the store.
+    nothing is taken from the store. Marks of its own a gateway knows without the store, too.
     """
 
     def __init__(self, options: SharedCacheOptions, ttl: float, services: Services, store: Store) -> None:
@@ -43,6 +48,7 @@ class SharedCache:
         self._prefix = options.prefix.encode()
         self._ttl = ttl
         self._unmarked: dict[bytes, float] = {}
+        self._own: dict[bytes, float] = {}
         self._flight: SingleFlight[str, bool] = SingleFlight()
 
     def name(self, kind: str, fingerprint: bytes, question: str) -> bytes:
@@ -63,7 +69,9 @@ class SharedCache:
             now, expires = self._services.now().wall, grant.principal.expires_at
             if not asked - SKEW <= now < asked + self._ttl or (expires is not None and expires <= now):
                 return None
-            marks = [self._name(_MARK, *mark) for mark in marks_of(grant.principal, self._token_key(token))]
+            marks = [self._name(_MARK, *mark) for mark in marks_of(grant.principal, *self._token_keys(token))]
+            if any(asked <= self._own.get(mark, -inf) + SKEW for mark in marks):
+                return None
             told = await self._store.command("MGET", *marks)
         except StoreError:
             return None
@@ -87,9 +95,18 @@ class SharedCache:
 
     def revoke(self, revocation: Revocation) -> int:
         """Marks what fits, and more where more than one thing is given. How much that is nobody knows: it counts as nothing."""
-        self._unmarked[self._name(_MARK, *mark_of(revocation))] = self._services.now().wall
+        mark, now = self._name(_MARK, *mark_of(revocation)), self._services.now().wall
+        self._unmarked[mark] = now
+        self._know(mark, now)
         self._flight.join("", self._mark)
         return 0
+
+    def _know(self, mark: bytes, now: float) -> None:
+        self._own.pop(mark, None)
+        self._own[mark] = now
+        if len(self._own) > MOST:
+            recent = {each: at for each, at in self._own.items() if now < at + self._ttl + 2 * SKEW}
+            self._own = recent if len(recent) <= MOST else {self._name(_MARK, *EVERYBODY): now}
 
     def close(self) -> None:
         self._flight.close()
@@ -123,8 +140,9 @@ class SharedCache:
         except (TypeError, ValueError, LookupError):
             return None
 
-    def _token_key(self, token: str) -> str:
-        return self._services.keyed_hash(token.encode())
+    def _token_keys(self, token: str) -> list[str]:
+        spellings = (token, twin(token))
+        return [self._services.keyed_hash(each.encode()) for each in spellings if each is not None]
 
     def _name(self, kind: bytes, *parts: bytes) -> bytes:
         told = hmac.new(self._naming, kind, hashlib.sha256)

@@ -31,7 +31,9 @@ class Document(NamedTuple):
     rules: AccessRules | None
 
 
-def read_document(body: bytes, *, service_type: str | None, provider: str) -> Document:
+def read_document(
+    body: bytes, *, service_type: str | None, provider: str, prefixes: tuple[str, ...] = ()
+) -> Document:
     """Reads an answer. Raises ValueError, which names what is wrong and shows no value."""
     try:
         token = json.loads(body)["token"]
@@ -63,7 +65,7 @@ def read_document(body: bytes, *, service_type: str | None, provider: str) -> Do
         provider=provider,
         audit_ids=tuple(_word(each) for each in list_of(token, "audit_ids")),
     )
-    rules = read_rules(token.get("application_credential"), service_type)
+    rules = read_rules(token.get("application_credential"), service_type, prefixes)
     return Document(principal, _catalog(list_of(token, "catalog")), rules)
 
 

@@ -8,7 +8,7 @@ from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Note, Request, Route, ShadowExchange
 from gateway.api.fact import Fact
 from gateway.api.filter import Effect, Filter, Services, facts_of
-from gateway.api.flight import SingleFlight
+from gateway.api.flight import Pending, SingleFlight
 from gateway.api.meter import Charge, Meter, Spec, Tariff
 from gateway.api.network import HttpAnswer, HttpClient, HttpError, HttpOptions, TlsOptions
 from gateway.api.option import Duration, OptionError, Options, Secret, Size
@@ -55,6 +55,7 @@ __all__ = [
     "Note",
     "OptionError",
     "Options",
+    "Pending",
     "Permits",
     "Place",
     "Principal",

@@ -50,3 +50,36 @@ class SingleFlight(Generic[K, V]):
         """Ends what is out; nobody waits for it any more."""
         for task in (*self._out.values(), *self._former):
             task.cancel()
+
+
+class Pending(Generic[V]):
+    """Answers that are waited for only so long, or not at all; who wants one is told of it all the same, once it comes.
+
+    Of one that raises nobody is told.
+    """
+
+    def __init__(self) -> None:
+        self._out: set[asyncio.Future[V]] = set()
+
+    def __len__(self) -> int:
+        return len(self._out)
+
+    async def within(self, seconds: float, pending: Awaitable[V], told: Callable[[V], object]) -> V:
+        """The answer, where it comes in this time; else TimeoutError, and `told` gets it later."""
+        out = asyncio.ensure_future(pending)
+        await asyncio.wait((out,), timeout=seconds)
+        if out.done():
+            return out.result()
+        self.tell(out, told)
+        raise TimeoutError
+
+    def tell(self, pending: Awaitable[V], told: Callable[[V], object]) -> None:
+        """Has `told` called with the answer. Needs a running event loop."""
+        out = asyncio.ensure_future(pending)
+        self._out.add(out)
+        out.add_done_callback(lambda out: self._over(out, told))
+
+    def _over(self, out: asyncio.Future[V], told: Callable[[V], object]) -> None:
+        self._out.discard(out)
+        if not out.cancelled() and out.exception() is None:
+            told(out.result())

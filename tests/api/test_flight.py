@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.api import SingleFlight
+from gateway.api import Pending, SingleFlight
+from tests.support.deadline import until
 
 
 class Service:
@@ -110,3 +111,49 @@ async def test_closing_ends_what_was_parted_from_too() -> None:
     flight.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_an_answer_that_comes_in_time_is_told_to_who_waits_alone() -> None:
+    pending, service, told = Pending[int](), Service(), list[int]()
+    service.go.set()
+    assert await pending.within(60, service(), told.append) == 1
+    assert not told and not pending
+
+
+async def test_an_answer_that_comes_too_late_is_told_once_it_comes() -> None:
+    pending, service, told = Pending[int](), Service(), list[int]()
+    with pytest.raises(TimeoutError):
+        await pending.within(0.001, service(), told.append)
+    pending.tell(service(), told.append)
+    await asyncio.sleep(0)
+    assert len(pending) == 2 and not told
+    service.go.set()
+    await until(lambda: not pending, "the answers have come")
+    assert told == [2, 2]
+
+
+async def test_what_is_raised_is_raised_for_who_waits_and_told_to_nobody() -> None:
+    pending, told = Pending[int](), list[int]()
+
+    async def fail() -> int:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await pending.within(60, fail(), told.append)
+    pending.tell(fail(), told.append)
+    cancelled = asyncio.get_running_loop().create_future()
+    pending.tell(cancelled, told.append)
+    cancelled.cancel()
+    await until(lambda: not pending, "both are over")
+    assert not told
+
+
+async def test_who_goes_away_does_not_end_what_others_have_asked() -> None:
+    flight, pending, service = SingleFlight[str, int](), Pending[int](), Service()
+    waiting = asyncio.ensure_future(pending.within(60, flight.join("a", service), print))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    service.go.set()
+    assert await flight.join("a", service) == 1

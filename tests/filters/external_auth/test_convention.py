@@ -155,6 +155,46 @@ def test_text_that_cannot_be_a_name_is_trouble_and_lets_nobody_pass(value: str) 
 
 
 def test_bytes_of_a_field_reach_the_upstream_as_they_came() -> None:
-    answer = read(200, {"x-user": "Jos\udce9"}, response_headers=["X-User"])
+    answer = read(200, {"x-city": "Orl\udce9ans"}, response_headers=["X-City"])
     assert isinstance(answer, Yes)
-    assert list(answer.fields) == [(b"X-User", b"Jos\xe9")]
+    assert list(answer.fields) == [(b"X-City", b"Orl\xe9ans")]
+
+
+@pytest.mark.parametrize("name", ["X-User-Id", "X_Project-Id", "X-Roles", "X-PP-User", "Authorization"])
+def test_who_is_calling_is_told_in_text_alone(name: str) -> None:
+    good = read(200, {name.lower(): "Jos\u00e9"}, response_headers=[name])
+    assert isinstance(good, Yes) and list(good.fields) == [(name.encode(), b"Jos\xc3\xa9")]
+    with pytest.raises(Trouble) as trouble:
+        read(200, {name.lower(): "Jos\udce9"}, response_headers=[name])
+    assert not trouble.value.lenient and not trouble.value.counts
+
+
+@pytest.mark.parametrize(
+    ("name", "many"),
+    [
+        ("X-User-Id", False),
+        ("x_user-id", False),
+        ("X-Project-Name", False),
+        ("X-Impersonator-Id", False),
+        ("Authorization", False),
+        ("X-Service-Token", False),
+        ("X-Roles", True),
+        ("X_Role", True),
+        ("X-Service-Roles", True),
+        ("X-PP-User", True),
+        ("X-PP-Groups", True),
+        ("X-Authenticated-By", True),
+        ("X-Group", True),
+    ],
+)
+def test_of_what_says_who_is_calling_there_is_one_line_unless_it_is_a_list(name: str, many: bool) -> None:
+    config = ExternalAuthConfig.model_validate({"url": "http://auth/", "response_headers": [name]})
+    told = HttpAnswer(200, {name.lower(): "a"}, b"", ((name.lower(), "b"),))
+    if many:
+        answer = reader(config)(told)
+        assert isinstance(answer, Yes)
+        assert list(answer.fields) == [(name.encode(), b"a"), (name.encode(), b"b")]
+        return
+    with pytest.raises(Trouble) as trouble:
+        reader(config)(told)
+    assert not trouble.value.lenient and not trouble.value.counts

@@ -266,6 +266,29 @@ def test_who_is_calling_is_known_by_a_yes_and_bytes_that_are_no_text_by_nobody()
     assert len(services.requests) == 1
 
 
+@pytest.mark.parametrize("options", [{}, {"cache": {"headers": ["Authorization"]}}])
+def test_credentials_that_the_service_fails_for_keep_nobody_else_out(options: dict[str, Any]) -> None:
+    filter, services = guard(
+        lambda request: HttpAnswer(500 if request.headers.get("authorization") == "bad" else 204, {}, b""),
+        breaker={"failures": 2},
+        **options,
+    )
+
+    def status(number: int, *headers: tuple[str, str], client: str = "192.0.2.1") -> int | None:
+        verdict = judge(filter, exchange(target=f"/{number}", headers=headers, client=client))
+        return verdict.status if isinstance(verdict, Fault) else None
+
+    assert [status(number, ("Authorization", "bad")) for number in range(9)] == [503] * 9
+    assert len(services.requests) == 2, "whatever it asks for"
+    assert status(0, ("Authorization", "good")) is None
+    assert status(0) is None
+    services.answer = says(500)
+    for _ in range(3):
+        status(1, client="192.0.2.1")
+    services.answer = says(204)
+    assert [status(1, client=client) for client in ("192.0.2.1", "192.0.2.2")] == [503, None]
+
+
 def test_no_credential_is_in_what_is_logged() -> None:
     filter, services = guard(lambda request: HttpError("connect", "refused"))
     judge(filter, exchange(headers={"Authorization": "Bearer s3cret", "Cookie": "s3cret"}))

@@ -136,23 +136,61 @@ async def test_what_requests_can_bring_about_lets_none_pass_and_keeps_nobody_out
     # With the other convention a 5xx is an answer, and what fails in its body none.
     convention = "nginx" if isinstance(says, HttpAnswer) else "traefik"
     asked = service(services, breaker={"failures": 1}, convention=convention)
-    with pytest.raises(Trouble) as trouble:
-        await asked.ask(None, lines)
-    assert trouble.value.lenient == lenient
+    for who in "ab":
+        with pytest.raises(Trouble) as trouble:
+            await asked.ask(None, lines, who)
+        assert trouble.value.lenient == lenient
     assert (services.warnings[-1][1]["left_alone"]) == opens
 
 
-@pytest.mark.parametrize(("reason", "lenient"), [("connect", True), ("broken", False)])
+@pytest.mark.parametrize(
+    ("says", "lenient"),
+    [(HttpAnswer(500, {}, b""), False), (HttpError("broken"), False), (HttpError("timeout"), True)],
+)
+@pytest.mark.parametrize("on_error", ["deny", "allow"])
+async def test_a_credential_that_the_service_fails_for_keeps_nobody_else_out_and_lets_nobody_pass(
+    says: HttpAnswer | HttpError, lenient: bool, on_error: str
+) -> None:
+    services = FrozenServices(answer=lambda request: says)
+    asked = service(services, breaker={"failures": 3, "pause": 10}, on_error=on_error)
+    for _ in range(6):
+        with pytest.raises(Trouble) as trouble:
+            await asked.ask(None, [], "bad")
+    slow = lenient and on_error == "allow"
+    # Of one who is left alone nobody knows whether the service would refuse him: one that is slow is asked again.
+    assert trouble.value.lenient == slow
+    assert len(services.requests) == (6 if slow else 3)
+    assert asked.retry_after("bad") == (1 if slow else 10)
+    services.answer = lambda request: NO
+    assert isinstance(await asked.ask(None, [], "refused"), No)
+
+
+@pytest.mark.parametrize("first", ["timeout", "broken"])
+async def test_a_service_that_is_left_alone_for_what_lets_pass_and_what_does_not_lets_none_pass(
+    first: str,
+) -> None:
+    services = FrozenServices(answer=lambda request: HttpError(first))
+    asked = service(services, breaker={"failures": 2}, on_error="allow")
+    with pytest.raises(Trouble):
+        await asked.ask(None, [], "a")
+    services.answer = lambda request: HttpError("broken" if first == "timeout" else "timeout")
+    for who in "bc":
+        with pytest.raises(Trouble) as trouble:
+            await asked.ask(None, [], who)
+    assert trouble.value.why == "it is left alone" and not trouble.value.lenient
+
+
+@pytest.mark.parametrize(("reason", "lenient"), [("connect", True), ("timeout", True), ("broken", False)])
 async def test_a_service_that_is_left_alone_lets_pass_as_it_did_when_it_failed(
     reason: str, lenient: bool
 ) -> None:
     services = FrozenServices(answer=lambda request: HttpError(reason))
-    asked = service(services, breaker={"failures": 1})
-    for _ in range(2):
+    asked = service(services, breaker={"failures": 2}, on_error="allow")
+    for who in "abc":
         with pytest.raises(Trouble) as trouble:
-            await asked.ask(None, [])
+            await asked.ask(None, [], who)
         assert trouble.value.lenient == lenient
-    assert len(services.requests) == 1
+    assert len(services.requests) == 2
 
 
 @pytest.mark.parametrize("says", [HttpError("too_large"), HttpAnswer(431, {}, b"")])

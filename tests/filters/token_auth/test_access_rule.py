@@ -2,6 +2,7 @@
 
 import re
 from time import process_time
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import example, given, settings
@@ -42,6 +43,17 @@ def allows(pattern: str, path: str) -> bool:
         ("/v2.1/**", "/v2.1/%2e%2E/v3/users", False),
         ("/v2.1/**", "/v2.1/./servers", False),
         ("/v2.1/**", "/v2.1/a..b", True),
+        ("/v2.1/**", "/v2.1/a/..", False),
+        ("/v2.1/**", "/v2.1/images/..;/flavors", False),
+        ("/v2.1/**", "/v2.1/images/..;x=1/flavors", False),
+        ("/v2.1/**", "/v2.1/images/.%3B/flavors", False),
+        ("/v2.1/**", "/v2.1/images/..%3b/flavors", False),
+        ("/v2.1/**", "/v2.1/images/..\\flavors", False),
+        ("/v2.1/**", "/v2.1/images/%5c..%5Cflavors", False),
+        ("/v2.1/**", "/v2.1/images%5c.%2e", False),
+        ("/v2.1/images/*/members", "/v2.1/images/..;/members", False),
+        ("/v2.1/**", "/v2.1/images/...;a/..a;/.a%5cb", True),
+        ("**", "../x", False),
         ("/v2.1/a b", "/v2.1/a%20b", True),
         ("/v2.1/\u00e9", "/v2.1/%C3%A9", True),
         ("/v2.1/(a|b)+", "/v2.1/a", False),
@@ -78,6 +90,37 @@ def test_method_and_service_are_those_of_the_rule() -> None:
     assert not AccessRules([AccessRule("compute", "GET", "/a")], None).allow("GET", "/a")
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v2.1/servers", True),
+        ("/compute/v2.1/servers", True),
+        ("/c%6Fmpute/v2.1/servers", True),
+        ("/compute/nova/v2.1/servers", True),
+        ("/compute", False),
+        ("/compute/", False),
+        ("/compute//v2.1/servers", False),
+        ("/compute/compute/v2.1/servers", False),
+        ("/computev2.1/servers", False),
+        ("/compute%2Fv2.1/servers", False),
+        ("/compute;/v2.1/servers", False),
+        ("/image/v2.1/servers", False),
+        ("/compute/../v2.1/servers", False),
+    ],
+)
+def test_what_stands_before_the_path_is_left_out_once(path: str, allowed: bool) -> None:
+    rules = AccessRules(
+        [AccessRule("compute", "GET", "/v2.1/servers")], "compute", ["/compute", "/compute/nova"]
+    )
+    assert rules.allow("GET", path) is allowed
+
+
+def test_a_rule_that_names_what_is_left_out_allows_nothing() -> None:
+    rule = AccessRule("compute", "GET", "/compute/**")
+    assert AccessRules([rule], "compute").allow("GET", "/compute/a")
+    assert not AccessRules([rule], "compute", ["/compute"]).allow("GET", "/compute/a")
+
+
 def by_expression(pattern: str) -> re.Pattern[bytes]:
     """The same rule as an expression: slow on purpose-made paths, and right."""
     kinds = {"**": r".*", "*": r"[^/]+"}
@@ -99,6 +142,18 @@ def by_expression(pattern: str) -> re.Pattern[bytes]:
 PATTERNS = st.lists(st.sampled_from(["/", "a", "b", ".", "é", "{", "*", "**", "{id}"]), max_size=9).map(
     "".join
 )
+DOTS = st.lists(st.sampled_from([".", "%2e", ";", "%3B", "/", "%2f", "\\", "%5C", "a"]), max_size=8).map(
+    "".join
+)
+
+
+@given(DOTS)
+def test_no_rule_allows_what_any_server_may_read_as_another_path(rest: str) -> None:
+    plain = unquote(rest).replace("\\", "/").split("/")
+    resolved = any(segment.partition(";")[0] in (".", "..") for segment in plain)
+    assert allows("/v2.1/**", "/v2.1/" + rest) is not resolved
+
+
 PATHS = st.lists(st.sampled_from(["/", "a", "b", "c", "é", "\n"]), max_size=12).map("".join)
 
 

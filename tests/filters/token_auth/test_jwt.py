@@ -471,6 +471,22 @@ def test_an_unknown_kid_has_the_keys_fetched_once_in_a_cooldown() -> None:
     assert desk.service.fetched == 2
 
 
+async def test_who_is_judged_late_has_them_fetched_no_more_often() -> None:
+    desk = Desk()
+    assert await desk.asked(token()) is not None
+    desk.services.advance(30)
+    pending = [
+        desk.filter._providers[0].look_up(
+            token(f"late-{number}", rsa_key(), "RS256"), exchange(clock=desk.services.now())
+        )
+        for number in range(20)
+    ]
+    for each in pending:  # all were looked at before the first of them had anything fetched
+        assert isawaitable(each)
+        assert await each is None
+    assert desk.service.fetched == 2
+
+
 def test_a_new_key_is_known_with_the_first_token_that_names_it() -> None:
     desk = Desk()
     assert desk.judge(token()) is None

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.token_auth.key import Key, from_base64url, load_keys, read_published, without_duplicates
+from filters.token_auth.key import Key, load_keys, read_published, without_duplicates
 from filters.token_auth.option import KeyOptions
 from gateway.api.testing import FrozenServices
 from tests.filters.token_auth.signing import (
@@ -170,13 +170,6 @@ def test_the_digest_follows_key_and_algorithms() -> None:
     assert digest(pem=text, algorithms=["RS256"]) == digest(pem=text, algorithms=["RS256"])
     assert digest(pem=text, algorithms=["RS256"]) != digest(pem=text, algorithms=["RS512"])
     assert digest(pem=text, algorithms=["RS256"]) != digest(pem=text + "\n", algorithms=["RS256"])
-
-
-@pytest.mark.parametrize("segment", [b"YQ==", b"YR", b"Y", b"Y Q", b"YQ\n", b"+/8", b"\xc3\xa9"])
-def test_base64url_has_one_spelling(segment: bytes) -> None:
-    with pytest.raises(ValueError, match="canonical"):
-        from_base64url(segment)
-    assert from_base64url(b"YQ") == b"a"
 
 
 def test_a_name_stands_once_in_an_object() -> None:

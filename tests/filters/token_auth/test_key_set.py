@@ -188,6 +188,21 @@ async def test_who_comes_while_they_are_fetched_waits_for_them() -> None:
     assert not desk.set.may_ask(desk.now)
 
 
+async def test_of_many_who_seek_a_key_one_has_them_fetched_and_who_is_late_does_not() -> None:
+    desk = Desk(cooldown="10s")
+    await desk.fetch()
+    desk.services.advance(10)
+    seeking = [desk.set.seek(desk.reader) for _ in range(50)]
+    assert desk.set.may_ask(desk.now)
+    await asyncio.gather(*seeking[:25])
+    for late in seeking[25:]:  # the fetch is over that was out when it began
+        await late
+    assert desk.service.fetched == 2
+    desk.services.advance(10)
+    await desk.set.seek(desk.reader)
+    assert desk.service.fetched == 3
+
+
 async def test_they_are_fetched_when_the_first_begins_to_read_and_then_by_the_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import filters.token_auth as token_auth
 from filters.token_auth import TokenAuth
+from filters.token_auth.spelling import twin
 from gateway.api import Exchange, Fault, HttpAnswer, HttpError, Instant, Revocation
 from gateway.api.fact import METHOD, TARGET, header
-from gateway.api.testing import FrozenServices, build, exchange, judge
+from gateway.api.testing import FrozenServices, HttpRequest, build, exchange, judge
 from tests.filters.token_auth.identity_service import ACCOUNT, NOW, OPTIONS, IdentityService, document, error
+from tests.filters.token_auth.signing import sign
 from tests.support.deadline import until
 
 TOKEN = "gAAAAABm-user-token"
@@ -470,6 +473,33 @@ def test_who_is_revoked_is_asked_for_anew(whom: dict[str, str]) -> None:
     assert desk.judge() == 401
 
 
+@pytest.mark.parametrize("more", ["=", "==", "===", "!", "  x"])
+def test_a_token_in_another_spelling_than_keystones_is_not_asked_about(more: str) -> None:
+    token = "gAAAAABm" + "x-_0" * 30
+    desk = Desk({token: MEMBER, token + more: MEMBER})
+    assert desk.judge(desk.request(token)) is None
+    assert desk.judge(desk.request(token + more)) == 401
+    assert desk.refusal.reason == "token_invalid"
+    assert desk.service.asked == [token]
+
+
+@pytest.mark.parametrize("revoked", [0, 1])
+def test_who_revokes_a_signed_token_by_its_hash_revokes_both_its_spellings(revoked: int) -> None:
+    token = sign({"sub": "u1"})
+    other = twin(token)
+    assert other is not None
+    tokens = {each: document("u1", "member", "service") for each in (token, other)}
+    desk = Desk(tokens, service_tokens={})
+    for each in tokens:
+        assert desk.judge(desk.request(each)) is None
+        assert desk.judge(desk.request(TOKEN, ("X-Service-Token", each))) == 401
+    token_key = desk.services.keyed_hash((token, other)[revoked].encode())
+    assert desk.services.revoke(Revocation(token_key=token_key)) == 4
+    desk.service.tokens.clear()
+    for each in tokens:
+        assert desk.judge(desk.request(each)) == 401
+
+
 # ---- bad days
 
 
@@ -587,11 +617,10 @@ async def test_what_stands_in_does_not_wait_for_a_service_that_is_left_alone() -
     assert desk.filter.on_request(made) is None
     assert made.notes[0].facts["stale"] is True
     await until(lambda: desk.service.asked == [TOKEN, TOKEN], "Keystone has been asked")
-    await asyncio.sleep(0)
+    await until(lambda: not desk.filter._pending, "what it says is remembered")
     made = desk.request()
-    verdict = desk.filter.on_request(made)
-    assert (await verdict if isawaitable(verdict) else verdict) is None
-    assert made.notes[0].facts["cached"] is False
+    assert desk.filter.on_request(made) is None
+    assert made.notes[0].facts == {"provider": "keystone", "cached": True}
 
 
 async def test_what_stands_in_waits_once_for_a_service_that_does_not_answer_in_time() -> None:
@@ -608,11 +637,105 @@ async def test_what_stands_in_waits_once_for_a_service_that_does_not_answer_in_t
     assert desk.filter.on_request(made) is None  # it is asked, and not waited for
     assert made.notes[0].facts["stale"] is True
     await until(lambda: desk.service.asked == [TOKEN, TOKEN], "Keystone has been asked")
-    await asyncio.sleep(0)
+    await until(lambda: not desk.filter._pending, "what it says is remembered")
     made = desk.request()
-    verdict = desk.filter.on_request(made)
-    assert (await verdict if isawaitable(verdict) else verdict) is None
-    assert made.notes[0].facts["cached"] is False
+    assert desk.filter.on_request(made) is None
+    assert made.notes[0].facts == {"provider": "keystone", "cached": True}
+
+
+class Slow:
+    """A desk whose Keystone takes questions of users' tokens, and answers once `gate` is set."""
+
+    def __init__(self, **options: Any) -> None:
+        self.desk = Desk(cache={"jitter": 0, "stale_if_error": "1h"}, **options)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.desk.services.answer = self.answer
+
+    def answer(self, request: HttpRequest) -> Any:
+        async def slow() -> HttpAnswer:
+            await self.gate.wait()
+            answer = self.desk.service(request)
+            assert isinstance(answer, HttpAnswer)
+            return answer
+
+        return slow() if request.method == "GET" else self.desk.service(request)
+
+    async def status(self, *headers: tuple[str, str]) -> tuple[int | None, Any]:
+        """Of a refusal, None where the request passes; and whether by what stands in."""
+        made = self.desk.request(TOKEN, *headers)
+        verdict = self.desk.filter.on_request(made)
+        verdict = await verdict if isawaitable(verdict) else verdict
+        assert verdict is None or isinstance(verdict, Fault)
+        return None if verdict is None else verdict.status, made.notes and made.notes[0].facts.get("stale")
+
+
+@pytest.mark.parametrize("good", [True, False])
+async def test_what_stands_in_does_not_wait_long_for_a_service_that_hangs_and_gives_way_to_its_answer(
+    good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_auth, "_PATIENCE", 0.01)
+    slow = Slow()
+    assert await slow.status() == (None, None)
+    slow.desk.pass_time(301)
+    slow.gate.clear()
+    for _ in range(3):
+        assert await slow.status() == (None, True)
+    assert len(slow.desk.services.requests) == 3, "one question is out"
+    if not good:
+        del slow.desk.service.tokens[TOKEN]
+    slow.gate.set()
+    await until(lambda: not slow.desk.filter._pending, "its answer is remembered")
+    assert await slow.status() == ((None, None) if good else (401, []))
+
+
+async def test_a_revocation_meanwhile_counts_more_than_what_was_asked_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(token_auth, "_PATIENCE", 0.01)
+    slow = Slow()
+    await slow.status()
+    slow.desk.pass_time(301)
+    slow.gate.clear()
+    assert await slow.status() == (None, True)
+    slow.desk.services.revoke(Revocation(user_id="u1"))
+    slow.gate.set()
+    await until(lambda: not slow.desk.filter._pending, "its answer has come")
+    del slow.desk.service.tokens[TOKEN]
+    assert (await slow.status())[0] == 401
+
+
+@pytest.mark.parametrize("good", [True, False])
+async def test_a_service_that_vouches_does_not_wait_long_either(
+    good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_auth, "_PATIENCE", 0.01)
+    slow = Slow(service_tokens={})
+    slow.desk.service.tokens["vouching"] = document("nova", "service")
+    header = ("X-Service-Token", "vouching")
+    assert (await slow.status(header))[0] is None
+    slow.desk.pass_time(301)
+    slow.gate.clear()
+    assert (await slow.status(header))[0] is None
+    if not good:
+        del slow.desk.service.tokens["vouching"]
+    slow.gate.set()
+    await until(lambda: not slow.desk.filter._pending, "the answers are remembered")
+    asked = len(slow.desk.service.asked)
+    assert (await slow.status(header))[0] == (None if good else 401)
+    assert len(slow.desk.service.asked) == asked + (0 if good else 1)
+
+
+async def test_who_is_not_known_waits_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_auth, "_PATIENCE", 0.0)
+    slow = Slow()
+    slow.gate.clear()
+    waiting = asyncio.ensure_future(slow.status())
+    await until(lambda: len(slow.desk.services.requests) == 2, "Keystone is asked")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    slow.gate.set()
+    assert await waiting == (None, None)
 
 
 def test_a_delayed_decision_passes_a_request_that_nobody_can_judge() -> None:
@@ -691,6 +814,15 @@ def test_a_token_with_access_rules_does_what_they_allow() -> None:
             assert (desk.refusal.reason, desk.refusal.rule) == ("token_restricted", ("providers", 0))
             assert made.principal is None
     assert desk.service.asked == [TOKEN]
+
+
+def test_access_rules_are_of_the_path_behind_what_the_gateway_has_it_under() -> None:
+    desk = Desk(
+        {TOKEN: RESTRICTED}, keystone={"service_type": "compute", "strip_prefixes": ["/compute", "/nova"]}
+    )
+    for target in ("/compute/v2.1/servers/s1", "/nova/v2.1/servers/s1", "/v2.1/servers/s1"):
+        assert desk.judge(desk.request(target=target)) is None
+    assert desk.judge(desk.request(target="/image/v2.1/servers/s1")) == 401
 
 
 def test_without_a_service_type_such_a_token_does_nothing_and_that_is_said() -> None:

@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from filters.token_auth.option import FetchOptions, JwtOptions, KeyOptions, StaticToken, TokenAuthConfig
+from filters.token_auth.option import (
+    FetchOptions,
+    JwtOptions,
+    KeyOptions,
+    KeystoneOptions,
+    StaticToken,
+    TokenAuthConfig,
+)
 from gateway.api import Secret
 from gateway.api.fact import CLOCK, header
 
@@ -155,6 +162,19 @@ def test_fetched_keys_have_safe_defaults() -> None:
 def test_refuses_of_fetched_keys(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         JwtOptions.model_validate(options)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "/", "compute", "/compute/", "//compute", "/a/../b", "/a/.", "/a%2Fb", "/a b"]
+)
+def test_a_prefix_is_the_beginning_of_a_path_that_has_one_reading(prefix: str) -> None:
+    keystone = {"url": "http://k/v3", "account": {"user": "g", "password": "p", "project_name": "s"}}
+    good = {**keystone, "service_type": "compute", "strip_prefixes": ["/compute", "/a/b.c"]}
+    assert KeystoneOptions.model_validate(good).strip_prefixes == ("/compute", "/a/b.c")
+    with pytest.raises(ValidationError, match="beginning of a path"):
+        KeystoneOptions.model_validate({**good, "strip_prefixes": [prefix]})
+    with pytest.raises(ValidationError, match="without service_type"):
+        KeystoneOptions.model_validate({**keystone, "strip_prefixes": ["/compute"]})
 
 
 def test_the_files_of_tokens_and_keys_are_named_and_nothing_else() -> None:

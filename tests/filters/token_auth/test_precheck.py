@@ -32,7 +32,7 @@ N6RwiRYo05oLYegnNJ2GIT7YykJElGHe71xJlOvAE7naxMzwwoMOa/TBQg==
 -----END PUBLIC KEY-----
 """
 # The form of a fernet token, which is 183 characters and has no dot.
-FERNET = "gAAAAABlU" + "x-_0" * 43 + "A=="
+FERNET = "gAAAAABlU" + "x-_0" * 43 + "AA"
 CLAIMS = {"sub": "u1", "iat": int(NOW), "exp": int(NOW) + 3600, "openstack_methods": ["password"]}
 
 

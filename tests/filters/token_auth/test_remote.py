@@ -13,6 +13,7 @@ from filters.token_auth.provider import Answer, Grant, Unavailable
 from filters.token_auth.remote import MAX_WAIT, Memory, RemoteProvider, Trouble, segment, tellable
 from gateway.api import Exchange, HttpAnswer, HttpError, Principal
 from gateway.api.testing import FrozenServices, exchange
+from tests.support.deadline import until
 
 KNOWN = Grant(Principal(user_id="u1"))
 
@@ -32,7 +33,7 @@ class Oracle(RemoteProvider[str]):
         self.gate: asyncio.Event | None = None
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
-        return self._question(token, lambda: self._ask(token), len(token))
+        return self._question(token, lambda: self._ask(token), len(token), token)
 
     async def _ask(self, token: str) -> Answer:
         self.asked.append(token)
@@ -63,20 +64,62 @@ async def test_one_question_for_all_who_ask_the_same() -> None:
 async def test_a_service_that_fails_is_left_alone_and_then_asked_once() -> None:
     oracle = Oracle()
     oracle.says = Trouble("it is unwell")
-    assert [await oracle.answer(), await oracle.answer(), await oracle.answer()] == [
+    assert [await oracle.answer(token) for token in ("a", "b", "c")] == [
         Unavailable(1),
-        Unavailable(10),
+        Unavailable(20),  # who has failed comes behind others
         Unavailable(10),
     ]
-    assert len(oracle.asked) == 2
+    assert oracle.asked == ["a", "b"]
     assert oracle.services.warnings[1] == (
         "oracle_unavailable",
         {"url": "http://oracle.test", "because": "it is unwell", "left_alone": True},
     )
     oracle.services.advance(10)
     oracle.says = KNOWN
-    assert await oracle.answer() == KNOWN
-    assert await oracle.answer() == KNOWN
+    assert await oracle.answer("c") == KNOWN
+    assert await oracle.answer("a") == KNOWN
+
+
+@pytest.mark.parametrize("says", [Trouble("it answered 500"), HttpError("timeout"), HttpError("garbled")])
+async def test_a_token_that_a_service_fails_for_keeps_nobody_else_out(says: Exception) -> None:
+    oracle = Oracle()
+    for number in range(20):
+        oracle.says = says
+        assert isinstance(await oracle.answer("bad"), Unavailable)
+        oracle.says = KNOWN
+        assert await oracle.answer(f"good{number}") == KNOWN
+        oracle.services.advance(0.01)
+    assert oracle.asked.count("bad") == 2
+    oracle.says = says
+    assert await oracle.answer("bad") == Unavailable(10)
+    oracle.services.advance(10)
+    oracle.says = KNOWN
+    assert await oracle.answer("bad") == KNOWN
+
+
+async def test_who_waits_in_vain_while_others_are_answered_keeps_nobody_out() -> None:
+    oracle = Oracle()
+    oracle.gate, oracle.says = asyncio.Event(), HttpError("timeout")
+    waiting = [asyncio.ensure_future(oracle.answer(f"slow{number}")) for number in range(10)]
+    await until(lambda: len(oracle.asked) == 10, "all are asked about")
+    gate, oracle.gate = oracle.gate, None
+    oracle.services.advance(1)
+    oracle.says = KNOWN
+    assert await oracle.answer("good") == KNOWN
+    oracle.services.advance(1)
+    oracle.says = HttpError("timeout")
+    gate.set()
+    assert await asyncio.gather(*waiting) == [Unavailable(1)] * 10
+    oracle.says = KNOWN
+    assert await oracle.answer("another") == KNOWN
+
+
+async def test_one_who_asks_alone_is_enough_to_see_that_nobody_listens() -> None:
+    oracle = Oracle()
+    oracle.says = HttpError("connect")
+    assert [await oracle.answer() for _ in range(3)] == [Unavailable(1), Unavailable(10), Unavailable(10)]
+    assert len(oracle.asked) == 2
+    assert oracle.left_alone
 
 
 @pytest.mark.parametrize("reason", ["busy", "closed"])
@@ -107,7 +150,8 @@ async def test_what_a_token_may_have_brought_about_keeps_nobody_out(
 ) -> None:
     oracle = Oracle(failures=1)
     oracle.says = says
-    assert isinstance(await oracle.answer("t" * size), Unavailable)
+    for letter in "ab":
+        assert isinstance(await oracle.answer(letter * size), Unavailable)
     oracle.says = KNOWN
     assert (await oracle.answer() == KNOWN) == (not opens)
 

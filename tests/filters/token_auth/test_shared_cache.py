@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters.token_auth import shared_cache
 from filters.token_auth.access_rule import AccessRule, AccessRules
 from filters.token_auth.entry import MAX_ENTRY
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
 from filters.token_auth.shared_cache import SKEW, SharedCache
+from filters.token_auth.spelling import twin
 from gateway.api import Fault, HttpError, Instant, Principal, Revocation, StoreError
 from gateway.api.testing import FrozenServices
 from gateway.redirection import slot_of
+from tests.filters.token_auth.signing import sign
 from tests.filters.token_auth.test_keystone import TOKEN as DESK_TOKEN
 from tests.filters.token_auth.test_keystone import Desk
 from tests.filters.token_auth.test_keystone_v2 import BY_PATH
@@ -75,7 +78,7 @@ async def test_what_one_gateway_has_learned_another_knows_with_its_age() -> None
     first = Gateway()
     second = Gateway(first)
     rules = AccessRules(
-        [AccessRule("compute", "GET", "/v2.1/**"), AccessRule("image", "GET", "/x")], "compute"
+        [AccessRule("compute", "GET", "/v2.1/**"), AccessRule("image", "GET", "/x")], "compute", ["/compute"]
     )
     first.keep(Grant(WHO, '[{"type":"compute"}]', rules))
     pass_time(7, first, second)
@@ -83,7 +86,8 @@ async def test_what_one_gateway_has_learned_another_knows_with_its_age() -> None
     assert found is not None
     assert (found.principal, found.catalog, found.age) == (WHO, '[{"type":"compute"}]', 7.0)
     assert found.rules is not None
-    assert [found.rules.allow("GET", path) for path in ("/v2.1/servers", "/x")] == [True, False]
+    paths = ("/v2.1/servers", "/compute/v2.1/servers", "/x")
+    assert [found.rules.allow("GET", path) for path in paths] == [True, True, False]
     assert await second.find("another") is None
 
 
@@ -290,18 +294,26 @@ async def test_a_revocation_at_one_gateway_reaches_what_all_share(revocation: Re
     assert (await second.find() is None) is fits
 
 
-async def test_a_project_of_several_that_a_token_is_for_is_enough() -> None:
+async def test_the_hash_of_a_signed_token_in_its_other_spelling_is_enough() -> None:
     gateway = Gateway()
-    gateway.keep(
-        Grant(replace(WHO, assignments=(("member", "p7"), ("admin", None)), default_project_id="p8"))
-    )
+    token = sign({"sub": "u1"})
+    other = twin(token)
+    assert other is not None
+    gateway.keep(token=token)
+    assert await gateway.find(token) is not None
+    gateway.cache.revoke(Revocation(token_key=gateway.services.keyed_hash(other.encode())))
+    assert await gateway.find(token) is None
+
+
+async def test_a_project_of_several_that_a_token_is_for_is_enough() -> None:
     for project in ("p7", "p8"):
+        gateway = Gateway()
+        gateway.keep(
+            Grant(replace(WHO, assignments=(("member", "p7"), ("admin", None)), default_project_id="p8"))
+        )
         assert await gateway.find() is not None
         gateway.cache.revoke(Revocation(project_id=project))
         assert await gateway.find() is None
-        gateway.services.stored = {
-            name: kept for name, kept in gateway.services.stored.items() if b":token:" in name
-        }
 
 
 async def test_who_is_asked_about_anew_after_a_revocation_is_shared_again() -> None:
@@ -314,6 +326,51 @@ async def test_who_is_asked_about_anew_after_a_revocation_is_shared_again() -> N
     pass_time(0.1, gateway)
     gateway.keep()
     assert await gateway.find() is not None
+
+
+async def test_who_takes_marks_away_and_puts_entries_back_is_not_believed_where_the_revocation_was_told() -> (
+    None
+):
+    first = Gateway()
+    second = Gateway(first)
+    first.keep()
+    before = dict(first.services.stored)
+    pass_time(1, first, second)
+    first.cache.revoke(Revocation(user_id="u1"))
+    assert await first.find() is None
+    assert len(first.services.stored) == 2, "the mark has been left"
+    for seconds in (0.0, TTL - 2):
+        pass_time(seconds, first, second)
+        first.services.stored.clear()
+        first.services.stored.update(before)
+        assert await first.find() is None
+        assert await second.find() is not None  # nobody has told it: this is what the store could do
+    first.keep()
+    assert await first.find() is not None, "asked about anew"
+
+
+async def test_marks_of_its_own_are_bounded_and_too_many_take_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_cache, "MOST", 3)
+    gateway = Gateway()
+    gateway.keep()
+    for number in range(3):
+        gateway.cache.revoke(Revocation(user_id=f"other{number}"))
+    pass_time(1, gateway)
+    assert await gateway.find() is not None
+    gateway.cache.revoke(Revocation(user_id="other3"))
+    await gateway.find()
+    for name in list(gateway.services.stored):
+        if b":token:" not in name:
+            del gateway.services.stored[name]
+    assert await gateway.find() is None
+    assert len(gateway.cache._own) == 1
+    pass_time(TTL + 2 * SKEW, gateway)
+    for number in range(9):
+        gateway.cache.revoke(Revocation(user_id=f"later{number}"))
+        pass_time(TTL + 2 * SKEW, gateway)
+    gateway.keep()
+    assert await gateway.find() is not None, "those that are over count for none"
+    assert len(gateway.cache._own) <= 3
 
 
 async def test_a_mark_outlives_all_that_it_takes() -> None:
