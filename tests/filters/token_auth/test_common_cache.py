@@ -1,22 +1,27 @@
 """What one worker has learned of a token the others know: fresh, stale, and not after it was revoked."""
 
+from inspect import isawaitable
 from typing import Any
 
 import pytest
 
+import filters.token_auth as token_auth
 from filters.token_auth import TokenAuth
 from filters.token_auth.common_cache import CommonCache
 from filters.token_auth.entry import MAX_ENTRY
 from filters.token_auth.provider import Grant
+from filters.token_auth.spelling import twin
 from gateway.api import Exchange, Fault, HttpError, Principal, Revocation
-from gateway.api.testing import FrozenServices, build, judge
+from gateway.api.testing import FrozenServices, build, exchange, judge
 from tests.filters.token_auth.identity_service import NOW, document
+from tests.filters.token_auth.signing import sign
 from tests.filters.token_auth.test_basic import Desk as BasicDesk
 from tests.filters.token_auth.test_introspection import TOKEN as ACTIVE_TOKEN
 from tests.filters.token_auth.test_introspection import Desk as IntrospectionDesk
-from tests.filters.token_auth.test_keystone import MEMBER, SERVICE, TOKEN, VOUCHED, Desk, fields
+from tests.filters.token_auth.test_keystone import MEMBER, SERVICE, TOKEN, VOUCHED, Desk, Slow, fields
 from tests.filters.token_auth.test_keystone_v2 import BY_PATH
 from tests.filters.token_auth.test_keystone_v2 import Desk as V2Desk
+from tests.support.deadline import until
 
 TTL = 300.0
 STALE = 600.0
@@ -36,7 +41,14 @@ class Worker:
 
     def judge(self, made: Exchange) -> str | None:
         """The status and the reason of a refusal, None where the request passes."""
-        verdict = judge(self.filter, made)
+        return self._told(judge(self.filter, made))
+
+    async def judge_later(self, made: Exchange) -> str | None:
+        """As `judge`, where an event loop runs."""
+        verdict = self.filter.on_request(made)
+        return self._told(await verdict if isawaitable(verdict) else verdict)
+
+    def _told(self, verdict: object) -> str | None:
         assert verdict is None or isinstance(verdict, Fault)
         return None if verdict is None else f"{verdict.status} {verdict.reason}"
 
@@ -208,6 +220,29 @@ def test_a_revocation_that_one_worker_has_heard_of_takes_it_from_the_others(
     assert workers.first.judge(workers.desk.request()) == status
 
 
+@pytest.mark.parametrize("by", ["the first spelling", "the second spelling", "audit id"])
+def test_a_revocation_takes_a_signed_token_from_the_others_in_both_its_spellings(by: str) -> None:
+    token = sign({"sub": "u1"})
+    other = twin(token)
+    assert other is not None
+    tokens = {each: document("u1", "member", "service") for each in (token, other)}
+    workers = Workers({**tokens, TOKEN: document("u2", "member", audit_ids=["another"])}, service_tokens={})
+    vouched = [(TOKEN, ("X-Service-Token", each)) for each in tokens]
+    requests: list[tuple[Any, ...]] = [(token,), (other,), *vouched, (TOKEN,)]
+    for request in requests:
+        assert workers.first.judge(workers.desk.request(*request)) is None
+    workers.pass_time(1)
+    revoked = {
+        "the first spelling": Revocation(token_key=workers.desk.services.keyed_hash(token.encode())),
+        "the second spelling": Revocation(token_key=workers.desk.services.keyed_hash(other.encode())),
+        "audit id": Revocation(audit_id="oQcF"),
+    }[by]
+    workers.first.services.revoke(revoked)
+    workers.down()
+    told = [workers.second.judge(workers.desk.request(*request)) for request in requests]
+    assert told == ["503 provider_unavailable"] * 4 + [None]
+
+
 def test_what_was_asked_before_a_revocation_is_not_known_after_it() -> None:
     workers = Workers()
     first, second = (common(worker) for worker in (workers.first, workers.second))
@@ -229,6 +264,90 @@ def test_who_is_asked_about_anew_after_a_revocation_is_known_again() -> None:
     assert workers.first.judge(workers.desk.request()) is None
     assert workers.second.judge(workers.desk.request()) is None
     assert workers.asked == 2
+
+
+class Late(Slow):
+    """A worker that has served a token by what is past its time, while its question is out, and another that is to hear of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(token_auth, "_PATIENCE", 0.01)
+        super().__init__()
+
+    async def begin(self) -> None:
+        assert await self.status() == (None, None)
+        self.desk.pass_time(TTL + 1)
+        self.gate.clear()
+        assert await self.status() == (None, True)
+        self.desk.pass_time(3)
+
+    async def end(self) -> Worker:
+        """The other worker, once the answer has come; it cannot ask itself."""
+        self.desk.pass_time(4)
+        other = Worker(self.desk.services, self.desk.filter, 1)
+        self.gate.set()
+        await until(lambda: not self.desk.filter._pending, "the answer has come")
+        other.services.answer = lambda request: HttpError("connect")
+        return other
+
+
+async def test_an_answer_that_nobody_has_waited_for_is_known_to_all_from_when_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = Late(monkeypatch)
+    await late.begin()
+    other = await late.end()
+    for seconds, facts in ((TTL - 8, {}), (1, {"stale": True})):
+        other.services.advance(seconds)
+        made = exchange_of(other)
+        assert await other.judge_later(made) is None
+        assert made.notes[0].facts == {"provider": "keystone", "cached": True, **facts}
+
+
+async def test_it_is_known_to_nobody_where_its_caller_was_revoked_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = Late(monkeypatch)
+    await late.begin()
+    # One worker has heard of it, and the one whose question is out has yet to hear.
+    third = Worker(late.desk.services, late.desk.filter, 2)
+    third.services.revoke(Revocation(user_id="u1"))
+    other = await late.end()
+    assert await other.judge_later(exchange_of(other)) == "503 provider_unavailable"
+
+
+async def test_a_late_no_takes_what_the_others_would_have_standing_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = Late(monkeypatch)
+    await late.begin()
+    before = Worker(late.desk.services, late.desk.filter, 2)
+    before.services.answer = lambda request: HttpError("connect")
+    assert await before.judge_later(exchange_of(before)) is None
+    del late.desk.service.tokens[TOKEN]
+    other = await late.end()
+    assert await other.judge_later(exchange_of(other)) == "503 provider_unavailable"
+
+
+def exchange_of(worker: Worker) -> Exchange:
+    return exchange(headers=[("X-Auth-Token", TOKEN)], clock=worker.services.now())
+
+
+@pytest.mark.parametrize("reason", ["timeout", "connect"])
+def test_what_is_known_already_says_nothing_of_how_the_service_is(
+    reason: str,
+) -> None:
+    workers = Workers(keystone={"breaker": {"failures": 2}})
+    assert workers.first.judge(workers.desk.request()) is None
+    workers.desk.service.down = HttpError(reason)
+    (provider,) = workers.second.filter._providers
+    for token in ("a", "b"):
+        assert workers.second.judge(workers.desk.request(token)) == "503 provider_unavailable"
+    asked = len(workers.second.services.requests)
+    assert provider.left_alone
+    assert workers.second.judge(workers.desk.request()) is None
+    assert provider.left_alone
+    assert workers.second.judge(workers.desk.request("c")) == "503 provider_unavailable"
+    assert len(workers.second.services.requests) == asked
 
 
 def common(worker: Worker) -> CommonCache:
