@@ -87,6 +87,7 @@ class Gateway:
 
     hash_key   of the hashes in records, where the configuration gives none; made anew by default
     worker     number of this process in records
+    over       numbers of those in whose place it is, which have ended
     memory     what it shares with other processes; its own by default
     on_record  is given the fields of every record, in the log writer's thread
     """
@@ -97,6 +98,7 @@ class Gateway:
         *,
         hash_key: bytes | None = None,
         worker: int = 0,
+        over: Sequence[int] = (),
         memory: SharedMemory | None = None,
         on_record: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
@@ -105,6 +107,7 @@ class Gateway:
         self._registry = registry
         self._hash_key = hash_key if hash_key is not None else os.urandom(32)
         self._worker = worker
+        self._over = over
         self._on_record = on_record
         self._log = structlog.get_logger("gateway")
         self._state = StateStore()
@@ -195,7 +198,7 @@ class Gateway:
             return None
         log = RequestLog(
             options.path,
-            serializer=Serializer(key, self._worker),
+            serializer=Serializer(key, self._worker, self._memory.created_at),
             max_size=options.max_size,
             max_files=options.max_files,
             max_age=options.max_age,
@@ -261,7 +264,11 @@ class Gateway:
             self.metrics.forget_flows()
             former.generation.retire(lambda: self._close_later(self._close(former)))
         self.request_log.forward(prepared.taker)
-        described = {**prepared.plan.describe(), "since": self._memory.created_at}
+        described = {
+            **prepared.plan.describe(),
+            "since": self._memory.created_at,
+            **({"over": self._over} if self._over else {}),
+        }
         self.request_log.announce(prepared.plan.revision, described)
 
     async def accept_from(self, openings: Sequence[Opening]) -> None:
@@ -358,7 +365,7 @@ class Gateway:
             await asyncio.gather(*self._ending, return_exceptions=True)
         # Its last lines go to their collector too, which is let go of with the plan.
         if self._request_log is not None:
-            await asyncio.to_thread(self._request_log.close)
+            await asyncio.to_thread(self._request_log.close, over=True)
         if self._in_force is not None and not self._ended:
             # It stays there to be told of: whoever asks meanwhile is answered.
             self._ended = True

@@ -294,7 +294,7 @@ class RequestLog:
         self._asked_at = 0.0
         self._announced: set[str] = set()
         self._told = 0
-        self._failing = self._moved = False
+        self._failing = self._moved = self._over = False
         self._trouble = Trouble("request_log_failing", "request_log_recovered", _warn, steady)
         self._stuck = Trouble("request_log_not_rotated", "request_log_rotated", _warn, steady)
         self.dropped = 0
@@ -403,11 +403,15 @@ class RequestLog:
         new = min(max(0, count - after), len(lines))
         return lines[len(lines) - new :], count
 
-    def close(self) -> None:
-        """Writes what waits and stops. Records put from now on are counted as dropped."""
+    def close(self, *, over: bool = False) -> None:
+        """Writes what waits and stops. Records put from now on are counted as dropped.
+
+        over  whether the worker has come to its end, which is said in its last line then
+        """
         thread, self._writer = self._writer, None
         if thread is None:
             return
+        self._over = over
         self._limit = 0
         self._stop = True
         self._due.set()
@@ -439,9 +443,12 @@ class RequestLog:
             self._drain()
             self._hurried = self._failing  # what cannot be written is not tried more often for being much
             self._tell_drops()
-        self.dropped += self.depth
+        lost = self.depth
         if self._file is not None:
-            self.dropped += self._file.pending
+            lost += self._file.pending
+        self.dropped += lost
+        if self._over and not lost:
+            self._written(self._serializer.end(self._sequence, self._clock()))
         self._close_files()
         self._tell_drops()
 

@@ -22,7 +22,8 @@ from gateway.flow import Flow, Flows
 from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step
 from gateway.redaction import SHORTEST, Redaction, credentials, redact_target, redact_value, scrub
 
-RECORD_VERSION: Final = 1
+RECORD_VERSION: Final = 2
+"""From 2 on a worker that ends in order writes a line of kind `end`, and records say in which memory limits were counted."""
 
 
 def rule_text(rule: Rule) -> str:
@@ -112,13 +113,13 @@ _PLAIN_PATH: Final = bytes(
 # A line, with a NUL for each hole: a raw NUL is never part of JSON. `_template` fills in what the lines of a flow have
 # in common. At each SOH goes what the header section or the principal has to say.
 _LINE = (
-    b'{"timestamp":"\0Z","kind":"request","record_version":1,"gateway.request_id":"\0","http.request.method":%b,'
+    b'{"timestamp":"\0Z","kind":"request","record_version":2,"gateway.request_id":"\0","http.request.method":%b,'
     b'"url.scheme":%b,"url.path":\0,"gateway.decision":%b,"gateway.reason":%b,"gateway.duration_ms":\0,'
     b'"gateway.chain.in_ms":\0,"gateway.chain.out_ms":\0,"http.request.body.size":\0,'
     b'"http.response.body.size":\0,\1"network.peer.port":\0,"network.protocol.name":"http",'
     b'"network.protocol.version":%b%b\0\1,'
     b'"gateway.filters":%b,"gateway.facts":{"method":%b,"target":\0,"scheme":%b,\1,"clock":\0\1\0},'
-    b'"gateway.revision":%b,"gateway.worker":%d,"gateway.sequence":\0}\n'
+    b'"gateway.revision":%b,%b,"gateway.sequence":\0}\n'
 )
 
 
@@ -213,11 +214,15 @@ class Serializer:
 
     hash_key  the key of the hashes that stand for secret header values
     worker    number of this worker process
+    since     since when there has been the memory that limits are counted in, which tells gateways apart
     """
 
-    def __init__(self, hash_key: bytes, worker: int) -> None:
+    def __init__(self, hash_key: bytes, worker: int, since: float | None = None) -> None:
         self._hmac = hmac.new(hash_key, b"", "sha256")
-        self._worker = worker
+        self._writer: dict[str, object] = {"gateway.worker": worker}
+        if since is not None:
+            self._writer["gateway.since"] = since
+        self._writer_text = _dumps(self._writer)[1:-1]
         self._second = -1
         self._second_text = self._second_digits = b""
         self._plan: PlanFacts | None = None
@@ -247,7 +252,7 @@ class Serializer:
                     "http.response.status_code": record.status,
                     "gateway.record_error": type(error).__name__,
                     "gateway.revision": record.plan.revision,
-                    "gateway.worker": self._worker,
+                    **self._writer,
                     "gateway.sequence": sequence,
                 },
                 orjson.OPT_APPEND_NEWLINE,
@@ -262,11 +267,24 @@ class Serializer:
                     "kind": "plan",
                     "record_version": RECORD_VERSION,
                     "gateway.revision": revision,
-                    "gateway.worker": self._worker,
+                    **self._writer,
                     "gateway.plan": description,
                 },
                 orjson.OPT_APPEND_NEWLINE,
             )
+        )
+
+    def end(self, sequence: int, wall: float) -> bytes:
+        """The last line of a worker that ends in order; `sequence` is the number of its last record."""
+        return _dumps(
+            {
+                "timestamp": self._timestamp(wall),
+                "kind": "end",
+                "record_version": RECORD_VERSION,
+                **self._writer,
+                "gateway.sequence": sequence,
+            },
+            orjson.OPT_APPEND_NEWLINE,
         )
 
     def _line(self, record: Record, sequence: int) -> bytes:
@@ -552,7 +570,7 @@ class Serializer:
             _json(method),
             text[exchange.scheme],
             text[record.plan.revision],
-            self._worker,
+            self._writer_text,
         )
         pieces = line.split(b"\0")
         template = [b""] * (2 * len(pieces) - 1)

@@ -82,7 +82,7 @@ def everything(*, whole_bodies: bool) -> Record:
 
 
 def fields(told: Record) -> dict[str, Any]:
-    made: dict[str, Any] = orjson.loads(Serializer(b"k" * 32, 0).line(told, 1))
+    made: dict[str, Any] = orjson.loads(Serializer(b"k" * 32, 0, 5.0).line(told, 1))
     return made
 
 

@@ -559,9 +559,48 @@ def test_a_plan_is_told_once_per_revision_before_its_records(tmp_path: Path) -> 
     kinds = [orjson.loads(text) for text in path.read_bytes().splitlines()]
     assert [fields["kind"] for fields in kinds] == ["plan", "request", "request", "plan"]
     assert kinds[0]["gateway.revision"] == "abc"
-    assert kinds[0]["record_version"] == 1
+    assert kinds[0]["record_version"] == 2
     assert kinds[0]["timestamp"] == "2023-11-14T22:13:20.000Z"
     assert kinds[0]["gateway.plan"]["filters"][0]["name"] == "methods"
+
+
+def test_a_worker_that_ends_says_so_in_its_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        request_log.put(record())
+        request_log.put(record())
+        request_log.close(over=True)
+    *records, end = map(orjson.loads, path.read_bytes().splitlines())
+    assert [fields["kind"] for fields in records] == ["request", "request"]
+    assert end == {
+        "timestamp": "2023-11-14T22:13:20.000Z",
+        "kind": "end",
+        "record_version": 2,
+        "gateway.worker": 0,
+        "gateway.sequence": 2,
+    }
+
+
+def test_a_log_that_another_takes_the_place_of_is_not_its_workers_end(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        request_log.put(record())
+    assert [orjson.loads(line)["kind"] for line in path.read_bytes().splitlines()] == ["request"]
+
+
+def test_where_records_could_not_be_written_no_end_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "requests.log"
+
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with capture_logs(), log(path) as request_log, monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        request_log.put(record())
+        request_log.close(over=True)
+    assert (path.read_bytes(), request_log.dropped) == (b"", 1)
 
 
 def test_every_new_file_begins_with_the_plan_in_force(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
     assert fields == {
         "timestamp": "2023-11-14T22:13:20.250Z",
         "kind": "request",
-        "record_version": 1,
+        "record_version": 2,
         "http.request.method": "GET",
         "http.route": "/v2/{project_id}/images",
         "http.response.status_code": 200,

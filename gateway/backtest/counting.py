@@ -145,7 +145,7 @@ class Ledger:
         `strays`: by such as were not charged then, so that records no longer say what cells hold.
         """
         self._epoch += 1
-        self._lost = now
+        self._lost = max(self._lost, now)
         if strays:
             self._strays = self._epoch
 

@@ -48,7 +48,7 @@ class Named(NamedTuple):
 
 
 class Spool:
-    """Where events of one machine are put, in any order. `judges` are those that make their traces, the old one first."""
+    """Where events of one machine are put, in any order. The judges make their traces, for one spool at a time."""
 
     def __init__(
         self, directory: str, machine: int, judge: Judge, old_judge: Judge | None, *, held: int = HELD
@@ -64,9 +64,14 @@ class Spool:
     def _begin(self) -> None:
         self._held: list[Event] = []
         self._verdicts: dict[Verdict, int] = {PASSED: 0}
-        self._judge.tariffs = Tariffs()
+        self._tariffs, self._old_tariffs = Tariffs(), Tariffs()
+        self.resume()
+
+    def resume(self) -> None:
+        """The judges make traces for this one from now on."""
+        self._judge.tariffs = self._tariffs
         if self._old_judge is not None:
-            self._old_judge.tariffs = Tariffs()
+            self._old_judge.tariffs = self._old_tariffs
 
     def add(
         self,
@@ -106,11 +111,10 @@ class Spool:
         if not held:
             return
         held.sort(key=_KEY)
-        old = self._old_judge.tariffs.all if self._old_judge is not None else []
         named = (
             [tuple(verdict) for verdict in self._verdicts],
-            [tuple(tariff) for tariff in old],
-            [tuple(tariff) for tariff in self._judge.tariffs.all],
+            [tuple(tariff) for tariff in self._old_tariffs.all],
+            [tuple(tariff) for tariff in self._tariffs.all],
         )
         descriptor, name = tempfile.mkstemp(dir=self._directory)
         with os.fdopen(descriptor, "wb") as stream:

@@ -60,13 +60,13 @@ class _Stream:
         self.whose = array("q")
         self.cost = array("q")
 
-    def add(self, at: float, number: int, file: int, key: Hashable, cost: int) -> None:
-        self._charges.append((at, number, self._keys.setdefault((file, key), len(self._keys)), cost))
+    def add(self, at: float, number: int, origin: int, key: Hashable, cost: int) -> None:
+        self._charges.append((at, number, self._keys.setdefault((origin, key), len(self._keys)), cost))
 
     def close(self, machines: Sequence[int]) -> None:
-        """For after the last charge: by which machine each file was written."""
+        """For after the last charge: which machine each origin is of."""
         numbers: dict[Hashable, int] = {}
-        whose_of = [numbers.setdefault((machines[file], key), len(numbers)) for file, key in self._keys]
+        whose_of = [numbers.setdefault((machines[origin], key), len(numbers)) for origin, key in self._keys]
         self._charges.sort()
         for at, _, whose, cost in self._charges:
             self.at.append(at)
@@ -93,11 +93,10 @@ def fit(
     options = _options(entry, limit)
     parts, pasts = parts_of(files)
     stream = _Stream()
-    numbers = {file: number for number, file in enumerate(dict.fromkeys(part.file for part in parts))}
-    origins: dict[int, Origin] = {}
+    origins: dict[Origin, int] = {}
     damaged: set[str] = set()
     for done, part in enumerate(parts):
-        heard, file = Heard(), numbers[part.file]
+        heard = Heard()
         judge = Judge(plan, offset=part.offset)
         for recorded in records(part, pasts, heard):
             if recorded is None:
@@ -107,6 +106,9 @@ def fit(
                     continue
                 trace = judge.trace(recorded)
                 number = recorded.sequence
+                origin = origins.setdefault(
+                    Origin(part.offset, recorded.since, common=part.common), len(origins)
+                )
             except (ValueError, KeyError, TypeError, AttributeError, *UNREADABLE):
                 continue
             for count in trace.parts:
@@ -114,12 +116,10 @@ def fit(
                     for tariff, key, cost, *_ in count.draws:
                         if judge.tariffs.all[tariff].limit == limit:
                             stream.spec = judge.tariffs.all[tariff].spec
-                            stream.add(count.instant, number, file, key, cost)
-        begun = {**heard.begun, **(origins[file].begun if file in origins else {})}
-        origins[file] = Origin(part.offset, begun, part.common)
+                            stream.add(count.instant, number, origin, key, cost)
         damaged.update(heard.damaged)
         progress(0.5 * (done + 1) / len(parts))
-    stream.close(machines([origins[file] for file in numbers.values()]))
+    stream.close(machines(list(origins)))
     if stream.spec is None:
         raise FitError(f"no request of the log comes to the limit {limit!r}")
     found = _fitted(entry, limit, options, stream, share, progress)

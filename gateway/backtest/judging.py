@@ -1,14 +1,15 @@
 """The first half of a back-test: judges the records of a part of a file, and keeps what is to be counted for the second."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from gateway.backtest.event import HELD, File, Spool
+from gateway.backtest.gap import Stretch
 from gateway.backtest.judge import Judge
 from gateway.backtest.line import UNREADABLE
-from gateway.backtest.machine import Origin
 from gateway.backtest.question import Question
-from gateway.backtest.recorded import PASSED, Past
+from gateway.backtest.recorded import PASSED, Past, Recorded
 from gateway.backtest.source import Heard, Part, records
 from gateway.backtest.tally import Tally
 from gateway.inspect.grammar import parse
@@ -16,31 +17,37 @@ from gateway.inspect.predicate import predicate
 from gateway.plan import Plan
 
 
-class Stretch(NamedTuple):
-    """Numbers of records of one worker that follow one another, and when the first and the last were."""
+class Share(NamedTuple):
+    """What a process has made of the records of one gateway in a part of a file.
 
-    first: int
-    last: int
-    began: float
-    ended: float
+    files    of what is to be counted, which do not know of which machine they are
+    first    when the first exchange was
+    runs     numbers of records by those of workers
+    closing  the workers that say so when they end in order
+    """
+
+    files: Sequence[File]
+    first: float
+    runs: Mapping[int, Sequence[Stretch]]
+    closing: AbstractSet[int]
 
 
 class Half(NamedTuple):
-    """What a process has made of a part of the file of that number, which stands for the machine until that is known.
+    """What a process has made of a part of the file of that number.
 
-    damaged  files that could not be read to their end
+    offset  see `Part`; `common` too
+    shares  by since when the memory has been there that the gateway's limits were counted in
+    heard   what the part says beside its records
     """
 
     file: int
-    origin: Origin
-
+    offset: float
+    common: bool
     tally: Tally
-    files: Sequence[File]
+    shares: Mapping[float, Share]
     skipped: int
     sampled: bool
-    first: float
-    runs: Mapping[tuple[int, int], Sequence[Stretch]]
-    damaged: Sequence[str]
+    heard: Heard
 
 
 class Worker:
@@ -72,20 +79,29 @@ class Worker:
         if self._old_plan is not None:
             old_judge = Judge(self._old_plan, offset=part.offset, callers=question.callers)
         tally = Tally()
-        spool = Spool(self._directory, file, judge, old_judge, held=self._held)
-        skipped, sampled, first = 0, False, float("inf")
+        skipped, sampled = 0, False
         since, until = question.since, question.until
-        runs: dict[int, list[_Going]] = {}
+        going: dict[float, _Going] = {}
         heard = Heard()
+        mine: _Going | None = None
         for recorded in records(part, pasts, heard, self._wanted):
             if recorded is None:
                 skipped += 1
                 continue
             try:
                 at = recorded.at
-                if not since <= at < until:
-                    continue
                 number, worker = recorded.sequence, recorded.worker
+                if mine is None or mine.since != recorded.since:
+                    mine = going.get(recorded.since)
+                    if mine is None:
+                        for other in going.values():
+                            other.spool.close()  # so that all of them hold no more than one may
+                        spool = Spool(self._directory, file, judge, old_judge, held=self._held)
+                        mine = going[recorded.since] = _Going(recorded.since, spool)
+                    mine.spool.resume()
+                if not since <= at < until:
+                    mine.follow(worker, number, at, recorded)
+                    continue
                 trace = judge.trace(recorded)
                 old = None if old_judge is None else old_judge.trace(recorded)
                 before = recorded.verdict() if old is None else PASSED
@@ -94,19 +110,14 @@ class Worker:
                 continue
             if recorded.sampled:
                 sampled = True
-            if at < first:
-                first = at
-            of_worker = runs.get(worker)
-            if of_worker is None:
-                of_worker = runs[worker] = []
-            _follow(of_worker, number, at)
+            mine.follow(worker, number, at, recorded)
             told = recorded.told
             counts = bool(trace.parts) or (old is not None and bool(old.parts))
             if not counts and not told:
                 continue
             request_id, asked = recorded.request_id, recorded.asked
             if counts:
-                spool.add(
+                mine.spool.add(
                     (at, number, worker),
                     told,
                     request_id,
@@ -123,16 +134,11 @@ class Worker:
             tally.add(at, request_id, asked, recorded.route, recorded.project, before, trace.end)
             for shadow in trace.shadows:
                 tally.shadow(shadow.name, shadow.before, shadow.after)
-        spool.close()
-        closed = {
-            (file, worker): [Stretch(run.first, run.last, run.began, run.ended) for run in each]
-            for worker, each in runs.items()
-        }
-        origin = Origin(part.offset, heard.begun, part.common)
-        return Half(file, origin, tally, spool.files, skipped, sampled, first, closed, heard.damaged)
+        shares = {since: own.share() for since, own in going.items()}
+        return Half(file, part.offset, part.common, tally, shares, skipped, sampled, heard)
 
 
-class _Going:
+class _Run:
     """A stretch that goes on."""
 
     __slots__ = ("began", "ended", "first", "last")
@@ -142,13 +148,38 @@ class _Going:
         self.began = self.ended = at
 
 
-def _follow(runs: list[_Going], number: int, at: float) -> None:
-    """Notes the number of a record among those of its worker."""
-    if runs:
-        last = runs[-1]
-        if last.last + 1 == number:
-            last.last = number
-            if at > last.ended:
-                last.ended = at
-            return
-    runs.append(_Going(number, at))
+class _Going:
+    """What has been read of one gateway."""
+
+    def __init__(self, since: float, spool: Spool) -> None:
+        self.since = since
+        self.spool = spool
+        self._first = float("inf")
+        self._runs: dict[int, list[_Run]] = {}
+        self._closing: set[int] = set()
+
+    def follow(self, worker: int, number: int, at: float, recorded: Recorded) -> None:
+        """Notes the number of a record among those of its worker."""
+        if at < self._first:
+            self._first = at
+        runs = self._runs.get(worker)
+        if runs is None:
+            runs = self._runs[worker] = []
+            if recorded.closes:
+                self._closing.add(worker)
+        else:
+            last = runs[-1]
+            if last.last + 1 == number:
+                last.last = number
+                if at > last.ended:
+                    last.ended = at
+                return
+        runs.append(_Run(number, at))
+
+    def share(self) -> Share:
+        self.spool.close()
+        runs = {
+            worker: [Stretch(run.first, run.last, run.began, run.ended) for run in each]
+            for worker, each in self._runs.items()
+        }
+        return Share(self.spool.files, self._first, runs, self._closing)

@@ -1,11 +1,11 @@
-"""Which files of a log were written by gateways that count as one.
+"""Which records were written by gateways that count as one.
 
 Limits are counted in memory that the workers of a gateway share, or in a store that gateways share. Two gateways on one host
-have one clock and each a memory of its own: what tells them apart is since when that is there, which the lines say that tell
-of a gateway's configuration.
+have one clock and each a memory of its own, and so has one that is started anew: what tells them apart is since when that memory
+is there, which records say, and the lines that tell of a gateway's configuration.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 _GRAIN: Final = 1.0
@@ -18,15 +18,17 @@ _Memory: TypeAlias = tuple[int, float]
 
 
 class Origin(NamedTuple):
-    """What a file says of the gateway that has written it.
+    """What a file says of a gateway that has written in it.
 
     offset  seconds from the axis of its limits to the wall clock
-    begun   since when its limits have counted, for each time that it was started, and when the log first told of that
+    since   since when its limits have counted; 0 where nobody knows
+    told    when the log first told of that; None where it did not
     common  whether they are counted in a store
     """
 
     offset: float
-    begun: Mapping[float, float]
+    since: float
+    told: float | None = None
     common: bool = False
 
 
@@ -36,30 +38,19 @@ def machines(origins: Sequence[Origin]) -> list[int]:
     One that names none is of the only memory that others of its clock name; where there are several, nobody knows of which.
     """
     clocks = _clocks([origin.offset for origin in origins])
-    memories = [_memories(origin, clocks[origin.offset]) for origin in origins]
-    same: dict[_Memory, _Memory] = {}
-    for several in memories:
-        for memory in several:
-            same[_of(several[0], same)] = _of(memory, same)
-    for clock in set(clocks.values()):
-        named = {_of(memory, same) for memory in same if memory[0] == clock and memory[1] != _UNKNOWN}
-        if len(named) == 1:
-            same[_of((clock, _UNKNOWN), same)] = named.pop()
+    memories = [_memory(origin, clocks[origin.offset]) for origin in origins]
     numbers: dict[_Memory, int] = {}
-    return [numbers.setdefault(_of(several[0], same), len(numbers)) for several in memories]
+    found: list[int] = []
+    for memory in memories:
+        if memory[1] == _UNKNOWN:
+            others = {other for other in memories if other[0] == memory[0]} - {memory}
+            memory = others.pop() if len(others) == 1 else memory
+        found.append(numbers.setdefault(memory, len(numbers)))
+    return found
 
 
-def _memories(origin: Origin, clock: int) -> list[_Memory]:
-    if origin.common:
-        return [(clock, _STORE)]
-    return [(clock, since) for since in sorted(origin.begun) if since > 0] or [(clock, _UNKNOWN)]
-
-
-def _of(memory: _Memory, same: dict[_Memory, _Memory]) -> _Memory:
-    """The one that stands for all that are the same."""
-    while (other := same.setdefault(memory, memory)) != memory:
-        memory = other
-    return memory
+def _memory(origin: Origin, clock: int) -> _Memory:
+    return clock, _STORE if origin.common else origin.since
 
 
 def _clocks(offsets: Sequence[float]) -> dict[float, int]:

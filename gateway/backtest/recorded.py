@@ -48,6 +48,9 @@ class Verdict(NamedTuple):
         return self[:4] == other[:4]
 
 
+_CLOSING: Final = 2
+"""Version of records from which on workers write a last line."""
+
 PASSED: Final = Verdict(FORWARD, reason="passed")
 
 
@@ -79,6 +82,7 @@ class Past(NamedTuple):
     origin   digest of whom it believed about clients; None where that is not known
     since    since when its limits may have counted anything, in seconds since the epoch
     at       when the log first told of it
+    over     numbers of the workers in whose place that one is which tells of it, and which had ended by then
     """
 
     entries: Mapping[str, PastEntry]
@@ -88,6 +92,7 @@ class Past(NamedTuple):
     at: float = 0.0
     bounds: Mapping[str, int] = {}
     origin: str | None = None
+    over: Sequence[int] = ()
 
 
 UNKNOWN_PAST: Final = Past({}, None, "")
@@ -112,7 +117,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
             str(entry["scope"]) if "scope" in entry else None,
         )
     headers, since = plan.get("headers"), plan.get("since")
-    bounds, origin = plan.get("bounds"), plan.get("origin")
+    bounds, origin, over = plan.get("bounds"), plan.get("origin"), plan.get("over")
     return Past(
         entries,
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
@@ -123,6 +128,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
         if isinstance(bounds, Mapping)
         else {},
         origin if isinstance(origin, str) else None,
+        [number for number in over if isinstance(number, int)] if isinstance(over, list) else (),
     )
 
 
@@ -133,6 +139,26 @@ def _instant(text: object) -> float:
         return 0.0
 
 
+class End(NamedTuple):
+    """What the last line of a worker says that has ended in order: when, and the number of its last record."""
+
+    since: float
+    worker: int
+    sequence: int
+    at: float
+
+
+def end_of(fields: Mapping[str, Any]) -> End:
+    """What a line of kind `end` says. Raises ValueError for one that is damaged."""
+    since, worker, sequence = (
+        fields.get(name) for name in ("gateway.since", "gateway.worker", "gateway.sequence")
+    )
+    if not (isinstance(worker, int) and isinstance(sequence, int)):
+        raise ValueError("the last line of a worker is damaged")
+    known = float(since) if isinstance(since, (int, float)) else 0.0
+    return End(known, worker, sequence, _instant(fields.get("timestamp")))
+
+
 class Recorded:
     """One record.
 
@@ -141,11 +167,12 @@ class Recorded:
     late      of those outward
     sampled   whether there are exchanges like this one without a record
     told      whether it is to be told of
+    since     since when there has been the memory that limits were counted in; 0 where that is not known
     """
 
-    __slots__ = ("_line", "at", "facts", "late", "past", "sampled", "steps", "told")
+    __slots__ = ("_line", "at", "facts", "late", "past", "sampled", "since", "steps", "told")
 
-    def __init__(self, line: Line, past: Past, *, told: bool = True) -> None:
+    def __init__(self, line: Line, past: Past, *, told: bool = True, since: float = 0.0) -> None:
         """Raises ValueError for what is no record."""
         facts = line.facts
         if facts is None:
@@ -154,6 +181,7 @@ class Recorded:
         self.facts: Facts = facts
         self.past = past
         self.told = told
+        self.since = since
         self.at: float = facts.clock
         self.sampled = bool(line.sample)
         self.steps: dict[str, Step] = {}
@@ -173,6 +201,11 @@ class Recorded:
     def sequence(self) -> int:
         """The number of the record among its worker's. Raises ValueError where the record does not say."""
         return _whole(self._line.sequence)
+
+    @property
+    def closes(self) -> bool:
+        """Whether its worker says so when it ends in order: those of older gateways do not."""
+        return self._line.version >= _CLOSING
 
     @property
     def request_id(self) -> str:

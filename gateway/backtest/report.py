@@ -78,6 +78,11 @@ def _remarks(found: Found) -> Iterator[str]:
         yield f"{found.skipped:,} lines were no records that can be judged."
     if found.sampled:
         yield "The log is a sample: what limits had counted is known only where they are as they were."
+    if found.open:
+        yield (
+            "That a worker has ended is not said of each: what was counted behind the last record of such a one is not known, "
+            "until another has its place."
+        )
     if found.gaps:
         yield "Records are missing: behind each gap it is not known what limits had counted, until a bucket must have been empty."
 
@@ -142,6 +147,7 @@ def as_json(found: Found, subject: Subject) -> dict[str, Any]:
         "damaged": list(found.damaged),
         "sampled": found.sampled,
         "gaps": found.gaps,
+        "open": found.open,
     }
 
 

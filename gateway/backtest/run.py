@@ -8,19 +8,20 @@ cells of the limits, and the groups of the report.
 import gc
 import os
 import tempfile
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.backtest.event import HELD
-from gateway.backtest.judging import Half, Stretch, Worker
+from gateway.backtest.event import HELD, File
+from gateway.backtest.gap import Missing, Stretch, missing
+from gateway.backtest.gap import Worker as WorkerOf
+from gateway.backtest.judging import Half, Share, Worker
 from gateway.backtest.machine import Origin, machines
 from gateway.backtest.question import Question, plans_of
-from gateway.backtest.recorded import Past
+from gateway.backtest.recorded import End, Past
 from gateway.backtest.settling import Machine, settle
 from gateway.backtest.source import Part, parts_of
 from gateway.backtest.tally import Tally
@@ -40,12 +41,19 @@ class DoubledError(ValueError):
 
 
 class Found(NamedTuple):
-    """The outcome. `skipped` lines were no records, and `damaged` files could not be read to their end."""
+    """The outcome.
+
+    skipped  lines that were no records
+    gaps     how often records are missing
+    open     workers of which nobody knows whether they have ended where their records do
+    damaged  files that could not be read to their end
+    """
 
     tally: Tally
     skipped: int
     sampled: bool
     gaps: int
+    open: int = 0
     damaged: Sequence[str] = ()
 
 
@@ -88,23 +96,26 @@ def backtest(
         for half in halves:
             found.tally.merge(half.tally)
         sampled = any(half.sampled for half in halves)
-        halves, origins = _told_apart(halves)
-        _refuse_doubled(halves)
-        gaps, broken = _gaps(halves)
-        files_of_events = [file for half in halves for file in half.files]
+        log = _Log(halves)
+        lacking = log.missing()
+        gaps = [gap for of_machine in lacking.values() for gap in of_machine.gaps]
+        behind = [gap for of_machine in lacking.values() for gap in of_machine.open]
+        files_of_events = log.files()
         if files_of_events:
             counting: dict[int, Machine] = {}
-            for machine, origin in origins.items():
-                first = min(half.first for half in halves if half.file == machine)
-                fresh = machine not in broken and not sampled and question.since < first and _fresh(origin)
-                counting[machine] = Machine(*plans, first, origin.offset, fresh=fresh)
-            settle(files_of_events, counting, gaps, plans, found.tally, sampled=sampled)
+            for machine, origins in log.origins.items():
+                first = log.first(machine)
+                fresh = lacking[machine].whole and not sampled and question.since < first and _fresh(origins)
+                offset = origins[0].offset  # all have about that
+                counting[machine] = Machine(*plans, max(first, question.since), offset, fresh=fresh)
+            settle(files_of_events, counting, [*gaps, *behind], plans, found.tally, sampled=sampled)
         progress(1.0)
     return found._replace(
         skipped=sum(half.skipped for half in halves),
         sampled=sampled,
         gaps=len(gaps),
-        damaged=sorted({file for half in halves for file in half.damaged}),
+        open=len(behind),
+        damaged=sorted({file for half in halves for file in half.heard.damaged}),
     )
 
 
@@ -118,97 +129,108 @@ def _seldom_collected() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _told_apart(halves: Sequence[Half]) -> tuple[list[Half], dict[int, Origin]]:
-    """The same by the numbers of machines in place of those of files, and what the files of each machine say of it."""
-    told: dict[int, Origin] = {}
-    for half in halves:
-        known = told.get(half.file)
-        told[half.file] = half.origin if known is None else _joined(known, half.origin)
-    numbers = dict(zip(told, machines(list(told.values())), strict=True))
-    origins: dict[int, Origin] = {}
-    for file, origin in told.items():
-        known = origins.get(numbers[file])
-        origins[numbers[file]] = origin if known is None else _joined(known, origin)
-    return [
-        half._replace(
-            file=numbers[half.file],
-            files=[file._replace(machine=numbers[half.file]) for file in half.files],
-            runs={(numbers[half.file], worker): runs for (_, worker), runs in half.runs.items()},
-        )
-        for half in halves
-    ], origins
+class _Log:
+    """All files of the log: which records are of one machine, and which are missing."""
 
+    def __init__(self, halves: Sequence[Half]) -> None:
+        self._halves = halves
+        begun: dict[float, float] = {}
+        for half in halves:
+            for since, at in half.heard.begun.items():
+                begun[since] = min(at, begun.get(since, at))
+        origins: dict[tuple[int, float], Origin] = {}
+        for half in halves:
+            for since in half.shares:
+                known = origins.get((half.file, since))
+                common = half.common or (known is not None and known.common)
+                origins[half.file, since] = Origin(half.offset, since, begun.get(since), common)
+        self._numbers = dict(zip(origins, machines(list(origins.values())), strict=True))
+        self.origins: dict[int, list[Origin]] = {}
+        for place, origin in origins.items():
+            self.origins.setdefault(self._numbers[place], []).append(origin)
 
-def _joined(one: Origin, other: Origin) -> Origin:
-    begun = dict(one.begun)
-    for since, at in other.begun.items():
-        begun[since] = min(at, begun.get(since, at))
-    return one._replace(begun=begun, common=one.common or other.common)
+    def shares(self) -> Iterator[tuple[int, float, Share]]:
+        """Of which machine each is, since when it has counted, and what was made of it."""
+        for half in self._halves:
+            for since, share in half.shares.items():
+                yield self._numbers[half.file, since], since, share
 
+    def files(self) -> list[File]:
+        """Of events, by machines."""
+        return [file._replace(machine=machine) for machine, _, share in self.shares() for file in share.files]
 
-def _refuse_doubled(halves: Sequence[Half]) -> None:
-    """Raises DoubledError where two stretches of a worker begin with the same number at the same instant."""
-    seen: set[tuple[tuple[int, int], int, float]] = set()
-    for half in halves:
-        for worker, runs in half.runs.items():
-            for run in runs:
-                if (worker, run.first, run.began) in seen:
-                    raise DoubledError(
-                        f"record {run.first} of worker {worker[1]}, and what follows it, is there twice"
+    def first(self, machine: int) -> float:
+        """When the first exchange was."""
+        return min(share.first for number, _, share in self.shares() if number == machine)
+
+    def missing(self) -> dict[int, Missing]:
+        """What is missing of each machine. Raises DoubledError where two stretches of a worker begin with the same number at the
+        same instant."""
+        runs: dict[int, dict[tuple[float, int], list[Stretch]]] = {}
+        closing: set[tuple[int, float, int]] = set()
+        for machine, since, share in self.shares():
+            since = since or self._since(machine)
+            for worker, stretches in share.runs.items():
+                runs.setdefault(machine, {}).setdefault((since, worker), []).extend(stretches)
+            closing |= {(machine, since, worker) for worker in share.closing}
+        came = _earliest(half.heard.came for half in self._halves)
+        over = _earliest(half.heard.over for half in self._halves)
+        ends: dict[tuple[float, int], End] = {}
+        for end in (end for half in self._halves for end in half.heard.ends):
+            key = end.since, end.worker
+            if key not in ends or ends[key].sequence < end.sequence:
+                ends[key] = end
+        found: dict[int, Missing] = {}
+        for machine, of_workers in runs.items():
+            for (_, worker), stretches in of_workers.items():
+                _refuse_doubled(worker, stretches)
+            sinces = {since for since, _ in of_workers}
+            silent = {key for key in over if key[0] in sinces}
+            found[machine] = missing(
+                machine,
+                [
+                    WorkerOf(
+                        of_workers.get(key, ()),
+                        (machine, *key) in closing,
+                        came.get(key),
+                        ends.get(key),
+                        over.get(key),
                     )
-                seen.add((worker, run.first, run.began))
+                    for key in sorted(of_workers.keys() | silent)
+                ],
+            )
+        return found
+
+    def _since(self, machine: int) -> float:
+        """Since when a machine has counted, for records that do not say it; 0 where nobody knows, or there are several."""
+        sinces = {origin.since for origin in self.origins[machine]} - {0.0}
+        return sinces.pop() if len(sinces) == 1 else 0.0
 
 
-def _gaps(halves: Sequence[Half]) -> tuple[list[tuple[float, int]], set[int]]:
-    """Instants at which records of a machine are missing, and the machines of which some are, or a worker's first."""
-    gaps: list[tuple[float, int]] = []
-    broken: set[int] = set()
-    workers: dict[tuple[int, int], list[Stretch]] = {}
-    for half in halves:
-        for worker, runs in half.runs.items():
-            workers.setdefault(worker, []).extend(runs)
-    for (machine, _), runs in workers.items():
-        between, whole = breaks(runs)
-        gaps += [(at, machine) for gap in between for at in gap]
-        if between or not whole:
-            broken.add(machine)
-    return sorted(gaps), broken
+def _earliest(told: Iterable[Mapping[tuple[float, int], float]]) -> dict[tuple[float, int], float]:
+    found: dict[tuple[float, int], float] = {}
+    for some in told:
+        for key, at in some.items():
+            found[key] = min(at, found.get(key, at))
+    return found
 
 
-def breaks(runs: Sequence[Stretch]) -> tuple[list[tuple[float, float]], bool]:
-    """Between which instants records of a worker are missing, and whether its first is there.
-
-    What follows on what is told by the numbers: the first record of a stretch may be that of an exchange which began long
-    before. The numbers begin anew where another process takes the worker's place; then nothing follows on what ended before.
-    """
-    begun = sorted(run.began for run in runs if run.first == 1)
-    ended = sorted(run.ended for run in runs)
-    open_ends: dict[int, list[float]] = {}
-    missing: list[tuple[float, float]] = []
-    whole = True
-    for run in sorted(runs, key=lambda run: (run.first, run.began)):
-        if run.first > 1:
-            ends = open_ends.get(run.first, [])
-            before = next((end for end in ends if _same_process(begun, end, run.began)), None)
-            if before is not None:
-                ends.remove(before)
-            elif place := bisect_left(ended, run.ended):
-                missing.append((ended[place - 1], run.began))
-            else:
-                whole = False
-        open_ends.setdefault(run.last + 1, []).append(run.ended)
-    return missing, whole
+def _refuse_doubled(worker: int, stretches: Sequence[Stretch]) -> None:
+    seen: set[tuple[int, float]] = set()
+    for run in stretches:
+        if (run.first, run.began) in seen:
+            raise DoubledError(f"record {run.first} of worker {worker}, and what follows it, is there twice")
+        seen.add((run.first, run.began))
 
 
-def _same_process(begun: Sequence[float], end: float, beginning: float) -> bool:
-    """Whether none has begun to write in between."""
-    return beginning <= end or bisect_right(begun, end) == bisect_right(begun, beginning)
-
-
-def _fresh(origin: Origin) -> bool:
+def _fresh(origins: Sequence[Origin]) -> bool:
     """Whether the log begins when the machine has begun to count: what told of that is there. A store is older than a gateway."""
-    begun = [(since, at) for since, at in origin.begun.items() if since > 0]
-    return not origin.common and len(begun) == 1 and all(0 <= at - since < _STARTING for since, at in begun)
+    begun = {origin.since: origin.told for origin in origins if origin.since > 0}
+    return (
+        not any(origin.common for origin in origins)
+        and len(begun) == 1
+        and all(told is not None and 0 <= told - since < _STARTING for since, told in begun.items())
+    )
 
 
 _worker: Worker | None = None

@@ -1,11 +1,13 @@
 """The second half of a back-test: decides what is to be counted, in the order of time."""
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from gateway.backtest.counting import Ledger, Scale
 from gateway.backtest.event import Event, File, Packed, Reader, key_of, lanes
+from gateway.backtest.gap import Gap
 from gateway.backtest.judge import Skip
 from gateway.backtest.recorded import PASSED, REFUSE, Verdict, undecidable
 from gateway.backtest.tally import Tally
@@ -125,24 +127,32 @@ class _Settler:
 def settle(
     files: Sequence[File],
     machines: Mapping[int, Machine],
-    gaps: Sequence[tuple[float, int]],
+    gaps: Sequence[Gap],
     plans: tuple[Plan, Plan | None],
     tally: Tally,
     *,
     sampled: bool,
 ) -> None:
-    """Decides all events, and tells of them. `gaps` are instants at which records of a machine are missing, in order.
+    """Decides all events, and tells of them. `gaps` are in any order.
 
     sampled  whether records may be missing before each
     """
-    ahead = list(reversed(gaps))
+    ahead = [
+        (at, ends, machines[gap.machine])
+        for gap in gaps
+        if gap.machine in machines
+        for at, ends in ((gap.since, False), (gap.until, True))
+    ]
+    ahead.sort(key=lambda change: change[:2], reverse=True)
+    lacking: Counter[Machine] = Counter()  # in how many gaps each is
     for settler, event in _in_order(files, machines, plans):
         at = event[0]
-        while ahead and ahead[-1][0] <= at:
-            since, number = ahead.pop()
-            if number in machines:
-                machines[number].lose(since)
-        if sampled:
+        while ahead and ahead[-1][0] < at:
+            when, ends, machine = ahead.pop()
+            if ends:
+                machine.lose(when)
+            lacking[machine] += -1 if ends else 1
+        if sampled or lacking[settler.machine]:
             settler.machine.lose(at)
         settler.settle(event, tally)
 

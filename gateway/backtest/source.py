@@ -2,6 +2,7 @@
 
 import mmap
 import os
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import orjson
 
 from gateway.backtest.line import UNREADABLE, read
-from gateway.backtest.recorded import UNKNOWN_PAST, Past, Recorded, cells_of, past_of
+from gateway.backtest.recorded import UNKNOWN_PAST, End, Past, Recorded, cells_of, end_of, past_of
 from gateway.inspect.reader import COMPRESSED, DAMAGED, opened, present
 
 PART: Final = 64 << 20
@@ -27,8 +28,9 @@ _COUNTED: Final = ("rate_counted", "rate_limited")
 class Part(NamedTuple):
     """A part of a file: from byte `start` on, before `end`; None is to the end. Lines belong to the part that they begin in.
 
-    offset  seconds from the axis of the limits to the wall clock, as the file's records have it
+    offset  seconds from the axis of the limits to the wall clock, as the file's records have it; 0 where none tells
     common  whether that axis is that of a store which gateways share
+    sinces  since when each gateway that the file tells of has counted, by the revision of its configuration
     """
 
     file: Path
@@ -36,22 +38,59 @@ class Part(NamedTuple):
     end: int | None
     offset: float
     common: bool = False
+    sinces: Mapping[str, Sequence[float]] = {}
 
 
 class Heard:
     """What a part says beside its records.
 
-    begun    since when the gateway's limits have counted, each with when the log first told of that
+    begun    since when limits of gateways have counted, each with when the log first told of that
+    came     when each worker has told of a configuration first, by what its limits are counted in and its number
+    over     the same of workers that are over: when that was told at the latest
+    ends     the last lines of workers
     damaged  files that could not be read to their end
     """
 
     def __init__(self) -> None:
         self.begun: dict[float, float] = {}
+        self.came: dict[tuple[float, int], float] = {}
+        self.over: dict[tuple[float, int], float] = {}
+        self.ends: list[End] = []
         self.damaged: list[str] = []
 
-    def learn(self, past: Past) -> None:
-        """A configuration is in force from then on."""
-        self.begun[past.since] = min(past.at, self.begun.get(past.since, past.at))
+    def learn(self, past: Past, worker: int | None) -> None:
+        """A configuration is in force in the worker from then on."""
+        since, at = past.since, past.at
+        self.begun[since] = min(at, self.begun.get(since, at))
+        if worker is not None:
+            self.came[since, worker] = min(at, self.came.get((since, worker), at))
+        for number in past.over:
+            self.over[since, number] = min(at, self.over.get((since, number), at))
+
+
+class _Sinces:
+    """Of which gateway a record is that does not say it, where a file has those of several.
+
+    It is one that the file says to have had that configuration; of several, that which was started last before it, since one
+    that is started anew has what it had.
+    """
+
+    def __init__(self, known: Mapping[str, Sequence[float]]) -> None:
+        self._of = {revision: sorted(sinces) for revision, sinces in known.items()}
+        self._all = sorted({since for sinces in self._of.values() for since in sinces})
+
+    def learn(self, revision: str, since: float) -> None:
+        of_revision = self._of.setdefault(revision, [])
+        for sinces in (of_revision, self._all):
+            if since > 0 and since not in sinces:
+                insort(sinces, since)
+
+    def of(self, revision: str, at: float) -> float:
+        """0 where nobody knows."""
+        sinces = self._of.get(revision) or self._all
+        if not sinces:
+            return 0.0
+        return sinces[0] if len(sinces) == 1 else sinces[max(0, bisect_right(sinces, at) - 1)]
 
 
 def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
@@ -63,13 +102,31 @@ def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
             parts += _parts(present(file), pasts)
         except FileNotFoundError:  # it has been compressed just now
             parts += _parts(present(file), pasts)
-    return parts, pasts
+    axes = {
+        since: (part.offset, part.common)
+        for part in parts
+        if part.offset
+        for sinces in part.sinces.values()
+        for since in sinces
+    }
+    return [part if part.offset else _placed(part, axes) for part in parts], pasts
+
+
+def _placed(part: Part, axes: Mapping[float, tuple[float, bool]]) -> Part:
+    """With the axis that other files have of the gateway that wrote it."""
+    for sinces in part.sinces.values():
+        for since in sinces:
+            if since in axes:
+                offset, common = axes[since]
+                return part._replace(offset=offset, common=common)
+    return part
 
 
 def _parts(file: Path, pasts: dict[str, Past]) -> Iterator[Part]:
-    axis = _axis(file)
+    sinces: dict[str, list[float]] = {}
+    axis = _axis(file, pasts, sinces)
     if file.suffix in COMPRESSED:
-        yield Part(file, 0, None, *axis)
+        yield Part(file, 0, None, *axis, sinces)
         return
     with file.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -82,13 +139,13 @@ def _parts(file: Path, pasts: dict[str, Past]) -> Iterator[Part]:
                 if end < 0:
                     end = size
                 if _PLAN in content[begin : begin + _NEAR]:  # twice as fast as looking for it everywhere
-                    _learn(content[begin:end], pasts)
+                    _learn(content[begin:end], pasts, sinces)
                 begin = end + 1
     for start in range(0, size, PART):
-        yield Part(file, start, min(start + PART, size), *axis)
+        yield Part(file, start, min(start + PART, size), *axis, sinces)
 
 
-def _learn(line: bytes, pasts: dict[str, Past]) -> None:
+def _learn(line: bytes, pasts: dict[str, Past], sinces: dict[str, list[float]]) -> None:
     try:
         fields = orjson.loads(line)
     except ValueError:
@@ -97,15 +154,19 @@ def _learn(line: bytes, pasts: dict[str, Past]) -> None:
         past, revision = past_of(fields), str(fields.get("gateway.revision"))
         if revision not in pasts or past.at < pasts[revision].at:
             pasts[revision] = past
+        if past.since > 0:
+            sinces.setdefault(revision, []).append(past.since)
 
 
-def _axis(file: Path) -> tuple[float, bool]:
+def _axis(file: Path, pasts: dict[str, Past], sinces: dict[str, list[float]]) -> tuple[float, bool]:
     """The offset, and whether it is that of a store, by the first of the records that tells an instant; 0 where none of the
-    first ones does."""
+    first ones does. Learns the configurations that it comes across."""
     with opened(file) as stream, suppress(*DAMAGED):
         for number, line in enumerate(stream):
             if number > _LOOKED_AT:
                 break
+            if _PLAN in line[:_NEAR]:
+                _learn(line, pasts, sinces)
             if _CELLS not in line:
                 continue
             try:
@@ -148,6 +209,7 @@ def records(
 def _records(
     part: Part, pasts: dict[str, Past], heard: Heard, wanted: Callable[[Mapping[str, Any]], bool] | None
 ) -> Iterator[Recorded | None]:
+    sinces = _Sinces(part.sinces)
     with opened(part.file) as stream:
         place = part.start
         if place:
@@ -161,13 +223,20 @@ def _records(
             try:
                 record = read(line)
                 if record.kind == "request":
-                    past = pasts.get(record.revision, UNKNOWN_PAST)
+                    revision = record.revision
+                    past = pasts.get(revision, UNKNOWN_PAST)
                     told = wanted is None or wanted(orjson.loads(line))
-                    yield Recorded(record, past, told=told)
+                    since = record.since
+                    if not since and record.facts is not None:
+                        since = sinces.of(revision, record.facts.clock)
+                    yield Recorded(record, past, told=told, since=since)
                 elif record.kind == "plan":
                     past = past_of(orjson.loads(line))
-                    heard.learn(past)
+                    heard.learn(past, record.worker)
+                    sinces.learn(record.revision, past.since)
                     pasts.setdefault(record.revision, past)
+                elif record.kind == "end":
+                    heard.ends.append(end_of(orjson.loads(line)))
             except (*UNREADABLE, ValueError):
                 yield None
 

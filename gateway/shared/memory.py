@@ -36,6 +36,8 @@ _MAGIC: Final = (b"Weir zones, 2m" if mutex.AVAILABLE else b"Weir zones, 2").lju
 _HEAD: Final = Struct("16s32sQQ")
 _INCARNATIONS: Final = 8
 """The word that says how many there have been."""
+_NUMBERS: Final = 9
+"""The word that says how many numbers have been given out."""
 _PAGE: Final = 4096
 _DIRECTORY: Final = _PAGE
 _ENTRY: Final = Struct("B7x16sB103s")
@@ -105,6 +107,13 @@ class SharedMemory:
     def created_at(self) -> float:
         """Since when there has been anything to count in, in seconds since the epoch."""
         return os.fstat(self.descriptors[1]).st_mtime  # locks write nothing
+
+    def number(self) -> int:
+        """A number that no other process has been given. Raises OSError where the memory is not to be had."""
+        with self._mutex, _Held(self._lock):
+            number: int = self._words[_NUMBERS]
+            self._words[_NUMBERS] = number + 1
+            return number
 
     def close(self) -> None:
         """Closes the files, and nothing is freed; for after the last use of every zone. Harmless a second time."""

@@ -101,7 +101,7 @@ class Supervisor:
         self._hash_key = os.urandom(32)
         self._children: dict[int, Child] = {}
         self._restarts = dict.fromkeys(range(workers), 0)
-        self._numbers = 0
+        self._over: dict[int, tuple[int, ...]] = {}  # by slot: of workers whose end no other has told of
         self._changing = asyncio.Lock()  # of what is in force, in any worker
         self._committing = asyncio.Lock()  # held while workers commit: none of them is told to end then
         self._keepers: list[asyncio.Task[None]] = []
@@ -280,9 +280,10 @@ class Supervisor:
 
     async def _work(self, slot: int) -> str:
         """Starts a worker, and returns when it is over: why."""
-        number, self._numbers = self._numbers, self._numbers + 1
+        over = self._over.get(slot, ())
         try:
-            child = Child(message.Begin(slot, number, self._hash_key, self._console), self._memory)
+            number = await asyncio.to_thread(self._memory.number)
+            child = Child(message.Begin(slot, number, self._hash_key, self._console, over), self._memory)
         except OSError as error:
             self._fail(StartError(f"no worker can be started: {error.strerror}"))
             return f"it cannot be started: {error.strerror}"
@@ -291,6 +292,7 @@ class Supervisor:
             await child.begin()
             async with self._changing:
                 await self._equip(child)
+            over = ()
             if self._started:
                 self._log.info("worker_started", slot=slot, worker=number, pid=child.pid)
             self._progress.set()
@@ -309,6 +311,8 @@ class Supervisor:
             child.kill()
             await child.ended()
             return str(error)
+        finally:
+            self._over[slot] = (*over, number)
 
     def _fail(self, error: Exception) -> None:
         """What ends a start, and what is only told once the gateway has started."""
@@ -501,8 +505,8 @@ class Supervisor:
         """Has a process of its own build it, while there is no worker that could, or where building has ended them all: what
         nobody has built is not put in force. Raises ConfigurationError or WorkerError.
         """
-        number, self._numbers = self._numbers, self._numbers + 1
         try:
+            number = await asyncio.to_thread(self._memory.number)
             child = Child(message.Begin(0, number, self._hash_key, self._console), self._memory)
         except OSError as error:
             raise WorkerError(f"no worker can be started: {error.strerror}") from error

@@ -51,6 +51,7 @@ class Worker:
             Registry(),
             hash_key=begin.hash_key,
             worker=begin.number,
+            over=begin.over,
             memory=memory,
             on_record=_show if begin.console else None,
         )

@@ -1,6 +1,7 @@
 """Request logs of gateways that were only tried: the records that they would have written."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -41,6 +42,19 @@ class Asked(NamedTuple):
 def text_of(**options: Any) -> str:
     """A configuration in front of one upstream."""
     return configuration("http://upstream.invalid:1", **options)
+
+
+def ended(worker: int, number: int, at: float) -> dict[str, Any]:
+    """The last line of a worker of `logged`, so many seconds after noon."""
+    told = datetime.fromtimestamp(NOW + at, UTC).isoformat()
+    return {
+        "timestamp": told,
+        "kind": "end",
+        "record_version": 2,
+        "gateway.worker": worker,
+        "gateway.since": NOW - 2,
+        "gateway.sequence": number,
+    }
 
 
 async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from gateway.backtest.judging import Half, Stretch, Worker
+from gateway.backtest.gap import Stretch
+from gateway.backtest.judging import Half, Worker
 from gateway.backtest.question import Question, plans_of
 from gateway.backtest.source import parts_of
 from gateway.backtest.tally import UNCHANGED
@@ -25,7 +26,8 @@ async def test_what_needs_no_counting_is_decided(tmp_path: Path) -> None:
     log = written(await logged(text, [Asked(0), Asked(1)]), tmp_path / "log")
     half = _half(text, log, tmp_path)
     assert half.tally.counts == {UNCHANGED: 2}
-    assert (half.files, half.skipped, half.sampled, half.first) == ([], 0, False, NOW)
+    share = half.shares[NOW - 2]
+    assert (share.files, half.skipped, half.sampled, share.first) == ([], 0, False, NOW)
 
 
 async def test_the_rest_is_kept(tmp_path: Path) -> None:
@@ -33,14 +35,20 @@ async def test_the_rest_is_kept(tmp_path: Path) -> None:
     log = written(await logged(text, [Asked(float(at)) for at in range(5)]), tmp_path / "log")
     half = _half(text, log, tmp_path)
     assert half.tally.total == 0
-    assert [(file.first[0] - NOW, file.last[0] - NOW) for file in half.files] == [(0, 1), (2, 3), (4, 4)]
+    assert [(file.first[0] - NOW, file.last[0] - NOW) for file in half.shares[NOW - 2].files] == [
+        (0, 1),
+        (2, 3),
+        (4, 4),
+    ]
 
 
 async def test_the_numbers_of_records_are_followed(tmp_path: Path) -> None:
     text = text_of(filters=[KEYSTONE])
     plan, *records = await logged(text, [Asked(float(at)) for at in range(5)])
     half = _half(text, written([plan, *records[:2], *records[3:]], tmp_path / "log"), tmp_path)
-    assert half.runs == {(0, 0): [Stretch(1, 2, NOW, NOW + 1), Stretch(4, 5, NOW + 3, NOW + 4)]}
+    share = half.shares[NOW - 2]
+    assert share.runs == {0: [Stretch(1, 2, NOW, NOW + 1), Stretch(4, 5, NOW + 3, NOW + 4)]}
+    assert share.closing == {0}
 
 
 async def test_what_is_not_asked_for_is_not_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.backtest.judging import Stretch
 from gateway.backtest.recorded import FORWARD, UNDECIDABLE
-from gateway.backtest.run import DoubledError, Question, backtest, breaks
+from gateway.backtest.run import DoubledError, Question, backtest
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED, UNCHANGED
 from gateway.config.problem import ConfigurationError
 from gateway.inspect.grammar import QueryError
-from tests.backtest.logged import KEYSTONE, NOW, Asked, Judged, judged, logged, text_of, written
+from tests.backtest.logged import KEYSTONE, NOW, Asked, Judged, ended, judged, logged, text_of, written
 
 LIMITS: list[dict[str, Any]] = [
     {"name": "all", "rate": "30/minute", "burst": 3, "key": ["project_id"]},
@@ -128,6 +128,109 @@ def test_where_records_are_missing_nothing_wrong_is_said(
         _, after = made.verdicts[record["gateway.request_id"]]
         if after.kind != UNDECIDABLE:
             assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+
+
+def _of_two_workers(records: list[dict[str, Any]], whose: list[int]) -> list[dict[str, Any]]:
+    """The same as if two workers had carried them."""
+    numbers = [0, 0]
+    lines = []
+    for record, worker in zip(records, whose, strict=True):
+        numbers[worker] += 1
+        lines.append({**record, "gateway.worker": worker, "gateway.sequence": numbers[worker]})
+    return lines
+
+
+@COMMON
+@given(STREAMS, OTHERS, st.data())
+def test_what_a_worker_that_was_killed_has_counted_is_not_taken_for_nothing(
+    tmp_path: Path, stream: list[tuple[float, str, str]], other: str, data: st.DataObject
+) -> None:
+    """Its last records are not there. Another has its place at some time, or nobody knows whether it has ended."""
+    requests = _requests(stream)
+    plan, *records = asyncio.run(logged(_config(), requests))
+    truth = asyncio.run(logged(other, requests))[1:]
+    whose = data.draw(st.lists(st.integers(0, 1), min_size=len(records), max_size=len(records)))
+    lines = _of_two_workers(records, whose)
+    kept = data.draw(st.integers(1, max(1, whose.count(1))))
+    lines = [line for line in lines if line["gateway.worker"] == 0 or line["gateway.sequence"] <= kept]
+    if data.draw(st.booleans()):
+        lines.append(_successor(plan, requests[-1].at))
+    data.draw(st.randoms(use_true_random=False)).shuffle(lines)
+    made = judged(other, written([plan, *lines], tmp_path / "log"))
+    for record, true in zip(records, truth, strict=True):
+        if record["gateway.request_id"] not in made.verdicts:
+            continue
+        _, after = made.verdicts[record["gateway.request_id"]]
+        if after.kind != UNDECIDABLE:
+            assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+
+
+def _successor(plan: dict[str, Any], at: float) -> dict[str, Any]:
+    """What a worker says that has come into the place of the second one, so many seconds after noon."""
+    described = {**plan["gateway.plan"], "over": [1]}
+    return {
+        **plan,
+        "timestamp": datetime.fromtimestamp(NOW + at, UTC).isoformat(),
+        "gateway.worker": 2,
+        "gateway.plan": described,
+    }
+
+
+OF_TWO = [Asked(at) for at in (0, 1, 2, 3, 4, 100, 101)]
+"""The second worker has carried those at 1 and 2."""
+
+
+@pytest.mark.parametrize(
+    ("lost", "behind", "gaps", "open_ends", "undecidable"),
+    [
+        (0, [], 0, 1, {3, 4, 100, 101}),
+        (0, [ended(1, 2, 2.5)], 0, 0, set()),
+        (1, [ended(1, 2, 2.5)], 1, 0, {3, 4}),
+        (1, [], 0, 1, {3, 4, 100, 101}),
+        (1, [10.0], 1, 0, {3, 4}),
+        (0, [3.5], 1, 0, {3, 4}),
+    ],
+    ids=[
+        "it may be at work",
+        "it has ended",
+        "a record is missing",
+        "and its last line too",
+        "another has its place",
+        "and has it at once",
+    ],
+)
+async def test_the_last_line_of_a_worker(
+    tmp_path: Path, lost: int, behind: list[Any], gaps: int, open_ends: int, undecidable: set[float]
+) -> None:
+    plan, *records = await logged(_config(), OF_TWO)
+    lines = _of_two_workers(records, [0, 1, 1, 0, 0, 0, 0])
+    ids = {asked.at: line["gateway.request_id"] for asked, line in zip(OF_TWO, lines, strict=True)}
+    if lost:
+        del lines[2]
+    lines += [_successor(plan, line) if isinstance(line, float) else line for line in behind]
+    other = _config({**LIMITS[0], "rate": "20/minute"}, LIMITS[1])
+    made = judged(other, written([plan, *lines, ended(0, 5, 102)], tmp_path / "log"))
+    assert (made.found.gaps, made.found.open) == (gaps, open_ends)
+    told = {at for at, id in ids.items() if id in made.verdicts and made.verdicts[id][1].kind == UNDECIDABLE}
+    assert told == undecidable
+
+
+async def test_workers_of_older_gateways_say_nothing_of_their_end(tmp_path: Path) -> None:
+    plan, *records = await logged(_config(), OF_TWO)
+    lines = [{**line, "record_version": 1} for line in _of_two_workers(records, [0, 1, 1, 0, 0, 0, 0])]
+    other = _config({**LIMITS[0], "rate": "20/minute"}, LIMITS[1])
+    found = judged(other, written([plan, *lines], tmp_path / "log")).found
+    assert (found.gaps, found.open, found.tally.counts[UNDECIDABLE]) == (0, 0, 0)
+
+
+async def test_what_comes_behind_the_period_is_not_missing(tmp_path: Path) -> None:
+    plan, *records = await logged(_config(), OF_TWO)
+    lines = _of_two_workers(records, [0, 1, 0, 0, 0, 0, 1])
+    log = written([plan, *lines, ended(0, 5, 102), ended(1, 2, 102)], tmp_path / "log")
+    other = _config({**LIMITS[0], "rate": "20/minute"}, LIMITS[1])
+    found = judged(other, log, until=NOW + 50).found
+    assert (found.gaps, found.open) == (0, 0)
+    assert found.tally.total == 5 and not found.tally.counts[UNDECIDABLE]
 
 
 @COMMON
@@ -505,34 +608,6 @@ def test_what_is_wrong_with_the_question_is_said_before_anything_is_read(tmp_pat
         backtest(Question(_config(), "new.yaml", tmp_path), [tmp_path / "none"])
 
 
-@pytest.mark.parametrize(
-    ("runs", "missing", "whole"),
-    [
-        ([(1, 100, 0, 99), (101, 200, 100, 199)], [], True),
-        ([(101, 200, -5, 199), (1, 100, 0, 99)], [], True),  # 101 took long, and was written in another file
-        ([(1, 100, 0, 99), (101, 200, 60, 199), (201, 300, 50, 299)], [], True),
-        ([(1, 100, 0, 99), (102, 200, 100, 199)], [(99, 100)], True),
-        ([(7, 100, 0, 99), (101, 200, 100, 199)], [], False),
-        ([(1, 100, 0, 99), (1, 50, 100, 149), (51, 60, 150, 160)], [], True),  # another process
-        ([(1, 100, 0, 99), (2, 50, 100, 149)], [(99, 100)], True),  # of which the first record is not there
-        (
-            [(1, 100, 0, 99), (1, 50, 200, 249), (101, 160, 300, 360)],
-            [(249, 300)],
-            True,
-        ),  # and not of the first
-        ([(1, 100, 0, 99), (1, 50, 100, 149), (101, 120, 98, 101)], [], True),  # which was still at work
-        ([(1, 100, 0, 99), (1, 100, 0, 99), (101, 200, 99, 199), (101, 200, 99, 199)], [], True),  # twice
-        ([(1, 2, 0, 0), (4, 4, 0, 0)], [], False),  # nothing is older, and so nothing is known before
-    ],
-)
-def test_what_is_missing_is_told_by_the_numbers_of_each_process(
-    runs: list[tuple[int, int, float, float]], missing: list[tuple[float, float]], whole: bool
-) -> None:
-    stretches = [Stretch(*run) for run in runs]
-    assert breaks(stretches) == (missing, whole)
-    assert breaks(stretches[::-1]) == (missing, whole)
-
-
 async def test_an_exchange_that_took_long_is_no_gap_where_a_file_begins_with_it(tmp_path: Path) -> None:
     """Its record is the first of a file, and it began before all of the file before that."""
     text = _config({"name": "all", "rate": "1/hour", "burst": 30, "key": ["project_id"]})
@@ -557,6 +632,54 @@ async def _two_gateways(tmp_path: Path) -> list[Path]:
             written([plan, *records[2:]], tmp_path / f"{number}"),
         ]
     return files
+
+
+def _line_of(line: dict[str, Any]) -> tuple[float, int]:
+    """Lines of several as they come to one file."""
+    at = line["gateway.facts"]["clock"] if line["kind"] == "request" else 0.0
+    return at, line.get("gateway.sequence", 0)
+
+
+@pytest.mark.parametrize("says", [True, False], ids=["which records say", "of which revisions are told"])
+async def test_two_gateways_that_write_one_file_are_not_counted_as_one(tmp_path: Path, says: bool) -> None:
+    """Records say whose they are; of older ones that is known by the revision of the configuration."""
+    lines = []
+    for number, start in enumerate((0.0, 0.25)):
+        since, revision = NOW - 2 - number, f"r{number}"
+        plan, *records = await logged(
+            _config({"name": "all", "rate": "1/hour", "burst": 9}), [Asked(start + at) for at in range(4)]
+        )
+        plan["gateway.plan"]["since"] = since
+        told = {"gateway.since": since} if says else {"gateway.revision": revision}
+        lines += [{**line, **told} for line in (plan, *records)]
+    lines.sort(key=_line_of)
+    other = _config({"name": "all", "rate": "1/hour", "burst": 3})
+    found = judged(other, written(lines, tmp_path / "log")).found
+    assert (found.gaps, found.open) == (0, 0)
+    assert found.tally.counts == {UNCHANGED: 6, NEWLY_REFUSED: 2}
+
+
+@pytest.mark.parametrize("says", [True, False], ids=["which records say", "in the order of time"])
+@pytest.mark.parametrize("seed", [None, 3])
+async def test_a_gateway_that_is_started_anew_counts_anew(
+    tmp_path: Path, says: bool, seed: int | None
+) -> None:
+    """Also in one file, whose lines may be in any order."""
+    text = _config({"name": "all", "rate": "1/hour", "burst": 9})
+    lines = []
+    for start in (0.0, 20.0):
+        plan, *records = await logged(text, [Asked(start + at) for at in (1, 0, 2, 3)])
+        since = NOW - 2 + start
+        plan["gateway.plan"]["since"] = since
+        plan["timestamp"] = datetime.fromtimestamp(since + 1, UTC).isoformat()
+        told = {"gateway.since": since} if says else {}
+        lines += [{**line, **told} for line in (plan, *records)]
+    if seed is not None:
+        random.Random(seed).shuffle(lines)
+    other = _config({"name": "all", "rate": "1/hour", "burst": 3})
+    found = judged(other, written(lines, tmp_path / "log")).found
+    assert (found.gaps, found.open) == (0, 0)
+    assert found.tally.counts == {UNCHANGED: 6, NEWLY_REFUSED: 2}
 
 
 async def test_two_gateways_on_one_host_are_not_counted_as_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.api.meter import Tariff
 from gateway.backtest.event import File, Spool
+from gateway.backtest.gap import Gap
 from gateway.backtest.judge import Count, Judge, Loss, Shadow, Skip, Trace
 from gateway.backtest.recorded import PASSED, REFUSE, UNDECIDABLE, Verdict, undecidable
 from gateway.backtest.settling import Machine, settle
@@ -57,7 +58,7 @@ class _Script:
         self._spool.close()
         return self._spool.files
 
-    def settled(self, *gaps: tuple[float, int], sampled: bool = False) -> Tally:
+    def settled(self, *gaps: Gap, sampled: bool = False) -> Tally:
         tally = Tally()
         machines = {0: Machine(self.plan, None, 0.0, 0.0, fresh=True)}
         settle(self.files(), machines, gaps, (self.plan, None), tally, sampled=sampled)
@@ -80,7 +81,9 @@ def test_what_is_missing_makes_counts_unsure(plan: Plan, tmp_path: Path) -> None
     script = _Script(plan, tmp_path)
     for at in (1.0, 3.0, 5.0):
         script.add(at)
-    assert script.settled((2.5, 0), (4.0, 7)).counts == {UNCHANGED: 2, UNDECIDABLE: 1}
+    assert script.settled(Gap(2.5, 2.5, 0), Gap(4.0, 4.0, 7)).counts == {UNCHANGED: 2, UNDECIDABLE: 1}
+    assert script.settled(Gap(2.5, 3.5, 0), Gap(3.0, 4.8, 0)).counts == {UNCHANGED: 1, UNDECIDABLE: 2}
+    assert script.settled(Gap(1.0, float("inf"), 0)).counts == {UNCHANGED: 1, UNDECIDABLE: 2}
     assert script.settled(sampled=True).counts == {UNDECIDABLE: 3}
 
 

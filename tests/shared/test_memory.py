@@ -39,6 +39,11 @@ def test_processes_with_one_definition_share_a_table(memory: SharedMemory) -> No
     assert {zone.name for zone in memory._zones["a"]} == {"a"}
 
 
+def test_no_number_is_given_twice(memory: SharedMemory) -> None:
+    with Other(memory) as other:
+        assert [memory.number(), other.ask("memory.number()"), memory.number()] == [0, 1, 2]
+
+
 def test_what_nobody_has_any_more_is_freed(memory: SharedMemory) -> None:
     first = table_of(memory, "a", "a")
     put(first, 0.0, a=CELL)

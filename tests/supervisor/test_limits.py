@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.backtest.run import Question, backtest
 from gateway.config.model import Address
 from tests.cli.process import START, weir
 from tests.supervisor.test_never_down import Service, alive, running, written
@@ -163,6 +164,49 @@ async def test_an_upgrade_goes_on_counting(tmp_path: Path) -> None:
             os.kill(pid, signal.SIGTERM)
             await until(lambda: not alive(pid), "the successor ends", START)
     assert "counted_anew" not in process.stderr
+
+
+async def test_the_log_tells_which_workers_have_ended_in_order(tmp_path: Path) -> None:
+    """Of one that was killed who has its place; and a new program gives no number again."""
+    path = limited(tmp_path)
+    async with weir("run", path, "--workers", "2", directory=tmp_path) as process:
+        listening = await process.listens()
+        service = Service(process, listening.port, listening.admin_port)
+        await passed(service.address, 5)
+        limited(tmp_path, drain_timeout="9s")
+        assert (await service.asked("/reload", "POST"))["applied"]
+        victim = (await service.workers())[0]
+        os.kill(victim["pid"], signal.SIGKILL)
+        await process.prints('"worker_started"', to="stderr")
+        await passed(service.address, 5)
+        process.signal(signal.SIGUSR2)
+        await process.prints('"successor_ready"', to="stderr")
+        await until(
+            lambda: not alive(process.popen.pid) or process.popen.poll() is not None, "it ends", START
+        )
+        told = [json.loads(line) for line in process.stderr.splitlines()]
+        (pid,) = [line["pid"] for line in told if line["event"] == "successor_ready"]
+        await passed(service.address, 5)
+        os.kill(pid, signal.SIGTERM)
+        await until(lambda: not alive(pid), "the successor ends", START)
+    lines = [json.loads(line) for line in (tmp_path / "requests.log").read_text().splitlines()]
+    plans, records, ends = (
+        [line for line in lines if line["kind"] == kind] for kind in ("plan", "request", "end")
+    )
+    assert len({line["gateway.since"] for line in lines}) == 1
+    numbers = {line["gateway.worker"] for line in plans}
+    assert len(numbers) == 5
+    assert sorted(line["gateway.worker"] for line in ends) == sorted(numbers - {victim["worker"]})
+    for end in ends:
+        own = [
+            line["gateway.sequence"] for line in records if line["gateway.worker"] == end["gateway.worker"]
+        ]
+        assert end["gateway.sequence"] == max(own, default=0)
+    over = {tuple(line["gateway.plan"].get("over", ())) for line in plans}
+    assert over == {(), (victim["worker"],)}
+    text = path.read_text().replace("50/day", "20/day")
+    found = backtest(Question(text, "gateway.yaml", tmp_path), [tmp_path / "requests.log"], processes=1)
+    assert found.open == 0 and found.gaps == 1
 
 
 async def test_tells_what_is_counted(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ async def test_a_forwarded_exchange() -> None:
             "gateway.worker": 0,
             "gateway.sequence": 1,
             "gateway.revision": gateway.gateway.plan.revision,
-            "record_version": 1,
+            "record_version": 2,
             "kind": "request",
         }
         assert {name: record.get(name) for name in expected} == expected
