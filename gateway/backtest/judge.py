@@ -39,6 +39,7 @@ from gateway.backtest.recorded import (
     cells_of,
     undecidable,
 )
+from gateway.backtest.sealed import SealedFields, SealedOverlay, Unread
 from gateway.backtest.tariff import Tariffs
 from gateway.chain import Chain, Entry, sampled
 from gateway.http import delegation
@@ -216,6 +217,8 @@ class _Aside:
     def __init__(self, base: Exchange) -> None:
         self.base = base
         self.exchange = ShadowExchange(base, base.request.body)
+        if isinstance(base.request.headers, SealedFields):
+            self.exchange.request.headers = SealedOverlay(base.request.headers)
         self.unknown: set[Fact] = set()
 
 
@@ -424,7 +427,10 @@ class Judge:
                 _give_up(step, "who the client is behind proxies is not recorded", exchange, parts, unknown)
                 continue
             if step.plain and not unknown:
-                found = self._asked(step, exchange, recorded)
+                try:
+                    found = self._asked(step, exchange, recorded)
+                except Unread as unread:
+                    found = self._unread(way, step, exchange, recorded, unknown, unread)
             else:
                 holds = (
                     True
@@ -478,7 +484,13 @@ class Judge:
                 return None
             return bool(told.verdict != "skip")
         assert step.entry.condition is not None
-        return step.entry.condition(exchange)
+        try:
+            return step.entry.condition(exchange)
+        except Unread:
+            told = recorded.steps.get(step.name)
+            if told is None or not step.whole or step.disturbed or self._disturbed:
+                return None
+            return told.verdict != "skip"
 
     def _judged(
         self,
@@ -507,14 +519,18 @@ class Judge:
             if not step.told:
                 lacking = "a header field that it reads is not recorded"
             if not lacking:
-                return (
-                    self._count(step, exchange, recorded, parts)
-                    if step.counts
-                    else self._asked(step, exchange, recorded)
-                )
+                if step.counts:
+                    return self._count(step, exchange, recorded, parts)
+                try:
+                    return self._asked(step, exchange, recorded)
+                except Unread as unread:
+                    return self._unread(way, step, exchange, recorded, unknown, unread)
             found = self._by_record(step, exchange, recorded, lacking)
         if found is None:
             unknown |= step.found_out
+            if step.identifies and not recorded.principal_is_known:
+                unknown.add(PRINCIPAL)
+                return None
             if step.identifies and not step.shadow and len(way.finders) > 1:
                 # The record says who was known in the end.
                 if _last_finder(way, recorded) == step.name:
@@ -524,12 +540,14 @@ class Judge:
         return found
 
     def _asked(self, step: _Step, exchange: Exchange, recorded: Recorded) -> Verdict | None:
-        """What its hook says."""
+        """What its hook says. Raises Unread where that is by something secret."""
         entry = step.entry
         try:
             verdict = step.judge(exchange)
         except Refused as refused:
             verdict = refused.fault
+        except Unread:
+            raise
         except Exception as error:  # noqa: BLE001 - a bug of a filter is a bug of one exchange
             return undecidable(entry.name, f"it fails: {type(error).__name__}")
         if verdict is None:
@@ -541,6 +559,29 @@ class Judge:
         if iscoroutine(verdict):
             verdict.close()
         return self._by_record(step, exchange, recorded, "it has to wait for something")
+
+    def _unread(
+        self,
+        way: _Way,
+        step: _Step,
+        exchange: Exchange,
+        recorded: Recorded,
+        unknown: set[Fact],
+        unread: Unread,
+    ) -> Verdict | None:
+        """What an entry said then that judges by something secret. What it makes of the request by that is not recorded."""
+        entry = step.entry
+        finds = entry.type in _FINDERS
+        if not finds and not _leaves_alone(entry):
+            return undecidable(entry.name, unread.why)
+        found = self._by_record(step, exchange, recorded, unread.why)
+        if found is None and finds:
+            unknown |= step.found_out
+            if not step.shadow and recorded.principal_is_known and _last_finder(way, recorded) == step.name:
+                exchange.principal = self._principal(recorded)
+            else:
+                unknown.add(PRINCIPAL)
+        return found
 
     def _lacking(self, step: _Step, recorded: Recorded) -> str:
         """What of the facts that the entry reads is not recorded; empty where all are."""
@@ -599,6 +640,8 @@ class Judge:
         if told is not None and (told.reason or "rate_counted") not in _COUNTED:
             # A store has decided, or nobody: what it said is what is known of it.
             return self._by_record(step, exchange, recorded)
+        if unread and told is not None and told.reason == "rate_exempt":
+            return self._by_record(step, exchange, recorded)  # of whom nobody says who he is
         cells: Sequence[Sequence[Any]] = ()
         late: frozenset[str] = frozenset()
         passed: bool | None = None
@@ -616,7 +659,17 @@ class Judge:
                     late = _late(entry.name, recorded)
                 now = instant
                 exchange.clock = _instant(Instant, (recorded.at, instant))
-        charges = entry.filter.charges(exchange)
+        headers = exchange.request.headers
+        opened = headers if isinstance(headers, (SealedFields, SealedOverlay)) else None
+        if opened is not None and entry.type == "rate_limit":  # it only tells values apart
+            opened.opened = True
+        try:
+            charges = entry.filter.charges(exchange)
+        except Unread as secret:
+            return self._by_record(step, exchange, recorded, secret.why)
+        finally:
+            if opened is not None:
+                opened.opened = False
         if charges is None:
             return self._by_record(step, exchange, recorded, "it does more than count")
         if len(cells) > len(charges):

@@ -10,6 +10,7 @@ from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Instant, Request
 from gateway.api.principal import Principal
 from gateway.backtest.line import Facts, Line, Step, StepFacts, principal_of
+from gateway.backtest.sealed import REDACTED, SealedFields, sealed
 from gateway.http.fields import Fields, RawField
 
 FORWARD: Final = "forward"
@@ -50,6 +51,8 @@ class Verdict(NamedTuple):
 
 _CLOSING: Final = 2
 """Version of records from which on workers write a last line."""
+
+_REDACTED: Final = REDACTED.encode()
 
 PASSED: Final = Verdict(FORWARD, reason="passed")
 
@@ -267,19 +270,20 @@ class Recorded:
         target: str = facts.target
         path, mark, query = target.partition("?")
         lines: list[RawField] = []
+        whole = True
         if names is None or names:
             headers: dict[str, Any] = facts.headers
             for name in headers:
                 if names is None or name in names:
                     told = headers[name]
-                    if isinstance(told, str):
+                    if isinstance(told, str) and REDACTED not in told:
                         lines.append((name.encode("latin-1"), told.encode("latin-1", "replace")))
                     else:
-                        _add(lines, name, told)
+                        whole = _add(lines, name, told) and whole
             if (names is None or "content-type" in names) and "content-type" not in headers:
                 content_type = facts.content_type
                 if content_type is not None:
-                    lines.append((b"content-type", content_type.encode("latin-1", "replace")))
+                    whole = _add(lines, "content-type", content_type) and whole
         length = facts.content_length
         body = Body(None, length if isinstance(length, int) else None) if length else Body()
         made = Exchange(
@@ -294,7 +298,7 @@ class Recorded:
             self._line.protocol_version,
             self.request_id,
             clock,
-            Request(Fields.over(lines), body),
+            Request(Fields.over(lines) if whole else SealedFields.over(lines), body),
         )
         certificate = facts.certificate
         if certificate is not None:
@@ -313,6 +317,11 @@ class Recorded:
         return _principal(principal_of(told)) if told else None
 
     @property
+    def principal_is_known(self) -> bool:
+        """Whether nothing of the principal has been left out, because it was a secret of the request too."""
+        return _REDACTED not in self.principal_text
+
+    @property
     def length_is_known(self) -> bool:
         """Whether the size of the request's body is known without its bytes: it said so, or there was none."""
         return self.facts.content_length is not None or not self._line.body_size
@@ -324,7 +333,7 @@ class Recorded:
     @property
     def path_is_known(self) -> bool:
         """Whether nothing of the path has been left out."""
-        return not (self.facts.redacted and "[redacted]" in self.facts.target.partition("?")[0])
+        return not (self.facts.redacted and REDACTED in self.facts.target.partition("?")[0])
 
     @property
     def query_is_known(self) -> bool:
@@ -337,11 +346,18 @@ def _whole(number: int | None) -> int:
     return number
 
 
-def _add(lines: list[RawField], name: str, told: Any) -> None:
-    """The lines of a header field, where there are several, or a hash stands for its value."""
+def _add(lines: list[RawField], name: str, told: Any) -> bool:
+    """Adds the lines of a header field; whether all of their values are known."""
+    whole = True
     for value in told if isinstance(told, list) else (told,):
-        text = value if isinstance(value, str) else value.get("hash", "")
-        lines.append((name.encode("latin-1"), text.encode("latin-1", "replace")))
+        if isinstance(value, str) and REDACTED not in value:
+            lines.append((name.encode("latin-1"), value.encode("latin-1", "replace")))
+        else:
+            whole = False
+            lines.append(
+                (name.encode("latin-1"), sealed(value if isinstance(value, str) else value.get("hash", "")))
+            )
+    return whole
 
 
 _LISTS: Final = frozenset(("roles", "groups", "authenticated_by", "impersonator_roles", "audit_ids"))

@@ -37,6 +37,7 @@ class Asked(NamedTuple):
     method: str = "GET"
     target: str = "/a"
     body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def text_of(**options: Any) -> str:
@@ -76,7 +77,11 @@ async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
             given = Given(
                 asked.method,
                 asked.target,
-                (("X-Auth-Token", "t"), *([("Content-Type", "application/json")] if asked.body else [])),
+                (
+                    ("X-Auth-Token", "t"),
+                    *asked.headers,
+                    *([("Content-Type", "application/json")] if asked.body else []),
+                ),
                 asked.body,
                 identity=Identity(principal),
                 wall=NOW + asked.at,

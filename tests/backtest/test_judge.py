@@ -1,6 +1,7 @@
 """The way of a recorded exchange through a chain."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from gateway.backtest.judge import Count, Judge, Skip, Trace
@@ -131,6 +132,94 @@ async def test_header_fields_that_were_not_recorded() -> None:
     (part,) = (await _trace([], [{"methods": by_field}])).parts
     assert part.reason == "whether its `when` holds is not known"  # type: ignore[union-attr]
     assert (await _trace([{"methods": by_field}], [{"methods": by_field}])).parts == []
+
+
+BEARER = Asked(0, headers=(("Authorization", "Bearer abcdefghijk"),))
+BASIC = Asked(0, headers=(("Authorization", "Basic abcdefghijk"),))
+
+
+def _posts_only(name: str, test: Any) -> dict[str, Any]:
+    return {"methods": {"allow": ["POST"], "when": {"header": {name: test}}}}
+
+
+async def test_what_is_secret_was_judged_and_is_not_judged_anew() -> None:
+    bearer, basic = ([_posts_only("Authorization", {"regex": f"{word} .*"})] for word in ("Bearer", "Basic"))
+    for request, kind in ((BEARER, REFUSE), (BASIC, FORWARD), (Asked(0), FORWARD)):
+        assert (await _trace(bearer, bearer, request)).end.kind == kind
+    for request in (BEARER, BASIC):
+        (part,) = (await _trace(bearer, basic, request)).parts
+        assert part.reason == "whether its `when` holds is not known"  # type: ignore[union-attr]
+    exact = [_posts_only("Authorization", "Basic abcdefghijk")]
+    (part,) = (await _trace(bearer, exact, BASIC)).parts
+    assert part.reason == "whether its `when` holds is not known"  # type: ignore[union-attr]
+
+
+async def test_that_something_secret_is_there_is_known() -> None:
+    matching, there = ([_posts_only("Authorization", test)] for test in ({"regex": "Basic .*"}, True))
+    assert (await _trace(matching, there, BEARER)).end.kind == REFUSE
+    assert (await _trace(matching, there)).end.kind == FORWARD
+
+
+async def test_a_copy_of_something_secret_is_secret() -> None:
+    copying = {"headers": {"request": {"copy": {"Authorization": ["X-A"]}}}}
+    old = [copying, _posts_only("X-A", {"regex": "Bearer .*"})]
+    assert (await _trace(old, old, BEARER)).end.kind == REFUSE
+    (part,) = (await _trace(old, [copying, _posts_only("X-A", {"regex": "Basic .*"})], BEARER)).parts
+    assert part.kind == UNDECIDABLE  # type: ignore[union-attr]
+
+
+async def test_in_shadow_too() -> None:
+    def shadow(word: str) -> list[Any]:
+        (entry,) = [_posts_only("Authorization", {"regex": f"{word} .*"})]
+        return [{"methods": {**entry["methods"], "mode": "shadow"}}]
+
+    (told,) = (await _trace(shadow("Bearer"), shadow("Bearer"), BEARER)).shadows
+    assert (told.before.kind, told.after.kind) == (REFUSE, REFUSE)
+    trace = await _trace(shadow("Bearer"), shadow("Basic"), BEARER)
+    assert (trace.end.kind, list(trace.shadows)) == (FORWARD, [])
+
+
+PRINCIPAL: dict[str, Any] = {
+    "principal": {"sources": [{"header": {"name": "X-Auth-Key", "trusted_peers": ["0.0.0.0/0"]}}]}
+}
+
+
+async def test_a_caller_who_is_known_by_something_secret_is_not_known_anew() -> None:
+    exempt = {"rate_limit": {**LIMIT["rate_limit"], "exempt": {"users": ["bob-the-user"]}}}
+    bob, eve = (Asked(0, headers=(("X-Auth-Key", name),)) for name in ("bob-the-user", "eve-the-user"))
+    same = text_of(filters=[PRINCIPAL, exempt])
+    of_bob, of_eve = await _traces(same, same, bob, eve)
+    assert (of_bob.end.kind, of_bob.parts) == (FORWARD, [])
+    assert [type(part).__name__ for part in of_eve.parts] == ["Count"]
+    changed = text_of(filters=[PRINCIPAL, METHODS, exempt])
+    for trace in await _traces(same, changed, bob, eve):
+        (part, *_) = trace.parts
+        assert (part.filter, part.reason) == ("rate_limit", "who was calling is not known")  # type: ignore[union-attr]
+
+
+async def test_a_limit_tells_callers_apart_by_the_hashes_of_their_secrets() -> None:
+    by_key = {
+        "rate_limit": {"limits": [{"name": "few", "rate": "2/minute", "key": ["header:Authorization"]}]}
+    }
+    old, new = text_of(filters=[by_key]), text_of(filters=[METHODS, by_key])
+    counts = [trace.parts[0] for trace in await _traces(old, new, BEARER, BASIC, BEARER)]
+    first, second, third = (count.draws[0][1] for count in counts if isinstance(count, Count))
+    assert first == third != second
+
+
+async def test_a_parameter_that_is_secret_was_judged_and_is_not_judged_anew(tmp_path: Path) -> None:
+    for name, pattern in (("old.yaml", "^key-"), ("new.yaml", "^other-")):
+        (tmp_path / name).write_text(
+            "openapi: 3.0.3\ninfo: {title: t, version: '1'}\nservers: [{url: /}]\n"
+            "paths: {/a: {get: {parameters: [{name: X-Api-Key, in: header, required: true, "
+            f"schema: {{type: string, pattern: '{pattern}'}}}}], responses: {{'200': {{description: ok}}}}}}}}}}\n"
+        )
+    old, new = ([{"api": {"description": str(tmp_path / name)}}] for name in ("old.yaml", "new.yaml"))
+    right, wrong = (Asked(0, headers=(("X-Api-Key", key),)) for key in ("key-12345678", "nokey-12345678"))
+    assert (await _trace(old, [*old, METHODS], right)).end.kind == FORWARD
+    assert (await _trace(old, old, wrong)).end.reason == "parameter_invalid"
+    (part,) = (await _trace(old, new, right)).parts
+    assert part.reason == "the value of X-Api-Key is secret, and not recorded"  # type: ignore[union-attr]
 
 
 async def test_what_was_refused_before_filters_is_refused_by_every_configuration_or_undecidable() -> None:

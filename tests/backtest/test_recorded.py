@@ -18,6 +18,7 @@ from gateway.backtest.recorded import (
     cells_of,
     past_of,
 )
+from gateway.backtest.sealed import Unread
 from tests.backtest import logged
 
 FACTS: dict[str, Any] = {
@@ -66,7 +67,9 @@ def test_an_exchange_is_made_of_what_is_known() -> None:
     )
     assert (made.client, made.peer, made.clock.monotonic) == ("192.0.2.9", "192.0.2.1", 7.0)
     headers = made.request.headers
-    assert headers.all("x-own") == ["1", "2"] and headers.get("x-auth-token") == "abc"
+    assert headers.all("x-own") == ["1", "2"] and headers.has("x-auth-token")
+    with pytest.raises(Unread):
+        headers.get("x-auth-token")
     assert headers.get("content-type") == "application/json" and made.request.body.length == 5
     principal = recorded().principal
     assert principal is not None and principal.roles == ("a", "b") and principal.assignments == (("r", None),)
@@ -142,6 +145,17 @@ def test_the_size_of_a_body_is_known_where_the_request_said_it_or_there_was_none
     assert not streamed.length_is_known
     empty = logged.recorded({"gateway.facts": facts, "http.request.body.size": 0})
     assert empty.length_is_known and empty.body_is_empty
+
+
+def test_what_has_been_left_out_of_a_field_or_of_the_caller_is_not_known() -> None:
+    facts = {"headers": {"x-own": "a [redacted] b", "x-other": "c"}, "content_type": "text/[redacted]"}
+    headers = recorded(facts=facts).exchange(Instant(100.5, 7.0)).request.headers
+    assert headers.get("x-other") == "c"
+    for name in ("x-own", "content-type"):
+        with pytest.raises(Unread):
+            headers.all(name)
+    assert recorded().principal_is_known
+    assert not recorded(facts={"principal": {"user_id": "[redacted]"}}).principal_is_known
 
 
 def test_what_is_no_record() -> None:
