@@ -252,13 +252,15 @@ class _Way:
             silent = step.by_record and "." in step.entry.type
             step.found_out = read_later if silent else read_later & step.found_out
             read_later |= {fact for fact in step.reads | step.condition_reads if fact.startswith("header:")}
-        own = {step.name for step in steps}
+        own = {step.name: step.entry.type for step in steps}
         enforced = {name: entry for name, entry in past.entries.items() if entry.mode == "enforce"}
         self.finders = frozenset(
             name for name, entry in enforced.items() if entry.type in _FINDERS or "." in entry.type
         )
         self.gone = frozenset(
-            name for name, entry in enforced.items() if name not in own and entry.type not in _ONLY_REFUSE
+            name
+            for name, entry in enforced.items()
+            if own.get(name) != entry.type and entry.type not in _ONLY_REFUSE
         )
         places = {name: place for place, name in enumerate(past.entries)}
         order = [
@@ -267,8 +269,17 @@ class _Way:
             if step.name in places and (step.counts or not _leaves_alone(step.entry))
         ]
         disturbed = order != sorted(order)
-        for step in steps:
-            step.disturbed = disturbed
+        changing = [
+            (number, places[step.name])
+            for number, step in enumerate(steps)
+            if step.name in places and not _leaves_alone(step.entry)
+        ]
+        for number, step in enumerate(steps):
+            place = places.get(step.name)
+            overtakes = place is not None and any(
+                (before < number) != (was < place) for before, was in changing if before != number
+            )
+            step.disturbed = disturbed or overtakes
             disturbed = disturbed or not (step.whole or _leaves_alone(step.entry))
 
 

@@ -222,6 +222,28 @@ async def test_a_parameter_that_is_secret_was_judged_and_is_not_judged_anew(tmp_
     assert part.reason == "the value of X-Api-Key is secret, and not recorded"  # type: ignore[union-attr]
 
 
+RBAC: dict[str, Any] = {"rbac": {"rows": [{"path": "/{rest*}", "roles": ["member"]}]}}
+REDACTED = Asked(0, target="/a?token=sekret123")
+
+
+async def test_what_a_filter_said_counts_only_where_the_request_comes_to_it_as_it_did() -> None:
+    assert (await _trace([KEYSTONE, RBAC], [KEYSTONE, RBAC], REDACTED)).parts == []
+    (part,) = (await _trace([KEYSTONE, RBAC], [RBAC, KEYSTONE], REDACTED)).parts
+    assert part.filter == "rbac"  # type: ignore[union-attr]
+    assert part.reason == "what is made of the request before it is another than it was"  # type: ignore[union-attr]
+    on_route = text_of(
+        filters=[RBAC],
+        routes=[{"name": "any", "path": "/{rest*}", "upstream": "main", "filters": [KEYSTONE]}],
+    )
+    (trace,) = await _traces(text_of(filters=[KEYSTONE, RBAC]), on_route, REDACTED)
+    assert [part.filter for part in trace.parts] == ["rbac"]  # type: ignore[union-attr]
+
+
+async def test_a_filter_that_only_refuses_may_come_before_another_of_the_kind() -> None:
+    trace = await _trace([KEYSTONE, METHODS, RBAC], [KEYSTONE, RBAC, METHODS], REDACTED)
+    assert (trace.parts, trace.end.kind) == ([], FORWARD)
+
+
 async def test_what_was_refused_before_filters_is_refused_by_every_configuration_or_undecidable() -> None:
     old = text_of(filters=[])
     traces = await _traces(old, old, Asked(0, target="/a/../b"), Asked(0, target="/a b"))
