@@ -12,6 +12,7 @@ from gateway.api.principal import Principal
 from gateway.backtest.line import Facts, Line, Step, StepFacts, principal_of
 from gateway.backtest.sealed import REDACTED, SealedFields, sealed
 from gateway.http.fields import Fields, RawField
+from gateway.http.framing import PROTECTED, connection_options
 
 FORWARD: Final = "forward"
 REFUSE: Final = "refuse"
@@ -52,6 +53,7 @@ class Verdict(NamedTuple):
 _CLOSING: Final = 2
 """Version of records from which on workers write a last line."""
 
+_PLAIN_CONNECTION: Final = (b"keep-alive", b"close")
 _REDACTED: Final = REDACTED.encode()
 
 PASSED: Final = Verdict(FORWARD, reason="passed")
@@ -273,6 +275,8 @@ class Recorded:
         whole = True
         if names is None or names:
             headers: dict[str, Any] = facts.headers
+            if "connection" in headers:
+                headers = _seen(headers)
             for name in headers:
                 if names is None or name in names:
                     told = headers[name]
@@ -344,6 +348,16 @@ def _whole(number: int | None) -> int:
     if number is None:
         raise ValueError("the record has no number")
     return number
+
+
+def _seen(headers: dict[str, Any]) -> dict[str, Any]:
+    """Without the fields that Connection names, which no filter has seen; newer records do not have them."""
+    told = headers["connection"]
+    values = [value.encode("latin-1", "replace") for value in (told if isinstance(told, list) else [told])]
+    named = {option.decode("latin-1") for option in connection_options(values) - PROTECTED}
+    if len(values) == 1 and values[0].lower() in _PLAIN_CONNECTION:
+        return headers
+    return {name: value for name, value in headers.items() if name not in named}
 
 
 def _add(lines: list[RawField], name: str, told: Any) -> bool:

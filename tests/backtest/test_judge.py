@@ -179,6 +179,15 @@ async def test_in_shadow_too() -> None:
     assert (trace.end.kind, list(trace.shadows)) == (FORWARD, [])
 
 
+async def test_a_field_that_connection_names_was_not_there() -> None:
+    there = [_posts_only("X-Color", True)]
+    color = ("X-Color", "red")
+    assert (await _trace(there, there, Asked(0, headers=(color,)))).end.kind == REFUSE
+    assert (
+        await _trace(there, there, Asked(0, headers=(("Connection", "X-Color"), color)))
+    ).end.kind == FORWARD
+
+
 PRINCIPAL: dict[str, Any] = {
     "principal": {"sources": [{"header": {"name": "X-Auth-Key", "trusted_peers": ["0.0.0.0/0"]}}]}
 }

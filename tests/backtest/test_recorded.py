@@ -158,6 +158,13 @@ def test_what_has_been_left_out_of_a_field_or_of_the_caller_is_not_known() -> No
     assert not recorded(facts={"principal": {"user_id": "[redacted]"}}).principal_is_known
 
 
+def test_what_connection_names_was_not_seen_by_filters() -> None:
+    for connection, seen in (("close, X-Own", False), (["close", "x-own"], False), ("keep-alive", True)):
+        facts = {"headers": {"connection": connection, "x-own": "1"}}
+        made = recorded(facts=facts).exchange(Instant(100.5, 7.0), {"x-own"})
+        assert made.request.headers.has("x-own") is seen
+
+
 def test_what_is_no_record() -> None:
     with pytest.raises(ValueError, match="no facts"):
         logged.recorded({})
