@@ -22,7 +22,7 @@ from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 from gateway.http import delegation
 from gateway.http.delegation import Delegation
 from gateway.http.fields import Fields, folded
-from gateway.record import Step, steps
+from gateway.record import Step, members, steps
 from gateway.task import discard, spawn
 
 Hook: TypeAlias = Callable[[Exchange], Verdict | Awaitable[Verdict]]
@@ -589,7 +589,10 @@ class Run:
     ) -> Step:
         notes = _taken(overlay)
         if verdict is None:
-            passed: Step = _step(Step, (entry, "pass", None, (), elapsed, 0, notes, None, phase))
+            found = None
+            if phase == "request" and type(entry.filter).suppose is not Filter.suppose:
+                notes, found = _with_principal(notes, overlay)
+            passed: Step = _step(Step, (entry, "pass", None, (), elapsed, 0, notes, found, phase))
             return passed
         if place is not None:
             self._leave_out(place)
@@ -721,6 +724,17 @@ def _taken(exchange: Exchange) -> tuple[Note, ...] | None:
     while trail and type(trail[-1]) is Note:
         notes.append(trail.pop())
     return tuple(reversed(notes))
+
+
+def _with_principal(
+    notes: tuple[Note, ...] | None, overlay: ShadowExchange
+) -> tuple[tuple[Note, ...] | None, dict[str, object] | None]:
+    """Notes, or else facts, that say too who is calling by the word of a filter in shadow: no other part of a record does."""
+    principal = overlay.principal
+    found: dict[str, object] = {"principal": None if principal is None else members(principal)}
+    if not notes:
+        return None, found
+    return (notes[0]._replace(facts={**notes[0].facts, **found}), *notes[1:]), None
 
 
 def _run_deferred(callbacks: Iterable[Callable[[], None]], exchange: Exchange, report: Reporter) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Note
+from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
 from gateway.excerpt import Excerpt
 from gateway.http.fields import RawField
@@ -206,6 +207,11 @@ class Record:
     def steps(self) -> list[Step]:
         """What each filter did, in order."""
         return steps(self.guards, self.exchange.trail)
+
+
+def members(known: Principal | Certificate) -> dict[str, object]:
+    """What is known, by the names that the filters know it by."""
+    return {name: value for name in known.__slots__ if (value := getattr(known, name)) not in (None, ())}
 
 
 def steps(guards: Sequence[EntryInfo], trail: Sequence[object]) -> list[Step]:

@@ -13,14 +13,13 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from gateway.api.certificate import Certificate
 from gateway.api.exchange import Note
 from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
 from gateway.excerpt import tell
 from gateway.flow import Flow, Flows
 from gateway.http.framing import PROTECTED, connection_options
-from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step
+from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step, members
 from gateway.redaction import SHORTEST, Redaction, credentials, redact_target, redact_value, scrub
 
 RECORD_VERSION: Final = 2
@@ -508,7 +507,7 @@ class Serializer:
             _dumps(headers) if headers else b"{}",
         )
         if certificate is not None:
-            facts += b',"certificate":' + _dumps(_members(certificate))
+            facts += b',"certificate":' + _dumps(members(certificate))
         if content_type is not None:
             facts += b',"content_type":' + text[content_type.decode("latin-1")]
         if content_length is not None:
@@ -687,7 +686,7 @@ class Serializer:
         if known is None:
             if len(self._principals) >= _MEMO_MAX:
                 self._principals.clear()
-            told = _members(principal)
+            told = members(principal)
             names = {
                 "user.id": principal.user_id,
                 "user.name": principal.user_name,
@@ -738,11 +737,6 @@ def _told(entry: EntryInfo, facts: Mapping[str, object] | None, notes: Sequence[
     if notes:
         told += b',"notes":' + _dumps([_note(entry, note) for note in notes])
     return told
-
-
-def _members(known: Principal | Certificate) -> dict[str, object]:
-    """What is known, by the names that the filters know it by."""
-    return {name: value for name in known.__slots__ if (value := getattr(known, name)) not in (None, ())}
 
 
 def _note(entry: EntryInfo, note: Note) -> dict[str, object]:

@@ -37,9 +37,10 @@ from gateway.backtest.recorded import (
     Recorded,
     Verdict,
     cells_of,
+    principal_in,
     undecidable,
 )
-from gateway.backtest.sealed import SealedFields, SealedOverlay, Unread
+from gateway.backtest.sealed import REDACTED, SealedFields, SealedOverlay, Unread
 from gateway.backtest.tariff import Tariffs
 from gateway.chain import Chain, Entry, sampled
 from gateway.http import delegation
@@ -308,6 +309,7 @@ _DELEGATED: Final = header(delegation.NAME)
 _SCHEME_ALONE: Final = frozenset((SCHEME,))
 _BY_PROXIES: Final = frozenset((CLIENT, SCHEME))
 _ENDLESS: Final = 1 << 62
+_NOBODY: Final = b"null"
 _NO_LIMITS: Final[frozenset[str]] = frozenset()
 
 
@@ -334,7 +336,7 @@ class Judge:
         self._core: str = described["core"]
         # By the ids of what each value holds on to, so that nothing else can have them.
         self._ways: dict[tuple[int, int], _Way] = {}
-        self._principals: dict[bytes, Principal | None] = {}
+        self._principals: dict[bytes, Principal] = {}
         self.tariffs = Tariffs()
 
     def trace(self, recorded: Recorded) -> Trace:
@@ -439,9 +441,15 @@ class Judge:
                 continue
             if step.plain and not unknown:
                 try:
-                    found = self._asked(step, exchange, recorded)
+                    said = step.judge(exchange)
                 except Unread as unread:
                     found = self._unread(way, step, exchange, recorded, unknown, unread)
+                except Exception as error:  # noqa: BLE001 - as in `_asked`
+                    found = self._raised(step, error)
+                else:
+                    if said is None:
+                        continue
+                    found = self._said(step, exchange, recorded, said)
             else:
                 holds = (
                     True
@@ -539,10 +547,12 @@ class Judge:
             found = self._by_record(step, exchange, recorded, lacking)
         if found is None:
             unknown |= step.found_out
-            if step.identifies and not recorded.principal_is_known:
+            told = recorded.steps.get(step.name)
+            if step.identifies and not step.shadow and told is not None and told.shadow:
+                unknown.discard(PRINCIPAL)  # its own step says whom it found
+            elif step.identifies and not recorded.principal_is_known:
                 unknown.add(PRINCIPAL)
-                return None
-            if step.identifies and not step.shadow and len(way.finders) > 1:
+            elif step.identifies and not step.shadow and len(way.finders) > 1:
                 # The record says who was known in the end.
                 if _last_finder(way, recorded) == step.name:
                     unknown.discard(PRINCIPAL)
@@ -552,17 +562,23 @@ class Judge:
 
     def _asked(self, step: _Step, exchange: Exchange, recorded: Recorded) -> Verdict | None:
         """What its hook says. Raises Unread where that is by something secret."""
-        entry = step.entry
         try:
             verdict = step.judge(exchange)
-        except Refused as refused:
-            verdict = refused.fault
         except Unread:
             raise
         except Exception as error:  # noqa: BLE001 - a bug of a filter is a bug of one exchange
-            return undecidable(entry.name, f"it fails: {type(error).__name__}")
-        if verdict is None:
-            return None
+            return self._raised(step, error)
+        return None if verdict is None else self._said(step, exchange, recorded, verdict)
+
+    def _raised(self, step: _Step, error: Exception) -> Verdict:
+        entry = step.entry
+        if isinstance(error, Refused):
+            fault = error.fault
+            return Verdict(REFUSE, fault.status, entry.name, fault.reason, entry.source(fault.rule))
+        return undecidable(entry.name, f"it fails: {type(error).__name__}")
+
+    def _said(self, step: _Step, exchange: Exchange, recorded: Recorded, verdict: Any) -> Verdict | None:
+        entry = step.entry
         if isinstance(verdict, Fault):
             return Verdict(REFUSE, verdict.status, entry.name, verdict.reason, entry.source(verdict.rule))
         if isinstance(verdict, Response):
@@ -615,12 +631,24 @@ class Judge:
             return undecidable(
                 entry.name, why or "it is another than it was, and needs more than is recorded"
             )
-        if told is None or told.verdict in ("skip", "undecided") or told.shadow != step.shadow:
+        promoted = told is not None and told.shadow and step.identifies and not step.shadow
+        if (
+            told is None
+            or told.verdict in ("skip", "undecided")
+            or (told.shadow != step.shadow and not promoted)
+        ):
             return undecidable(entry.name, why or "it was not asked")
         if step.disturbed or self._disturbed:
             return undecidable(entry.name, "what is made of the request before it is another than it was")
+        if promoted and _saw_other_shadows(entry, recorded):
+            return undecidable(entry.name, "what others in shadow made of the request is not recorded")
         if told.verdict == "pass":
-            if step.identifies and not step.shadow:
+            if promoted:
+                text = recorded.found_in_shadow(entry.name)
+                if not text or REDACTED in text:
+                    return undecidable(entry.name, "who it found to be calling is not recorded")
+                exchange.principal = None if text == _NOBODY else self._principal_of(text)
+            elif step.identifies and not step.shadow:
                 exchange.principal = self._principal(recorded)
             return None
         kind = ANSWER if told.verdict == "answer" else REFUSE
@@ -628,13 +656,14 @@ class Judge:
 
     def _principal(self, recorded: Recorded) -> Principal | None:
         text = recorded.principal_text
-        if not text:
-            return None
+        return self._principal_of(text) if text else None
+
+    def _principal_of(self, text: bytes) -> Principal:
         found = self._principals.get(text)
         if found is None:
             if len(self._principals) >= _MOST:
                 self._principals.clear()
-            found = self._principals[text] = recorded.principal
+            found = self._principals[text] = principal_in(text)
         return found
 
     def _count(
@@ -832,6 +861,17 @@ def _as_then(way: _Way, number: int, recorded: Recorded) -> bool:
         return False
     names = [step.name for step in steps if not step.is_partial or step.name in recorded.steps]
     return names == list(recorded.steps)[: len(names)]
+
+
+def _saw_other_shadows(entry: Entry, recorded: Recorded) -> bool:
+    """Whether the request that an entry saw in shadow may have been changed by others in shadow, which nobody else saw."""
+    for name, step in recorded.steps.items():
+        if name == entry.name:
+            return False
+        then = recorded.past.entries.get(name)
+        if step.shadow and step.verdict != "skip" and (then is None or then.type not in _ONLY_REFUSE):
+            return True
+    return False
 
 
 def _last_finder(way: _Way, recorded: Recorded) -> str:

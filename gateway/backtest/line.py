@@ -13,10 +13,12 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class StepFacts(Struct, gc=False):
-    """What a filter that counts has noted, as it says it: from others anything may come."""
+    """What a filter that counts has noted, or one in shadow that has found out who is calling, as it says it: from others anything
+    may come."""
 
     instant: Any = None
     cells: Any = None
+    principal: Raw = Raw()
 
 
 class Note(Struct, gc=False):

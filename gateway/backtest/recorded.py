@@ -53,8 +53,8 @@ class Verdict(NamedTuple):
 _CLOSING: Final = 2
 """Version of records from which on workers write a last line."""
 
+_REDACTED: Final = REDACTED.decode()
 _PLAIN_CONNECTION: Final = (b"keep-alive", b"close")
-_REDACTED: Final = REDACTED.encode()
 
 PASSED: Final = Verdict(FORWARD, reason="passed")
 
@@ -200,12 +200,18 @@ class Recorded:
     @property
     def worker(self) -> int:
         """Which worker wrote it. Raises ValueError where the record does not say."""
-        return _whole(self._line.worker)
+        number = self._line.worker
+        if number is None:
+            raise ValueError("the record does not say whose it is")
+        return number
 
     @property
     def sequence(self) -> int:
         """The number of the record among its worker's. Raises ValueError where the record does not say."""
-        return _whole(self._line.sequence)
+        number = self._line.sequence
+        if number is None:
+            raise ValueError("the record has no number")
+        return number
 
     @property
     def closes(self) -> bool:
@@ -214,17 +220,17 @@ class Recorded:
 
     @property
     def request_id(self) -> str:
-        return str(self._line.request_id)
+        return self._line.request_id
 
     @property
     def route(self) -> str:
         """The route's name; empty for none."""
-        return str(self._line.route)
+        return self._line.route
 
     @property
     def project(self) -> str:
         """The project's id; empty where it is not known."""
-        return str(self._line.project)
+        return self._line.project
 
     @property
     def asked(self) -> str:
@@ -234,7 +240,7 @@ class Recorded:
     @property
     def status(self) -> int:
         """Of the answer; 0 where none was sent."""
-        return int(self._line.status)
+        return self._line.status
 
     @property
     def entered(self) -> bool:
@@ -249,11 +255,13 @@ class Recorded:
 
     @property
     def reason(self) -> str:
-        return str(self._line.reason)
+        return self._line.reason
 
     def verdict(self) -> Verdict:
         """What the filters decided of the request on its way inward."""
         line = self._line
+        if line.decision == FORWARD and line.reason == "passed":
+            return PASSED  # so no filter has said anything else
         for name, step in self.steps.items():
             said = step.verdict
             if said != "pass" and not step.shadow and said in ("refuse", "answer", "error"):
@@ -280,7 +288,7 @@ class Recorded:
             for name in headers:
                 if names is None or name in names:
                     told = headers[name]
-                    if isinstance(told, str) and REDACTED not in told:
+                    if isinstance(told, str) and _REDACTED not in told:
                         lines.append((name.encode("latin-1"), told.encode("latin-1", "replace")))
                     else:
                         whole = _add(lines, name, told) and whole
@@ -318,12 +326,17 @@ class Recorded:
     def principal(self) -> Principal | None:
         """Who was calling, when all filters had found out."""
         told = self.principal_text
-        return _principal(principal_of(told)) if told else None
+        return principal_in(told) if told else None
+
+    def found_in_shadow(self, name: str) -> bytes:
+        """Who was calling by the word of an entry that was in shadow: text as above, `null` for nobody; empty where it is not told."""
+        facts = self.steps[name].facts
+        return bytes(facts.principal) if facts is not None else b""
 
     @property
     def principal_is_known(self) -> bool:
         """Whether nothing of the principal has been left out, because it was a secret of the request too."""
-        return _REDACTED not in self.principal_text
+        return REDACTED not in self.principal_text
 
     @property
     def length_is_known(self) -> bool:
@@ -337,17 +350,11 @@ class Recorded:
     @property
     def path_is_known(self) -> bool:
         """Whether nothing of the path has been left out."""
-        return not (self.facts.redacted and REDACTED in self.facts.target.partition("?")[0])
+        return not (self.facts.redacted and _REDACTED in self.facts.target.partition("?")[0])
 
     @property
     def query_is_known(self) -> bool:
         return not self.facts.redacted
-
-
-def _whole(number: int | None) -> int:
-    if number is None:
-        raise ValueError("the record has no number")
-    return number
 
 
 def _seen(headers: dict[str, Any]) -> dict[str, Any]:
@@ -364,7 +371,7 @@ def _add(lines: list[RawField], name: str, told: Any) -> bool:
     """Adds the lines of a header field; whether all of their values are known."""
     whole = True
     for value in told if isinstance(told, list) else (told,):
-        if isinstance(value, str) and REDACTED not in value:
+        if isinstance(value, str) and _REDACTED not in value:
             lines.append((name.encode("latin-1"), value.encode("latin-1", "replace")))
         else:
             whole = False
@@ -377,7 +384,9 @@ def _add(lines: list[RawField], name: str, told: Any) -> bool:
 _LISTS: Final = frozenset(("roles", "groups", "authenticated_by", "impersonator_roles", "audit_ids"))
 
 
-def _principal(told: Mapping[str, Any]) -> Principal:
+def principal_in(text: bytes) -> Principal:
+    """The principal that stands in a record."""
+    told = principal_of(text)
     members: dict[str, Any] = {
         name: tuple(value) if name in _LISTS else tuple(map(tuple, value)) if name == "assignments" else value
         for name, value in told.items()

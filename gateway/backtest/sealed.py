@@ -3,10 +3,12 @@
 Such a field is there, and may be copied to another name or joined to another line; who asks what it holds gets no answer.
 """
 
+from typing import Final
+
 from gateway.http.fields import Fields, Overlay
 
-_SEAL = "\0"  # no client can send one
-REDACTED = "[redacted]"
+_SEAL: Final = "\0"  # no client can send one
+REDACTED: Final = b"[redacted]"
 """What stands in a record for a secret that is met where no hash is kept."""
 
 

@@ -1,7 +1,6 @@
 """The second half of a back-test: decides what is to be counted, in the order of time."""
 
 import heapq
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -24,12 +23,14 @@ class Machine:
 
     offset  seconds from the axis of its limits to the wall clock
     new     what the plan counts; old, what that counts which it is held against
+    lacking  in how many gaps the exchange is that is decided
     """
 
     def __init__(
         self, plan: Plan, old_plan: Plan | None, began: float, offset: float, *, fresh: bool
     ) -> None:
         self.offset = offset
+        self.lacking = 0
         self.new = Ledger(plan, began - offset, fresh=fresh)
         self.old = None if old_plan is None else Ledger(old_plan, began - offset, fresh=fresh)
 
@@ -144,15 +145,14 @@ def settle(
         for at, ends in ((gap.since, False), (gap.until, True))
     ]
     ahead.sort(key=lambda change: change[:2], reverse=True)
-    lacking: Counter[Machine] = Counter()  # in how many gaps each is
     for settler, event in _in_order(files, machines, plans):
         at = event[0]
         while ahead and ahead[-1][0] < at:
             when, ends, machine = ahead.pop()
             if ends:
                 machine.lose(when)
-            lacking[machine] += -1 if ends else 1
-        if sampled or lacking[settler.machine]:
+            machine.lacking += -1 if ends else 1
+        if sampled or settler.machine.lacking:
             settler.machine.lose(at)
         settler.settle(event, tally)
 

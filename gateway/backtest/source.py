@@ -87,8 +87,10 @@ class _Sinces:
 
     def of(self, revision: str, at: float) -> float:
         """0 where nobody knows."""
-        sinces = self._of.get(revision) or self._all
-        if not sinces:
+        sinces = self._all
+        if len(sinces) > 1:
+            sinces = self._of.get(revision) or sinces
+        elif not sinces:
             return 0.0
         return sinces[0] if len(sinces) == 1 else sinces[max(0, bisect_right(sinces, at) - 1)]
 

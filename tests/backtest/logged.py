@@ -30,7 +30,7 @@ KEYSTONE: dict[str, Any] = {
 
 
 class Asked(NamedTuple):
-    """A request of a project, so many seconds after noon."""
+    """A request of a project, so many seconds after noon; of none, with a token that nobody knows."""
 
     at: float
     project: str = "p1"
@@ -73,7 +73,10 @@ async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
     ]
     try:
         for number, asked in enumerate(requests, 1):
-            principal = Principal(user_id=f"u-{asked.project}", project_id=asked.project, roles=("member",))
+            principal: Principal | None = None
+            if asked.project:
+                user = f"u-{asked.project}"
+                principal = Principal(user_id=user, project_id=asked.project, roles=("member",))
             given = Given(
                 asked.method,
                 asked.target,

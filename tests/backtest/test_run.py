@@ -146,7 +146,8 @@ def test_what_a_worker_that_was_killed_has_counted_is_not_taken_for_nothing(
     tmp_path: Path, stream: list[tuple[float, str, str]], other: str, data: st.DataObject
 ) -> None:
     """Its last records are not there. Another has its place at some time, or nobody knows whether it has ended."""
-    requests = _requests(stream)
+    # Which of two workers was the first at one instant is in no record.
+    requests = [asked._replace(at=asked.at + number / 1000) for number, asked in enumerate(_requests(stream))]
     plan, *records = asyncio.run(logged(_config(), requests))
     truth = asyncio.run(logged(other, requests))[1:]
     whose = data.draw(st.lists(st.integers(0, 1), min_size=len(records), max_size=len(records)))
@@ -294,6 +295,56 @@ async def test_what_filters_tell_one_another_by_header_fields_finds_nothing_else
     found = judged(text, written(await logged(text, requests), tmp_path / "log")).found
     assert found.tally.counts == {UNCHANGED: len(requests)}
     assert all(flips == [0, 0] for flips in found.tally.shadows.values())
+
+
+IN_SHADOW: dict[str, Any] = {"token_auth": {**KEYSTONE["token_auth"], "mode": "shadow"}}
+OF_PROJECTS: dict[str, Any] = {"name": "few", "rate": "1/hour", "burst": 2, "key": ["project_id"]}
+MEMBERS: dict[str, Any] = {"rbac": {"rows": [{"path": "/{rest*}", "roles": ["member"]}]}}
+PROMOTED = [
+    ([IN_SHADOW], [KEYSTONE]),
+    ([IN_SHADOW], [KEYSTONE, MEMBERS]),
+    ([IN_SHADOW], [KEYSTONE, MEMBERS, {"rate_limit": {"limits": [OF_PROJECTS]}}]),
+    (
+        [IN_SHADOW, {"rate_limit": {"limits": [OF_PROJECTS]}}],
+        [KEYSTONE, {"rate_limit": {"limits": [OF_PROJECTS]}}],
+    ),
+    (
+        [IN_SHADOW, {"rate_limit": {"limits": [OF_PROJECTS], "mode": "shadow"}}],
+        [KEYSTONE, {"rate_limit": {"limits": [OF_PROJECTS]}}],
+    ),
+]
+
+
+@pytest.mark.parametrize(("then", "now"), PROMOTED)
+async def test_who_was_found_in_shadow_is_who_is_calling_when_that_is_enforced(
+    tmp_path: Path, then: list[dict[str, Any]], now: list[dict[str, Any]]
+) -> None:
+    requests = [Asked(float(at), ("p1", "p2", "", "p1")[at % 4]) for at in range(16)]
+    lines = await logged(text_of(filters=then), requests)
+    truth = (await logged(text_of(filters=now), requests))[1:]
+    assert {true["gateway.decision"] for true in truth} == {"forward", "refuse"}
+    made = judged(text_of(filters=now), written(lines, tmp_path / "log"))
+    for line, true in zip(lines[1:], truth, strict=True):
+        _, after = made.verdicts[line["gateway.request_id"]]
+        assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+
+
+async def test_who_was_found_in_shadow_is_not_guessed_where_no_record_tells(tmp_path: Path) -> None:
+    lines = await logged(text_of(filters=[IN_SHADOW]), [Asked(0), Asked(1, "")])
+    for line in lines[1:]:
+        line["gateway.filters"][0].pop("facts", None)
+    made = judged(text_of(filters=[KEYSTONE]), written(lines, tmp_path / "log"))
+    assert made.found.tally.counts == {UNDECIDABLE: 1, NEWLY_REFUSED: 1}
+    assert "who it found to be calling is not recorded" in {
+        after.reason for _, after in made.verdicts.values()
+    }
+
+
+async def test_who_was_found_by_what_others_in_shadow_had_made_is_not_guessed(tmp_path: Path) -> None:
+    before = {"headers": {"request": {"set": {"X-A": "b"}}, "mode": "shadow"}}
+    lines = await logged(text_of(filters=[before, IN_SHADOW]), [Asked(0)])
+    made = judged(text_of(filters=[KEYSTONE]), written(lines, tmp_path / "log"))
+    assert made.found.tally.counts == {UNDECIDABLE: 1}
 
 
 async def test_what_a_filter_has_set_is_not_guessed_where_one_before_is_another(tmp_path: Path) -> None:

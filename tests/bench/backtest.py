@@ -94,7 +94,7 @@ def configuration(*, other: bool = False) -> str:
 
 def write(path: Path, count: int) -> None:
     """Writes so many records of a gateway that has just begun, oldest first."""
-    plan, serializer = _plan(), Serializer(b"bench" * 8, 0)
+    plan, serializer = _plan(), Serializer(b"bench" * 8, 0, _BEGAN - 2)
     described = {**plan.describe(), "since": _BEGAN - 2}
     with path.open("wb") as stream:
         stream.write(serializer.plan(plan.revision, described, _BEGAN - 1))
