@@ -82,18 +82,27 @@ class Count:
     passed   whether it was recorded to pass; None where it was not recorded to count
     shadow   whether nothing comes of it
     draws    what the exchange would be charged
+    waited   seconds after the arrival of the head at which it comes to decide: limits charge as of an instant of their own, one
+             request after another
     """
 
-    __slots__ = ("draws", "instant", "passed", "place", "shadow")
+    __slots__ = ("draws", "instant", "passed", "place", "shadow", "waited")
 
     def __init__(
-        self, place: int, instant: float, passed: bool | None, shadow: bool, draws: list[Draw]
+        self,
+        place: int,
+        instant: float,
+        passed: bool | None,
+        shadow: bool,
+        draws: list[Draw],
+        waited: float = 0.0,
     ) -> None:
         self.place = place
         self.instant = instant
         self.passed = passed
         self.shadow = shadow
         self.draws = draws
+        self.waited = waited
 
 
 class Loss(NamedTuple):
@@ -143,9 +152,11 @@ class _Step:
     found_out    header fields that others may read of it, and no record tells
     disturbed    whether an entry before it may make another request of it than was made then
     is_partial   whether it is in shadow for a share of the exchanges
+    ahead        names of those that may hold a request before it comes to it
     """
 
     __slots__ = (
+        "ahead",
         "by_record",
         "condition_reads",
         "condition_told",
@@ -196,6 +207,7 @@ class _Step:
         self.is_partial: bool = self.shadow and entry.shadow_share < 10_000
         self.delegates: bool = self.shadow and entry.delegate is not None
         self.disturbed = False
+        self.ahead: Sequence[str] = ()
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
         self.told = not read or (headers is not None and read <= headers)
@@ -275,7 +287,9 @@ class _Way:
             for number, step in enumerate(steps)
             if step.name in places and not _leaves_alone(step.entry)
         ]
+        held = [step.name if step.delegates or not step.shadow else "" for step in steps]
         for number, step in enumerate(steps):
+            step.ahead = [name for name in held[:number] if name]
             place = places.get(step.name)
             overtakes = place is not None and any(
                 (before < number) != (was < place) for before, was in changing if before != number
@@ -750,7 +764,7 @@ class Judge:
                     limit in late or (tariff[5] and not tells),
                 )
             )
-        return Count(index, now, passed, step.shadow, draws)
+        return Count(index, now, passed, step.shadow, draws, recorded.waited(step.ahead))
 
     def _same_keys(self, step: _Step, exchange: Exchange, recorded: Recorded) -> bool:
         """Whether the keys of limits that are what they were are what they were too."""

@@ -54,6 +54,8 @@ _CLOSING: Final = 2
 """Version of records from which on workers write a last line."""
 
 _REDACTED: Final = REDACTED.decode()
+_SHORT: Final = 0.05
+"""Milliseconds within which filters are asked that have nothing to wait for."""
 _PLAIN_CONNECTION: Final = (b"keep-alive", b"close")
 
 PASSED: Final = Verdict(FORWARD, reason="passed")
@@ -217,6 +219,13 @@ class Recorded:
     def closes(self) -> bool:
         """Whether its worker says so when it ends in order: those of older gateways do not."""
         return self._line.version >= _CLOSING
+
+    def waited(self, names: Sequence[str]) -> float:
+        """Seconds for which entries of these names have held the request."""
+        if self._line.chain_in < _SHORT:
+            return 0.0
+        steps = self.steps
+        return sum(steps[name].ms for name in names if name in steps) / 1000
 
     @property
     def request_id(self) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.backtest.judge import Count, Judge, Skip, Trace
 from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, past_of
 from gateway.backtest.tariff import Placed
@@ -69,6 +71,21 @@ async def test_what_limits_would_charge_is_told() -> None:
     assert (number, key, cost, tells, held, late) == (0, "p1", 1, True, None, False)
     assert (tariff.place, tariff.limit, tariff.age) == (1, "few", 30.0)
     assert hashed
+
+
+async def test_how_long_it_was_on_its_way_to_a_limit_is_told() -> None:
+    old, moved = text_of(filters=[METHODS, KEYSTONE, LIMIT]), text_of(filters=[METHODS, LIMIT, KEYSTONE])
+    plan, record = await logged(old, [Asked(0)])
+    for step, ms in zip(record["gateway.filters"], (0.25, 400.0, 7.0), strict=False):
+        step["ms"] = ms
+    record["gateway.chain.in_ms"] = 407.25
+    registry = Registry()
+    waited = []
+    for text in (old, moved):
+        judge = Judge(build_plan(loads(text, "new.yaml", registry=registry), registry))
+        parts = judge.trace(recorded(record, past_of(plan))).parts
+        waited += [part.waited for part in parts if isinstance(part, Count)]
+    assert waited == pytest.approx([0.40025, 0.00025])
 
 
 async def test_what_a_cell_held_is_believed_only_of_the_same_limit() -> None:
