@@ -323,6 +323,7 @@ _DELEGATED: Final = header(delegation.NAME)
 _SCHEME_ALONE: Final = frozenset((SCHEME,))
 _BY_PROXIES: Final = frozenset((CLIENT, SCHEME))
 _ENDLESS: Final = 1 << 62
+_UNANNOUNCED: Final = "whether its body was whole when its size was looked at is not recorded"
 _NOBODY: Final = b"null"
 _NO_LIMITS: Final[frozenset[str]] = frozenset()
 
@@ -370,9 +371,12 @@ class Judge:
             facts.host, target.partition("?")[0], facts.method
         )
         limit = self._plan.body_limit
-        length = facts.content_length
-        if limit is not None and isinstance(length, int) and length > limit:
-            return self._unjudged(recorded, Verdict(REFUSE, 413, "", "request_too_large"))
+        if limit is not None and past.core != self._core:
+            length = facts.content_length
+            if isinstance(length, int) and length > limit:
+                return self._unjudged(recorded, Verdict(REFUSE, 413, "", "request_too_large"))
+            if length is None and recorded.body_size > limit:
+                return self._unjudged(recorded, undecidable("", _UNANNOUNCED))
         if planned is not None:
             way = self._way(planned.chain, recorded.past)
             exchange = recorded.exchange(

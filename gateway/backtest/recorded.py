@@ -353,6 +353,11 @@ class Recorded:
         return self.facts.content_length is not None or not self._line.body_size
 
     @property
+    def body_size(self) -> int:
+        """Bytes of the request's body that have come."""
+        return int(self._line.body_size)
+
+    @property
     def body_is_empty(self) -> bool:
         return not self._line.body_size and not self.facts.content_length
 

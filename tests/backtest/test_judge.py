@@ -284,6 +284,37 @@ async def test_what_was_refused_before_filters_is_refused_by_every_configuration
     assert trace.end.kind == UNDECIDABLE
 
 
+async def test_bodies_beyond_a_limit_are_refused_by_the_size_that_they_announce() -> None:
+    old, new = text_of(), text_of(limits={"body": 100})
+    plan, record = await logged(old, [Asked(0, method="POST", body=b"x" * 150)])
+    facts = record["gateway.facts"]
+    chunked = {**record, "gateway.facts": {name: facts[name] for name in facts if name != "content_length"}}
+    small = {**chunked, "http.request.body.size": 100}
+    registry = Registry()
+
+    def ends(text: str) -> list[tuple[str, str]]:
+        judge = Judge(build_plan(loads(text, "new.yaml", registry=registry), registry))
+        traces = [judge.trace(recorded(told, past_of(plan))) for told in (record, chunked, small)]
+        return [(trace.end.kind, trace.end.reason) for trace in traces]
+
+    assert ends(new) == [
+        (REFUSE, "request_too_large"),
+        (UNDECIDABLE, "whether its body was whole when its size was looked at is not recorded"),
+        (FORWARD, "passed"),
+    ]
+    assert ends(text_of(limits={"body": 150})) == [(FORWARD, "passed")] * 3
+
+
+async def test_a_chunked_body_that_was_let_pass_is_let_pass_by_the_same_limit() -> None:
+    text = text_of(limits={"body": 100})
+    plan, record = await logged(text, [Asked(0, method="POST", body=b"x" * 50)])
+    del record["gateway.facts"]["content_length"]
+    registry = Registry()
+    judge = Judge(build_plan(loads(text, "new.yaml", registry=registry), registry))
+    trace = judge.trace(recorded({**record, "http.request.body.size": 5000}, past_of(plan)))
+    assert trace.end.kind == FORWARD
+
+
 async def test_routes_that_are_gone() -> None:
     old = text_of()
     new = text_of(routes=[{"name": "a", "path": "/a", "upstream": "main", "methods": ["GET"]}])
