@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.config.load import Loaded, loads
@@ -162,9 +163,12 @@ async def test_the_request_log_goes_on_in_another_file(tmp_path: Path) -> None:
         assert await statuses(gateway) == [503]
         first, second = await gateway.records(2)
         assert (first["gateway.sequence"], second["gateway.sequence"]) == (1, 2)
-    for path, record in zip(paths, (first, second), strict=True):
-        lines = path.read_text().splitlines()
-        assert [record["gateway.request_id"] in line for line in lines] == [False, True]
+    for path, record, kinds in zip(
+        paths, (first, second), (["plan", "request"], ["plan", "request", "end"]), strict=True
+    ):
+        lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+        assert [line["kind"] for line in lines] == kinds, "it goes on in the other, and ends there"
+        assert lines[1] == record
 
 
 async def test_many_reloads_under_load_lose_nothing() -> None:
