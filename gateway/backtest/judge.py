@@ -356,6 +356,8 @@ class Judge:
 
     def trace(self, recorded: Recorded) -> Trace:
         """The way of a recorded exchange."""
+        if recorded.foreign:
+            return self._unjudged(recorded, undecidable("", "its record is of another version"))
         if not recorded.entered:
             return self._unjudged(recorded, self._head(recorded))
         if not recorded.path_is_known:

@@ -54,6 +54,9 @@ _CLOSING: Final = 2
 """Version of records from which on workers write a last line."""
 
 _REDACTED: Final = REDACTED.decode()
+_VERSIONS: Final = (1, 2)
+_LATEST: Final = 32_503_680_000.0
+"""The year 3000."""
 _SHORT: Final = 0.05
 """Milliseconds within which filters are asked that have nothing to wait for."""
 _PLAIN_CONNECTION: Final = (b"keep-alive", b"close")
@@ -172,24 +175,28 @@ class Recorded:
     at        seconds since the epoch, when the head of the request had arrived
     steps     of the filters inward, by name of the entry
     late      of those outward
+    foreign   whether it is of a version of which nobody here knows what it says
     sampled   whether there are exchanges like this one without a record
     told      whether it is to be told of
     since     since when there has been the memory that limits were counted in; 0 where that is not known
     """
 
-    __slots__ = ("_line", "at", "facts", "late", "past", "sampled", "since", "steps", "told")
+    __slots__ = ("_line", "at", "facts", "foreign", "late", "past", "sampled", "since", "steps", "told")
 
     def __init__(self, line: Line, past: Past, *, told: bool = True, since: float = 0.0) -> None:
         """Raises ValueError for what is no record."""
         facts = line.facts
         if facts is None:
             raise ValueError("the record has no facts")
+        if not 0 <= facts.clock < _LATEST:
+            raise ValueError("the record is of no time")
         self._line = line
         self.facts: Facts = facts
         self.past = past
         self.told = told
         self.since = since
         self.at: float = facts.clock
+        self.foreign = line.version not in _VERSIONS
         self.sampled = bool(line.sample)
         self.steps: dict[str, Step] = {}
         self.late: list[Step] = []

@@ -315,6 +315,17 @@ async def test_a_chunked_body_that_was_let_pass_is_let_pass_by_the_same_limit() 
     assert trace.end.kind == FORWARD
 
 
+async def test_what_a_record_of_another_version_says_nobody_knows() -> None:
+    text = text_of(filters=[LIMIT])
+    plan, record = await logged(text, [Asked(0)])
+    registry = Registry()
+    judge = Judge(build_plan(loads(text, "new.yaml", registry=registry), registry))
+    for version, kinds in ((1, ["Count"]), (2, ["Count"]), (0, ["Loss"]), (3, ["Loss"])):
+        trace = judge.trace(recorded({**record, "record_version": version}, past_of(plan)))
+        assert [type(part).__name__ for part in trace.parts] == kinds
+        assert (trace.end.reason == "its record is of another version") is (kinds == ["Loss"])
+
+
 async def test_routes_that_are_gone() -> None:
     old = text_of()
     new = text_of(routes=[{"name": "a", "path": "/a", "upstream": "main", "methods": ["GET"]}])

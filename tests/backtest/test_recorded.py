@@ -173,6 +173,12 @@ def test_what_is_no_record() -> None:
             logged.recorded({"gateway.facts": facts})
 
 
+@pytest.mark.parametrize("clock", [1e12, -1e12, 1e308, -1.0])
+def test_what_is_of_no_time_is_no_record(clock: float) -> None:
+    with pytest.raises(ValueError, match="of no time"):
+        recorded(facts={"clock": clock})
+
+
 def test_a_configuration_of_the_past() -> None:
     past = past_of(
         {
