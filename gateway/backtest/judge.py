@@ -17,6 +17,7 @@ from gateway.api.fact import (
     BODY,
     CLIENT,
     LENGTH,
+    PARAMS,
     PRINCIPAL,
     ROUTE,
     SCHEME,
@@ -148,6 +149,7 @@ class _Step:
     whole        whether all of the entry was, its condition too
     told         whether records then held all header fields that it reads
     limits       names of its limits that were defined as they are now
+    routed       whether it judges by parameters of the route's path
     plain        whether its hook judges any exchange by itself, and that is all
     found_out    header fields that others may read of it, and no record tells
     disturbed    whether an entry before it may make another request of it than was made then
@@ -174,6 +176,7 @@ class _Step:
         "names",
         "plain",
         "reads",
+        "routed",
         "same",
         "shadow",
         "told",
@@ -199,6 +202,7 @@ class _Step:
         self.identifies: bool = kind.suppose is not Filter.suppose
         self.counts: bool = kind.charges is not Filter.charges
         self.by_record: bool = self.identifies or not (filter.pure or self.counts)
+        self.routed = PARAMS in self.reads
         self.delicate = not self.reads.isdisjoint(_DELICATE)
         self.same = same
         self.whole = whole
@@ -660,6 +664,8 @@ class Judge:
             return undecidable(entry.name, why or "it was not asked")
         if step.disturbed or self._disturbed:
             return undecidable(entry.name, "what is made of the request before it is another than it was")
+        if step.routed and recorded.template != ("" if exchange.route is None else exchange.route.template):
+            return undecidable(entry.name, "the path of its route was another")
         if promoted and _saw_other_shadows(entry, recorded):
             return undecidable(entry.name, "what others in shadow made of the request is not recorded")
         if told.verdict == "pass":

@@ -72,6 +72,7 @@ class Line(Struct, gc=False):
     status: int = field(name="http.response.status_code", default=0)
     request_id: str = field(name="gateway.request_id", default="")
     route: str = field(name="gateway.route", default="")
+    template: str = field(name="http.route", default="")
     project: str = field(name="gateway.project.id", default="")
     path: str = field(name="url.path", default="")
     body_size: int = field(name="http.request.body.size", default=0)

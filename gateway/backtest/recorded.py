@@ -244,6 +244,11 @@ class Recorded:
         return self._line.route
 
     @property
+    def template(self) -> str:
+        """Of the route's path; empty for none."""
+        return self._line.template
+
+    @property
     def project(self) -> str:
         """The project's id; empty where it is not known."""
         return self._line.project

@@ -144,6 +144,20 @@ async def test_bodies_are_judged_by_the_record_where_the_filter_is_the_same() ->
     assert part.reason == "bodies are not recorded"  # type: ignore[union-attr]
 
 
+async def test_bodies_that_were_judged_by_another_parameter_are_not_judged_by_the_record() -> None:
+    def text(path: str) -> str:
+        routes = [{"name": "any", "path": path, "upstream": "main"}]
+        return text_of(filters=[{"json_body": {"metadata": "item", "key_param": "key"}}], routes=routes)
+
+    item = Asked(0, method="PUT", target="/m/a/b", body=b'{"meta": {"b": "x"}}')
+    old, new = text("/m/{name}/{key}"), text("/m/{key}/{name}")
+    (same,) = await _traces(old, old, item)
+    assert (same.parts, same.end.kind) == ([], FORWARD)
+    (trace,) = await _traces(old, new, item)
+    (part,) = trace.parts
+    assert part.reason == "the path of its route was another"  # type: ignore[union-attr]
+
+
 async def test_header_fields_that_were_not_recorded() -> None:
     by_field = {**METHODS["methods"], "when": {"header": {"x-own": {"regex": "1"}}}}
     (part,) = (await _trace([], [{"methods": by_field}])).parts
