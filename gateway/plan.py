@@ -21,7 +21,7 @@ from gateway.api.check import Check
 from gateway.api.exchange import Exchange, Instant, Route
 from gateway.api.fact import Fact, header, header_names
 from gateway.api.file import hold_beside, read_regular
-from gateway.api.filter import Filter, facts_read, files_of, remembered_of
+from gateway.api.filter import Filter, facts_read, files_read, remembered_of
 from gateway.api.json_path import parse_path
 from gateway.api.message import did_you_mean
 from gateway.api.network import HttpClient, HttpOptions, NoNetwork, TlsOptions
@@ -248,7 +248,8 @@ class Plan:
     def _described(self, entry: Entry) -> dict[str, Any]:
         config = entry.filter.config
         files = {
-            name: hashlib.sha256(self.loaded.files.get(name, b"")).hexdigest() for name in files_of(config)
+            name: hashlib.sha256(self.loaded.files.get(name, b"")).hexdigest()
+            for name in files_read(config, self.loaded.files)
         }
         return {
             "index": entry.index,

@@ -18,6 +18,7 @@ from gateway.api.principal import Principal
 from gateway.api.verdict import Rule
 from gateway.excerpt import tell
 from gateway.flow import Flow, Flows
+from gateway.http.framing import PROTECTED, connection_options
 from gateway.record import METHODS, Aside, Attempt, EntryInfo, PlanFacts, Record, Step, members
 from gateway.redaction import SHORTEST, Redaction, credentials, redact_target, redact_value, scrub
 
@@ -163,6 +164,8 @@ class _Field(NamedTuple):
     declared: bool
 
 
+_OF_EVERY_REQUEST: Final = ("user-agent", "content-type", "content-length", "connection")
+_PLAIN_CONNECTION: Final = (b"keep-alive", b"close")
 _DIFFERS: Final[tuple[object, bytes, bool]] = (None, b"", False)
 
 
@@ -427,7 +430,7 @@ class Serializer:
         headers: dict[str, object] = {}
         secrets: list[bytes] | None = None
         careful = record.plan.redaction.by_place
-        user_agent = content_type = content_length = None
+        user_agent = content_type = content_length = connection = None
         known = self._fields
         for raw_name, value in record.received.lines:
             field = known.get(raw_name, _UNSEEN)
@@ -459,6 +462,14 @@ class Serializer:
                 content_type = value
             elif name == "content-length":
                 content_length = value
+            elif name == "connection":
+                connection = value if connection is None else b"%b,%b" % (connection, value)
+        if connection is not None and (connection.lower() not in _PLAIN_CONNECTION or "close" in headers):
+            # No filter has seen what the field names.
+            for option in connection_options(connection) - PROTECTED:
+                headers.pop(option.decode("latin-1"), None)
+                if option == b"content-type":
+                    content_type = None
 
         exchange = record.exchange
         host = exchange.host
@@ -652,7 +663,7 @@ class Serializer:
         name = lower.decode("latin-1")
         secret = lower in self._secret or self._redaction.is_secret_header(name)
         declared = lower in self._declared
-        interesting = secret or declared or name in ("user-agent", "content-type", "content-length")
+        interesting = secret or declared or name in _OF_EVERY_REQUEST
         if len(self._fields) >= _MEMO_MAX:
             self._fields.clear()
         field = self._fields[raw_name] = _Field(name, secret, declared) if interesting else None

@@ -350,6 +350,21 @@ def test_facts_hold_the_declared_headers_and_no_others() -> None:
     assert facts["content_type"] == "application/json"
 
 
+def test_facts_hold_no_header_that_connection_keeps_from_the_filters() -> None:
+    def told(*connection: bytes) -> Any:
+        lines = ((b"Connection", value) for value in connection)
+        fields = ((b"X-Color", b"red"), (b"Content-Type", b"a/b"), (b"Keep-Alive", b"5"), *lines)
+        plan = Facts(header_names=(b"x-color", b"keep-alive", b"authorization"))
+        facts = line(record(request_lines=((b"Authorization", b"Bearer abcdefgh"), *fields), plan=plan))[
+            "gateway.facts"
+        ]
+        return sorted(facts["headers"]), facts.get("content_type")
+
+    assert told(b"keep-alive") == (["authorization", "keep-alive", "x-color"], "a/b")
+    assert told(b"close, X-Color") == (["authorization", "keep-alive"], "a/b")
+    assert told(b"close", b"x-color , Content-Type, Authorization") == (["authorization", "keep-alive"], None)
+
+
 def test_each_record_is_told_by_the_declarations_of_its_own_plan() -> None:
     serializer = Serializer(KEY, 0)
     lines = ((b"X-Tag", b"one"),)

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 from filters._names import Challenge
 from gateway.api import Fact, Options, Size
 from gateway.api.fact import LENGTH, METHOD, TARGET
+from gateway.description.include import included
 from gateway.http.template import parse
 
 
@@ -78,6 +79,9 @@ class ApiConfig(Options):
 
     def files(self) -> tuple[str, ...]:
         return (self.description,)
+
+    def files_in(self, name: str, content: bytes) -> tuple[str, ...]:
+        return included(name, content, self.description)
 
     def reads(self) -> frozenset[Fact]:
         return frozenset((METHOD, TARGET, LENGTH))

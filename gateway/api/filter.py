@@ -241,3 +241,22 @@ def files_of(config: BaseModel) -> tuple[str, ...]:
     """The files beside the configuration that a filter with these options reads, and whose change is to be noticed."""
     files = getattr(config, "files", None)
     return tuple(files()) if callable(files) else ()
+
+
+def files_in(config: BaseModel, name: str, content: bytes) -> tuple[str, ...]:
+    """The files that a filter with these options reads because one that it reads names them."""
+    further = getattr(config, "files_in", None)
+    return tuple(further(name, content)) if callable(further) else ()
+
+
+def files_read(config: BaseModel, contents: Mapping[str, bytes]) -> tuple[str, ...]:
+    """All files that a filter with these options reads, as far as their contents are known."""
+    names = dict.fromkeys(files_of(config))
+    ahead = list(names)
+    while ahead:
+        name = ahead.pop()
+        if name in contents:
+            new = [further for further in files_in(config, name, contents[name]) if further not in names]
+            names.update(dict.fromkeys(new))
+            ahead += new
+    return tuple(names)

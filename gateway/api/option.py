@@ -79,7 +79,8 @@ class Options(BaseModel):
     """Base of every filter's options: frozen, unknown keys refused, every option described.
 
     A filter whose facts depend on its options gives its model a method `reads() -> frozenset[Fact]`; one that reads files
-    which are to be watched like the configuration itself, a method `files() -> tuple[str, ...]`. Where what an option is when
+    which are to be watched like the configuration itself, a method `files() -> tuple[str, ...]`, and where these name further
+    ones a method `files_in(name: str, content: bytes) -> tuple[str, ...]` that says which. Where what an option is when
     unset depends on another, a method `terse() -> Self` tells the same without it where it is written out: two that are
     the same then mean the same.
     """

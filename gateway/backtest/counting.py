@@ -62,14 +62,14 @@ class _Bucket:
 
     def forget(self, now: float) -> None:
         """More may have been charged meanwhile."""
+        self.last = now = max(self.last, now)
         self.high = self.meter.owe(None, now, _ALL)
         self.vague = not self.meter.ordered
-        self.last = now
 
     def doubt(self, now: float, cost: int) -> None:
         """A charge may have been made, and may have been refused."""
         meter = self.meter
-        self.last = now
+        self.last = max(self.last, now)
         if self.vague or not meter.ordered:
             self.vague = True
             return
@@ -200,7 +200,7 @@ class Ledger:
                     high = None if exact else _raised(bucket, now, draw[2])
                     bucket.low = cell_after
                     bucket.high = cell_after if exact else high
-                bucket.last = now
+                bucket.last = max(bucket.last, now)
                 if draw[6]:
                     bucket.high = bucket.meter.owe(None, now, _ALL)
                     bucket.vague = bucket.vague or not bucket.meter.ordered

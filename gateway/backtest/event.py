@@ -18,6 +18,8 @@ from gateway.backtest.tariff import Placed, Tariffs
 
 HELD: Final = 50_000
 """Events that a process holds until it writes them down."""
+AT_ONCE: Final = 0.001
+"""Seconds within which an exchange comes to one limit after another, where nothing in between has to wait."""
 _SLICE: Final = 250
 _KEY: Final = itemgetter(0, 1, 2)
 
@@ -25,9 +27,10 @@ Packed: TypeAlias = tuple[int, Sequence[Any], Sequence[Any]]
 """A trace: the number of its end; its parts, each a plain tuple, or the number of a verdict that is undecidable; and what
 filters in shadow did then and would do now, as names and numbers of verdicts."""
 
-Event: TypeAlias = tuple[float, int, int, bool, str, str, str, str, int, Packed | None, Packed]
-"""When; the number of its record, and its worker's: of exchanges of one instant these tell an order. Whether it is to be told
-of. Its request id, what was asked, route and project. Before: the number of a verdict, or a trace. After: a trace."""
+Event: TypeAlias = tuple[float, int, int, bool, str, str, str, str, int, Packed | None, Packed, float, bool]
+"""When it comes to the first limit; the number of its record, and its worker's: of exchanges of one instant these tell an order.
+Whether it is to be told of. Its request id, what was asked, route and project. Before: the number of a verdict, or a trace.
+After: a trace. When its head arrived. Whether it comes to another limit a while after the first."""
 
 
 class File(NamedTuple):
@@ -87,9 +90,13 @@ class Spool:
     ) -> None:
         """Puts in an event; the traces must have been made since the last one was."""
         at, number, worker = key
+        waits = _waits(new.parts) if old is None else [*_waits(new.parts), *_waits(old.parts)]
+        first = last = 0.0
+        if waits:
+            first, last = (waits[0], waits[0]) if len(waits) == 1 else (min(waits), max(waits))
         self._held.append(
             (
-                at,
+                at + first,
                 number,
                 worker,
                 told,
@@ -100,6 +107,8 @@ class Spool:
                 self._number(before),
                 None if old is None else self._packed(old),
                 self._packed(new),
+                at,
+                last - first > AT_ONCE,
             )
         )
         if len(self._held) >= self._most:
@@ -137,7 +146,7 @@ class Spool:
         packed: list[Any] = []
         for part in trace.parts:
             if isinstance(part, Count):
-                packed.append((part.place, part.instant, part.passed, part.shadow, part.draws))
+                packed.append((part.place, part.instant, part.passed, part.shadow, part.draws, part.waited))
             elif isinstance(part, Verdict):
                 packed.append(self._number(part))
             else:
@@ -148,6 +157,10 @@ class Spool:
             else ()
         )
         return self._number(end), packed, told
+
+
+def _waits(parts: Sequence[Any]) -> list[float]:
+    return [part.waited for part in parts if isinstance(part, Count)]
 
 
 def key_of(event: Event) -> tuple[float, int, int]:

@@ -53,22 +53,23 @@ class _Stream:
     """What a limit would have charged, in the order of time: instants, keys by number, costs."""
 
     def __init__(self) -> None:
-        self._charges: list[tuple[float, int, int, int]] = []
+        self._charges: list[tuple[float, int, int, int, float]] = []
         self._keys: dict[tuple[int, Hashable], int] = {}
         self.spec: Spec | None = None
         self.at = array("d")
         self.whose = array("q")
         self.cost = array("q")
 
-    def add(self, at: float, number: int, origin: int, key: Hashable, cost: int) -> None:
-        self._charges.append((at, number, self._keys.setdefault((origin, key), len(self._keys)), cost))
+    def add(self, turn: float, at: float, number: int, origin: int, key: Hashable, cost: int) -> None:
+        whose = self._keys.setdefault((origin, key), len(self._keys))
+        self._charges.append((turn, number, whose, cost, at))
 
     def close(self, machines: Sequence[int]) -> None:
         """For after the last charge: which machine each origin is of."""
         numbers: dict[Hashable, int] = {}
         whose_of = [numbers.setdefault((machines[origin], key), len(numbers)) for origin, key in self._keys]
         self._charges.sort()
-        for at, _, whose, cost in self._charges:
+        for _, _, whose, cost, at in self._charges:
             self.at.append(at)
             self.whose.append(whose_of[whose])
             self.cost.append(cost)
@@ -116,7 +117,8 @@ def fit(
                     for tariff, key, cost, *_ in count.draws:
                         if judge.tariffs.all[tariff].limit == limit:
                             stream.spec = judge.tariffs.all[tariff].spec
-                            stream.add(count.instant, number, origin, key, cost)
+                            turn = count.instant + count.waited
+                            stream.add(turn, count.instant, number, origin, key, cost)
         damaged.update(heard.damaged)
         progress(0.5 * (done + 1) / len(parts))
     stream.close(machines(list(origins)))

@@ -17,6 +17,7 @@ from gateway.api.fact import (
     BODY,
     CLIENT,
     LENGTH,
+    PARAMS,
     PRINCIPAL,
     ROUTE,
     SCHEME,
@@ -40,6 +41,7 @@ from gateway.backtest.recorded import (
     principal_in,
     undecidable,
 )
+from gateway.backtest.sealed import REDACTED, SealedFields, SealedOverlay, Unread
 from gateway.backtest.tariff import Tariffs
 from gateway.chain import Chain, Entry, sampled
 from gateway.http import delegation
@@ -81,18 +83,27 @@ class Count:
     passed   whether it was recorded to pass; None where it was not recorded to count
     shadow   whether nothing comes of it
     draws    what the exchange would be charged
+    waited   seconds after the arrival of the head at which it comes to decide: limits charge as of an instant of their own, one
+             request after another
     """
 
-    __slots__ = ("draws", "instant", "passed", "place", "shadow")
+    __slots__ = ("draws", "instant", "passed", "place", "shadow", "waited")
 
     def __init__(
-        self, place: int, instant: float, passed: bool | None, shadow: bool, draws: list[Draw]
+        self,
+        place: int,
+        instant: float,
+        passed: bool | None,
+        shadow: bool,
+        draws: list[Draw],
+        waited: float = 0.0,
     ) -> None:
         self.place = place
         self.instant = instant
         self.passed = passed
         self.shadow = shadow
         self.draws = draws
+        self.waited = waited
 
 
 class Loss(NamedTuple):
@@ -138,13 +149,16 @@ class _Step:
     whole        whether all of the entry was, its condition too
     told         whether records then held all header fields that it reads
     limits       names of its limits that were defined as they are now
+    routed       whether it judges by parameters of the route's path
     plain        whether its hook judges any exchange by itself, and that is all
     found_out    header fields that others may read of it, and no record tells
     disturbed    whether an entry before it may make another request of it than was made then
     is_partial   whether it is in shadow for a share of the exchanges
+    ahead        names of those that may hold a request before it comes to it
     """
 
     __slots__ = (
+        "ahead",
         "by_record",
         "condition_reads",
         "condition_told",
@@ -162,6 +176,7 @@ class _Step:
         "names",
         "plain",
         "reads",
+        "routed",
         "same",
         "shadow",
         "told",
@@ -187,6 +202,7 @@ class _Step:
         self.identifies: bool = kind.suppose is not Filter.suppose
         self.counts: bool = kind.charges is not Filter.charges
         self.by_record: bool = self.identifies or not (filter.pure or self.counts)
+        self.routed = PARAMS in self.reads
         self.delicate = not self.reads.isdisjoint(_DELICATE)
         self.same = same
         self.whole = whole
@@ -195,6 +211,7 @@ class _Step:
         self.is_partial: bool = self.shadow and entry.shadow_share < 10_000
         self.delegates: bool = self.shadow and entry.delegate is not None
         self.disturbed = False
+        self.ahead: Sequence[str] = ()
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
         self.told = not read or (headers is not None and read <= headers)
@@ -217,6 +234,8 @@ class _Aside:
     def __init__(self, base: Exchange) -> None:
         self.base = base
         self.exchange = ShadowExchange(base, base.request.body)
+        if isinstance(base.request.headers, SealedFields):
+            self.exchange.request.headers = SealedOverlay(base.request.headers)
         self.unknown: set[Fact] = set()
 
 
@@ -250,13 +269,15 @@ class _Way:
             silent = step.by_record and "." in step.entry.type
             step.found_out = read_later if silent else read_later & step.found_out
             read_later |= {fact for fact in step.reads | step.condition_reads if fact.startswith("header:")}
-        own = {step.name for step in steps}
+        own = {step.name: step.entry.type for step in steps}
         enforced = {name: entry for name, entry in past.entries.items() if entry.mode == "enforce"}
         self.finders = frozenset(
             name for name, entry in enforced.items() if entry.type in _FINDERS or "." in entry.type
         )
         self.gone = frozenset(
-            name for name, entry in enforced.items() if name not in own and entry.type not in _ONLY_REFUSE
+            name
+            for name, entry in enforced.items()
+            if own.get(name) != entry.type and entry.type not in _ONLY_REFUSE
         )
         places = {name: place for place, name in enumerate(past.entries)}
         order = [
@@ -265,8 +286,19 @@ class _Way:
             if step.name in places and (step.counts or not _leaves_alone(step.entry))
         ]
         disturbed = order != sorted(order)
-        for step in steps:
-            step.disturbed = disturbed
+        changing = [
+            (number, places[step.name])
+            for number, step in enumerate(steps)
+            if step.name in places and not _leaves_alone(step.entry)
+        ]
+        held = [step.name if step.delegates or not step.shadow else "" for step in steps]
+        for number, step in enumerate(steps):
+            step.ahead = [name for name in held[:number] if name]
+            place = places.get(step.name)
+            overtakes = place is not None and any(
+                (before < number) != (was < place) for before, was in changing if before != number
+            )
+            step.disturbed = disturbed or overtakes
             disturbed = disturbed or not (step.whole or _leaves_alone(step.entry))
 
 
@@ -295,6 +327,7 @@ _DELEGATED: Final = header(delegation.NAME)
 _SCHEME_ALONE: Final = frozenset((SCHEME,))
 _BY_PROXIES: Final = frozenset((CLIENT, SCHEME))
 _ENDLESS: Final = 1 << 62
+_UNANNOUNCED: Final = "whether its body was whole when its size was looked at is not recorded"
 _NOBODY: Final = b"null"
 _NO_LIMITS: Final[frozenset[str]] = frozenset()
 
@@ -327,6 +360,8 @@ class Judge:
 
     def trace(self, recorded: Recorded) -> Trace:
         """The way of a recorded exchange."""
+        if recorded.foreign:
+            return self._unjudged(recorded, undecidable("", "its record is of another version"))
         if not recorded.entered:
             return self._unjudged(recorded, self._head(recorded))
         if not recorded.path_is_known:
@@ -342,9 +377,12 @@ class Judge:
             facts.host, target.partition("?")[0], facts.method
         )
         limit = self._plan.body_limit
-        length = facts.content_length
-        if limit is not None and isinstance(length, int) and length > limit:
-            return self._unjudged(recorded, Verdict(REFUSE, 413, "", "request_too_large"))
+        if limit is not None and past.core != self._core:
+            length = facts.content_length
+            if isinstance(length, int) and length > limit:
+                return self._unjudged(recorded, Verdict(REFUSE, 413, "", "request_too_large"))
+            if length is None and recorded.body_size > limit:
+                return self._unjudged(recorded, undecidable("", _UNANNOUNCED))
         if planned is not None:
             way = self._way(planned.chain, recorded.past)
             exchange = recorded.exchange(
@@ -428,6 +466,8 @@ class Judge:
             if step.plain and not unknown:
                 try:
                     said = step.judge(exchange)
+                except Unread as unread:
+                    found = self._unread(way, step, exchange, recorded, unknown, unread)
                 except Exception as error:  # noqa: BLE001 - as in `_asked`
                     found = self._raised(step, error)
                 else:
@@ -487,7 +527,13 @@ class Judge:
                 return None
             return bool(told.verdict != "skip")
         assert step.entry.condition is not None
-        return step.entry.condition(exchange)
+        try:
+            return step.entry.condition(exchange)
+        except Unread:
+            told = recorded.steps.get(step.name)
+            if told is None or not step.whole or step.disturbed or self._disturbed:
+                return None
+            return told.verdict != "skip"
 
     def _judged(
         self,
@@ -516,17 +562,20 @@ class Judge:
             if not step.told:
                 lacking = "a header field that it reads is not recorded"
             if not lacking:
-                return (
-                    self._count(step, exchange, recorded, parts)
-                    if step.counts
-                    else self._asked(step, exchange, recorded)
-                )
+                if step.counts:
+                    return self._count(step, exchange, recorded, parts)
+                try:
+                    return self._asked(step, exchange, recorded)
+                except Unread as unread:
+                    return self._unread(way, step, exchange, recorded, unknown, unread)
             found = self._by_record(step, exchange, recorded, lacking)
         if found is None:
             unknown |= step.found_out
             told = recorded.steps.get(step.name)
             if step.identifies and not step.shadow and told is not None and told.shadow:
                 unknown.discard(PRINCIPAL)  # its own step says whom it found
+            elif step.identifies and not recorded.principal_is_known:
+                unknown.add(PRINCIPAL)
             elif step.identifies and not step.shadow and len(way.finders) > 1:
                 # The record says who was known in the end.
                 if _last_finder(way, recorded) == step.name:
@@ -536,9 +585,11 @@ class Judge:
         return found
 
     def _asked(self, step: _Step, exchange: Exchange, recorded: Recorded) -> Verdict | None:
-        """What its hook says."""
+        """What its hook says. Raises Unread where that is by something secret."""
         try:
             verdict = step.judge(exchange)
+        except Unread:
+            raise
         except Exception as error:  # noqa: BLE001 - a bug of a filter is a bug of one exchange
             return self._raised(step, error)
         return None if verdict is None else self._said(step, exchange, recorded, verdict)
@@ -559,6 +610,29 @@ class Judge:
         if iscoroutine(verdict):
             verdict.close()
         return self._by_record(step, exchange, recorded, "it has to wait for something")
+
+    def _unread(
+        self,
+        way: _Way,
+        step: _Step,
+        exchange: Exchange,
+        recorded: Recorded,
+        unknown: set[Fact],
+        unread: Unread,
+    ) -> Verdict | None:
+        """What an entry said then that judges by something secret. What it makes of the request by that is not recorded."""
+        entry = step.entry
+        finds = entry.type in _FINDERS
+        if not finds and not _leaves_alone(entry):
+            return undecidable(entry.name, unread.why)
+        found = self._by_record(step, exchange, recorded, unread.why)
+        if found is None and finds:
+            unknown |= step.found_out
+            if not step.shadow and recorded.principal_is_known and _last_finder(way, recorded) == step.name:
+                exchange.principal = self._principal(recorded)
+            else:
+                unknown.add(PRINCIPAL)
+        return found
 
     def _lacking(self, step: _Step, recorded: Recorded) -> str:
         """What of the facts that the entry reads is not recorded; empty where all are."""
@@ -590,12 +664,14 @@ class Judge:
             return undecidable(entry.name, why or "it was not asked")
         if step.disturbed or self._disturbed:
             return undecidable(entry.name, "what is made of the request before it is another than it was")
+        if step.routed and recorded.template != ("" if exchange.route is None else exchange.route.template):
+            return undecidable(entry.name, "the path of its route was another")
         if promoted and _saw_other_shadows(entry, recorded):
             return undecidable(entry.name, "what others in shadow made of the request is not recorded")
         if told.verdict == "pass":
             if promoted:
                 text = recorded.found_in_shadow(entry.name)
-                if not text:
+                if not text or REDACTED in text:
                     return undecidable(entry.name, "who it found to be calling is not recorded")
                 exchange.principal = None if text == _NOBODY else self._principal_of(text)
             elif step.identifies and not step.shadow:
@@ -630,6 +706,8 @@ class Judge:
         if told is not None and (told.reason or "rate_counted") not in _COUNTED:
             # A store has decided, or nobody: what it said is what is known of it.
             return self._by_record(step, exchange, recorded)
+        if unread and told is not None and told.reason == "rate_exempt":
+            return self._by_record(step, exchange, recorded)  # of whom nobody says who he is
         cells: Sequence[Sequence[Any]] = ()
         late: frozenset[str] = frozenset()
         passed: bool | None = None
@@ -647,7 +725,17 @@ class Judge:
                     late = _late(entry.name, recorded)
                 now = instant
                 exchange.clock = _instant(Instant, (recorded.at, instant))
-        charges = entry.filter.charges(exchange)
+        headers = exchange.request.headers
+        opened = headers if isinstance(headers, (SealedFields, SealedOverlay)) else None
+        if opened is not None and entry.type == "rate_limit":  # it only tells values apart
+            opened.opened = True
+        try:
+            charges = entry.filter.charges(exchange)
+        except Unread as secret:
+            return self._by_record(step, exchange, recorded, secret.why)
+        finally:
+            if opened is not None:
+                opened.opened = False
         if charges is None:
             return self._by_record(step, exchange, recorded, "it does more than count")
         if len(cells) > len(charges):
@@ -688,7 +776,7 @@ class Judge:
                     limit in late or (tariff[5] and not tells),
                 )
             )
-        return Count(index, now, passed, step.shadow, draws)
+        return Count(index, now, passed, step.shadow, draws, recorded.waited(step.ahead))
 
     def _same_keys(self, step: _Step, exchange: Exchange, recorded: Recorded) -> bool:
         """Whether the keys of limits that are what they were are what they were too."""

@@ -37,6 +37,7 @@ class Step(Struct, gc=False):
     status: int = 0
     source: str = ""
     shadow: bool = False
+    ms: float = 0.0
     facts: StepFacts | None = None
     notes: tuple[Note, ...] = ()
 
@@ -71,10 +72,12 @@ class Line(Struct, gc=False):
     status: int = field(name="http.response.status_code", default=0)
     request_id: str = field(name="gateway.request_id", default="")
     route: str = field(name="gateway.route", default="")
+    template: str = field(name="http.route", default="")
     project: str = field(name="gateway.project.id", default="")
     path: str = field(name="url.path", default="")
     body_size: int = field(name="http.request.body.size", default=0)
     protocol_version: str = field(name="network.protocol.version", default="1.1")
+    chain_in: float = field(name="gateway.chain.in_ms", default=0.0)
     attempts: Raw = field(name="gateway.upstream.attempts", default=Raw())
     sample: Raw = field(name="gateway.sample", default=Raw())
     revision: str = field(name="gateway.revision", default="")

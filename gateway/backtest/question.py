@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.config.load import Loaded, loads
+from gateway.config.load import loads
 from gateway.plan import Plan, build_plan
 from gateway.registry import Registry
 
@@ -34,7 +34,7 @@ def plans_of(question: Question) -> tuple[Plan, Plan | None]:
     registry = Registry()
 
     def built(text: str, file: str, directory: Path) -> Plan:
-        loaded: Loaded = loads(text, file, registry=registry, directory=directory)
+        loaded = loads(text, file, registry=registry, directory=directory).with_files()
         return build_plan(loaded, registry, hash_key=b"none" * 8)
 
     new = built(question.text, question.file, question.directory)

@@ -10,7 +10,9 @@ from gateway.api.certificate import Certificate
 from gateway.api.exchange import Exchange, Instant, Request
 from gateway.api.principal import Principal
 from gateway.backtest.line import Facts, Line, Step, StepFacts, principal_of
+from gateway.backtest.sealed import REDACTED, SealedFields, sealed
 from gateway.http.fields import Fields, RawField
+from gateway.http.framing import PROTECTED, connection_options
 
 FORWARD: Final = "forward"
 REFUSE: Final = "refuse"
@@ -50,6 +52,14 @@ class Verdict(NamedTuple):
 
 _CLOSING: Final = 2
 """Version of records from which on workers write a last line."""
+
+_REDACTED: Final = REDACTED.decode()
+_VERSIONS: Final = (1, 2)
+_LATEST: Final = 32_503_680_000.0
+"""The year 3000."""
+_SHORT: Final = 0.05
+"""Milliseconds within which filters are asked that have nothing to wait for."""
+_PLAIN_CONNECTION: Final = (b"keep-alive", b"close")
 
 PASSED: Final = Verdict(FORWARD, reason="passed")
 
@@ -165,24 +175,28 @@ class Recorded:
     at        seconds since the epoch, when the head of the request had arrived
     steps     of the filters inward, by name of the entry
     late      of those outward
+    foreign   whether it is of a version of which nobody here knows what it says
     sampled   whether there are exchanges like this one without a record
     told      whether it is to be told of
     since     since when there has been the memory that limits were counted in; 0 where that is not known
     """
 
-    __slots__ = ("_line", "at", "facts", "late", "past", "sampled", "since", "steps", "told")
+    __slots__ = ("_line", "at", "facts", "foreign", "late", "past", "sampled", "since", "steps", "told")
 
     def __init__(self, line: Line, past: Past, *, told: bool = True, since: float = 0.0) -> None:
         """Raises ValueError for what is no record."""
         facts = line.facts
         if facts is None:
             raise ValueError("the record has no facts")
+        if not 0 <= facts.clock < _LATEST:
+            raise ValueError("the record is of no time")
         self._line = line
         self.facts: Facts = facts
         self.past = past
         self.told = told
         self.since = since
         self.at: float = facts.clock
+        self.foreign = line.version not in _VERSIONS
         self.sampled = bool(line.sample)
         self.steps: dict[str, Step] = {}
         self.late: list[Step] = []
@@ -213,6 +227,13 @@ class Recorded:
         """Whether its worker says so when it ends in order: those of older gateways do not."""
         return self._line.version >= _CLOSING
 
+    def waited(self, names: Sequence[str]) -> float:
+        """Seconds for which entries of these names have held the request."""
+        if self._line.chain_in < _SHORT:
+            return 0.0
+        steps = self.steps
+        return sum(steps[name].ms for name in names if name in steps) / 1000
+
     @property
     def request_id(self) -> str:
         return self._line.request_id
@@ -221,6 +242,11 @@ class Recorded:
     def route(self) -> str:
         """The route's name; empty for none."""
         return self._line.route
+
+    @property
+    def template(self) -> str:
+        """Of the route's path; empty for none."""
+        return self._line.template
 
     @property
     def project(self) -> str:
@@ -275,19 +301,22 @@ class Recorded:
         target: str = facts.target
         path, mark, query = target.partition("?")
         lines: list[RawField] = []
+        whole = True
         if names is None or names:
             headers: dict[str, Any] = facts.headers
+            if "connection" in headers:
+                headers = _seen(headers)
             for name in headers:
                 if names is None or name in names:
                     told = headers[name]
-                    if isinstance(told, str):
+                    if isinstance(told, str) and _REDACTED not in told:
                         lines.append((name.encode("latin-1"), told.encode("latin-1", "replace")))
                     else:
-                        _add(lines, name, told)
+                        whole = _add(lines, name, told) and whole
             if (names is None or "content-type" in names) and "content-type" not in headers:
                 content_type = facts.content_type
                 if content_type is not None:
-                    lines.append((b"content-type", content_type.encode("latin-1", "replace")))
+                    whole = _add(lines, "content-type", content_type) and whole
         length = facts.content_length
         body = Body(None, length if isinstance(length, int) else None) if length else Body()
         made = Exchange(
@@ -302,7 +331,7 @@ class Recorded:
             self._line.protocol_version,
             self.request_id,
             clock,
-            Request(Fields.over(lines), body),
+            Request(Fields.over(lines) if whole else SealedFields.over(lines), body),
         )
         certificate = facts.certificate
         if certificate is not None:
@@ -326,9 +355,19 @@ class Recorded:
         return bytes(facts.principal) if facts is not None else b""
 
     @property
+    def principal_is_known(self) -> bool:
+        """Whether nothing of the principal has been left out, because it was a secret of the request too."""
+        return REDACTED not in self.principal_text
+
+    @property
     def length_is_known(self) -> bool:
         """Whether the size of the request's body is known without its bytes: it said so, or there was none."""
         return self.facts.content_length is not None or not self._line.body_size
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of the request's body that have come."""
+        return int(self._line.body_size)
 
     @property
     def body_is_empty(self) -> bool:
@@ -337,18 +376,35 @@ class Recorded:
     @property
     def path_is_known(self) -> bool:
         """Whether nothing of the path has been left out."""
-        return not (self.facts.redacted and "[redacted]" in self.facts.target.partition("?")[0])
+        return not (self.facts.redacted and _REDACTED in self.facts.target.partition("?")[0])
 
     @property
     def query_is_known(self) -> bool:
         return not self.facts.redacted
 
 
-def _add(lines: list[RawField], name: str, told: Any) -> None:
-    """The lines of a header field, where there are several, or a hash stands for its value."""
+def _seen(headers: dict[str, Any]) -> dict[str, Any]:
+    """Without the fields that Connection names, which no filter has seen; newer records do not have them."""
+    told = headers["connection"]
+    values = [value.encode("latin-1", "replace") for value in (told if isinstance(told, list) else [told])]
+    named = {option.decode("latin-1") for option in connection_options(values) - PROTECTED}
+    if len(values) == 1 and values[0].lower() in _PLAIN_CONNECTION:
+        return headers
+    return {name: value for name, value in headers.items() if name not in named}
+
+
+def _add(lines: list[RawField], name: str, told: Any) -> bool:
+    """Adds the lines of a header field; whether all of their values are known."""
+    whole = True
     for value in told if isinstance(told, list) else (told,):
-        text = value if isinstance(value, str) else value.get("hash", "")
-        lines.append((name.encode("latin-1"), text.encode("latin-1", "replace")))
+        if isinstance(value, str) and _REDACTED not in value:
+            lines.append((name.encode("latin-1"), value.encode("latin-1", "replace")))
+        else:
+            whole = False
+            lines.append(
+                (name.encode("latin-1"), sealed(value if isinstance(value, str) else value.get("hash", "")))
+            )
+    return whole
 
 
 _LISTS: Final = frozenset(("roles", "groups", "authenticated_by", "impersonator_roles", "audit_ids"))

@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.backtest.double import Suspect, doubled, suspects
 from gateway.backtest.event import HELD, File
 from gateway.backtest.gap import Missing, Stretch, missing
 from gateway.backtest.gap import Worker as WorkerOf
@@ -98,6 +99,9 @@ def backtest(
         sampled = any(half.sampled for half in halves)
         log = _Log(halves)
         lacking = log.missing()
+        again = doubled(parts, log.suspects) if log.suspects else None
+        if again is not None:
+            raise DoubledError(_twice(again.number, again.worker))
         gaps = [gap for of_machine in lacking.values() for gap in of_machine.gaps]
         behind = [gap for of_machine in lacking.values() for gap in of_machine.open]
         files_of_events = log.files()
@@ -130,10 +134,14 @@ def _seldom_collected() -> Iterator[None]:
 
 
 class _Log:
-    """All files of the log: which records are of one machine, and which are missing."""
+    """All files of the log: which records are of one machine, and which are missing.
+
+    suspects  records that may be there twice, once it is known what is missing
+    """
 
     def __init__(self, halves: Sequence[Half]) -> None:
         self._halves = halves
+        self.suspects: set[Suspect] = set()
         begun: dict[float, float] = {}
         for half in halves:
             for since, at in half.heard.begun.items():
@@ -184,6 +192,7 @@ class _Log:
         for machine, of_workers in runs.items():
             for (_, worker), stretches in of_workers.items():
                 _refuse_doubled(worker, stretches)
+                self.suspects |= suspects(worker, stretches)
             sinces = {since for since, _ in of_workers}
             silent = {key for key in over if key[0] in sinces}
             found[machine] = missing(
@@ -219,8 +228,12 @@ def _refuse_doubled(worker: int, stretches: Sequence[Stretch]) -> None:
     seen: set[tuple[int, float]] = set()
     for run in stretches:
         if (run.first, run.began) in seen:
-            raise DoubledError(f"record {run.first} of worker {worker}, and what follows it, is there twice")
+            raise DoubledError(_twice(run.first, worker))
         seen.add((run.first, run.began))
+
+
+def _twice(number: int, worker: int) -> str:
+    return f"record {number} of worker {worker}, and what follows it, is there twice"
 
 
 def _fresh(origins: Sequence[Origin]) -> bool:

@@ -1,11 +1,12 @@
 """The second half of a back-test: decides what is to be counted, in the order of time."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from gateway.backtest.counting import Ledger, Scale
-from gateway.backtest.event import Event, File, Packed, Reader, key_of, lanes
+from gateway.backtest.event import AT_ONCE, Event, File, Packed, Reader, key_of, lanes
 from gateway.backtest.gap import Gap
 from gateway.backtest.judge import Skip
 from gateway.backtest.recorded import PASSED, REFUSE, Verdict, undecidable
@@ -13,9 +14,13 @@ from gateway.backtest.tally import Tally
 from gateway.backtest.tariff import Placed
 from gateway.plan import Plan
 
-_COUNT: Final = 5
+_COUNT: Final = 6
 _SKIP: Final = len(Skip._fields)
 """By how many members the parts of a trace are told apart; what is left is a loss."""
+
+_Standing: TypeAlias = tuple[Verdict | None, Verdict | None]
+"""Of an exchange on its way: why it is undecidable, and what has refused it."""
+_STANDING: Final[_Standing] = (None, None)
 
 
 class Machine:
@@ -58,7 +63,7 @@ class _Settler:
         self._refusals: dict[int, Verdict] = {}  # by the ids of the tariffs, which the scales hold on to
 
     def settle(self, event: Event, tally: Tally) -> None:
-        at, _, _, told, request_id, asked, route, project, number, old, new = event
+        _, _, _, told, request_id, asked, route, project, number, old, new, at, _ = event
         machine = self.machine
         after = self._resolved(new, machine.new, self._new, self._plan, tally if told else None)
         before = self._verdicts[number]
@@ -67,19 +72,62 @@ class _Settler:
         if told:
             tally.add(at, request_id, asked, route, project, before, after)
 
+    def begin(self, event: Event, tally: Tally) -> "list[_Walk]":
+        """The ways of an exchange that comes to one limit a while after another, to be gone a limit at a time."""
+        _, _, _, told, request_id, asked, route, project, number, old, new, at, _ = event
+        machine = self.machine
+        verdicts: dict[bool, Verdict] = {}
+        walks: list[_Walk] = []
+
+        def arrived(*, is_old: bool, verdict: Verdict) -> None:
+            verdicts[is_old] = verdict
+            if told and len(verdicts) == len(walks):
+                before = verdicts.get(True, self._verdicts[number])
+                tally.add(at, request_id, asked, route, project, before, verdicts[False])
+
+        tells = tally if told else None
+        walks.append(
+            _Walk(self, event, new, machine.new, self._new, self._plan, tells, partial(arrived, is_old=False))
+        )
+        if old is not None and machine.old is not None and self._old_plan is not None:
+            walks.append(
+                _Walk(
+                    self,
+                    event,
+                    old,
+                    machine.old,
+                    self._old,
+                    self._old_plan,
+                    None,
+                    partial(arrived, is_old=True),
+                )
+            )
+        return walks
+
     def _resolved(
         self, trace: Packed, ledger: Ledger, scales: list[Scale], plan: Plan, tally: Tally | None
     ) -> Verdict:
         """What becomes of an exchange, when what counts has been counted. Tells `tally` of filters in shadow."""
-        unsure: Verdict | None = None
-        refused: Verdict | None = None
-        end, parts, shadows = trace
+        standing = self.through(trace[1], _STANDING, ledger, scales, plan, tally)
+        return self.ended(trace, standing, tally)
+
+    def through(
+        self,
+        parts: Sequence[Any],
+        standing: "_Standing",
+        ledger: Ledger,
+        scales: list[Scale],
+        plan: Plan,
+        tally: Tally | None,
+    ) -> "_Standing":
+        """How an exchange stands behind these parts of its way, that stood so before them."""
+        unsure, refused = standing
         for part in parts:
             if isinstance(part, int):
                 if refused is None and unsure is None:
                     unsure = self._verdicts[part]
             elif len(part) == _COUNT:
-                place, now, passed, shadow, draws = part
+                place, now, passed, shadow, draws, _ = part
                 if refused is not None:
                     if passed:
                         ledger.stray(now, draws, scales)
@@ -101,14 +149,19 @@ class _Settler:
                 ledger.skip(part[0], part[1])
             else:
                 ledger.lose(part[0], strays=True)
+        return unsure, refused
+
+    def ended(self, trace: Packed, standing: "_Standing", tally: Tally | None) -> Verdict:
+        """What becomes of an exchange that has gone all of its way."""
+        unsure, refused = standing
         if unsure is not None:
             return unsure
         if refused is not None:
             return refused
         if tally is not None:
-            for name, before, after in shadows:
+            for name, before, after in trace[2]:
                 tally.shadow(name, self._verdicts[before], self._verdicts[after])
-        return self._verdicts[end]
+        return self._verdicts[trace[0]]
 
     def _refusal(self, by: Placed, plan: Plan) -> Verdict:
         known = self._refusals.get(id(by))
@@ -123,6 +176,59 @@ class _Settler:
         if known is None:
             known = self._undecided[name] = undecidable(name, "what was counted before is not known")
         return known
+
+
+class _Walk:
+    """The way of an exchange through one configuration, as far as it has been gone."""
+
+    def __init__(
+        self,
+        settler: _Settler,
+        event: Event,
+        trace: Packed,
+        ledger: Ledger,
+        scales: list[Scale],
+        plan: Plan,
+        tally: Tally | None,
+        arrived: Callable[..., None],
+    ) -> None:
+        self.settler = settler
+        self._event = event
+        self._trace = trace
+        self._of = ledger, scales, plan, tally
+        self._standing: _Standing = _STANDING
+        self._arrived = arrived
+        self._place = 0
+
+    @property
+    def turn(self) -> tuple[float, int, int]:
+        """When it comes to its next limit; as the key of an event."""
+        _, number, worker, *_, at, _ = self._event
+        waited = next((part[5] for part in self._trace[1][self._place :] if _counts(part)), 0.0)
+        return at + waited, number, worker
+
+    def go(self) -> bool:
+        """Goes to the next limit that it does not come to at once; whether there is one."""
+        parts = self._trace[1]
+        begin = end = self._place
+        reached: float | None = None
+        while end < len(parts):
+            part = parts[end]
+            if _counts(part):
+                if reached is not None and part[5] - reached > AT_ONCE:
+                    break
+                reached = part[5]
+            end += 1
+        self._place = end
+        self._standing = self.settler.through(parts[begin:end], self._standing, *self._of)
+        if end < len(parts):
+            return True
+        self._arrived(verdict=self.settler.ended(self._trace, self._standing, self._of[3]))
+        return False
+
+
+def _counts(part: Any) -> bool:
+    return not isinstance(part, int) and len(part) == _COUNT
 
 
 def settle(
@@ -145,16 +251,37 @@ def settle(
         for at, ends in ((gap.since, False), (gap.until, True))
     ]
     ahead.sort(key=lambda change: change[:2], reverse=True)
-    for settler, event in _in_order(files, machines, plans):
-        at = event[0]
+
+    def advance(at: float, machine: Machine) -> None:
         while ahead and ahead[-1][0] < at:
-            when, ends, machine = ahead.pop()
+            when, ends, where = ahead.pop()
             if ends:
-                machine.lose(when)
-            machine.lacking += -1 if ends else 1
-        if sampled or settler.machine.lacking:
-            settler.machine.lose(at)
+                where.lose(when)
+            where.lacking += -1 if ends else 1
+        if sampled or machine.lacking:
+            machine.lose(at)
+
+    walks: list[tuple[tuple[float, int, int], int, _Walk]] = []  # of exchanges that are held before a limit
+    number = 0
+
+    def walk_until(key: tuple[float, int, int] | None) -> None:
+        while walks and (key is None or walks[0][0] < key):
+            turn, order, walk = heapq.heappop(walks)
+            advance(turn[0], walk.settler.machine)
+            if walk.go():
+                heapq.heappush(walks, (walk.turn, order, walk))
+
+    for settler, event in _in_order(files, machines, plans):
+        if walks:
+            walk_until(key_of(event))
+        if event[12]:
+            for walk in settler.begin(event, tally):
+                number += 1
+                heapq.heappush(walks, (walk.turn, number, walk))
+            continue
+        advance(event[11], settler.machine)
         settler.settle(event, tally)
+    walk_until(None)
 
 
 def _in_order(

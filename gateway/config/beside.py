@@ -1,6 +1,6 @@
 """The files beside a configuration: which ones its options name, and what is in them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from gateway.api.file import read_regular
-from gateway.api.filter import files_of
+from gateway.api.file import hold_beside, read_regular
+from gateway.api.filter import files_in, files_of
 from gateway.api.network import TlsOptions
 from gateway.config.model import Configuration, Export, ListenTLS
 
@@ -17,6 +17,9 @@ MAX_BESIDE: Final = 16 << 20
 """Bytes of a file that is kept; a larger one is read by whoever builds it."""
 MAX_KEPT: Final = 64 << 20
 """Bytes of the files that are kept together: they travel to each worker."""
+
+_MANY: Final = 1000
+"""Files that one names."""
 
 _TLS: Final = (ListenTLS, TlsOptions, Export)
 _TLS_OPTIONS: Final = ("ca", "certificate", "client_ca", "key")
@@ -26,6 +29,13 @@ def option_files(configuration: Configuration) -> frozenset[str]:
     """Names of those that filters read."""
     entries = chain(configuration.filters, *(route.filters for route in configuration.routes))
     return frozenset(name for entry in entries for name in files_of(entry.options))
+
+
+def further_files(configuration: Configuration) -> Callable[[str, bytes], Iterable[str]]:
+    """Says which files filters read because one that they read names them, by its name and content."""
+    entries = [*chain(configuration.filters, *(route.filters for route in configuration.routes))]
+    naming = [entry.options for entry in entries if hasattr(entry.options, "files_in")]
+    return lambda name, content: chain.from_iterable(files_in(options, name, content) for options in naming)
 
 
 def tls_files(configuration: Configuration) -> frozenset[str]:
@@ -47,17 +57,32 @@ def _tls_files(value: Any) -> Iterator[str]:
         yield from _tls_files(item)
 
 
-def contents(directory: Path, names: Iterable[str], most: int) -> dict[str, bytes]:
-    """The files of these names, relative to `directory`, as they are now.
+def contents(
+    directory: Path,
+    names: Iterable[str],
+    most: int,
+    further: Callable[[str, bytes], Iterable[str]] = lambda name, content: (),
+) -> dict[str, bytes]:
+    """The files of these names, relative to `directory`, as they are now; and `further` ones that one of them names.
 
-    Those that cannot be read, have more than `most` bytes, or are too much together, are left out.
+    Those that cannot be read, have more than `most` bytes, or are too much together, are left out; and so are such as lead out of
+    the directory of the file that names them.
     """
     found: dict[str, bytes] = {}
     room = MAX_KEPT
-    for name in sorted(names):
+    ahead: list[tuple[str, str]] = [(name, "") for name in sorted(names, reverse=True)]
+    seen = {name for name, _ in ahead}
+    while ahead:
+        name, by = ahead.pop()
         with suppress(OSError, ValueError):
+            if by:
+                hold_beside(directory / name, directory / by)
             content = read_regular(directory / name, most)
-            if len(content) <= room:
-                found[name] = content
-                room -= len(content)
+            if len(content) > room:
+                continue
+            found[name] = content
+            room -= len(content)
+            new = [other for other in further(name, content) if other not in seen][:_MANY]
+            seen.update(new)
+            ahead += [(other, name) for other in sorted(new, reverse=True)]
     return found

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from gateway.api.filter import Effect, files_of, only_refuses
+from gateway.api.filter import Effect, files_read, only_refuses
 from gateway.config.beside import MAX_BESIDE, contents
 from gateway.config.load import Loaded, normal_form, shown
 from gateway.config.model import Entry, Route
@@ -279,7 +279,7 @@ class _Comparison:
                 *(kind, what, "when", before, after, self._place((*new.path, "when"))),
                 risk if counts else NEUTRAL,
             )
-        for name in files_of(new.options):
+        for name in files_read(new.options, self._new.files):
             before, after = self._content(self._old, name), self._content(self._new, name)
             if before != after:
                 told = f"file {name}", before, after, source, EITHER if counts else NEUTRAL

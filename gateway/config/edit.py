@@ -7,13 +7,14 @@ from typing import Final
 from gateway.config.load import Loaded
 from gateway.config.model import Entry
 
-_MODE: Final = re.compile(r"(mode\s*:\s*)(['\"]?)shadow\2")
+_MODE: Final = re.compile(r"((?:mode|'mode'|\"mode\")\s*:\s*)(['\"]?)shadow\2")
 _SHADOWS: Final = ("shadow_percent", "delegate")
 """Keys that say something of an entry in shadow alone."""
 _FLOW: Final = {
-    key: re.compile(rf",\s*{key}\s*:\s*[0-9.]+(?=\s*[,}}])|{key}\s*:\s*[0-9.]+\s*,\s*") for key in _SHADOWS
+    key: re.compile(rf",\s*(['\"]?){key}\1\s*:\s*[0-9.]+(?=\s*[,}}])|(['\"]?){key}\2\s*:\s*[0-9.]+\s*,\s*")
+    for key in _SHADOWS
 }
-_LINE: Final = {key: re.compile(rf"^\s*(?:- )?{key}\s*:\s*[0-9.]+\s*(?:#.*)?$") for key in _SHADOWS}
+_LINE: Final = {key: re.compile(rf"^\s*(?:- )?(['\"]?){key}\1\s*:\s*[0-9.]+\s*(?:#.*)?$") for key in _SHADOWS}
 
 
 class EditError(ValueError):
@@ -49,7 +50,8 @@ def promoted(loaded: Loaded, name: str) -> str:
     match = _MODE.search(line, column)
     if match is None:
         raise EditError(f"the mode at {place} is not written as text: it comes from the environment, say")
-    lines[number] = line[: match.start()] + match[1] + "enforce" + line[match.end() :]
+    quote = match[2] if match[1][0] in "'\"" else ""  # it may be JSON
+    lines[number] = f"{line[: match.start()]}{match[1]}{quote}enforce{quote}{line[match.end() :]}"
     for key in _SHADOWS:
         option = (*entry.path, key)
         if option in loaded.marks:

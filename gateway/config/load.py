@@ -21,7 +21,7 @@ from gateway.api import message
 from gateway.api.message import did_you_mean
 from gateway.api.option import Options, Secret
 from gateway.config import document
-from gateway.config.beside import MAX_BESIDE, contents, option_files, tls_files
+from gateway.config.beside import MAX_BESIDE, contents, further_files, option_files, tls_files
 from gateway.config.model import AdminListen, AdminOnly, Configuration, Entry, EntryKeys, Place, UnixAddress
 from gateway.config.problem import (
     ConfigurationError,
@@ -103,7 +103,8 @@ class Loaded:
 
     def current_files(self) -> dict[str, bytes]:
         """The files as they are now, by their names; those that cannot be read, or are very large, are left out."""
-        return contents(self.directory, option_files(self.configuration), MAX_BESIDE)
+        names, further = option_files(self.configuration), further_files(self.configuration)
+        return contents(self.directory, names, MAX_BESIDE, further)
 
     @property
     def kept(self) -> Mapping[str, bytes]:

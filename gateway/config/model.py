@@ -1170,7 +1170,8 @@ class Limits(Section):
     target_length: Size = Field(default=8 << 10, description="The request target; beyond: 414.")
     body: Size | None = Field(
         default=None,
-        description="A request body by its Content-Length; beyond: 413. No limit where null, since images are large: "
+        description="A request body by its Content-Length, or by its size where it is chunked and has come with its head; beyond: "
+        "413. Another that is chunked is not limited. No limit where null, since images are large: "
         "the filter body_size limits a route.",
     )
     pipeline: int = Field(

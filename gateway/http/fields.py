@@ -239,6 +239,7 @@ def _with_repeats(lines: Iterable[RawField]) -> dict[bytes, bytes | list[bytes]]
     return index
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Overlay(Fields):
     """Fields whose edits stay here while reads fall through to `base` for every name not edited."""
 

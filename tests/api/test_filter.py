@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.api import Exchange, Fact, Fault, Filter, Options, Verdict, fact, facts_of
-from gateway.api.filter import facts_read, files_of, only_refuses
+from gateway.api.filter import facts_read, files_of, files_read, only_refuses
 from gateway.api.testing import UndeclaredFact, build, exchange, judge, judge_response
 
 
@@ -76,6 +76,20 @@ class FileOptions(Options):
 def test_options_may_name_files_to_be_watched() -> None:
     assert files_of(FileOptions()) == ("a.yaml",)
     assert files_of(Options()) == ()
+
+
+def test_a_file_may_name_further_ones() -> None:
+    class Naming(Options):
+        def files(self) -> tuple[str, ...]:
+            return ("a", "z")
+
+        def files_in(self, name: str, content: bytes) -> tuple[str, ...]:
+            return tuple(content.decode().split())
+
+    contents = {"a": b"b c", "b": b"a d", "d": b"", "c": b"c", "x": b"y"}
+    assert sorted(files_read(Naming(), contents)) == ["a", "b", "c", "d", "z"]
+    assert files_read(Naming(), {}) == ("a", "z")
+    assert files_read(Options(), contents) == ()
 
 
 def test_reading_an_undeclared_fact_raises_in_tests() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from unittest import mock
 
 import orjson
@@ -29,6 +29,10 @@ KEYSTONE: dict[str, Any] = {
 }
 
 
+_AT_ONCE: Final = {"gateway.chain.in_ms": 0.0}
+"""What filters take is of another clock than the requests' own."""
+
+
 class Asked(NamedTuple):
     """A request of a project, so many seconds after noon; of none, with a token that nobody knows."""
 
@@ -37,6 +41,7 @@ class Asked(NamedTuple):
     method: str = "GET"
     target: str = "/a"
     body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def text_of(**options: Any) -> str:
@@ -79,14 +84,18 @@ async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
             given = Given(
                 asked.method,
                 asked.target,
-                (("X-Auth-Token", "t"), *([("Content-Type", "application/json")] if asked.body else [])),
+                (
+                    ("X-Auth-Token", "t"),
+                    *asked.headers,
+                    *([("Content-Type", "application/json")] if asked.body else []),
+                ),
                 asked.body,
                 identity=Identity(principal),
                 wall=NOW + asked.at,
                 answer=Answer(200),
             )
             outcome = await trial.run(given)
-            lines.append({**outcome.record, "gateway.sequence": number})
+            lines.append({**outcome.record, "gateway.sequence": number, **_AT_ONCE})
     finally:
         await trial.close()
     return lines

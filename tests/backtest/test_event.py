@@ -63,7 +63,7 @@ def test_what_they_name_by_number_is_in_the_file(tmp_path: Path) -> None:
         verdicts = reader.named.verdicts
         end, packed, shadows = event[10]
         assert verdicts[end] == REFUSED
-        assert packed[0] == (place, 7.5, True, False, [(0, ("p1", "u1"), 1, "hash", True, None, False)])
+        assert packed[0] == (place, 7.5, True, False, [(0, ("p1", "u1"), 1, "hash", True, None, False)], 0.0)
         assert verdicts[packed[1]] == unsure
         assert packed[2:] == [(7.5,), (1, {"few": "h"})]
         ((name, before, after),) = shadows

@@ -1,7 +1,10 @@
 """The way of a recorded exchange through a chain."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from gateway.backtest.judge import Count, Judge, Skip, Trace
 from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE, past_of
@@ -70,6 +73,21 @@ async def test_what_limits_would_charge_is_told() -> None:
     assert hashed
 
 
+async def test_how_long_it_was_on_its_way_to_a_limit_is_told() -> None:
+    old, moved = text_of(filters=[METHODS, KEYSTONE, LIMIT]), text_of(filters=[METHODS, LIMIT, KEYSTONE])
+    plan, record = await logged(old, [Asked(0)])
+    for step, ms in zip(record["gateway.filters"], (0.25, 400.0, 7.0), strict=False):
+        step["ms"] = ms
+    record["gateway.chain.in_ms"] = 407.25
+    registry = Registry()
+    waited = []
+    for text in (old, moved):
+        judge = Judge(build_plan(loads(text, "new.yaml", registry=registry), registry))
+        parts = judge.trace(recorded(record, past_of(plan))).parts
+        waited += [part.waited for part in parts if isinstance(part, Count)]
+    assert waited == pytest.approx([0.40025, 0.00025])
+
+
 async def test_what_a_cell_held_is_believed_only_of_the_same_limit() -> None:
     other = {"rate_limit": {"limits": [{"name": "few", "rate": "9/minute", "key": ["project_id"]}]}}
     (count,) = (await _trace([KEYSTONE, LIMIT], [KEYSTONE, other])).parts
@@ -126,11 +144,144 @@ async def test_bodies_are_judged_by_the_record_where_the_filter_is_the_same() ->
     assert part.reason == "bodies are not recorded"  # type: ignore[union-attr]
 
 
+async def test_bodies_that_were_judged_by_another_parameter_are_not_judged_by_the_record() -> None:
+    def text(path: str) -> str:
+        routes = [{"name": "any", "path": path, "upstream": "main"}]
+        return text_of(filters=[{"json_body": {"metadata": "item", "key_param": "key"}}], routes=routes)
+
+    item = Asked(0, method="PUT", target="/m/a/b", body=b'{"meta": {"b": "x"}}')
+    old, new = text("/m/{name}/{key}"), text("/m/{key}/{name}")
+    (same,) = await _traces(old, old, item)
+    assert (same.parts, same.end.kind) == ([], FORWARD)
+    (trace,) = await _traces(old, new, item)
+    (part,) = trace.parts
+    assert part.reason == "the path of its route was another"  # type: ignore[union-attr]
+
+
 async def test_header_fields_that_were_not_recorded() -> None:
     by_field = {**METHODS["methods"], "when": {"header": {"x-own": {"regex": "1"}}}}
     (part,) = (await _trace([], [{"methods": by_field}])).parts
     assert part.reason == "whether its `when` holds is not known"  # type: ignore[union-attr]
     assert (await _trace([{"methods": by_field}], [{"methods": by_field}])).parts == []
+
+
+BEARER = Asked(0, headers=(("Authorization", "Bearer abcdefghijk"),))
+BASIC = Asked(0, headers=(("Authorization", "Basic abcdefghijk"),))
+
+
+def _posts_only(name: str, test: Any) -> dict[str, Any]:
+    return {"methods": {"allow": ["POST"], "when": {"header": {name: test}}}}
+
+
+async def test_what_is_secret_was_judged_and_is_not_judged_anew() -> None:
+    bearer, basic = ([_posts_only("Authorization", {"regex": f"{word} .*"})] for word in ("Bearer", "Basic"))
+    for request, kind in ((BEARER, REFUSE), (BASIC, FORWARD), (Asked(0), FORWARD)):
+        assert (await _trace(bearer, bearer, request)).end.kind == kind
+    for request in (BEARER, BASIC):
+        (part,) = (await _trace(bearer, basic, request)).parts
+        assert part.reason == "whether its `when` holds is not known"  # type: ignore[union-attr]
+    exact = [_posts_only("Authorization", "Basic abcdefghijk")]
+    (part,) = (await _trace(bearer, exact, BASIC)).parts
+    assert part.reason == "whether its `when` holds is not known"  # type: ignore[union-attr]
+
+
+async def test_that_something_secret_is_there_is_known() -> None:
+    matching, there = ([_posts_only("Authorization", test)] for test in ({"regex": "Basic .*"}, True))
+    assert (await _trace(matching, there, BEARER)).end.kind == REFUSE
+    assert (await _trace(matching, there)).end.kind == FORWARD
+
+
+async def test_a_copy_of_something_secret_is_secret() -> None:
+    copying = {"headers": {"request": {"copy": {"Authorization": ["X-A"]}}}}
+    old = [copying, _posts_only("X-A", {"regex": "Bearer .*"})]
+    assert (await _trace(old, old, BEARER)).end.kind == REFUSE
+    (part,) = (await _trace(old, [copying, _posts_only("X-A", {"regex": "Basic .*"})], BEARER)).parts
+    assert part.kind == UNDECIDABLE  # type: ignore[union-attr]
+
+
+async def test_in_shadow_too() -> None:
+    def shadow(word: str) -> list[Any]:
+        (entry,) = [_posts_only("Authorization", {"regex": f"{word} .*"})]
+        return [{"methods": {**entry["methods"], "mode": "shadow"}}]
+
+    (told,) = (await _trace(shadow("Bearer"), shadow("Bearer"), BEARER)).shadows
+    assert (told.before.kind, told.after.kind) == (REFUSE, REFUSE)
+    trace = await _trace(shadow("Bearer"), shadow("Basic"), BEARER)
+    assert (trace.end.kind, list(trace.shadows)) == (FORWARD, [])
+
+
+async def test_a_field_that_connection_names_was_not_there() -> None:
+    there = [_posts_only("X-Color", True)]
+    color = ("X-Color", "red")
+    assert (await _trace(there, there, Asked(0, headers=(color,)))).end.kind == REFUSE
+    assert (
+        await _trace(there, there, Asked(0, headers=(("Connection", "X-Color"), color)))
+    ).end.kind == FORWARD
+
+
+PRINCIPAL: dict[str, Any] = {
+    "principal": {"sources": [{"header": {"name": "X-Auth-Key", "trusted_peers": ["0.0.0.0/0"]}}]}
+}
+
+
+async def test_a_caller_who_is_known_by_something_secret_is_not_known_anew() -> None:
+    exempt = {"rate_limit": {**LIMIT["rate_limit"], "exempt": {"users": ["bob-the-user"]}}}
+    bob, eve = (Asked(0, headers=(("X-Auth-Key", name),)) for name in ("bob-the-user", "eve-the-user"))
+    same = text_of(filters=[PRINCIPAL, exempt])
+    of_bob, of_eve = await _traces(same, same, bob, eve)
+    assert (of_bob.end.kind, of_bob.parts) == (FORWARD, [])
+    assert [type(part).__name__ for part in of_eve.parts] == ["Count"]
+    changed = text_of(filters=[PRINCIPAL, METHODS, exempt])
+    for trace in await _traces(same, changed, bob, eve):
+        (part, *_) = trace.parts
+        assert (part.filter, part.reason) == ("rate_limit", "who was calling is not known")  # type: ignore[union-attr]
+
+
+async def test_a_limit_tells_callers_apart_by_the_hashes_of_their_secrets() -> None:
+    by_key = {
+        "rate_limit": {"limits": [{"name": "few", "rate": "2/minute", "key": ["header:Authorization"]}]}
+    }
+    old, new = text_of(filters=[by_key]), text_of(filters=[METHODS, by_key])
+    counts = [trace.parts[0] for trace in await _traces(old, new, BEARER, BASIC, BEARER)]
+    first, second, third = (count.draws[0][1] for count in counts if isinstance(count, Count))
+    assert first == third != second
+
+
+async def test_a_parameter_that_is_secret_was_judged_and_is_not_judged_anew(tmp_path: Path) -> None:
+    for name, pattern in (("old.yaml", "^key-"), ("new.yaml", "^other-")):
+        (tmp_path / name).write_text(
+            "openapi: 3.0.3\ninfo: {title: t, version: '1'}\nservers: [{url: /}]\n"
+            "paths: {/a: {get: {parameters: [{name: X-Api-Key, in: header, required: true, "
+            f"schema: {{type: string, pattern: '{pattern}'}}}}], responses: {{'200': {{description: ok}}}}}}}}}}\n"
+        )
+    old, new = ([{"api": {"description": str(tmp_path / name)}}] for name in ("old.yaml", "new.yaml"))
+    right, wrong = (Asked(0, headers=(("X-Api-Key", key),)) for key in ("key-12345678", "nokey-12345678"))
+    assert (await _trace(old, [*old, METHODS], right)).end.kind == FORWARD
+    assert (await _trace(old, old, wrong)).end.reason == "parameter_invalid"
+    (part,) = (await _trace(old, new, right)).parts
+    assert part.reason == "the value of X-Api-Key is secret, and not recorded"  # type: ignore[union-attr]
+
+
+RBAC: dict[str, Any] = {"rbac": {"rows": [{"path": "/{rest*}", "roles": ["member"]}]}}
+REDACTED = Asked(0, target="/a?token=sekret123")
+
+
+async def test_what_a_filter_said_counts_only_where_the_request_comes_to_it_as_it_did() -> None:
+    assert (await _trace([KEYSTONE, RBAC], [KEYSTONE, RBAC], REDACTED)).parts == []
+    (part,) = (await _trace([KEYSTONE, RBAC], [RBAC, KEYSTONE], REDACTED)).parts
+    assert part.filter == "rbac"  # type: ignore[union-attr]
+    assert part.reason == "what is made of the request before it is another than it was"  # type: ignore[union-attr]
+    on_route = text_of(
+        filters=[RBAC],
+        routes=[{"name": "any", "path": "/{rest*}", "upstream": "main", "filters": [KEYSTONE]}],
+    )
+    (trace,) = await _traces(text_of(filters=[KEYSTONE, RBAC]), on_route, REDACTED)
+    assert [part.filter for part in trace.parts] == ["rbac"]  # type: ignore[union-attr]
+
+
+async def test_a_filter_that_only_refuses_may_come_before_another_of_the_kind() -> None:
+    trace = await _trace([KEYSTONE, METHODS, RBAC], [KEYSTONE, RBAC, METHODS], REDACTED)
+    assert (trace.parts, trace.end.kind) == ([], FORWARD)
 
 
 async def test_what_was_refused_before_filters_is_refused_by_every_configuration_or_undecidable() -> None:
@@ -145,6 +296,48 @@ async def test_what_was_refused_before_filters_is_refused_by_every_configuration
     assert (trace.end.kind, trace.end.status) == (REFUSE, 414)
     (trace,) = await _traces(old, text_of(limits={"target_length": "4KiB"}), long)
     assert trace.end.kind == UNDECIDABLE
+
+
+async def test_bodies_beyond_a_limit_are_refused_by_the_size_that_they_announce() -> None:
+    old, new = text_of(), text_of(limits={"body": 100})
+    plan, record = await logged(old, [Asked(0, method="POST", body=b"x" * 150)])
+    facts = record["gateway.facts"]
+    chunked = {**record, "gateway.facts": {name: facts[name] for name in facts if name != "content_length"}}
+    small = {**chunked, "http.request.body.size": 100}
+    registry = Registry()
+
+    def ends(text: str) -> list[tuple[str, str]]:
+        judge = Judge(build_plan(loads(text, "new.yaml", registry=registry), registry))
+        traces = [judge.trace(recorded(told, past_of(plan))) for told in (record, chunked, small)]
+        return [(trace.end.kind, trace.end.reason) for trace in traces]
+
+    assert ends(new) == [
+        (REFUSE, "request_too_large"),
+        (UNDECIDABLE, "whether its body was whole when its size was looked at is not recorded"),
+        (FORWARD, "passed"),
+    ]
+    assert ends(text_of(limits={"body": 150})) == [(FORWARD, "passed")] * 3
+
+
+async def test_a_chunked_body_that_was_let_pass_is_let_pass_by_the_same_limit() -> None:
+    text = text_of(limits={"body": 100})
+    plan, record = await logged(text, [Asked(0, method="POST", body=b"x" * 50)])
+    del record["gateway.facts"]["content_length"]
+    registry = Registry()
+    judge = Judge(build_plan(loads(text, "new.yaml", registry=registry), registry))
+    trace = judge.trace(recorded({**record, "http.request.body.size": 5000}, past_of(plan)))
+    assert trace.end.kind == FORWARD
+
+
+async def test_what_a_record_of_another_version_says_nobody_knows() -> None:
+    text = text_of(filters=[LIMIT])
+    plan, record = await logged(text, [Asked(0)])
+    registry = Registry()
+    judge = Judge(build_plan(loads(text, "new.yaml", registry=registry), registry))
+    for version, kinds in ((1, ["Count"]), (2, ["Count"]), (0, ["Loss"]), (3, ["Loss"])):
+        trace = judge.trace(recorded({**record, "record_version": version}, past_of(plan)))
+        assert [type(part).__name__ for part in trace.parts] == kinds
+        assert (trace.end.reason == "its record is of another version") is (kinds == ["Loss"])
 
 
 async def test_routes_that_are_gone() -> None:

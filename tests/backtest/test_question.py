@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from gateway.backtest.question import Question, plans_of
+from gateway.config.load import load
 from gateway.config.problem import ConfigurationError
+from gateway.plan import build_plan
+from gateway.registry import Registry
 from tests.backtest.logged import text_of
 
 
@@ -20,3 +23,17 @@ def test_what_is_wrong_with_either_is_said() -> None:
     question = Question(text_of(), "new.yaml", Path(), old_text="filters: 7", old_file="old.yaml")
     with pytest.raises(ConfigurationError, match=r"old\.yaml"):
         plans_of(question)
+
+
+def test_an_entry_that_names_a_file_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.yaml"
+    text = text_of(filters=[{"token_auth": {"providers": [{"static": {"file": tokens.name}}]}}])
+    config = tmp_path / "gateway.yaml"
+    config.write_text(text)
+    tokens.write_text("- { token: tokenone, user: u1, user_id: u1 }\n")
+    registry = Registry()
+    then = build_plan(load(config, registry=registry), registry).describe()["entries"]
+    question = Question(text, str(config), tmp_path)
+    assert plans_of(question)[0].describe()["entries"] == then
+    tokens.write_text("- { token: tokentwo, user: u1, user_id: u1 }\n")
+    assert plans_of(question)[0].describe()["entries"] != then

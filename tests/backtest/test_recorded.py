@@ -18,6 +18,7 @@ from gateway.backtest.recorded import (
     cells_of,
     past_of,
 )
+from gateway.backtest.sealed import Unread
 from tests.backtest import logged
 
 FACTS: dict[str, Any] = {
@@ -66,7 +67,9 @@ def test_an_exchange_is_made_of_what_is_known() -> None:
     )
     assert (made.client, made.peer, made.clock.monotonic) == ("192.0.2.9", "192.0.2.1", 7.0)
     headers = made.request.headers
-    assert headers.all("x-own") == ["1", "2"] and headers.get("x-auth-token") == "abc"
+    assert headers.all("x-own") == ["1", "2"] and headers.has("x-auth-token")
+    with pytest.raises(Unread):
+        headers.get("x-auth-token")
     assert headers.get("content-type") == "application/json" and made.request.body.length == 5
     principal = recorded().principal
     assert principal is not None and principal.roles == ("a", "b") and principal.assignments == (("r", None),)
@@ -144,12 +147,36 @@ def test_the_size_of_a_body_is_known_where_the_request_said_it_or_there_was_none
     assert empty.length_is_known and empty.body_is_empty
 
 
+def test_what_has_been_left_out_of_a_field_or_of_the_caller_is_not_known() -> None:
+    facts = {"headers": {"x-own": "a [redacted] b", "x-other": "c"}, "content_type": "text/[redacted]"}
+    headers = recorded(facts=facts).exchange(Instant(100.5, 7.0)).request.headers
+    assert headers.get("x-other") == "c"
+    for name in ("x-own", "content-type"):
+        with pytest.raises(Unread):
+            headers.all(name)
+    assert recorded().principal_is_known
+    assert not recorded(facts={"principal": {"user_id": "[redacted]"}}).principal_is_known
+
+
+def test_what_connection_names_was_not_seen_by_filters() -> None:
+    for connection, seen in (("close, X-Own", False), (["close", "x-own"], False), ("keep-alive", True)):
+        facts = {"headers": {"connection": connection, "x-own": "1"}}
+        made = recorded(facts=facts).exchange(Instant(100.5, 7.0), {"x-own"})
+        assert made.request.headers.has("x-own") is seen
+
+
 def test_what_is_no_record() -> None:
     with pytest.raises(ValueError, match="no facts"):
         logged.recorded({})
     for facts in (7, {"clock": "noon"}, {}, {"clock": 1.0, "target": None}):
         with pytest.raises(UNREADABLE):
             logged.recorded({"gateway.facts": facts})
+
+
+@pytest.mark.parametrize("clock", [1e12, -1e12, 1e308, -1.0])
+def test_what_is_of_no_time_is_no_record(clock: float) -> None:
+    with pytest.raises(ValueError, match="of no time"):
+        recorded(facts={"clock": clock})
 
 
 def test_a_configuration_of_the_past() -> None:

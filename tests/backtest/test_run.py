@@ -476,6 +476,19 @@ async def test_records_that_are_there_twice_are_refused(tmp_path: Path) -> None:
         judged(_config(), written([*lines, *lines], tmp_path / "twice"))
 
 
+@pytest.mark.parametrize("again", [slice(10, 11), slice(5, 15), slice(0, 3), slice(19, 20)])
+async def test_some_records_that_are_there_twice_are_refused_wherever_they_are(
+    tmp_path: Path, again: slice
+) -> None:
+    plan, *lines = await logged(_config(), [Asked(float(at)) for at in range(20)])
+    more = written([plan, *lines[again]], tmp_path / "more")
+    for place in (0, 7, 20):
+        one = written([plan, *lines[:place], *lines[again], *lines[place:]], tmp_path / "one")
+        for files in ([one], [written([plan, *lines], tmp_path / "all"), more]):
+            with pytest.raises(DoubledError, match="is there twice"):
+                judged(_config(), *files)
+
+
 @pytest.mark.parametrize(
     "cell",
     [

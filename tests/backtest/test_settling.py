@@ -47,11 +47,18 @@ class _Script:
         told: bool = True,
         shadow: bool = False,
         shadows: Sequence[Shadow] = (),
+        waited: float = 0.0,
+        key: str = "p1",
+        first: str = "",
     ) -> None:
         tariff = Tariff("few", ("gcra", (1.0, 1.0, 0.0)), 1.0, 413, ("limits", 0))
         number = self._judge.tariffs.number(0, tariff)
-        count = Count(0, at, True, shadow, [(number, "p1", 1, "h", False, None, False)])
-        trace = Trace([*others, count, *behind], end, shadows)
+        counts = [
+            Count(0, at, True, shadow, [(number, whose, 1, f"h-{whose}", False, None, False)], seconds)
+            for whose, seconds in ((first, 0.0), (key, waited))
+            if whose
+        ]
+        trace = Trace([*others, *counts, *behind], end, shadows)
         self._spool.add((at, int(at), 0), told, f"req-{at}", "GET /a", "any", "p1", PASSED, None, trace)
 
     def files(self) -> list[File]:
@@ -77,6 +84,39 @@ def test_charges_are_made_in_the_order_of_time_whatever_file_they_are_in(plan: P
     assert [example.request_id for example in group.examples] == ["req-1.5", "req-5.5"]
 
 
+def _refused(tally: Tally) -> list[str]:
+    return [example.request_id for _, group in tally.ordered() for example in group.examples]
+
+
+def test_an_exchange_is_charged_when_it_comes_to_the_limit(plan: Plan, tmp_path: Path) -> None:
+    script = _Script(plan, tmp_path)
+    script.add(1.0, waited=0.4)
+    script.add(1.2)
+    script.add(1.3, waited=0.05)
+    assert _refused(script.settled()) == ["req-1.0", "req-1.3"]
+
+
+def test_one_that_is_held_between_two_limits_lets_others_come_first(plan: Plan, tmp_path: Path) -> None:
+    script = _Script(plan, tmp_path, held=2)
+    script.add(1.0, first="p9", waited=1.5)
+    script.add(2.4)
+    script.add(5.0, first="p2", waited=2.0)
+    script.add(5.5, key="p2")
+    script.add(6.1)
+    tally = script.settled()
+    assert _refused(tally) == ["req-1.0", "req-5.0", "req-5.5"]
+    assert tally.counts == {UNCHANGED: 2, NEWLY_REFUSED: 3}
+    assert (tally.first, tally.last) == (1.0, 6.1)
+
+
+def test_what_is_missing_while_one_is_held_makes_its_count_unsure(plan: Plan, tmp_path: Path) -> None:
+    script = _Script(plan, tmp_path)
+    script.add(1.0, first="p9", waited=9.0)
+    script.add(20.0)
+    assert script.settled().counts == {UNCHANGED: 2}
+    assert script.settled(Gap(5.0, 5.0, 0)).counts == {UNDECIDABLE: 1, UNCHANGED: 1}
+
+
 def test_what_is_missing_makes_counts_unsure(plan: Plan, tmp_path: Path) -> None:
     script = _Script(plan, tmp_path)
     for at in (1.0, 3.0, 5.0):
@@ -90,7 +130,7 @@ def test_what_is_missing_makes_counts_unsure(plan: Plan, tmp_path: Path) -> None
 def test_what_is_unsure_before_a_count_is_the_reason(plan: Plan, tmp_path: Path) -> None:
     script = _Script(plan, tmp_path)
     script.add(1.0, UNSURE, Loss(1.0))
-    script.add(9.0, Skip(0, {"few": "h"}), end=REFUSED)
+    script.add(9.0, Skip(0, {"few": "h-p1"}), end=REFUSED)
     tally = script.settled()
     assert {key.after for key in tally.groups} == {UNSURE, REFUSED}
 

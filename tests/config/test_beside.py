@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import beside
-from gateway.config.beside import contents, option_files, tls_files
+from gateway.config.beside import contents, further_files, option_files, tls_files
 from gateway.config.load import loads
 from gateway.registry import Registry
 
@@ -42,3 +42,22 @@ def test_what_cannot_be_kept_is_left_out(tmp_path: Path, monkeypatch: pytest.Mon
     assert contents(tmp_path, ("a", "b", "absent", "\0"), 4) == {"a": b"xxxx"}
     monkeypatch.setattr(beside, "MAX_KEPT", 7)
     assert contents(tmp_path, ("a", "c", "d"), 4).keys() == {"a", "d"}
+
+
+def test_what_a_file_names_is_kept_too_unless_it_leads_elsewhere(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "secret.xsd").write_text("<secret/>")
+    (inner / "linked.xsd").symlink_to(tmp_path / "secret.xsd")
+    (inner / "a.wadl").write_text(
+        '<application><grammars><include href="b.xsd"/><include href="linked.xsd"/><include href="absent.xsd"/>'
+        '<include href="../secret.xsd"/></grammars></application>'
+    )
+    (inner / "b.xsd").write_text(
+        '<xs:schema><xs:include schemaLocation="c.xsd"/><xs:import schemaLocation="b.xsd"/></xs:schema>'
+    )
+    (inner / "c.xsd").write_text("<xs:schema/>")
+    text = TEXT.replace("filters:\n", "filters:\n  - api: { description: inner/a.wadl }\n", 1)
+    found = loads(text, "gateway.yaml", registry=Registry(), environment={}).configuration
+    kept = contents(tmp_path, option_files(found), 1000, further_files(found))
+    assert kept.keys() == {"inner/a.wadl", "inner/b.xsd", "inner/c.xsd"}

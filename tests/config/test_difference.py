@@ -183,6 +183,23 @@ def test_what_is_in_a_file_that_an_entry_names_counts_too(tmp_path: Path) -> Non
     assert differences(old, made("same", "p1: blocked"), REGISTRY) == []
 
 
+def test_what_is_in_a_file_that_such_a_file_names_counts_too(tmp_path: Path) -> None:
+    text = configuration("http://a:1", filters=[{"api": {"description": "api.wadl"}}])
+    sides = []
+    for name, pattern in (("old", "[0-9]"), ("new", ".*")):
+        directory = tmp_path / name
+        directory.mkdir()
+        (directory / "api.wadl").write_text(
+            '<application><grammars><include href="g.xsd"/></grammars></application>'
+        )
+        (directory / "g.xsd").write_text(f'<schema><pattern value="{pattern}"/></schema>')
+        loaded = loads(text, "gateway.yaml", registry=REGISTRY, directory=directory)
+        sides.append(loaded.with_files())
+    (change,) = differences(sides[0], sides[1], REGISTRY)
+    assert str(change).startswith("api file g.xsd: ") and change.risk == EITHER
+    assert differences(sides[0], sides[0], REGISTRY) == []
+
+
 def test_a_limit_more_for_a_group_tightens() -> None:
     none = _loaded({"filters": [{"rate_limit": {"groups": [{"name": "gold"}]}}], "routes": BASE["routes"]})
     (change,) = differences(none, _limited(True, rate="1/day"), REGISTRY)

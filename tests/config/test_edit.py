@@ -60,6 +60,25 @@ def test_the_entry_enforces_afterwards_and_nothing_else_is_different(name: str) 
     assert modes(after) == {**modes(before), name: ("enforce", 100.0, None)}
 
 
+@pytest.mark.parametrize(
+    ("written", "promoted_to"),
+    [
+        ("\"mode\": 'shadow'", "\"mode\": 'enforce'"),
+        ("'mode' : shadow", "'mode' : enforce"),
+        ('"mode":"shadow","shadow_percent":50,"delegate":0.5', '"mode":"enforce"'),
+        ("'shadow_percent': 50, 'mode': \"shadow\"", "'mode': \"enforce\""),
+    ],
+)
+def test_keys_may_be_quoted(written: str, promoted_to: str) -> None:
+    text = f"""upstreams: {{ main: {{ endpoints: ["http://127.0.0.1:1"] }} }}
+filters: [ {{ body_size: {{ max: 1, {written} }} }} ]
+routes: [ {{ name: any, path: "/{{rest*}}", upstream: main }} ]
+"""
+    loaded = _loaded(text)
+    assert promoted(loaded, "body_size") == text.replace(written, promoted_to)
+    assert _loaded(promoted(loaded, "body_size")).configuration.filters[0].mode == "enforce"
+
+
 def test_a_patch() -> None:
     patch = as_patch(_loaded(), promoted(_loaded(), "block"))
     assert patch.startswith("--- gateway.yaml\n+++ gateway.yaml\n@@ ")
