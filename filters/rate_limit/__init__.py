@@ -634,12 +634,11 @@ class RateLimit(Filter[RateLimitConfig]):
         now = clock.monotonic
         lines: list[RateLine] = []
         for (limit, terms), (_, algorithm, _, _), cell in zip(found, charges, cells, strict=True):
-            available = wall + algorithm.charge(cell, now, 1)[0]
             value, remaining = terms.quota(clock)[0], algorithm.remaining(cell, now)
-            lines.extend(
-                RateLine(limit.uri, limit.regex, verb, value, remaining, terms.unit, ceil(available))
-                for verb in sorted(limit.methods) or ("ALL",)
-            )
+            for method in sorted(limit.methods) or (None,):
+                available = ceil(wall + limit.wait(algorithm, cell, now, method))
+                verb = method or "ALL"
+                lines.append(RateLine(limit.uri, limit.regex, verb, value, remaining, terms.unit, available))
         return lines
 
     # ---- for operators

@@ -144,7 +144,7 @@ class Inspection:
                 terms.unit,
                 algorithm.capacity,
                 algorithm.remaining(cell, now),
-                algorithm.charge(cell, now, 1)[0],
+                limit.wait(algorithm, cell, now, _method(parts)),
                 algorithm.reset(cell, now),
                 terms.source,
                 limit.consumers.own(key) if limit.consumers is not None else (),
@@ -157,3 +157,8 @@ class Inspection:
 def _exceptions(limit: Limit) -> int:
     """How many projects have buckets of their own, where the key says no project."""
     return len(limit.overridden) if limit.overridden is not None and PROJECT not in limit.parts else 0
+
+
+def _method(parts: dict[str, Hashable]) -> str | None:
+    method = parts.get("method")
+    return method if isinstance(method, str) else None

@@ -25,7 +25,7 @@ _NO_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 class RateLine(NamedTuple):
     """Where a caller stands with one limit, for one verb or ALL of them.
 
-    next_available  second of the wall clock from which one request more passes
+    next_available  second of the wall clock from which one request more passes, at its cost
     """
 
     uri: str

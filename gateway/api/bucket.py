@@ -45,7 +45,7 @@ class Bucket(NamedTuple):
     algorithm, value, unit  the policy: so many requests in a SECOND, MINUTE, ...
     capacity   the most that may come at once
     remaining  how many requests would pass now
-    wait       seconds until one more passes, 0.0 where it would now
+    wait       seconds until one more passes, at its cost, 0.0 where it would now
     reset      seconds until all has come back, or something where nothing remains
     override   where a file says that the policy is another for this key, `file:line:column`
     consumers  who has used it, the greatest first, each with about how much

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,24 @@ async def test_a_caller_is_told_of_the_limits_that_are_his() -> None:
     ]
     other = Principal(user_id="u2", project_id="p2")
     assert [line[3] for line in told(await desk.ask(principal=other))] == [10, 10, 2]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize(
+    "cost", [3, {"default": 2, "methods": {"POST": 3}}, {"methods": {"PUT": 0, "POST": 3}}]
+)
+async def test_who_waits_until_the_next_is_available_passes_at_its_cost(cost: Any, method: str) -> None:
+    limit = {"rate": "30/minute", "burst": 3, "cost": cost, "methods": ["POST", "PUT"]}
+    desk = Desk(limits=[limit])
+    assert await desk.ask("POST") is None
+    desk.services.advance(0.5)
+    (available,) = [line[4] for line in told(await desk.ask()) if line[1] == method]
+    wait = datetime.fromisoformat(available).timestamp() - desk.services.now().wall
+    if wait > 1.0:
+        desk.services.advance(wait - 1.0)
+        assert isinstance(await desk.ask(method), Fault)
+        desk.services.advance(1.0)
+    assert await desk.ask(method) is None
 
 
 async def test_to_ask_is_counted_and_may_be_refused() -> None:

@@ -224,6 +224,25 @@ def test_what_is_told_is_what_becomes_of_the_next_request(steps: list[tuple[str,
         assert passes == (bucket.remaining > 0) == (bucket.wait == 0.0)
 
 
+async def test_the_time_until_more_passes_is_that_of_its_cost() -> None:
+    limiter = Limiter({"rate": "10/minute", "key": ["project_id"], "cost": 3})
+    assert [limiter.ask() for _ in range(4)] == [True, True, True, False]
+    (bucket,) = await limiter.seen()
+    assert (bucket.remaining, bucket.wait) == (1, pytest.approx(12.0))
+    limiter.services.advance(bucket.wait)
+    assert limiter.ask()
+
+
+async def test_the_time_until_more_passes_is_that_of_the_method_of_the_key() -> None:
+    limiter = Limiter(
+        {"rate": "10/minute", "key": ["project_id", "method"], "cost": {"methods": {"POST": 10, "GET": 0}}}
+    )
+    assert limiter.ask(method="POST")
+    assert limiter.ask(method="PUT")
+    waits = {bucket.key["method"]: bucket.wait for bucket in await limiter.seen()}
+    assert waits == {"POST": pytest.approx(60.0), "PUT": 0.0}
+
+
 # ---- in a store that machines share
 
 
