@@ -73,6 +73,10 @@ class Algorithm:
         """Seconds until all has come back; where nothing remains, until something has."""
         raise NotImplementedError
 
+    def same(self, other: "Algorithm") -> bool:
+        """Whether both let the same through."""
+        return self is other or self.spec == other.spec
+
 
 class Gcra(Algorithm):
     """The generic cell rate algorithm (ITU-T I.371): a leaky bucket that keeps one instant.
@@ -254,6 +258,13 @@ class CalendarWindow(Algorithm):
         self._debt = debt
         spec = ("calendar_window", (float(value), float(number), end, float(debt)))
         super().__init__(value, spec, age)
+
+    def same(self, other: Algorithm) -> bool:
+        return isinstance(other, CalendarWindow) and (self._value, self._number, self._debt) == (
+            other._value,
+            other._number,
+            other._debt,
+        )
 
     def _standing(self, cell: Cell | None, now: float) -> Cell:
         """The cell that counts now. One of a later window stays: a request may be slower than midnight."""
