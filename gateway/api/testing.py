@@ -137,9 +137,10 @@ class FrozenServices:
         return hmac.new(b"test", data, hashlib.sha256).hexdigest()[:32]
 
     def state(self, name: str, factory: Callable[[], T]) -> T:
-        if name not in self._state:
-            self._state[name] = factory()
-        return cast(T, self._state[name])
+        whose = name.partition(" of ")[0]
+        if whose not in self._state:
+            self._state[whose] = factory()
+        return cast(T, self._state[whose])
 
     def revoke(self, revocation: Revocation) -> int:
         """What the gateway does with all state when somebody is revoked."""

@@ -167,6 +167,26 @@ async def test_limits_of_groups_that_share_a_name_are_told_apart() -> None:
     assert [(bucket.limit, bucket.remaining) for bucket in emptied] == [("first.w", 8), ("others.w", 8)]
 
 
+@pytest.mark.parametrize("named", [True, False])
+async def test_who_has_filled_a_bucket_is_known_on_where_its_limit_is_called_otherwise(named: bool) -> None:
+    limit = {**({"name": "w"} if named else {}), "rate": "3/hour", "key": ["project_id"]}
+    before = {"groups": [{"name": "a", "limits": [limit]}]}
+    after: dict[str, Any] = {
+        "groups": [
+            {"name": "b", "for": {"users": ["x"]}, "limits": [{**limit, "rate": "9/hour"}]},
+            {"name": "a", "limits": [limit]},
+        ]
+    }
+    services = FrozenServices()
+    limiter = Limiter(services=services, **before)
+    assert [limiter.ask(user="u1") for _ in range(4)] == [True, True, True, False]
+    again = Limiter(services=services, **after)
+    assert not again.ask(user="u1")
+    (bucket,) = await again.seen()
+    assert bucket.limit == ("a.w" if named else "groups[1].limits[0]")
+    assert bucket.consumers == (("u1", 3),)
+
+
 async def test_the_bucket_of_all_is_told_as_that() -> None:
     limiter = Limiter({"name": "all", "rate": "10/minute", "key": ["global"]})
     assert limiter.ask()
@@ -228,7 +248,8 @@ async def test_the_time_until_more_passes_is_that_of_its_cost() -> None:
     limiter = Limiter({"rate": "10/minute", "key": ["project_id"], "cost": 3})
     assert [limiter.ask() for _ in range(4)] == [True, True, True, False]
     (bucket,) = await limiter.seen()
-    assert (bucket.remaining, bucket.wait) == (1, pytest.approx(12.0))
+    assert bucket.remaining == 1
+    assert bucket.wait == pytest.approx(12.0)
     limiter.services.advance(bucket.wait)
     assert limiter.ask()
 
