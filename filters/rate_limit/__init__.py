@@ -22,6 +22,7 @@ from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Board, Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
 from filters.rate_limit.inspection import Inspection
+from filters.rate_limit.key import Keys
 from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
 from filters.rate_limit.option import ExemptOptions, LimitStoreOptions, RateLimitConfig
@@ -129,6 +130,7 @@ class RateLimit(Filter[RateLimitConfig]):
         super().__init__(config, services)
         table = services.table("limits")
         self._board = services.state("board", lambda: Board(table))
+        self._keys = keys = services.state("keys", lambda: Keys(table))
         own, groups = _compiled(config, services, self._board)
         self._table = Table(own)
         self._groups: tuple[tuple[CallerTest | None, Table], ...] = tuple(
@@ -136,8 +138,8 @@ class RateLimit(Filter[RateLimitConfig]):
             for group, limits in zip(config.groups, groups, strict=True)
         )
         self._exempt = None if config.exempt is None else _exemption(config.exempt)
-        self._store: Store = services.state("limits", lambda: SharedStore(table))
-        self._common, self._leases = _common(config, services)
+        self._store: Store = services.state("limits", lambda: SharedStore(table, met=keys.met))
+        self._common, self._leases = _common(config, services, self._keys)
         self._drawn: SingleFlight[Counted, Answer | None] = SingleFlight()
         self.pure = self._common is None
         self._hashes: Memo[Hashable, str] = Memo(
@@ -150,7 +152,7 @@ class RateLimit(Filter[RateLimitConfig]):
         self._tells = config.headers_on == "all" and bool(config.headers)
         self._looks_back = self._by_answer or self._tells
         self._inspection = Inspection(
-            self._limits, self._store, self._common, self._hashes.__getitem__, services
+            self._limits, self._store, self._common, self._keys, self._hashes.__getitem__, services
         )
         endpoint = config.endpoint
         self._endpoint = None if endpoint is None else PathTest(endpoint.path)
@@ -162,9 +164,11 @@ class RateLimit(Filter[RateLimitConfig]):
     async def start(self) -> None:
         if any(limit.consumers is not None for limit in self._limits):
             self._board.start()
+        self._keys.start(self.services.now)
         self.checks()  # so that it is known, before anybody asks, whether the store is there
 
     async def close(self) -> None:
+        self._keys.flush()
         self._drawn.close()
 
     def checks(self) -> Sequence[Check]:
@@ -649,6 +653,12 @@ class RateLimit(Filter[RateLimitConfig]):
     def reset(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
         return self._inspection.reset(selection)
 
+    def meant(self, selection: Selection) -> bool:
+        return self._inspection.meant(selection)
+
+    def unseen(self, selection: Selection) -> str | None:
+        return self._inspection.unseen(selection)
+
     # ---- outward
 
     def _remember(self, exchange: Exchange, opened: _Open) -> None:
@@ -776,7 +786,9 @@ def _describe(headers: Fields, form: str) -> None:
     vary(headers, "Accept")
 
 
-def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | None, Leases | None]:
+def _common(
+    config: RateLimitConfig, services: Services, keys: Keys
+) -> tuple[RemoteStore | None, Leases | None]:
     """The store that machines share, and what is drawn from it ahead."""
     options = config.store
     if options is None:
@@ -794,7 +806,7 @@ def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | 
         leases = drawn.setdefault((_where(options), lease), Leases(lease.share, lease.time))
     named: dict[str, Names] = services.state("memo names", dict)
     return RemoteStore(
-        client, named.setdefault(options.prefix, names(options.prefix, services.identity))
+        client, named.setdefault(options.prefix, names(options.prefix, services.identity, keys.met))
     ), leases
 
 

@@ -87,7 +87,7 @@ class Unreadable(Exception):  # noqa: N818 - it names what is wrong
 class BucketHolder(Protocol):
     """A filter whose buckets can be looked at.
 
-    Both methods concern the keys that this process knows, besides those that the selection says whole: what is counted in
+    `buckets` and `reset` concern the keys that this process knows, besides those that the selection says whole: what is counted in
     memory that workers share is known by hashes only. Both give a few buckets at a time, or none, so that requests have
     their turn in between. Raise Unreadable.
     """
@@ -99,3 +99,11 @@ class BucketHolder(Protocol):
     @abstractmethod
     def reset(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
         """Empties those that fit, and gives them as they were."""
+
+    @abstractmethod
+    def meant(self, selection: Selection) -> bool:
+        """Whether the selection names none of the limits, or one that it has."""
+
+    @abstractmethod
+    def unseen(self, selection: Selection) -> str | None:
+        """What there may be of the selection that it cannot know of, for operators; None where that is nothing to speak of."""

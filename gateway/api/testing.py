@@ -240,6 +240,9 @@ class FakeTable:
             raise TableBusy
         self.left.update((key, text) for (_, key), text in notes)
 
+    def every_note(self) -> list[bytes]:
+        return [*self.left.values(), *(text for texts in self.others.values() for text in texts)]
+
     def notes(self, place: Place) -> list[bytes]:
         return self.others.get(place[1], [])
 

@@ -279,6 +279,27 @@ async def test_buckets_in_the_store_are_those_of_all_machines(direct: Direct) ->
     assert await first.statuses(1) == [None]
 
 
+async def test_of_a_store_it_is_said_that_other_machines_may_have_counted_more(direct: Direct) -> None:
+    machine = Machine(direct)
+    unseen = machine.filter.unseen(Selection(limit="all"))
+    assert unseen is not None and "other machines" in unseen
+    assert machine.filter.unseen(Selection(parts={"project_id": "p1"})) is None
+    assert Limiter({"rate": "3/hour"}).filter.unseen(Selection()) is None
+
+
+async def test_what_this_machine_s_workers_have_counted_in_a_store_is_known_to_those_that_come_after(
+    direct: Direct,
+) -> None:
+    machine = Machine(direct)
+    await machine.statuses(3)
+    machine.filter._keys.start(machine.now)
+    await machine.filter.close()
+    after = Machine(direct)
+    after.table("limits").left.update(machine.table("limits").left)
+    assert await every(after.filter.buckets(Selection(limit="all"))) != []
+    assert await every(Machine(direct).filter.buckets(Selection(limit="all"))) == []
+
+
 async def test_a_store_that_is_away_is_told() -> None:
     class Gone:
         async def command(self, *parts: Any) -> Any:
