@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, TypeAlias
 from filters._key import Counted
 from filters._memo import Memo
 from filters._representation import vary
-from filters.rate_limit.algorithm import TOLERANCE, Cell, algorithm_of
+from filters.rate_limit.algorithm import TOLERANCE, Cell, Closed, algorithm_of
 from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Board, Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
@@ -30,7 +30,7 @@ from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import REGEX, Captured, PathTest
 from filters.rate_limit.query import query_names
 from filters.rate_limit.remote import Answer, Names, RemoteStore, names
-from filters.rate_limit.report import MAX_BODY, Absolute, RateLine, absolute_of, as_json, as_xml
+from filters.rate_limit.report import MAX_BODY, NEVER, Absolute, RateLine, absolute_of, as_json, as_xml
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
 from filters.rate_limit.store import Cells, Charge, Decision, Store
@@ -536,6 +536,7 @@ class RateLimit(Filter[RateLimitConfig]):
         if forms:
             standings = self._standings(exchange, limits, charges, before, clock)
             headers = header_lines(forms, standings, standings[refused])
+        blocked = any(isinstance(algorithm, Closed) for _, algorithm, _, _ in charges)
         return Fault(
             limit.status,
             "rate_limited",
@@ -543,7 +544,8 @@ class RateLimit(Filter[RateLimitConfig]):
             rule=limit.rule,
             headers=headers,
             details=terms.details[0] + exchange.method + terms.details[1],
-            retry_after=_whole(wait),
+            # Of one that is blocked no time is promised: it is not temporary (RFC 9110 section 15.5.14).
+            retry_after=None if blocked else _whole(wait),
             retry_date=self.config.retry_after == "date",
             facts=facts,
         )
@@ -641,6 +643,8 @@ class RateLimit(Filter[RateLimitConfig]):
             value, remaining = terms.quota(clock)[0], algorithm.remaining(cell, now)
             for method in sorted(limit.methods) or (None,):
                 available = ceil(wall + limit.wait(algorithm, cell, now, method))
+                if isinstance(algorithm, Closed):
+                    available = NEVER
                 verb = method or "ALL"
                 lines.append(RateLine(limit.uri, limit.regex, verb, value, remaining, terms.unit, available))
         return lines
@@ -675,7 +679,7 @@ class RateLimit(Filter[RateLimitConfig]):
         """Takes what the answer says that the request has cost, and tells the client where it stands."""
         form = self._asking.pop(exchange.request_id, None)
         verdict = self._look_back(exchange)
-        if form is None or exchange.response is None or exchange.response.status != 200:
+        if form is None or exchange.response is None or not _holds_limits(exchange.response):
             return verdict
         return self._after(verdict, exchange, form)
 
@@ -777,6 +781,14 @@ def _document(form: str, lines: Sequence[RateLine], absolute: Absolute, headers:
     _describe(kept, form)
     body = as_xml(lines, absolute) if form == "xml" else as_json(lines, absolute)
     return Response(200, kept, body, reason="limits_told", rule=("endpoint",))
+
+
+def _holds_limits(response: Response) -> bool:
+    """Whether it should be a document of limits: 200, or another success that says so."""
+    if response.status == 200:
+        return True
+    kind = (response.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+    return 200 < response.status < 300 and response.status != 206 and kind == "application/json"
 
 
 def _describe(headers: Fields, form: str) -> None:

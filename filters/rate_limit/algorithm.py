@@ -290,7 +290,7 @@ class CalendarWindow(Algorithm):
 
 
 class Closed(Algorithm):
-    """Nothing passes; whoever asks is told to ask again after `unit` seconds."""
+    """Nothing passes; it is looked at again after `unit` seconds."""
 
     __slots__ = ("_unit",)
 

@@ -14,6 +14,9 @@ from xml.sax.saxutils import quoteattr
 MAX_BODY: Final = 1 << 20
 """Bytes of an upstream's answer."""
 
+NEVER: Final = 253_402_300_799
+"""Said where no time is promised: clients must find one. The last second that can be written."""
+
 Absolute = Mapping[str, Any]
 
 _NAMESPACES: Final = (

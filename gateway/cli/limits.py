@@ -223,8 +223,8 @@ def _print_bucket(bucket: Mapping[str, Any], *, first: bool) -> None:
         "rate": _rate(bucket),
         "but": _but(bucket),
         "left": _left(bucket),
-        "next": f"{_next(bucket)} ({bucket['next_available']})",
-        "all back": f"in {_span(bucket['reset'])}" if bucket["reset"] else "now",
+        "next": f"{_next(bucket)} ({bucket['next_available']})" if bucket["value"] else _next(bucket),
+        "all back": (f"in {_span(bucket['reset'])}" if bucket["reset"] else "now") if bucket["value"] else "",
         "algorithm": bucket["algorithm"],
         "consumers": _consumers(bucket),
         "source": bucket["source"],
@@ -273,6 +273,8 @@ def _rate(bucket: Mapping[str, Any]) -> str:
 
 
 def _next(bucket: Mapping[str, Any]) -> str:
+    if not bucket["value"]:
+        return "never: blocked"
     return f"in {_span(bucket['wait'])}" if bucket["wait"] else "now"
 
 

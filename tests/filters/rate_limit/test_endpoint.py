@@ -245,6 +245,38 @@ async def test_an_answer_that_holds_no_limits_is_502(body: bytes) -> None:
     assert (fault.status, fault.reason, fault.rule) == (502, "limits_unreadable", ("endpoint", "absolute"))
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "merged"),
+    [
+        (203, "application/json; charset=utf-8", True),
+        (203, "text/html", False),
+        (206, "application/json", False),
+        (300, "application/json", False),
+    ],
+)
+async def test_any_success_in_json_has_the_upstream_s_limits(status: int, kind: str, merged: bool) -> None:
+    desk = Desk({"absolute": True})
+    assert await desk.ask() is None
+    response = await desk.answered(status, UPSTREAM, **{"Content-Type": kind})
+    assert isinstance(response, Response) == merged
+
+
+async def test_a_blocked_project_is_promised_no_time(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("p1: { each: blocked }")
+    limits = [
+        {"name": "each", "rate": "5/minute", "methods": ["POST"]},
+        {"name": "other", "rate": "1/hour", "methods": ["POST"]},
+    ]
+    desk = Desk(directory=tmp_path, limits=limits, overrides={"file": "own.yaml"})
+    assert [line[2:] for line in told(await desk.ask())] == [
+        (0, 0, "9999-12-31T23:59:59Z"),
+        (1, 1, "2023-11-14T22:13:20Z"),
+    ]
+    refused = await desk.ask("POST", "/v2/images")
+    assert isinstance(refused, Fault)
+    assert (refused.status, refused.retry_after) == (413, None)
+
+
 async def test_other_answers_are_left_alone() -> None:
     desk = Desk({"absolute": True})
     assert await desk.ask("HEAD") is None

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from filters.rate_limit import RateLimit
 from gateway.api import Bucket, Exchange, Fault, Principal, Selection, StoreError, Unreadable
-from gateway.api.testing import FrozenServices, build, exchange
+from gateway.api.testing import FakeTable, FrozenServices, build, exchange
 from tests.filters.rate_limit.direct import Direct
 from tests.filters.rate_limit.test_in_common import Machine
 
@@ -295,7 +295,8 @@ async def test_what_this_machine_s_workers_have_counted_in_a_store_is_known_to_t
     machine.filter._keys.start(machine.now)
     await machine.filter.close()
     after = Machine(direct)
-    after.table("limits").left.update(machine.table("limits").left)
+    tables = [cast(FakeTable, each.table("limits")) for each in (machine, after)]
+    tables[1].left.update(tables[0].left)
     assert await every(after.filter.buckets(Selection(limit="all"))) != []
     assert await every(Machine(direct).filter.buckets(Selection(limit="all"))) == []
 
