@@ -49,9 +49,17 @@ def known(part: str) -> bool:
     return part in PLAIN or _HEADER.fullmatch(part) is not None
 
 
-def places(place: Callable[[bytes], Place]) -> Memo[Counted, Place]:
-    """Where a shared table has what is counted, remembered for keys that come again."""
-    return Memo(lambda whose: place(repr(whose).encode("utf-8", "backslashreplace")), _PLACES_MAX)
+def places(
+    place: Callable[[bytes], Place], met: Callable[[Counted], None] | None = None
+) -> Memo[Counted, Place]:
+    """Where a shared table has what is counted, remembered for keys that come again; `met` hears of those that are new."""
+
+    def made(whose: Counted) -> Place:
+        if met is not None:
+            met(whose)
+        return place(repr(whose).encode("utf-8", "backslashreplace"))
+
+    return Memo(made, _PLACES_MAX)
 
 
 def key_function(parts: Sequence[str]) -> KeyFunction:

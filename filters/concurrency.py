@@ -5,7 +5,7 @@ workers of a machine count as one. Permits are given back when the exchange is o
 that is killed when they are wanted.
 """
 
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Hashable, Iterable
 from hashlib import blake2b
 from math import ceil
 from typing import Annotated, Final, Literal, Self
@@ -154,16 +154,13 @@ class Concurrency(Filter[ConcurrencyConfig]):
             services.state(f"under way {limit.number:x} of {limit.label}", object)
         self._permits = services.permits("permits")
         self._waiting: dict[Claim, tuple[_Limit, ...]] = services.state("waiting", dict)
-        self._in_force = False
+        self._most: dict[int, int] = services.state("most", dict)
         self._places = places(self._permits.place)
         self._queues = tuple(0 if limit.queue is None else limit.queue.max for limit in self._limits)
         self._retry_after = max(1, ceil(config.retry_after))
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         keys: list[Hashable] = [limit.key(exchange) for limit in self._limits]
-        if not self._in_force:
-            self._in_force = True
-            self._amend()
         claim = self._permits.claim(
             [
                 (self._places[limit.number, key], limit.most)
@@ -179,17 +176,23 @@ class Concurrency(Filter[ConcurrencyConfig]):
             return self._refusal("concurrency_exceeded", claim, keys)
         return self._wait(exchange, claim, keys, limit.queue)
 
-    def _amend(self) -> None:
-        """Has those who have come to wait by a former definition wait by this one, as far as it has their limits."""
-        now = {limit.number: limit.most for limit in self._limits}
+    def put_in_force(self) -> None:
+        """Has those who have come to wait by a former definition wait by this one, as far as it has their limits; those too
+        who come to it later, since their exchanges began before."""
+        self._most.clear()
+        self._most.update((limit.number, limit.most) for limit in self._limits)
         for claim, limits in self._waiting.items():
-            claim.amend(*(now.get(limit.number, limit.most) for limit in limits))
+            self._amend(claim, limits)
+
+    def _amend(self, claim: Claim, limits: Iterable[_Limit]) -> None:
+        claim.amend(*(self._most.get(limit.number, limit.most) for limit in limits))
 
     async def _wait(
         self, exchange: Exchange, claim: Claim, keys: list[Hashable], queue: QueueOptions
     ) -> Verdict:
         began = self.services.now().monotonic
         self._waiting[claim] = self._limits
+        self._amend(claim, self._limits)
         try:
             passed = await claim.turn(queue.timeout)
         finally:

@@ -270,6 +270,7 @@ class Gateway:
                 self._change_log(prepared.log)
             self.metrics.forget_flows()
             former.generation.retire(lambda: self._close_later(self._close(former)))
+        prepared.plan.put_in_force()
         self.request_log.forward(prepared.taker)
         described = {
             **prepared.plan.describe(),

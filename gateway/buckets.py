@@ -21,27 +21,30 @@ class Found(NamedTuple):
 
 
 class Buckets(NamedTuple):
-    """What there is to say of them, and of which entries it could not be said, and why."""
+    """What there is to say of them, of which entries it could not be said, and why, and what there may be besides; `meant` says
+    whether there is such a limit at all."""
 
     found: Sequence[Found] = ()
     failures: Sequence[str] = ()
+    unseen: Sequence[str] = ()
+    meant: bool = False
 
 
 async def buckets_of(plan: Plan, selection: Selection, count: int) -> Buckets:
     """The fullest of each entry, at most `count` of each; empty ones only where the selection is of somebody."""
     return await _gathered(
-        plan, selection.filter, lambda holder: holder.buckets(selection), count, empty=selection.somebody
+        plan, selection, lambda holder: holder.buckets(selection), count, empty=selection.somebody
     )
 
 
 async def reset_of(plan: Plan, selection: Selection) -> Buckets:
     """Empties them; as they were, those left out that were empty."""
-    return await _gathered(plan, selection.filter, lambda holder: holder.reset(selection))
+    return await _gathered(plan, selection, lambda holder: holder.reset(selection))
 
 
 async def _gathered(
     plan: Plan,
-    name: str | None,
+    selection: Selection,
     ask: Callable[[BucketHolder], AsyncIterator[Sequence[Bucket]]],
     count: int | None = None,
     *,
@@ -49,11 +52,19 @@ async def _gathered(
 ) -> Buckets:
     found: list[Found] = []
     failures: list[str] = []
+    unseen: list[str] = []
+    meant = False
     for entry in plan.entries:
         holder = entry.filter
-        if not isinstance(holder, BucketHolder) or name not in (None, entry.name):
+        if not isinstance(holder, BucketHolder) or selection.filter not in (None, entry.name):
             continue
+        if not holder.meant(selection):
+            continue
+        meant = True
         buckets: list[Bucket] = []
+        more = holder.unseen(selection)
+        if more is not None:
+            unseen.append(f"{entry.name}: {more}")
         try:
             async for batch in ask(holder):
                 buckets += [bucket for bucket in batch if empty or bucket.use > 0]
@@ -64,7 +75,7 @@ async def _gathered(
             failures.append(f"{entry.name}: {error}")
         buckets = sorted(buckets, key=_fullness)[:count]
         found += [Found(entry.name, entry.mode, entry.source(bucket.rule), bucket) for bucket in buckets]
-    return Buckets(found, failures)
+    return Buckets(found, failures, unseen, meant)
 
 
 def together(told: Iterable[Buckets], count: int | None = None) -> Buckets:
@@ -74,12 +85,16 @@ def together(told: Iterable[Buckets], count: int | None = None) -> Buckets:
     """
     every: dict[tuple[str, str, tuple[Rule, str]], list[Found]] = {}
     failures: list[str] = []
+    unseen: list[str] = []
+    meant = False
     for buckets in told:
+        meant |= buckets.meant
         failures += buckets.failures
+        unseen += buckets.unseen
         for found in buckets.found:
             every.setdefault((found.filter, found.mode, found.bucket.identity), []).append(found)
     found_once = sorted(map(_one_of, every.values()), key=lambda found: _fullness(found.bucket))
-    return Buckets(found_once[:count], list(dict.fromkeys(failures)))
+    return Buckets(found_once[:count], list(dict.fromkeys(failures)), list(dict.fromkeys(unseen)), meant)
 
 
 def _fullness(bucket: Bucket) -> tuple[float, float, str, str]:

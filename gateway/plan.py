@@ -295,6 +295,14 @@ class Plan:
         if problems:
             raise ConfigurationError(problems)
 
+    def put_in_force(self) -> None:
+        """Tells the filters that new exchanges begin with them. Raises nothing."""
+        for entry in self.entries:
+            try:
+                entry.filter.put_in_force()
+            except Exception as error:  # noqa: BLE001 - there is no way back, and the others are to be told too
+                _LOG.error("bug", where=f"{entry.name}.put_in_force", exc_info=error)
+
     async def close(self) -> None:
         """Closes the filters and lets go of their state; for after the last exchange. Raises nothing."""
         for entry in self.entries:

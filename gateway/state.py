@@ -16,37 +16,39 @@ _OF: Final = " of "
 class StateStore:
     """Objects by key, each held by the plans that use it and closed when no plan holds it.
 
-    A plan may be built in a thread while others are in force.
+    A plan may be built in a thread while others are in force. What stands in a key behind ` of ` is what the holder calls the
+    part that the object belongs to; others may call it otherwise.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # again by a factory that holds something itself
         self._objects: dict[str, Any] = {}
-        self._holders: dict[str, set[object]] = {}
+        self._holders: dict[str, dict[object, str]] = {}  # with the keys by which they hold them
 
     def hold(self, holder: object, key: str, factory: Callable[[], T]) -> T:
         """The object of `key`, made by `factory` when there is none; `holder` keeps it alive."""
         with self._lock:
-            if key not in self._objects:
-                self._objects[key] = factory()
-                self._holders[key] = set()
-            self._holders[key].add(holder)
-            return cast(T, self._objects[key])
+            whose = _whose(key)
+            if whose not in self._objects:
+                self._objects[whose] = factory()
+                self._holders[whose] = {}
+            self._holders[whose][holder] = key
+            return cast(T, self._objects[whose])
 
     def held(self, holder: object) -> set[str]:
         """The keys of all that `holder` holds."""
         with self._lock:
-            return {key for key, holders in self._holders.items() if holder in holders}
+            return {holders[holder] for holders in self._holders.values() if holder in holders}
 
     def release(self, holder: object) -> None:
         """Lets go of all that `holder` holds; what nobody holds any more is closed."""
         closing: list[Any] = []
         with self._lock:
-            for key, holders in list(self._holders.items()):
-                holders.discard(holder)
+            for whose, holders in list(self._holders.items()):
+                holders.pop(holder, None)
                 if not holders:
-                    del self._holders[key]
-                    closing.append(self._objects.pop(key))
+                    del self._holders[whose]
+                    closing.append(self._objects.pop(whose))
         for held in closing:
             close = getattr(held, "close", None)
             if close is not None:
@@ -59,7 +61,7 @@ class StateStore:
         return sum(held.revoke(revocation) for held in found)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._objects
+        return _whose(key) in self._objects
 
     def __len__(self) -> int:
         return len(self._objects)

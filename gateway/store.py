@@ -11,6 +11,7 @@ node with the same options, and so do later ones for the same slot. It is known 
 
 import asyncio
 import os
+import re
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -36,6 +37,8 @@ MAX_NODES: Final = 64
 """Nodes of a cluster that there are connections to at once."""
 MAX_REDIRECTIONS: Final = 4
 """How often a command is sent on: more is a cluster that does not agree with itself."""
+
+_COMMAND: Final = re.compile(r"permissions to run the '([a-z_|-]{1,32})' command")
 
 
 class RedisStore:
@@ -326,9 +329,7 @@ class _Connection(asyncio.Protocol):
         if isinstance(answer, self._error):
             told = redirection(str(answer))
             future.set_exception(
-                StoreError("refused", str(answer).partition(" ")[0][:32])
-                if told is None
-                else _RedirectedError(told)
+                StoreError("refused", _refusal(str(answer))) if told is None else _RedirectedError(told)
             )
         else:
             future.set_result(answer)
@@ -369,3 +370,11 @@ def _told(error: BaseException) -> StoreError | None:
                 "connect", os.strerror(error.errno).lower() if error.errno and error.errno > 0 else ""
             )
     return None
+
+
+def _refusal(text: str) -> str:
+    """The first word of an error, and the command for which a user lacks the right, where it says that: what else there is in it may
+    be secret."""
+    word = text.partition(" ")[0][:32]
+    command = _COMMAND.search(text) if word == "NOPERM" else None
+    return f"{word} {command[1]}" if command is not None else word

@@ -91,6 +91,12 @@ class Holder:
             yield batch
         self.held.clear()
 
+    def meant(self, selection: Selection) -> bool:
+        return selection.limit in (None, "writes")
+
+    def unseen(self, selection: Selection) -> str | None:
+        return "what others have counted" if self.fails else None
+
 
 def plan(**holders: object) -> Any:
     entries = [
@@ -123,6 +129,20 @@ async def test_one_that_cannot_be_read_takes_none_of_the_others_along() -> None:
     seen = await buckets_of(plan(a=broken, b=held(1)), Selection(), 5)
     assert [each.filter for each in seen.found] == ["a", "b"]
     assert seen.failures == ["a: the store: timeout"]
+    assert seen.unseen == ["a: what others have counted"]
+
+
+async def test_a_name_that_no_limit_has_is_told_from_one_that_has_nothing() -> None:
+    for selection, meant in (
+        (Selection(limit="writes"), True),
+        (Selection(limit="wriets"), False),
+        (Selection(filter="b"), False),
+    ):
+        seen = [await buckets_of(plan(a=held(10)), selection, 5) for _ in range(2)]
+        assert (together(seen).meant, together(seen).found) == (meant, [])
+    holder = held(3)
+    assert not (await reset_of(plan(a=holder), Selection(limit="wriets"))).meant
+    assert holder.held
 
 
 async def test_what_was_emptied_is_told_as_it_was() -> None:

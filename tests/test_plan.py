@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway import plan as plans
-from gateway.api import HttpOptions
+from gateway.api import Filter, HttpOptions
 from gateway.api.testing import exchange
 from gateway.config.load import Loaded, loads
 from gateway.config.problem import ConfigurationError
@@ -258,6 +258,20 @@ async def test_a_plan_starts_and_closes_its_filters() -> None:
     built = plan()
     await built.start()
     await built.close()
+
+
+def test_all_filters_hear_that_they_are_in_force_whatever_one_of_them_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[str] = []
+
+    def hear(self: Filter[Any]) -> None:
+        heard.append(self.name)
+        raise RuntimeError
+
+    monkeypatch.setattr(Filter, "put_in_force", hear)
+    plan().put_in_force()
+    assert heard == ["ip_allow", "methods", "uuid"]
 
 
 def test_a_description_names_every_entry_once() -> None:

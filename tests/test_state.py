@@ -31,6 +31,17 @@ def test_an_object_survives_its_first_holder_and_is_closed_after_its_last() -> N
     assert len(store) == 0
 
 
+def test_what_a_part_is_called_does_not_tell_it_from_others() -> None:
+    store = StateStore()
+    held = store.hold("old", "e/enforce/1/counts 1 of w", Closing)
+    assert store.hold("new", "e/enforce/1/counts 1 of a.w", Closing) is held
+    assert store.hold("new", "e/enforce/1/counts 2 of w", Closing) is not held
+    assert store.held("old") == {"e/enforce/1/counts 1 of w"}
+    assert store.held("new") == {"e/enforce/1/counts 1 of a.w", "e/enforce/1/counts 2 of w"}
+    store.release("old")
+    assert held.closed == 0
+
+
 def test_what_has_no_close_is_just_dropped() -> None:
     store = StateStore()
     store.hold("plan", "a", dict)

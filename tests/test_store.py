@@ -111,6 +111,8 @@ async def test_users_and_passwords(tmp_path: Path) -> None:
         user = client(server.url, username="weir", password="pw")
         assert await user.command("SET", "weir:a", 1) == b"OK"
         assert str(await failure(user, "SET", "other", 1)) == "refused: NOPERM"
+        await store.command("ACL", "SETUSER", "weir", "-time")
+        assert str(await failure(user, "TIME")) == "refused: NOPERM time"
 
 
 async def test_tls_with_certificates_of_both(tmp_path: Path) -> None:

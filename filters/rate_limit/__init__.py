@@ -17,11 +17,12 @@ from typing import Final, NamedTuple, TypeAlias
 from filters._key import Counted
 from filters._memo import Memo
 from filters._representation import vary
-from filters.rate_limit.algorithm import TOLERANCE, Cell, algorithm_of
+from filters.rate_limit.algorithm import TOLERANCE, Cell, Closed, algorithm_of
 from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Board, Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
 from filters.rate_limit.inspection import Inspection
+from filters.rate_limit.key import Keys
 from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
 from filters.rate_limit.option import ExemptOptions, LimitStoreOptions, RateLimitConfig
@@ -29,7 +30,7 @@ from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import REGEX, Captured, PathTest
 from filters.rate_limit.query import query_names
 from filters.rate_limit.remote import Answer, Names, RemoteStore, names
-from filters.rate_limit.report import MAX_BODY, Absolute, RateLine, absolute_of, as_json, as_xml
+from filters.rate_limit.report import MAX_BODY, NEVER, Absolute, RateLine, absolute_of, as_json, as_xml
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
 from filters.rate_limit.store import Cells, Charge, Decision, Store
@@ -129,6 +130,7 @@ class RateLimit(Filter[RateLimitConfig]):
         super().__init__(config, services)
         table = services.table("limits")
         self._board = services.state("board", lambda: Board(table))
+        self._keys = keys = services.state("keys", lambda: Keys(table))
         own, groups = _compiled(config, services, self._board)
         self._table = Table(own)
         self._groups: tuple[tuple[CallerTest | None, Table], ...] = tuple(
@@ -136,8 +138,8 @@ class RateLimit(Filter[RateLimitConfig]):
             for group, limits in zip(config.groups, groups, strict=True)
         )
         self._exempt = None if config.exempt is None else _exemption(config.exempt)
-        self._store: Store = services.state("limits", lambda: SharedStore(table))
-        self._common, self._leases = _common(config, services)
+        self._store: Store = services.state("limits", lambda: SharedStore(table, met=keys.met))
+        self._common, self._leases = _common(config, services, self._keys)
         self._drawn: SingleFlight[Counted, Answer | None] = SingleFlight()
         self.pure = self._common is None
         self._hashes: Memo[Hashable, str] = Memo(
@@ -150,7 +152,7 @@ class RateLimit(Filter[RateLimitConfig]):
         self._tells = config.headers_on == "all" and bool(config.headers)
         self._looks_back = self._by_answer or self._tells
         self._inspection = Inspection(
-            self._limits, self._store, self._common, self._hashes.__getitem__, services
+            self._limits, self._store, self._common, self._keys, self._hashes.__getitem__, services
         )
         endpoint = config.endpoint
         self._endpoint = None if endpoint is None else PathTest(endpoint.path)
@@ -162,9 +164,11 @@ class RateLimit(Filter[RateLimitConfig]):
     async def start(self) -> None:
         if any(limit.consumers is not None for limit in self._limits):
             self._board.start()
+        self._keys.start(self.services.now)
         self.checks()  # so that it is known, before anybody asks, whether the store is there
 
     async def close(self) -> None:
+        self._keys.flush()
         self._drawn.close()
 
     def checks(self) -> Sequence[Check]:
@@ -532,6 +536,7 @@ class RateLimit(Filter[RateLimitConfig]):
         if forms:
             standings = self._standings(exchange, limits, charges, before, clock)
             headers = header_lines(forms, standings, standings[refused])
+        blocked = any(isinstance(algorithm, Closed) for _, algorithm, _, _ in charges)
         return Fault(
             limit.status,
             "rate_limited",
@@ -539,7 +544,8 @@ class RateLimit(Filter[RateLimitConfig]):
             rule=limit.rule,
             headers=headers,
             details=terms.details[0] + exchange.method + terms.details[1],
-            retry_after=_whole(wait),
+            # Of one that is blocked no time is promised: it is not temporary (RFC 9110 section 15.5.14).
+            retry_after=None if blocked else _whole(wait),
             retry_date=self.config.retry_after == "date",
             facts=facts,
         )
@@ -634,12 +640,13 @@ class RateLimit(Filter[RateLimitConfig]):
         now = clock.monotonic
         lines: list[RateLine] = []
         for (limit, terms), (_, algorithm, _, _), cell in zip(found, charges, cells, strict=True):
-            available = wall + algorithm.charge(cell, now, 1)[0]
             value, remaining = terms.quota(clock)[0], algorithm.remaining(cell, now)
-            lines.extend(
-                RateLine(limit.uri, limit.regex, verb, value, remaining, terms.unit, ceil(available))
-                for verb in sorted(limit.methods) or ("ALL",)
-            )
+            for method in sorted(limit.methods) or (None,):
+                available = ceil(wall + limit.wait(algorithm, cell, now, method))
+                if isinstance(algorithm, Closed):
+                    available = NEVER
+                verb = method or "ALL"
+                lines.append(RateLine(limit.uri, limit.regex, verb, value, remaining, terms.unit, available))
         return lines
 
     # ---- for operators
@@ -649,6 +656,12 @@ class RateLimit(Filter[RateLimitConfig]):
 
     def reset(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
         return self._inspection.reset(selection)
+
+    def meant(self, selection: Selection) -> bool:
+        return self._inspection.meant(selection)
+
+    def unseen(self, selection: Selection) -> str | None:
+        return self._inspection.unseen(selection)
 
     # ---- outward
 
@@ -666,7 +679,7 @@ class RateLimit(Filter[RateLimitConfig]):
         """Takes what the answer says that the request has cost, and tells the client where it stands."""
         form = self._asking.pop(exchange.request_id, None)
         verdict = self._look_back(exchange)
-        if form is None or exchange.response is None or exchange.response.status != 200:
+        if form is None or exchange.response is None or not _holds_limits(exchange.response):
             return verdict
         return self._after(verdict, exchange, form)
 
@@ -770,6 +783,14 @@ def _document(form: str, lines: Sequence[RateLine], absolute: Absolute, headers:
     return Response(200, kept, body, reason="limits_told", rule=("endpoint",))
 
 
+def _holds_limits(response: Response) -> bool:
+    """Whether it should be a document of limits: 200, or another success that says so."""
+    if response.status == 200:
+        return True
+    kind = (response.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+    return 200 < response.status < 300 and response.status != 206 and kind == "application/json"
+
+
 def _describe(headers: Fields, form: str) -> None:
     """Has the fields be those of the limits in this form."""
     headers.drop(_OF_BODY)
@@ -777,7 +798,9 @@ def _describe(headers: Fields, form: str) -> None:
     vary(headers, "Accept")
 
 
-def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | None, Leases | None]:
+def _common(
+    config: RateLimitConfig, services: Services, keys: Keys
+) -> tuple[RemoteStore | None, Leases | None]:
     """The store that machines share, and what is drawn from it ahead."""
     options = config.store
     if options is None:
@@ -795,7 +818,7 @@ def _common(config: RateLimitConfig, services: Services) -> tuple[RemoteStore | 
         leases = drawn.setdefault((_where(options), lease), Leases(lease.share, lease.time))
     named: dict[str, Names] = services.state("memo names", dict)
     return RemoteStore(
-        client, named.setdefault(options.prefix, names(options.prefix, services.identity))
+        client, named.setdefault(options.prefix, names(options.prefix, services.identity, keys.met))
     ), leases
 
 

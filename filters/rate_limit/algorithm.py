@@ -73,6 +73,10 @@ class Algorithm:
         """Seconds until all has come back; where nothing remains, until something has."""
         raise NotImplementedError
 
+    def same(self, other: "Algorithm") -> bool:
+        """Whether both let the same through."""
+        return self is other or self.spec == other.spec
+
 
 class Gcra(Algorithm):
     """The generic cell rate algorithm (ITU-T I.371): a leaky bucket that keeps one instant.
@@ -255,6 +259,13 @@ class CalendarWindow(Algorithm):
         spec = ("calendar_window", (float(value), float(number), end, float(debt)))
         super().__init__(value, spec, age)
 
+    def same(self, other: Algorithm) -> bool:
+        return isinstance(other, CalendarWindow) and (self._value, self._number, self._debt) == (
+            other._value,
+            other._number,
+            other._debt,
+        )
+
     def _standing(self, cell: Cell | None, now: float) -> Cell:
         """The cell that counts now. One of a later window stays: a request may be slower than midnight."""
         if cell is None or cell[0] <= now or cell[2] < self._number:
@@ -279,7 +290,7 @@ class CalendarWindow(Algorithm):
 
 
 class Closed(Algorithm):
-    """Nothing passes; whoever asks is told to ask again after `unit` seconds."""
+    """Nothing passes; it is looked at again after `unit` seconds."""
 
     __slots__ = ("_unit",)
 

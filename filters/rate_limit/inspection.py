@@ -1,10 +1,11 @@
-"""How full the buckets are, for operators: those of all keys that this process knows, looked at a few at a time."""
+"""How full the buckets are, for operators: those of all keys that this process knows, or was told of, looked at a few at a time."""
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from filters._key import GLOBAL, PROJECT, whole_key
 from filters.rate_limit.algorithm import Algorithm
+from filters.rate_limit.key import Keys
 from filters.rate_limit.limit import Limit, Terms
 from filters.rate_limit.remote import RemoteStore
 from filters.rate_limit.script import EPOCH
@@ -32,12 +33,14 @@ class Inspection:
         limits: Sequence[Limit],
         store: Store,
         common: RemoteStore | None,
+        keys: Keys,
         hashed: Callable[[Hashable], str],
         services: Services,
     ) -> None:
         self._limits = {limit.index: limit for limit in limits}
         self._store = store
         self._common = common
+        self._keys = keys
         self._hashed = hashed
         self._services = services
 
@@ -65,9 +68,23 @@ class Inspection:
                     limit.consumers.forget(key, self._services.now().monotonic)
             yield found
 
+    def meant(self, selection: Selection) -> bool:
+        """See `gateway.api.bucket`."""
+        return any(_named(limit, selection) for limit in self._limits.values())
+
+    def unseen(self, selection: Selection) -> str | None:
+        """See `gateway.api.bucket`."""
+        if self._common is None or all(
+            whole_key(limit.parts, selection.parts) is not None
+            for limit in self._limits.values()
+            if _named(limit, selection)
+        ):
+            return None
+        return "what only gateways on other machines have counted, and who has filled it there, is not known here"
+
     def _batches(self, selection: Selection, *, unasked: bool = False) -> Iterator[list[_Chosen]]:
         known = self._common.known() if self._common is not None else self._store.known()
-        whose = list(dict.fromkeys((*self._whole(selection, unasked), *known)))
+        whose = list(dict.fromkeys((*self._whole(selection, unasked), *known, *self._keys.known())))
         for start in range(0, len(whose), _BATCH):
             yield [
                 chosen
@@ -101,7 +118,7 @@ class Inspection:
                 )
 
     def _chosen(self, limit: Limit, key: Hashable, selection: Selection) -> _Chosen | None:
-        if selection.limit not in (None, limit.label, limit.name):
+        if not _named(limit, selection):
             return None
         parts = limit.described(key)
         if not parts and GLOBAL in limit.parts:
@@ -144,7 +161,7 @@ class Inspection:
                 terms.unit,
                 algorithm.capacity,
                 algorithm.remaining(cell, now),
-                algorithm.charge(cell, now, 1)[0],
+                limit.wait(algorithm, cell, now, _method(parts)),
                 algorithm.reset(cell, now),
                 terms.source,
                 limit.consumers.own(key) if limit.consumers is not None else (),
@@ -157,3 +174,12 @@ class Inspection:
 def _exceptions(limit: Limit) -> int:
     """How many projects have buckets of their own, where the key says no project."""
     return len(limit.overridden) if limit.overridden is not None and PROJECT not in limit.parts else 0
+
+
+def _method(parts: dict[str, Hashable]) -> str | None:
+    method = parts.get("method")
+    return method if isinstance(method, str) else None
+
+
+def _named(limit: Limit, selection: Selection) -> bool:
+    return selection.limit in (None, limit.label, limit.name)

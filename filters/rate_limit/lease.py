@@ -6,12 +6,14 @@ N times `share` and what comes back to the limit in `time`. What is not spent in
 it asks for, and is given twice as much each time that it comes back early, and half as much where some was lost. A key of
 which more than half is spent is drawn for beside its requests, so that those of a busy one wait for no store. Of several
 limits only those are drawn for of which not enough is left: the others are charged what the request costs, and nothing ahead.
+What was drawn by other terms than those that hold now, of a project that a reload has blocked, say, is not spent.
 """
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+from filters.rate_limit.algorithm import Algorithm
 from filters.rate_limit.store import Charge
 
 _KEYS_MAX: Final = 16_384
@@ -23,16 +25,24 @@ Key: TypeAlias = tuple[int, Hashable]
 
 class _Lease:
     """What is left until an instant of the monotonic clock, what has been drawn after it, how much is drawn at once,
-    until when somebody is drawing, and whose draw that is."""
+    until when somebody is drawing, whose draw that is, and how all of it is counted."""
 
-    __slots__ = ("drawing", "later", "later_until", "left", "size", "until", "whose")
+    __slots__ = ("algorithm", "drawing", "later", "later_until", "left", "size", "until", "whose")
 
-    def __init__(self) -> None:
+    def __init__(self, algorithm: Algorithm) -> None:
+        self.algorithm = algorithm
         self.left = self.later = 0
         self.until = self.later_until = 0.0
         self.size = 1
         self.drawing = 0.0
         self.whose: Key | None = None
+
+    def count_by(self, algorithm: Algorithm) -> None:
+        """Lets go of what was drawn where that was counted in another way."""
+        if not self.algorithm.same(algorithm):
+            self.left = self.later = 0
+            self.size = 1
+        self.algorithm = algorithm
 
     def settle(self, cost: int, now: float) -> int:
         """Lets go of what is past its time, and takes up what was drawn later where it is needed. Gives what was lost."""
@@ -79,9 +89,11 @@ class Leases:
         paying: list[tuple[_Lease, int]] = []
         lacking: dict[int, int] = {}
         number = 0
-        for limit, _, key, cost in charges:
+        for limit, algorithm, key, cost in charges:
             if cost:
                 lease = leases.get((limit, key))
+                if lease is not None and lease.algorithm is not algorithm:
+                    lease.count_by(algorithm)
                 if lease is None:
                     lacking[number] = min(cost, self._share)
                 elif (lease.left < cost or now >= lease.until) and not self._holds(lease, cost, now):
@@ -115,6 +127,7 @@ class Leases:
             lease = self._leases.get((limit, key)) if cost else None
             if (
                 lease is not None
+                and lease.algorithm is algorithm
                 and not lease.later
                 and now >= lease.drawing
                 and lease.left * 2 <= lease.size
@@ -131,11 +144,15 @@ class Leases:
         """Takes what the store has granted since it was asked at `now`, less the charges themselves, which are paid by it."""
         if not wanted.shares:
             return
-        for (limit, _, key, cost), share, more in zip(wanted.charges, wanted.shares, granted, strict=True):
+        for (limit, algorithm, key, cost), share, more in zip(
+            wanted.charges, wanted.shares, granted, strict=True
+        ):
             lease = self._leases.get((limit, key)) if share else None
             if lease is None:
                 continue
             lease.drawing = 0.0
+            if not lease.algorithm.same(algorithm):
+                continue
             lease.settle(1, now)
             lease.later, lease.later_until = (
                 max(0, min(more - cost, self._share - lease.left)),
@@ -156,7 +173,7 @@ class Leases:
         leases = self._leases
         found: list[_Lease] = []
         whose: Key | None = None
-        for (limit, _, key, _), share in zip(charges, shares, strict=True):
+        for (limit, algorithm, key, _), share in zip(charges, shares, strict=True):
             if not share:
                 if (limit, key) in leases:
                     leases.move_to_end((limit, key))
@@ -164,7 +181,7 @@ class Leases:
             whose = whose or (limit, key)
             lease = leases.get((limit, key))
             if lease is None:
-                lease = leases[limit, key] = _Lease()
+                lease = leases[limit, key] = _Lease(algorithm)
                 if len(leases) > _KEYS_MAX:
                     leases.popitem(last=False)
             else:

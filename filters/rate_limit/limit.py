@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from filters._key import CAPTURE, CAPTURES, PROJECT, KeyFunction, described, key_function
 from filters.rate_limit import calendar
-from filters.rate_limit.algorithm import Algorithm, Closed, FixedWindow, Gcra, SlidingWindow
+from filters.rate_limit.algorithm import Algorithm, Cell, Closed, FixedWindow, Gcra, SlidingWindow
 from filters.rate_limit.consumer import Consumers
 from filters.rate_limit.field import policy_name
 from filters.rate_limit.option import UNITS, LimitOptions
@@ -183,6 +183,23 @@ class Limit:
             and self.overridden is None
             and self.terms.algorithm is not None
         )
+
+    def cost_of(self, method: str | None) -> int:
+        """What a request costs; where its method is not known, one of a method without a cost of its own, or else the cheapest that
+        costs something."""
+        costs = self.costs
+        if costs is None:
+            return self.cost
+        if method is not None:
+            return costs.get(method, self.cost)
+        methods = self.methods or costs.keys()
+        usual = 0 if self.methods and self.methods <= costs.keys() else self.cost
+        return usual or min((cost for name, cost in costs.items() if cost and name in methods), default=0)
+
+    def wait(self, algorithm: Algorithm, cell: Cell | None, now: float, method: str | None) -> float:
+        """Seconds until such a request passes."""
+        cost = self.cost_of(method)
+        return algorithm.charge(cell, now, cost)[0] if cost else 0.0
 
     def tariff(self, algorithm: Algorithm) -> Tariff:
         """What is said with each charge that counts by `algorithm`; mostly it is the one of the last charge."""

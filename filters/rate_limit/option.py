@@ -72,7 +72,9 @@ class CostOptions(Options):
     header: FieldName | None = Field(
         default=None,
         description="Field of the upstream's answer that says what the request has cost, a whole number. What goes beyond "
-        "the cost at the start is taken afterwards, and so may make the next ones wait; less is not given back.",
+        "the cost at the start is taken afterwards, and so may make the next ones wait; less is not given back. Where the answer "
+        "never comes, since the client has reset its connection, say, the cost at the start is all that is taken: give requests that are "
+        "dear a cost at the start.",
     )
     max: int | None = Field(
         default=None,
@@ -405,7 +407,8 @@ class LimitStoreOptions(StoreOptions):
     prefix: str = Field(
         "weir",
         pattern=r"^[!-z|~]{1,64}$",
-        description="What the names of all keys begin with. Gateways with the same prefix count together what entries of the same "
+        description="What the names of all keys begin with. A `username` needs the right to keys `PREFIX:*` and to the commands "
+        "ping, eval, evalsha, time, get, set and del, with a database to select, in a cluster to asking. Gateways with the same prefix count together what entries of the same "
         "name and mode count by the same limits.",
     )
     lease: LeaseOptions | None = Field(

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import struct
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from filters._key import Counted
@@ -38,11 +38,14 @@ Names: TypeAlias = Memo[tuple[int, str, Hashable], bytes]
 """By what name the store has the cell of a limit, a kind of algorithm and a key."""
 
 
-def names(prefix: str, entry: str) -> Names:
-    """For one entry, which `entry` tells from others; all of its cells are in one slot of a cluster."""
+def names(prefix: str, entry: str, met: Callable[[Counted], None] | None = None) -> Names:
+    """For one entry, which `entry` tells from others; all of its cells are in one slot of a cluster. `met` hears of each key
+    that is new."""
     tag = f"{prefix}:{{{hashlib.sha256(entry.encode()).hexdigest()[:16]}}}:".encode()
 
     def name(whose: tuple[int, str, Hashable]) -> bytes:
+        if met is not None:
+            met((whose[0], whose[2]))
         hashed = hashlib.blake2b(repr(whose).encode("utf-8", "backslashreplace"), digest_size=16)
         return tag + hashed.hexdigest().encode()
 

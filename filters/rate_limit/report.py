@@ -14,6 +14,9 @@ from xml.sax.saxutils import quoteattr
 MAX_BODY: Final = 1 << 20
 """Bytes of an upstream's answer."""
 
+NEVER: Final = 253_402_300_799
+"""Said where no time is promised: clients must find one. The last second that can be written."""
+
 Absolute = Mapping[str, Any]
 
 _NAMESPACES: Final = (
@@ -25,7 +28,7 @@ _NO_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 class RateLine(NamedTuple):
     """Where a caller stands with one limit, for one verb or ALL of them.
 
-    next_available  second of the wall clock from which one request more passes
+    next_available  second of the wall clock from which one request more passes, at its cost
     """
 
     uri: str

@@ -1,6 +1,6 @@
 """Cells in a table that all worker processes share, so that several workers count as one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from filters._key import Counted, places
 from filters.rate_limit.algorithm import Cell
@@ -11,10 +11,16 @@ from gateway.api import Place, Table, TableBusy
 class SharedStore:
     """The interface of `MemoryStore`. While a process that has stopped holds the table, each counts by itself in `local`."""
 
-    def __init__(self, table: Table, local: MemoryStore | None = None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        local: MemoryStore | None = None,
+        met: Callable[[Counted], None] | None = None,
+    ) -> None:
+        """`met` hears of each key that is new."""
         self._table = table
         self._local = local if local is not None else MemoryStore()
-        self._places = places(table.place)
+        self._places = places(table.place, met)
         self.alone = False
 
     def decide(self, charges: Sequence[Charge], now: float) -> Decision:

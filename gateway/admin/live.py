@@ -133,8 +133,8 @@ class Live:
                 samples = _samples(await self._service.families())
                 now = time.monotonic()
                 if number % _EDGE == 0:
-                    found, _ = await self._service.fullest_buckets(Selection(), _LIMITS)
-                    limits = [told(bucket, time.time()) for bucket in found]
+                    buckets = await self._service.fullest_buckets(Selection(), _LIMITS)
+                    limits = [told(bucket, time.time()) for bucket in buckets.found]
                 summary = {
                     "time": time.time(),
                     **(rates(former, samples, now - began) if former is not None else {}),

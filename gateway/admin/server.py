@@ -23,9 +23,11 @@ from gateway.admin.page import ASSETS, ROLE, Page
 from gateway.admin.question import Unanswered
 from gateway.admin.selection import MOST, of_body, of_query
 from gateway.admin.service import Service
+from gateway.api.bucket import Selection
 from gateway.api.check import Check
 from gateway.api.option import Options
 from gateway.api.revocation import Revocation
+from gateway.buckets import Buckets
 from gateway.buckets import told as told_bucket
 from gateway.listener.tls import Credentials
 from gateway.metrics import CONTENT_TYPE, OPENMETRICS, render
@@ -37,6 +39,7 @@ _STOP = 1.0  # seconds that a scrape in progress is given when the listener clos
 
 _IDLE = 75.0  # seconds that a connection is kept on which no request is, the first one included
 _BACKLOG = 128
+_NO_LIMIT: Final = "no filter that counts, or no limit of it, has this name"
 _BODY = 64 << 10  # bytes of a request, none of which needs a body
 _PUBLIC: Final = frozenset(("/livez", "/readyz", "/healthz", "/healthcheck", *ASSETS))
 _VIEWABLE: Final = _PUBLIC | {"/metrics", "/workers", "/upstreams", "/plan", "/live"}
@@ -268,23 +271,37 @@ class Admin:
             selection, count = of_query(request.query)
         except ValueError as error:
             return _error(request, 400, str(error), {})
-        found, failures = await self._service.fullest_buckets(selection, count)
+        buckets = await self._service.fullest_buckets(selection, count)
+        if _of_nothing(buckets, selection):
+            return _error(request, 404, _NO_LIMIT, {})
+        found, failures = buckets.found, buckets.failures
         now = time.time()
         shown = [told_bucket(bucket, now) for bucket in found]
-        return _json(503 if failures and not found else 200, {"buckets": shown, "failures": failures})
+        told = {"buckets": shown, "failures": failures, "unseen": buckets.unseen}
+        return _json(503 if failures and not found else 200, told)
 
     async def _reset_limits(self, request: web.Request) -> web.Response:
         try:
             selection = of_body(await request.read())
         except ValueError as error:
             return _error(request, 400, str(error), {})
-        found, failures = await self._service.empty_buckets(selection)
+        buckets = await self._service.empty_buckets(selection)
+        if _of_nothing(buckets, selection):
+            return _error(request, 404, _NO_LIMIT, {})
+        found, failures = buckets.found, buckets.failures
         structlog.get_logger("gateway").info(
             "limits_reset", selection=asdict(selection), buckets=len(found), failures=failures
         )
         now = time.time()
         shown = [told_bucket(bucket, now) for bucket in found[:MOST]]
-        return _json(503 if failures else 200, {"reset": len(found), "buckets": shown, "failures": failures})
+        told = {"reset": len(found), "buckets": shown, "failures": failures, "unseen": buckets.unseen}
+        return _json(503 if failures else 200, told)
+
+
+def _of_nothing(buckets: Buckets, selection: Selection) -> bool:
+    """Whether what is asked for by a name is not there."""
+    named = selection.limit is not None or selection.filter is not None
+    return named and not buckets.meant and not buckets.failures
 
 
 class _TurnedAway(asyncio.Protocol):

@@ -45,7 +45,7 @@ class Bucket(NamedTuple):
     algorithm, value, unit  the policy: so many requests in a SECOND, MINUTE, ...
     capacity   the most that may come at once
     remaining  how many requests would pass now
-    wait       seconds until one more passes, 0.0 where it would now
+    wait       seconds until one more passes, at its cost, 0.0 where it would now
     reset      seconds until all has come back, or something where nothing remains
     override   where a file says that the policy is another for this key, `file:line:column`
     consumers  who has used it, the greatest first, each with about how much
@@ -87,7 +87,7 @@ class Unreadable(Exception):  # noqa: N818 - it names what is wrong
 class BucketHolder(Protocol):
     """A filter whose buckets can be looked at.
 
-    Both methods concern the keys that this process knows, besides those that the selection says whole: what is counted in
+    `buckets` and `reset` concern the keys that this process knows, besides those that the selection says whole: what is counted in
     memory that workers share is known by hashes only. Both give a few buckets at a time, or none, so that requests have
     their turn in between. Raise Unreadable.
     """
@@ -99,3 +99,11 @@ class BucketHolder(Protocol):
     @abstractmethod
     def reset(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
         """Empties those that fit, and gives them as they were."""
+
+    @abstractmethod
+    def meant(self, selection: Selection) -> bool:
+        """Whether the selection names none of the limits, or one that it has."""
+
+    @abstractmethod
+    def unseen(self, selection: Selection) -> str | None:
+        """What there may be of the selection that it cannot know of, for operators; None where that is nothing to speak of."""

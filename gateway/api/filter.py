@@ -210,6 +210,10 @@ class Filter(Generic[C]):
     async def start(self) -> None:
         """Runs once in the event loop, before the filter sees an exchange."""
 
+    def put_in_force(self) -> None:
+        """Runs once in the event loop, when new exchanges begin with the filter from now on. One that was started may never be
+        put in force; those in progress end with the former one, whose state it may share."""
+
     async def close(self) -> None:
         """Runs once after the last exchange."""
 

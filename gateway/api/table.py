@@ -50,8 +50,12 @@ class Table(Protocol):
         """Leaves notes on cells, at most `NOTE` bytes each, for other processes to read.
 
         Each takes the place of what this process has left there before. A table has room for some thousands: where there is
-        none, an older one goes. They have nothing to do with whether the cell is there. Raises TableBusy.
+        none, the one of the earliest `now` goes, be it the new one. They have nothing to do with whether the cell is there. Raises TableBusy.
         """
+
+    @abstractmethod
+    def every_note(self) -> list[bytes]:
+        """All notes that there are, this process's own included; some milliseconds."""
 
     @abstractmethod
     def notes(self, place: Place) -> list[bytes]:

@@ -141,9 +141,10 @@ class FrozenServices:
         return hmac.new(b"test", data, hashlib.sha256).hexdigest()[:32]
 
     def state(self, name: str, factory: Callable[[], T]) -> T:
-        if name not in self._state:
-            self._state[name] = factory()
-        return cast(T, self._state[name])
+        whose = name.partition(" of ")[0]
+        if whose not in self._state:
+            self._state[whose] = factory()
+        return cast(T, self._state[whose])
 
     def revoke(self, revocation: Revocation) -> int:
         """What the gateway does with all state when somebody is revoked."""
@@ -245,6 +246,9 @@ class FakeTable:
         if self._services.table_busy:
             raise TableBusy
         self.left.update((key, text) for (_, key), text in notes)
+
+    def every_note(self) -> list[bytes]:
+        return [*self.left.values(), *(text for texts in self.others.values() for text in texts)]
 
     def notes(self, place: Place) -> list[bytes]:
         return self.others.get(place[1], [])

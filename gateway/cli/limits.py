@@ -65,8 +65,10 @@ def command() -> None:
     """Look at the limits of a running gateway, and reset them.
 
     Each asks the gateway's admin listener, with the token that the configuration has for it. The exit status is 0 when all
-    is told or done, 1 when a part of the gateway has not answered, 2 when no gateway answers. Of what has been counted a
-    gateway knows those keys that came since its oldest worker was started, and any that you name whole.
+    is told or done, 1 when a part of the gateway has not answered, or a reset finds nothing where keys may be unknown, 2 when no
+    gateway answers, or none of its limits has the name. Of what has been counted a gateway knows the keys of its workers, those
+    that have ended included, some thousands at least, and any that you name whole. With a store it knows of other machines only
+    the counts, not the keys that have come to these alone, nor who has filled a bucket there: ask each.
     """
 
 
@@ -83,6 +85,8 @@ def top(count: int, form: str, **options: Any) -> None:
         _print_json(told)
     elif told["buckets"]:
         _print_table(told["buckets"])
+    for unseen in told["unseen"]:
+        click.echo(f"weir: {printable(unseen)}", err=True)
     _end(told)
 
 
@@ -130,6 +134,14 @@ def reset(form: str, **options: Any) -> None:
         click.echo(f"{told['reset']} bucket{'' if told['reset'] == 1 else 's'} emptied")
         for bucket in told["buckets"]:
             click.echo(f"{_name(bucket)}  {_key(bucket)}  {_left(bucket)}")
+    for unseen in told["unseen"]:
+        click.echo(f"weir: {printable(unseen)}", err=True)
+    if not told["reset"] and not told["failures"] and (told["unseen"] or not (key or "key_hash" in body)):
+        click.echo(
+            "weir: nothing is in such a bucket, as far as this gateway knows: to be sure, say the whole key (--project-id, ...)",
+            err=True,
+        )
+        raise SystemExit(1)
     _end(told)
 
 
@@ -211,8 +223,8 @@ def _print_bucket(bucket: Mapping[str, Any], *, first: bool) -> None:
         "rate": _rate(bucket),
         "but": _but(bucket),
         "left": _left(bucket),
-        "next": f"{_next(bucket)} ({bucket['next_available']})",
-        "all back": f"in {_span(bucket['reset'])}" if bucket["reset"] else "now",
+        "next": f"{_next(bucket)} ({bucket['next_available']})" if bucket["value"] else _next(bucket),
+        "all back": (f"in {_span(bucket['reset'])}" if bucket["reset"] else "now") if bucket["value"] else "",
         "algorithm": bucket["algorithm"],
         "consumers": _consumers(bucket),
         "source": bucket["source"],
@@ -261,6 +273,8 @@ def _rate(bucket: Mapping[str, Any]) -> str:
 
 
 def _next(bucket: Mapping[str, Any]) -> str:
+    if not bucket["value"]:
+        return "never: blocked"
     return f"in {_span(bucket['wait'])}" if bucket["wait"] else "now"
 
 

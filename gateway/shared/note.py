@@ -2,7 +2,7 @@
 
 They lie where a zone has room for seats, which no table needs: a ring of records of 512 bytes, each of one process and one cell.
 A note lies in one of the `PROBES` records from the one that the hash of its cell names. Where all of them are taken the one that
-is oldest goes. They are written under the lock of the zone, and read without it: a record that was read in the midst of a change,
+is oldest goes, be it the new one. They are written under the lock of the zone, and read without it: a record that was read in the midst of a change,
 or that a killed process has left half written, does not fit its checksum, and is none.
 """
 
@@ -21,6 +21,8 @@ _HEAD: Final = Struct("16sQdIHxx")
 _RECORD: Final = 512
 _RECORDS: Final = BLOCKS * SEATS * 8 // _RECORD
 _WINDOW: Final = PROBES * _RECORD
+_EMPTY: Final = bytes(16)
+_NEVER: Final = float("-inf")
 
 assert _HEAD.size + NOTE == _RECORD
 
@@ -31,14 +33,18 @@ def leave(zone: Zone, owner: int, notes: Sequence[tuple[Place, bytes]], now: flo
     for (_, hashed), text in notes:
         home = _home(zone, hashed)
         window = memory[home : home + _WINDOW]
-        chosen, least = 0, float("inf")
+        chosen, least = -1, now
         for at in range(0, _WINDOW, _RECORD):
             whose, by, since, _, _ = _HEAD.unpack_from(window, at)
             if whose == hashed and by == owner:
                 chosen = at
                 break
-            if since < least:  # 0.0 where nothing was ever written
+            if whose == _EMPTY:
+                since = _NEVER
+            if since <= least:
                 chosen, least = at, since
+        if chosen < 0:
+            continue
         text = text[:NOTE]
         head = _HEAD.pack(hashed, owner, now, _check(hashed, owner, text), len(text))
         memory[home + chosen : home + chosen + _HEAD.size + len(text)] = head + text
@@ -61,10 +67,26 @@ def others(zone: Zone, owner: int, place: Place) -> list[bytes]:
     return found
 
 
+def every(zone: Zone) -> list[bytes]:
+    """All notes, whosever they are."""
+    found: list[bytes] = []
+    memory, start = zone.memory, _start(zone)
+    for at in range(start, start + _RECORDS * _RECORD, _RECORD):
+        hashed, by, _, check, size = _HEAD.unpack_from(memory, at)
+        if hashed != _EMPTY and size <= NOTE:
+            text = memory[at + _HEAD.size : at + _HEAD.size + size]
+            if check == _check(hashed, by, text):
+                found.append(text)
+    return found
+
+
+def _start(zone: Zone) -> int:
+    return seats_at(zone.slots) + BLOCKS * 8
+
+
 def _home(zone: Zone, hashed: bytes) -> int:
-    blocks = seats_at(zone.slots) + BLOCKS * 8
     number = int.from_bytes(hashed[8:], "little") % (_RECORDS - PROBES + 1)
-    return blocks + number * _RECORD
+    return _start(zone) + number * _RECORD
 
 
 def _check(hashed: bytes, owner: int, text: bytes) -> int:

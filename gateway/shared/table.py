@@ -119,5 +119,8 @@ class SharedTable:
     def notes(self, place: Place) -> list[bytes]:
         return note.others(self.zone, self._owner, place)
 
+    def every_note(self) -> list[bytes]:
+        return note.every(self.zone)
+
     def close(self) -> None:
         self.zone.close()

@@ -355,10 +355,25 @@ async def test_limits_are_reset_by_post_only_and_never_all_of_them(
             assert response.status == 400
     assert service.asked == []
     with structlog.testing.capture_logs() as logs:
+        service.buckets = Buckets([BUCKET], meant=True)
         async with client.post("/limits/reset", json={"limit": "writes"}) as response:
             assert (response.status, (await response.json())["reset"]) == (200, 1)
     assert service.asked == [(Selection(limit="writes"), None)]
     assert [(line["event"], line["buckets"]) for line in logs] == [("limits_reset", 1)]
+
+
+async def test_a_limit_that_is_not_there_is_404(client: aiohttp.ClientSession, service: Service) -> None:
+    async with client.get("/limits?limit=writes") as response:
+        assert response.status == 404
+        assert "has this name" in await response.text()
+    async with client.post("/limits/reset", json={"filter": "rate_limit"}) as response:
+        assert response.status == 404
+    service.buckets = Buckets(meant=True, unseen=["rate_limit: more"])
+    async with client.get("/limits?limit=writes") as response:
+        assert (response.status, (await response.json())["unseen"]) == (200, ["rate_limit: more"])
+    service.buckets = Buckets((), ["worker 1 does not answer"])
+    async with client.get("/limits?limit=writes") as response:
+        assert response.status == 503
 
 
 async def test_a_query_for_limits_that_says_nothing_is_told_what_would(client: aiohttp.ClientSession) -> None:

@@ -66,11 +66,24 @@ async def test_top_show_and_reset(tmp_path: Path) -> None:
         status, out, err = await limits("show", "--user-id", "nobody")
         assert (status, out) == (1, "")
         assert err.startswith("No limit counts by such a key")
+        for arguments in (
+            ("top", "--limit", "eech"),
+            ("reset", "--limit", "eech"),
+            ("top", "--filter", "no"),
+        ):
+            status, out, err = await limits(*arguments)
+            assert (status, out) == (2, "")
+            assert "no filter that counts, or no limit of it, has this name" in err
         status, out, err = await limits("reset", "--client-ip", "127.0.0.1")
         assert (status, out, err) == (0, "1 bucket emptied\nrate_limit: each  client_ip=127.0.0.1  0/4\n", "")
         assert (await asked(place, 5))[0] != 413
         status, out, _ = await limits("top", "--limit", "each", "--format", "json")
         assert (status, [bucket["remaining"] for bucket in json.loads(out)["buckets"]]) == (0, [0])
+        status, out, err = await limits("reset", "--limit", "each", "--filter", "rate_limit")
+        assert (status, out.splitlines()[0], err) == (0, "1 bucket emptied", "")
+        status, out, err = await limits("reset", "--limit", "each")
+        assert (status, out) == (1, "0 buckets emptied\n")
+        assert "as far as this gateway knows" in err
 
 
 async def test_what_holds_for_some_projects_only_is_said(tmp_path: Path) -> None:

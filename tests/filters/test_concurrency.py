@@ -204,7 +204,7 @@ def test_two_limits_by_one_key_are_counted_apart() -> None:
     assert [judge(guard, request()) is None for _ in range(3)] == [True, True, False]
 
 
-async def test_those_who_wait_go_on_by_another_max() -> None:
+async def test_those_who_wait_go_on_by_a_greater_max_once_it_is_in_force() -> None:
     services = FrozenServices()
     queue = {"max": 4, "timeout": "60s"}
     guard = made(services, limits=[{**ONE, "queue": queue}, OTHER])
@@ -212,12 +212,34 @@ async def test_those_who_wait_go_on_by_another_max() -> None:
     waiting = [asyncio.ensure_future(asked(guard, request())) for _ in range(2)]
     await asyncio.sleep(0)
     more = made(services, limits=[{**ONE, "max": 3, "queue": queue}])
+    await more.start()
     await asyncio.sleep(0)
-    assert not waiting[0].done()  # it is not in force yet
-    assert await asked(more, request("192.0.2.2")) is None
+    assert not waiting[0].done()
+    more.put_in_force()
     assert await within(waiting[0], "there is one more") is None
     assert not waiting[1].done()
     waiting[1].cancel()
+
+
+@pytest.mark.parametrize("comes", ["before", "after"])
+async def test_those_who_wait_go_on_by_a_lesser_max_once_it_is_in_force(comes: str) -> None:
+    services = FrozenServices()
+    queue = {"max": 4, "timeout": "60s"}
+    guard = made(services, limits=[{**ONE, "queue": queue}])
+    under_way = [request(), request()]
+    assert [await asked(guard, each) for each in under_way] == [None, None]
+    less = made(services, limits=[{**ONE, "max": 1, "queue": queue}])
+    if comes == "after":
+        less.put_in_force()
+    waiting = asyncio.ensure_future(asked(guard, request()))
+    await asyncio.sleep(0)
+    if comes == "before":
+        less.put_in_force()
+    over(under_way[0])
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    over(under_way[1])
+    assert await within(waiting, "none is under way") is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from gateway.api.table import NOTE
 from gateway.shared import note
 from gateway.shared.memory import SharedMemory
-from gateway.shared.note import PROBES, leave, others
+from gateway.shared.note import PROBES, every, leave, others
 from gateway.shared.zone import Zone
 from tests.shared.process import Other, table_of
 
@@ -35,6 +35,25 @@ def test_the_oldest_makes_room(zone: Zone) -> None:
     for owner in range(1, PROBES + 3):
         leave(zone, owner, [(place, str(owner).encode())], float(owner))
     assert sorted(map(int, others(zone, 0, place))) == list(range(3, PROBES + 3))
+
+
+def test_one_that_is_older_than_all_that_are_there_is_left_out(zone: Zone) -> None:
+    place = zone.place(b"k")
+    for owner in range(1, PROBES + 1):
+        leave(zone, owner, [(place, str(owner).encode())], 10.0 + owner)
+    leave(zone, 99, [(place, b"99")], 5.0)
+    assert sorted(map(int, others(zone, 0, place))) == list(range(1, PROBES + 1))
+    leave(zone, 1, [(place, b"1 again")], 5.0)
+    assert b"1 again" in others(zone, 0, place)
+
+
+def test_all_of_them_are_told_whosever_they_are(zone: Zone) -> None:
+    leave(zone, 1, [(zone.place(b"k"), b"one")], -5.0)
+    leave(zone, 2, [(zone.place(b"k"), b"two"), (zone.place(b"other"), b"else")], 2.0)
+    assert sorted(every(zone)) == [b"else", b"one", b"two"]
+    at = zone.memory.find(b"else")
+    zone.memory[at : at + 4] = b"elze"
+    assert sorted(every(zone)) == [b"one", b"two"]
 
 
 def test_a_note_is_as_long_as_there_is_room_and_may_hold_anything(zone: Zone) -> None:

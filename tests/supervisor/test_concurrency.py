@@ -115,3 +115,21 @@ async def test_those_who_wait_are_carried_one_after_another_by_whichever_worker(
             assert await asyncio.gather(*(ask() for _ in range(30))) == [200] * 30
             assert most == 1
             assert await spread(service) > 1
+
+
+async def test_a_reload_s_greater_max_lets_those_in_who_wait_in_every_worker(tmp_path: Path) -> None:
+    queue = {"max": 100, "timeout": "60s"}
+    async with Upstream() as upstream:
+        path = limited(tmp_path, upstream.url, name="all", max=1, queue=queue)
+        async with running(path, tmp_path, WORKERS) as service, AsyncExitStack() as stack:
+            for _ in range(12):
+                client = await stack.enter_async_context(await Client.connect(service.address))
+                await client.send(get("/"))
+            await within(upstream.accepted(), "one is under way", START)
+            async with asyncio.timeout(START):
+                while sum(worker["active"] for worker in await service.workers()) < 12:
+                    await asyncio.sleep(0)
+            limited(tmp_path, upstream.url, name="all", max=12, queue=queue)
+            assert (await service.asked("/reload", "POST"))["applied"]
+            for _ in range(11):
+                await within(upstream.accepted(), "there is room for all", START)

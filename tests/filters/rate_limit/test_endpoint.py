@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,24 @@ async def test_a_caller_is_told_of_the_limits_that_are_his() -> None:
     ]
     other = Principal(user_id="u2", project_id="p2")
     assert [line[3] for line in told(await desk.ask(principal=other))] == [10, 10, 2]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize(
+    "cost", [3, {"default": 2, "methods": {"POST": 3}}, {"methods": {"PUT": 0, "POST": 3}}]
+)
+async def test_who_waits_until_the_next_is_available_passes_at_its_cost(cost: Any, method: str) -> None:
+    limit = {"rate": "30/minute", "burst": 3, "cost": cost, "methods": ["POST", "PUT"]}
+    desk = Desk(limits=[limit])
+    assert await desk.ask("POST") is None
+    desk.services.advance(0.5)
+    (available,) = [line[4] for line in told(await desk.ask()) if line[1] == method]
+    wait = datetime.fromisoformat(available).timestamp() - desk.services.now().wall
+    if wait > 1.0:
+        desk.services.advance(wait - 1.0)
+        assert isinstance(await desk.ask(method), Fault)
+        desk.services.advance(1.0)
+    assert await desk.ask(method) is None
 
 
 async def test_to_ask_is_counted_and_may_be_refused() -> None:
@@ -224,6 +243,38 @@ async def test_an_answer_that_holds_no_limits_is_502(body: bytes) -> None:
     fault = await desk.answered(200, body)
     assert isinstance(fault, Fault)
     assert (fault.status, fault.reason, fault.rule) == (502, "limits_unreadable", ("endpoint", "absolute"))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "merged"),
+    [
+        (203, "application/json; charset=utf-8", True),
+        (203, "text/html", False),
+        (206, "application/json", False),
+        (300, "application/json", False),
+    ],
+)
+async def test_any_success_in_json_has_the_upstream_s_limits(status: int, kind: str, merged: bool) -> None:
+    desk = Desk({"absolute": True})
+    assert await desk.ask() is None
+    response = await desk.answered(status, UPSTREAM, **{"Content-Type": kind})
+    assert isinstance(response, Response) == merged
+
+
+async def test_a_blocked_project_is_promised_no_time(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("p1: { each: blocked }")
+    limits = [
+        {"name": "each", "rate": "5/minute", "methods": ["POST"]},
+        {"name": "other", "rate": "1/hour", "methods": ["POST"]},
+    ]
+    desk = Desk(directory=tmp_path, limits=limits, overrides={"file": "own.yaml"})
+    assert [line[2:] for line in told(await desk.ask())] == [
+        (0, 0, "9999-12-31T23:59:59Z"),
+        (1, 1, "2023-11-14T22:13:20Z"),
+    ]
+    refused = await desk.ask("POST", "/v2/images")
+    assert isinstance(refused, Fault)
+    assert (refused.status, refused.retry_after) == (413, None)
 
 
 async def test_other_answers_are_left_alone() -> None:

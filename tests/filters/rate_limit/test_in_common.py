@@ -2,6 +2,7 @@
 
 import asyncio
 from inspect import isawaitable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +19,16 @@ LIMITS = [{"name": "all", "rate": "3/hour", "key": ["project_id"]}]
 class Machine(FrozenServices):
     """A gateway's services, whose store is the real one unless it is cut off from it."""
 
-    def __init__(self, direct: Direct, **options: Any) -> None:
-        super().__init__()
+    def __init__(self, direct: Direct, directory: Path | None = None, **options: Any) -> None:
+        super().__init__(directory=directory)
         self._direct = direct
         self.cut_off: StoreError | None = None
         store = {"url": "redis://store.test", **options.pop("store", {})}
-        self.filter = build(RateLimit, {"limits": LIMITS, "store": store, **options}, self)
+        self._options = {"limits": LIMITS, "store": store, **options}
+        self.reload()
+
+    def reload(self) -> None:
+        self.filter = build(RateLimit, self._options, self)
 
     def store(self, name: str, options: StoreOptions) -> Any:
         return self
@@ -252,6 +257,24 @@ async def test_who_has_used_what_was_drawn_ahead_is_known(direct: Direct) -> Non
             break
     assert fault is not None and fault.facts is not None
     assert fault.facts["consumers"] == (("busy", 36), ("rare", 4))
+
+
+async def test_what_was_drawn_ahead_for_a_project_is_not_spent_once_it_is_blocked(
+    direct: Direct, tmp_path: Path
+) -> None:
+    file = tmp_path / "overrides.yaml"
+    file.write_text("{}")
+    options: dict[str, Any] = {
+        "limits": [{**LIMITS[0], "rate": "1000/hour"}],
+        "store": {"lease": {"share": 64}},
+        "overrides": {"file": "overrides.yaml"},
+    }
+    machine = Machine(direct, directory=tmp_path, **options)
+    assert await machine.statuses(100) == [None] * 100
+    assert machine.note.reason == "rate_leased"
+    file.write_text("p1: blocked")
+    machine.reload()
+    assert await machine.statuses(3) == [413] * 3
 
 
 # ---- options

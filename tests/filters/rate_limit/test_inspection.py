@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from filters.rate_limit import RateLimit
 from gateway.api import Bucket, Exchange, Fault, Principal, Selection, StoreError, Unreadable
-from gateway.api.testing import FrozenServices, build, exchange
+from gateway.api.testing import FakeTable, FrozenServices, build, exchange
 from tests.filters.rate_limit.direct import Direct
 from tests.filters.rate_limit.test_in_common import Machine
 
@@ -167,6 +167,26 @@ async def test_limits_of_groups_that_share_a_name_are_told_apart() -> None:
     assert [(bucket.limit, bucket.remaining) for bucket in emptied] == [("first.w", 8), ("others.w", 8)]
 
 
+@pytest.mark.parametrize("named", [True, False])
+async def test_who_has_filled_a_bucket_is_known_on_where_its_limit_is_called_otherwise(named: bool) -> None:
+    limit = {**({"name": "w"} if named else {}), "rate": "3/hour", "key": ["project_id"]}
+    before = {"groups": [{"name": "a", "limits": [limit]}]}
+    after: dict[str, Any] = {
+        "groups": [
+            {"name": "b", "for": {"users": ["x"]}, "limits": [{**limit, "rate": "9/hour"}]},
+            {"name": "a", "limits": [limit]},
+        ]
+    }
+    services = FrozenServices()
+    limiter = Limiter(services=services, **before)
+    assert [limiter.ask(user="u1") for _ in range(4)] == [True, True, True, False]
+    again = Limiter(services=services, **after)
+    assert not again.ask(user="u1")
+    (bucket,) = await again.seen()
+    assert bucket.limit == ("a.w" if named else "groups[1].limits[0]")
+    assert bucket.consumers == (("u1", 3),)
+
+
 async def test_the_bucket_of_all_is_told_as_that() -> None:
     limiter = Limiter({"name": "all", "rate": "10/minute", "key": ["global"]})
     assert limiter.ask()
@@ -224,6 +244,26 @@ def test_what_is_told_is_what_becomes_of_the_next_request(steps: list[tuple[str,
         assert passes == (bucket.remaining > 0) == (bucket.wait == 0.0)
 
 
+async def test_the_time_until_more_passes_is_that_of_its_cost() -> None:
+    limiter = Limiter({"rate": "10/minute", "key": ["project_id"], "cost": 3})
+    assert [limiter.ask() for _ in range(4)] == [True, True, True, False]
+    (bucket,) = await limiter.seen()
+    assert bucket.remaining == 1
+    assert bucket.wait == pytest.approx(12.0)
+    limiter.services.advance(bucket.wait)
+    assert limiter.ask()
+
+
+async def test_the_time_until_more_passes_is_that_of_the_method_of_the_key() -> None:
+    limiter = Limiter(
+        {"rate": "10/minute", "key": ["project_id", "method"], "cost": {"methods": {"POST": 10, "GET": 0}}}
+    )
+    assert limiter.ask(method="POST")
+    assert limiter.ask(method="PUT")
+    waits = {bucket.key["method"]: bucket.wait for bucket in await limiter.seen()}
+    assert waits == {"POST": pytest.approx(60.0), "PUT": 0.0}
+
+
 # ---- in a store that machines share
 
 
@@ -237,6 +277,28 @@ async def test_buckets_in_the_store_are_those_of_all_machines(direct: Direct) ->
         assert bucket.wait == pytest.approx(1200, abs=60)
     assert len(await every(second.filter.reset(Selection(parts={"project_id": "p1"})))) == 1
     assert await first.statuses(1) == [None]
+
+
+async def test_of_a_store_it_is_said_that_other_machines_may_have_counted_more(direct: Direct) -> None:
+    machine = Machine(direct)
+    unseen = machine.filter.unseen(Selection(limit="all"))
+    assert unseen is not None and "other machines" in unseen
+    assert machine.filter.unseen(Selection(parts={"project_id": "p1"})) is None
+    assert Limiter({"rate": "3/hour"}).filter.unseen(Selection()) is None
+
+
+async def test_what_this_machine_s_workers_have_counted_in_a_store_is_known_to_those_that_come_after(
+    direct: Direct,
+) -> None:
+    machine = Machine(direct)
+    await machine.statuses(3)
+    machine.filter._keys.start(machine.now)
+    await machine.filter.close()
+    after = Machine(direct)
+    tables = [cast(FakeTable, each.table("limits")) for each in (machine, after)]
+    tables[1].left.update(tables[0].left)
+    assert await every(after.filter.buckets(Selection(limit="all"))) != []
+    assert await every(Machine(direct).filter.buckets(Selection(limit="all"))) == []
 
 
 async def test_a_store_that_is_away_is_told() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.rate_limit.algorithm import Algorithm, FixedWindow, Gcra
+from filters.rate_limit.algorithm import Algorithm, CalendarWindow, Closed, FixedWindow, Gcra
 from filters.rate_limit.lease import Leases
 from filters.rate_limit.store import Charge, MemoryStore
 
@@ -107,6 +107,41 @@ def test_a_look_is_free() -> None:
     central = Central()
     assert Node(central, 4).passes(0.0, (0, Gcra(1, 1.0, 1), "a", 0))
     assert central.calls == 0
+
+
+def test_what_was_drawn_by_other_terms_is_not_spent() -> None:
+    node = Node(Central(), 64)
+    limit = Gcra(1000, 1.0, 1000)
+    assert all(node.passes(0.0, (0, limit, "a", 1)) for _ in range(100))
+    left = node.leases._leases[0, "a"].left
+    assert left > 20
+    assert node.passes(0.0, (0, Gcra(1000, 1.0, 1000), "a", 1))
+    assert node.leases._leases[0, "a"].left == left - 1
+    assert not node.passes(0.0, (0, Closed(60.0), "a", 1))
+    assert not node.leases._leases[0, "a"].left
+
+
+def test_what_is_granted_by_terms_that_hold_no_more_is_not_kept() -> None:
+    central = Central()
+    leases = Leases(64, TIME)
+    limit = Gcra(1000, 1.0, 1000)
+    wanted = leases.spend([(0, limit, "a", 1)], 0.0)
+    assert wanted is not None
+    assert leases.spend([(0, Closed(60.0), "a", 1)], 0.0) is not None
+    leases.keep(wanted, (20,), 0.0)
+    again = leases.spend([(0, Closed(60.0), "a", 1)], 0.0)
+    assert again is not None and again.shares  # and nobody waits for that draw
+    assert central.draw(again.charges, again.shares, 0.0) is None
+
+
+def test_in_one_window_of_the_calendar_the_terms_are_the_same() -> None:
+    node = Node(Central(), 64)
+    for number in range(100):
+        end = 5000.0 + number / 1e9  # as each request has worked it out
+        assert node.passes(0.0, (0, CalendarWindow(1000, 7, end), "a", 1))
+    assert node.leases._leases[0, "a"].left > 20
+    node.passes(0.0, (0, CalendarWindow(1000, 8, 9000.0), "a", 1))
+    assert node.leases._leases[0, "a"].left <= 1
 
 
 def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

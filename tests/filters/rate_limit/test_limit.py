@@ -93,3 +93,20 @@ def test_a_table_knows_its_limits_by_method() -> None:
     assert table.of("POST") == table.of("PUT") == (writes, every)
     assert table.of("BREW") == (every,)
     assert Table([reads]).of("PUT") == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "method", "cost"),
+    [
+        ({"cost": 3}, None, 3),
+        ({"cost": {"default": 2, "methods": {"POST": 5}}}, "POST", 5),
+        ({"cost": {"default": 2, "methods": {"POST": 5}}}, "PUT", 2),
+        ({"cost": {"default": 2, "methods": {"POST": 5}}}, None, 2),
+        ({"cost": {"default": 0, "methods": {"POST": 5, "PUT": 3, "GET": 0}}}, None, 3),
+        ({"cost": {"default": 2, "methods": {"POST": 5, "PUT": 3}}, "methods": ["POST"]}, None, 5),
+    ],
+)
+def test_a_cost_is_told_with_and_without_a_method(
+    given: dict[str, Any], method: str | None, cost: int
+) -> None:
+    assert limit(**given).cost_of(method) == cost
