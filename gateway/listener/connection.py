@@ -471,13 +471,7 @@ class Connection:
 
     def _start(self, queued: Queued) -> None:
         if self._eof and not isinstance(queued, Problem) and not queued[1].is_eof():
-            # The client has ended its side inside this request: it can never be complete.
-            self._end_of_requests()
-            self._queue.clear()
-            if self.transport is not None:
-                self._close()
-                self._wait(self.listener.plan.configuration.timeouts.body)
-            return
+            queued = _CUT_OFF  # the client has ended its side inside this request: it can never be complete
         now = Instant(time(), monotonic())
         self.deadline = FAR
         self.handler = handler = Handler(self, now)
@@ -611,5 +605,6 @@ _VERSIONS: Final = (b" HTTP/1.1", b" HTTP/1.0")
 _MALFORMED: Final = Problem(400, "malformed_request", "The request is malformed.")
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*+")
 _MALFORMED_BODY: Final = Problem(400, "framing_invalid", "The request body is malformed.")
+_CUT_OFF: Final = Problem(400, "framing_invalid", "The request ended before its body did.")
 _HEAD_TOO_LARGE: Final = Problem(431, "headers_too_large", "The header fields of the request are too large.")
 _HEADER_TIMEOUT: Final = Problem(408, "header_timeout", "The request did not arrive in time.")

@@ -111,7 +111,6 @@ class UpstreamConnection:
         "offered",
         "phrase",
         "protocol",
-        "quiet_at",
         "raw",
         "remote",
         "requests",
@@ -137,7 +136,6 @@ class UpstreamConnection:
         self.dirty = False
         self.requests = 0
         self.idle_since = 0.0
-        self.quiet_at = 0.0  # a time when nothing lay unread, on the clock of perf_counter
         self._poll: select.poll | None = None
         self.writing_paused = False
         self._reading_paused = False

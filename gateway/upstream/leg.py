@@ -27,9 +27,6 @@ from gateway.wheel import FAR
 _CLOSED: Final = frozenset(("upstream_closed", "upstream_tls_failed"))
 """How a connection ends that stood: reason codes."""
 
-ONE_READ: Final = 64 * 1024
-"""Bytes of an answer which, when they come at once, were all that had come: the loop reads more than that in one go."""
-
 _attempt = tuple.__new__  # an Attempt in a third of the time that its constructor takes
 
 
@@ -131,7 +128,7 @@ class Leg(Owner):
         self._endpoint = endpoint
         if self._course is not None:
             self._course.tried.append(endpoint)
-        connection = pool.take(endpoint, self._attempted_at)
+        connection = pool.take(endpoint)
         if connection is None:
             self._connect()
         else:
@@ -215,7 +212,7 @@ class Leg(Owner):
             self._attempted_at = perf_counter()
             self._first_byte_at = self._connect_seconds = None
             self._reused = False
-            connection = pool.take(endpoint, self._attempted_at)
+            connection = pool.take(endpoint)
             if connection is None:
                 try:
                     connection = await pool.connect(endpoint)
@@ -444,9 +441,6 @@ class Leg(Owner):
             self._course.over()
         self.connection = None
         if self._may_keep():
-            first = self._first_byte_at
-            if first is not None and connection.section and (connection.length or 0) < ONE_READ:
-                connection.quiet_at = first  # the answer was all that there was
             self._pool.give_back(self._endpoint, connection)
         else:
             connection.abort()

@@ -36,10 +36,6 @@ SWEEP: Final = 1.0
 OUT_OF_REACH: Final = 1.0
 """Seconds in which a request that could not be sent elsewhere leaves an endpoint alone that was found out of reach."""
 
-QUIET: Final = 0.002
-"""Seconds in which a connection whose answer was read to its end is not looked at before another request. A look costs a
-system call, and what comes this shortly before a request is hardly more certain to be seen than what comes behind it."""
-
 _GOOD_NEWS: Final = frozenset(("breaker_closed", "endpoint_back", "endpoint_healthy", "panic_over"))
 
 
@@ -252,18 +248,18 @@ class Pool:
         else:
             log(event, **facts)
 
-    def take(self, endpoint: Endpoint, now: float = FAR) -> UpstreamConnection | None:
+    def take(self, endpoint: Endpoint) -> UpstreamConnection | None:
         """An idle connection that is fit for a request, or None.
 
-        What has come on it unasked is no answer to that request: a connection with something unread is ended. `now` is on the
-        clock of perf_counter, and spares a look at one that has only just become free.
+        What has come on it unasked is no answer to that request: a connection with something unread is ended. It is looked at
+        each time, be it as short as it may since it became free: what follows an answer most often follows at once.
         """
         idle = endpoint.idle
         while idle:
             connection = idle.pop()
             # Not `closed`: of an upstream that closes in the way of TLS, the socket stands a moment longer.
             if connection.keep_alive and not connection.transport.is_closing():
-                if now - connection.quiet_at < QUIET or not connection.has_unread():
+                if not connection.has_unread():
                     return connection
                 connection.abort()
         return None

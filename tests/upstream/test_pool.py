@@ -14,7 +14,7 @@ from gateway.upstream import connection as upstream
 from gateway.upstream import pool as pool_module
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.dialer import ConnectError
-from gateway.upstream.pool import QUIET, Endpoint, Pool
+from gateway.upstream.pool import Endpoint, Pool
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.selection import Refusal
 from tests.support.deadline import settled, until, within
@@ -104,19 +104,6 @@ async def test_a_connection_with_something_unread_is_ended_and_another_taken(str
         made.give_back(endpoint, good)
         assert made.take(endpoint) is good  # which is looked at again
         good.abort()
-
-
-async def test_a_connection_that_has_only_just_become_free_is_not_looked_at() -> None:
-    made = pool()
-    endpoint = chosen(made)
-    connection, other = await on_a_socket()
-    with other:
-        connection.quiet_at = 1000.0
-        made.give_back(endpoint, connection)
-        other.send(ANSWER)
-        assert made.take(endpoint, 1000.0 + QUIET / 2) is connection
-        made.give_back(endpoint, connection)
-        assert made.take(endpoint, 1000.0 + 2 * QUIET) is None
 
 
 async def test_whoever_waits_gets_no_connection_with_something_unread() -> None:

@@ -65,6 +65,22 @@ async def test_refuses_a_length_that_is_not_certain(data: bytes) -> None:
         assert upstream.conversations == []
 
 
+@pytest.mark.parametrize(
+    "lines",
+    ["Content-Length: 4", "Transfer-Encoding: chunked", "Transfer-Encoding: x, chunked"],
+)
+async def test_a_request_that_its_client_cuts_off_behind_another_is_answered_400(lines: str) -> None:
+    async with Upstream(echo) as upstream, proxy(upstream) as gateway:
+        client = await gateway.connect()
+        await client.send(get("/first") + head(lines))
+        client.half_close()
+        assert (await client.answer()).status == 200
+        answer = await client.answer("POST")
+        assert (answer.status, answer.closes) == (400, True)
+        await client.ended()
+        assert [request.target for request in upstream.requests] == [b"/first"]
+
+
 @pytest.mark.parametrize("half_closes", [False, True], ids=["open", "half-closed"])
 @pytest.mark.parametrize("body", [b"", b"\r\n\r\n", b"he", b"helo"])
 @pytest.mark.parametrize("length", ["0" * 27 + "4", "0" * 18 + "5", "+4", "4, 4"])
