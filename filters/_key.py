@@ -62,6 +62,19 @@ def places(
     return Memo(made, _PLACES_MAX)
 
 
+def numbers_of(told: Sequence[tuple[object, ...]]) -> tuple[int, ...]:
+    """Of each limit, what its state is known by: a number of what it says of itself, and where several say the same of its place
+    among them."""
+    return tuple(
+        int.from_bytes(
+            blake2b(
+                repr((*one, told[:place].count(one))).encode("utf-8", "backslashreplace"), digest_size=7
+            ).digest()
+        )
+        for place, one in enumerate(told)
+    )
+
+
 def key_function(parts: Sequence[str]) -> KeyFunction:
     """The function that gives the key of an exchange; equal keys share a cell."""
     functions = tuple(map(_part, own_parts(parts)))

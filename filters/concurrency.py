@@ -6,13 +6,12 @@ that is killed when they are wanted.
 """
 
 from collections.abc import Awaitable, Hashable, Iterable
-from hashlib import blake2b
 from math import ceil
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from filters._key import PLAIN, KeyFunction, described, key_facts, key_function, known, places
+from filters._key import PLAIN, KeyFunction, described, key_facts, key_function, known, numbers_of, places
 from gateway.api import Claim, Duration, Exchange, Fact, Fault, Filter, Options, Rule, Services, Verdict
 
 _LIMITS: Final[Rule] = ("limits",)
@@ -97,15 +96,7 @@ class ConcurrencyConfig(Options):
     def numbers(self) -> tuple[int, ...]:
         """Of each limit, what its permits are known by: its name and key, and where several have these in common the place among
         them. However many may be under way, or wait, those that are stay counted."""
-        told = [(limit.name, limit.key) for limit in self.limits]
-        return tuple(
-            int.from_bytes(
-                blake2b(
-                    repr((*one, told[:place].count(one))).encode("utf-8", "backslashreplace"), digest_size=7
-                ).digest()
-            )
-            for place, one in enumerate(told)
-        )
+        return numbers_of([(limit.name, limit.key) for limit in self.limits])
 
     def reads(self) -> frozenset[Fact]:
         return frozenset().union(*(key_facts(limit.key) for limit in self.limits))

@@ -1,13 +1,12 @@
 """The options of a rate limit, as people write them."""
 
 import re
-from hashlib import blake2b
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from filters._key import CAPTURE, CAPTURES, GLOBAL, PLAIN, key_facts, known
+from filters._key import CAPTURE, CAPTURES, GLOBAL, PLAIN, key_facts, known, numbers_of
 from filters._names import FieldName, MethodName
 from filters._network import Network
 from filters.rate_limit import calendar
@@ -525,14 +524,7 @@ class RateLimitConfig(Options):
         told = [
             (group, limit.counted()) for group, limits in zip(groups, each, strict=True) for limit in limits
         ]
-        return tuple(
-            int.from_bytes(
-                blake2b(
-                    repr((*one, told[:place].count(one))).encode("utf-8", "backslashreplace"), digest_size=7
-                ).digest()
-            )
-            for place, one in enumerate(told)
-        )
+        return numbers_of(told)
 
     def labels(self) -> tuple[str | None, ...]:
         """Of each of all limits, what tells it from the others: its name, or GROUP.NAME where other groups have one of this name;

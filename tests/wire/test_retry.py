@@ -1,6 +1,5 @@
 """When a request is sent a second time: only where nobody can notice. And which endpoint is asked."""
 
-
 import pytest
 
 from tests.support.client import chunked, get, post
