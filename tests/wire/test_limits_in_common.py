@@ -42,7 +42,7 @@ async def pair(server: Redis, **options: Any) -> AsyncIterator[tuple[Running, Ru
 
 
 async def test_two_gateways_admit_together_what_one_would(tmp_path: Path) -> None:
-    async with redis(tmp_path) as server, pair(server, rate="50/hour") as gateways:
+    async with redis(tmp_path) as server, pair(server, rate="50/hour", store={"timeout": "5s"}) as gateways:
         answers = await asyncio.gather(*(asked(gateway, 8) for gateway in gateways for _ in range(5)))
         statuses = [status for each in answers for status in each]
         assert (statuses.count(200), statuses.count(413)) == (50, 30)
@@ -51,7 +51,7 @@ async def test_two_gateways_admit_together_what_one_would(tmp_path: Path) -> Non
 async def test_with_shares_drawn_ahead_they_admit_no_more(tmp_path: Path) -> None:
     async with (
         redis(tmp_path) as server,
-        pair(server, rate="200/hour", store={"lease": {"share": 8}}) as gateways,
+        pair(server, rate="200/hour", store={"lease": {"share": 8}, "timeout": "5s"}) as gateways,
     ):
         answers = await asyncio.gather(*(asked(gateway, 40) for gateway in gateways for _ in range(4)))
         passed = sum(each.count(200) for each in answers)
