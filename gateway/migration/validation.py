@@ -39,6 +39,10 @@ def api_validator(config: Element, chain: Chain) -> None:
             one.forget()
             chain.left(one, "a validator for no role, which nobody comes to")
         earlier += [role for role in roles if role not in earlier]
+    if named:
+        chain.differs(
+            config, "the roles that choose a validator are compared without regard to case (`role` of `when`)"
+        )
     unknown = bool(named) and not chain.knows_roles(config)
     if unknown and default is not None:
         chain.left(

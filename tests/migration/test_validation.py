@@ -40,6 +40,7 @@ async def test_one_description_for_all(tmp_path: Path, method: str, target: str,
     )
     assert await _status(made, method, target) == status
     assert "max_size" in notes(made, "api-validator")
+    assert "without regard to case" not in notes(made, "api-validator"), "no role chooses"
 
 
 TWO = '<validator role="a b" wadl="servers.wadl" enable-rax-roles="true"/>\n<validator role="b c" wadl="{}" enable-rax-roles="true"/>'
@@ -68,8 +69,9 @@ async def test_the_default_is_for_who_has_none_of_the_roles(tmp_path: Path) -> N
         '<validator role="d" default="true" wadl="images.wadl"/><validator role="a" wadl="servers.wadl"/>',
         'multi-role-match="true"',
     )
-    assert [await _status(made, "GET", "/images", role) for role in ("a", "z")] == [404, 200]
+    assert [await _status(made, "GET", "/images", role) for role in ("A", "z")] == [404, 200]
     assert "multi-role-match" in notes(made, "api-validator")
+    assert "without regard to case" in notes(made, "api-validator")
 
 
 DEFAULT, A, B = (
