@@ -667,7 +667,8 @@ class TenantOptions(Options):
         default=None,
         min_length=1,
         description="Or regular expressions for the whole path, each with one group, the tenant's id; the first that "
-        "matches counts. A path that none matches is refused.",
+        "matches counts. They are for the path percent-decoded, and one whose escapes make two tenants of it is refused, as is one that "
+        "none matches.",
     )
     strip_prefixes: tuple[Text, ...] = Field(
         default=(), description="What may stand in front of a tenant's id in a token, and not in a path."

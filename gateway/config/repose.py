@@ -46,7 +46,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         "first that is wrong is answered, from the path to the schema. The most specific path counts; 404 for one that is only a prefix, "
         "where Repose says 405 with an empty Allow. What is not looked at (XSD beyond simple types, XPath, XSLT, extensions in Java) is told "
         "at the start and refused there, unless `unchecked: allow`; `weir migrate repose` says that only of what the validator's "
-        "options had Repose leave alone too. Several validators by role are entries with `when`; delegating is "
+        "options had Repose leave alone too. Several validators by role are entries with `when`, whose roles are compared without "
+        "regard to case; delegating is "
         "`mode: shadow` with `delegate`. A number in JSON that is beyond a double, such as an integer of 400 digits, is not valid: 400.",
     ),
     Row(
@@ -333,7 +334,7 @@ OLDER: Final[tuple[Row, ...]] = (
         "Validates tokens; keystone-v2 since 7.1.",
         ("token_auth.providers[].keystone_v2",),
         "",
-        "As keystone-v2. `delegable` is `delay_auth_decision` with `headers: repose`.",
+        "As keystone-v2. `delegable` is `delay_auth_decision` with `headers: repose`. 403 for a foreign tenant.",
     ),
     Row(
         "client-authorization",

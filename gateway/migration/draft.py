@@ -37,6 +37,30 @@ WHO: Final = ("x-pp-user", "x-pp-groups")
 
 ROLES: Final = "x-roles"
 
+IDENTITY: Final = (
+    *WHO,
+    ROLES,
+    *(
+        "x-user-id",
+        "x-user-name",
+        "x-tenant-id",
+        "x-tenant-name",
+        "x-tenant",
+        "x-project-id",
+        "x-project-name",
+    ),
+    *(
+        "x-authorization",
+        "x-identity-status",
+        "x-map-roles",
+        "x-domain-id",
+        "x-default-region",
+        "x-contact-id",
+    ),
+    *("x-impersonator-id", "x-impersonator-name", "x-impersonator-roles"),
+)
+"""Fields by which filters that ask for a token tell the upstream who is calling."""
+
 Condition = dict[str, Any]
 """`when` of an entry."""
 
@@ -108,6 +132,7 @@ class Draft:
     body_limit bytes that a request body may have
     written    names of header fields, in lower case, that filters so far have written or removed with no regard to whom the gateway
                knows: where
+    given      those of them that have got a value: where
     known      whether a filter so far knows roles, so that tables of roles can be asked of somebody
     everybody  under which conditions a filter so far finds a user for every request; None while none does
     extracted  header fields that filters so far have filled from the path: the expressions, for whole paths
@@ -127,6 +152,7 @@ class Draft:
         self.root_paths: dict[str, str] = {}
         self.users: list[User] = []
         self.written: dict[str, Place] = {}
+        self.given: dict[str, Place] = {}
         self.known = False
         self.everybody: list[Condition] | None = None
         self.nodes = 1
@@ -319,11 +345,12 @@ class Chain:
         """
         for name in names:
             self.draft.written.setdefault(name.lower(), place)
+            self.draft.given.setdefault(name.lower(), place)
 
     def removes(self, names: Iterable[str], place: Place) -> None:
         """Notes that fields of a request are gone from here on. Nothing of an identity is lost by it before there is one."""
-        if self.draft.users:
-            self.writes(names, place)
+        for name in names if self.draft.users else ():
+            self.draft.written.setdefault(name.lower(), place)
 
     def keeps(self, names: Iterable[str], place: Place) -> None:
         """Notes that all fields of a request but these are gone from here on."""
@@ -333,6 +360,16 @@ class Chain:
     def written(self, *names: str) -> Place | None:
         """Where one of the fields, by its name in lower case, has been written with no regard to whom the gateway knows."""
         return next((self.draft.written[name] for name in names if name in self.draft.written), None)
+
+    def replaces(self, element: Element, names: Sequence[str]) -> None:
+        """Notes that what filters so far have written into fields is gone where a filter says who is calling."""
+        for place in dict.fromkeys(self.draft.given[name] for name in names if name in self.draft.given):
+            of_it = [name for name in names if self.draft.given.get(name) == place]
+            self.differs(
+                element,
+                f"what {place} has written into {', '.join(of_it)} is replaced by who is calling, where Repose adds to it: put that "
+                "filter behind this one",
+            )
 
     def knows_roles(self, element: Element) -> bool:
         """Whether a filter before this one knows roles; noted where none does.

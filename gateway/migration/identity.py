@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from gateway.api.regex import check_path
 from gateway.migration import expression
 from gateway.migration.container import duration
-from gateway.migration.draft import Chain, Condition, Entry
+from gateway.migration.draft import IDENTITY, Chain, Condition, Entry
 from gateway.migration.source import Element, number
 from gateway.migration.writing import Noted
 
@@ -103,6 +103,7 @@ def client_auth(config: Element, chain: Chain) -> None:
         chain.left(auth, "tenanted: no client-mapping says where the tenant is")
     if tenanted and usable:
         provider["tenant"] = _tenant(usable, [], roles)
+        _tenant_differences(auth, roles, chain)
     if auth.flag("send-all-tenant-ids"):
         repose["all_tenants"] = True
     if auth.flag("send-tenant-id-quality"):
@@ -434,10 +435,20 @@ def _tenants(config: Element, chain: Chain, repose: dict[str, Any]) -> _Tenants:
     asked: Noted | None = None
     if expressions:
         asked = Noted(_tenant(expressions, prefixes, roles), (str(validate.place),))
-        chain.differs(
-            validate, "a request that names no tenant, or one that the token is not for, is answered 403"
-        )
+        _tenant_differences(validate, roles, chain)
     return _Tenants(expressions, asked, prefixes, roles, validate if lost else None)
+
+
+def _tenant_differences(element: Element, roles: list[str], chain: Chain) -> None:
+    chain.differs(
+        element, "a request that names no tenant, or one that the token is not for, is answered 403"
+    )
+    if roles:
+        chain.differs(
+            element,
+            f"who may name any tenant ({', '.join(roles)}) may do so by a role that is held in no tenant, where for Repose one is enough "
+            "that is held in any (`bypass_roles`)",
+        )
 
 
 def _all_tenants(tenants: _Tenants, config: Element, chain: Chain, white: list[Condition]) -> None:
@@ -584,6 +595,7 @@ def _spared(expressions: Sequence[tuple[Element, str]], chain: Chain) -> list[Co
 def _add(chain: Chain, options: dict[str, Any], config: Element, white: list[Condition]) -> None:
     if not options["repose"]:
         del options["repose"]
+    chain.replaces(config, IDENTITY)
     chain.add("token_auth", options, config.place, when=white)
     delays = "delay_auth_decision" in options
     if delays and chain.draft.users:

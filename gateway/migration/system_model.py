@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from gateway.config.model import parse_endpoint
 from gateway.http.template import Segment, parse
 from gateway.migration import expression
-from gateway.migration.draft import Chain, Condition, Draft, Router, joined
+from gateway.migration.draft import METHODS, Chain, Condition, Draft, Router, joined, methods
 from gateway.migration.report import Part
 from gateway.migration.source import VARIABLE, Element, Place, SourceError
 from gateway.migration.writing import Noted
@@ -23,6 +23,9 @@ _QUALITY: Final = 0.5
 """Of a destination-router that says none."""
 
 _EVERYTHING: Final = "/{rest*}"
+_ALWAYS: Final[Condition] = {}
+"""What every request fulfils."""
+
 _NOTHING: Final = Segment("", "", rest=False)
 """What a path that ends in "/" has behind it."""
 
@@ -236,8 +239,8 @@ def _filters(body: Element, part: Part) -> Iterator[FilterUse]:
         if regex and not expression.is_everything(regex):
             found_conditions.append(_path_condition(regex, element, told))
         found_conditions += [_criterion(criterion, told) for criterion in element.elements()]
-        when = [condition for condition in found_conditions if condition is not None]
-        partly = bool(told.notes) or len(when) < len(found_conditions)
+        when = [condition for condition in found_conditions if condition]
+        partly = bool(told.notes) or None in found_conditions
         for note in told.notes:
             part.left(note.place, note.text)
         name = element.required("name")
@@ -258,13 +261,13 @@ def _path_condition(regex: str, element: Element, part: Part) -> Condition | Non
 
 
 def _criterion(element: Element, part: Part, *, denied: bool = False) -> Condition | None:
-    """A condition of Repose 8.10 and later; None where it cannot be said.
+    """A condition of Repose 8.10 and later; `_ALWAYS` where it asks for nothing, None where it cannot be said.
 
     What cannot be said is left out where the filter then sees more requests, and never where it sees fewer. `denied` says
     that the condition stands in a `not`.
     """
     if element.name == "methods":
-        return {"method": element.words("value")}
+        return _method_condition(element, part)
     if element.name == "header":
         value = element.get("value")
         return {"header": {element.required("name"): value if element.has("value") else True}}
@@ -274,15 +277,31 @@ def _criterion(element: Element, part: Part, *, denied: bool = False) -> Conditi
         _criterion(child, part, denied=denied != (element.name == "not")) for child in element.elements()
     ]
     conditions = [condition for condition in parts if condition is not None]
-    if element.name == "and" and conditions and (not denied or len(conditions) == len(parts)):
-        return joined(conditions)
-    if len(conditions) != len(parts) or not conditions:
+    whole = len(conditions) == len(parts)
+    asking = [condition for condition in conditions if condition]
+    if element.name == "and" and conditions and (whole or (asking and not denied)):
+        return joined(asking) if asking else _ALWAYS
+    if not whole or not conditions:
         return None
     if element.name == "or":
-        return {"any": conditions}
+        return {"any": conditions} if len(asking) == len(conditions) else _ALWAYS
     if element.name == "not":
-        return {"not": conditions[0]}
+        if asking:
+            return {"not": asking[0]}
+        part.left(element.place, "a condition that no request fulfils: take the filter out of the chain")
+        return None
     raise SourceError(element.place, f"{element.name} is no condition")
+
+
+def _method_condition(element: Element, part: Part) -> Condition | None:
+    words = element.words("value")
+    listed = methods(words)
+    unknown = [word for word in words if word.upper() not in (*METHODS, "ALL")]
+    if unknown or not words:
+        told = f"{unknown[0]!r} is no method" if unknown else "it names none"
+        part.left(element.place, f"the condition of methods, so that the filter sees every request: {told}")
+        return None
+    return {"method": listed} if listed else _ALWAYS
 
 
 def _tracing(root: Element, draft: Draft) -> None:

@@ -61,7 +61,7 @@ ONLY_REFUSES: Final = CHECKS_NOTHING | frozenset(
             "keystone-v2",
         ),
         *("keystone-v2-authorization", "openapi-validator", "openstack-identity-v3", "rate-limiting"),
-        *("regex-rbac", "simple-rbac", "tenant-culling", "uri-normalization"),
+        *("regex-rbac", "simple-rbac", "tenant-culling"),
     )
 )
 """Filters that may see more requests than they did: none passes for it that would not have."""

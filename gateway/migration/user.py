@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from gateway.migration import expression
-from gateway.migration.draft import Chain, Condition
+from gateway.migration.draft import WHO, Chain, Condition
 from gateway.migration.source import Element, number
 
 _EVERYBODY: Final = ("0.0.0.0/0", "::/0")
@@ -124,6 +124,7 @@ def _add(
         chain.left(config, "nothing is left of it that says who is calling")
         chain.refuse(config.place)
         return
+    chain.replaces(config, WHO)
     least, most = min(qualities), max(qualities)
     before = {quality for user in chain.draft.users for quality in user.qualities}
     weaker = any(quality < most for quality in before)

@@ -25,15 +25,24 @@ def api_validator(config: Element, chain: Chain) -> None:
         chain.left(config, "multi-role-match: the first validator whose role the caller has decides")
     validators = config.all("validator")
     default = next((one for one in validators if one.flag("default")), None)
+    earlier: list[str] = []
     named: list[str] = []
+    own: list[Condition] = []
     for one in validators:
         roles = [role.replace("\xa0", " ") for role in one.words("role")]
-        if one is not default and roles:
-            _validator(one, chain, _for(roles, named), rest)
+        if one is default:
+            own = _for(roles, earlier) if roles else []
+        elif roles:
+            _validator(one, chain, _for(roles, earlier), rest)
             named += [role for role in roles if role not in named]
-        elif one is not default:
+        else:
             one.forget()
             chain.left(one, "a validator for no role, which nobody comes to")
+        earlier += [role for role in roles if role not in earlier]
+    if named:
+        chain.differs(
+            config, "the roles that choose a validator are compared without regard to case (`role` of `when`)"
+        )
     unknown = bool(named) and not chain.knows_roles(config)
     if unknown and default is not None:
         chain.left(
@@ -41,7 +50,8 @@ def api_validator(config: Element, chain: Chain) -> None:
         )
         chain.refuse(config.place)
     if default is not None:
-        _validator(default, chain, [{"not": {"role": named}}] if named else [], rest)
+        others: list[Condition] = [{"not": {"role": named}}] if named else []
+        _validator(default, chain, [{"any": [*own, *others]}] if own and others else others, rest)
     elif named:
         rows = [{"path": "/{rest*}", "roles": named}]
         chain.add("rbac", {"rows": rows}, config.place, rest=rest)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.migration.draft import Chain, Draft, joined, methods
 from gateway.migration.report import Report
-from gateway.migration.source import Installation, Place
+from gateway.migration.source import Element, Installation, Place
 from gateway.migration.writing import Reference
 from gateway.registry import Registry
 
@@ -159,3 +159,19 @@ def test_a_secret_is_a_variable_to_be_set() -> None:
     assert (reference.name, reference.default) == ("KEYSTONE_V2_PASSWORD", "change-me")
     assert draft.variables == {"KEYSTONE_V2_PASSWORD": HERE}
     assert "KEYSTONE_V2_PASSWORD" in chain.part.notes[0].text
+
+
+def test_what_is_written_before_who_is_calling_is_told_and_what_is_removed_is_not() -> None:
+    draft = _draft()
+    chain, element = _chain(draft), Element("x", HERE, {}, {})
+    chain.finds_user([0.4])
+    chain.removes(["X-Roles"], HERE)
+    chain.writes(["X-Region"], HERE)
+    chain.replaces(element, ["x-roles"])
+    assert not chain.part.notes
+    chain.writes(["X-PP-User", "X-PP-Groups"], HERE)
+    chain.replaces(element, ["x-pp-user", "x-pp-groups", "x-roles"])
+    assert [note.text for note in chain.part.notes] == [
+        f"what {HERE} has written into x-pp-user, x-pp-groups is replaced by who is calling, where Repose adds to it: put that filter "
+        "behind this one"
+    ]

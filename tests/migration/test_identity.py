@@ -146,7 +146,9 @@ TENANT = (
 
 
 def test_the_tenant_in_the_path(tmp_path: Path) -> None:
-    text = _v2(tmp_path, TENANT).text
+    made = _v2(tmp_path, TENANT)
+    text = made.text
+    assert "who may name any tenant (racker)" in notes(made, "keystone-v2")
     assert 'regex: ["(?a).*/servers/([-|\\\\w]+)/?.*+"]' in text
     assert 'strip_prefixes: ["foo:", bar-]' in text
     assert "bypass_roles: [racker]" in text
@@ -278,7 +280,13 @@ def test_client_auth_of_repose_6(tmp_path: Path) -> None:
     assert "delay_auth_decision: true" in made.text
     assert "cache: { ttl: 5s }" in made.text, "as often as Repose looked at the feed"
     said = notes(made, "client-auth")
-    for told in ("tenantId", "endpoints-in-header", "Atom feed"):
+    for told in (
+        "tenantId",
+        "endpoints-in-header",
+        "Atom feed",
+        "is answered 403",
+        "(r) may do so by a role",
+    ):
         assert told in said
     assert "hunter2" not in made.text
 
@@ -481,3 +489,31 @@ async def test_tenants_that_are_all_told_are_not_culled(tmp_path: Path) -> None:
             keystone_v2=f"<keystone-v2>{SERVICE}{handling}</keystone-v2>",
         )
         assert (await outcome(made, headers=HEADERS, identity=ANN)).status == status
+
+
+ADDS = "<a><request><header name='%s'>extra</header></request></a>"
+
+
+@pytest.mark.parametrize(
+    ("chain", "name", "told"),
+    [
+        ("add-header keystone-v2", "X-Roles", True),
+        ("add-header keystone-v2", "X-Tenant-Id", True),
+        ("add-header keystone-v2", "X-Region", False),
+        ("keystone-v2 add-header", "X-Roles", False),
+    ],
+)
+async def test_a_field_of_identity_that_is_written_before_the_token_is_asked_for_is_told(
+    tmp_path: Path, chain: str, name: str, told: bool
+) -> None:
+    made = moved(
+        tmp_path,
+        "".join(f'<filter name="{one}"/>' for one in chain.split()),
+        keystone_v2=f"<keystone-v2>{SERVICE}</keystone-v2>",
+        add_header=ADDS % name,
+    )
+    got = await outcome(made, headers=(("X-Auth-Token", "t"),), identity=ANN)
+    sent = [value for key, value in got.forwarded.headers if key == name] if got.forwarded else []
+    assert ("extra" in ",".join(sent)) is not told
+    said = notes(made, "keystone-v2")
+    assert (f"add-header.cfg.xml:1 has written into {name.lower()} is replaced" in said) is told

@@ -106,6 +106,15 @@ async def _seen(directory: Path, filter: str, method: str = "GET", target: str =
         ('uri-regex="/v1/\\d+"/>', "GET", "/v1/x", {}, False),
         ('><methods value="GET HEAD"/></filter>', "GET", "/", {}, True),
         ('><methods value="GET HEAD"/></filter>', "POST", "/", {}, False),
+        ('><methods value="get"/></filter>', "GET", "/", {}, True),
+        ('><methods value="ALL"/></filter>', "PATCH", "/", {}, True),
+        ('><methods value="GET ALL"/></filter>', "PURGE", "/", {}, True),
+        ('><and><methods value="ALL"/><uri regex="/a"/></and></filter>', "GET", "/a", {}, True),
+        ('><and><methods value="ALL"/><uri regex="/a"/></and></filter>', "GET", "/b", {}, False),
+        ('><and><methods value="ALL"/></and></filter>', "GET", "/b", {}, True),
+        ('><or><methods value="ALL"/><uri regex="/a"/></or></filter>', "GET", "/b", {}, True),
+        ('><not><and><methods value="ALL"/><uri regex="/a"/></and></not></filter>', "GET", "/a", {}, False),
+        ('><not><and><methods value="ALL"/><uri regex="/a"/></and></not></filter>', "GET", "/b", {}, True),
         ('><header name="X-A"/></filter>', "GET", "/", {"x-a": ""}, True),
         ('><header name="X-A" value="1"/></filter>', "GET", "/", {"X-A": "2"}, False),
         ('><uri regex="/v1/(a|b)"/></filter>', "GET", "/v1/b", {}, True),
@@ -126,23 +135,43 @@ async def test_a_filter_sees_the_requests_that_it_saw(
 
 
 @pytest.mark.parametrize(
-    ("condition", "target"),
+    ("condition", "said"),
     [
-        ('uri-regex="(a+)+b"/>', "/x"),
-        ('><and><methods value="GET"/><uri regex="(a+)+b"/></and></filter>', "/x"),
-        ('><not><and><methods value="POST"/><uri regex="(a+)+b"/></and></not></filter>', "/x"),
-        ('><or><methods value="POST"/><uri regex="(a+)+b"/></or></filter>', "/x"),
+        ('uri-regex="(a+)+b"/>', "(a+)+b"),
+        ('><and><methods value="GET"/><uri regex="(a+)+b"/></and></filter>', "(a+)+b"),
+        ('><and><methods value="ALL"/><uri regex="(a+)+b"/></and></filter>', "(a+)+b"),
+        ('><not><and><methods value="POST"/><uri regex="(a+)+b"/></and></not></filter>', "(a+)+b"),
+        ('><not><and><methods value="ALL"/><uri regex="(a+)+b"/></and></not></filter>', "(a+)+b"),
+        ('><or><methods value="POST"/><uri regex="(a+)+b"/></or></filter>', "(a+)+b"),
+        ('><methods value="POST,PUT"/></filter>', "'POST,PUT' is no method"),
+        ('><methods value="ANY"/></filter>', "'ANY' is no method"),
+        ('><methods value="ALL ANY"/></filter>', "'ANY' is no method"),
+        ('><and><methods value="ANY"/><uri regex="/x"/></and></filter>', "'ANY' is no method"),
+        ('><not><methods value="ANY"/></not></filter>', "'ANY' is no method"),
+        ("><methods/></filter>", "it names none"),
+        ('><not><methods value="ALL"/></not></filter>', "that no request fulfils"),
     ],
 )
 async def test_a_condition_that_cannot_be_said_lets_a_check_see_more_and_has_another_filter_refuse(
-    tmp_path: Path, condition: str, target: str
+    tmp_path: Path, condition: str, said: str
 ) -> None:
     made = moved(tmp_path, f'<filter name="keystone-v2" {condition}', keystone_v2=KEYSTONE)
-    assert "(a+)+b" in notes(made, "filters of the chain")
-    assert (await outcome(made, target=target)).status == 401
+    assert said in notes(made, "filters of the chain")
+    assert (await outcome(made, target="/x")).status == 401
     made = moved(tmp_path, f'<filter name="add-header" {condition}', add_header=ADD)
-    assert (await outcome(made, target=target)).status == 503
+    assert (await outcome(made, target="/x")).status == 503
     assert part(made, "add-header").outcome == "not moved"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_a_check_for_all_methods_is_in_force(tmp_path: Path, method: str) -> None:
+    made = moved(
+        tmp_path,
+        '<filter name="keystone-v2"><methods value="ALL"/></filter>',
+        keystone_v2=KEYSTONE,
+    )
+    assert (await outcome(made, method)).status == 401
+    assert "when" not in made.text
 
 
 def test_a_chain_with_a_condition_that_is_none(tmp_path: Path) -> None:

@@ -83,6 +83,13 @@ async def test_a_white_list_whose_requests_cannot_be_told_refuses(tmp_path: Path
         assert (await outcome(made, target="/x")).status == status
 
 
+async def test_what_cannot_be_said_when_to_do_is_not_done_to_all(tmp_path: Path) -> None:
+    made = moved(tmp_path, '<filter name="uri-normalization" uri-regex="(a+)+b"/>', uri_normalization=NORMAL)
+    assert part(made, "uri-normalization").outcome == "not moved"
+    assert "more than refuse" in notes(made, "uri-normalization")
+    assert (await outcome(made, target="/a/x?b=1&a=2")).status == 503
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

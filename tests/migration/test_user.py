@@ -212,3 +212,19 @@ async def test_a_user_of_an_expression_that_cannot_be_said_is_not_nobody(tmp_pat
     )
     assert (await outcome(made, target="/u/ann/x")).status == 503
     assert part(made, "uri-user").outcome == "not moved"
+
+
+async def test_a_user_that_is_written_before_one_is_found_is_told(tmp_path: Path) -> None:
+    adds = "<a><request><header name='%s'>extra</header></request></a>"
+    address = "<ip-user><group name='g'><cidr-ip>192.0.2.0/24</cidr-ip></group></ip-user>"
+    for name, told in (("X-PP-Groups", True), ("X-Region", False)):
+        made = moved(
+            tmp_path,
+            '<filter name="add-header"/><filter name="ip-user"/>',
+            add_header=adds % name,
+            ip_user=address,
+        )
+        got = await outcome(made)
+        sent = [value for key, value in got.forwarded.headers if key == name] if got.forwarded else []
+        assert ("extra" in ",".join(sent)) is not told
+        assert ("where Repose adds to it" in notes(made, "ip-user")) is told

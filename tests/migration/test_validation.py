@@ -40,6 +40,7 @@ async def test_one_description_for_all(tmp_path: Path, method: str, target: str,
     )
     assert await _status(made, method, target) == status
     assert "max_size" in notes(made, "api-validator")
+    assert "without regard to case" not in notes(made, "api-validator"), "no role chooses"
 
 
 TWO = '<validator role="a b" wadl="servers.wadl" enable-rax-roles="true"/>\n<validator role="b c" wadl="{}" enable-rax-roles="true"/>'
@@ -68,8 +69,43 @@ async def test_the_default_is_for_who_has_none_of_the_roles(tmp_path: Path) -> N
         '<validator role="d" default="true" wadl="images.wadl"/><validator role="a" wadl="servers.wadl"/>',
         'multi-role-match="true"',
     )
-    assert [await _status(made, "GET", "/images", role) for role in ("a", "z")] == [404, 200]
+    assert [await _status(made, "GET", "/images", role) for role in ("A", "z")] == [404, 200]
     assert "multi-role-match" in notes(made, "api-validator")
+    assert "without regard to case" in notes(made, "api-validator")
+
+
+DEFAULT, A, B = (
+    '<validator role="d" default="true" wadl="images.wadl"/>',
+    '<validator role="a" wadl="servers.wadl"/>',
+    '<validator role="b" wadl="servers.wadl"/>',
+)
+
+
+@pytest.mark.parametrize(
+    ("validators", "roles", "judges"),
+    [
+        ((DEFAULT, A), ("d", "a"), "/images"),
+        ((DEFAULT, A), ("a", "D"), "/images"),
+        ((DEFAULT, A), ("a",), "/servers"),
+        ((DEFAULT, A), ("d",), "/images"),
+        ((DEFAULT, A), ("z",), "/images"),
+        ((A, DEFAULT), ("d", "a"), "/servers"),
+        ((A, DEFAULT), ("d",), "/images"),
+        ((A, DEFAULT, B), ("d", "b"), "/images"),
+        ((A, DEFAULT, B), ("d", "a", "b"), "/servers"),
+        ((A, DEFAULT, B), ("b", "z"), "/servers"),
+        ((A, DEFAULT, B), (), "/images"),
+        ((DEFAULT.replace('"d"', '"d a"'), A), ("a",), "/images"),
+        ((A, DEFAULT.replace('"d"', '"d a"'), B), ("a", "b"), "/servers"),
+        ((DEFAULT.replace(' role="d"', ""), A), ("d", "a"), "/servers"),
+    ],
+)
+async def test_a_default_that_has_roles_counts_in_its_place(
+    tmp_path: Path, validators: tuple[str, ...], roles: tuple[str, ...], judges: str
+) -> None:
+    made = _moved(tmp_path, "\n".join(validators))
+    for target in ("/servers", "/images"):
+        assert await _status(made, "GET", target, *roles) == (200 if target == judges else 404)
 
 
 async def test_delegating_lets_the_request_pass_and_tells(tmp_path: Path) -> None:

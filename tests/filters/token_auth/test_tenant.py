@@ -24,6 +24,44 @@ def test_the_first_expression_that_matches_names_the_tenant() -> None:
     assert rules.named(exchange(target="/a/" + "x" * 2048)) is None
 
 
+@pytest.mark.parametrize(
+    ("regex", "path", "tenant"),
+    [
+        # An escape of a character that needs none is that character.
+        ("/v2/([-\\w]+)/?.*", "/v2/ten1%41/x", "ten1A"),
+        ("/v2/([-\\w]+)/?.*", "/v2/ten1%2Dother/x", "ten1-other"),
+        ("/v2/([-\\w]+)/?.*", "/v2/%74en1/x", "ten1"),
+        ("/v2/([^/]+)/.*", "/%762/ten1/x", "ten1"),
+        # An escape that goes on with the tenant, or ends it, by how the path is read.
+        ("/v2/([-|\\w]+)/?.*", "/v2/ten1%7Cx/y", None),
+        ("/v2/([-\\w]+)/?.*", "/v2/ten1%C3%A9/x", None),
+        ("/v2/([^/?]+).*", "/v2/ten1%3Fx/y", None),
+        ("/v2/([^/?]+)/.*", "/v2/ten1%3Fx/y", "ten1?x"),
+        ("/v2/([^/]+)/.*", "/v2/ten1%C3%A9/x", "ten1\xe9"),
+        ("/a:b/([^/]+)", "/a%3Ab/ten1", "ten1"),
+        ("/v2/([^/]+)/.*", "/v2/ten1/a%20b", "ten1"),
+        # Decoded once, and a slash in a segment parts nothing.
+        ("/v2/([^/]+)/.*", "/v2/ten1%2541/x", "ten1%41"),
+        ("/v2/([^/]+)/.*", "/v2/ten1%2Fx/y", "ten1/x"),
+        ("/v2/([^/]+)/.*", "/v2/ten1%2fx/y", "ten1/x"),
+        ("/v2/([^/]+)/.*", "/v2/ten1%252Fx/y", None),
+        ("/v2/([^/]+)/.*", "/v2/%FF/y", "\udcff"),
+        ("/v2/([^/]*)/.*", "/v2//y%41", None),
+    ],
+)
+def test_a_spelling_of_a_path_names_the_tenant_that_the_service_reads(
+    regex: str, path: str, tenant: str | None
+) -> None:
+    assert TenantRules(TenantOptions(regex=(regex,))).named(exchange(target=path)) == tenant
+
+
+@given(st.text("aA1-", min_size=1), st.data())
+def test_no_spelling_of_a_tenant_is_another(tenant: str, data: st.DataObject) -> None:
+    spelled = "".join(data.draw(st.sampled_from([char, f"%{ord(char):02X}"])) for char in tenant)
+    rules = TenantRules(TenantOptions(regex=("/v2/([-A-Za-z0-9]+)/?.*",)))
+    assert rules.named(exchange(target=f"/v2/{spelled}/x")) == tenant
+
+
 @pytest.mark.parametrize("regex", ["/v1/((?:[a-z]+)+)/.*", "/v1/(.*).*.*", "/v1/(", "/v1/x", "/(a)/(b)"])
 def test_an_expression_that_may_match_for_ever_or_names_no_tenant_is_refused(regex: str) -> None:
     with pytest.raises(ValidationError):
