@@ -103,5 +103,6 @@ async def test_a_client_that_ends_inside_a_pipelined_request_is_let_go() -> None
         await client.send(get("/a") + get("/b", "Content-Length: 9", method="POST") + b"only")
         client.half_close()
         assert (await client.answer("GET")).status == 200
+        assert (await client.answer("POST")).status == 400
         await client.ended()
     assert [request.target for request in upstream.requests] == [b"/a"]
