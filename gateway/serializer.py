@@ -164,6 +164,9 @@ class _Field(NamedTuple):
     declared: bool
 
 
+_KEY_OF_HASHES: Final = b"\0key"
+"""What no header field holds: its hash tells one key from another."""
+_TOLD_APART: Final = 12
 _OF_EVERY_REQUEST: Final = ("user-agent", "content-type", "content-length", "connection")
 _PLAIN_CONNECTION: Final = (b"keep-alive", b"close")
 _DIFFERS: Final[tuple[object, bytes, bool]] = (None, b"", False)
@@ -237,6 +240,7 @@ class Serializer:
         self._principals: dict[int, tuple[Principal, bytes, bytes]] = {}
         self._text = _Text()
         self._hashes: dict[bytes, dict[str, str]] = {}
+        self._hashed_by = self._hashed(_KEY_OF_HASHES)["hash"][:_TOLD_APART]
 
     def line(self, record: Record, sequence: int) -> bytes:
         """One JSON object and a line feed. Never raises: a record that cannot be told says so itself."""
@@ -270,7 +274,7 @@ class Serializer:
                     "record_version": RECORD_VERSION,
                     "gateway.revision": revision,
                     **self._writer,
-                    "gateway.plan": description,
+                    "gateway.plan": {**description, "hashed_by": self._hashed_by},
                 },
                 orjson.OPT_APPEND_NEWLINE,
             )
@@ -445,7 +449,7 @@ class Serializer:
                 if found and len(found[-1]) < SHORTEST:
                     careful = True
             if declared:
-                if secret:
+                if secret and value:
                     told: object = self._hashed(value)
                 elif name == "referer":  # it is a target too
                     told = redact_target(value, secrets or ()).decode("latin-1")

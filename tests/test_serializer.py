@@ -720,3 +720,20 @@ def test_no_value_that_the_configuration_calls_secret_is_anywhere_in_the_line(
         assert json.dumps(form, ensure_ascii=False)[1:-1] not in everything
     if place != "header":
         assert written.decode() not in everything
+
+
+def test_a_secret_that_is_empty_is_told() -> None:
+    """Limits count who sends it with those who send none."""
+    facts = line(record(request_lines=((b"X-Auth-Token", b""),), plan=Facts((b"x-auth-token",))))[
+        "gateway.facts"
+    ]
+    assert facts["headers"] == {"x-auth-token": ""}
+
+
+def test_a_plan_says_by_which_key_secrets_are_hashed_and_not_the_key() -> None:
+    told = [
+        orjson.loads(Serializer(key, 0).plan("r1", {"core": "c"}, 0.0))["gateway.plan"]
+        for key in (KEY, KEY, b"other" * 8)
+    ]
+    assert told[0] == told[1] != told[2] and told[0]["core"] == "c"
+    assert KEY.hex() not in told[0]["hashed_by"] and len(told[0]["hashed_by"]) == 12

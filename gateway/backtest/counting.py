@@ -11,11 +11,13 @@ otherwise since, that is what it holds: then the order of lines, several workers
 """
 
 from collections.abc import Hashable, Sequence
+from itertools import zip_longest
 from typing import Final, NamedTuple
 
 from gateway.api.meter import Meter, Spec
 from gateway.api.table import Cell
 from gateway.backtest.judge import Draw
+from gateway.backtest.sealed import Spelling
 from gateway.backtest.tariff import Placed
 from gateway.plan import Plan
 
@@ -46,9 +48,10 @@ class _Bucket:
     strays     it has been charged otherwise than it was recorded to be
     last       instant of the last charge, or of when nothing was known
     epoch      of the last look, see `Ledger.lose`
+    turn       of its account, at the last look
     """
 
-    __slots__ = ("age", "epoch", "high", "last", "low", "meter", "strays", "vague")
+    __slots__ = ("age", "epoch", "high", "last", "low", "meter", "strays", "turn", "vague")
 
     def __init__(self, meter: Meter, last: float, epoch: int) -> None:
         self.age = 0.0
@@ -59,6 +62,7 @@ class _Bucket:
         self.strays = False
         self.last = last
         self.epoch = epoch
+        self.turn = 0
 
     def forget(self, now: float) -> None:
         """More may have been charged meanwhile."""
@@ -92,15 +96,37 @@ class _Bucket:
 class _Account:
     """The cells of one limit, by their keys and by the hashes of these.
 
-    strayed  hashes of keys that no cell was known of when it was charged otherwise than recorded
+    strayed   hashes of keys that no cell was known of when it was charged otherwise than recorded
+    spelling  how the keys are spelled that were charged last
+    turn      how often it has become unknown which cell is whose, and `turned`, when it has last
+    strays    whether any cell has ever been charged otherwise than it was recorded to be
     """
 
-    __slots__ = ("buckets", "by_hash", "strayed")
+    __slots__ = ("buckets", "by_hash", "spelling", "strayed", "strays", "turn", "turned")
 
     def __init__(self) -> None:
         self.buckets: dict[Hashable, _Bucket] = {}
         self.by_hash: dict[str, _Bucket] = {}
         self.strayed: set[str] = set()
+        self.spelling: Spelling = ()
+        self.turn = 0
+        self.turned = float("-inf")
+        self.strays = False
+
+    def spell(self, spelling: Spelling, now: float) -> None:
+        """Keys are spelled so from now on. Where the same may have been spelled otherwise, nobody knows whose cells there are."""
+        before = self.spelling
+        if spelling == before:
+            return
+        known = tuple(was if part is None else part for was, part in zip_longest(before, spelling))
+        if any(was not in (None, part) for was, part in zip(before, known, strict=False)):
+            self.lose(now)
+        self.spelling = known
+
+    def lose(self, now: float) -> None:
+        """Any cell may have been charged until now."""
+        self.turn += 1
+        self.turned = max(self.turned, now)
 
 
 class Scale:
@@ -161,8 +187,8 @@ class Ledger:
         cells: list[Cell | None] = []
         certain = passed is not None and reached
         longest, by, all_fit = 0.0, -1, True
-        for number, key, cost, hashed, tells, held, _ in draws:
-            bucket = self._bucket(scales[number], key, hashed, now)
+        for number, key, cost, hashed, tells, held, _, spelling in draws:
+            bucket = self._bucket(scales[number], key, hashed, now, spelling)
             if not tells or not _told(bucket, held, now):
                 certain = False
             buckets.append(bucket)
@@ -187,9 +213,9 @@ class Ledger:
         else:
             verdict = True if all_fit else None
         if not reached:
-            for bucket in buckets:
+            for place, bucket in enumerate(buckets):
                 bucket.forget(now)
-                bucket.strays = True
+                bucket.strays = scales[draws[place][0]].account.strays = True
             return _UNKNOWN
         if verdict:
             for place, draw in enumerate(draws):
@@ -208,33 +234,45 @@ class Ledger:
             for place, draw in enumerate(draws):
                 buckets[place].doubt(now, draw[2])
         if verdict is None or verdict != (passed is True):
-            for bucket in buckets:
-                bucket.strays = True
+            for place, bucket in enumerate(buckets):
+                bucket.strays = scales[draws[place][0]].account.strays = True
         elif verdict:
             for place, draw in enumerate(draws):
-                if not draw[4]:
-                    buckets[place].strays = True  # then another limit was charged, or none
+                if not draw[4]:  # then another limit was charged, or none
+                    buckets[place].strays = scales[draw[0]].account.strays = True
         if verdict:
             return _PASSED
         return _UNKNOWN if verdict is None else Decided(False, scales[by].tariff)
 
     def stray(self, now: float, draws: list[Draw], scales: list[Scale]) -> None:
         """What was charged then is not charged now: the request does not come so far."""
-        for number, key, _, hashed, _, _, _ in draws:
-            self._bucket(scales[number], key, hashed, now).strays = True
+        for number, key, _, hashed, _, _, _, spelling in draws:
+            scale = scales[number]
+            self._bucket(scale, key, hashed, now, spelling).strays = scale.account.strays = True
 
     def skip(self, place: int, hashes: dict[str, str]) -> None:
         """What was charged then is not charged now: limits of an entry, and hashes of the keys."""
         for limit, hashed in hashes.items():
             account = self._account(place, limit)
+            account.strays = True
             bucket = account.by_hash.get(hashed)
             if bucket is not None:
                 bucket.strays = True
             else:
                 account.strayed.add(hashed)
 
-    def _bucket(self, scale: Scale, key: Hashable, hashed: str | None, now: float) -> _Bucket:
+    def _bucket(
+        self, scale: Scale, key: Hashable, hashed: str | None, now: float, spelling: Spelling
+    ) -> _Bucket:
         account = scale.account
+        if key is None:
+            account.lose(now)
+            anybody = _Bucket(scale.meter, now, self._epoch)
+            anybody.age, anybody.turn = scale.age, account.turn
+            anybody.strays = account.strays or self._strays > 0
+            return anybody
+        if spelling:
+            account.spell(spelling, now)
         bucket = account.buckets.get(key)
         if bucket is None and hashed is not None:
             bucket = account.by_hash.get(hashed)  # of some exchanges the key is not known but by its hash
@@ -257,6 +295,10 @@ class Ledger:
             bucket.strays = bucket.strays or bucket.epoch < self._strays
             bucket.epoch = self._epoch
             bucket.forget(self._lost)
+        if bucket.turn != account.turn:
+            bucket.strays = bucket.strays or account.strays or self._strays > 0
+            bucket.turn = account.turn
+            bucket.forget(account.turned)
         if now - bucket.last >= scale.age:
             bucket.empty()
         return bucket

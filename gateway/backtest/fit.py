@@ -15,6 +15,7 @@ from gateway.api.table import Cell
 from gateway.backtest.judge import Count, Judge
 from gateway.backtest.line import UNREADABLE
 from gateway.backtest.machine import Origin, machines
+from gateway.backtest.sealed import Spelling
 from gateway.backtest.source import Heard, parts_of, records
 from gateway.chain import Entry
 from gateway.plan import Plan
@@ -23,6 +24,8 @@ GREATEST: Final = 1_000_000_000
 """Requests in the unit of time beyond which no limit is looked for."""
 POINTS: Final = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 """Where the curve is told, as parts of the proposed rate."""
+
+_UNTOLD: Final = "whom the limit counts is secret, and the log does not tell it in the same way throughout"
 
 
 class FitError(ValueError):
@@ -55,6 +58,7 @@ class _Stream:
     def __init__(self) -> None:
         self._charges: list[tuple[float, int, int, int, float]] = []
         self._keys: dict[tuple[int, Hashable], int] = {}
+        self._spelled: set[tuple[int, int, str]] = set()
         self.spec: Spec | None = None
         self.at = array("d")
         self.whose = array("q")
@@ -64,8 +68,17 @@ class _Stream:
         whose = self._keys.setdefault((origin, key), len(self._keys))
         self._charges.append((turn, number, whose, cost, at))
 
+    def spell(self, origin: int, spelling: Spelling) -> None:
+        """Notes how header fields are spelled in a key."""
+        for place, part in enumerate(spelling):
+            if part is not None:
+                self._spelled.add((origin, place, part))
+
     def close(self, machines: Sequence[int]) -> None:
-        """For after the last charge: which machine each origin is of."""
+        """For after the last charge: which machine each origin is of. Raises FitError where callers cannot be told apart."""
+        spelled = {(machines[origin], place, part) for origin, place, part in self._spelled}
+        if len(spelled) > len({each[:2] for each in spelled}):
+            raise FitError(_UNTOLD)
         numbers: dict[Hashable, int] = {}
         whose_of = [numbers.setdefault((machines[origin], key), len(numbers)) for origin, key in self._keys]
         self._charges.sort()
@@ -114,10 +127,13 @@ def fit(
                 continue
             for count in trace.parts:
                 if isinstance(count, Count) and count.place == entry.index:
-                    for tariff, key, cost, *_ in count.draws:
+                    for tariff, key, cost, *_, spelling in count.draws:
                         if judge.tariffs.all[tariff].limit == limit:
                             stream.spec = judge.tariffs.all[tariff].spec
                             turn = count.instant + count.waited
+                            if key is None:
+                                raise FitError(_UNTOLD)
+                            stream.spell(origin, spelling)
                             stream.add(turn, count.instant, number, origin, key, cost)
         damaged.update(heard.damaged)
         progress(0.5 * (done + 1) / len(parts))

@@ -41,12 +41,13 @@ from gateway.backtest.recorded import (
     principal_in,
     undecidable,
 )
-from gateway.backtest.sealed import REDACTED, SealedFields, SealedOverlay, Unread
+from gateway.backtest.sealed import REDACTED, SealedFields, SealedOverlay, Spelling, Unread, spelling
 from gateway.backtest.tariff import Tariffs
 from gateway.chain import Chain, Entry, sampled
 from gateway.http import delegation
 from gateway.http import target as target_rules
 from gateway.http.delegation import Delegation
+from gateway.http.fields import Fields
 from gateway.plan import Plan, PlannedRoute
 
 _FIXED: Final = frozenset(
@@ -68,10 +69,11 @@ _SAME_CLOCK: Final = 5.0
 """Seconds by which the wall clock may have been set while the gateway ran, against the clock that limits count by."""
 
 
-Draw: TypeAlias = tuple[int, Hashable, int, str | None, bool, Sequence[float] | None, bool]
-"""What one limit is to be charged, as a plain tuple: number of the tariff, key, and cost; hash of the key as it was recorded;
-whether the record says what the cell held, and that: seconds to live and two numbers, None for no cell; whether more was charged
-when the answer came. The record is taken at its word only of a limit that is defined as it was."""
+Draw: TypeAlias = tuple[int, Hashable, int, str | None, bool, Sequence[float] | None, bool, Spelling]
+"""What one limit is to be charged, as a plain tuple: number of the tariff, key (None where nobody knows whose cell it is), and
+cost; hash of the key as it was recorded; whether the record says what the cell held, and that: seconds to live and two numbers,
+None for no cell; whether more was charged when the answer came; how header fields are spelled in the key. The record is taken at
+its word only of a limit that is defined as it was."""
 
 
 @final
@@ -155,6 +157,8 @@ class _Step:
     disturbed    whether an entry before it may make another request of it than was made then
     is_partial   whether it is in shadow for a share of the exchanges
     ahead        names of those that may hold a request before it comes to it
+    keyed        header fields in the keys of its limits, by names of these
+    split        whether an entry before it makes lines of the members of one
     """
 
     __slots__ = (
@@ -171,6 +175,7 @@ class _Step:
         "identifies",
         "is_partial",
         "judge",
+        "keyed",
         "limits",
         "name",
         "names",
@@ -179,6 +184,7 @@ class _Step:
         "routed",
         "same",
         "shadow",
+        "split",
         "told",
         "whole",
     )
@@ -212,6 +218,8 @@ class _Step:
         self.delegates: bool = self.shadow and entry.delegate is not None
         self.disturbed = False
         self.ahead: Sequence[str] = ()
+        self.keyed: Mapping[str, Sequence[str]] = _header_keys(entry) if self.counts else {}
+        self.split = False
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
         self.told = not read or (headers is not None and read <= headers)
@@ -292,7 +300,10 @@ class _Way:
             if step.name in places and not _leaves_alone(step.entry)
         ]
         held = [step.name if step.delegates or not step.shadow else "" for step in steps]
+        split = False
         for number, step in enumerate(steps):
+            step.split = split
+            split = split or _splits(step.entry)
             step.ahead = [name for name in held[:number] if name]
             place = places.get(step.name)
             overtakes = place is not None and any(
@@ -309,6 +320,25 @@ def _leaves_alone(entry: Entry) -> bool:
     return type(filter).only_refuses and not narrowed
 
 
+def _splits(entry: Entry) -> bool:
+    """Whether the entry makes several lines of a header field of the request that is a list."""
+    return bool(getattr(getattr(entry.filter.config, "request", None), "split", None))
+
+
+def _header_keys(entry: Entry) -> dict[str, Sequence[str]]:
+    """The header fields in the keys of limits, by names of these; only of limits that have some."""
+    found: dict[str, Sequence[str]] = {}
+    for name, rule in entry.filter.limits.items():
+        options: Any = entry.filter.config
+        for part in rule:
+            options = options[part] if isinstance(part, int) else getattr(options, part)
+        fields = [part for part in getattr(options, "key", ()) if part.startswith(_HEADER_PART)]
+        if fields:
+            found[name] = [part.removeprefix(_HEADER_PART) for part in fields]
+    return found
+
+
+_HEADER_PART: Final = "header:"
 _FINDERS: Final = frozenset(("token_auth", "external_auth", "principal"))
 _ONLY_REFUSE: Final = frozenset(
     ("api", "body_size", "concurrency", "ip_allow", "json_body", "methods", "rate_limit", "rbac", "uuid")
@@ -330,6 +360,7 @@ _ENDLESS: Final = 1 << 62
 _UNANNOUNCED: Final = "whether its body was whole when its size was looked at is not recorded"
 _NOBODY: Final = b"null"
 _NO_LIMITS: Final[frozenset[str]] = frozenset()
+_NOT_SPELLED: Final[Spelling] = ()
 
 
 class Judge:
@@ -729,8 +760,11 @@ class Judge:
         opened = headers if isinstance(headers, (SealedFields, SealedOverlay)) else None
         if opened is not None and entry.type == "rate_limit":  # it only tells values apart
             opened.opened = True
+        spellings: dict[str, Spelling | None] = {}
         try:
             charges = entry.filter.charges(exchange)
+            if charges and step.keyed and not unread:
+                spellings = _spellings(step, headers, recorded)
         except Unread as secret:
             return self._by_record(step, exchange, recorded, secret.why)
         finally:
@@ -765,15 +799,17 @@ class Judge:
                     if unread:
                         key, cost = hashed, cell[2]
                     break
+            spelled = spellings.get(limit, _NOT_SPELLED)
             draws.append(
                 (
                     tariffs.number(index, tariff),
-                    key,
+                    None if spelled is None else key,
                     cost,
                     hashed,
                     tells,
                     held,
                     limit in late or (tariff[5] and not tells),
+                    spelled or _NOT_SPELLED,
                 )
             )
         return Count(index, now, passed, step.shadow, draws, recorded.waited(step.ahead))
@@ -878,6 +914,14 @@ def _give_up(
     if step.identifies:
         unknown.add(PRINCIPAL)
     unknown |= step.found_out
+
+
+def _spellings(step: _Step, headers: Fields, recorded: Recorded) -> dict[str, Spelling | None]:
+    """How header fields are spelled in the keys of limits, by names of these; None where that does not tell whose a cell is."""
+    hashed_by = recorded.hashed_by
+    return {
+        limit: spelling(headers, names, hashed_by, split=step.split) for limit, names in step.keyed.items()
+    }
 
 
 def _as_then(way: _Way, number: int, recorded: Recorded) -> bool:

@@ -81,7 +81,7 @@ class Line(Struct, gc=False):
     attempts: Raw = field(name="gateway.upstream.attempts", default=Raw())
     sample: Raw = field(name="gateway.sample", default=Raw())
     revision: str = field(name="gateway.revision", default="")
-    version: int = field(name="record_version", default=1)
+    version: Any = field(name="record_version", default=1)
     since: float = field(name="gateway.since", default=0.0)
     worker: int | None = field(name="gateway.worker", default=None)
     sequence: int | None = field(name="gateway.sequence", default=None)

@@ -93,6 +93,8 @@ class Past(NamedTuple):
     since    since when its limits may have counted anything, in seconds since the epoch
     at       when the log first told of it
     over     numbers of the workers in whose place that one is which tells of it, and which had ended by then
+    hashed_by  what tells apart the keys of the hashes that stand for secrets, by `since` and the worker; empty for one that has
+               had several
     """
 
     entries: Mapping[str, PastEntry]
@@ -103,6 +105,15 @@ class Past(NamedTuple):
     bounds: Mapping[str, int] = {}
     origin: str | None = None
     over: Sequence[int] = ()
+    hashed_by: Mapping[tuple[float, int | None], str] = {}
+
+    def with_hashes_of(self, other: "Past") -> "Past":
+        """The same, which knows too by what the other says that secrets were hashed."""
+        mine, theirs = self.hashed_by, other.hashed_by
+        if all(mine.get(writer) in (key, "") for writer, key in theirs.items()):
+            return self
+        known = {writer: key if mine.get(writer, key) == key else "" for writer, key in theirs.items()}
+        return self._replace(hashed_by={**mine, **known})
 
 
 UNKNOWN_PAST: Final = Past({}, None, "")
@@ -128,17 +139,22 @@ def past_of(fields: Mapping[str, Any]) -> Past:
         )
     headers, since = plan.get("headers"), plan.get("since")
     bounds, origin, over = plan.get("bounds"), plan.get("origin"), plan.get("over")
+    began = float(since) if isinstance(since, (int, float)) else 0.0
+    worker, hashed_by = fields.get("gateway.worker"), plan.get("hashed_by")
     return Past(
         entries,
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
         str(plan.get("core", "")),
-        float(since) if isinstance(since, (int, float)) else 0.0,
+        began,
         _instant(fields.get("timestamp")),
         {name: bound for name, bound in bounds.items() if isinstance(bound, int)}
         if isinstance(bounds, Mapping)
         else {},
         origin if isinstance(origin, str) else None,
         [number for number in over if isinstance(number, int)] if isinstance(over, list) else (),
+        {(began, worker if isinstance(worker, int) else None): hashed_by}
+        if isinstance(hashed_by, str)
+        else {},
     )
 
 
@@ -196,7 +212,7 @@ class Recorded:
         self.told = told
         self.since = since
         self.at: float = facts.clock
-        self.foreign = line.version not in _VERSIONS
+        self.foreign = type(line.version) is not int or line.version not in _VERSIONS
         self.sampled = bool(line.sample)
         self.steps: dict[str, Step] = {}
         self.late: list[Step] = []
@@ -225,7 +241,16 @@ class Recorded:
     @property
     def closes(self) -> bool:
         """Whether its worker says so when it ends in order: those of older gateways do not."""
-        return self._line.version >= _CLOSING
+        return bool(self.foreign or self._line.version >= _CLOSING)
+
+    @property
+    def hashed_by(self) -> str:
+        """What tells the key of the hashes in it from others; empty where that is not known. Older gateways do not tell of it: then
+        it is taken to be one for each configuration."""
+        known = self.past.hashed_by
+        if not known:
+            return self._line.revision
+        return known.get((self.since, self._line.worker), "")
 
     def waited(self, names: Sequence[str]) -> float:
         """Seconds for which entries of these names have held the request."""

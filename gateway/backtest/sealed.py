@@ -3,13 +3,22 @@
 Such a field is there, and may be copied to another name or joined to another line; who asks what it holds gets no answer.
 """
 
-from typing import Final
+import re
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 from gateway.http.fields import Fields, Overlay
 
 _SEAL: Final = "\0"  # no client can send one
 REDACTED: Final = b"[redacted]"
 """What stands in a record for a secret that is met where no hash is kept."""
+
+_WHOLE: Final = re.compile(_SEAL + "[0-9a-f]+")
+_PLAIN: Final = ""
+
+Spelling: TypeAlias = tuple[str | None, ...]
+"""How the values of header fields stand in a key, one after the other: plain, or by what they are hashed; None for one that is
+not there. Keys that are spelled otherwise may be the same."""
 
 
 class Unread(Exception):  # noqa: N818 - it is no error, but an answer
@@ -23,6 +32,26 @@ class Unread(Exception):  # noqa: N818 - it is no error, but an answer
 def sealed(told: str) -> bytes:
     """The value of a field that is known by no more than this."""
     return (_SEAL + told).encode("latin-1", "replace")
+
+
+def spelling(fields: Fields, names: Sequence[str], hashed_by: str, *, split: bool) -> Spelling | None:
+    """How the values of these fields stand in a key; None where they do not tell whose it is.
+
+    hashed_by  what tells the keys of hashes apart; empty where that is not known
+    split      whether lines may have been made of the members of one: a hash is of a whole line
+    """
+    found: list[str | None] = []
+    for name in names:
+        value = fields.get(name)
+        if not value:
+            found.append(None)
+        elif _SEAL not in value:
+            found.append(_PLAIN)
+        elif split or not hashed_by or _WHOLE.fullmatch(value) is None:
+            return None
+        else:
+            found.append(hashed_by)
+    return tuple(found)
 
 
 class SealedFields(Fields):

@@ -154,8 +154,8 @@ def _learn(line: bytes, pasts: dict[str, Past], sinces: dict[str, list[float]]) 
         return
     if isinstance(fields, dict) and fields.get("kind") == "plan":
         past, revision = past_of(fields), str(fields.get("gateway.revision"))
-        if revision not in pasts or past.at < pasts[revision].at:
-            pasts[revision] = past
+        known = pasts.get(revision, past)
+        pasts[revision] = past.with_hashes_of(known) if past.at < known.at else known.with_hashes_of(past)
         if past.since > 0:
             sinces.setdefault(revision, []).append(past.since)
 
@@ -236,7 +236,7 @@ def _records(
                     past = past_of(orjson.loads(line))
                     heard.learn(past, record.worker)
                     sinces.learn(record.revision, past.since)
-                    pasts.setdefault(record.revision, past)
+                    pasts[record.revision] = pasts.get(record.revision, past).with_hashes_of(past)
                 elif record.kind == "end":
                     heard.ends.append(end_of(orjson.loads(line)))
             except (*UNREADABLE, ValueError):

@@ -9,6 +9,7 @@ from gateway.api.exchange import Instant
 from gateway.api.testing import exchange
 from gateway.backtest.counting import Decided, Ledger
 from gateway.backtest.judge import Draw
+from gateway.backtest.sealed import Spelling
 from gateway.backtest.tariff import Tariffs
 from gateway.config.load import loads
 from gateway.plan import Plan, build_plan
@@ -34,14 +35,31 @@ class _Book:
         self.ledger = Ledger(self._plan, 0.0, fresh=fresh)
 
     def decide(
-        self, at: float, passed: bool | None = None, told: Sequence[float] | str | None = "", **options: Any
+        self,
+        at: float,
+        passed: bool | None = None,
+        told: Sequence[float] | str | None = "",
+        *,
+        key: str | None = None,
+        untold: bool = False,
+        spelling: Spelling = (),
+        **options: Any,
     ) -> Decided:
-        """`told` is what the record says that the cell held; empty text where it says nothing."""
+        """`told` is what the record says that the cell held; empty text where it says nothing. `untold`: nobody knows whose."""
         charges = self._plan.entries[0].filter.charges(exchange(clock=Instant(at, at)))
         assert charges is not None
         held = None if isinstance(told, str) else told
         draws: list[Draw] = [
-            (self._tariffs.number(0, charge.tariff), charge.key, charge.cost, "k", told != "", held, False)
+            (
+                self._tariffs.number(0, charge.tariff),
+                key if key is not None or untold else charge.key,
+                charge.cost,
+                "k" if key is None else str(key),
+                told != "",
+                held,
+                False,
+                spelling,
+            )
             for charge in charges
         ]
         scales = self.ledger.scales(self._tariffs.all)
@@ -119,3 +137,36 @@ def test_the_longest_wait_is_the_reason() -> None:
     assert book.told(1.0) == [True]
     decided = book.decide(1.0)
     assert decided.passed is False and decided.by is not None and decided.by.limit == "few"
+
+
+def test_keys_that_are_spelled_otherwise_may_be_those_that_were_charged() -> None:
+    book = _Book(FIXED, fresh=True)
+    assert book.decide(1.0, key="a", spelling=("k1",)).passed is True
+    assert book.decide(2.0, key="b", spelling=("k2",)).passed is None
+    assert book.decide(3.0, key="a", spelling=("k1",)).passed is None
+    assert book.decide(70.0, key="a", spelling=("k1",)).passed is True
+
+
+def test_a_field_that_is_not_there_is_spelled_in_no_way() -> None:
+    book = _Book(FIXED, fresh=True)
+    spellings: list[Spelling] = [("k1", None), (None, ""), (None, None), ("k1", "")]
+    for number, spelling in enumerate(spellings):
+        assert book.decide(1.0, key=f"key {number}", spelling=spelling).passed is True
+    assert book.decide(2.0, key="other", spelling=(None, "k1")).passed is None
+
+
+def test_one_of_whom_nobody_knows_who_he_is_may_be_anybody() -> None:
+    book = _Book(FIXED, fresh=True)
+    assert book.decide(1.0, key="a").passed is True
+    assert book.decide(2.0, untold=True).passed is None
+    assert book.decide(3.0, key="b").passed is None
+    assert book.decide(70.0, key="b").passed is True
+
+
+def test_he_is_decided_as_he_was_where_all_is_as_it_was() -> None:
+    book = _Book(GCRA, fresh=True)
+    assert book.decide(1.0, True, None, key="a").passed is True
+    assert book.decide(2.0, False, [3.0, 0.0, 0.0], untold=True).passed is False
+    assert book.decide(2.5, True, None, key="b", spelling=("k2",)).passed is True
+    assert book.decide(2.5, key="c", spelling=("k2",)).passed is None  # it was not charged then
+    assert book.decide(2.6, False, [3.0, 0.0, 0.0], untold=True).passed is None

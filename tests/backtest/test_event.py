@@ -51,7 +51,7 @@ def test_what_they_name_by_number_is_in_the_file(tmp_path: Path) -> None:
     for place in (4, 5):
         tariff = Tariff("few", ("gcra", (1.0, 3.0, 0.0)), 3.0, 413, ("limits", 0))
         number = judge.tariffs.number(place, tariff)
-        draw = (number, ("p1", "u1"), 1, "hash", True, None, False)
+        draw = (number, ("p1", "u1"), 1, "hash", True, None, False, (None,))
         unsure = undecidable("rbac", "it was not asked")
         parts = (Count(place, 7.5, True, False, [draw]), unsure, Loss(7.5), Skip(1, {"few": "h"}))
         new = Trace(parts, REFUSED, (Shadow("methods", PASSED, REFUSED),))
@@ -63,7 +63,14 @@ def test_what_they_name_by_number_is_in_the_file(tmp_path: Path) -> None:
         verdicts = reader.named.verdicts
         end, packed, shadows = event[10]
         assert verdicts[end] == REFUSED
-        assert packed[0] == (place, 7.5, True, False, [(0, ("p1", "u1"), 1, "hash", True, None, False)], 0.0)
+        assert packed[0] == (
+            place,
+            7.5,
+            True,
+            False,
+            [(0, ("p1", "u1"), 1, "hash", True, None, False, (None,))],
+            0.0,
+        )
         assert verdicts[packed[1]] == unsure
         assert packed[2:] == [(7.5,), (1, {"few": "h"})]
         ((name, before, after),) = shadows

@@ -101,3 +101,20 @@ def test_what_is_proposed_refuses_so_few_when_it_is_in_force(
 def test_what_cannot_be_fitted(tmp_path: Path, text: str, name: str, message: str) -> None:
     with pytest.raises(FitError, match=message):
         _fitted(text, _log(tmp_path, [Asked(0)]), name)
+
+
+def test_a_limit_by_a_secret_that_is_hashed_by_several_keys_cannot_be_fitted(tmp_path: Path) -> None:
+    text = text_of(filters=[{"rate_limit": {"limits": [{**LIMIT, "key": ["header:X-Api-Key"]}]}}])
+    requests = [Asked(10.0 * at, headers=(("X-Api-Key", "secretkey1"),)) for at in range(4)]
+    plan, *records = asyncio.run(logged(text, requests))
+    assert _fitted(text, written([plan, *records], tmp_path / "log")).proposed.value == 6
+    plans = []
+    for worker, key in enumerate("ab"):
+        plans.append(
+            {**plan, "gateway.worker": worker, "gateway.plan": {**plan["gateway.plan"], "hashed_by": key}}
+        )
+        records[worker]["gateway.worker"] = worker
+    for record in records:
+        record["gateway.since"] = plan["gateway.plan"]["since"]
+    with pytest.raises(FitError, match="whom the limit counts is secret"):
+        _fitted(text, written([*plans, *records], tmp_path / "log"))

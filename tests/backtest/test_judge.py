@@ -67,8 +67,8 @@ async def test_what_limits_would_charge_is_told() -> None:
     (count,) = trace.parts
     assert isinstance(count, Count)
     assert (count.instant, count.passed) == (NOW + 5, True)
-    ((number, key, cost, hashed, tells, held, late),) = count.draws
-    assert (number, key, cost, tells, held, late) == (0, "p1", 1, True, None, False)
+    ((number, key, cost, hashed, tells, held, late, spelling),) = count.draws
+    assert (number, key, cost, tells, held, late, spelling) == (0, "p1", 1, True, None, False, ())
     assert (tariff.place, tariff.limit, tariff.age) == (1, "few", 30.0)
     assert hashed
 
@@ -92,7 +92,7 @@ async def test_what_a_cell_held_is_believed_only_of_the_same_limit() -> None:
     other = {"rate_limit": {"limits": [{"name": "few", "rate": "9/minute", "key": ["project_id"]}]}}
     (count,) = (await _trace([KEYSTONE, LIMIT], [KEYSTONE, other])).parts
     assert isinstance(count, Count) and count.passed is True
-    assert [(tells, held) for _, _, _, _, tells, held, _ in count.draws] == [(False, None)]
+    assert [(tells, held) for _, _, _, _, tells, held, _, _ in count.draws] == [(False, None)]
 
 
 async def test_what_is_not_charged_any_more_is_told_too() -> None:
@@ -334,7 +334,9 @@ async def test_what_a_record_of_another_version_says_nobody_knows() -> None:
     plan, record = await logged(text, [Asked(0)])
     registry = Registry()
     judge = Judge(build_plan(loads(text, "new.yaml", registry=registry), registry))
-    for version, kinds in ((1, ["Count"]), (2, ["Count"]), (0, ["Loss"]), (3, ["Loss"])):
+    versions: list[tuple[Any, list[str]]] = [(1, ["Count"]), (2, ["Count"])]
+    versions += [(other, ["Loss"]) for other in (0, 3, "2", None, 2.0, True)]
+    for version, kinds in versions:
         trace = judge.trace(recorded({**record, "record_version": version}, past_of(plan)))
         assert [type(part).__name__ for part in trace.parts] == kinds
         assert (trace.end.reason == "its record is of another version") is (kinds == ["Loss"])

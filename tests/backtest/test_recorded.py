@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.api.exchange import Instant
-from gateway.backtest.line import UNREADABLE, StepFacts
+from gateway.backtest.line import UNREADABLE, StepFacts, read
 from gateway.backtest.recorded import (
     ANSWER,
     FORWARD,
@@ -13,6 +14,7 @@ from gateway.backtest.recorded import (
     REFUSE,
     UNDECIDABLE,
     UNKNOWN_PAST,
+    Past,
     Recorded,
     Verdict,
     cells_of,
@@ -208,3 +210,27 @@ def test_the_cells_of_a_step() -> None:
     assert cells_of(StepFacts(1.5, [["a", "k", 1, None]])) == (1.5, [["a", "k", 1, None]])
     assert cells_of(StepFacts("noon", 7)) == (None, ())
     assert cells_of(None) == (None, ())
+
+
+def _told(worker: int | None, key: str | None, since: float = 5.0) -> Past:
+    plan = {"entries": [], "since": since, **({} if key is None else {"hashed_by": key})}
+    return past_of({"gateway.worker": worker, "gateway.plan": plan})
+
+
+@pytest.mark.parametrize(
+    ("pasts", "worker", "told"),
+    [
+        ([_told(0, None)], 0, "r1"),  # by an older gateway
+        ([_told(0, "a"), _told(1, "b")], 1, "b"),
+        ([_told(0, "a"), _told(0, "a")], 0, "a"),
+        ([_told(0, "a"), _told(1, "a")], 3, ""),
+        ([_told(0, "a"), _told(0, "b"), _told(0, "a")], 0, ""),
+        ([_told(None, "a"), _told(0, "b", 6.0)], None, "a"),
+    ],
+)
+def test_by_what_key_secrets_were_hashed(pasts: list[Past], worker: int | None, told: str) -> None:
+    past = pasts[0]
+    for other in pasts[1:]:
+        past = past.with_hashes_of(other)
+    fields = {"gateway.facts": FACTS, "gateway.worker": worker, "gateway.revision": "r1"}
+    assert Recorded(read(orjson.dumps(fields)), past, since=5.0).hashed_by == told

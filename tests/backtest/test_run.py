@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.backtest.recorded import FORWARD, UNDECIDABLE
+from gateway.backtest.recorded import FORWARD, REFUSE, UNDECIDABLE
 from gateway.backtest.run import DoubledError, Question, backtest
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED, UNCHANGED
 from gateway.config.problem import ConfigurationError
@@ -783,3 +783,109 @@ async def test_two_gateways_on_one_host_are_not_counted_as_one(tmp_path: Path) -
         UNCHANGED: 6,
         NEWLY_REFUSED: 2,
     }
+
+
+def _of_key(
+    rate: str, name: str = "X-Color", *ahead: dict[str, Any], log: dict[str, Any] | None = None
+) -> str:
+    """A configuration with a limit of whom a header field tells."""
+    limit = {"name": "few", "rate": rate, "key": [f"header:{name}"]}
+    options = {} if log is None else {"log": log}
+    return text_of(filters=[*ahead, {"rate_limit": {"limits": [limit]}}], **options)
+
+
+def _with(name: str, *values: str) -> list[Asked]:
+    return [Asked(at, headers=((name, value),)) for at, value in enumerate(values)]
+
+
+REDACT: dict[str, Any] = {"redact": {"headers": ["x-color"]}}
+KEYS: list[dict[str, Any]] = [{"hash_key": letter * 40} for letter in "ab"]
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "known"),
+    [
+        ("X-Color", None, REDACT, False),
+        ("X-Color", REDACT, None, False),
+        ("X-Api-Key", *KEYS, False),
+        ("X-Color", *KEYS, True),  # which no hash stands for
+        ("X-Api-Key", KEYS[0], {**KEYS[0], **REDACT}, True),
+    ],
+)
+async def test_where_a_reload_has_values_told_otherwise_nobody_knows_whose_cell_is_whose(
+    tmp_path: Path, name: str, before: dict[str, Any] | None, after: dict[str, Any] | None, known: bool
+) -> None:
+    requests = _with(name, *["one and the same"] * 6)
+    first = await logged(_of_key("2/hour", name, log=before), requests[:3])
+    second = await logged(_of_key("2/hour", name, log=after), requests[3:])
+    for number, line in enumerate(second[1:], 4):
+        line["gateway.sequence"] = number
+    for plan, log in ((first[0], before), (second[0], after)):
+        plan["gateway.worker"] = 0
+        plan["gateway.plan"]["hashed_by"] = (log or {}).get("hash_key", "of the process")
+    made = judged(_of_key("3/hour", name), written([*first, *second], tmp_path / "log"))
+    kinds = [after.kind for _, after in made.verdicts.values()]
+    assert kinds == [FORWARD] * 3 + ([REFUSE] if known else [UNDECIDABLE]) * 3
+
+
+async def test_a_limit_by_a_secret_is_counted_anew_where_one_configuration_has_told_it(
+    tmp_path: Path,
+) -> None:
+    requests = [*_with("X-Api-Key", *["key number 1"] * 4, "key number 2"), Asked(5), Asked(6)]
+    log = written(await logged(_of_key("2/hour", "X-Api-Key"), requests), tmp_path / "log")
+    made = judged(_of_key("1/hour", "X-Api-Key"), log)
+    assert [after.kind for _, after in made.verdicts.values()] == [
+        FORWARD,
+        REFUSE,
+        REFUSE,
+        REFUSE,
+        FORWARD,
+        FORWARD,
+        REFUSE,
+    ]
+
+
+def _edits(**rules: Any) -> dict[str, Any]:
+    return {"headers": {"request": rules}}
+
+
+KEY: tuple[str, str] = ("X-Api-Key", "secretkey1")
+
+
+@pytest.mark.parametrize(
+    ("edits", "by", "requests"),
+    [
+        (_edits(add={"X-Api-Key": "secretkey1"}), "X-Api-Key", [(), (KEY,)]),
+        (_edits(copy={"X-Color": ["X-Api-Key"]}), "X-Api-Key", [(KEY,), (("X-Color", "secretkey1"),)]),
+        (_edits(copy={"X-Api-Key": ["X-Color"]}), "X-Color", [(KEY,), (("X-Color", "secretkey1"),)]),
+        (_edits(rename={"X-Color": "X-Api-Key"}), "X-Api-Key", [(("X-Color", "secretkey1"),), (KEY,)]),
+        (
+            _edits(merge=["X-Api-Key"]),
+            "X-Api-Key",
+            [(("X-Api-Key", "a-secret, another"),), (("X-Api-Key", "a-secret"), ("X-Api-Key", "another"))],
+        ),
+        (_edits(split=["X-Api-Key"]), "X-Api-Key", [(("X-Api-Key", "secretkey1, another"),), (KEY,)]),
+    ],
+)
+async def test_a_secret_that_the_configuration_itself_writes_may_be_the_same_as_one_that_is_told_otherwise(
+    tmp_path: Path, edits: dict[str, Any], by: str, requests: list[tuple[tuple[str, str], ...]]
+) -> None:
+    """The second of the two is refused; nobody says that it is let pass."""
+    colored = {"methods": {"allow": ["GET"], "when": {"header": {"X-Color": True}}}}
+    asked = [Asked(at, headers=headers) for at, headers in enumerate(requests)]
+    new = _of_key("1/hour", by, edits)
+    assert [line["gateway.decision"] for line in (await logged(new, asked))[1:]] == [FORWARD, REFUSE]
+    old = _of_key("5/hour", "X-Api-Key", colored)
+    made = judged(new, written(await logged(old, asked), tmp_path / "log"))
+    kinds = [after.kind for _, after in made.verdicts.values()]
+    assert kinds[1] == UNDECIDABLE
+
+
+async def test_what_the_configuration_writes_in_place_of_every_secret_is_known(tmp_path: Path) -> None:
+    asked = [Asked(0, headers=(KEY,)), Asked(1)]
+    old, new = (
+        _of_key("5/hour", "X-Api-Key"),
+        _of_key("1/hour", "X-Api-Key", _edits(set={"X-Api-Key": "of-everybody"})),
+    )
+    made = judged(new, written(await logged(old, asked), tmp_path / "log"))
+    assert [after.kind for _, after in made.verdicts.values()] == [FORWARD, REFUSE]

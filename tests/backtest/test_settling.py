@@ -54,7 +54,7 @@ class _Script:
         tariff = Tariff("few", ("gcra", (1.0, 1.0, 0.0)), 1.0, 413, ("limits", 0))
         number = self._judge.tariffs.number(0, tariff)
         counts = [
-            Count(0, at, True, shadow, [(number, whose, 1, f"h-{whose}", False, None, False)], seconds)
+            Count(0, at, True, shadow, [(number, whose, 1, f"h-{whose}", False, None, False, ())], seconds)
             for whose, seconds in ((first, 0.0), (key, waited))
             if whose
         ]

@@ -95,3 +95,21 @@ def test_an_empty_file_and_lines_that_are_none(tmp_path: Path) -> None:
     broken.write_bytes(b'{"kind":"plan"\n[]\n{"kind":"request"')
     parts, pasts = parts_of([empty, broken])
     assert [list(records(part, pasts, Heard())) for part in parts] == [[None, None, None]]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+async def test_by_what_key_each_worker_has_hashed_is_known(tmp_path: Path, suffix: str) -> None:
+    plan, *lines = await logged(text_of(), [Asked(float(at)) for at in range(4)])
+    told = []
+    for number, line in enumerate(lines):
+        line["gateway.worker"], line["gateway.since"] = number % 2, plan["gateway.plan"]["since"]
+    for worker, key in enumerate("ab"):
+        described = {**plan["gateway.plan"], "hashed_by": key}
+        told.append({**plan, "gateway.worker": worker, "gateway.plan": described})
+    path = written([*told, *lines], tmp_path / "log")
+    if suffix:
+        path = tmp_path / "log.gz"
+        path.write_bytes(gzip.compress((tmp_path / "log").read_bytes()))
+    parts, pasts = parts_of([path])
+    found = [each.hashed_by for part in parts for each in records(part, pasts, Heard()) if each is not None]
+    assert found == ["a", "b", "a", "b"]
