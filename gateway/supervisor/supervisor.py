@@ -627,10 +627,13 @@ class Supervisor:
         return found
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
-        """A worker that is starting has nothing yet to forget, but finds what others have left that are there no more."""
+        """A worker that is starting has nothing yet to forget, but finds what others have left that are there no more.
+
+        Those of a successor are not heard from here: while there is one, a revocation is not complete.
+        """
         answers, silent = await self._asked(message.Revoke(revocation))
         self._memory.void(time.monotonic(), attended=bool(answers))
-        return Revoked(sum(answers), not silent)
+        return Revoked(sum(answers), not silent and self._successor is None)
 
     async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
         children = self._ready()

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -149,6 +150,15 @@ async def test_a_revocation_that_a_worker_has_not_heard_of_is_not_complete(
             raise WorkerGone("no answer")
 
         monkeypatch.setattr(child, "ask", deaf)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, False)
+        monkeypatch.undo()
+
+
+async def test_a_revocation_while_a_successor_takes_over_is_not_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(Source(loaded())) as supervisor:
+        monkeypatch.setattr(supervisor, "_successor", SimpleNamespace(took_over=False))
         assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, False)
         monkeypatch.undo()
 
