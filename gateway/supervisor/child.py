@@ -85,7 +85,10 @@ class Child:
         return self._process.pid
 
     async def begin(self) -> None:
-        """Opens the conversation."""
+        """Opens the conversation. Whoever is cancelled meanwhile leaves it to be opened, so that the process is heard to end."""
+        await asyncio.shield(spawn(self._open(), name=f"worker {self.number} begins"))
+
+    async def _open(self) -> None:
         self._channel.setblocking(False)
         reader, self._writer = await asyncio.open_unix_connection(sock=self._channel)
         spawn(self._hear(reader), name=f"worker {self.number}")

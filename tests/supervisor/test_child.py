@@ -1,5 +1,6 @@
 """One worker, started and ended by a supervisor."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -75,6 +76,19 @@ async def test_one_that_has_ended_says_why() -> None:
         assert await child.ended() == "killed by SIGKILL"
         with pytest.raises(WorkerGone, match="killed by SIGKILL"):
             await child.told("status")
+
+
+async def test_one_that_nobody_waits_for_any_more_while_it_begins_is_heard_to_end() -> None:
+    memory = SharedMemory.create()
+    child = Child(message.Begin(0, 7, b"k" * 32, console=False), memory)
+    beginning = asyncio.ensure_future(child.begin())
+    await asyncio.sleep(0)
+    beginning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    child.kill()
+    assert await within(child.ended(), "the process ends", START) == "killed by SIGKILL"
+    memory.close()
 
 
 async def test_one_that_does_not_answer_is_told_from_one_that_fails() -> None:
