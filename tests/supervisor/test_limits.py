@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,6 +172,11 @@ async def test_an_upgrade_goes_on_counting(tmp_path: Path) -> None:
             os.kill(pid, signal.SIGTERM)
             await until(lambda: not alive(pid), "the successor ends", START)
     assert "counted_anew" not in process.stderr
+
+
+def whole_lines(log: Path) -> list[dict[str, Any]]:
+    """The lines of the log that are whole."""
+    return [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 async def test_the_log_tells_which_workers_have_ended_in_order(tmp_path: Path) -> None:
