@@ -188,6 +188,11 @@ async def test_the_log_tells_which_workers_have_ended_in_order(tmp_path: Path) -
         await passed(service.address, 5)
         limited(tmp_path, drain_timeout="9s")
         assert (await service.asked("/reload", "POST"))["applied"]
+        log = tmp_path / "requests.log"
+        await until(
+            lambda: len({line["gateway.worker"] for line in whole_lines(log) if line["kind"] == "plan"}) == 2,
+            "both workers are in the log",
+        )
         victim = (await service.workers())[0]
         os.kill(victim["pid"], signal.SIGKILL)
         await process.prints('"worker_started"', to="stderr")
@@ -202,7 +207,7 @@ async def test_the_log_tells_which_workers_have_ended_in_order(tmp_path: Path) -
         await passed(service.address, 5)
         os.kill(pid, signal.SIGTERM)
         await until(lambda: not alive(pid), "the successor ends", START)
-    lines = [json.loads(line) for line in (tmp_path / "requests.log").read_text().splitlines()]
+    lines = whole_lines(log)
     plans, records, ends = (
         [line for line in lines if line["kind"] == kind] for kind in ("plan", "request", "end")
     )
