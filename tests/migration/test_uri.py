@@ -117,18 +117,24 @@ async def test_filters_behind_it_that_go_by_the_path_refuse(tmp_path: Path, name
         assert (await outcome(made, target="/t1/servers")).status == status
 
 
+def bypassing(place: Path, regex: str, condition: str = "") -> Migration:
+    """A chain whose second filter removes a field, on this condition, and which paths pass by that match."""
+    chain = f'<filter name="uri-stripper"/><filter name="header-normalization"{condition}/>'
+    installed(place, "", {"uri-stripper": '<u token-index="0"/>', "header-normalization": REMOVES % ""})
+    model = place / "system-model.cfg.xml"
+    model.write_text(
+        SYSTEM_MODEL.replace("<filters>", f'<filters bypass-uri-regex="{regex}">').format(chain=chain)
+    )
+    made = migrate(place, environment={})
+    plan(made)
+    return made
+
+
 REMOVES = "<h><target %s><request><blacklist><header id='X-Internal'/></blacklist></request></target></h>"
 
 
 async def test_a_bypass_goes_by_the_path_as_it_was_received(tmp_path: Path) -> None:
-    chain = '<filter name="uri-stripper"/><filter name="header-normalization"/>'
-    installed(tmp_path, "", {"uri-stripper": '<u token-index="0"/>', "header-normalization": REMOVES % ""})
-    model = tmp_path / "system-model.cfg.xml"
-    model.write_text(
-        SYSTEM_MODEL.replace("<filters>", '<filters bypass-uri-regex="/health(/.*)?">').format(chain=chain)
-    )
-    made = migrate(tmp_path, environment={})
-    plan(made)
+    made = bypassing(tmp_path, "/health(/.*)?")
     assert part(made, "header-normalization").outcome == "moved"
     for target, sent, left in (
         ("/health/x", "/health/x", True),
@@ -143,13 +149,6 @@ async def test_a_bypass_goes_by_the_path_as_it_was_received(tmp_path: Path) -> N
 async def test_what_a_bypass_lets_pass_is_not_refused_for_a_filter_that_goes_by_another_path(
     tmp_path: Path,
 ) -> None:
-    chain = '<filter name="uri-stripper"/><filter name="header-normalization" uri-regex="/health"/>'
-    installed(tmp_path, "", {"uri-stripper": '<u token-index="0"/>', "header-normalization": REMOVES % ""})
-    model = tmp_path / "system-model.cfg.xml"
-    model.write_text(
-        SYSTEM_MODEL.replace("<filters>", '<filters bypass-uri-regex="/health">').format(chain=chain)
-    )
-    made = migrate(tmp_path, environment={})
-    plan(made)
+    made = bypassing(tmp_path, "/health", ' uri-regex="/health"')
     assert [(await outcome(made, target=target)).status for target in ("/health", "/t1/health")] == [200, 503]
     assert "uri-stripper.cfg.xml:1" in notes(made, "header-normalization")

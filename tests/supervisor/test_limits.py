@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from gateway.backtest.run import Question, backtest
 from gateway.config.model import Address
-from tests.cli.process import START, weir
+from tests.cli.process import START, Process, weir
 from tests.supervisor.test_never_down import Service, alive, running, written
 from tests.support.client import Client, get
 from tests.support.deadline import until
@@ -154,23 +156,28 @@ async def test_a_refusal_names_the_consumers_whichever_workers_have_served_them(
                 await asyncio.sleep(0.02)
 
 
+@asynccontextmanager
+async def upgraded(process: Process) -> AsyncIterator[None]:
+    """Another program has taken over meanwhile; then it ends."""
+    process.signal(signal.SIGUSR2)
+    await process.prints('"successor_ready"', to="stderr")
+    await until(lambda: not alive(process.popen.pid) or process.popen.poll() is not None, "it ends", START)
+    told = [json.loads(line) for line in process.stderr.splitlines()]
+    (pid,) = [line["pid"] for line in told if line["event"] == "successor_ready"]
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        await until(lambda: not alive(pid), "the successor ends", START)
+
+
 async def test_an_upgrade_goes_on_counting(tmp_path: Path) -> None:
     path = limited(tmp_path)
     async with weir("run", path, "--workers", "2", directory=tmp_path) as process:
         place = Address("127.0.0.1", (await process.listens()).port)
         assert await passed(place) == 50
-        process.signal(signal.SIGUSR2)
-        await process.prints('"successor_ready"', to="stderr")
-        await until(
-            lambda: not alive(process.popen.pid) or process.popen.poll() is not None, "it ends", START
-        )
-        told = [json.loads(line) for line in process.stderr.splitlines()]
-        (pid,) = [line["pid"] for line in told if line["event"] == "successor_ready"]
-        try:
+        async with upgraded(process):
             assert await passed(place, 10) == 0
-        finally:
-            os.kill(pid, signal.SIGTERM)
-            await until(lambda: not alive(pid), "the successor ends", START)
     assert "counted_anew" not in process.stderr
 
 
@@ -197,16 +204,8 @@ async def test_the_log_tells_which_workers_have_ended_in_order(tmp_path: Path) -
         os.kill(victim["pid"], signal.SIGKILL)
         await process.prints('"worker_started"', to="stderr")
         await passed(service.address, 5)
-        process.signal(signal.SIGUSR2)
-        await process.prints('"successor_ready"', to="stderr")
-        await until(
-            lambda: not alive(process.popen.pid) or process.popen.poll() is not None, "it ends", START
-        )
-        told = [json.loads(line) for line in process.stderr.splitlines()]
-        (pid,) = [line["pid"] for line in told if line["event"] == "successor_ready"]
-        await passed(service.address, 5)
-        os.kill(pid, signal.SIGTERM)
-        await until(lambda: not alive(pid), "the successor ends", START)
+        async with upgraded(process):
+            await passed(service.address, 5)
     lines = whole_lines(log)
     plans, records, ends = (
         [line for line in lines if line["kind"] == kind] for kind in ("plan", "request", "end")
