@@ -36,7 +36,7 @@ from gateway.description.source import (
     is_beside,
     read_source,
 )
-from gateway.description.xml import Element, Name, read_xml
+from gateway.description.xml import Element, Name, read_xml, role_names
 from gateway.description.xsd import XSD, Types, numbers_of
 from gateway.http.media import MediaType, parsed
 
@@ -284,7 +284,7 @@ class _Reader:
                 self._not_checked(child, f"rax:{child.name.local} is not looked at", UNCHECKED_ASSERT)
 
     def _role_names(self, element: Element) -> frozenset[str]:
-        names = (element.get("roles", RAX) or "").replace("\xa0", " ").split()
+        names = role_names(element.get("roles", RAX) or "")
         for name in names:
             if "/{" in name:
                 message = f"the role {name[:80]!r} of one tenant is looked at in the caller's own alone"

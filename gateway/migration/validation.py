@@ -8,6 +8,7 @@ from gateway.config.problem import ConfigurationError, Problem
 from gateway.description.model import Description
 from gateway.description.read import read_description
 from gateway.description.source import UNCHECKED_ASSERT, UNCHECKED_ROLE, UNCHECKED_XML, UNCHECKED_XPATH
+from gateway.description.xml import role_names
 from gateway.migration.draft import Chain, Condition
 from gateway.migration.source import Element
 
@@ -29,7 +30,7 @@ def api_validator(config: Element, chain: Chain) -> None:
     named: list[str] = []
     own: list[Condition] = []
     for one in validators:
-        roles = [role.replace("\xa0", " ") for role in one.words("role")]
+        roles = role_names(one.get("role"))
         if one is default:
             own = _for(roles, earlier) if roles else []
         elif roles:

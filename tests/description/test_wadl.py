@@ -94,6 +94,17 @@ def test_roles_come_down_from_resources_and_all_are_nobody_in_particular() -> No
     ]
 
 
+def test_a_no_break_space_is_a_space_within_a_role_and_parts_none() -> None:
+    found = resources(
+        '<resource path="a"><method name="GET" rax:roles="member&#xA0;admin"/>'
+        '<method name="PUT" rax:roles=" a&#9;b&#10;c&#xA0;d/{t}\u2003e "/></resource>'
+    )
+    assert [one.roles for of in found for one in of.operations] == [
+        (frozenset(("member admin",)),),
+        (frozenset(("a",)), frozenset(("b",)), frozenset(("c d",))),
+    ]
+
+
 def test_a_plain_parameter_has_a_status_and_a_message_of_its_own() -> None:
     operation = method(
         '<request><representation mediaType="application/json"><param name="m" style="plain" required="true" '
