@@ -110,7 +110,7 @@ def lint(description: Path, config: str | None, form: str, base: str | None) -> 
 
     read = _read(description, base, status=2)
     loaded, _ = load_or_exit(locate(config), status=2)
-    findings = compare(loaded, read, description)
+    findings = compare(loaded, read, description, base, lambda file, begin: _read(file, begin, status=2))
     if form == "json":
         told = [{"kind": one.kind, **one.position._asdict(), "message": one.message} for one in findings]
         click.echo(json.dumps(told, indent=2))

@@ -66,6 +66,22 @@ def test_findings_are_printed_with_their_places(tmp_path: Path) -> None:
     assert (listed[0]["line"], listed[0]["column"]) == (2, 21)
 
 
+def test_an_api_entry_that_reads_the_description_elsewhere_is_found(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    example = EXAMPLES / DESCRIPTIONS[0]
+    config.write_text(
+        'upstreams: { u: { endpoints: ["http://u:1"] } }\n'
+        'routes: [{ name: r, path: "/{rest*}", upstream: u }]\n'
+        f"filters: [{{ api: {{ description: '{example}', base: /other }} }}]\n"
+    )
+    told = weir("lint", example, config)
+    assert told.exit_code == 1
+    assert "`api` of the route 'r' refuses it" in told.output
+    assert weir("lint", example, config, "--base", "/other").exit_code == 0
+    config.write_text(config.read_text().replace(str(example), "none.yaml"))
+    assert weir("lint", example, config).exit_code == 2
+
+
 def test_what_cannot_be_read_is_told_and_nothing_else(tmp_path: Path) -> None:
     bad = tmp_path / "api.yaml"
     bad.write_text("openapi: 3.1.0\npaths: { a: {get: {}} }\n")
