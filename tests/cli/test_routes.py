@@ -82,6 +82,16 @@ def test_an_api_entry_that_reads_the_description_elsewhere_is_found(tmp_path: Pa
     assert weir("lint", example, config).exit_code == 2
 
 
+def test_by_hand_whom_operations_are_for_is_told(tmp_path: Path) -> None:
+    output = tmp_path / "gateway.yaml"
+    told = weir("import", EXAMPLES / DESCRIPTIONS[1], "--by-hand", "-o", output)
+    lines = [line for line in told.stderr.splitlines() if "nobody asks" in line]
+    assert len(lines) == output.read_text().count("Nobody asks for who is calling") > 0
+    path = "/v2/{project_id}/images/{image_id}/metadata"
+    assert f"nobody asks for who is calling: POST {path} is for the roles admin or member" in lines
+    assert "nobody asks" not in weir("import", EXAMPLES / DESCRIPTIONS[1]).stderr
+
+
 def test_what_cannot_be_read_is_told_and_nothing_else(tmp_path: Path) -> None:
     bad = tmp_path / "api.yaml"
     bad.write_text("openapi: 3.1.0\npaths: { a: {get: {}} }\n")
