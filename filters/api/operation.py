@@ -232,9 +232,9 @@ class JudgedOperation:
             for answer in (operation.answers if config.validate_responses is not None else ())
         }
 
-    def misfit(self, parts: list[str]) -> str | None:
+    def misfit(self, parts: list[str], written: list[str]) -> str | None:
         """The parameter of the path, among those that this operation alone has, that does not fit."""
-        return misfit(self._path, parts)
+        return misfit(self._path, parts, written)
 
     def judge_head(self, exchange: Exchange, query: Query) -> "Fault | JudgedMedia | None":
         """What is wrong with the request before its body is read; else what its body is to be held against, if anything."""

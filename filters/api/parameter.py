@@ -10,6 +10,7 @@ from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
 from gateway.description.model import Numbers, Parameter, Part, Segment, Space, Types
 from gateway.description.split import Form
+from gateway.http.target import decode
 
 Query: TypeAlias = Mapping[str, Sequence[str]]
 
@@ -69,7 +70,7 @@ def tidied(text: str, space: Space) -> str:
 class PathSegment:
     """The parameters of one segment of the path, which is `parts[place]`."""
 
-    __slots__ = ("_fits", "_form", "_names", "fits", "name", "place")
+    __slots__ = ("_fits", "_form", "_names", "fits", "is_list", "name", "place")
 
     def __init__(
         self,
@@ -89,6 +90,12 @@ class PathSegment:
         self.name = self._names[0]
         self.fits = self._fits[0] if self._form is None else None
         """Whether it fits that is one parameter and nothing else; None for another segment, for which there is `misfit`."""
+        only = parameters.get(self.name)
+        self.is_list = self.fits is not None and only is not None and only.form == "list"
+        """Whether `fits` is of the text as it is written: in a list, a comma that is encoded parts nothing."""
+        if self.is_list:
+            assert only is not None
+            self.fits = _fitting(only, schemas, max_depth, decode)
 
     @property
     def judges(self) -> bool:
@@ -120,21 +127,23 @@ def path_segments(
     return tuple(one for one in made if one.judges)
 
 
-def misfit(segments: Iterable[PathSegment], parts: Sequence[str]) -> str | None:
-    """The first parameter of a path that does not fit."""
+def misfit(segments: Iterable[PathSegment], parts: Sequence[str], written: Sequence[str]) -> str | None:
+    """The first parameter of a path that does not fit; `written` are its segments before they were decoded."""
     for one in segments:
         fits = one.fits
         if fits is None:
             name = one.misfit(parts[one.place])
             if name is not None:
                 return name
-        elif not fits(parts[one.place]):
+        elif not fits((written if one.is_list else parts)[one.place]):
             return one.name
     return None
 
 
-def _fitting(parameter: Parameter, schemas: Schemas, max_depth: int) -> Callable[[str], bool] | None:
-    """Whether a text is a value of the parameter; None where every text is."""
+def _fitting(
+    parameter: Parameter, schemas: Schemas, max_depth: int, decoded: Callable[[str], str] = str
+) -> Callable[[str], bool] | None:
+    """Whether a text is a value of the parameter; None where every text is. Of a list, `decoded` decodes its items."""
     if parameter.schema is None:
         return None if parameter.form != "json" else lambda text: _is_json(text, max_depth)
     if parameter.form == "text" and schemas.takes_text(parameter.schema):
@@ -145,7 +154,11 @@ def _fitting(parameter: Parameter, schemas: Schemas, max_depth: int) -> Callable
     alone = _alone(parameter, fits)
     if parameter.form == "list":
         value = _valuing(parameter.item, parameter, schemas)
-        return lambda text: fits(_listed(text, parameter.separator, value)) or alone(text)
+
+        def item(text: str) -> Any:
+            return value(decoded(text))
+
+        return lambda text: fits(_listed(text, parameter.separator, item)) or alone(decoded(text))
     return alone
 
 

@@ -43,7 +43,13 @@ _MOVING: Final = ("$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "
 """Keys that change what a reference refers to."""
 _BASE64: Final = {"pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
 """Texts of the format `byte` (RFC 4648 section 4), which is OpenAPI's own."""
-_RANGES: Final = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+_FLOAT: Final = float.fromhex("0x1.fffffefffffffp+127")
+"""The largest double that is a float when it is rounded (IEEE 754 section 4.3.1)."""
+_RANGES: Final = {
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "float": (-_FLOAT, _FLOAT),
+}
 _FAR: Final = 16
 _MANY_TYPES: Final = 64
 _MANY_PARTS: Final = 1024
@@ -321,7 +327,8 @@ class Schemas:
         if made.get("format") == "byte":
             made["allOf"] = [*made.get("allOf", ()), _BASE64]
         bounds = _RANGES.get(made["format"]) if isinstance(made.get("format"), str) else None
-        if bounds is not None and "integer" in _listed(made.get("type")):
+        kinds = ("integer", "number") if made.get("format") == "float" else ("integer",)
+        if bounds is not None and any(kind in kinds for kind in _listed(made.get("type"))):
             low, high = bounds
             lower, upper = made.get("minimum", low), made.get("maximum", high)
             if isinstance(lower, (int, float)) and isinstance(upper, (int, float)):

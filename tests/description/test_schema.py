@@ -172,6 +172,13 @@ def test_nothing_may_move_what_references_refer_to(word: str) -> None:
     assert f"/s/{word}: {word} is not supported" in wrong({"s": {word: "x"}})[0]
 
 
+def test_a_float_has_its_range() -> None:
+    found = made({"s": {"type": ["number", "null"], "format": "float", "maximum": 5}})[0]["0"]
+    assert (found["minimum"], found["maximum"]) == (-3.4028235677973362e38, 5)
+    assert "maximum" not in made({"s": {"type": "string", "format": "float"}})[0]["0"]
+    assert "maximum" not in made({"s": {"type": "number", "format": "double"}})[0]["0"]
+
+
 def test_a_dialect_that_nobody_knows_is_refused() -> None:
     draft = {"$schema": "http://json-schema.org/draft-03/schema#"}
     known = (

@@ -107,6 +107,14 @@ def test_a_parameter_of_the_path_may_be_400_in_its_own_words() -> None:
     assert refused(made, "GET", "/12") == (0, "")
 
 
+def test_a_number_that_is_no_float_does_not_fit() -> None:
+    made = described({"/a": {"post": {"requestBody": body({"type": "number", "format": "float"})}}})
+    for text in (b"1e38", b"-3.4028235e38", b"3.40282346638528859812e+38", b"1e-60"):
+        assert refused(made, "POST", "/a", text, JSON) == (0, "")
+    for text in (b"1e39", b"-3.4028236e38"):
+        assert refused(made, "POST", "/a", text, JSON) == (400, "schema_mismatch")
+
+
 def test_a_description_may_be_in_an_earlier_dialect() -> None:
     paths = {
         "/a": {"post": {"requestBody": body({"dependencies": {"a": ["b"]}, "items": [{"type": "null"}]})}}

@@ -120,6 +120,23 @@ def test_a_comma_that_is_encoded_is_part_of_an_item() -> None:
     assert "has less than 1 item" in told(verdict(made, "GET", "/a?p="))
 
 
+def test_a_comma_that_is_encoded_parts_no_list_in_the_path() -> None:
+    texts = {"type": "array", "items": {"type": "string", "maxLength": 3}, "maxItems": 2}
+    made = described(
+        {
+            "/a/{p}": {"parameters": [of_path("p", **texts)], "get": {}},
+            "/b/{p}": {
+                "get": {"parameters": [of_path("p", type="array", items={"type": "integer"})]},
+                "put": {},
+            },
+        }
+    )
+    for path in ("/a/1,2", "/a/1%2C2,3", "/a/1%2c2", "/a/%31,b%20c", "/b/1,%32"):
+        assert refused(made, "GET", path) == (0, ""), path
+    for path in ("/a/1%2C22", "/a/1,2,3", "/b/1%2C2", "/b/1,x"):
+        assert refused(made, "GET", path) == (404, "path_parameter_invalid"), path
+
+
 def told(found: object) -> str:
     assert isinstance(found, Fault)
     return f"{found.message} {found.details or ''}".strip()
