@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from gateway.config.model import parse_endpoint
-from gateway.http.template import Segment, parse
 from gateway.migration import expression
 from gateway.migration.draft import METHODS, Chain, Condition, Draft, Router, joined, methods
 from gateway.migration.report import Part
 from gateway.migration.source import VARIABLE, Element, Place, SourceError
+from gateway.migration.template import covers, meets
 from gateway.migration.writing import Noted
 
 FILE: Final = "system-model.cfg.xml"
@@ -25,9 +25,6 @@ _QUALITY: Final = 0.5
 _EVERYTHING: Final = "/{rest*}"
 _ALWAYS: Final[Condition] = {}
 """What every request fulfils."""
-
-_NOTHING: Final = Segment("", "", rest=False)
-"""What a path that ends in "/" has behind it."""
 
 
 class FilterUse(NamedTuple):
@@ -408,34 +405,6 @@ def _past(bypass: Sequence[str], usual: Router, standing: list[tuple[str, Router
             f"what bypass-uri-regex lets pass goes to {usual.wanted}, and routes go by path templates: write the route",
         )
         usual.chain.refuse(usual.place, when=[{"path": [path]}])
-
-
-def covers(one: str, other: str) -> bool:
-    """Whether a template has all paths of another. What is left of a path may be nothing only where that is all of it."""
-    own, others = parse(one), parse(other)
-    for place, segment in enumerate(own):
-        if segment.rest:
-            return not place or (len(others) > place and others[place:] != (_NOTHING,))
-        if place >= len(others) or others[place].rest:
-            return False
-        if segment.literal is not None and segment.literal != others[place].literal:
-            return False
-        if segment.literal is None and others[place] == _NOTHING:
-            return False
-    return len(own) == len(others)
-
-
-def meets(one: str, other: str) -> bool:
-    """Whether there is a path that both templates have."""
-    own, others = parse(one), parse(other)
-    for place, (mine, its) in enumerate(zip(own, others, strict=False)):
-        if mine.rest or its.rest:
-            return not place or (_NOTHING,) not in (own[place:], others[place:])
-        if mine.literal != its.literal and (
-            None not in (mine.literal, its.literal) or _NOTHING in (mine, its)
-        ):
-            return False
-    return len(own) == len(others)
 
 
 def _wanted(name: str, model: Model, element: Element) -> str:

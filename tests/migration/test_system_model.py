@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from gateway.migration.repose import Migration, MigrationError, migrate
-from gateway.migration.system_model import covers, meets
 from gateway.trial.given import Answer
 from tests.migration.installed import KEYSTONE, installed, moved, notes, outcome, part, plan
 
@@ -311,27 +310,6 @@ async def test_what_no_filter_sees_goes_to_the_default(
     targets = ["/health", "/y", "/x/y"]
     found = await _sent_to(tmp_path, SECOND % condition, targets, f'bypass-uri-regex="{bypass}"', b=B % "")
     assert found == expected
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "covering", "meeting"),
-    [
-        ("/{rest*}", "/", True, True),
-        ("/{rest*}", "/a/{x}", True, True),
-        ("/a/{rest*}", "/a/", False, False),
-        ("/a/{rest*}", "/a/{x}", True, True),
-        ("/a/{rest*}", "/a/{x}/", True, True),
-        ("/a/{x}", "/a/{rest*}", False, True),
-        ("/a/{x}", "/a/b", True, True),
-        ("/a/b", "/a/{x}", False, True),
-        ("/a/{x}", "/a/", False, False),
-        ("/a/{x}", "/b/{x}", False, False),
-        ("/a", "/a/b", False, False),
-        ("/{x}/b", "/a/{y}", False, True),
-    ],
-)
-def test_which_paths_templates_have_in_common(one: str, other: str, covering: bool, meeting: bool) -> None:
-    assert (covers(one, other), meets(one, other), meets(other, one)) == (covering, meeting, meeting)
 
 
 def test_a_router_that_is_no_route_is_told(tmp_path: Path) -> None:
