@@ -38,8 +38,8 @@ async def buckets_of(plan: Plan, selection: Selection, count: int) -> Buckets:
 
 
 async def reset_of(plan: Plan, selection: Selection) -> Buckets:
-    """Empties them; as they were, those left out that were empty."""
-    return await _gathered(plan, selection, lambda holder: holder.reset(selection))
+    """Empties them; as they were, empty ones only where the selection is of somebody."""
+    return await _gathered(plan, selection, lambda holder: holder.reset(selection), empty=selection.somebody)
 
 
 async def _gathered(
