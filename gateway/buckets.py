@@ -110,8 +110,9 @@ def _one_of(several: Sequence[Found]) -> Found:
 
 
 def told(found: Found, now: float) -> dict[str, Any]:
-    """As the admin listener has it; `now` is in seconds since the epoch."""
+    """As the admin listener has it; `now` is in seconds since the epoch. Of who is blocked no time is told."""
     bucket = found.bucket
+    blocked = not bucket.value
     return {
         "filter": found.filter,
         "mode": found.mode,
@@ -125,9 +126,9 @@ def told(found: Found, now: float) -> dict[str, Any]:
         "capacity": bucket.capacity,
         "remaining": bucket.remaining,
         "use": round(bucket.use, 4),
-        "wait": round(bucket.wait, 3),
-        "next_available": _instant(now + bucket.wait),
-        "reset": round(bucket.reset, 3),
+        "wait": None if blocked else round(bucket.wait, 3),
+        "next_available": None if blocked else _instant(now + bucket.wait),
+        "reset": None if blocked else round(bucket.reset, 3),
         "override": bucket.override,
         "exceptions": bucket.exceptions,
         "consumers": [{"id": who, "count": count} for who, count in bucket.consumers],

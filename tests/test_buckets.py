@@ -70,6 +70,12 @@ def test_it_is_told_with_the_instant_from_which_one_more_passes() -> None:
     assert told(found("a", 0, exceptions=2), 1_700_000_000.0)["exceptions"] == 2
 
 
+def test_of_who_is_blocked_no_instant_is_told() -> None:
+    one = found("a", 0, wait=60.0)
+    shown = told(one._replace(bucket=one.bucket._replace(value=0)), 1_700_000_000.0)
+    assert (shown["wait"], shown["reset"], shown["next_available"]) == (None, None, None)
+
+
 # ---- gathered from the filters of a plan
 
 

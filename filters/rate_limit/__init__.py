@@ -533,10 +533,12 @@ class RateLimit(Filter[RateLimitConfig]):
             facts["consumers"] = limit.consumers.top(cell)
         headers: tuple[HeaderLine, ...] = ()
         forms = self.config.headers
+        closed = [isinstance(algorithm, Closed) for _, algorithm, _, _ in charges]
+        blocked = any(closed)
         if forms:
             standings = self._standings(exchange, limits, charges, before, clock)
-            headers = header_lines(forms, standings, standings[refused])
-        blocked = any(isinstance(algorithm, Closed) for _, algorithm, _, _ in charges)
+            # The limit of which something comes back says nothing where another lets nothing through.
+            headers = header_lines(forms, standings, standings[closed.index(True) if blocked else refused])
         return Fault(
             limit.status,
             "rate_limited",
@@ -564,13 +566,15 @@ class RateLimit(Filter[RateLimitConfig]):
         for limit, (_, algorithm, key, cost), cell in zip(limits, charges, cells, strict=True):
             wait, _ = algorithm.charge(cell, now, cost)
             remaining = algorithm.remaining(cell, now)
-            reset = _whole(wait) if wait else ceil(algorithm.reset(cell, now) - TOLERANCE)
+            reset: int | None = None
+            if not isinstance(algorithm, Closed):
+                reset = _whole(wait) if wait else max(0, ceil(algorithm.reset(cell, now) - TOLERANCE))
             quota, window = (limit.terms_of(exchange) or limit.terms).quota(clock)
             partition = ""
             if self.config.partition_key:
                 partition = b64encode(bytes.fromhex(self._hashes[key])[:9]).decode("ascii")
             made.append(
-                Standing(limit.policy, quota, window, algorithm.capacity, remaining, max(0, reset), partition)
+                Standing(limit.policy, quota, window, algorithm.capacity, remaining, reset, partition)
             )
         return made
 

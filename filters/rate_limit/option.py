@@ -435,7 +435,8 @@ class RateLimitConfig(Options):
         ("ietf",),
         description="Fields that tell a client where it stands: `ietf` for RateLimit and RateLimit-Policy (as of "
         "draft-ietf-httpapi-ratelimit-headers-10), with an item for each limit; `x-ratelimit` for X-RateLimit-Limit, "
-        "-Remaining and -Reset, in seconds, of the limit of which least remains; `three-field` for the same without the X-.",
+        "-Remaining and -Reset, in seconds, of the limit of which least remains; `three-field` for the same without the X-. Whoever waits until the reset of a limit that "
+        "refused him has room in it again, and none is told where he is blocked: then `t`, -Reset and Retry-After are left out.",
     )
     headers_on: Literal["refusals", "all"] = Field(
         "refusals",

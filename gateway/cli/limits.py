@@ -204,7 +204,7 @@ def _print_table(buckets: Sequence[Mapping[str, Any]]) -> None:
     ):
         table.add_column(title, justify=justify, min_width=least, overflow="fold")  # type: ignore[arg-type]
     for bucket in buckets:
-        style = "red" if bucket["wait"] else "yellow" if bucket["use"] >= _NEAR else ""
+        style = "red" if bucket["wait"] != 0 else "yellow" if bucket["use"] >= _NEAR else ""
         row = (
             f"{bucket['use']:.0%}",
             _name(bucket),

@@ -116,7 +116,7 @@ async def test_a_reset_that_finds_nothing_is_an_error_that_says_how_to_name_a_wh
 async def test_what_holds_for_some_projects_only_is_said(tmp_path: Path) -> None:
     elsewhere = tmp_path / "limits"
     elsewhere.mkdir()
-    (tmp_path / "own.yaml").write_text("p9: { each: 9/day }\n")
+    (tmp_path / "own.yaml").write_text("p9: { each: 9/day }\np0: { each: blocked }\n")
     options = {**LIMITS["rate_limit"], "overrides": {"file": "own.yaml"}}
     async with gateway(tmp_path, {"rate_limit": options}) as (path, place):
         await asked(place, 1)
@@ -129,7 +129,10 @@ async def test_what_holds_for_some_projects_only_is_said(tmp_path: Path) -> None
         _, out, _ = await told(
             "limits", "show", "--client-ip", "127.0.0.1", "--config", path, directory=elsewhere
         )
-        assert "1 project has a rate and buckets of its own: this is that of all others" in out
+        assert "2 projects have rates and buckets of their own: this is that of all others" in out
+        owned = ("--project-id", "p0", "--client-ip", "127.0.0.1", "--limit", "each", "--config", path)
+        _, out, _ = await told("limits", "show", *owned, directory=elsewhere)
+        assert "next       never: blocked\n" in out
 
 
 async def test_a_bucket_of_all_is_shown_by_its_limit(tmp_path: Path) -> None:
