@@ -81,7 +81,8 @@ async def _gathered(
 def together(told: Iterable[Buckets], count: int | None = None) -> Buckets:
     """What several processes say, as one: the fullest first, at most `count` of them.
 
-    All of them see the same counts, at moments that differ a little; consumers each has counted for itself.
+    All of them see the same counts, at moments that differ a little. Consumers each has counted for itself, and has heard of from
+    the others, those that have ended included, with some delay: so the most that any says of one is what he has used.
     """
     every: dict[tuple[str, str, tuple[Rule, str]], list[Found]] = {}
     failures: list[str] = []
@@ -105,7 +106,7 @@ def _one_of(several: Sequence[Found]) -> Found:
     fullest = min(several, key=lambda found: _fullness(found.bucket))
     consumers: Counter[str] = Counter()
     for found in several:
-        consumers.update(dict(found.bucket.consumers))
+        consumers |= Counter(dict(found.bucket.consumers))
     return fullest._replace(bucket=fullest.bucket._replace(consumers=tuple(consumers.most_common())))
 
 

@@ -29,12 +29,12 @@ def found(key_hash: str, remaining: int, consumers: tuple[tuple[str, int], ...] 
     return Found(more.pop("filter", "rate_limit"), more.pop("mode", "enforce"), "weir.yaml:7:5", bucket)
 
 
-def test_one_bucket_is_one_whoever_tells_of_it_and_its_consumers_are_added_up() -> None:
+def test_one_bucket_is_one_whoever_tells_of_it_and_of_its_consumers_who_has_heard_most() -> None:
     one = Buckets([found("a", 4, (("u1", 3), ("u2", 1))), found("b", 9)])
     other = Buckets([found("a", 3, (("u3", 5), ("u2", 2)))])
     one = together([one, other])
     assert [(each.bucket.key_hash, each.bucket.remaining) for each in one.found] == [("a", 3), ("b", 9)]
-    assert sorted(one.found[0].bucket.consumers) == [("u1", 3), ("u2", 3), ("u3", 5)]
+    assert sorted(one.found[0].bucket.consumers) == [("u1", 3), ("u2", 2), ("u3", 5)]
     assert one.found[0].bucket.consumers[0] == ("u3", 5)
 
 

@@ -169,6 +169,7 @@ class RateLimit(Filter[RateLimitConfig]):
 
     async def close(self) -> None:
         self._keys.flush()
+        self._board.flush()
         self._drawn.close()
 
     def checks(self) -> Sequence[Check]:

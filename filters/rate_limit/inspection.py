@@ -80,7 +80,10 @@ class Inspection:
             if _named(limit, selection)
         ):
             return None
-        return "what only gateways on other machines have counted, and who has filled it there, is not known here"
+        return (
+            "what only gateways on other machines, or this one before it was started, have counted in the store, and who has filled "
+            "it there, is not known here"
+        )
 
     def _batches(self, selection: Selection, *, unasked: bool = False) -> Iterator[list[_Chosen]]:
         known = self._common.known() if self._common is not None else self._store.known()
@@ -164,7 +167,7 @@ class Inspection:
                 limit.wait(algorithm, cell, now, _method(parts)),
                 algorithm.reset(cell, now),
                 terms.source,
-                limit.consumers.own(key) if limit.consumers is not None else (),
+                limit.consumers.top(key) if limit.consumers is not None else (),
                 0 if terms.apart else _exceptions(limit),
             )
             for (limit, key, parts, terms, algorithm), cell in zip(batch, decision[2], strict=True)

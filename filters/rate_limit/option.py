@@ -449,7 +449,8 @@ class RateLimitConfig(Options):
     consumers: bool = Field(
         True,
         description="Whether to remember who uses a bucket that several share, for the record of its refusals: of all workers, as "
-        "they tell each other twice a second.",
+        "they tell each other twice a second, those that have ended included. It is kept in memory that they share, never in the store: "
+        "with the last process of a gateway it is gone, and of another machine it is not known.",
     )
 
     endpoint: EndpointOptions | None = Field(

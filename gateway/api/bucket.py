@@ -48,7 +48,7 @@ class Bucket(NamedTuple):
     wait       seconds until one more passes, at its cost, 0.0 where it would now; no such time where `value` is 0
     reset      seconds until all has come back, or something where nothing remains; likewise
     override   where a file says that the policy is another for this key, `file:line:column`
-    consumers  who has used it, the greatest first, each with about how much
+    consumers  who has used it, the greatest first, each with about how much, in all processes as far as this one has heard
     exceptions  how many projects have other policies and buckets of their own, where the key says no project: this is that of all
                 others
     """
