@@ -13,8 +13,8 @@ from mypy_extensions import mypyc_attr
 
 RawField = tuple[bytes, bytes]
 
-_MEMO_MAX = 2048
-_MEMO_NAME = 64
+MEMO_MAX = 2048
+MEMO_NAME = 64
 """The longest name that is remembered: a hostile one may be as long as a head."""
 
 
@@ -26,9 +26,9 @@ class _Folded(dict[bytes | str, bytes]):
 
     def __missing__(self, name: bytes | str) -> bytes:
         folded = (name if isinstance(name, bytes) else name.encode("latin-1")).lower()
-        if len(name) > _MEMO_NAME:
+        if len(name) > MEMO_NAME:
             return folded
-        if len(self) >= _MEMO_MAX:
+        if len(self) >= MEMO_MAX:
             self.clear()
         self[name] = folded
         return folded
@@ -301,6 +301,11 @@ _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGH
 _CONTROL = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 
 
+def is_token(text: bytes) -> bool:
+    """Whether it may be the name of a field (RFC 9110 section 5.6.2)."""
+    return bool(text) and _TOKEN.issuperset(text)
+
+
 def encoded(name: str | bytes, value: str | bytes) -> RawField:
     """Name and value as bytes fit to be sent, or ValueError.
 
@@ -308,7 +313,7 @@ def encoded(name: str | bytes, value: str | bytes) -> RawField:
     5.5), is stripped of outer white space, and text beyond latin-1 is sent as UTF-8.
     """
     raw_name = name.encode("latin-1", "replace") if isinstance(name, str) else name
-    if not raw_name or not _TOKEN.issuperset(raw_name):
+    if not is_token(raw_name):
         raise ValueError(f"not a field name: {raw_name!r}")
     if isinstance(value, str):
         try:

@@ -6,7 +6,8 @@ is equivalent by RFC 3986 is compared in the one form that `matchable` gives.
 """
 
 import re
-from typing import NamedTuple
+import string
+from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 
@@ -67,8 +68,11 @@ def split(raw: bytes) -> Target:
 _PCHAR = rb"A-Za-z0-9\-._~!$&'()*+,;=:@"
 _DOT_SEGMENT = rb"(?:\.|%2[Ee]){1,2}"
 
-# Nearly every target, at half the cost: no segment that begins with a dot or is empty, and no escape.
-_PLAIN = re.compile(rb"((?:/[A-Za-z0-9\-_~!$&'()*+,=:@][" + _PCHAR + rb"]*+)++)(?:\?([^%\x00-\x1f\x7f]*+))?+")
+# Leaves as it is what is made of the characters of a path, without an escape.
+_PATH = (string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/").encode("ascii")
+_SIMPLE: Final = bytes(byte if byte in _PATH else byte ^ 0xFF for byte in range(256))
+_DOT: Final = ord(".")
+_SEMICOLON: Final = ord(";")
 
 # A dot segment with a parameter ("/..;x/") is one for servers that cut parameters off before they resolve
 # the path, as Java's do.
@@ -84,7 +88,15 @@ def plain(raw: bytes) -> tuple[str, str | None] | None:
 
     The fast path of `split` and `ambiguity` in one.
     """
-    clean = _PLAIN.fullmatch(raw) or _CLEAN.fullmatch(raw)
+    simple, mark, asked = raw.partition(b"?")
+    if simple.startswith(b"/") and simple.translate(_SIMPLE) == simple and asked.translate(_SIMPLE) == asked:
+        # Nearly every target, at a third of the cost: no segment that is empty or may be a dot segment, and no escape.
+        for segment in simple[1:].split(b"/"):
+            if not segment or segment[0] == _DOT or segment[0] == _SEMICOLON:
+                break
+        else:
+            return simple.decode("ascii"), asked.decode("ascii") if mark else None
+    clean = _CLEAN.fullmatch(raw)
     if clean is None or not raw.startswith(b"/"):
         return None
     path, query = clean.groups()
@@ -105,7 +117,7 @@ _NOT_IN_PATH = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@%/]")
 def ambiguity(target: Target) -> str | None:
     """One sentence on how the target could be read in two ways, or None when it cannot."""
     raw = target.raw
-    if _PLAIN.fullmatch(raw) is not None or _CLEAN.fullmatch(raw) is not None or raw == b"*":
+    if _CLEAN.fullmatch(raw) is not None or raw == b"*":
         return None
     path, query = target.path, target.query or ""
     if _CONTROL.search(path) or _CONTROL.search(query):

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, cast
 import httptools
 
 from gateway.http.chunked import ChunkedEnd
-from gateway.http.fields import Fields, RawField
+from gateway.http.fields import MEMO_MAX, MEMO_NAME, Fields, RawField, is_token
 from gateway.http.framing import BODILESS, HOP_BY_HOP, connection_options
 from gateway.http.upgrade import taken
 from gateway.tls import words
@@ -441,27 +441,52 @@ class UpstreamConnection:
 
         What this grammar does not know, the parser judges.
         """
-        head = _PLAIN_HEAD.match(data)
-        if head is None or self._no_body:
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or self._no_body:
             return False
-        status, self.phrase, section = head.groups()
-        body = data[head.end() :]
-        lower = (b"\n" + section).lower()
-        told: list[bytes] = _TELLING.findall(lower)
-        kept = lower.find(_KEEP_ALIVE) if b"connection" in told else 0
+        head = data[:end]
+        lines = head.split(b"\r\n")
+        count = len(lines) - 1
+        first = lines[0]
+        status = _STATUSES.get(first[:13])
         if (
-            lower.find(b"\ncontent-length: %d\r\n" % len(body)) < 0
-            or kept < 0
-            or len(set(told)) != len(told)
-            or not _PLAIN_ONES.issuperset(told)
+            status is None
+            or count > MAX_FIELDS
+            or head.translate(_IN_HEAD) != head
+            or head.count(b"\r") != count
+            or head.count(b"\n") != count
         ):
-            self.phrase = b""
             return False
-        self._section = section
-        if b"connection" in told:
-            section = section[:kept] + section[kept + len(_KEEP_ALIVE) - 1 :]
+        body = data[end + 4 :]
+        told: list[bytes] = []
+        kept_alive = 0
+        for number in range(1, count + 1):
+            line = lines[number]
+            colon = line.find(b":")
+            if colon < 1:
+                return False
+            says = _names[line[:colon]]
+            if not says:
+                continue
+            if says == _NOT_PLAIN or says in told:
+                return False
+            if says == b"content-length":
+                if line[colon:] != b": %d" % len(body):
+                    return False
+            elif says == b"connection":
+                if line[colon:].lower() != b": keep-alive":
+                    return False
+                kept_alive = number
+            told.append(says)
+        if b"content-length" not in told:
+            return False
+        self._section = section = data[len(first) + 2 : end + 2]
+        if kept_alive:
+            del lines[kept_alive]
+            section = b"\r\n".join(lines[1:]) + b"\r\n"
         self.got_bytes = self.head_done = self.complete = self.keep_alive = True
-        self.status = int(status)
+        self.status = status
+        self.phrase = first[13:]
         self.version = "1.1"
         self.length = len(body)
         self.section = section
@@ -657,9 +682,9 @@ _NO_PARSER: Final = httptools.HttpResponseParser(object())  # a parser knows its
 _NO_PROTOCOLS: Final[frozenset[bytes]] = frozenset()
 # RFC 9112 sections 4 and 5, of final responses with a body, without what a sender ought not to send: other versions,
 # folded or bare lines.
-_PLAIN_HEAD: Final = re.compile(
-    rb"HTTP/1\.1 (?!204|304)([2-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*+)\r\n"
-    rb"((?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){1,%d}+)\r\n" % MAX_FIELDS
+_STATUSES: Final = {b"HTTP/1.1 %d " % status: status for status in range(200, 600) if status not in BODILESS}
+_IN_HEAD: Final = bytes(
+    byte if byte in b"\t\r\n" or 0x20 <= byte != 0x7F else byte ^ 0xFF for byte in range(256)
 )
 # The heads of a response, interim ones first, with what recipients have to know.
 _FIELD_LINES = rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
@@ -674,14 +699,34 @@ _HEADS: Final = re.compile(
     + _FIELD_LINES
 )
 _FIELDS: Final = re.compile(rb"([^:\r\n]++):[ \t]*+([^\r\n]*+)\r\n")
-_KEEP_ALIVE: Final = b"\nconnection: keep-alive\r\n"
 _PLAIN_ONES: Final = frozenset(
     (b"connection", b"content-length", b"date", b"x-compute-request-id", b"x-openstack-request-id")
 )
 """Fields that a plain response may have once each."""
-_TELLING: Final = re.compile(
-    rb"\n(%b):" % b"|".join(sorted(_PLAIN_ONES | HOP_BY_HOP | {b"transfer-encoding", b"upgrade"}))
-)
+_SAYS_NOTHING: Final = b""
+_NOT_PLAIN: Final = b"-"
+
+
+class _Names(dict[bytes, bytes]):
+    """What a field of a name says to a gateway: the name in lower case where a plain response may have it once, `_NOT_PLAIN` where
+    it may not have it or no field may be named so (RFC 9110 section 5.1), else `_SAYS_NOTHING`. A bounded memo."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        lower = name.lower()
+        says = _SAYS_NOTHING
+        if lower in _PLAIN_ONES:
+            says = lower
+        elif lower in _NEVER_PLAIN or not is_token(name):
+            says = _NOT_PLAIN
+        if len(name) <= MEMO_NAME:
+            if len(self) >= MEMO_MAX:
+                self.clear()
+            self[name] = says
+        return says
+
+
+_names: Final = _Names()
+_NEVER_PLAIN: Final = HOP_BY_HOP - _PLAIN_ONES
 _VERSIONS: Final = ("1.1", "1.0")
 _CONTROL: Final = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 

@@ -96,9 +96,13 @@ def _longest(pair: Pair) -> int:
 
 
 def _rates(pair: Pair, difference: Difference) -> bool:
-    """The limits that the gateway counts, beside the service's own, which are as they were."""
+    """The limits that the gateway counts, beside the service's own, which are as they were; in the form that Accept asks for."""
     path = pair.ask.path.partition("?")[0]
-    if difference.where not in ("body", "content-length") or not path.endswith("/v2.1/limits"):
+    if not path.endswith("/v2.1/limits"):
+        return False
+    if difference.where == "vary":
+        return difference.through == (*pair.direct.fields.get("vary", ()), "Accept")
+    if difference.where not in ("body", "content-length"):
         return False
     try:
         direct, through = (json.loads(answer.body)["limits"] for answer in (pair.direct, pair.through))
