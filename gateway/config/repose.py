@@ -34,7 +34,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         "The default algorithm has no bursts at window ends. All limits that match are decided at once, and a refusal charges "
         "none. Retry-After is in seconds unless `retry_after: date`. Limits are exact over all workers without a "
         "datastore; Redis counts for many machines. Quotas of groups go by `groups`, in order of the file. Who has no X-PP-User is "
-        "counted by his address; a `respond` with 401 before it refuses him, as Repose does. `endpoint` lists limits by their `uri`, "
+        "counted by his address; a `respond` with 401 before it refuses him, as Repose does. X-PP-User and X-PP-Groups of a node in "
+        "front count where a `principal` before it has a source `repose`, and only from its `trusted_peers`. `endpoint` lists limits by their `uri`, "
         "Repose's own, and none that counts a group of its expression: there is a bucket for each text of it.",
     ),
     Row(
