@@ -66,8 +66,6 @@ IDENTITY: Final = (
 Condition = dict[str, Any]
 """`when` of an entry."""
 
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
-
 
 @dataclass(slots=True)
 class Entry:
