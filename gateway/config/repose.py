@@ -159,7 +159,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         "Makes a user of a header field.",
         ("principal.sources[].header",),
         "- principal: { sources: [ { header: { name: X-Remote-User, trusted_peers: [10.0.0.0/8] } } ] }",
-        "Only from peers that are trusted with it, and of nobody else does the upstream see the field. A second line is refused.",
+        "Only from peers that are trusted with it, and of nobody else does the upstream see the field. A second line is refused. "
+        "X-PP-User of a gateway in front is the source `repose`, whose groups are those of X-PP-Groups.",
     ),
     Row(
         "uri-user / uri-identity",
