@@ -1,12 +1,16 @@
-"""Makes a principal without a token: from the client's address, from a header field of a trusted peer, or from the path.
+"""Makes a principal without a token: from the client's address, from header fields of a trusted peer, or from the path.
 
 Sources are asked in their order, and the first that knows somebody decides, as Repose's ip-user, header-user and
 uri-user do. None of this proves who is calling: it is for limits and for tables of roles, and an upstream hears of it
 only where `headers` says so. A principal that is there already is kept, unless `override` is set.
 The address is that of the client as the gateway knows it, by its own `trusted_proxies`. A header field counts only from
-the peers that are trusted with it, and is taken from every other request.
+the peers that are trusted with it, and is taken from every other request; `trusted_proxies` are none of them by that alone,
+since who may say for which address it speaks need not have asked who is calling.
+Behind a Repose, or another gateway such as this one, the source `repose` takes over whom that has found: X-PP-User and
+X-PP-Groups, by which limits then count as `user_id` and `groups`. Put it before a `token_auth`, which takes these fields away.
 """
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
@@ -27,8 +31,14 @@ from gateway.http.spelling import spellings
 from gateway.http.target import decode, matchable
 
 _LONGEST_NAME: Final = 255
+_REPOSE: Final = "repose"
 _PP: Final = (b"X-PP-User", b"X-PP-Groups")
 """What Repose's filters of this kind set; they do not say that anybody was identified."""
+_USER, _GROUPS = (name.lower() for name in _PP)
+_RATED: Final = re.compile(r"([^;]+?)[ \t]*(?:;[ \t]*q=(0(?:\.[0-9]*)?|1(?:\.0*)?))?")
+"""A name and its weight, in which `;q=` is all that may stand behind a semicolon."""
+_ESCAPE: Final = re.compile("%(25|2C|3B)")
+"""What `filters._repose` writes for a percent sign, a comma and a semicolon of a name."""
 
 
 def _text(value: str) -> str:
@@ -96,6 +106,21 @@ class HeaderOptions(Options):
     quality: Quality = Field(0.1, description="Quality of X-PP-User and X-PP-Groups, with `headers: repose`.")
 
 
+class ReposeSourceOptions(Options):
+    """X-PP-User and X-PP-Groups, as a Repose in front sets them."""
+
+    trusted_peers: tuple[Network, ...] = Field(
+        min_length=1,
+        description="Networks of those that set the fields, and take away what their own clients say in them: of the connection's "
+        "other end, whomever it speaks for. From anybody else the fields are taken before any filter sees them.",
+    )
+    roles: tuple[Role, ...] = Field((), description="Roles of the principal.")
+    quality: Quality = Field(
+        1.0,
+        description="Quality of X-PP-User and X-PP-Groups, with `headers: repose`, without which the upstream gets neither.",
+    )
+
+
 class PathOptions(Options):
     param: str | None = Field(
         None, min_length=1, description="Parameter of the route's path that is the user."
@@ -122,12 +147,18 @@ class SourceOptions(Options):
 
     ip: IpOptions | None = Field(None, description="The client's address, and groups of networks.")
     header: HeaderOptions | None = Field(None, description="A header field that a trusted peer sets.")
+    repose: ReposeSourceOptions | None = Field(
+        None,
+        description="X-PP-User and X-PP-Groups, as a Repose in front sets them, or a gateway with `headers: repose`: one user, whose "
+        "groups are those of the highest quality. More than one user is answered with 400, since one may be the client's "
+        "own word.",
+    )
     path: PathOptions | None = Field(None, description="A part of the path.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> "SourceOptions":
-        if [self.ip, self.header, self.path].count(None) != 2:
-            raise ValueError("expected exactly one of ip, header, path")
+        if [self.ip, self.header, self.repose, self.path].count(None) != 3:
+            raise ValueError("expected exactly one of ip, header, repose, path")
         return self
 
 
@@ -153,16 +184,18 @@ class PrincipalConfig(Options):
                 facts.add(CLIENT)
             elif source.header is not None:
                 facts |= {PEER, header(source.header.name)}
+            elif source.repose is not None:
+                facts |= {PEER, *(header(name.decode("ascii")) for name in _PP)}
             elif source.path is not None:
                 facts.add(PARAMS if source.path.param is not None else TARGET)
         return frozenset(facts)
 
 
 class _Found(NamedTuple):
-    """What a source has said: who it is, and in which group."""
+    """What a source has said: who it is, and in which groups."""
 
     user: str
-    group: str | None
+    groups: tuple[str, ...]
     roles: tuple[str, ...]
     rule: Rule
 
@@ -193,6 +226,12 @@ class PrincipalFilter(Filter[PrincipalConfig]):
             (options.name.lower().encode("ascii"), Trust(options.trusted_peers), options.forward)
             for options in headers
         )
+        peers = [
+            network for source in config.sources if source.repose for network in source.repose.trusted_peers
+        ]
+        if peers:
+            self.judges = frozenset((_USER, _GROUPS))
+            self.believes = dict.fromkeys(self.judges, Trust(peers))
         names = frozenset(key for key, _, _ in self._trusted)
         # Under another spelling an upstream that folds `_` into `-` would see a field that nobody has judged.
         self.owns = STRIPPED.union(*(spellings(options.name) for options in headers)) - names
@@ -216,6 +255,11 @@ class PrincipalFilter(Filter[PrincipalConfig]):
         for key, trusted, forward in self._trusted:
             if not forward or exchange.peer not in trusted:
                 exchange.request.headers.remove(key)
+        if self.judges:
+            if found is None or isinstance(found, Fault) or self._kinds[place][0] != _REPOSE:
+                exchange.leave_unjudged(self)  # what the peer says goes no further
+            else:
+                exchange.request.headers.drop(self.judges)
         if found is None:
             if known is not None and not self._override:
                 exchange.note("principal_kept", rule=("override",))
@@ -240,7 +284,7 @@ class PrincipalFilter(Filter[PrincipalConfig]):
             user_id=found.user,
             user_name=found.user,
             roles=found.roles,
-            groups=(found.group,) if found.group is not None else (),
+            groups=found.groups,
             provider=kind,
         )
         repose = ReposeOptions(user_quality=quality, group_quality=quality)
@@ -260,6 +304,8 @@ def _compiled(options: SourceOptions, rule: Rule) -> tuple[_Source, str, float]:
         return _from_ip(options.ip, rule), "ip-user", options.ip.quality
     if options.header is not None:
         return _from_header(options.header, (*rule, "header")), "header-user", options.header.quality
+    if options.repose is not None:
+        return _from_repose(options.repose, (*rule, "repose")), _REPOSE, options.repose.quality
     assert options.path is not None
     return _from_path(options.path, (*rule, "path")), "uri-user", options.path.quality
 
@@ -275,8 +321,8 @@ def _from_ip(options: IpOptions, rule: Rule) -> _Source:
         client = exchange.client
         for member, name, roles, place in groups:
             if member(client):
-                return _Found(client, name, roles, place)
-        return _Found(client, None, (), others) if others is not None and client else None
+                return _Found(client, (name,), roles, place)
+        return _Found(client, (), (), others) if others is not None and client else None
 
     return find
 
@@ -298,18 +344,55 @@ def _from_header(options: HeaderOptions, rule: Rule) -> _Source:
             return _invalid(rule)
         if len(lines) > 1:
             return _invalid(rule)  # a client's own, and the one that the peer has added to it
-        return _found(user, group, options.roles, rule)
+        return _found(user, (group,), options.roles, rule)
 
     return find
 
 
+def _from_repose(options: ReposeSourceOptions, rule: Rule) -> _Source:
+    trusted = Trust(options.trusted_peers)
+
+    def find(exchange: Exchange) -> _Found | Fault | None:
+        if exchange.peer not in trusted:
+            return None
+        headers = exchange.request.headers
+        users, groups = _rated(headers.all(_USER)), _rated(headers.all(_GROUPS))
+        if users is None or groups is None or len(users) > 1 or any(_is_unfit(name) for name in groups):
+            return _invalid(rule)
+        most = max(groups.values(), default=0.0)
+        best = tuple(name for name, weight in groups.items() if weight == most)
+        return _found(next(iter(users), ""), best, options.roles, rule)
+
+    return find
+
+
+def _rated(lines: list[str]) -> dict[str, float] | None:
+    """The names in the lines of a field, in their order, each with the highest of its weights; None for what cannot be read."""
+    found: dict[str, float] = {}
+    for line in lines:
+        try:
+            text = line.encode("latin-1").decode("utf-8")
+        except ValueError:
+            return None
+        for member in text.split(","):
+            member = member.strip(" \t")
+            if not member:
+                continue
+            match = _RATED.fullmatch(member)
+            if match is None:
+                return None
+            name = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), match[1])
+            found[name] = max(float(match[2] or 1.0), found.get(name, 0.0))
+    return found
+
+
 def _from_path(options: PathOptions, rule: Rule) -> _Source:
-    param = options.param
+    param, groups = options.param, (options.group,)
     if param is not None:
         name = param
 
         def find_param(exchange: Exchange) -> _Found | Fault | None:
-            return _found(exchange.params.get(name, ""), options.group, options.roles, rule)
+            return _found(exchange.params.get(name, ""), groups, options.roles, rule)
 
         return find_param
     assert options.regex is not None
@@ -320,17 +403,17 @@ def _from_path(options: PathOptions, rule: Rule) -> _Source:
         if len(path) > LONGEST:
             return None
         match = fullmatch(matchable(path))
-        return (
-            _found(decode(match[1] or ""), options.group, options.roles, rule) if match is not None else None
-        )
+        return _found(decode(match[1] or ""), groups, options.roles, rule) if match is not None else None
 
     return find
 
 
-def _found(user: str, group: str, roles: tuple[str, ...], rule: Rule) -> _Found | Fault | None:
+def _found(user: str, groups: tuple[str, ...], roles: tuple[str, ...], rule: Rule) -> _Found | Fault | None:
     if not user:
         return None
+    return _invalid(rule) if _is_unfit(user) else _Found(user, groups, roles, rule)
+
+
+def _is_unfit(name: str) -> bool:
     # U+FFFD stands for bytes that are no text.
-    if len(user) > _LONGEST_NAME or not user.isprintable() or "\ufffd" in user or user != user.strip():
-        return _invalid(rule)
-    return _Found(user, group, roles, rule)
+    return len(name) > _LONGEST_NAME or not name.isprintable() or "\ufffd" in name or name != name.strip()

@@ -38,8 +38,8 @@ async def buckets_of(plan: Plan, selection: Selection, count: int) -> Buckets:
 
 
 async def reset_of(plan: Plan, selection: Selection) -> Buckets:
-    """Empties them; as they were, those left out that were empty."""
-    return await _gathered(plan, selection, lambda holder: holder.reset(selection))
+    """Empties them; as they were, empty ones only where the selection is of somebody."""
+    return await _gathered(plan, selection, lambda holder: holder.reset(selection), empty=selection.somebody)
 
 
 async def _gathered(
@@ -81,7 +81,8 @@ async def _gathered(
 def together(told: Iterable[Buckets], count: int | None = None) -> Buckets:
     """What several processes say, as one: the fullest first, at most `count` of them.
 
-    All of them see the same counts, at moments that differ a little; consumers each has counted for itself.
+    All of them see the same counts, at moments that differ a little. Consumers each has counted for itself, and has heard of from
+    the others, those that have ended included, with some delay: so the most that any says of one is what he has used.
     """
     every: dict[tuple[str, str, tuple[Rule, str]], list[Found]] = {}
     failures: list[str] = []
@@ -105,13 +106,14 @@ def _one_of(several: Sequence[Found]) -> Found:
     fullest = min(several, key=lambda found: _fullness(found.bucket))
     consumers: Counter[str] = Counter()
     for found in several:
-        consumers.update(dict(found.bucket.consumers))
+        consumers |= Counter(dict(found.bucket.consumers))
     return fullest._replace(bucket=fullest.bucket._replace(consumers=tuple(consumers.most_common())))
 
 
 def told(found: Found, now: float) -> dict[str, Any]:
-    """As the admin listener has it; `now` is in seconds since the epoch."""
+    """As the admin listener has it; `now` is in seconds since the epoch. Of who is blocked no time is told."""
     bucket = found.bucket
+    blocked = not bucket.value
     return {
         "filter": found.filter,
         "mode": found.mode,
@@ -125,9 +127,9 @@ def told(found: Found, now: float) -> dict[str, Any]:
         "capacity": bucket.capacity,
         "remaining": bucket.remaining,
         "use": round(bucket.use, 4),
-        "wait": round(bucket.wait, 3),
-        "next_available": _instant(now + bucket.wait),
-        "reset": round(bucket.reset, 3),
+        "wait": None if blocked else round(bucket.wait, 3),
+        "next_available": None if blocked else _instant(now + bucket.wait),
+        "reset": None if blocked else round(bucket.reset, 3),
         "override": bucket.override,
         "exceptions": bucket.exceptions,
         "consumers": [{"id": who, "count": count} for who, count in bucket.consumers],

@@ -7,7 +7,7 @@ chain still unwinds. Shadow filters run on an overlay of the exchange, and only 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from inspect import isawaitable
 from time import perf_counter
@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from gateway.api.body import Body, Wrapper, too_large
 from gateway.api.exchange import Exchange, Note, ShadowExchange
 from gateway.api.fact import Fact
-from gateway.api.filter import Filter
+from gateway.api.filter import Filter, Peers
 from gateway.api.verdict import Fault, Refused, Response, Rule, Verdict
 from gateway.http import delegation
 from gateway.http.delegation import Delegation
@@ -113,9 +113,20 @@ class Chain:
     unwanted lower-case names of the fields that are taken from a client's request before the first entry
     doubtful those of the fields that filters own which a client's request keeps for who judges them, and no further unless
              somebody has
+    believed of those that are judged for some peers only, whose they are
     """
 
-    __slots__ = ("_judging", "doubtful", "entries", "guards", "inward", "outward", "statuses", "unwanted")
+    __slots__ = (
+        "_judging",
+        "believed",
+        "doubtful",
+        "entries",
+        "guards",
+        "inward",
+        "outward",
+        "statuses",
+        "unwanted",
+    )
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(
@@ -140,12 +151,25 @@ class Chain:
         )
         self.unwanted: frozenset[bytes] = frozenset()
         self.doubtful: frozenset[bytes] = frozenset()
+        self.believed: Mapping[bytes, tuple[Peers, ...]] = {}
 
     def own(self, owned: frozenset[bytes]) -> None:
         """Says which fields none but filters may set, of all chains."""
         judged = frozenset().union(*(names for _, _, names in self._judging))
         self.unwanted = owned - judged
         self.doubtful = owned & judged
+        self.believed = {
+            name: tuple(filter.believes[name] for filter in judging)
+            for name in self.doubtful
+            if (judging := [entry.filter for entry in self.entries if name in entry.filter.judges])
+            and all(name in filter.believes for filter in judging)
+        }
+
+    def disbelieve(self, headers: Fields, peer: str) -> None:
+        """Takes what nobody here would believe of this peer."""
+        for name, believed in self.believed.items():
+            if headers.has(name) and not any(peer in peers for peers in believed):
+                headers.remove(name)
 
     def unjudged(self, left_out: AbstractSet[int], passed: Sequence[object] = ()) -> frozenset[bytes]:
         """Which of the doubtful nobody has judged, where the entries at some places were left out, and the filters `passed`
@@ -184,8 +208,8 @@ class Run:
     _waits: tuple[object, ...] = ()  # what has been handed out to be awaited
     _held: Awaitable[Verdict] | None = None  # what a shadow that delegates still waits for
     decider: Step | None = None
-    _doubted: dict[bytes, frozenset[bytes]] | None = (
-        None  # what the client sent of doubtful fields, in pieces
+    _doubted: dict[bytes, tuple[bytes, ...]] | None = (
+        None  # what the client sent of doubtful fields, by lines
     )
     _said: Fault | None = None  # the refusal of a wrapper, which has been written down
 
@@ -266,28 +290,38 @@ class Run:
         return None
 
     def _doubt(self, headers: Fields) -> None:
-        """Keeps in mind what the client itself says in doubtful fields."""
+        """Keeps in mind what the client itself says in doubtful fields, but for what none believes of it."""
+        chain = self._chain
         index = headers.index()
-        doubtful = self._chain.doubtful
-        if not doubtful.isdisjoint(index):
+        if not chain.doubtful.isdisjoint(index):
+            if chain.believed:
+                chain.disbelieve(headers, self._exchange.peer)
+                index = headers.index()
             self._doubted = {
-                name: _pieces(value if isinstance(value, bytes) else b",".join(value))
+                name: (value,) if isinstance(value, bytes) else tuple(value)
                 for name, value in index.items()
-                if name in doubtful
-            }
+                if name in chain.doubtful
+            } or None
 
-    def _drop_unjudged(self, doubted: dict[bytes, frozenset[bytes]]) -> None:
-        """Takes away what the client has said and nobody has judged; what filters have put there is the operator's word."""
+    def _drop_unjudged(self, doubted: dict[bytes, tuple[bytes, ...]]) -> None:
+        """Takes away what the client has said and nobody has judged; what filters have put there is the operator's word.
+
+        What a peer may say another filter may have found too, and set: there only the very lines of the client go.
+        """
         exchange = self._exchange
         names = self._chain.unjudged(self._not_outward or _NONE, exchange.unjudged)
-        unjudged = {name: pieces for name, pieces in doubted.items() if name in names}
+        unjudged = {
+            name: lines if name in self._chain.believed else _pieces(b",".join(lines))
+            for name, lines in doubted.items()
+            if name in names
+        }
         if not unjudged:
             return
         headers = exchange.request.headers
         kept = [
             (name, value)
             for name, value in headers.raw
-            if (sent := unjudged.get(folded[name])) is None or sent.isdisjoint(_pieces(value))
+            if (sent := unjudged.get(folded[name])) is None or not _among(value, sent)
         ]
         if len(kept) != len(headers):
             headers.replace(kept)
@@ -713,6 +747,13 @@ def _unsound(verdict: Any) -> str:
 def _pieces(value: bytes) -> frozenset[bytes]:
     """The members of a value, without weights: by these it is known again, whether it has been split, merged or weighted."""
     return frozenset([piece.partition(b";")[0].strip(b" \t") for piece in value.split(b",")])
+
+
+def _among(value: bytes, sent: frozenset[bytes] | tuple[bytes, ...]) -> bool:
+    """Whether a line is one of the client's, by its pieces or by itself."""
+    if isinstance(sent, tuple):
+        return any(value is line for line in sent)
+    return not sent.isdisjoint(_pieces(value))
 
 
 def _taken(exchange: Exchange) -> tuple[Note, ...] | None:

@@ -29,12 +29,12 @@ def found(key_hash: str, remaining: int, consumers: tuple[tuple[str, int], ...] 
     return Found(more.pop("filter", "rate_limit"), more.pop("mode", "enforce"), "weir.yaml:7:5", bucket)
 
 
-def test_one_bucket_is_one_whoever_tells_of_it_and_its_consumers_are_added_up() -> None:
+def test_one_bucket_is_one_whoever_tells_of_it_and_of_its_consumers_who_has_heard_most() -> None:
     one = Buckets([found("a", 4, (("u1", 3), ("u2", 1))), found("b", 9)])
     other = Buckets([found("a", 3, (("u3", 5), ("u2", 2)))])
     one = together([one, other])
     assert [(each.bucket.key_hash, each.bucket.remaining) for each in one.found] == [("a", 3), ("b", 9)]
-    assert sorted(one.found[0].bucket.consumers) == [("u1", 3), ("u2", 3), ("u3", 5)]
+    assert sorted(one.found[0].bucket.consumers) == [("u1", 3), ("u2", 2), ("u3", 5)]
     assert one.found[0].bucket.consumers[0] == ("u3", 5)
 
 
@@ -68,6 +68,12 @@ def test_it_is_told_with_the_instant_from_which_one_more_passes() -> None:
     assert shown["consumers"] == [{"id": "u1", "count": 3}]
     assert (shown["key"], shown["exceptions"]) == ({"project_id": "a"}, 0)
     assert told(found("a", 0, exceptions=2), 1_700_000_000.0)["exceptions"] == 2
+
+
+def test_of_who_is_blocked_no_instant_is_told() -> None:
+    one = found("a", 0, wait=60.0)
+    shown = told(one._replace(bucket=one.bucket._replace(value=0)), 1_700_000_000.0)
+    assert (shown["wait"], shown["reset"], shown["next_available"]) == (None, None, None)
 
 
 # ---- gathered from the filters of a plan

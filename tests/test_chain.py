@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api import Body, Exchange, Fault, Filter, Options, Principal, Refused, Response, Verdict
+from gateway.api.filter import Peers
 from gateway.api.testing import FrozenServices, StreamBody, exchange
 from gateway.chain import INTERNAL_ERROR, SHADOW_BUDGET, Chain, Entry, Run
 from gateway.record import Step
@@ -57,10 +58,12 @@ class Bench:
         delegate: float | None = None,
         statuses: frozenset[int] | None = None,
         judges: frozenset[bytes] = frozenset(),
+        believes: Mapping[bytes, Peers] = {},
     ) -> "Bench":
         filter = Scripted(self.seen, label, request, response)
         filter.statuses = statuses
         filter.judges = judges
+        filter.believes = believes
         self.entries.append(
             Entry(
                 len(self.entries),
@@ -412,6 +415,43 @@ def test_a_judge_may_say_that_it_has_not_judged() -> None:
     bench = Bench().add("judge", judges=MINE)
     bench.add("shadow", lambda made: made.leave_unjudged(bench.entries[0].filter), judges=MINE, mode="shadow")
     assert sent_on(bench, ("X-Mine", "client's")) == ["client's"], "a shadow speaks for itself"
+
+
+def test_what_only_some_peers_may_say_is_taken_from_others_before_the_first_filter() -> None:
+    def seen(bench: Bench, peer: str) -> tuple[list[str], list[str]]:
+        """The lines that the first filter sees, and those behind the last."""
+        chain = Chain(bench.entries)
+        chain.own(MINE)
+        subject = exchange(headers=[("X-Mine", "ann")], peer=peer)
+        first: list[str] = []
+        watching = Bench().add("first", lambda made: first.extend(made.request.headers.all("X-Mine")))
+        chain = Chain([*watching.entries, *bench.entries])
+        chain.own(MINE)
+        assert settle(Run(chain, subject, bench.render, bench.report).inward()) is None
+        return first, subject.request.headers.all("X-Mine")
+
+    near, far, other = "10.0.0.1", "203.0.113.1", "10.0.0.2"
+    one = Bench().add("judge", judges=MINE, believes={b"x-mine": {near}})
+    assert seen(one, near) == (["ann"], ["ann"])
+    assert seen(one, far) == ([], [])
+    two = one.add("second", judges=MINE, believes={b"x-mine": {other}}, mode="shadow")
+    assert seen(two, other) == (["ann"], ["ann"]), "what the one in shadow believes he gets"
+    assert seen(two, far) == ([], [])
+    assert seen(two.add("third", judges=MINE), far) == (["ann"], ["ann"]), "who judges it for everybody"
+
+
+def test_who_finds_what_a_peer_may_say_is_heard_where_the_peer_is_not() -> None:
+    """The same value twice: the client's own line goes, the filter's stays."""
+
+    def found(made: Exchange) -> None:
+        made.request.headers.remove("X-Mine")
+        made.request.headers.add("X-Mine", "ann;q=1.0")
+
+    believes = {b"x-mine": {exchange().peer}}
+    bench = Bench().add("found", found).add("judge", judges=MINE, believes=believes, mode="shadow")
+    assert sent_on(bench, ("X-Mine", "ann;q=1.0")) == ["ann;q=1.0"]
+    bench = Bench().add("judge", judges=MINE, believes=believes, mode="shadow")
+    assert sent_on(bench, ("X-Mine", "ann;q=1.0"), ("x-mine", "bob")) == []
 
 
 def test_what_no_filter_owns_passes_whoever_judges_it() -> None:

@@ -22,14 +22,14 @@ from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Board, Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
 from filters.rate_limit.inspection import Inspection
-from filters.rate_limit.key import Keys
+from filters.rate_limit.key import Keys, written
 from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
 from filters.rate_limit.option import ExemptOptions, LimitStoreOptions, RateLimitConfig
 from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import REGEX, Captured, PathTest
 from filters.rate_limit.query import query_names
-from filters.rate_limit.remote import Answer, Names, RemoteStore, names
+from filters.rate_limit.remote import Answer, Names, RemoteStore, listing, names
 from filters.rate_limit.report import MAX_BODY, NEVER, Absolute, RateLine, absolute_of, as_json, as_xml
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
@@ -122,6 +122,7 @@ class RateLimit(Filter[RateLimitConfig]):
         "headers_on": "none",
         "partition_key": "none",
         "consumers": "none",
+        "store.share_keys": "none",
         "on_store_error": ("deny", "local", "allow"),
     }
     only_refuses = True
@@ -167,8 +168,19 @@ class RateLimit(Filter[RateLimitConfig]):
         self._keys.start(self.services.now)
         self.checks()  # so that it is known, before anybody asks, whether the store is there
 
+    def put_in_force(self) -> None:
+        self._keys.publish(self._enlist if self._common is not None and self._common.lists else None)
+
+    def _enlist(self, whose: Sequence[Counted]) -> None:
+        """Has keys listed in the store, but those that hold what may be a secret."""
+        assert self._common is not None
+        listed = {limit.index for limit in self._limits if limit.listed}
+        texts = [text for each in whose if each[0] in listed and (text := written(each)) is not None]
+        self._common.enlist(texts, self.services.now().wall)
+
     async def close(self) -> None:
         self._keys.flush()
+        self._board.flush()
         self._drawn.close()
 
     def checks(self) -> Sequence[Check]:
@@ -533,10 +545,12 @@ class RateLimit(Filter[RateLimitConfig]):
             facts["consumers"] = limit.consumers.top(cell)
         headers: tuple[HeaderLine, ...] = ()
         forms = self.config.headers
+        closed = [isinstance(algorithm, Closed) for _, algorithm, _, _ in charges]
+        blocked = any(closed)
         if forms:
             standings = self._standings(exchange, limits, charges, before, clock)
-            headers = header_lines(forms, standings, standings[refused])
-        blocked = any(isinstance(algorithm, Closed) for _, algorithm, _, _ in charges)
+            # The limit of which something comes back says nothing where another lets nothing through.
+            headers = header_lines(forms, standings, standings[closed.index(True) if blocked else refused])
         return Fault(
             limit.status,
             "rate_limited",
@@ -564,13 +578,15 @@ class RateLimit(Filter[RateLimitConfig]):
         for limit, (_, algorithm, key, cost), cell in zip(limits, charges, cells, strict=True):
             wait, _ = algorithm.charge(cell, now, cost)
             remaining = algorithm.remaining(cell, now)
-            reset = _whole(wait) if wait else ceil(algorithm.reset(cell, now) - TOLERANCE)
+            reset: int | None = None
+            if not isinstance(algorithm, Closed):
+                reset = _whole(wait) if wait else max(0, ceil(algorithm.reset(cell, now) - TOLERANCE))
             quota, window = (limit.terms_of(exchange) or limit.terms).quota(clock)
             partition = ""
             if self.config.partition_key:
                 partition = b64encode(bytes.fromhex(self._hashes[key])[:9]).decode("ascii")
             made.append(
-                Standing(limit.policy, quota, window, algorithm.capacity, remaining, max(0, reset), partition)
+                Standing(limit.policy, quota, window, algorithm.capacity, remaining, reset, partition)
             )
         return made
 
@@ -817,8 +833,11 @@ def _common(
         drawn: dict[object, Leases] = services.state("memo leases", dict)
         leases = drawn.setdefault((_where(options), lease), Leases(lease.share, lease.time))
     named: dict[str, Names] = services.state("memo names", dict)
+    entry = services.identity
     return RemoteStore(
-        client, named.setdefault(options.prefix, names(options.prefix, services.identity, keys.met))
+        client,
+        named.setdefault(options.prefix, names(options.prefix, entry, keys.met)),
+        listing(options.prefix, entry) if options.share_keys else None,
     ), leases
 
 

@@ -7,7 +7,7 @@ algorithm "space-saving" of Metwally, Agrawal and El Abbadi, 2005).
 
 Of buckets that were used, workers leave notes for each other, beside the cells in the table that they share: so a refusal
 tells of all of them, as they were `TELL` seconds ago at the latest, or a little more where so many buckets were used that
-a worker does not get round to them. What a worker has counted before a bucket was empty the last time is left out.
+a worker does not get round to them; and operators are told of workers that have ended since, too. What a worker has counted before a bucket was empty the last time is left out.
 """
 
 from collections import Counter, deque
@@ -71,6 +71,13 @@ class Board:
 
     def close(self) -> None:
         self._timer.cancel()
+
+    def flush(self) -> None:
+        """Tells all that has changed at once, for this process may end; what cannot be told now waits."""
+        while waiting := len(self._changed):
+            self.tell()
+            if len(self._changed) >= waiting:
+                break
 
     def changed(self, limit: int, key: Hashable, bucket: _Bucket) -> None:
         """Has it told in its turn. Where too many wait already it is told when it is used again."""

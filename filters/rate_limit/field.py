@@ -2,11 +2,12 @@
 
 RateLimit and RateLimit-Policy are those of draft-ietf-httpapi-ratelimit-headers-10: lists of items (RFC 9651), one for
 each limit, of which `q` is the quota, `w` the seconds of its window, `r` what remains, `t` the seconds until there is
-more, and `pk` says which bucket it is. The older fields tell of one limit: X-RateLimit-Limit, -Remaining, -Reset, and
+more, left out where nothing ever passes, and `pk` says which bucket it is. The older fields tell of one limit: X-RateLimit-Limit, -Remaining, -Reset, and
 the same without the X- (up to the draft's revision 06), in seconds.
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from gateway.http.fields import Fields
@@ -23,7 +24,8 @@ class Standing(NamedTuple):
     quota      requests in `window` seconds
     capacity   the most that may come at once
     remaining  what would pass now
-    reset      whole seconds until there is more: where nothing remains until something does, else until all is back
+    reset      whole seconds until there is more: where nothing remains until something does, else until all is back; None where
+               nothing ever passes, since no time is promised that would not be kept
     partition  which bucket it is, in base64; empty where nobody is to know
     """
 
@@ -32,7 +34,7 @@ class Standing(NamedTuple):
     window: int
     capacity: int
     remaining: int
-    reset: int
+    reset: int | None
     partition: str = ""
 
 
@@ -46,7 +48,7 @@ def policy_name(label: str) -> str:
 
 def closest(standings: Sequence[Standing]) -> Standing:
     """The one of which least remains, and among those the one that takes longest."""
-    return min(standings, key=lambda standing: (standing.remaining, -standing.reset))
+    return min(standings, key=lambda one: (one.remaining, -inf if one.reset is None else -one.reset))
 
 
 def header_lines(
@@ -60,14 +62,16 @@ def header_lines(
             for policy, quota, window, _, remaining, reset, partition in standings:
                 key = f";pk=:{partition}:" if partition else ""
                 policies.append(f"{policy};q={quota};w={window}{key}")
-                states.append(f"{policy};r={remaining};t={reset}{key}")
+                left = "" if reset is None else f";t={reset}"
+                states.append(f"{policy};r={remaining}{left}{key}")
             lines.append(("RateLimit-Policy", ", ".join(policies)))
             lines.append(("RateLimit", ", ".join(states)))
         else:
             prefix = _PREFIXES[form]
             lines.append((f"{prefix}Limit", str(telling.capacity)))
             lines.append((f"{prefix}Remaining", str(telling.remaining)))
-            lines.append((f"{prefix}Reset", str(telling.reset)))
+            if telling.reset is not None:
+                lines.append((f"{prefix}Reset", str(telling.reset)))
     return tuple(lines)
 
 
@@ -86,6 +90,7 @@ def add_lines(
                 and int(theirs) <= telling.remaining
             ):
                 continue
+            headers.remove(f"{prefix}Reset")  # no time of theirs stands beside a bucket of ours
             for name, value in header_lines((form,), standings, telling):
                 headers.set(name, value)
         else:

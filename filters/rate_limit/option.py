@@ -413,6 +413,13 @@ class LimitStoreOptions(StoreOptions):
     lease: LeaseOptions | None = Field(
         None, description="Draw shares ahead; unset, each request is decided by the store."
     )
+    share_keys: bool = Field(
+        False,
+        description="List in the store whose buckets there are, so that `weir limits` and /limits of each gateway that does so know "
+        "the keys of all: the latest 4096 of an entry. They stand there as they are (ids of projects and users, addresses, parts of "
+        "paths); those with a header field are left out. No request waits for that. A `username` needs the right to zadd, "
+        "zrevrange, zremrangebyrank and expire too.",
+    )
 
 
 class RateLimitConfig(Options):
@@ -435,7 +442,8 @@ class RateLimitConfig(Options):
         ("ietf",),
         description="Fields that tell a client where it stands: `ietf` for RateLimit and RateLimit-Policy (as of "
         "draft-ietf-httpapi-ratelimit-headers-10), with an item for each limit; `x-ratelimit` for X-RateLimit-Limit, "
-        "-Remaining and -Reset, in seconds, of the limit of which least remains; `three-field` for the same without the X-.",
+        "-Remaining and -Reset, in seconds, of the limit of which least remains; `three-field` for the same without the X-. Whoever waits until the reset of a limit that "
+        "refused him has room in it again, and none is told where he is blocked: then `t`, -Reset and Retry-After are left out.",
     )
     headers_on: Literal["refusals", "all"] = Field(
         "refusals",
@@ -448,7 +456,8 @@ class RateLimitConfig(Options):
     consumers: bool = Field(
         True,
         description="Whether to remember who uses a bucket that several share, for the record of its refusals: of all workers, as "
-        "they tell each other twice a second.",
+        "they tell each other twice a second, those that have ended included. It is kept in memory that they share, never in the store: "
+        "with the last process of a gateway it is gone, and of another machine it is not known.",
     )
 
     endpoint: EndpointOptions | None = Field(

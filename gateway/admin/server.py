@@ -40,6 +40,10 @@ _STOP = 1.0  # seconds that a scrape in progress is given when the listener clos
 _IDLE = 75.0  # seconds that a connection is kept on which no request is, the first one included
 _BACKLOG = 128
 _NO_LIMIT: Final = "no filter that counts, or no limit of it, has this name"
+_NOTHING: Final = (
+    "nothing is in such a bucket, as far as this gateway knows; one whose key is named whole, with a value for each part of the "
+    "limit's `key`, is emptied whether it is known or not, and any that /limits tells by its key_hash"
+)
 _BODY = 64 << 10  # bytes of a request, none of which needs a body
 _PUBLIC: Final = frozenset(("/livez", "/readyz", "/healthz", "/healthcheck", *ASSETS))
 _VIEWABLE: Final = _PUBLIC | {"/metrics", "/workers", "/upstreams", "/plan", "/live"}
@@ -288,14 +292,23 @@ class Admin:
         buckets = await self._service.empty_buckets(selection)
         if _of_nothing(buckets, selection):
             return _error(request, 404, _NO_LIMIT, {})
-        found, failures = buckets.found, buckets.failures
+        failures = buckets.failures
+        emptied = [found for found in buckets.found if found.bucket.use > 0]
         structlog.get_logger("gateway").info(
-            "limits_reset", selection=asdict(selection), buckets=len(found), failures=failures
+            "limits_reset", selection=asdict(selection), buckets=len(emptied), failures=failures
         )
         now = time.time()
-        shown = [told_bucket(bucket, now) for bucket in found[:MOST]]
-        told = {"reset": len(found), "buckets": shown, "failures": failures, "unseen": buckets.unseen}
-        return _json(503 if failures else 200, told)
+        told: dict[str, Any] = {
+            "reset": len(emptied),
+            "buckets": [told_bucket(bucket, now) for bucket in emptied[:MOST]],
+            "failures": failures,
+            "unseen": buckets.unseen,
+        }
+        if failures:
+            return _json(503, told)
+        # What is known to be empty, or named whole, is what it was to become.
+        done = emptied or (buckets.found and not buckets.unseen)
+        return _json(200, told) if done else _json(404, {"error": _NOTHING, **told})
 
 
 def _of_nothing(buckets: Buckets, selection: Selection) -> bool:

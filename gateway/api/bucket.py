@@ -45,10 +45,10 @@ class Bucket(NamedTuple):
     algorithm, value, unit  the policy: so many requests in a SECOND, MINUTE, ...
     capacity   the most that may come at once
     remaining  how many requests would pass now
-    wait       seconds until one more passes, at its cost, 0.0 where it would now
-    reset      seconds until all has come back, or something where nothing remains
+    wait       seconds until one more passes, at its cost, 0.0 where it would now; no such time where `value` is 0
+    reset      seconds until all has come back, or something where nothing remains; likewise
     override   where a file says that the policy is another for this key, `file:line:column`
-    consumers  who has used it, the greatest first, each with about how much
+    consumers  who has used it, the greatest first, each with about how much, in all processes as far as this one has heard
     exceptions  how many projects have other policies and buckets of their own, where the key says no project: this is that of all
                 others
     """

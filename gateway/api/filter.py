@@ -102,6 +102,12 @@ class Services(Protocol):
         """One line in the application log."""
 
 
+class Peers(Protocol):
+    """Some peers, by their addresses."""
+
+    def __contains__(self, address: str, /) -> bool: ...
+
+
 class Filter(Generic[C]):
     """A filter. Subclass it, name it as its file, and override the hooks that are needed.
 
@@ -143,6 +149,10 @@ class Filter(Generic[C]):
     """Lower-case names of request header fields that this filter judges as the client sends them, whoever owns them: in
     a chain with it they stay, and where no such entry was reached that enforces, or where it says `Exchange.leave_unjudged`, they go before the request is
     forwarded."""
+
+    believes: Mapping[bytes, Peers] = {}
+    """Of the fields that this filter `judges`, those that only some peers may send, each with their addresses. From the request of
+    any other peer the gateway takes such a field before the first filter, unless another filter of the chain judges it for him."""
 
     secrets: frozenset[bytes] = frozenset()
     """Lower-case names of request header fields whose values are credentials, beside those that every gateway

@@ -422,11 +422,13 @@ class Judge:
             exchange.route, exchange.params = planned.info, params
             if past.origin != self._origin:
                 self._look_for_client(exchange)
+            planned.chain.disbelieve(exchange.request.headers, exchange.peer)
             return self._through(way, exchange, recorded, PASSED)
         way = self._way(self._plan.chain, recorded.past)
         exchange = recorded.exchange(Instant(recorded.at, recorded.at - self._offset), way.names)
         if past.origin != self._origin:
             self._look_for_client(exchange)
+        self._plan.chain.disbelieve(exchange.request.headers, exchange.peer)
         return self._through(way, exchange, recorded, _NOT_FOUND if allow is None else _NOT_ROUTED)
 
     def _unjudged(self, recorded: Recorded, end: Verdict) -> Trace:

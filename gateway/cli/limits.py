@@ -19,6 +19,8 @@ _ENDLESS = 1 << 16  # columns
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _MINUTES_FROM = 120
 
+_NOT_FOUND = 404
+
 _NEAR = 0.8
 """Use from which on a bucket is shown in another colour."""
 
@@ -65,10 +67,11 @@ def command() -> None:
     """Look at the limits of a running gateway, and reset them.
 
     Each asks the gateway's admin listener, with the token that the configuration has for it. The exit status is 0 when all
-    is told or done, 1 when a part of the gateway has not answered, or a reset finds nothing where keys may be unknown, 2 when no
+    is told or done, 1 when a part of the gateway has not answered, or a reset finds no such bucket, 2 when no
     gateway answers, or none of its limits has the name. Of what has been counted a gateway knows the keys of its workers, those
-    that have ended included, some thousands at least, and any that you name whole. With a store it knows of other machines only
-    the counts, not the keys that have come to these alone, nor who has filled a bucket there: ask each.
+    that have ended included, some thousands at least, and any that you name whole. With a store it knows of other machines,
+    and of itself before it was started, only the counts, and the keys where these are listed there (`store.share_keys`), but not
+    who has filled a bucket there: ask each.
     """
 
 
@@ -127,7 +130,7 @@ def reset(form: str, **options: Any) -> None:
         raise click.UsageError("Say which: --limit, --filter, or whose: --project-id, --user-id, ...")
     key = {name: value for name, value in query.items() if name in _PARTS}
     body: dict[str, Any] = {name: value for name, value in query.items() if name not in _PARTS}
-    _, told = _asked(options, "POST", "/limits/reset", {**body, "key": key} if key else body)
+    status, told = _asked(options, "POST", "/limits/reset", {**body, "key": key} if key else body)
     if form == "json":
         _print_json(told)
     else:
@@ -136,9 +139,12 @@ def reset(form: str, **options: Any) -> None:
             click.echo(f"{_name(bucket)}  {_key(bucket)}  {_left(bucket)}")
     for unseen in told["unseen"]:
         click.echo(f"weir: {printable(unseen)}", err=True)
-    if not told["reset"] and not told["failures"] and (told["unseen"] or not (key or "key_hash" in body)):
+    if status == _NOT_FOUND:
         click.echo(
-            "weir: nothing is in such a bucket, as far as this gateway knows: to be sure, say the whole key (--project-id, ...)",
+            "weir: nothing is in such a bucket, as far as this gateway knows. To be sure, name a whole key, which is emptied "
+            "whether it is known or not: a value for each part of the limit's `key` (--project-id, --user-id, ...), or where it "
+            "has none the address that stands in for it (--client-ip); of one that `weir limits top` shows, the --key-hash that "
+            "`weir limits show` tells.",
             err=True,
         )
         raise SystemExit(1)
@@ -199,7 +205,7 @@ def _print_table(buckets: Sequence[Mapping[str, Any]]) -> None:
     ):
         table.add_column(title, justify=justify, min_width=least, overflow="fold")  # type: ignore[arg-type]
     for bucket in buckets:
-        style = "red" if bucket["wait"] else "yellow" if bucket["use"] >= _NEAR else ""
+        style = "red" if bucket["wait"] != 0 else "yellow" if bucket["use"] >= _NEAR else ""
         row = (
             f"{bucket['use']:.0%}",
             _name(bucket),

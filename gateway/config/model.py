@@ -567,7 +567,8 @@ class Listen(Options):
     half_close: bool = Field(
         default=True,
         description="Whether a client that ends its side of the connection behind a whole request still gets the answer, as "
-        "RFC 9112 section 9.6 lets it. false takes it for gone, as many gateways do: its request ends at once, at the upstream "
+        "RFC 9112 section 9.6 lets it. One that has closed the connection looks the same over TCP until something is written to it, "
+        "so its request goes on as long. false takes both for gone, as many gateways do: the request ends at once, at the upstream "
         "too, and gives back what it holds. A reset, and any end under TLS, is that in either case. WebSocket and other upgraded "
         "connections end side by side whatever stands here.",
     )

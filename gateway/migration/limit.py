@@ -74,7 +74,8 @@ def _unknown(chain: Chain) -> str:
     if not chain.draft.users:
         return (
             "no filter before this one says who is calling, so its users and groups are in X-PP-User and X-PP-Groups as a node in "
-            "front sends them, or anybody else: put a `principal` there that names the peers to be trusted"
+            "front sends them, or anybody else: put a `principal` there that names the peers to be trusted with them "
+            "(`sources: [ { repose: { trusted_peers: [...] } } ]`)"
         )
     return ""
 

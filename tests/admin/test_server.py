@@ -362,6 +362,19 @@ async def test_limits_are_reset_by_post_only_and_never_all_of_them(
     assert [(line["event"], line["buckets"]) for line in logs] == [("limits_reset", 1)]
 
 
+async def test_a_reset_that_finds_nothing_is_404_and_says_what_would(
+    client: aiohttp.ClientSession, service: Service
+) -> None:
+    service.buckets = Buckets((), unseen=["rate_limit: more"])
+    async with client.post("/limits/reset", json={"key": {"user_id": "u"}}) as response:
+        told = await response.json()
+        assert (response.status, told["reset"], told["unseen"]) == (404, 0, ["rate_limit: more"])
+        assert "named whole" in told["error"]
+    service.buckets = Buckets((), ["worker 1 does not answer"])
+    async with client.post("/limits/reset", json={"key": {"user_id": "u"}}) as response:
+        assert response.status == 503
+
+
 async def test_a_limit_that_is_not_there_is_404(client: aiohttp.ClientSession, service: Service) -> None:
     async with client.get("/limits?limit=writes") as response:
         assert response.status == 404

@@ -61,6 +61,22 @@ async def test_who_was_calling_is_known_behind_it_and_not_otherwise() -> None:
     assert [part.filter for part in trace.parts] == ["token_auth", "rbac"]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_what_only_some_peers_may_say_no_filter_hears_of_others(trusted: bool) -> None:
+    """As in the gateway, also before the filter that believes them."""
+    peers = ["0.0.0.0/0"] if trusted else ["10.255.255.1"]
+    front = {"principal": {"sources": [{"repose": {"trusted_peers": peers, "roles": ["member"]}}]}}
+    named = {"methods": {"allow": ["PUT"], "when": {"header": {"X-PP-User": "ann"}}}}
+    rbac = {"rbac": {"rows": [{"path": "/{rest*}", "roles": ["member"]}]}}
+    asked = Asked(0, headers=(("X-PP-User", "ann"),))
+    for then in ([front], [front, rbac]):
+        trace = await _trace(then, [front, rbac], asked)
+        assert trace.end.kind == (FORWARD if trusted else REFUSE)
+        assert trace.end.filter == ("" if trusted else "rbac")
+    trace = await _trace([front], [named, front], asked)
+    assert (trace.end.kind, trace.end.filter) == ((REFUSE, "methods") if trusted else (FORWARD, ""))
+
+
 async def test_what_limits_would_charge_is_told() -> None:
     text = text_of(filters=[KEYSTONE, LIMIT])
     (trace,), (tariff,) = await _judged(text, text, Asked(5))

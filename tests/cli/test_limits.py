@@ -86,10 +86,37 @@ async def test_top_show_and_reset(tmp_path: Path) -> None:
         assert "as far as this gateway knows" in err
 
 
+async def test_a_reset_that_finds_nothing_is_an_error_that_says_how_to_name_a_whole_key(
+    tmp_path: Path,
+) -> None:
+    elsewhere = tmp_path / "limits"
+    elsewhere.mkdir()
+    options = {"limits": [{"name": "each", "rate": "4/hour", "key": ["client_ip", "method"]}]}
+    async with gateway(tmp_path, {"rate_limit": options}) as (path, place):
+
+        async def reset(*arguments: str) -> tuple[int, str, str]:
+            return await told("limits", "reset", *arguments, "--config", path, directory=elsewhere)
+
+        assert (await asked(place, 5))[-1] == 413
+        other = ("--client-ip", "203.0.113.9")
+        status, out, err = await reset(*other)
+        assert (status, out) == (1, "0 buckets emptied\n")
+        assert "name a whole key" in err
+        status, out, err = await reset("--user-id", "nobody")
+        assert (status, out) == (1, "0 buckets emptied\n")
+        status, out, err = await reset("--key-hash", "f" * 32, "--format", "json")
+        assert (status, json.loads(out)["reset"]) == (1, 0)
+        status, out, err = await reset(*other, "--method", "GET")
+        assert (status, out, err) == (0, "0 buckets emptied\n", ""), "it was empty, and is"
+        assert (await asked(place, 1)) == [413]
+        assert (await reset("--client-ip", "127.0.0.1"))[0] == 0
+        assert (await asked(place, 1)) != [413]
+
+
 async def test_what_holds_for_some_projects_only_is_said(tmp_path: Path) -> None:
     elsewhere = tmp_path / "limits"
     elsewhere.mkdir()
-    (tmp_path / "own.yaml").write_text("p9: { each: 9/day }\n")
+    (tmp_path / "own.yaml").write_text("p9: { each: 9/day }\np0: { each: blocked }\n")
     options = {**LIMITS["rate_limit"], "overrides": {"file": "own.yaml"}}
     async with gateway(tmp_path, {"rate_limit": options}) as (path, place):
         await asked(place, 1)
@@ -102,7 +129,10 @@ async def test_what_holds_for_some_projects_only_is_said(tmp_path: Path) -> None
         _, out, _ = await told(
             "limits", "show", "--client-ip", "127.0.0.1", "--config", path, directory=elsewhere
         )
-        assert "1 project has a rate and buckets of its own: this is that of all others" in out
+        assert "2 projects have rates and buckets of their own: this is that of all others" in out
+        owned = ("--project-id", "p0", "--client-ip", "127.0.0.1", "--limit", "each", "--config", path)
+        _, out, _ = await told("limits", "show", *owned, directory=elsewhere)
+        assert "next       never: blocked\n" in out
 
 
 async def test_a_bucket_of_all_is_shown_by_its_limit(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from filters._profile import profile
+from filters._repose import ReposeOptions
 from filters.principal import PrincipalConfig, PrincipalFilter
 from gateway.api import Exchange, Fault, Principal
 from gateway.api.testing import build, exchange, judge
@@ -175,6 +177,131 @@ def test_upstreams_are_told_one_thing_where_an_earlier_filter_has_told_that_nobo
 def test_what_knows_nobody_is_refused(source: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         PrincipalConfig.model_validate({"sources": [source]})
+
+
+FRONT = {"repose": {"trusted_peers": ["192.0.2.0/24"], "roles": ["reader"]}}
+
+
+def test_a_gateway_in_front_says_who_is_calling() -> None:
+    told = [
+        ("X-PP-User", "ann;q=1.0"),
+        ("X-PP-Groups", "gold;q=0.5,lab;q=1,"),
+        ("x-pp-groups", " new ; q=1.000"),
+    ]
+    asked = after(exchange(headers=[*told, ("Accept", "*/*")]), FRONT)
+    assert asked.principal == Principal(
+        user_id="ann", user_name="ann", roles=("reader",), groups=("lab", "new"), provider="repose"
+    ), "of groups those of the highest quality, as Repose counts"
+    assert lines(asked) == [("Accept", "*/*")]
+    (note,) = asked.notes
+    assert (note.reason, note.rule) == ("principal_found", ("sources", 0, "repose"))
+    asked = after(exchange(headers={"X-PP-User": "Jos\xc3\xa9"}), FRONT, headers="repose")
+    assert asked.principal is not None and (asked.principal.user_id, asked.principal.groups) == ("José", ())
+    assert lines(asked) == [("X-PP-User", "José;q=1.0")]
+
+
+def test_what_this_gateway_tells_another_of_it_takes_over() -> None:
+    names = ("a,b;c%2C", ("g;q=0.1", "h,i", "50%"))
+    principal = Principal(user_id="u", user_name=names[0], groups=names[1])
+    written = profile("repose", ReposeOptions(), "x").fields(principal)
+    kept = [(name.decode(), value.decode()) for name, value in written if name.startswith(b"X-PP")]
+    asked = after(exchange(headers=kept), FRONT)
+    assert asked.principal is not None
+    assert (asked.principal.user_id, asked.principal.groups) == names
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [("X-PP-User", "root;q=1"), ("X-PP-User", "ann;q=1")],
+        [("X-PP-User", "root;q=1,ann;q=0.4")],
+        [("X-PP-User", "ann;q=2")],
+        [("X-PP-User", "ann;role=admin")],
+        [("X-PP-User", "\xff")],
+        [("X-PP-User", "a" * 256)],
+        [("X-PP-User", "ann"), ("X-PP-Groups", "a;b")],
+        [("X-PP-User", "ann"), ("X-PP-Groups", "g" * 256)],
+    ],
+)
+def test_a_gateway_in_front_that_cannot_be_understood_is_answered_with_400(
+    told: list[tuple[str, str]],
+) -> None:
+    verdict = judge(build(PrincipalFilter, {"sources": [FRONT]}), exchange(headers=told))
+    assert isinstance(verdict, Fault)
+    assert (verdict.status, verdict.reason, verdict.rule) == (
+        400,
+        "principal_invalid",
+        ("sources", 0, "repose"),
+    )
+
+
+def test_groups_without_a_user_are_nobody() -> None:
+    assert after(exchange(headers={"X-PP-Groups": "gold"}), FRONT).principal is None
+    assert after(exchange(headers={"X-PP-User": " , "}), FRONT).principal is None
+
+
+async def test_limits_count_whom_a_trusted_gateway_names_and_never_whom_a_client_does() -> None:
+    def filters(peers: str) -> list[dict[str, Any]]:
+        limit = {"rate": "1/hour", "key": ["user_id"]}
+        named = {"rate": "2/hour", "key": ["header:X-PP-User"]}
+        return [
+            {"rate_limit": {"name": "before", "limits": [named]}},
+            {
+                "principal": {
+                    "sources": [{"repose": {"trusted_peers": [peers]}}],
+                    "headers": "repose",
+                }
+            },
+            {
+                "rate_limit": {
+                    "name": "after",
+                    "limits": [limit],
+                    "groups": [{"name": "gold", "for": {"groups": ["gold"]}, "limits": [limit]}],
+                },
+            },
+        ]
+
+    ann, bob = ("X-PP-User: ann;q=1.0", "X-PP-Groups: gold;q=1.0"), ("X-PP-User: bob", "X_PP_User: root")
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, filters=filters("127.0.0.0/8")) as gateway,
+    ):
+        client = await gateway.connect()
+        assert [(await client.ask(get("/", *who))).status for who in (ann, bob, ann)] == [200, 200, 413]
+        first, second = upstream.requests
+        assert (first.get("x-pp-user"), first.get("x-pp-groups")) == ("ann;q=1.0", "gold;q=1.0")
+        assert (second.get("x-pp-user"), second.get("x_pp_user")) == ("bob;q=1.0", None)
+        records = await gateway.records(3)
+        assert [record["user.id"] for record in records] == ["ann", "bob", "ann"]
+    async with (
+        Upstream(echo) as upstream,
+        proxy(upstream, filters=filters("10.0.0.0/8")) as gateway,
+    ):
+        client = await gateway.connect()
+        statuses = [(await client.ask(get("/", *who))).status for who in (ann, bob)]
+        assert statuses == [200, 413], "both are one address"
+        (received,) = upstream.requests
+        assert (received.get("x-pp-user"), received.get("x-pp-groups")) == (None, None)
+        assert (await client.ask(get("/", "X-PP-User: eve"))).status == 413
+        records = await gateway.records(3)
+        assert not any("user.id" in record for record in records)
+        assert records[2]["gateway.filter"] == "before", "its field is gone before any filter reads it"
+
+
+async def test_who_is_known_already_is_not_told_of_twice() -> None:
+    front = {"repose": {"trusted_peers": ["127.0.0.1"]}}
+    address = {"ip": {"others": True}}
+    filters = [
+        {"principal": {"sources": [address], "headers": "repose"}},
+        {"principal": {"sources": [front]}},
+    ]
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters) as gateway:
+        client = await gateway.connect()
+        for said in ("ann", "127.0.0.1;q=0.4"):
+            assert (await client.ask(get("/", f"X-PP-User: {said}", "X-PP-Groups: gold"))).status == 200
+        for received in upstream.requests:
+            told = [value for name, value in received.head.lines if name.lower().startswith("x-pp-")]
+            assert told == ["127.0.0.1;q=0.4"]
 
 
 async def test_through_the_gateway_a_client_cannot_say_who_it_is() -> None:

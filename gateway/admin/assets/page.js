@@ -188,10 +188,10 @@ function asking(query, text) {
 
 function showLimits(buckets) {
   table($("buckets"), ["Use", "Limit", "Key", "Rate", "Left", "Next", "Consumers", "Source"], (buckets || []).map((each) => [
-    element("span", `${Math.round(each.use * 100)} %`, each.wait ? "bad" : each.use >= 0.8 ? "warn" : ""),
+    element("span", `${Math.round(each.use * 100)} %`, each.wait !== 0 ? "bad" : each.use >= 0.8 ? "warn" : ""),
     `${each.filter}: ${each.limit}`,
     Object.entries(each.key).map(([name, value]) => `${name}=${value}`).join(" ") || "(everybody)",
-    `${each.value}/${each.unit.toLowerCase()}`, `${each.remaining}/${each.capacity}`, each.wait ? `in ${each.wait} s` : "now",
+    `${each.value}/${each.unit.toLowerCase()}`, `${each.remaining}/${each.capacity}`, each.value ? each.wait ? `in ${each.wait} s` : "now" : "never: blocked",
     each.consumers.map((consumer) => `${consumer.id} ${consumer.count}`).join(", "), each.source,
   ]), [0, 3, 4]);
 }

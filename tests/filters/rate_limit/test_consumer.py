@@ -116,6 +116,15 @@ def test_what_the_others_have_told_is_added(memory: SharedMemory) -> None:
     assert third.top("another") == ()
 
 
+def test_who_ends_tells_first_all_that_the_others_have_not_heard(memory: SharedMemory) -> None:
+    (one, first), (_, second) = workers(memory, 2)
+    for number in range(3 * AT_ONCE):
+        first.count(number, "ann", 2, 100, fresh=True, now=1.0)
+    with mock.patch.object(one, "_timer"):
+        one.flush()
+    assert all(second.top(number) == (("ann", 2),) for number in range(3 * AT_ONCE))
+
+
 def test_what_was_counted_before_the_bucket_was_empty_is_left_out(memory: SharedMemory) -> None:
     (one, first), (other, second) = workers(memory, 2)
     use(first, "ann", 3, 1.0, fresh=True)

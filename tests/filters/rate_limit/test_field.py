@@ -27,6 +27,20 @@ def test_the_older_fields_tell_of_one() -> None:
     )
 
 
+def test_of_who_is_blocked_no_time_is_told() -> None:
+    blocked = Standing('"minute"', 0, 60, 0, 0, None)
+    assert header_lines(("ietf", "x-ratelimit"), [blocked, DAY], blocked) == (
+        ("RateLimit-Policy", '"minute";q=0;w=60, "day";q=1000;w=86400;pk=:a2V5:'),
+        ("RateLimit", '"minute";r=0, "day";r=700;t=40000;pk=:a2V5:'),
+        ("X-RateLimit-Limit", "0"),
+        ("X-RateLimit-Remaining", "0"),
+    )
+    assert closest([MINUTE._replace(remaining=0), blocked, DAY]) is blocked
+    headers = Fields([(b"X-RateLimit-Remaining", b"5"), (b"X-RateLimit-Reset", b"7")])
+    add_lines(headers, ("x-ratelimit",), [blocked], blocked)
+    assert (headers.get("X-RateLimit-Remaining"), headers.get("X-RateLimit-Reset")) == ("0", None)
+
+
 def test_the_closest_is_the_one_of_which_least_remains() -> None:
     assert closest([DAY, MINUTE]) is MINUTE
     slow = MINUTE._replace(reset=99)

@@ -608,6 +608,51 @@ def test_a_project_may_have_terms_of_its_own(tmp_path: Path) -> None:
 # ---- what the client hears
 
 
+def test_who_is_blocked_hears_of_no_time_by_any_limit(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("out: { writes: blocked }\n")
+    filter = limiter(
+        {"name": "slow", "rate": "1/day"},
+        {"name": "writes", "rate": "1/minute"},
+        services=FrozenServices(directory=tmp_path),
+        overrides={"file": "own.yaml"},
+        headers=["ietf", "x-ratelimit", "three-field"],
+    )
+    fault = refused(filter, asked(project="out"))
+    assert fault.retry_after is None
+    assert fault.headers == (
+        ("RateLimit-Policy", '"slow";q=1;w=86400, "writes";q=0;w=60'),
+        ("RateLimit", '"slow";r=1;t=0, "writes";r=0'),
+        ("X-RateLimit-Limit", "0"),
+        ("X-RateLimit-Remaining", "0"),
+        ("RateLimit-Limit", "0"),
+        ("RateLimit-Remaining", "0"),
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["gcra", "fixed_window", "sliding_window", "calendar_window"])
+def test_who_waits_as_long_as_told_passes_and_no_sooner(algorithm: str) -> None:
+    limits: list[dict[str, Any]] = [
+        {"name": "one", "rate": "3/day", "algorithm": algorithm},
+        {"name": "two", "rate": "2/minute", "key": ["user_id"]},
+    ]
+    filter = limiter(*limits, headers=["ietf", "x-ratelimit"])
+    at = 0.37
+    spent(filter, 2, at=at)
+    for _ in range(3):
+        fault = refused(filter, asked(at=at))
+        wait = fault.retry_after
+        assert wait is not None
+        told = dict(fault.headers)
+        assert told["X-RateLimit-Reset"] == str(wait)
+        full = [int(item.rpartition("t=")[2]) for item in told["RateLimit"].split(", ") if ";r=0;" in item]
+        assert max(full) == wait
+        assert not passes(filter, asked(at=at + wait - 1.01))
+        at += wait
+        assert passes(filter, asked(at=at))
+        while passes(filter, asked(at=at)):
+            pass
+
+
 def test_retry_after_may_be_a_date() -> None:
     filter = limiter({"rate": "1/minute"}, retry_after="date")
     spent(filter, 1)
