@@ -205,6 +205,35 @@ async def test_what_repose_has_looked_at_and_nobody_here_does_refuses(
     assert not part(made, "api-validator").refuses
 
 
+async def test_roles_with_a_space_within_are_one(tmp_path: Path) -> None:
+    (tmp_path / "spaced.wadl").write_text(
+        WADL.format(path="servers", extra='rax:roles="member&#xA0;admin"'), encoding="utf-8"
+    )
+    made = _moved(tmp_path, '<validator role="a" default="true" wadl="spaced.wadl" enable-rax-roles="true"/>')
+    assert await _status(made, "GET", "/servers", "member", "admin") == 403
+    assert await _status(made, "GET", "/servers", "member admin") == 200
+
+
+async def test_a_schema_of_the_dialect_that_repose_has_moves(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(
+        '{"$schema": "http://json-schema.org/draft-04/schema#", "id": "http://x/s", '
+        '"properties": {"n": {"minimum": 1, "exclusiveMinimum": true}}, "dependencies": {"a": ["n"]}}'
+    )
+    (tmp_path / "draft.wadl").write_text(
+        '<application xmlns="http://wadl.dev.java.net/2009/02"><grammars><include href="s.json"/></grammars><resources base="/">'
+        '<resource path="x"><method name="PUT"><request><representation mediaType="application/json"/></request></method>'
+        "</resource></resources></application>"
+    )
+    made = _moved(tmp_path, '<validator role="a" default="true" wadl="draft.wadl" check-grammars="true"/>')
+    assert not part(made, "api-validator").refuses
+    for body, status in ((b'{"n": 2, "a": 1}', 200), (b'{"n": 1}', 400), (b'{"a": 1}', 400)):
+        headers = (("Content-Type", "application/json"),)
+        got = await outcome(
+            made, "PUT", "/x", headers=headers, body=body, identity=identity_of({"user": "u"})
+        )
+        assert got.status == status, body
+
+
 BEYOND = """<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:xsd="http://www.w3.org/2001/XMLSchema"><grammars>{grammar}</grammars>
 <resources base="http://localhost/"><resource path="a"><method name="POST"><request>
 {inside}</request></method></resource></resources></application>
