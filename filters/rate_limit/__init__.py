@@ -22,14 +22,14 @@ from filters.rate_limit.caller import CallerTest, compile_callers
 from filters.rate_limit.consumer import Board, Consumers
 from filters.rate_limit.field import HeaderLine, Standing, add_lines, closest, header_lines
 from filters.rate_limit.inspection import Inspection
-from filters.rate_limit.key import Keys, written
+from filters.rate_limit.key import Keys
 from filters.rate_limit.lease import Leases, Wanted
 from filters.rate_limit.limit import Limit, Table, Terms
 from filters.rate_limit.option import ExemptOptions, LimitStoreOptions, RateLimitConfig
 from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import REGEX, Captured, PathTest
 from filters.rate_limit.query import query_names
-from filters.rate_limit.remote import Answer, Names, RemoteStore, listing, names
+from filters.rate_limit.remote import Answer, Names, RemoteStore, names
 from filters.rate_limit.report import MAX_BODY, NEVER, Absolute, RateLine, absolute_of, as_json, as_xml
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
@@ -122,7 +122,6 @@ class RateLimit(Filter[RateLimitConfig]):
         "headers_on": "none",
         "partition_key": "none",
         "consumers": "none",
-        "store.share_keys": "none",
         "on_store_error": ("deny", "local", "allow"),
     }
     only_refuses = True
@@ -167,16 +166,6 @@ class RateLimit(Filter[RateLimitConfig]):
             self._board.start()
         self._keys.start(self.services.now)
         self.checks()  # so that it is known, before anybody asks, whether the store is there
-
-    def put_in_force(self) -> None:
-        self._keys.publish(self._enlist if self._common is not None and self._common.lists else None)
-
-    def _enlist(self, whose: Sequence[Counted]) -> None:
-        """Has keys listed in the store, but those that hold what may be a secret."""
-        assert self._common is not None
-        listed = {limit.index for limit in self._limits if limit.listed}
-        texts = [text for each in whose if each[0] in listed and (text := written(each)) is not None]
-        self._common.enlist(texts, self.services.now().wall)
 
     async def close(self) -> None:
         self._keys.flush()
@@ -833,11 +822,8 @@ def _common(
         drawn: dict[object, Leases] = services.state("memo leases", dict)
         leases = drawn.setdefault((_where(options), lease), Leases(lease.share, lease.time))
     named: dict[str, Names] = services.state("memo names", dict)
-    entry = services.identity
     return RemoteStore(
-        client,
-        named.setdefault(options.prefix, names(options.prefix, entry, keys.met)),
-        listing(options.prefix, entry) if options.share_keys else None,
+        client, named.setdefault(options.prefix, names(options.prefix, services.identity, keys.met))
     ), leases
 
 

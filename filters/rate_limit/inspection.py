@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from filters._key import GLOBAL, PROJECT, Counted, whole_key
+from filters._key import GLOBAL, PROJECT, whole_key
 from filters.rate_limit.algorithm import Algorithm
-from filters.rate_limit.key import Keys, read
+from filters.rate_limit.key import Keys
 from filters.rate_limit.limit import Limit, Terms
-from filters.rate_limit.remote import LISTED, RemoteStore
+from filters.rate_limit.remote import RemoteStore
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.store import Charge, Store
 from gateway.api import Bucket, Instant, Selection, Services, StoreError, TableBusy, Unreadable
@@ -46,12 +46,12 @@ class Inspection:
 
     async def buckets(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
         """See `gateway.api.bucket`."""
-        for batch in self._batches(selection, await self._listed()):
+        for batch in self._batches(selection):
             yield await self._looked_at(batch)
 
     async def reset(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
         """See `gateway.api.bucket`."""
-        for batch in self._batches(selection, await self._listed(), unasked=True):
+        for batch in self._batches(selection, unasked=True):
             found = await self._looked_at(batch)
             whose = [(limit.index, algorithm, key) for limit, key, _, _, algorithm in batch]
             try:
@@ -74,38 +74,21 @@ class Inspection:
 
     def unseen(self, selection: Selection) -> str | None:
         """See `gateway.api.bucket`."""
-        common = self._common
-        limits = [limit for limit in self._limits.values() if _named(limit, selection)]
-        if common is None or all(whole_key(limit.parts, selection.parts) is not None for limit in limits):
+        if self._common is None or all(
+            whole_key(limit.parts, selection.parts) is not None
+            for limit in self._limits.values()
+            if _named(limit, selection)
+        ):
             return None
-        if common.lists and all(limit.listed for limit in limits):
-            return (
-                f"keys that are not among the latest {LISTED} in the store's list, and who has filled a bucket on other machines, or "
-                "before this gateway was started, are not known here"
-            )
         return (
             "what only gateways on other machines, or this one before it was started, have counted in the store, and who has filled "
-            "it there, is not known here"
+            "it there, is not known here; a key that is named whole, with a value for each part of the limit's `key`, is found there "
+            "all the same"
         )
 
-    async def _listed(self) -> list[Counted]:
-        """What the store lists. Raises Unreadable."""
-        if self._common is None or not self._common.lists:
-            return []
-        try:
-            texts = await self._common.listed()
-        except StoreError as error:
-            raise Unreadable(f"the store: {error}") from None
-        found = [whose for text in texts if (whose := read(text)) is not None]
-        return [
-            (limit, key) for limit, key in found if limit in self._limits and _opens(self._limits[limit], key)
-        ]
-
-    def _batches(
-        self, selection: Selection, listed: Sequence[Counted], *, unasked: bool = False
-    ) -> Iterator[list[_Chosen]]:
+    def _batches(self, selection: Selection, *, unasked: bool = False) -> Iterator[list[_Chosen]]:
         known = self._common.known() if self._common is not None else self._store.known()
-        whose = list(dict.fromkeys((*self._whole(selection, unasked), *known, *self._keys.known(), *listed)))
+        whose = list(dict.fromkeys((*self._whole(selection, unasked), *known, *self._keys.known())))
         for start in range(0, len(whose), _BATCH):
             yield [
                 chosen
@@ -190,15 +173,6 @@ class Inspection:
             )
             for (limit, key, parts, terms, algorithm), cell in zip(batch, decision[2], strict=True)
         ]
-
-
-def _opens(limit: Limit, key: Hashable) -> bool:
-    """Whether it can be a key of the limit: what a store lists others may have written."""
-    try:
-        limit.described(key)
-    except (AssertionError, IndexError, TypeError, ValueError):
-        return False
-    return True
 
 
 def _exceptions(limit: Limit) -> int:

@@ -6,8 +6,8 @@ keys are as good as a minute old from the begin, so that they make room for what
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Hashable
+from typing import Any, Final
 
 import orjson
 
@@ -22,8 +22,6 @@ AT_ONCE: Final = 64
 """Keys that are told at once, in some microseconds each, while requests wait."""
 _WAITING: Final = 8192
 _LESS: Final = 60.0
-Publish: TypeAlias = Callable[[Sequence[Counted]], None]
-"""Told of keys that are new to this machine."""
 _MARK: Final = b"key "
 """What notes of keys begin with, and what tells their places from those of cells."""
 
@@ -36,17 +34,12 @@ class Keys:
         self._new: deque[Counted] = deque()
         self._timer = Timer()
         self._now: Callable[[], Instant] | None = None
-        self._publish: Publish | None = None
 
     def start(self, now: Callable[[], Instant]) -> None:
         """Tells from now on, until it is closed."""
         self._now = now
         if not self._timer.is_set:
             self._timer.set(TELL, self.tell)
-
-    def publish(self, publish: Publish | None) -> None:
-        """Has `publish` told too, from now on."""
-        self._publish = publish
 
     def close(self) -> None:
         self._timer.cancel()
@@ -70,20 +63,15 @@ class Keys:
         new, table = self._new, self._table
         some = [new.popleft() for _ in range(min(AT_ONCE, len(new)))]
         notes = []
-        fresh = []
         for whose in some:
             text = _note(whose)
             if text is not None and not table.notes(place := table.place(text)):
                 notes.append((place, text))
-                fresh.append(whose)
         if notes:
             try:
                 table.leave(notes, self._now().monotonic - _LESS)
             except TableBusy:
                 new.extendleft(reversed(some))
-            else:
-                if self._publish is not None:
-                    self._publish(fresh)
         self._timer.set(AGAIN if new else TELL, self.tell)
 
     def known(self) -> list[Counted]:
@@ -96,31 +84,13 @@ class Keys:
         return found
 
 
-def written(whose: Counted) -> bytes | None:
-    """A key as text; None of one that is no text at all, or too long."""
+def _note(whose: Counted) -> bytes | None:
+    """None of one that is no text at all, or too long."""
     try:
-        text = orjson.dumps(whose)
+        text = _MARK + orjson.dumps(whose)
     except TypeError:  # half of a surrogate pair
         return None
-    return text if len(text) <= NOTE - len(_MARK) else None
-
-
-def read(text: bytes) -> Counted | None:
-    """What `written` has written; None of what it has not: others may write there too."""
-    try:
-        limit, key = orjson.loads(text)
-    except (TypeError, ValueError):  # orjson's error is a ValueError
-        return None
-    return (limit, _frozen(key)) if type(limit) is int and limit >= 0 and _is_key(key) else None
-
-
-def _is_key(value: Any) -> bool:
-    return all(map(_is_key, value)) if isinstance(value, list) else value is None or type(value) in (str, int)
-
-
-def _note(whose: Counted) -> bytes | None:
-    text = written(whose)
-    return None if text is None else _MARK + text
+    return text if len(text) <= NOTE else None
 
 
 def _frozen(value: Any) -> Hashable:

@@ -109,7 +109,6 @@ class Limit:
     consumers   None where nobody shares a bucket
     plain       whether method and key are all that it looks at, and all requests weigh the same
     uri, regex  what it is for, as clients are told it
-    listed      whether its keys may be listed in a store: none that holds a header's value, which may be a secret
     personal    whether its buckets are callers' own, so that a caller can be told what is in his
     """
 
@@ -122,7 +121,6 @@ class Limit:
         "index",
         "key",
         "label",
-        "listed",
         "methods",
         "name",
         "overridden",
@@ -164,7 +162,6 @@ class Limit:
         self.path = None if options.path is None else PathTest(options.path, _groups(options))
         self.uri = options.told
         self.regex = ".*" if options.path is None else told_of(options.path)
-        self.listed = not any(part.startswith("header:") for part in options.key)
         self.personal = all(part in _PERSONAL or part.startswith("header:") for part in options.key)
         self.query: frozenset[str] | None = frozenset(map(folded_name, options.query)) or None
         cost = options.cost

@@ -413,13 +413,6 @@ class LimitStoreOptions(StoreOptions):
     lease: LeaseOptions | None = Field(
         None, description="Draw shares ahead; unset, each request is decided by the store."
     )
-    share_keys: bool = Field(
-        False,
-        description="List in the store whose buckets there are, so that `weir limits` and /limits of each gateway that does so know "
-        "the keys of all: the latest 4096 of an entry. They stand there as they are (ids of projects and users, addresses, parts of "
-        "paths); those with a header field are left out. No request waits for that. A `username` needs the right to zadd, "
-        "zrevrange, zremrangebyrank and expire too.",
-    )
 
 
 class RateLimitConfig(Options):

@@ -18,12 +18,6 @@ _CELL: Final = struct.Struct("<3d")
 _HEAD: Final = struct.Struct("<2d")
 _SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _NAMES_MAX: Final = 16_384
-LISTED: Final = 4096
-"""Keys that are listed in the store, the latest."""
-_PAGE: Final = 512
-"""Those that are asked for at once: some 250 KB."""
-_LISTED_FOR: Final = 40 * 86_400
-"""Seconds for which the list is kept after the last key that is new: longer than any bucket says something."""
 _PROBE: Final[Charge] = (-1, FixedWindow(1, 1.0), "probe", 1)
 """Of no limit: whether something can be charged at all."""
 
@@ -44,19 +38,10 @@ Names: TypeAlias = Memo[tuple[int, str, Hashable], bytes]
 """By what name the store has the cell of a limit, a kind of algorithm and a key."""
 
 
-def _tag(prefix: str, entry: str) -> bytes:
-    """What the names of one entry begin with; all of them are in one slot of a cluster."""
-    return f"{prefix}:{{{hashlib.sha256(entry.encode()).hexdigest()[:16]}}}:".encode()
-
-
-def listing(prefix: str, entry: str) -> bytes:
-    """The name of the list of keys of one entry; no cell has such a name."""
-    return _tag(prefix, entry) + b"keys"
-
-
 def names(prefix: str, entry: str, met: Callable[[Counted], None] | None = None) -> Names:
-    """For one entry, which `entry` tells from others. `met` hears of each key that is new."""
-    tag = _tag(prefix, entry)
+    """For one entry, which `entry` tells from others; all of its cells are in one slot of a cluster. `met` hears of each key
+    that is new."""
+    tag = f"{prefix}:{{{hashlib.sha256(entry.encode()).hexdigest()[:16]}}}:".encode()
 
     def name(whose: tuple[int, str, Hashable]) -> bytes:
         if met is not None:
@@ -70,11 +55,9 @@ def names(prefix: str, entry: str, met: Callable[[Counted], None] | None = None)
 class RemoteStore:
     """The cells of one entry."""
 
-    def __init__(self, store: Store, names: Names, listing: bytes | None = None) -> None:
-        """`listing` is the name of the list of keys, where they are listed."""
+    def __init__(self, store: Store, names: Names) -> None:
         self._store = store
         self._names = names
-        self._listing = listing
         self.refusing = False
         """Whether it answers, and has refused to make a charge when it was last asked to: it is full, say, or read-only."""
 
@@ -106,34 +89,6 @@ class RemoteStore:
     def known(self) -> list[Counted]:
         """Whose cells this process has asked for."""
         return [(limit, key) for limit, _, key in self._names.known() if limit >= 0]
-
-    @property
-    def lists(self) -> bool:
-        """Whether keys are listed in the store."""
-        return self._listing is not None
-
-    def enlist(self, texts: Sequence[bytes], wall: float) -> None:
-        """Has keys listed, without waiting for it; the earliest beyond `LISTED` go."""
-        if self._listing is None or not texts:
-            return
-        scored = [part for text in texts for part in (f"{wall:.3f}", text)]
-        self._store.tell("ZADD", self._listing, *scored)
-        self._store.tell("ZREMRANGEBYRANK", self._listing, 0, -LISTED - 1)
-        self._store.tell("EXPIRE", self._listing, _LISTED_FOR)
-
-    async def listed(self) -> list[bytes]:
-        """The keys that are listed, whichever machine has met them. Raises StoreError."""
-        found: list[bytes] = []
-        if self._listing is None:
-            return found
-        for start in range(0, LISTED, _PAGE):
-            page = await self._store.command("ZREVRANGE", self._listing, start, start + _PAGE - 1)
-            if not isinstance(page, list):
-                raise StoreError("broken", "no list")
-            found += [text for text in page if isinstance(text, bytes)]
-            if len(page) < _PAGE:
-                break
-        return found
 
     async def forget(self, whose: Sequence[tuple[int, Algorithm, Hashable]]) -> None:
         """Removes their cells. Raises StoreError."""

@@ -70,8 +70,8 @@ def command() -> None:
     is told or done, 1 when a part of the gateway has not answered, or a reset finds no such bucket, 2 when no
     gateway answers, or none of its limits has the name. Of what has been counted a gateway knows the keys of its workers, those
     that have ended included, some thousands at least, and any that you name whole. With a store it knows of other machines,
-    and of itself before it was started, only the counts, and the keys where these are listed there (`store.share_keys`), but not
-    who has filled a bucket there: ask each.
+    and of itself before it was started, only the counts, not the keys that have come to these alone, nor who has filled a bucket
+    there: ask each.
     """
 
 

@@ -15,11 +15,9 @@ import pytest
 from gateway.backtest.run import Question, backtest
 from gateway.config.model import Address
 from tests.cli.process import START, Process, weir
-from tests.filters.rate_limit.direct import Direct
 from tests.supervisor.test_never_down import Service, alive, running, written
 from tests.support.client import Client, get
 from tests.support.deadline import until
-from tests.support.redis import redis
 
 NOWHERE = "http://127.0.0.1:1"
 CLIENTS = 4
@@ -134,36 +132,6 @@ async def test_operators_see_what_all_workers_have_counted_and_may_empty_it(tmp_
         told = await service.asked("/limits/reset", "POST", {"key": {"client_ip": "127.0.0.1"}})
         assert (told["reset"], told["failures"]) == (1, [])
         assert await passed(service.address) == 50
-
-
-async def test_a_gateway_that_is_started_anew_knows_the_buckets_that_are_listed_in_the_store(
-    tmp_path: Path,
-) -> None:
-    limits = [{"name": "each", "rate": "5/day", "key": ["client_ip", "method"]}]
-    async with redis(tmp_path) as server:
-        direct = Direct(server)
-        rights = "+ping +eval +evalsha +time +get +set +del +zadd +zrevrange +zremrangebyrank +expire"
-        await direct.command("ACL", "SETUSER", "weir", "on", ">pw", "~weir:*", *rights.split())
-        store = {"url": server.url, "username": "weir", "password": "pw", "share_keys": True, "timeout": "5s"}
-        path = written(tmp_path, NOWHERE, filters=[{"rate_limit": {"limits": limits, "store": store}}])
-        names: list[bytes] = []
-        async with running(path, tmp_path, WORKERS) as service:
-            assert await passed(service.address, 3) == 5
-            deadline = time.monotonic() + START
-            while not names:
-                assert time.monotonic() < deadline, service.process.stderr
-                names = await direct.command("KEYS", "weir:*:keys")
-                await asyncio.sleep(0.02)
-        async with running(path, tmp_path, WORKERS) as service:
-            told = await service.asked("/limits")
-            assert told["failures"] == []
-            (bucket,) = told["buckets"]
-            assert (bucket["key"], bucket["remaining"]) == ({"client_ip": "127.0.0.1", "method": "GET"}, 0)
-            assert await passed(service.address, 1) == 0
-            told = await service.asked("/limits/reset", "POST", {"limit": "each"})
-            assert (told["reset"], told["failures"]) == (1, [])
-            assert await passed(service.address, 3) == 5
-        direct.close()
 
 
 async def test_a_refusal_names_the_consumers_whichever_workers_have_served_them(tmp_path: Path) -> None:
