@@ -57,9 +57,14 @@ def places(
     def made(whose: Counted) -> Place:
         if met is not None:
             met(whose)
-        return place(repr(whose).encode("utf-8", "backslashreplace"))
+        return place(counted_as(whose))
 
     return Memo(made, _PLACES_MAX)
+
+
+def counted_as(whose: Counted) -> bytes:
+    """What a shared table knows it by."""
+    return repr(whose).encode("utf-8", "backslashreplace")
 
 
 def numbers_of(told: Sequence[tuple[object, ...]]) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from filters.rate_limit.option import ExemptOptions, LimitStoreOptions, RateLimi
 from filters.rate_limit.override import read_overrides
 from filters.rate_limit.path import REGEX, Captured, PathTest
 from filters.rate_limit.query import query_names
-from filters.rate_limit.remote import Answer, Names, RemoteStore, names
+from filters.rate_limit.remote import Answer, Names, RemoteStore
 from filters.rate_limit.report import MAX_BODY, NEVER, Absolute, RateLine, absolute_of, as_json, as_xml
 from filters.rate_limit.script import EPOCH
 from filters.rate_limit.shared import SharedStore
@@ -823,7 +823,7 @@ def _common(
         leases = drawn.setdefault((_where(options), lease), Leases(lease.share, lease.time))
     named: dict[str, Names] = services.state("memo names", dict)
     return RemoteStore(
-        client, named.setdefault(options.prefix, names(options.prefix, services.identity, keys.met))
+        client, named.setdefault(options.prefix, Names(options.prefix, services.identity, keys.met))
     ), leases
 
 

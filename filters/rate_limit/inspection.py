@@ -53,12 +53,14 @@ class Inspection:
         """See `gateway.api.bucket`."""
         for batch in self._batches(selection, unasked=True):
             found = await self._looked_at(batch)
-            whose = [(limit.index, algorithm, key) for limit, key, _, _, algorithm in batch]
+            # By whatever terms they were counted: one that is blocked, and soon is not, is not to have what it had before.
+            whose = [(limit.index, cell) for limit, key, *_ in batch for cell in limit.alike(key)]
             try:
-                if self._common is not None and whose:
-                    await self._common.forget(whose)
-                now = self._services.now().monotonic
-                self._store.forget([(limit, key) for limit, _, key in whose], now)
+                for start in range(0, len(whose), _BATCH):
+                    some = whose[start : start + _BATCH]
+                    if self._common is not None:
+                        await self._common.forget(some)
+                    self._store.forget(some, self._services.now().monotonic)
             except StoreError as error:
                 raise Unreadable(f"the store: {error.reason}") from None
             except TableBusy:

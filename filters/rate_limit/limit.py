@@ -222,6 +222,14 @@ class Limit:
             cell, captured = cell
         return apart, cell, captured
 
+    def alike(self, cell: Hashable) -> list[Hashable]:
+        """The cell, and all that its key may have by other terms: those of a former file of overrides, say."""
+        apart, key, captured = self.opened(cell)
+        whole = (key, captured) if captured else key
+        if PROJECT in self.parts:
+            return [whole, *((_APART, (unit,), whole) for unit in UNITS)]
+        return [(_APART, (unit, apart[1]), whole) for unit in UNITS] if apart else [cell]
+
     def described(self, cell: Hashable) -> dict[str, Hashable]:
         """Whose cell it is, for people to read."""
         apart, key, captured = self.opened(cell)

@@ -4,7 +4,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from filters._key import Counted
 from filters._memo import Memo
@@ -34,22 +34,24 @@ class Answer(NamedTuple):
     granted: tuple[int, ...]
 
 
-Names: TypeAlias = Memo[tuple[int, str, Hashable], bytes]
-"""By what name the store has the cell of a limit, a kind of algorithm and a key."""
+class Names(Memo[tuple[int, str, Hashable], bytes]):
+    """By what name the store has the cell of a limit, a kind of algorithm and a key: of one entry, which `entry` tells from
+    others; all of its cells are in one slot of a cluster. `met` hears of each key that is new."""
 
+    def __init__(self, prefix: str, entry: str, met: Callable[[Counted], None] | None = None) -> None:
+        super().__init__(self._met, _NAMES_MAX)
+        self._tag = f"{prefix}:{{{hashlib.sha256(entry.encode()).hexdigest()[:16]}}}:".encode()
+        self._heard = met
 
-def names(prefix: str, entry: str, met: Callable[[Counted], None] | None = None) -> Names:
-    """For one entry, which `entry` tells from others; all of its cells are in one slot of a cluster. `met` hears of each key
-    that is new."""
-    tag = f"{prefix}:{{{hashlib.sha256(entry.encode()).hexdigest()[:16]}}}:".encode()
+    def _met(self, whose: tuple[int, str, Hashable]) -> bytes:
+        if self._heard is not None:
+            self._heard((whose[0], whose[2]))
+        return self.name(whose)
 
-    def name(whose: tuple[int, str, Hashable]) -> bytes:
-        if met is not None:
-            met((whose[0], whose[2]))
+    def name(self, whose: tuple[int, str, Hashable]) -> bytes:
+        """The same, without it being remembered."""
         hashed = hashlib.blake2b(repr(whose).encode("utf-8", "backslashreplace"), digest_size=16)
-        return tag + hashed.hexdigest().encode()
-
-    return Memo(name, _NAMES_MAX)
+        return self._tag + hashed.hexdigest().encode()
 
 
 class RemoteStore:
@@ -90,11 +92,13 @@ class RemoteStore:
         """Whose cells this process has asked for."""
         return [(limit, key) for limit, _, key in self._names.known() if limit >= 0]
 
-    async def forget(self, whose: Sequence[tuple[int, Algorithm, Hashable]]) -> None:
-        """Removes their cells. Raises StoreError."""
-        await self._store.command(
-            "DEL", *(self._names[limit, algorithm.spec[0], key] for limit, algorithm, key in whose)
-        )
+    async def forget(self, whose: Sequence[Counted]) -> None:
+        """Removes their cells, by whatever kind of algorithm they were counted: who is blocked has one of the kind by which he
+        was counted before. Raises StoreError."""
+        if whose:
+            await self._store.command(
+                "DEL", *(self._names.name((limit, kind, key)) for limit, key in whose for kind in KINDS)
+            )
 
     async def _call(self, mode: bytes, charges: Sequence[Charge], shares: Sequence[int]) -> Any:
         keys = [self._names[limit, algorithm.spec[0], key] for limit, algorithm, key, _ in charges]

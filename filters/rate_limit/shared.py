@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from filters._key import Counted, places
+from filters._key import Counted, counted_as, places
 from filters.rate_limit.algorithm import Cell
 from filters.rate_limit.store import Cells, Charge, Decision, MemoryStore
 from gateway.api import Place, Table, TableBusy
@@ -109,7 +109,9 @@ class SharedStore:
             return [None if cell is None else (now, 0.0, 0.0) for cell in cells]
 
         self._local.forget(whose, now)
-        self._table.update([self._places[counted] for counted in whose], now, change)
+        # Not by the memo, which has those that were counted.
+        place = self._table.place
+        self._table.update([place(counted_as(counted)) for counted in whose], now, change)
 
     def _places_of(self, charges: Sequence[Charge]) -> list[Place]:
         places = self._places

@@ -24,7 +24,7 @@ from limits.aio.storage.redis.redispy import RedispyBridge
 
 from filters.rate_limit import RateLimit
 from filters.rate_limit.algorithm import FixedWindow, Gcra, SlidingWindow
-from filters.rate_limit.remote import RemoteStore, names
+from filters.rate_limit.remote import Names, RemoteStore
 from filters.rate_limit.shared import SharedStore
 from filters.rate_limit.store import Charge, MemoryStore, Store
 from gateway.api import Instant, Principal, StoreOptions
@@ -106,7 +106,7 @@ def _library() -> Decide:
 @asynccontextmanager
 async def _redis(url: str) -> AsyncIterator[Deciders]:
     client = RedisStore(StoreOptions(url=url, timeout=_TIMEOUT), None)
-    store = RemoteStore(client, names("bench", "redis"))
+    store = RemoteStore(client, Names("bench", "redis"))
 
     def decider(caller: str) -> DecideLater:
         charges = _charges(caller)

@@ -20,11 +20,13 @@ class Machine(FrozenServices):
     """A gateway's services, whose store is the real one unless it is cut off from it."""
 
     def __init__(self, direct: Direct, directory: Path | None = None, **options: Any) -> None:
+        """`store` are options of it; without one where they are None."""
         super().__init__(directory=directory)
         self._direct = direct
         self.cut_off: StoreError | None = None
-        store = {"url": "redis://store.test", **options.pop("store", {})}
-        self._options = {"limits": LIMITS, "store": store, **options}
+        told = options.pop("store", {})
+        store = {} if told is None else {"store": {"url": "redis://store.test", **told}}
+        self._options = {"limits": LIMITS, **store, **options}
         self.reload()
 
     def reload(self) -> None:

@@ -279,6 +279,31 @@ async def test_buckets_in_the_store_are_those_of_all_machines(direct: Direct) ->
     assert await first.statuses(1) == [None]
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("key", ["project_id", "user_id"])
+async def test_what_was_counted_before_somebody_was_blocked_is_emptied_too(
+    direct: Direct, tmp_path: Path, shared: bool, key: str
+) -> None:
+    limits = [{"name": "all", "rate": "3/hour", "key": [key]}]
+    more: dict[str, Any] = {} if shared else {"store": None}
+    (tmp_path / "own.yaml").write_text("{}\n")
+    machine = Machine(direct, tmp_path, limits=limits, overrides={"file": "own.yaml"}, **more)
+
+    def overrides(terms: str) -> None:
+        (tmp_path / "own.yaml").write_text(f"p1: {terms}\n")
+        machine.reload()
+
+    for terms in ("{ all: 2/hour }", "{ all: 2/day }"):
+        overrides(terms)
+        assert await machine.statuses(3) == [None, None, 413]
+        overrides("blocked")
+        assert await machine.statuses(1) == [413]
+        (bucket,) = await every(machine.filter.reset(Selection(parts={"project_id": "p1"})))
+        assert bucket.value == 0
+        overrides(terms)
+        assert await machine.statuses(3) == [None, None, 413]
+
+
 async def test_of_a_store_it_is_said_that_other_machines_may_have_counted_more(direct: Direct) -> None:
     machine = Machine(direct)
     unseen = machine.filter.unseen(Selection(limit="all"))

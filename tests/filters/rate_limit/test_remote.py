@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from filters.rate_limit import script
-from filters.rate_limit.algorithm import FixedWindow, Gcra
-from filters.rate_limit.remote import RemoteStore, names
+from filters.rate_limit.algorithm import Algorithm, FixedWindow, Gcra, SlidingWindow
+from filters.rate_limit.remote import Names, RemoteStore
 from filters.rate_limit.store import Charge
 from gateway.api import StoreError
 from tests.filters.rate_limit.direct import Direct
 
 
 async def test_the_servers_clock_decides(direct: Direct) -> None:
-    store = RemoteStore(direct, names("weir", "a"))
+    store = RemoteStore(direct, Names("weir", "a"))
     limit = Gcra(2, 3600.0, 2)
     answers = [await store.decide([(0, limit, "p1", 1)]) for _ in range(3)]
     assert [answer.decision[1] for answer in answers] == [-1, -1, 0]
@@ -23,7 +23,7 @@ async def test_the_servers_clock_decides(direct: Direct) -> None:
 
 
 async def test_one_call_decides_all_and_its_keys_are_in_one_slot(direct: Direct) -> None:
-    store = RemoteStore(direct, names("weir", "a"))
+    store = RemoteStore(direct, Names("weir", "a"))
     charges: list[Charge] = [(0, Gcra(1, 1.0, 1), "p1", 1), (1, FixedWindow(9, 60.0), ("u1", "p1"), 1)]
     await store.decide(charges)
     await store.decide(charges)
@@ -35,14 +35,14 @@ async def test_one_call_decides_all_and_its_keys_are_in_one_slot(direct: Direct)
 
 
 async def test_what_says_nothing_any_more_is_gone(direct: Direct) -> None:
-    store = RemoteStore(direct, names("weir", "a"))
+    store = RemoteStore(direct, Names("weir", "a"))
     await store.decide([(0, Gcra(1, 60.0, 1), "p1", 1)])
     (key,) = await direct.command("KEYS", "*")
     assert 0 < await direct.command("PTTL", key) <= 60_000
 
 
 async def test_names_limits_kinds_and_keys_are_apart(direct: Direct) -> None:
-    first, second = RemoteStore(direct, names("weir", "a")), RemoteStore(direct, names("weir", "b"))
+    first, second = RemoteStore(direct, Names("weir", "a")), RemoteStore(direct, Names("weir", "b"))
     one, other = Gcra(1, 60.0, 1), FixedWindow(1, 60.0)
     charged = [
         await store.decide([(limit, algorithm, key, 1)])
@@ -72,12 +72,25 @@ async def test_an_answer_that_is_no_decision_is_a_broken_store(said: Any) -> Non
             raise NotImplementedError
 
     with pytest.raises(StoreError, match="broken"):
-        await RemoteStore(Odd(), names("weir", "a")).decide([(0, Gcra(1, 1.0, 1), "k", 1)])
+        await RemoteStore(Odd(), Names("weir", "a")).decide([(0, Gcra(1, 1.0, 1), "k", 1)])
 
 
 async def test_a_cell_that_somebody_else_has_written_is_no_cell(direct: Direct) -> None:
-    store = RemoteStore(direct, names("weir", "a"))
+    store = RemoteStore(direct, Names("weir", "a"))
     await store.decide([(0, Gcra(1, 60.0, 1), "p1", 1)])
     (key,) = await direct.command("KEYS", "*")
     await direct.command("SET", key, "nonsense")
     assert (await store.decide([(0, Gcra(1, 60.0, 1), "p1", 1)])).decision[1] == -1
+
+
+@pytest.mark.parametrize("algorithm", [Gcra(1, 60.0, 1), FixedWindow(1, 60.0), SlidingWindow(1, 60.0)])
+async def test_what_is_forgotten_is_so_by_whatever_algorithm_it_was_counted(
+    direct: Direct, algorithm: Algorithm
+) -> None:
+    names = Names("weir", "a")
+    store = RemoteStore(direct, names)
+    await store.decide([(0, algorithm, "p1", 1)])
+    await RemoteStore(direct, Names("weir", "a")).forget([(0, "p1")])
+    assert await direct.command("KEYS", "*") == []
+    await store.forget([(0, "p2")])
+    assert names.known() == [(0, algorithm.spec[0], "p1")], "what was only forgotten was not met"

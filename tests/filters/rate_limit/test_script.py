@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from filters.rate_limit import remote, script
 from filters.rate_limit.algorithm import Algorithm, CalendarWindow, Closed, FixedWindow, Gcra, SlidingWindow
-from filters.rate_limit.remote import RemoteStore, names
+from filters.rate_limit.remote import Names, RemoteStore
 from filters.rate_limit.store import Charge, MemoryStore
 from tests.filters.rate_limit.direct import Direct
 
@@ -53,7 +53,7 @@ async def test_it_decides_as_this_process_does(
     limits: list[Algorithm],
     steps: list[tuple[float, list[tuple[int, str, int]], bool]],
 ) -> None:
-    store, model = RemoteStore(direct, names("weir", str(next(_examples)))), MemoryStore()
+    store, model = RemoteStore(direct, Names("weir", str(next(_examples)))), MemoryStore()
     now = 1e6
     for gap, told, late in steps:
         now += gap
@@ -82,7 +82,7 @@ async def test_what_was_counted_by_other_terms_is_taken_over(
     direct: Direct, clocked: None, steps: list[tuple[float, int, bool, bool]]
 ) -> None:
     usual, own = Gcra(3, 7.0, 3, 2), Gcra(40, 7.0, 40, 2, usual=7.0 / 3)
-    store, model = RemoteStore(direct, names("weir", str(next(_examples)))), MemoryStore()
+    store, model = RemoteStore(direct, Names("weir", str(next(_examples)))), MemoryStore()
     now = 1e6
     for gap, cost, others, late in steps:
         now += gap
@@ -99,7 +99,7 @@ async def test_what_was_counted_by_other_terms_is_taken_over(
 async def test_a_share_is_what_fits_and_never_more(
     direct: Direct, clocked: None, limit: Algorithm, steps: list[tuple[float, int, int]]
 ) -> None:
-    store, model = RemoteStore(direct, names("weir", str(next(_examples)))), MemoryStore()
+    store, model = RemoteStore(direct, Names("weir", str(next(_examples)))), MemoryStore()
     now = 1e6
     for gap, cost, share in steps:
         now += gap
