@@ -138,6 +138,21 @@ def whole_key(parts: Sequence[str], given: Mapping[str, str]) -> Hashable | None
     return values[0] if len(values) == 1 else tuple(values)
 
 
+def may_fit(parts: Sequence[str], given: Mapping[str, str]) -> bool:
+    """Whether there can be a key whose parts have these values."""
+    lacked = any(part not in (*_ALWAYS, *given) for part in own_parts(parts))
+    return all(part in parts or (part == "client_ip" and lacked) for part in given)
+
+
+def is_one_key(parts: Sequence[str], given: Mapping[str, str]) -> bool:
+    """Whether no more than one key has parts with these values: what `whole_key` makes of them. An address may stand in for a
+    part, but says nothing of who else comes from there."""
+    if whole_key(parts, given) is None:
+        return False
+    own = own_parts(parts)
+    return len([part for part in own if part not in given]) <= ("client_ip" not in own)
+
+
 def key_facts(parts: Sequence[str]) -> frozenset[Fact]:
     """What that function reads."""
     facts = {CLIENT}

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from filters._key import GLOBAL, PROJECT, whole_key
+from filters._key import GLOBAL, PROJECT, is_one_key, may_fit, whole_key
 from filters.rate_limit.algorithm import Algorithm
 from filters.rate_limit.key import Keys
 from filters.rate_limit.limit import Limit, Terms
@@ -76,17 +76,31 @@ class Inspection:
 
     def unseen(self, selection: Selection) -> str | None:
         """See `gateway.api.bucket`."""
-        if self._common is None or all(
-            whole_key(limit.parts, selection.parts) is not None
-            for limit in self._limits.values()
-            if _named(limit, selection)
+        told: list[str] = []
+        method = selection.parts.get("method", "")
+        if method != method.upper():
+            told.append(
+                f"methods are told apart by case: requests with {method.upper()} are not counted as {method}"
+            )
+        if self._common is not None and not all(
+            self._is_one(limit, selection) for limit in self._limits.values() if _named(limit, selection)
         ):
-            return None
-        return (
-            "what only gateways on other machines, or this one before it was started, have counted in the store, and who has filled "
-            "it there, is not known here; a key that is named whole, with a value for each part of the limit's `key`, is found there "
-            "all the same"
-        )
+            told.append(
+                "what only gateways on other machines, or this one before it was started, have counted in the store, and who has "
+                "filled it there, is not known here; a key that is named whole, with a value for each part of the limit's `key`, is "
+                "found there all the same"
+            )
+        return "; ".join(told) or None
+
+    def _is_one(self, limit: Limit, selection: Selection) -> bool:
+        """Whether no key of a limit fits but one that the selection says whole."""
+        given = selection.parts
+        if PROJECT in given and PROJECT not in limit.parts:
+            terms = limit.terms_for(given[PROJECT])
+            if terms is None or not terms.apart:
+                return True  # nothing is counted by the project, which no key says then
+            given = {part: value for part, value in given.items() if part != PROJECT}
+        return not may_fit(limit.parts, given) or is_one_key(limit.parts, given)
 
     def _batches(self, selection: Selection, *, unasked: bool = False) -> Iterator[list[_Chosen]]:
         known = self._common.known() if self._common is not None else self._store.known()

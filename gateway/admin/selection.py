@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from gateway.api.bucket import Selection
 from gateway.api.option import Options
-from gateway.http.address import network
+from gateway.http.address import UNIX, network, normal
 
 MOST: Final = 1000
 """Buckets that are told at once."""
@@ -29,8 +29,24 @@ class _Buckets(Options):
     def selection(self) -> Selection:
         parts = {str(name): value for name, value in self.key.items()}
         if "client_ip" in parts:
-            parts["client_ip"] = network(parts["client_ip"])
+            parts["client_ip"] = _client(parts["client_ip"])
         return Selection(self.filter, self.limit, self.key_hash, parts)
+
+
+def _client(address: str) -> str:
+    """As keys have it. Raises ValueError for what no client can have."""
+    if address == UNIX:
+        return address
+    host, slash, length = address.partition("/")
+    try:
+        told = network(normal(host))
+    except ValueError:
+        told = ""
+    if not told or (slash and (length != "64" or not told.endswith("/64"))):
+        raise ValueError(
+            f"client_ip: {address!r} is no address: expected one such as 192.0.2.7, or 2001:db8::7, which stands for its /64; or {UNIX}"
+        )
+    return told
 
 
 class _Query(_Buckets):

@@ -68,7 +68,7 @@ def command() -> None:
 
     Each asks the gateway's admin listener, with the token that the configuration has for it. The exit status is 0 when all
     is told or done, 1 when a part of the gateway has not answered, or a reset finds no such bucket, 2 when no
-    gateway answers, or none of its limits has the name. Of what has been counted a gateway knows the keys of its workers, those
+    gateway answers, none of its limits has the name, or what is to be an address is none. Of what has been counted a gateway knows the keys of its workers, those
     that have ended included, some thousands at least, and any that you name whole. With a store it knows of other machines,
     and of itself before it was started, only the counts, not the keys that have come to these alone, nor who has filled a bucket
     there: ask each.
@@ -139,6 +139,8 @@ def reset(form: str, **options: Any) -> None:
             click.echo(f"{_name(bucket)}  {_key(bucket)}  {_left(bucket)}")
     for unseen in told["unseen"]:
         click.echo(f"weir: {printable(unseen)}", err=True)
+    if not told["reset"] and status != _NOT_FOUND and not told["failures"]:
+        click.echo("weir: the bucket of this key was empty: nothing is counted in it", err=True)
     if status == _NOT_FOUND:
         click.echo(
             "weir: nothing is in such a bucket, as far as this gateway knows. To be sure, name a whole key, which is emptied "

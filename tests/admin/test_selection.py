@@ -67,3 +67,27 @@ def test_a_body_does_too() -> None:
 def test_a_body_that_names_nothing_empties_nothing(body: bytes) -> None:
     with pytest.raises(ValueError, match="expected a JSON object with one or more of filter, limit"):
         of_body(body)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:DB8::7", "2001:db8::/64"),
+        ("2001:db8:0:0::/64", "2001:db8::/64"),
+        ("unix", "unix"),
+    ],
+)
+def test_an_address_is_written_as_keys_have_it(given: str, told: str) -> None:
+    assert of_query({"client_ip": given})[0].parts == {"client_ip": told}
+
+
+@pytest.mark.parametrize(
+    "given", ["nonsense", "10.000.0.1", "192.0.2.7/32", "192.0.2.7/64", "2001:db8::/48", "::/"]
+)
+def test_what_is_no_address_is_said(given: str) -> None:
+    with pytest.raises(ValueError, match="is no address: expected one such as"):
+        of_query({"client_ip": given})
+    with pytest.raises(ValueError, match="is no address"):
+        of_body(b'{"key": {"client_ip": "%s"}}' % given.encode())

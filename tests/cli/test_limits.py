@@ -107,7 +107,15 @@ async def test_a_reset_that_finds_nothing_is_an_error_that_says_how_to_name_a_wh
         status, out, err = await reset("--key-hash", "f" * 32, "--format", "json")
         assert (status, json.loads(out)["reset"]) == (1, 0)
         status, out, err = await reset(*other, "--method", "GET")
-        assert (status, out, err) == (0, "0 buckets emptied\n", ""), "it was empty, and is"
+        assert (status, out) == (0, "0 buckets emptied\n"), "it was empty, and is"
+        assert err.startswith("weir: the bucket of this key was empty")
+        status, out, err = await reset(*other, "--method", "get")
+        assert (status, out) == (1, "0 buckets emptied\n")
+        assert "requests with GET are not counted as get" in err
+        for wrong in ("nonsense", "127.000.0.1", "127.0.0.1/32"):
+            status, out, err = await reset("--client-ip", wrong)
+            assert (status, out) == (2, "")
+            assert f"{wrong!r} is no address" in err
         assert (await asked(place, 1)) == [413]
         assert (await reset("--client-ip", "127.0.0.1"))[0] == 0
         assert (await asked(place, 1)) != [413]

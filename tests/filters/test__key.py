@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters import _key
-from filters._key import PLAIN, described, key_facts, key_function, known, places, whole_key
+from filters._key import (
+    PLAIN,
+    described,
+    is_one_key,
+    key_facts,
+    key_function,
+    known,
+    may_fit,
+    places,
+    whole_key,
+)
 from gateway.api import Exchange, Place, Principal, Route
 from gateway.api.fact import CLIENT, METHOD, PRINCIPAL, ROUTE, header
 from gateway.api.testing import exchange
@@ -141,3 +151,26 @@ def test_a_key_is_whole_with_no_part_more_or_less() -> None:
 def test_whoever_has_no_project_is_told_by_the_address() -> None:
     assert whole_key(["project_id"], {"client_ip": "2001:db8::7"}) == ("client_ip", "2001:db8::/64")
     assert whole_key(["method"], {"client_ip": "192.0.2.1"}) is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "given", "fits", "one"),
+    [
+        (["user_id", "client_ip"], {"client_ip": "192.0.2.1"}, True, False),
+        (["user_id", "client_ip"], {"user_id": "u", "client_ip": "192.0.2.1"}, True, True),
+        (["user_id"], {"client_ip": "192.0.2.1"}, True, True),
+        (["user_id", "project_id"], {"client_ip": "192.0.2.1"}, True, False),
+        (["user_id", "project_id"], {"user_id": "u", "client_ip": "192.0.2.1"}, True, True),
+        (["user_id", "project_id"], {"user_id": "u"}, True, False),
+        (["client_ip", "method"], {"client_ip": "192.0.2.1"}, True, False),
+        (["method"], {"client_ip": "192.0.2.1"}, False, False),
+        (["user_id"], {"user_id": "u", "client_ip": "192.0.2.1"}, False, False),
+        (["project_id"], {"user_id": "u"}, False, False),
+        (["captures"], {}, True, False),
+        (["global"], {}, True, True),
+    ],
+)
+def test_an_address_that_stands_in_for_a_part_says_nothing_of_others_who_come_from_there(
+    parts: list[str], given: dict[str, str], fits: bool, one: bool
+) -> None:
+    assert (may_fit(parts, given), is_one_key(parts, given)) == (fits, one)

@@ -312,6 +312,25 @@ async def test_of_a_store_it_is_said_that_other_machines_may_have_counted_more(d
     assert Limiter({"rate": "3/hour"}).filter.unseen(Selection()) is None
 
 
+async def test_who_comes_from_an_address_is_not_all_known_by_it(direct: Direct) -> None:
+    limits = [
+        {"name": "both", "rate": "3/hour", "key": ["user_id", "client_ip"]},
+        {"name": "each", "rate": "3/hour", "key": ["user_id"]},
+        {"name": "how", "rate": "3/hour", "key": ["client_ip", "method"]},
+    ]
+    machine = Machine(direct, limits=limits)
+    address = {"client_ip": "192.0.2.1"}
+    assert "other machines" in str(machine.filter.unseen(Selection(limit="both", parts=address)))
+    assert machine.filter.unseen(Selection(limit="both", parts={"user_id": "u1", **address})) is None
+    assert machine.filter.unseen(Selection(limit="each", parts=address)) is None
+    assert "other machines" in str(machine.filter.unseen(Selection(parts=address)))
+    assert machine.filter.unseen(Selection(parts={"user_id": "u1", **address})) is None, (
+        "and none of the others"
+    )
+    assert machine.filter.unseen(Selection(parts={"method": "GET", **address})) is None
+    assert "with GET" in str(machine.filter.unseen(Selection(parts={"method": "get", **address})))
+
+
 async def test_what_this_machine_s_workers_have_counted_in_a_store_is_known_to_those_that_come_after(
     direct: Direct,
 ) -> None:
