@@ -104,6 +104,11 @@ class Board:
         """What the others say of a bucket."""
         return [_Note(*orjson.loads(text)) for text in self._table.notes(self._places[limit, key])]
 
+    def told_before(self, limit: int, key: Hashable) -> _Note | None:
+        """What this worker has said of a bucket, that it may have forgotten: its limit was away, or others were used since."""
+        text = self._table.own_note(self._places[limit, key])
+        return None if text is None else _Note(*orjson.loads(text))
+
 
 class Consumers:
     """The consumers of one limit's buckets, bounded: beyond that many buckets the one that is oldest is forgotten."""
@@ -146,6 +151,10 @@ class Consumers:
         if len(self._buckets) >= _BUCKETS:
             del self._buckets[next(iter(self._buckets))]
         bucket = self._buckets[key] = _Bucket()
+        before = self._board.told_before(self._limit, key)
+        if before is not None:
+            bucket.counts = dict(before.counts)
+            bucket.began, bucket.last = before.began, before.last
         return bucket
 
     def own(self, key: Hashable) -> tuple[tuple[str, int], ...]:
@@ -156,11 +165,16 @@ class Consumers:
     def top(self, key: Hashable) -> tuple[tuple[str, int], ...]:
         """The same of all processes."""
         notes = self._board.told(self._limit, key)
-        if not notes:
-            return self.own(key)
         bucket = self._buckets.get(key)
-        if bucket is not None:
-            notes.append(_Note(bucket.began, bucket.last, bucket.top()))
+        own = (
+            self._board.told_before(self._limit, key)
+            if bucket is None
+            else _Note(bucket.began, bucket.last, bucket.top())
+        )
+        if own is not None:
+            notes.append(own)
+        if not notes:
+            return ()
         began = max(note.began for note in notes)
         sums: Counter[str] = Counter()
         for note in notes:

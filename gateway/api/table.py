@@ -60,3 +60,7 @@ class Table(Protocol):
     @abstractmethod
     def notes(self, place: Place) -> list[bytes]:
         """What other processes have left on a cell, those that have ended included."""
+
+    @abstractmethod
+    def own_note(self, place: Place) -> bytes | None:
+        """What this process has left on a cell, and is still there."""

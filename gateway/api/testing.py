@@ -253,6 +253,9 @@ class FakeTable:
     def notes(self, place: Place) -> list[bytes]:
         return self.others.get(place[1], [])
 
+    def own_note(self, place: Place) -> bytes | None:
+        return self.left.get(place[1])
+
 
 class FakeShelf:
     """A shelf that is never full: `values` by key, each with its end and its tags; `busy` is when nothing is to be had."""

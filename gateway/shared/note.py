@@ -52,17 +52,27 @@ def leave(zone: Zone, owner: int, notes: Sequence[tuple[Place, bytes]], now: flo
 
 def others(zone: Zone, owner: int, place: Place) -> list[bytes]:
     """The notes on a cell by processes other than `owner`."""
+    return [text for by, text in _on(zone, place) if by != owner]
+
+
+def own(zone: Zone, owner: int, place: Place) -> bytes | None:
+    """The note on a cell by process `owner`."""
+    return next((text for by, text in _on(zone, place) if by == owner), None)
+
+
+def _on(zone: Zone, place: Place) -> list[tuple[int, bytes]]:
+    """The notes on a cell, each with the process that has left it."""
     _, hashed = place
     home = _home(zone, hashed)
     window = zone.memory[home : home + _WINDOW]
-    found: list[bytes] = []
+    found: list[tuple[int, bytes]] = []
     at = window.find(hashed)
     while at >= 0:
         if at % _RECORD == 0:
             _, by, _, check, size = _HEAD.unpack_from(window, at)
             text = window[at + _HEAD.size : at + _HEAD.size + size]
-            if by != owner and size <= NOTE and check == _check(hashed, by, text):
-                found.append(text)
+            if size <= NOTE and check == _check(hashed, by, text):
+                found.append((by, text))
         at = window.find(hashed, at + 1)
     return found
 

@@ -119,6 +119,9 @@ class SharedTable:
     def notes(self, place: Place) -> list[bytes]:
         return note.others(self.zone, self._owner, place)
 
+    def own_note(self, place: Place) -> bytes | None:
+        return note.own(self.zone, self._owner, place)
+
     def every_note(self) -> list[bytes]:
         return note.every(self.zone)
 

@@ -7,7 +7,7 @@ import pytest
 from gateway.api.table import NOTE
 from gateway.shared import note
 from gateway.shared.memory import SharedMemory
-from gateway.shared.note import PROBES, every, leave, others
+from gateway.shared.note import PROBES, every, leave, others, own
 from gateway.shared.zone import Zone
 from tests.shared.process import Other, table_of
 
@@ -28,6 +28,7 @@ def test_each_process_has_one_note_of_a_cell_which_the_others_read(zone: Zone) -
     assert sorted(others(zone, 3, place)) == [b"1", b"two"]
     assert others(zone, 3, other) == [b"else"]
     assert others(zone, 3, zone.place(b"absent")) == []
+    assert (own(zone, 1, place), own(zone, 2, place), own(zone, 2, other)) == (b"1", b"two", None)
 
 
 def test_the_oldest_makes_room(zone: Zone) -> None:

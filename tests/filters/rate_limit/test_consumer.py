@@ -139,6 +139,22 @@ def test_what_was_counted_before_the_bucket_was_empty_is_left_out(memory: Shared
     assert dict(first.top("k"))["bob"] >= 1
 
 
+def test_what_a_worker_has_told_and_forgotten_it_takes_up_again(memory: SharedMemory) -> None:
+    (one, first), (other, second) = workers(memory, 2)
+    use(first, "ann", 3, 1.0, fresh=True)
+    use(second, "bob", 5, 2.0)
+    tell(one)
+    tell(other)
+    again = Consumers(0, one)  # its limit was away for a while
+    assert again.top("k") == (("bob", 5), ("ann", 3))
+    use(again, "ann", 1, 3.0)
+    tell(one)
+    assert again.top("k") == second.top("k") == (("bob", 5), ("ann", 4))
+    use(Consumers(0, other), "eve", 1, 90.0, fresh=True)
+    tell(other)
+    assert first.top("k") == (("eve", 1),), "what was empty since then is not taken up"
+
+
 def test_a_bucket_that_was_emptied_has_no_consumers_in_any_worker(memory: SharedMemory) -> None:
     (one, first), (other, second) = workers(memory, 2)
     use(first, "ann", 3, 1.0)

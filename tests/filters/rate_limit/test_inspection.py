@@ -187,6 +187,24 @@ async def test_who_has_filled_a_bucket_is_known_on_where_its_limit_is_called_oth
     assert bucket.consumers == (("u1", 3),)
 
 
+async def test_who_has_filled_a_bucket_is_known_on_where_its_limit_comes_back() -> None:
+    services = FrozenServices()
+    limit = {"name": "w", "rate": "30/hour", "key": ["project_id"], "algorithm": "fixed_window"}
+    limiter = Limiter(limit, services=services)
+    assert all(limiter.ask(user=user) for user in ("u1", "u1", "u2"))
+    await limiter.filter.close()
+    for name in [name for name in services._state if name.startswith("consumers ")]:
+        del services._state[name]  # no configuration that is in force has it
+    assert Limiter({**limit, "rate": "50/hour"}, services=services).ask(user="u3")
+    back = Limiter(limit, services=services)
+    (bucket,) = await back.seen(limit="w")
+    assert (bucket.remaining, bucket.consumers) == (27, (("u1", 2), ("u2", 1)))
+    assert back.ask(user="u2")
+    assert back.ask(user="u2")
+    (bucket,) = await back.seen(limit="w")
+    assert bucket.consumers == (("u2", 3), ("u1", 2))
+
+
 async def test_the_bucket_of_all_is_told_as_that() -> None:
     limiter = Limiter({"name": "all", "rate": "10/minute", "key": ["global"]})
     assert limiter.ask()
