@@ -152,7 +152,13 @@ class RateLimit(Filter[RateLimitConfig]):
         self._tells = config.headers_on == "all" and bool(config.headers)
         self._looks_back = self._by_answer or self._tells
         self._inspection = Inspection(
-            self._limits, self._store, self._common, self._keys, self._hashes.__getitem__, services
+            self._limits,
+            self._store,
+            self._common,
+            self._keys,
+            self._hashes.__getitem__,
+            services,
+            local=config.on_store_error == "local",
         )
         endpoint = config.endpoint
         self._endpoint = None if endpoint is None else PathTest(endpoint.path)

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from filters._key import GLOBAL, PROJECT, is_one_key, may_fit, whole_key
+from filters._key import GLOBAL, PROJECT, Counted, is_one_key, may_fit, whole_key
 from filters.rate_limit.algorithm import Algorithm
 from filters.rate_limit.key import Keys
 from filters.rate_limit.limit import Limit, Terms
 from filters.rate_limit.remote import RemoteStore
 from filters.rate_limit.script import EPOCH
-from filters.rate_limit.store import Charge, Store
+from filters.rate_limit.store import Cells, Charge, Store
 from gateway.api import Bucket, Instant, Selection, Services, StoreError, TableBusy, Unreadable
 
 _BATCH: Final = 64
@@ -36,39 +36,73 @@ class Inspection:
         keys: Keys,
         hashed: Callable[[Hashable], str],
         services: Services,
+        *,
+        local: bool = False,
     ) -> None:
+        """`local` says that `store` counts while `common` gives no decision."""
         self._limits = {limit.index: limit for limit in limits}
         self._store = store
         self._common = common
         self._keys = keys
         self._hashed = hashed
         self._services = services
+        self._local = local
 
     async def buckets(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
         """See `gateway.api.bucket`."""
+        away: Unreadable | None = None
         for batch in self._batches(selection):
-            yield await self._looked_at(batch)
+            if away is None:
+                try:
+                    yield await self._looked_at(batch)
+                    continue
+                except Unreadable as error:
+                    if not self._local:
+                        raise
+                    away = error
+            yield self._looked_at_here(batch)
+        if away is not None:
+            raise Unreadable(f"{away}; what this machine counts by itself meanwhile is shown")
 
     async def reset(self, selection: Selection) -> AsyncIterator[Sequence[Bucket]]:
         """See `gateway.api.bucket`."""
+        away: Unreadable | None = None
         for batch in self._batches(selection, unasked=True):
-            found = await self._looked_at(batch)
             # By whatever terms they were counted: one that is blocked, and soon is not, is not to have what it had before.
             whose = [(limit.index, cell) for limit, key, *_ in batch for cell in limit.alike(key)]
+            found: list[Bucket] | None = None
+            if away is None:
+                try:
+                    found = await self._looked_at(batch)
+                    await self._forget(whose)
+                except Unreadable as error:
+                    if not self._local:
+                        raise
+                    away, found = error, None
+            if found is None:
+                found = self._looked_at_here(batch)
             try:
-                for start in range(0, len(whose), _BATCH):
-                    some = whose[start : start + _BATCH]
-                    if self._common is not None:
-                        await self._common.forget(some)
+                for some in _few(whose):
                     self._store.forget(some, self._services.now().monotonic)
-            except StoreError as error:
-                raise Unreadable(f"the store: {error.reason}") from None
             except TableBusy:
                 raise Unreadable("a process that has the counts has stopped") from None
             for limit, key, *_ in batch:
                 if limit.consumers is not None:
                     limit.consumers.forget(key, self._services.now().monotonic)
             yield found
+        if away is not None:
+            raise Unreadable(
+                f"{away}; what this machine counts by itself meanwhile is emptied, and nothing in the store"
+            )
+
+    async def _forget(self, whose: Sequence[Counted]) -> None:
+        """In the store that machines have in common. Raises Unreadable."""
+        if self._common is not None:
+            try:
+                for some in _few(whose):
+                    await self._common.forget(some)
+            except StoreError as error:
+                raise _away(error) from None
 
     def meant(self, selection: Selection) -> bool:
         """See `gateway.api.bucket`."""
@@ -103,7 +137,9 @@ class Inspection:
         return not may_fit(limit.parts, given) or is_one_key(limit.parts, given)
 
     def _batches(self, selection: Selection, *, unasked: bool = False) -> Iterator[list[_Chosen]]:
-        known = self._common.known() if self._common is not None else self._store.known()
+        known = self._store.known()
+        if self._common is not None:
+            known += self._common.known()
         whose = list(dict.fromkeys((*self._whole(selection, unasked), *known, *self._keys.known())))
         for start in range(0, len(whose), _BATCH):
             yield [
@@ -157,19 +193,27 @@ class Inspection:
         return now if self._common is None else Instant(now.wall, now.wall - EPOCH)
 
     async def _looked_at(self, batch: Sequence[_Chosen]) -> list[Bucket]:
+        """As they are counted. Raises Unreadable."""
+        if self._common is None or not batch:
+            return self._looked_at_here(batch)
+        clock = self._clock()
+        try:
+            answer = await self._common.decide(_charges(batch))
+        except StoreError as error:
+            raise _away(error) from None
+        return self._told(batch, answer.decision[2], clock, answer.now)
+
+    def _looked_at_here(self, batch: Sequence[_Chosen]) -> list[Bucket]:
+        """As this machine counts them by itself."""
         if not batch:
             return []
-        clock = self._clock()
-        now = clock.monotonic
-        charges: list[Charge] = [(limit.index, algorithm, key, 0) for limit, key, _, _, algorithm in batch]
-        if self._common is None:
-            decision = self._store.decide(charges, now)
-        else:
-            try:
-                answer = await self._common.decide(charges)
-            except StoreError as error:
-                raise Unreadable(f"the store: {error.reason}") from None
-            decision, now = answer.decision, answer.now
+        clock = self._services.now()
+        here = [chosen._replace(algorithm=chosen.terms.counting(clock)) for chosen in batch]
+        cells = self._store.decide(_charges(here), clock.monotonic)[2]
+        return self._told(here, cells, clock, clock.monotonic)
+
+    def _told(self, batch: Sequence[_Chosen], cells: Cells, clock: Instant, now: float) -> list[Bucket]:
+        """What the cells say, on the axis of `now`."""
         return [
             Bucket(
                 limit.label,
@@ -187,8 +231,23 @@ class Inspection:
                 limit.consumers.top(key) if limit.consumers is not None else (),
                 0 if terms.apart else _exceptions(limit),
             )
-            for (limit, key, parts, terms, algorithm), cell in zip(batch, decision[2], strict=True)
+            for (limit, key, parts, terms, algorithm), cell in zip(batch, cells, strict=True)
         ]
+
+
+def _charges(batch: Sequence[_Chosen]) -> list[Charge]:
+    """Such as only look."""
+    return [(limit.index, algorithm, key, 0) for limit, key, _, _, algorithm in batch]
+
+
+def _few(whose: Sequence[Counted]) -> Iterator[Sequence[Counted]]:
+    """A few at a time."""
+    for start in range(0, len(whose), _BATCH):
+        yield whose[start : start + _BATCH]
+
+
+def _away(error: StoreError) -> Unreadable:
+    return Unreadable(f"the store: {error.reason}")
 
 
 def _exceptions(limit: Limit) -> int:

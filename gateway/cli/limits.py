@@ -71,7 +71,7 @@ def command() -> None:
     gateway answers, none of its limits has the name, or what is to be an address is none. Of what has been counted a gateway knows the keys of its workers, those
     that have ended included, some thousands at least, and any that you name whole. With a store it knows of other machines,
     and of itself before it was started, only the counts, not the keys that have come to these alone, nor who has filled a bucket
-    there: ask each.
+    there: ask each. While the store is away, and a machine counts by itself, its own counts are shown and emptied: ask each again.
     """
 
 

@@ -376,6 +376,49 @@ async def test_a_store_that_is_away_is_told() -> None:
         await every(machine.filter.reset(Selection(limit="all")))
 
 
+async def until_away(batches: AsyncIterator[Sequence[Bucket]]) -> tuple[list[Bucket], str]:
+    """What is told before it is said that the store is away."""
+    found: list[Bucket] = []
+    try:
+        async for batch in batches:
+            found += batch
+    except Unreadable as error:
+        return found, str(error)
+    raise AssertionError("the store is there")
+
+
+@pytest.mark.parametrize("algorithm", ["gcra", "fixed_window"])
+async def test_while_the_store_is_away_what_counts_meanwhile_is_shown_and_emptied(
+    direct: Direct, algorithm: str
+) -> None:
+    limits = [{"name": "all", "rate": "3/day", "key": ["project_id"], "algorithm": algorithm}]
+    machine = Machine(direct, limits=limits)
+    assert await machine.statuses(1) == [None]
+    machine.cut_off = StoreError("connect")
+    assert await machine.statuses(4) == [None, None, None, 413]
+    (bucket,), said = await until_away(machine.filter.buckets(Selection()))
+    assert (bucket.remaining, bucket.wait > 0) == (0, True)
+    assert said == "the store: connect; what this machine counts by itself meanwhile is shown"
+    (bucket,), said = await until_away(machine.filter.reset(Selection(parts={"project_id": "p1"})))
+    assert bucket.remaining == 0
+    assert said.endswith("what this machine counts by itself meanwhile is emptied, and nothing in the store")
+    assert await machine.statuses(4) == [None, None, None, 413]
+    machine.cut_off = None
+    (bucket,) = await every(machine.filter.buckets(Selection()))
+    assert bucket.remaining == 2
+
+
+@pytest.mark.parametrize("on_error", ["deny", "allow"])
+async def test_while_the_store_is_away_and_nothing_else_counts_nothing_is_shown(
+    direct: Direct, on_error: str
+) -> None:
+    machine = Machine(direct, on_store_error=on_error)
+    assert await machine.statuses(1) == [None]
+    machine.cut_off = StoreError("connect")
+    for batches in (machine.filter.buckets(Selection()), machine.filter.reset(Selection(limit="all"))):
+        assert await until_away(batches) == ([], "the store: connect")
+
+
 @pytest.mark.parametrize(("on_error", "counts"), [("deny", True), ("allow", False), ("local", False)])
 async def test_a_store_that_is_away_counts_where_nobody_passes_without_it(
     direct: Direct, on_error: str, counts: bool
