@@ -229,9 +229,10 @@ class PrincipalFilter(Filter[PrincipalConfig]):
         peers = [
             network for source in config.sources if source.repose for network in source.repose.trusted_peers
         ]
+        self._front = Trust(peers)
         if peers:
             self.judges = frozenset((_USER, _GROUPS))
-            self.believes = dict.fromkeys(self.judges, Trust(peers))
+            self.believes = dict.fromkeys(self.judges, self._front)
         names = frozenset(key for key, _, _ in self._trusted)
         # Under another spelling an upstream that folds `_` into `-` would see a field that nobody has judged.
         self.owns = STRIPPED.union(*(spellings(options.name) for options in headers)) - names
@@ -256,10 +257,12 @@ class PrincipalFilter(Filter[PrincipalConfig]):
             if not forward or exchange.peer not in trusted:
                 exchange.request.headers.remove(key)
         if self.judges:
-            if found is None or isinstance(found, Fault) or self._kinds[place][0] != _REPOSE:
-                exchange.leave_unjudged(self)  # what the peer says goes no further
-            else:
+            by_peer = found is not None and self._kinds[place][0] == _REPOSE
+            if by_peer or ((known is None or found is not None) and exchange.peer in self._front):
+                # What the peer says goes no further, nor what a filter such as `headers` has made of it.
                 exchange.request.headers.drop(self.judges)
+            else:
+                exchange.leave_unjudged(self)  # what an earlier filter has found stays
         if found is None:
             if known is not None and not self._override:
                 exchange.note("principal_kept", rule=("override",))

@@ -304,6 +304,25 @@ async def test_who_is_known_already_is_not_told_of_twice() -> None:
             assert told == ["127.0.0.1;q=0.4"]
 
 
+@pytest.mark.parametrize("first", [{"ip": {"others": True}}, None])
+async def test_what_is_made_of_a_gateways_word_goes_no_further_than_it_would_itself(
+    first: dict[str, Any] | None,
+) -> None:
+    front = {"repose": {"trusted_peers": ["127.0.0.1"]}}
+    sources = [front] if first is None else [first, front]
+    weights = {"X-PP-User": 0.3, "X-PP-Groups": 0.2}
+    filters: list[dict[str, Any]] = [
+        {"headers": {"request": {"quality": weights}}},
+        {"principal": {"sources": sources}},
+    ]
+    said = ["X-PP-Groups: gold"] if first is None else ["X-PP-User: ann", "X-PP-Groups: gold"]
+    async with Upstream(echo) as upstream, proxy(upstream, filters=filters) as gateway:
+        client = await gateway.connect()
+        assert (await client.ask(get("/", *said))).status == 200
+        (received,) = upstream.requests
+        assert (received.get("x-pp-user"), received.get("x-pp-groups")) == (None, None)
+
+
 async def test_through_the_gateway_a_client_cannot_say_who_it_is() -> None:
     local = {"header": {"name": "X-Remote-User", "trusted_peers": ["10.0.0.0/8"]}}
     address = {"ip": {"groups": [{"name": "local", "networks": ["127.0.0.0/8"], "roles": ["member"]}]}}
