@@ -116,15 +116,26 @@ class Inspection:
             told.append(
                 f"methods are told apart by case: requests with {method.upper()} are not counted as {method}"
             )
-        if self._common is not None and not all(
+        whole = all(
             self._is_one(limit, selection) for limit in self._limits.values() if _named(limit, selection)
-        ):
+        )
+        if self._common is not None and not whole:
             told.append(
                 "what only gateways on other machines, or this one before it was started, have counted in the store, and who has "
                 "filled it there, is not known here; a key that is named whole, with a value for each part of the limit's `key`, is "
                 "found there all the same"
             )
+        elif not whole and selection != Selection() and self._counts_unknown():
+            told.append(
+                "more is counted than one worker has keys of: where others that were killed have counted it, some of it may be missing "
+                "here; a key that is named whole, with a value for each part of the limit's `key`, is found all the same"
+            )
         return "; ".join(told) or None
+
+    def _counts_unknown(self) -> bool:
+        """Whether there are cells in this machine's table of which this process does not know the keys."""
+        known = len({*self._store.known(), *self._keys.known()})
+        return self._store.in_use(self._services.now().monotonic) > known
 
     def _is_one(self, limit: Limit, selection: Selection) -> bool:
         """Whether no key of a limit fits but one that the selection says whole."""

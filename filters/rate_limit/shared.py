@@ -104,6 +104,9 @@ class SharedStore:
     def known(self) -> list[Counted]:
         return self._places.known()
 
+    def in_use(self, now: float) -> int:
+        return self._table.in_use(now)
+
     def forget(self, whose: Sequence[Counted], now: float) -> None:
         def change(cells: Sequence[Cell | None]) -> list[Cell | None]:
             return [None if cell is None else (now, 0.0, 0.0) for cell in cells]

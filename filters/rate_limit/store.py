@@ -34,6 +34,9 @@ class Store(Protocol):
     def known(self) -> list[Counted]:
         """Whose cells this process has asked for."""
 
+    def in_use(self, now: float) -> int:
+        """How many cells say something; some milliseconds."""
+
     def forget(self, whose: Sequence[Counted], now: float) -> None:
         """Has their cells be as good as none. Raises TableBusy where that cannot be at the moment."""
 
@@ -120,6 +123,9 @@ class MemoryStore:
 
     def known(self) -> list[Counted]:
         return [(limit, key) for limit, table in self._tables.items() for key in table]
+
+    def in_use(self, now: float) -> int:
+        return sum(cell[0] > now for table in self._tables.values() for cell in table.values())
 
     def forget(self, whose: Sequence[Counted], now: float) -> None:
         for limit, key in whose:

@@ -64,3 +64,7 @@ class Table(Protocol):
     @abstractmethod
     def own_note(self, place: Place) -> bytes | None:
         """What this process has left on a cell, and is still there."""
+
+    @abstractmethod
+    def in_use(self, now: float) -> int:
+        """How many cells have not expired; some milliseconds."""

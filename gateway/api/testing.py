@@ -256,6 +256,9 @@ class FakeTable:
     def own_note(self, place: Place) -> bytes | None:
         return self.left.get(place[1])
 
+    def in_use(self, now: float) -> int:
+        return sum(expires > now for expires, _, _ in self.cells.values())
+
 
 class FakeShelf:
     """A shelf that is never full: `values` by key, each with its end and its tags; `busy` is when nothing is to be had."""

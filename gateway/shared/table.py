@@ -125,5 +125,8 @@ class SharedTable:
     def every_note(self) -> list[bytes]:
         return note.every(self.zone)
 
+    def in_use(self, now: float) -> int:
+        return self.zone.in_use(now)
+
     def close(self) -> None:
         self.zone.close()

@@ -90,6 +90,7 @@ def test_a_cell_has_gone_when_it_expires(memory: SharedMemory) -> None:
     assert get(table, 10.0, "a", "b") == [None, (20.0, 3.0, 4.0)]
     # For one that came earlier, and is decided later, it has not.
     assert get(table, 9.9, "a") == [(10.0, 1.0, 2.0)]
+    assert [table.in_use(now) for now in (9.9, 10.0, 20.0)] == [2, 1, 0]
 
 
 def test_nothing_is_written_where_the_decision_is_none_or_fails(memory: SharedMemory) -> None:

@@ -282,6 +282,27 @@ async def test_the_time_until_more_passes_is_that_of_the_method_of_the_key() -> 
     assert waits == {"POST": pytest.approx(60.0), "PUT": 0.0}
 
 
+async def test_of_what_is_counted_by_keys_that_nobody_knows_any_more_it_is_said_that_it_may_be_missing() -> (
+    None
+):
+    limit = {"name": "each", "rate": "9/hour", "key": ["project_id", "method"]}
+    former = Limiter(limit)
+    assert all(former.ask(project) for project in ("p1", "p2"))
+    of_limit, of_project = Selection(limit="each"), Selection(parts={"project_id": "p1"})
+    assert former.filter.unseen(of_limit) is None
+    # Another process: it shares the table, but for the notes of the keys, for which there was no room.
+    services = FrozenServices()
+    services.state("table limits", lambda: former.services.table("limits"))
+    after = Limiter(limit, services=services)
+    for selection in (of_limit, of_project):
+        assert "were killed" in str(after.filter.unseen(selection))
+    assert after.filter.unseen(Selection(parts={"project_id": "p1", "method": "GET"})) is None
+    (emptied,) = await every(after.filter.reset(Selection(parts={"project_id": "p1", "method": "GET"})))
+    assert emptied.remaining == 8
+    services.advance(3600)
+    assert after.filter.unseen(of_limit) is None, "nothing of it counts any more"
+
+
 # ---- in a store that machines share
 
 
