@@ -2,7 +2,8 @@
 
 All limits that match a request are decided at once, and none is charged when one refuses, so that a refused
 request costs its sender nothing. Of several that refuse the one with the longest wait is told. All workers of
-a machine count as one; a table that they share has the counts, which outlive reloads, workers and upgrades.
+a machine count as one; a table that they share has the counts, which outlive reloads, workers and upgrades, but not a time with
+`mode: off`.
 """
 
 from base64 import b64encode

@@ -363,8 +363,9 @@ class OverrideOptions(Options):
         description="YAML or JSON beside the configuration: ids of projects, for each the names of limits, and for each of "
         "these a rate, a mapping of `rate` and `burst`, `unlimited`, or `blocked`; or one of these two words for all "
         "limits. It is read again by every reload, and watched where the configuration is. What a project has taken stays taken "
-        "where another rate or burst of the same unit becomes its own; by another unit it begins anew. Where `key` has no "
-        "project_id, a project with terms of its own has buckets of its own too.",
+        "where another rate or burst of the same unit becomes its own; by another unit it begins anew, and what passes while it "
+        "is `unlimited` is not counted. Where `key` has no project_id, a project with terms of its own has buckets of its own "
+        "too.",
     )
 
 
