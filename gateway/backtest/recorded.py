@@ -245,11 +245,11 @@ class Recorded:
 
     @property
     def hashed_by(self) -> str:
-        """What tells the key of the hashes in it from others; empty where that is not known. Older gateways do not tell of it: then
-        it is taken to be one for each configuration."""
+        """What tells the key of the hashes in it from others; empty where that is not known, as where the log does not describe its
+        configuration. Older gateways do not tell of the key: then it is taken to be one for each configuration."""
         known = self.past.hashed_by
         if not known:
-            return self._line.revision
+            return "" if self.past is UNKNOWN_PAST else self._line.revision
         return known.get((self.since, self._line.worker), "")
 
     def waited(self, names: Sequence[str]) -> float:

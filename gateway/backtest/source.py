@@ -162,27 +162,38 @@ def _learn(line: bytes, pasts: dict[str, Past], sinces: dict[str, list[float]]) 
 
 def _axis(file: Path, pasts: dict[str, Past], sinces: dict[str, list[float]]) -> tuple[float, bool]:
     """The offset, and whether it is that of a store, by the first of the records that tells an instant; 0 where none of the
-    first ones does. Learns the configurations that it comes across."""
+    first ones does. Learns all configurations that a compressed file describes: no record is judged before they are known, since
+    one may be of any file, and what one says later is true of records before it."""
+    found: tuple[float, bool] | None = None
+    is_read_once = file.suffix in COMPRESSED
     with opened(file) as stream, suppress(*DAMAGED):
         for number, line in enumerate(stream):
-            if number > _LOOKED_AT:
+            if found is None:
+                found = _axis_of(line) if number <= _LOOKED_AT else (0.0, False)
+            if is_read_once:
+                if _PLAN in line[:_NEAR]:
+                    _learn(line, pasts, sinces)
+            elif found is not None:
                 break
-            if _PLAN in line[:_NEAR]:
-                _learn(line, pasts, sinces)
-            if _CELLS not in line:
-                continue
-            try:
-                record = read(line)
-            except UNREADABLE:
-                continue
-            for step in record.filters:
-                try:
-                    instant, _ = cells_of(step.facts)
-                except (TypeError, ValueError):  # damaged
-                    continue
-                if record.facts is not None and instant is not None and step.reason in _COUNTED:
-                    return record.facts.clock - instant, _by_store(line, step.name)
-    return 0.0, False
+    return found or (0.0, False)
+
+
+def _axis_of(line: bytes) -> tuple[float, bool] | None:
+    """The offset that a record tells, and whether it is that of a store; None where it tells none."""
+    if _CELLS not in line:
+        return None
+    try:
+        record = read(line)
+    except UNREADABLE:
+        return None
+    for step in record.filters:
+        try:
+            instant, _ = cells_of(step.facts)
+        except (TypeError, ValueError):  # damaged
+            continue
+        if record.facts is not None and instant is not None and step.reason in _COUNTED:
+            return record.facts.clock - instant, _by_store(line, step.name)
+    return None
 
 
 def _by_store(line: bytes, name: str) -> bool:
