@@ -80,16 +80,17 @@ its word only of a limit that is defined as it was."""
 class Count:
     """What a filter that counts is to decide.
 
-    place    index of the entry in the plan
-    instant  of the decision, on the axis of the limits
-    passed   whether it was recorded to pass; None where it was not recorded to count
-    shadow   whether nothing comes of it
-    draws    what the exchange would be charged
-    waited   seconds after the arrival of the head at which it comes to decide: limits charge as of an instant of their own, one
-             request after another
+    place      index of the entry in the plan
+    instant    of the decision, on the axis of the limits
+    passed     whether it was recorded to pass; None where it was not recorded to count
+    shadow     whether nothing comes of it
+    draws      what the exchange would be charged
+    waited     seconds after the arrival of the head at which it comes to decide: limits charge as of an instant of their own, one
+               request after another
+    hashed_by  what tells apart by what the keys were hashed; empty where that is not known
     """
 
-    __slots__ = ("draws", "instant", "passed", "place", "shadow", "waited")
+    __slots__ = ("draws", "hashed_by", "instant", "passed", "place", "shadow", "waited")
 
     def __init__(
         self,
@@ -99,6 +100,7 @@ class Count:
         shadow: bool,
         draws: list[Draw],
         waited: float = 0.0,
+        hashed_by: str = "",
     ) -> None:
         self.place = place
         self.instant = instant
@@ -106,6 +108,7 @@ class Count:
         self.shadow = shadow
         self.draws = draws
         self.waited = waited
+        self.hashed_by = hashed_by
 
 
 class Loss(NamedTuple):
@@ -115,10 +118,16 @@ class Loss(NamedTuple):
 
 
 class Skip(NamedTuple):
-    """What was charged then by an entry that the request does not come to now: limits, and hashes of the keys."""
+    """What was charged then by an entry that the request does not come to now: limits, and hashes of the keys.
+
+    hashed_by  as of a count
+    instant    of the charge; infinity where it is not known
+    """
 
     place: int
     hashes: dict[str, str]
+    hashed_by: str = ""
+    instant: float = float("inf")
 
 
 class Shadow(NamedTuple):
@@ -814,7 +823,8 @@ class Judge:
                     spelled or _NOT_SPELLED,
                 )
             )
-        return Count(index, now, passed, step.shadow, draws, recorded.waited(step.ahead))
+        hashed_by = recorded.hashed_by if cells else ""
+        return Count(index, now, passed, step.shadow, draws, recorded.waited(step.ahead), hashed_by)
 
     def _same_keys(self, step: _Step, exchange: Exchange, recorded: Recorded) -> bool:
         """Whether the keys of limits that are what they were are what they were too."""
@@ -978,8 +988,11 @@ def _skip(name: str, place: int, limits: AbstractSet[str], recorded: Recorded) -
     told = recorded.steps.get(name)
     if told is None or told.verdict != "pass":
         return None
-    hashes = {cell[0]: cell[1] for cell in cells_of(told.facts)[1] if cell[0] in limits}
-    return Skip(place, hashes) if hashes else None
+    instant, cells = cells_of(told.facts)
+    hashes = {cell[0]: cell[1] for cell in cells if cell[0] in limits}
+    if not hashes:
+        return None
+    return Skip(place, hashes, recorded.hashed_by, float("inf") if instant is None else instant)
 
 
 def _late(name: str, recorded: Recorded) -> frozenset[str]:

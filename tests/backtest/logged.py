@@ -1,5 +1,6 @@
 """Request logs of gateways that were only tried: the records that they would have written."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +100,34 @@ async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
     finally:
         await trial.close()
     return lines
+
+
+_HASH: Final = re.compile(rb'"[0-9a-f]{32}"')
+
+
+def upgraded(
+    lines: Sequence[dict[str, Any]], first: int, keys: Sequence[str] = ("a", "b")
+) -> list[dict[str, Any]]:
+    """The lines of `logged` where another worker has taken over behind so many records; what tells the keys of hashes apart is of
+    the one and of the other. Hashes are other ones where the keys are."""
+    plan, *records = lines
+    described = plan["gateway.plan"]
+    found: list[dict[str, Any]] = []
+    for worker, some in enumerate((records[:first], records[first:])):
+        key = keys[worker]
+        found.append({**plan, "gateway.worker": worker, "gateway.plan": {**described, "hashed_by": key}})
+        for number, record in enumerate(some, 1):
+            writer = {
+                "gateway.worker": worker,
+                "gateway.since": described["since"],
+                "gateway.sequence": number,
+            }
+            text = orjson.dumps({**record, **writer})
+            if key != keys[0]:
+                text = _HASH.sub(lambda hashed: hashed[0][::-1], text)
+            found.append(orjson.loads(text))
+        found.append(ended(worker, len(some), records[-1]["gateway.facts"]["clock"] - NOW))
+    return found
 
 
 def recorded(fields: Mapping[str, Any], past: Past = UNKNOWN_PAST) -> Recorded:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,18 @@ from gateway.backtest.run import DoubledError, Question, backtest
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED, UNCHANGED
 from gateway.config.problem import ConfigurationError
 from gateway.inspect.grammar import QueryError
-from tests.backtest.logged import KEYSTONE, NOW, Asked, Judged, ended, judged, logged, text_of, written
+from tests.backtest.logged import (
+    KEYSTONE,
+    NOW,
+    Asked,
+    Judged,
+    ended,
+    judged,
+    logged,
+    text_of,
+    upgraded,
+    written,
+)
 
 LIMITS: list[dict[str, Any]] = [
     {"name": "all", "rate": "30/minute", "burst": 3, "key": ["project_id"]},
@@ -843,6 +855,43 @@ async def test_a_limit_by_a_secret_is_counted_anew_where_one_configuration_has_t
         FORWARD,
         REFUSE,
     ]
+
+
+@pytest.mark.parametrize(
+    ("part", "keys", "methods", "told"),
+    [
+        ("project_id", "aa", "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", "ab", "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", ("a", ""), "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", ("", "b"), "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("header:X-Api-Key", "ab", "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", "aa", "GET | DELETE GET", [FORWARD, REFUSE, FORWARD]),
+        ("project_id", "ab", "GET | DELETE GET", [FORWARD, REFUSE, FORWARD]),
+        ("header:X-Api-Key", "aa", "GET | DELETE GET", [FORWARD, REFUSE, FORWARD]),
+        ("header:X-Api-Key", "ab", "GET | DELETE GET", [FORWARD, REFUSE, UNDECIDABLE]),
+        ("project_id", "ab", "DELETE GET | DELETE GET", [REFUSE, FORWARD] * 2),
+    ],
+)
+async def test_what_is_not_charged_any_more_is_left_out_of_cells_by_whatever_key_they_were_hashed(
+    tmp_path: Path, part: str, keys: Sequence[str], methods: str, told: list[str]
+) -> None:
+    """As when the gateway was upgraded, where no key is configured."""
+    limit = {"rate_limit": {"limits": [{"name": "few", "rate": "2/hour", "key": [part]}]}}
+    first, second = (half.split() for half in methods.split("|"))
+    requests = [
+        Asked(at, method=method, headers=(("X-Api-Key", "key-of-somebody"),))
+        for at, method in enumerate([*first, *second])
+    ]
+    lines = upgraded(await logged(text_of(filters=[KEYSTONE, limit]), requests), len(first), keys)
+    stricter = text_of(filters=[{"methods": {"allow": ["GET"]}}, KEYSTONE, limit])
+    made = judged(stricter, written(lines, tmp_path / "log"))
+    assert _kinds(made, lines) == told
+
+
+def _kinds(made: Judged, lines: Sequence[dict[str, Any]]) -> list[str]:
+    """What would become of the requests, in the order of their records."""
+    ids = [line["gateway.request_id"] for line in lines if "gateway.request_id" in line]
+    return [made.verdicts[request_id][1].kind for request_id in ids]
 
 
 def _edits(**rules: Any) -> dict[str, Any]:
