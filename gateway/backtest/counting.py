@@ -25,6 +25,8 @@ _ALL: Final = 1_000_000_000
 """More than any bucket holds."""
 _PRUNED: Final = 1 << 18
 """Cells beyond which those are looked for that hold nothing any more."""
+_BY_KEY: Final = 1
+"""The bit of cells that are known by their keys; others stand for hashes."""
 _CLOSE: Final = 1e-3
 """Seconds by which two cells may differ that hold the same."""
 
@@ -49,7 +51,7 @@ class _Bucket:
     last       instant of the last charge, or of when nothing was known
     epoch      of the last look, see `Ledger.lose`
     turn       of its account, at the last look; `skips` too
-    told       bits of the hashes that it is known by
+    told       bits of what it is known by
     """
 
     __slots__ = (
@@ -127,6 +129,7 @@ class _Hashes:
 class _Account:
     """The cells of one limit, by their keys and by the hashes of these.
 
+    told      bits of what all cells are known by that have been charged since `turned`
     sealed    whether a key may be known by hashes alone, so that a cell has another name by each key of them
     skips     how often a cell has been charged otherwise than recorded of which nobody knows all names
     spelling  how the keys are spelled that were charged last
@@ -134,10 +137,11 @@ class _Account:
     strays    whether any cell has ever been charged otherwise than it was recorded to be
     """
 
-    __slots__ = ("buckets", "by_hash", "sealed", "skips", "spelling", "strays", "turn", "turned")
+    __slots__ = ("buckets", "by_hash", "sealed", "skips", "spelling", "strays", "told", "turn", "turned")
 
     def __init__(self) -> None:
         self.buckets: dict[Hashable, _Bucket] = {}
+        self.told = -1
         self.by_hash: dict[str, _Hashes] = {}
         self.sealed = False
         self.skips = 0
@@ -166,18 +170,16 @@ class _Account:
         """By the key of hashes that this tells apart; empty is one that no cell is known by."""
         known = self.by_hash.get(hashed_by)
         if known is None:
-            known = self.by_hash[hashed_by] = _Hashes(1 << len(self.by_hash))
+            known = self.by_hash[hashed_by] = _Hashes(_BY_KEY << 1 + len(self.by_hash))
         return known
 
-    def call(self, bucket: _Bucket, hashes: _Hashes, hashed: str, now: float) -> None:
+    def call(self, bucket: _Bucket, hashes: _Hashes, hashed: str) -> None:
         """The cell is known by this hash from now on."""
         bucket.told |= hashes.bit
         other = hashes.buckets.get(hashed)
         hashes.buckets[hashed] = bucket
-        if (
-            other is not None
-        ):  # it was one of which the key was not known; what either holds the other does too
-            bucket.forget(now)
+        if other is not None:  # which was taken for another while its key was not known
+            bucket.forget(other.last)
             bucket.strays = True
         elif hashed in hashes.strayed:
             hashes.strayed.discard(hashed)
@@ -198,6 +200,14 @@ class _Account:
         self.skips += 1
         hashes.skips = self.skips
         hashes.skipped = max(hashes.skipped, instant)
+
+    def meet(self, told: int, now: float) -> None:
+        """A cell is charged that is known by these. Where the others are known by none of them it may be any of those."""
+        if self.told & told:
+            self.told &= told
+        else:
+            self.lose(now)
+            self.told = told
 
     def look(self, bucket: _Bucket, now: float) -> None:
         """Whether the cell may be one that has not been charged as it was recorded to be since somebody has looked at it."""
@@ -353,7 +363,7 @@ class Ledger:
         key: Hashable,
         hashed: str | None,
         now: float,
-        spelling: Spelling,
+        spelling: Spelling | None,
         hashed_by: str,
     ) -> _Bucket:
         account = scale.account
@@ -366,7 +376,11 @@ class Ledger:
         if spelling:
             account.spell(spelling, now)
         hashes = account.hashes(hashed_by) if hashed is not None and hashed_by else None
-        bucket = account.buckets.get(key)
+        told = _BY_KEY
+        if spelling is None:
+            key, told = (None, hashed_by, key), 0
+            account.sealed = True
+        bucket = account.buckets.get(key) if told else None
         if bucket is None and hashes is not None and hashed is not None:
             bucket = hashes.buckets.get(hashed)  # of some exchanges the key is not known but by its hash
             if bucket is not None:
@@ -379,7 +393,10 @@ class Ledger:
             if self._fresh:
                 bucket.empty()
         if hashes is not None and hashed is not None and not hashes.bit & bucket.told:
-            account.call(bucket, hashes, hashed, now)
+            account.call(bucket, hashes, hashed)
+        told = bucket.told = bucket.told | told
+        if told != account.told:
+            account.meet(told, now)
         bucket.meter, bucket.age = scale.meter, scale.age
         if bucket.skips != account.skips:
             account.look(bucket, now)

@@ -69,10 +69,10 @@ _SAME_CLOCK: Final = 5.0
 """Seconds by which the wall clock may have been set while the gateway ran, against the clock that limits count by."""
 
 
-Draw: TypeAlias = tuple[int, Hashable, int, str | None, bool, Sequence[float] | None, bool, Spelling]
+Draw: TypeAlias = tuple[int, Hashable, int, str | None, bool, Sequence[float] | None, bool, Spelling | None]
 """What one limit is to be charged, as a plain tuple: number of the tariff, key (None where nobody knows whose cell it is), and
 cost; hash of the key as it was recorded; whether the record says what the cell held, and that: seconds to live and two numbers,
-None for no cell; whether more was charged when the answer came; how header fields are spelled in the key. The record is taken at
+None for no cell; whether more was charged when the answer came; how header fields are spelled in the key, None where the key is no more than its hash. The record is taken at
 its word only of a limit that is defined as it was."""
 
 
@@ -796,6 +796,7 @@ class Judge:
         draws: list[Draw] = []
         index: int = entry.index
         tariffs = self.tariffs
+        hashed_by = recorded.hashed_by if cells else ""
         limits = step.limits if self._same_keys(step, exchange, recorded) else _NO_LIMITS
         for charge in charges:
             tariff, key, cost = charge
@@ -808,7 +809,7 @@ class Judge:
                     if limit in limits:  # of another it was another's, of those whom it counts then
                         hashed, tells, held = cell[1], True, cell[3]
                     if unread:
-                        key, cost = hashed, cell[2]
+                        key, cost = (hashed if hashed_by else None), cell[2]
                     break
             spelled = spellings.get(limit, _NOT_SPELLED)
             draws.append(
@@ -820,10 +821,9 @@ class Judge:
                     tells,
                     held,
                     limit in late or (tariff[5] and not tells),
-                    spelled or _NOT_SPELLED,
+                    None if unread else spelled or _NOT_SPELLED,
                 )
             )
-        hashed_by = recorded.hashed_by if cells else ""
         return Count(index, now, passed, step.shadow, draws, recorded.waited(step.ahead), hashed_by)
 
     def _same_keys(self, step: _Step, exchange: Exchange, recorded: Recorded) -> bool:

@@ -42,7 +42,7 @@ class _Book:
         *,
         key: str | None = None,
         untold: bool = False,
-        spelling: Spelling = (),
+        spelling: Spelling | None = (),
         **options: Any,
     ) -> Decided:
         """`told` is what the record says that the cell held; empty text where it says nothing. `untold`: nobody knows whose."""
@@ -180,6 +180,40 @@ def test_keys_that_are_spelled_otherwise_may_be_those_that_were_charged() -> Non
     assert book.decide(2.0, key="b", spelling=("k2",)).passed is None
     assert book.decide(3.0, key="a", spelling=("k1",)).passed is None
     assert book.decide(70.0, key="a", spelling=("k1",)).passed is True
+
+
+@pytest.mark.parametrize(
+    ("other", "passed"),
+    [
+        ({"key": "h", "spelling": None, "hashed_by": "a"}, False),
+        ({"key": "h", "spelling": (), "hashed_by": "a"}, False),  # which is of whom the key is known too
+        ({"key": "other", "spelling": None, "hashed_by": "a"}, True),
+        ({"key": "other", "spelling": (), "hashed_by": "a"}, True),
+        ({"key": "other", "spelling": None, "hashed_by": "b"}, None),
+        ({"key": "other", "spelling": (), "hashed_by": "b"}, None),
+        ({"key": "other", "spelling": (), "hashed_by": ""}, None),
+    ],
+)
+def test_a_cell_that_is_known_by_its_hash_alone_may_be_any_that_is_not_known_by_one_of_the_same_key(
+    other: dict[str, Any], passed: bool | None
+) -> None:
+    for turned in (False, True):
+        book = _Book(FIXED, fresh=True)
+        one: dict[str, Any] = {"key": "h", "spelling": None, "hashed_by": "a"}
+        one, another = (other, one) if turned else (one, other)
+        assert [book.decide(1.0, **one).passed for _ in range(2)] == [True, True]
+        assert book.decide(2.0, **another).passed is passed
+        assert book.decide(70.0, **another).passed is True
+
+
+def test_a_key_and_a_hash_that_one_record_has_together_are_of_one_cell() -> None:
+    """Also where either was met before, and they were taken for two."""
+    book = _Book(FIXED, fresh=True)
+    assert book.decide(1.0, key="h", hashed_by="").passed is True
+    assert book.decide(1.0, key="h", spelling=None).passed is None
+    assert book.decide(70.0, key="h").passed is True
+    assert book.decide(70.0, key="h", spelling=None).passed is True
+    assert book.decide(70.0, key="h").passed is False
 
 
 def test_a_field_that_is_not_there_is_spelled_in_no_way() -> None:
