@@ -47,7 +47,6 @@ from gateway.chain import Chain, Entry, sampled
 from gateway.http import delegation
 from gateway.http import target as target_rules
 from gateway.http.delegation import Delegation
-from gateway.http.fields import Fields
 from gateway.plan import Plan, PlannedRoute
 
 _FIXED: Final = frozenset(
@@ -166,7 +165,7 @@ class _Step:
     disturbed    whether an entry before it may make another request of it than was made then
     is_partial   whether it is in shadow for a share of the exchanges
     ahead        names of those that may hold a request before it comes to it
-    keyed        header fields in the keys of its limits, by names of these
+    keyed        header fields in the keys of its limits, by names of these; and `tokened`, those with a token in their keys
     split        whether an entry before it makes lines of the members of one
     """
 
@@ -194,6 +193,7 @@ class _Step:
         "same",
         "shadow",
         "split",
+        "tokened",
         "told",
         "whole",
     )
@@ -227,7 +227,9 @@ class _Step:
         self.delegates: bool = self.shadow and entry.delegate is not None
         self.disturbed = False
         self.ahead: Sequence[str] = ()
-        self.keyed: Mapping[str, Sequence[str]] = _header_keys(entry) if self.counts else {}
+        parts = _key_parts(entry) if self.counts else {}
+        self.keyed: Mapping[str, Sequence[str]] = _header_keys(parts)
+        self.tokened = [name for name, key in parts.items() if _TOKEN in key]
         self.split = False
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
@@ -334,20 +336,29 @@ def _splits(entry: Entry) -> bool:
     return bool(getattr(getattr(entry.filter.config, "request", None), "split", None))
 
 
-def _header_keys(entry: Entry) -> dict[str, Sequence[str]]:
-    """The header fields in the keys of limits, by names of these; only of limits that have some."""
+def _key_parts(entry: Entry) -> dict[str, Sequence[str]]:
+    """The parts of the keys of limits, by names of these."""
     found: dict[str, Sequence[str]] = {}
     for name, rule in entry.filter.limits.items():
         options: Any = entry.filter.config
         for part in rule:
             options = options[part] if isinstance(part, int) else getattr(options, part)
-        fields = [part for part in getattr(options, "key", ()) if part.startswith(_HEADER_PART)]
+        found[name] = getattr(options, "key", ())
+    return found
+
+
+def _header_keys(parts: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """The header fields in the keys of limits, by names of these; only of limits that have some."""
+    found: dict[str, Sequence[str]] = {}
+    for name, key in parts.items():
+        fields = [part.removeprefix(_HEADER_PART) for part in key if part.startswith(_HEADER_PART)]
         if fields:
-            found[name] = [part.removeprefix(_HEADER_PART) for part in fields]
+            found[name] = fields
     return found
 
 
 _HEADER_PART: Final = "header:"
+_TOKEN: Final = "token"  # noqa: S105 - the part of a key that is called so
 _FINDERS: Final = frozenset(("token_auth", "external_auth", "principal"))
 _ONLY_REFUSE: Final = frozenset(
     ("api", "body_size", "concurrency", "ip_allow", "json_body", "methods", "rate_limit", "rbac", "uuid")
@@ -774,8 +785,8 @@ class Judge:
         spellings: dict[str, Spelling | None] = {}
         try:
             charges = entry.filter.charges(exchange)
-            if charges and step.keyed and not unread:
-                spellings = _spellings(step, headers, recorded)
+            if charges and (step.keyed or step.tokened) and not unread:
+                spellings = _spellings(step, exchange, recorded)
         except Unread as secret:
             return self._by_record(step, exchange, recorded, secret.why)
         finally:
@@ -928,12 +939,20 @@ def _give_up(
     unknown |= step.found_out
 
 
-def _spellings(step: _Step, headers: Fields, recorded: Recorded) -> dict[str, Spelling | None]:
-    """How header fields are spelled in the keys of limits, by names of these; None where that does not tell whose a cell is."""
-    hashed_by = recorded.hashed_by
-    return {
+def _spellings(step: _Step, exchange: Exchange, recorded: Recorded) -> dict[str, Spelling | None]:
+    """How header fields, and then a token, are spelled in the keys of limits, by names of these; None where that does not tell
+    whose a cell is."""
+    hashed_by, headers = recorded.hashed_by, exchange.request.headers
+    found = {
         limit: spelling(headers, names, hashed_by, split=step.split) for limit, names in step.keyed.items()
     }
+    if step.tokened:
+        principal = exchange.principal
+        part = None if principal is None or principal.token_key is None else recorded.token_hashed_by
+        for limit in step.tokened:
+            fields = found.get(limit, _NOT_SPELLED)
+            found[limit] = None if fields is None or part == "" else (*fields, part)
+    return found
 
 
 def _as_then(way: _Way, number: int, recorded: Recorded) -> bool:

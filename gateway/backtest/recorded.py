@@ -95,6 +95,7 @@ class Past(NamedTuple):
     over     numbers of the workers in whose place that one is which tells of it, and which had ended by then
     hashed_by  what tells apart the keys of the hashes that stand for secrets, by `since` and the worker; empty for one that has
                had several
+    rehashed   when the key has changed first, in seconds since the epoch, of those whose key has
     """
 
     entries: Mapping[str, PastEntry]
@@ -106,6 +107,7 @@ class Past(NamedTuple):
     origin: str | None = None
     over: Sequence[int] = ()
     hashed_by: Mapping[tuple[float, int | None], str] = {}
+    rehashed: Mapping[tuple[float, int | None], float] = {}
 
     def with_hashes_of(self, other: "Past") -> "Past":
         """The same, which knows too by what the other says that secrets were hashed."""
@@ -251,6 +253,13 @@ class Recorded:
         if not known:
             return "" if self.past is UNKNOWN_PAST else self._line.revision
         return known.get((self.since, self._line.worker), "")
+
+    @property
+    def token_hashed_by(self) -> str:
+        """The same of the key of tokens that the principal has. What a gateway remembers of a token when its key of hashes changes it
+        has hashed by the one before."""
+        changed = self.past.rehashed.get((self.since, self._line.worker))
+        return self.hashed_by if changed is None or self.at < changed else ""
 
     def waited(self, names: Sequence[str]) -> float:
         """Seconds for which entries of these names have held the request."""

@@ -104,6 +104,7 @@ def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
             parts += _parts(present(file), pasts)
         except FileNotFoundError:  # it has been compressed just now
             parts += _parts(present(file), pasts)
+    _note_changed_keys(pasts)
     axes = {
         since: (part.offset, part.common)
         for part in parts
@@ -112,6 +113,19 @@ def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
         for since in sinces
     }
     return [part if part.offset else _placed(part, axes) for part in parts], pasts
+
+
+def _note_changed_keys(pasts: dict[str, Past]) -> None:
+    """Has the configurations say when a key of hashes has changed in a worker first."""
+    first: dict[tuple[float, int | None], str] = {}
+    changed: dict[tuple[float, int | None], float] = {}
+    for past in sorted(pasts.values(), key=lambda past: past.at):
+        for writer, key in past.hashed_by.items():
+            if not key or first.setdefault(writer, key) != key:
+                changed.setdefault(writer, past.at)
+    if changed:
+        for revision, past in pasts.items():
+            pasts[revision] = past._replace(rehashed=changed)
 
 
 def _placed(part: Part, axes: Mapping[float, tuple[float, bool]]) -> Part:

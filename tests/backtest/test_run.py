@@ -888,6 +888,53 @@ async def test_what_is_not_charged_any_more_is_left_out_of_cells_by_whatever_key
     assert _kinds(made, lines) == told
 
 
+OF_TOKEN: dict[str, Any] = {"name": "few", "rate": "2/hour", "key": ["token"]}
+
+
+def _of_token(rate: str, **options: Any) -> str:
+    return text_of(filters=[KEYSTONE, {"rate_limit": {"limits": [{**OF_TOKEN, "rate": rate}]}}], **options)
+
+
+async def _logged_with_tokens(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
+    lines = await logged(text, requests)
+    for line in lines[1:]:
+        line["gateway.facts"]["principal"]["token_key"] = "0123456789abcdef" * 2
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("aa", [FORWARD, REFUSE, REFUSE, REFUSE, FORWARD, REFUSE]),
+        ("ab", [FORWARD, REFUSE, REFUSE, UNDECIDABLE, FORWARD, REFUSE]),
+        (("a", ""), [FORWARD, REFUSE, REFUSE, *[UNDECIDABLE] * 3]),
+    ],
+)
+async def test_a_token_is_told_by_a_hash_too(tmp_path: Path, keys: Sequence[str], told: list[str]) -> None:
+    requests = [Asked(at) for at in (0, 1, 2, 3, 7300, 7301)]
+    lines = upgraded(await _logged_with_tokens(_of_token("2/hour"), requests), 3, keys)
+    made = judged(_of_token("1/hour"), written(lines, tmp_path / "log"))
+    assert _kinds(made, lines) == told
+
+
+async def test_a_token_may_be_remembered_by_the_key_of_hashes_that_was_before(tmp_path: Path) -> None:
+    """One that a reload has changed, while the gateway went on; so nobody knows whose a cell is from then on."""
+    requests = [Asked(at) for at in (0, 1, 2, 3, 7300, 7301)]
+    lines: list[dict[str, Any]] = []
+    for log, some in zip(KEYS, (requests[:3], requests[3:]), strict=True):
+        plan, *records = await _logged_with_tokens(_of_token("2/hour", log=log), some)
+        plan["timestamp"] = datetime.fromtimestamp(NOW + some[0].at - 0.5, UTC).isoformat()
+        plan["gateway.worker"] = 0
+        plan["gateway.plan"]["hashed_by"] = log["hash_key"]
+        for number, record in enumerate(records, len(lines) or 1):
+            record["gateway.sequence"] = number
+            record["gateway.since"] = plan["gateway.plan"]["since"]
+        lines += [plan, *records]
+    for order in (lines, lines[4:] + lines[:4]):
+        made = judged(_of_token("1/hour"), written(order, tmp_path / "log"))
+        assert _kinds(made, lines) == [FORWARD, REFUSE, REFUSE, *[UNDECIDABLE] * 3]
+
+
 def _kinds(made: Judged, lines: Sequence[dict[str, Any]]) -> list[str]:
     """What would become of the requests, in the order of their records."""
     ids = [line["gateway.request_id"] for line in lines if "gateway.request_id" in line]
