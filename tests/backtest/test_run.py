@@ -25,6 +25,7 @@ from tests.backtest.logged import (
     ended,
     judged,
     logged,
+    of_workers,
     text_of,
     upgraded,
     written,
@@ -204,6 +205,54 @@ def test_what_a_worker_that_was_killed_has_counted_is_not_taken_for_nothing(
         _, after = made.verdicts[record["gateway.request_id"]]
         if after.kind != UNDECIDABLE:
             assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+
+
+@COMMON
+@given(
+    STREAMS,
+    st.sampled_from(["project_id", "token", "header:X-Api-Key", "header:X-Project-Id"]),
+    st.sampled_from(["a record is refused by methods", "by the target", "by nothing", "at another rate"]),
+    st.sampled_from([("a", "a"), ("a", "b"), ("a", ""), ("", "b")]),
+    st.data(),
+)
+def test_whatever_key_the_hashes_are_of_nothing_wrong_is_said(
+    tmp_path: Path,
+    stream: list[tuple[float, str, str]],
+    part: str,
+    change: str,
+    keys: tuple[str, str],
+    data: st.DataObject,
+) -> None:
+    """With two that overlap, as while one takes over from another."""
+    requests = [
+        asked._replace(
+            at=asked.at + number / 1000,
+            headers=(("X-Api-Key", f"key-of-{asked.project}"),),
+            target="/" + "a" * (40 if asked.method == "DELETE" else 1),
+        )
+        for number, asked in enumerate(_requests(stream))
+    ]
+    limit = {"name": "few", "rate": "6/minute", "burst": 2, "key": [part]}
+    filters = [KEYSTONE, {"rate_limit": {"limits": [limit]}}]
+    text = other = text_of(filters=filters)
+    if change == "by the target":
+        other = text_of(filters=filters, limits={"target_length": 20})
+    elif change == "a record is refused by methods":
+        other = text_of(filters=[METHODS, *filters])
+    elif change == "at another rate":
+        other = text_of(filters=[KEYSTONE, {"rate_limit": {"limits": [{**limit, "rate": "3/minute"}]}}])
+    before = asyncio.run(logged(text, requests))
+    truth = asyncio.run(logged(other, requests))[1:]
+    size = len(requests)
+    lines = of_workers(before, data.draw(st.lists(st.integers(0, 1), min_size=size, max_size=size)), keys)
+    data.draw(st.randoms(use_true_random=False)).shuffle(lines)
+    made = judged(other, written(lines, tmp_path / "log"))
+    for record, true in zip(before[1:], truth, strict=True):
+        _, after = made.verdicts[record["gateway.request_id"]]
+        if after.kind != UNDECIDABLE:
+            assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+    if change == "by nothing":
+        assert made.found.tally.counts == {UNCHANGED: size}
 
 
 def _successor(plan: dict[str, Any], at: float) -> dict[str, Any]:
@@ -895,13 +944,6 @@ def _of_token(rate: str, **options: Any) -> str:
     return text_of(filters=[KEYSTONE, {"rate_limit": {"limits": [{**OF_TOKEN, "rate": rate}]}}], **options)
 
 
-async def _logged_with_tokens(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
-    lines = await logged(text, requests)
-    for line in lines[1:]:
-        line["gateway.facts"]["principal"]["token_key"] = "0123456789abcdef" * 2
-    return lines
-
-
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
@@ -912,7 +954,7 @@ async def _logged_with_tokens(text: str, requests: Sequence[Asked]) -> list[dict
 )
 async def test_a_token_is_told_by_a_hash_too(tmp_path: Path, keys: Sequence[str], told: list[str]) -> None:
     requests = [Asked(at) for at in (0, 1, 2, 3, 7300, 7301)]
-    lines = upgraded(await _logged_with_tokens(_of_token("2/hour"), requests), 3, keys)
+    lines = upgraded(await logged(_of_token("2/hour"), requests), 3, keys)
     made = judged(_of_token("1/hour"), written(lines, tmp_path / "log"))
     assert _kinds(made, lines) == told
 
@@ -922,7 +964,7 @@ async def test_a_token_may_be_remembered_by_the_key_of_hashes_that_was_before(tm
     requests = [Asked(at) for at in (0, 1, 2, 3, 7300, 7301)]
     lines: list[dict[str, Any]] = []
     for log, some in zip(KEYS, (requests[:3], requests[3:]), strict=True):
-        plan, *records = await _logged_with_tokens(_of_token("2/hour", log=log), some)
+        plan, *records = await logged(_of_token("2/hour", log=log), some)
         plan["timestamp"] = datetime.fromtimestamp(NOW + some[0].at - 0.5, UTC).isoformat()
         plan["gateway.worker"] = 0
         plan["gateway.plan"]["hashed_by"] = log["hash_key"]
