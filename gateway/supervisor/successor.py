@@ -102,6 +102,11 @@ class Predecessor:
         told = environment.pop(READY, "")
         self._waits = int(told) if told.isdigit() else None
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is one that goes on until it is told."""
+        return self._waits is not None
+
     def tell_ready(self) -> None:
         if self._waits is not None:
             with suppress(OSError):

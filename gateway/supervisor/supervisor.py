@@ -169,7 +169,10 @@ class Supervisor:
             self._places.use(await self._places.opened(self._loaded))
             self._credentials = await asyncio.to_thread(load_credentials, self._loaded)
             access = load_access(self._loaded)
-            await self._move_admin(await self._places.open_admin(self._loaded), access)
+            admin = await self._places.open_admin(self._loaded)
+            self._places.use_admin(admin)
+            if not self._predecessor.waits:
+                await self._move_admin(admin, access)
             self._places.refuse_rest()
         except OSError as error:
             raise StartError(error.strerror or str(error)) from error
@@ -179,6 +182,10 @@ class Supervisor:
             await self._progress.wait()
         if self._failure is not None and not self._stopping.is_set():
             raise self._failure
+        if self._predecessor.waits and not self._stopping.is_set():
+            # Until now the predecessor answers alone: it has the workers of which there is something to be said, and who asks
+            # this one would hear that it is not ready.
+            await self._move_admin(admin, access)
 
     def _tell_started(self) -> None:
         listens = zip(self._places.spots, self._loaded.configuration.listen, strict=True)
@@ -631,9 +638,11 @@ class Supervisor:
 
         Those of a successor are not heard from here: while there is one, a revocation is not complete.
         """
-        answers, silent = await self._asked(message.Revoke(revocation))
+        answers, failures = await self._asked(message.Revoke(revocation))
         self._memory.void(time.monotonic(), attended=bool(answers))
-        return Revoked(sum(answers), not silent and self._successor is None)
+        if self._successor is not None:
+            failures.append("a successor is starting")
+        return Revoked(sum(answers), failures)
 
     async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
         children = self._ready()

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -31,7 +32,7 @@ from gateway.supervisor import supervisor as supervisor_module
 from gateway.supervisor.child import Child, WorkerGone
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places
-from gateway.supervisor.successor import Predecessor
+from gateway.supervisor.successor import READY, Predecessor
 from gateway.supervisor.supervisor import Supervisor
 from gateway.task import spawn
 from tests.cli.process import WEIR, started, weir
@@ -63,7 +64,12 @@ class Source:
         return self.next
 
 
-def made(source: Source, workers: int = 2, notifier: Notifier | None = None) -> Supervisor:
+def made(
+    source: Source,
+    workers: int = 2,
+    notifier: Notifier | None = None,
+    predecessor: Predecessor | None = None,
+) -> Supervisor:
     assert isinstance(source.next, Loaded)
     return Supervisor(
         source.next,
@@ -71,7 +77,7 @@ def made(source: Source, workers: int = 2, notifier: Notifier | None = None) -> 
         workers=workers,
         places=Places(workers, {}),
         notifier=notifier or Notifier({}),
-        predecessor=Predecessor({}),
+        predecessor=predecessor or Predecessor({}),
     )
 
 
@@ -135,9 +141,9 @@ async def test_a_revocation_reaches_every_worker() -> None:
                         return len(counts)
 
         assert await warm() == 2
-        assert await supervisor.revoke_all(Revocation(user_id="another")) == Revoked(0, True)
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2, True)
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, True)
+        assert await supervisor.revoke_all(Revocation(user_id="another")) == Revoked(0, [])
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2, [])
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, [])
 
 
 async def test_a_revocation_that_a_worker_has_not_heard_of_is_not_complete(
@@ -150,7 +156,8 @@ async def test_a_revocation_that_a_worker_has_not_heard_of_is_not_complete(
             raise WorkerGone("no answer")
 
         monkeypatch.setattr(child, "ask", deaf)
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, False)
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert (told.failures, told.complete) == ([f"worker {child.number} does not answer"], False)
         monkeypatch.undo()
 
 
@@ -159,8 +166,27 @@ async def test_a_revocation_while_a_successor_takes_over_is_not_complete(
 ) -> None:
     async with running(Source(loaded())) as supervisor:
         monkeypatch.setattr(supervisor, "_successor", SimpleNamespace(took_over=False))
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, False)
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert told == Revoked(0, ["a successor is starting"])
         monkeypatch.undo()
+
+
+async def test_a_successor_answers_for_the_service_no_sooner_than_it_has_workers() -> None:
+    heard, said = os.pipe()
+    supervisor = made(Source(loaded(admin="127.0.0.1:0")), predecessor=Predecessor({READY: str(said)}))
+    task = spawn(supervisor.run(), name="supervisor")
+    try:
+        await until(lambda: supervisor.admin_place is not None, "the admin listener is open", START)
+        url = f"http://{supervisor.admin_place}/tokens/revoke"
+        async with aiohttp.ClientSession() as session, session.post(url, json={"user_id": "u"}) as response:
+            assert (response.status, len(supervisor._ready())) == (200, 2)
+        await until(lambda: supervisor._started, "it has started", START)
+        assert os.read(heard, 1) == b"1"
+    finally:
+        os.close(heard)
+        supervisor.stop()
+        supervisor.stop()
+        await within(task, "it has ended", START)
 
 
 async def test_a_revocation_that_no_worker_could_hear_of_takes_all_that_they_have_in_common(
