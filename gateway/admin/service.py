@@ -43,7 +43,7 @@ class Revoked(NamedTuple):
     """
 
     forgotten: int
-    failures: Sequence[str] = ()
+    failures: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -45,8 +45,8 @@ class WorkerGone(WorkerError):  # noqa: N818 - named for what it says
 class Child:
     """A worker's process. `over` is done when it has ended."""
 
-    def __init__(self, begin: message.Begin, memory: SharedMemory) -> None:
-        """Starts the process, which shares `memory`. Raises OSError."""
+    def __init__(self, begin: message.Begin, memory: SharedMemory, mark: int | None = None) -> None:
+        """Starts the process, which shares `memory`, and holds `mark` open for as long as it lives. Raises OSError."""
         self.slot = begin.slot
         self.number = begin.number
         self.started_at = time.time()
@@ -71,7 +71,7 @@ class Child:
                 self._process = subprocess.Popen(  # noqa: S603 - our own module, under the interpreter that runs us
                     [sys.executable, "-P", "-c", _CODE, *map(str, given), _ROOT],
                     stdin=subprocess.DEVNULL,
-                    pass_fds=given,
+                    pass_fds=given if mark is None else (*given, mark),
                 )
             except BaseException:
                 self._channel.close()

@@ -35,8 +35,9 @@ from gateway.listener.tls import Credentials, load_credentials
 from gateway.metrics import Metrics, merged
 from gateway.shared.measure import observe_usage
 from gateway.shared.memory import SharedMemory
-from gateway.supervisor import message
+from gateway.supervisor import kin, message
 from gateway.supervisor.child import ANSWER, CLEAN, Child, WorkerError, WorkerGone
+from gateway.supervisor.kin import Family
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places, Spot
 from gateway.supervisor.successor import Predecessor, Successor, inherited_memory
@@ -114,6 +115,8 @@ class Supervisor:
         self._credentials: Sequence[Credentials | None] = ()  # of the listeners, for workers that start
         self._successor: Successor | None = None
         self._predecessor = predecessor
+        self._life = predecessor.life
+        self._failed: list[Family] = []  # successors that did not take over, whose workers may drain
         self._loaded_at = time.time()
         self._reloads = {"applied": 0, "rejected": 0}
         self._last_error: dict[str, Any] | None = None
@@ -243,6 +246,8 @@ class Supervisor:
         self._places.use_admin(None)
         self._places.close_rest()
         self._memory.close()
+        self._predecessor.close()
+        self._life.close()
         return clean
 
     async def _end_child(self, child: Child, timeout: float) -> bool:
@@ -290,7 +295,11 @@ class Supervisor:
         over = self._over.get(slot, ())
         try:
             number = await asyncio.to_thread(self._memory.number)
-            child = Child(message.Begin(slot, number, self._hash_key, self._console, over), self._memory)
+            child = Child(
+                message.Begin(slot, number, self._hash_key, self._console, over),
+                self._memory,
+                self._life.mark,
+            )
         except OSError as error:
             self._fail(StartError(f"no worker can be started: {error.strerror}"))
             return f"it cannot be started: {error.strerror}"
@@ -520,7 +529,9 @@ class Supervisor:
         """
         try:
             number = await asyncio.to_thread(self._memory.number)
-            child = Child(message.Begin(0, number, self._hash_key, self._console), self._memory)
+            child = Child(
+                message.Begin(0, number, self._hash_key, self._console), self._memory, self._life.mark
+            )
         except OSError as error:
             raise WorkerError(f"no worker can be started: {error.strerror}") from error
         try:
@@ -634,15 +645,23 @@ class Supervisor:
         return found
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
-        """A worker that is starting has nothing yet to forget, but finds what others have left that are there no more.
-
-        Those of a successor are not heard from here: while there is one, a revocation is not complete.
+        """Those of a successor are not heard from here: while there is one, a revocation is not complete. Once it has taken
+        over, it is the one that is asked, and has this one told.
         """
-        answers, failures = await self._asked(message.Revoke(revocation))
+        revoked = await self._revoke(revocation)
+        if self._successor is None:
+            return revoked
+        return Revoked(revoked.forgotten, (*revoked.failures, "a successor is starting"))
+
+    async def _revoke(self, revocation: Revocation) -> Revoked:
+        """A worker that is starting has nothing yet to forget, but finds what others have left that are there no more."""
+        (answers, failures), earlier = await asyncio.gather(
+            self._asked(message.Revoke(revocation)), self._predecessor.revoke(revocation)
+        )
         self._memory.void(time.monotonic(), attended=bool(answers))
-        if self._successor is not None:
-            failures.append("a successor is starting")
-        return Revoked(sum(answers), failures)
+        if any(family.lives() for family in self._failed):
+            failures.append("workers of a successor that has failed are ending")
+        return Revoked(sum(answers) + earlier.forgotten, (*failures, *earlier.failures))
 
     async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
         children = self._ready()
@@ -667,7 +686,7 @@ class Supervisor:
         return together([*answers, Buckets((), silent)])
 
     async def _asked(self, asked: Any) -> tuple[list[Any], list[str]]:
-        """What the workers answer that carry exchanges, and which have not answered."""
+        """What the workers answer that carry exchanges, and which live and have not answered."""
         children = self._ready()
         answers = await asyncio.gather(*(child.ask(asked) for child in children), return_exceptions=True)
         values: list[Any] = []
@@ -675,7 +694,7 @@ class Supervisor:
         for child, answer in zip(children, answers, strict=True):
             if isinstance(answer, message.Answer) and answer.error is None:
                 values.append(answer.value)
-            else:
+            elif not child.over.done():
                 silent.append(f"worker {child.number} does not answer")
         return values, silent
 
@@ -711,16 +730,19 @@ class Supervisor:
         if self._successor is not None or self._stopping.is_set():
             return
         try:
-            self._successor = successor = Successor(self._places, self._notifier, self._memory)
+            self._successor = successor = Successor(self._places, self._notifier, self._memory, self._life)
         except OSError as error:
             self._log.error("successor_failed", reason=error.strerror)
             return
         self._log.info("successor_starting", pid=successor.pid)
+        answering = spawn(kin.serve(successor.line, self._revoke), name="successor's line")
         failure = await successor.ready()
         if self._stopping.is_set():
             successor.kill()
             return
         if failure is not None:
+            answering.cancel()
+            self._failed.append(successor.family)
             self._successor = None
             self._log.error("successor_failed", reason=failure)
             return

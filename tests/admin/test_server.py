@@ -98,7 +98,7 @@ class Service:
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
         self.revoked.append(revocation)
-        return Revoked(3, self.failures)
+        return Revoked(3, tuple(self.failures))
 
 
 @pytest.fixture

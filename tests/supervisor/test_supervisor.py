@@ -141,9 +141,9 @@ async def test_a_revocation_reaches_every_worker() -> None:
                         return len(counts)
 
         assert await warm() == 2
-        assert await supervisor.revoke_all(Revocation(user_id="another")) == Revoked(0, [])
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2, [])
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, [])
+        assert await supervisor.revoke_all(Revocation(user_id="another")) == Revoked(0)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0)
 
 
 async def test_a_revocation_that_a_worker_has_not_heard_of_is_not_complete(
@@ -157,7 +157,7 @@ async def test_a_revocation_that_a_worker_has_not_heard_of_is_not_complete(
 
         monkeypatch.setattr(child, "ask", deaf)
         told = await supervisor.revoke_all(Revocation(user_id="u"))
-        assert (told.failures, told.complete) == ([f"worker {child.number} does not answer"], False)
+        assert (told.failures, told.complete) == ((f"worker {child.number} does not answer",), False)
         monkeypatch.undo()
 
 
@@ -167,7 +167,7 @@ async def test_a_revocation_while_a_successor_takes_over_is_not_complete(
     async with running(Source(loaded())) as supervisor:
         monkeypatch.setattr(supervisor, "_successor", SimpleNamespace(took_over=False))
         told = await supervisor.revoke_all(Revocation(user_id="u"))
-        assert told == Revoked(0, ["a successor is starting"])
+        assert told == Revoked(0, ("a successor is starting",))
         monkeypatch.undo()
 
 
@@ -179,7 +179,8 @@ async def test_a_successor_answers_for_the_service_no_sooner_than_it_has_workers
         await until(lambda: supervisor.admin_place is not None, "the admin listener is open", START)
         url = f"http://{supervisor.admin_place}/tokens/revoke"
         async with aiohttp.ClientSession() as session, session.post(url, json={"user_id": "u"}) as response:
-            assert (response.status, len(supervisor._ready())) == (200, 2)
+            told = await response.json()
+            assert (told["failures"], len(supervisor._ready())) == (["the predecessor drains"], 2)
         await until(lambda: supervisor._started, "it has started", START)
         assert os.read(heard, 1) == b"1"
     finally:
