@@ -648,17 +648,22 @@ class Supervisor:
         """Those of a successor are not heard from here: while there is one, a revocation is not complete. Once it has taken
         over, it is the one that is asked, and has this one told.
         """
-        revoked = await self._revoke(revocation)
+        revoked = await self._revoke(revocation, heard=True)
         if self._successor is None:
             return revoked
         return Revoked(revoked.forgotten, (*revoked.failures, "a successor is starting"))
 
-    async def _revoke(self, revocation: Revocation) -> Revoked:
-        """A worker that is starting has nothing yet to forget, but finds what others have left that are there no more."""
+    async def _revoke(self, revocation: Revocation, heard: bool = False) -> Revoked:
+        """A worker that is starting has nothing yet to forget, but finds what others have left that are there no more.
+
+        With `heard` one at least must have heard of it: what is kept in a store is there until a worker says otherwise.
+        """
         (answers, failures), earlier = await asyncio.gather(
             self._asked(message.Revoke(revocation)), self._predecessor.revoke(revocation)
         )
         self._memory.void(time.monotonic(), attended=bool(answers))
+        if heard and not answers:
+            failures.append("no worker is ready")
         if any(family.lives() for family in self._failed):
             failures.append("workers of a successor that has failed are ending")
         return Revoked(sum(answers) + earlier.forgotten, (*failures, *earlier.failures))

@@ -190,6 +190,19 @@ async def test_a_successor_answers_for_the_service_no_sooner_than_it_has_workers
         await within(task, "it has ended", START)
 
 
+async def test_a_revocation_that_only_workers_could_hear_of_that_have_ended_is_not_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor_module, "BACKOFF", (START, START))
+    async with running(Source(loaded())) as supervisor:
+        children = supervisor._ready()
+        for child in children:
+            os.kill(child.pid, signal.SIGKILL)
+        assert supervisor._ready() == children, "nobody has noticed yet"
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert told == Revoked(0, ("no worker is ready",))
+
+
 async def test_a_revocation_that_no_worker_could_hear_of_takes_all_that_they_have_in_common(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -200,7 +213,8 @@ async def test_a_revocation_that_no_worker_could_hear_of_takes_all_that_they_hav
         assert (await supervisor.revoke_all(Revocation(user_id="u"))).complete
         assert shelf.get(b"k", now) is not None
         monkeypatch.setattr(supervisor, "_ready", list)
-        await supervisor.revoke_all(Revocation(user_id="u"))
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert told == Revoked(0, ("no worker is ready",))
         assert shelf.get(b"k", now) is None
         monkeypatch.undo()
 
