@@ -549,7 +549,8 @@ class KeystoneOptions(Options):
         default=None,
         ge=1.0,
         le=3600.0,
-        description="How often Keystone is asked what it has revoked, by every worker; who is told of is judged anew, and "
+        description="How often Keystone is asked what it has revoked, by every worker: one that starts asks as far back as what it "
+        "may have from others can be old (`cache.ttl`, and `cache.stale_if_error` with `cache.common`). Who is told of is judged anew, and "
         "more rather than less: tokens that were revoked, users that were disabled or deleted or have another password, and "
         "projects that were deleted. Keystone tells nothing of a project that was disabled, of an application credential that "
         "was deleted, and of a role that was taken away: there, and everywhere where this is unset, tokens go on for `cache.ttl` "
