@@ -49,6 +49,7 @@ class SharedCache:
         self._ttl = ttl
         self._unmarked: dict[bytes, float] = {}
         self._own: dict[bytes, float] = {}
+        self._because = ""
         self._flight: SingleFlight[str, bool] = SingleFlight()
 
     def name(self, kind: str, fingerprint: bytes, question: str) -> bytes:
@@ -101,6 +102,12 @@ class SharedCache:
         self._flight.join("", self._mark)
         return 0
 
+    async def owed(self) -> str | None:
+        """Why others may have yet from the store what was revoked."""
+        if not self._unmarked or await self._flight.join("", self._mark):
+            return None
+        return f"the store of cache.shared: {self._because}"
+
     def _know(self, mark: bytes, now: float) -> None:
         self._own.pop(mark, None)
         self._own[mark] = now
@@ -119,7 +126,8 @@ class SharedCache:
             try:
                 await self._store.command("SET", mark, value, "PX", _milliseconds(self._ttl + 2 * SKEW))
             except StoreError as error:
-                self._services.warn("revocation_not_shared", because=str(error))
+                self._because = str(error)
+                self._services.warn("revocation_not_shared", because=self._because)
                 return False
             if self._unmarked.get(mark) == instant:
                 del self._unmarked[mark]

@@ -662,11 +662,14 @@ class Supervisor:
             self._asked(message.Revoke(revocation)), self._predecessor.revoke(revocation)
         )
         self._memory.void(time.monotonic(), attended=bool(answers))
+        failures += sorted({why for each in answers for why in each.owed})
         if heard and not answers:
             failures.append("no worker is ready")
         if any(family.lives() for family in self._failed):
             failures.append("workers of a successor that has failed are ending")
-        return Revoked(sum(answers) + earlier.forgotten, (*failures, *earlier.failures))
+        return Revoked(
+            sum(each.entries for each in answers) + earlier.forgotten, (*failures, *earlier.failures)
+        )
 
     async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
         children = self._ready()

@@ -17,6 +17,7 @@ from tests.filters.token_auth.identity_service import document
 from tests.supervisor.test_never_down import Service, alive, running, written
 from tests.support.client import Client, get
 from tests.support.deadline import until
+from tests.support.redis import redis
 from tests.support.upstream import Upstream, echo
 from tests.wire.test_keystone import Keystone
 
@@ -127,3 +128,27 @@ async def test_a_revocation_at_a_successor_reaches_the_workers_of_its_predecesso
         finally:
             os.kill(successor, signal.SIGTERM)
             await until(lambda: not alive(successor), "the successor has ended", START)
+
+
+async def test_a_revocation_that_the_store_of_all_gateways_has_no_mark_of_is_not_complete(
+    tmp_path: Path,
+) -> None:
+    keystone = Keystone()
+    async with redis(tmp_path) as server, keystone.listening(), Upstream(echo) as upstream:
+        store = {"url": server.url, "key": "k" * 32}
+        path = written(
+            tmp_path, f"http://127.0.0.1:{upstream.port}", filters=keystone.filters(cache={"shared": store})
+        )
+        async with running(path, tmp_path, 2) as service:
+            await service.all_ready(2)
+            await server.stop()
+            told = await service.asked("/tokens/revoke", "POST", {"user_id": "ann"})
+            assert not told["complete"]
+            assert [each.startswith("the store of cache.shared: connect") for each in told["failures"]] == [
+                True
+            ]
+            await server.start()
+            async with asyncio.timeout(START):  # the store is left alone for a moment
+                while not told["complete"]:
+                    told = await service.asked("/tokens/revoke", "POST", {"user_id": "ann"})
+            assert told["failures"] == []

@@ -395,6 +395,17 @@ async def test_nothing_is_taken_from_the_store_until_a_mark_could_be_left_there(
     assert json.dumps("nobody") not in str(first.services.stored)
 
 
+async def test_a_mark_that_could_not_be_left_is_owed_until_it_is() -> None:
+    first = Gateway()
+    assert await first.cache.owed() is None
+    first.services.store_down = DOWN
+    first.cache.revoke(Revocation(user_id="u1"))
+    assert [await first.cache.owed() for _ in range(2)] == ["the store of cache.shared: connect"] * 2
+    first.services.store_down = None
+    assert await first.cache.owed() is None
+    assert len(first.services.stored) == 1
+
+
 def test_its_key_is_long() -> None:
     with pytest.raises(ValueError, match="32 characters"):
         SharedCacheOptions.model_validate({"url": "redis://store.test", "key": "short-secret"})
