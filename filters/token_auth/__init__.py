@@ -965,7 +965,8 @@ def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | N
     sharing, ttl = options.shared, options.ttl
     try:
         store = services.store("shared tokens", sharing)  # held by each plan, not by the first alone
-        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services, store))
+        shelf = services.shelf("owed marks")
+        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services, store, shelf))
     except OptionError as error:
         raise OptionError(("cache", "shared", *error.rule), *error.messages) from None
 
