@@ -52,6 +52,8 @@ class Child:
         self.started_at = time.time()
         self.ready = False
         """Whether a configuration is in force in it."""
+        self.carries = False
+        """Whether it may carry exchanges: it has been told to, if it has not yet said that it does."""
         self.ready_at: float | None = None
         """Since when it has carried exchanges, on the monotonic clock."""
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -104,7 +106,7 @@ class Child:
                     waiting.set_result(answer)
         except EOFError:
             pass
-        self.ready = False
+        self.ready = self.carries = False
         why = await asyncio.to_thread(self._reap)
         for waiting in self._asked.values():
             if not waiting.done():
@@ -160,6 +162,7 @@ class Child:
 
         Raises WorkerError.
         """
+        self.carries = True
         answer = await self.ask(message.Commit(self._hand(openings)))
         if answer.error is not None:
             raise WorkerError(answer.error)

@@ -659,7 +659,7 @@ class Supervisor:
         With `heard` one at least must have heard of it: what is kept in a store is there until a worker says otherwise.
         """
         (answers, failures), earlier = await asyncio.gather(
-            self._asked(message.Revoke(revocation)), self._predecessor.revoke(revocation)
+            self._forgotten(revocation), self._predecessor.revoke(revocation)
         )
         self._memory.void(time.monotonic(), attended=bool(answers))
         failures += sorted({why for each in answers for why in each.owed})
@@ -670,6 +670,18 @@ class Supervisor:
         return Revoked(
             sum(each.entries for each in answers) + earlier.forgotten, (*failures, *earlier.failures)
         )
+
+    async def _forgotten(self, revocation: Revocation) -> tuple[list[message.Forgotten], list[str]]:
+        """What the workers answer. One that begins meanwhile may have learned something before the others had told of it."""
+        answers: list[message.Forgotten] = []
+        failures: list[str] = []
+        heard: set[Child] = set()
+        while fresh := [each for each in self._children.values() if each.carries and each not in heard]:
+            heard.update(fresh)
+            told, silent = await self._asked(message.Revoke(revocation), fresh)
+            answers += told
+            failures += silent
+        return answers, failures
 
     async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
         children = self._ready()
@@ -693,9 +705,12 @@ class Supervisor:
         answers, silent = await self._asked(message.ResetBuckets(selection))
         return together([*answers, Buckets((), silent)])
 
-    async def _asked(self, asked: Any) -> tuple[list[Any], list[str]]:
-        """What the workers answer that carry exchanges, and which live and have not answered."""
-        children = self._ready()
+    async def _asked(
+        self, asked: Any, children: Sequence[Child] | None = None
+    ) -> tuple[list[Any], list[str]]:
+        """What the workers answer that carry exchanges, or these; and which live and have not answered."""
+        if children is None:
+            children = self._ready()
         answers = await asyncio.gather(*(child.ask(asked) for child in children), return_exceptions=True)
         values: list[Any] = []
         silent: list[str] = []

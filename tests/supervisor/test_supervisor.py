@@ -30,6 +30,7 @@ from gateway.supervisor import child as child_module
 from gateway.supervisor import message
 from gateway.supervisor import supervisor as supervisor_module
 from gateway.supervisor.child import Child, WorkerGone
+from gateway.supervisor.kin import Family, Life
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places
 from gateway.supervisor.successor import READY, Predecessor
@@ -125,24 +126,48 @@ async def test_the_metrics_of_all_workers_are_one() -> None:
         )
 
 
-async def test_a_revocation_reaches_every_worker() -> None:
+async def test_a_revocation_reaches_every_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     token = {"token": "t", "user_id": "u", "project_id": "p"}
     source = Source(loaded(filters=[{"token_auth": {"providers": [{"static": {"tokens": [token]}}]}}]))
     async with running(source) as supervisor:
 
-        async def warm() -> int:
-            """Asks until each worker remembers the token; how many requests that took of each."""
+        async def requests() -> list[int]:
+            return [worker["requests"] for worker in await supervisor.workers()]
+
+        async def remember() -> None:
+            """Asks until each worker remembers the token."""
+            before = await requests()
             async with asyncio.timeout(START):
-                while True:
+                while any(now == former for now, former in zip(await requests(), before, strict=True)):
                     async with await Client.connect(place(supervisor)) as client:
                         assert (await client.ask(get("/", "X-Auth-Token: t"))).status == 503
-                    counts = [worker["requests"] for worker in await supervisor.workers()]
-                    if all(counts):
-                        return len(counts)
 
-        assert await warm() == 2
+        await remember()
         assert await supervisor.revoke_all(Revocation(user_id="another")) == Revoked(0)
         assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0)
+        # One that carries exchanges, and has not yet been heard to say so; and one that begins while others are asked.
+        await remember()
+        first, second = supervisor._ready()
+        first.ready = second.carries = False
+        asking = first.ask
+
+        async def ask_slowly(asked: object, within: float = START) -> message.Answer:
+            second.carries = True
+            return await asking(asked, within)
+
+        monkeypatch.setattr(first, "ask", ask_slowly)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2)
+        first.ready = True
+
+
+async def test_a_revocation_is_not_complete_while_workers_of_a_successor_that_has_failed_drain() -> None:
+    async with running(Source(loaded())) as supervisor:
+        life = Life()
+        supervisor._failed.append(Family(life.end))
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert told == Revoked(0, ("workers of a successor that has failed are ending",))
+        os.close(life.mark)
         assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0)
 
 
@@ -212,7 +237,7 @@ async def test_a_revocation_that_no_worker_could_hear_of_takes_all_that_they_hav
         shelf.put(b"k", b"value", tags=(), made=now, until=now + 1000, now=now)
         assert (await supervisor.revoke_all(Revocation(user_id="u"))).complete
         assert shelf.get(b"k", now) is not None
-        monkeypatch.setattr(supervisor, "_ready", list)
+        monkeypatch.setattr(supervisor, "_children", {})
         told = await supervisor.revoke_all(Revocation(user_id="u"))
         assert told == Revoked(0, ("no worker is ready",))
         assert shelf.get(b"k", now) is None
