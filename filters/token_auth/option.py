@@ -659,7 +659,10 @@ class TenantOptions(Options):
     """The tenant that the path names must be one of the token's; roles held in others do not count for the request."""
 
     param: str | None = Field(
-        default=None, min_length=1, description="The path parameter of the route that names it."
+        default=None,
+        min_length=1,
+        description="The path parameter of the route that names it. A path in which some server may find another is refused, as it is "
+        "by `regex`.",
     )
     regex: (
         Annotated[tuple[Annotated[str, AfterValidator(_expression)], ...], BeforeValidator(_one_or_many)]
@@ -668,8 +671,8 @@ class TenantOptions(Options):
         default=None,
         min_length=1,
         description="Or regular expressions for the whole path, each with one group, the tenant's id; the first that "
-        "matches counts. They are for the path percent-decoded, and one whose escapes make two tenants of it is refused, as is one that "
-        "none matches.",
+        "matches counts. They are for the path percent-decoded. One that none matches is refused, as is one that names another tenant where "
+        "encoded slashes and backslashes are slashes, empty segments are left out, or `;` parameters are.",
     )
     strip_prefixes: tuple[Text, ...] = Field(
         default=(), description="What may stand in front of a tenant's id in a token, and not in a path."

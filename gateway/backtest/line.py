@@ -1,6 +1,7 @@
 """A record of the request log as far as a back-test reads it, and how it is read.
 
 What is not named here is passed over in the line and never becomes an object: of what reading a record takes that is the half.
+Members stand in the order in which a line has them: the decoder looks for each behind the one before.
 """
 
 from typing import Any, Literal
@@ -33,19 +34,18 @@ class Step(Struct, gc=False):
     name: str
     phase: Literal["request", "response"]
     verdict: Literal["pass", "refuse", "answer", "skip", "error", "undecided"]
+    source: str = ""
     reason: str = ""
     status: int = 0
-    source: str = ""
     shadow: bool = False
     ms: float = 0.0
     facts: StepFacts | None = None
     notes: tuple[Note, ...] = ()
 
 
-class Facts(Struct, gc=False):
+class Facts(Struct, gc=False, kw_only=True):
     """What filters may judge by. The principal is as it stands in the line, since few of them are many records' own."""
 
-    clock: float
     method: str = ""
     target: str = ""
     scheme: str = ""
@@ -53,38 +53,39 @@ class Facts(Struct, gc=False):
     client: str = ""
     peer: str = ""
     headers: dict[str, Any] = {}
+    certificate: dict[str, Any] | None = None
     content_type: str | None = None
     content_length: int | str | None = None
-    redacted: bool = False
-    certificate: dict[str, Any] | None = None
+    clock: float
     principal: Raw = Raw()
+    redacted: bool = False
 
 
 class Line(Struct, gc=False):
     """One record; or a line of another kind, of which nothing else is known. See docs/records.md."""
 
     kind: str = ""
-    facts: Facts | None = field(name="gateway.facts", default=None)
-    filters: tuple[Step, ...] = field(name="gateway.filters", default=())
+    version: Any = field(name="record_version", default=1)
+    request_id: str = field(name="gateway.request_id", default="")
+    path: str = field(name="url.path", default="")
     decision: str = field(name="gateway.decision", default="")
     reason: str = field(name="gateway.reason", default="")
-    filter: str | None = field(name="gateway.filter", default=None)
-    status: int = field(name="http.response.status_code", default=0)
-    request_id: str = field(name="gateway.request_id", default="")
-    route: str = field(name="gateway.route", default="")
-    template: str = field(name="http.route", default="")
-    project: str = field(name="gateway.project.id", default="")
-    path: str = field(name="url.path", default="")
+    chain_in: float = field(name="gateway.chain.in_ms", default=0.0)
     body_size: int = field(name="http.request.body.size", default=0)
     protocol_version: str = field(name="network.protocol.version", default="1.1")
-    chain_in: float = field(name="gateway.chain.in_ms", default=0.0)
+    status: int = field(name="http.response.status_code", default=0)
+    template: str = field(name="http.route", default="")
+    route: str = field(name="gateway.route", default="")
+    filter: str | None = field(name="gateway.filter", default=None)
     attempts: Raw = field(name="gateway.upstream.attempts", default=Raw())
-    sample: Raw = field(name="gateway.sample", default=Raw())
+    project: str = field(name="gateway.project.id", default="")
+    filters: tuple[Step, ...] = field(name="gateway.filters", default=())
+    facts: Facts | None = field(name="gateway.facts", default=None)
     revision: str = field(name="gateway.revision", default="")
-    version: Any = field(name="record_version", default=1)
-    since: float = field(name="gateway.since", default=0.0)
     worker: int | None = field(name="gateway.worker", default=None)
+    since: float = field(name="gateway.since", default=0.0)
     sequence: int | None = field(name="gateway.sequence", default=None)
+    sample: Raw = field(name="gateway.sample", default=Raw())
 
 
 read = msgspec.json.Decoder(Line).decode

@@ -441,46 +441,39 @@ class UpstreamConnection:
 
         What this grammar does not know, the parser judges.
         """
-        end = data.find(b"\r\n\r\n")
-        if end < 0 or self._no_body:
+        head, mark, body = data.partition(b"\r\n\r\n")
+        if not mark or self._no_body:
             return False
-        head = data[:end]
         lines = head.split(b"\r\n")
-        count = len(lines) - 1
         first = lines[0]
+        count = len(lines) - 1
         status = _STATUSES.get(first[:13])
-        if (
-            status is None
-            or count > MAX_FIELDS
-            or head.translate(_IN_HEAD) != head
-            or head.count(b"\r") != count
-            or head.count(b"\n") != count
-        ):
+        if status is None or count > MAX_FIELDS:
             return False
-        body = data[end + 4 :]
+        text = b" ".join(lines)
+        if text.translate(_IN_LINES) != text:
+            return False
         told: list[bytes] = []
         kept_alive = 0
         for number in range(1, count + 1):
             line = lines[number]
-            colon = line.find(b":")
-            if colon < 1:
+            name, colon, value = line.partition(b":")
+            says = _names[name]
+            if not colon or says == _NOT_PLAIN or says in told:
                 return False
-            says = _names[line[:colon]]
             if not says:
                 continue
-            if says == _NOT_PLAIN or says in told:
-                return False
             if says == b"content-length":
-                if line[colon:] != b": %d" % len(body):
+                if value != b" %d" % len(body):
                     return False
             elif says == b"connection":
-                if line[colon:].lower() != b": keep-alive":
+                if value.lower() != b" keep-alive":
                     return False
                 kept_alive = number
             told.append(says)
         if b"content-length" not in told:
             return False
-        self._section = section = data[len(first) + 2 : end + 2]
+        self._section = section = data[len(first) + 2 : len(head) + 2]
         if kept_alive:
             del lines[kept_alive]
             section = b"\r\n".join(lines[1:]) + b"\r\n"
@@ -683,9 +676,8 @@ _NO_PROTOCOLS: Final[frozenset[bytes]] = frozenset()
 # RFC 9112 sections 4 and 5, of final responses with a body, without what a sender ought not to send: other versions,
 # folded or bare lines.
 _STATUSES: Final = {b"HTTP/1.1 %d " % status: status for status in range(200, 600) if status not in BODILESS}
-_IN_HEAD: Final = bytes(
-    byte if byte in b"\t\r\n" or 0x20 <= byte != 0x7F else byte ^ 0xFF for byte in range(256)
-)
+_IN_LINES: Final = bytes(byte if byte == 9 or 0x20 <= byte != 0x7F else byte ^ 0xFF for byte in range(256))
+"""Leaves as it is what may stand in lines."""
 # The heads of a response, interim ones first, with what recipients have to know.
 _FIELD_LINES = rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
 _PHRASE = rb"(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
