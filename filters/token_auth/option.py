@@ -935,8 +935,8 @@ class CacheOptions(Options):
         default=True,
         description="What one worker has learned of an accepted token from a service (`keystone`, `keystone_v2`, `introspection`, "
         "`basic`) the others have from it, fresh or as far as `stale_if_error` lets it stand in: a token is asked about once by all "
-        "workers together, save where several ask at the same time, and a worker that starts knows what is known, over an upgrade by "
-        "SIGUSR2 where `log.hash_key` is set. It lies in memory that the workers share: 27 MiB at the most, beside what each remembers itself, of which 16 MiB are entries of 128 KiB at "
+        "workers together, save where several ask at the same time, and a worker that starts knows what is known, after an upgrade by "
+        "SIGUSR2 too. It lies in memory that the workers share: 27 MiB at the most, beside what each remembers itself, of which 16 MiB are entries of 128 KiB at "
         "the most each, the oldest of which make room. A revocation takes it there as well. A refused token is not told to others.",
     )
     shared: SharedCacheOptions | None = Field(

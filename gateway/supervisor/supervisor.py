@@ -99,7 +99,6 @@ class Supervisor:
         self._notifier = notifier
         self._console = console
         self._log = structlog.get_logger("gateway")
-        self._hash_key = os.urandom(32)
         self._children: dict[int, Child] = {}
         self._restarts = dict.fromkeys(range(workers), 0)
         self._over: dict[int, tuple[int, ...]] = {}  # by slot: of workers whose end no other has told of
@@ -296,7 +295,7 @@ class Supervisor:
         try:
             number = await asyncio.to_thread(self._memory.number)
             child = Child(
-                message.Begin(slot, number, self._hash_key, self._console, over),
+                message.Begin(slot, number, self._console, over),
                 self._memory,
                 self._life.mark,
             )
@@ -529,9 +528,7 @@ class Supervisor:
         """
         try:
             number = await asyncio.to_thread(self._memory.number)
-            child = Child(
-                message.Begin(0, number, self._hash_key, self._console), self._memory, self._life.mark
-            )
+            child = Child(message.Begin(0, number, self._console), self._memory, self._life.mark)
         except OSError as error:
             raise WorkerError(f"no worker can be started: {error.strerror}") from error
         try:

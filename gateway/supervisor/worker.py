@@ -49,7 +49,6 @@ class Worker:
         self._log = structlog.get_logger("gateway").bind(worker=begin.number)
         self.gateway = Gateway(
             Registry(),
-            hash_key=begin.hash_key,
             worker=begin.number,
             over=begin.over,
             memory=memory,
