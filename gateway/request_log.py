@@ -292,7 +292,7 @@ class RequestLog:
         self._shown: deque[bytes] | None = None
         self._shown_count = 0
         self._asked_at = 0.0
-        self._announced: set[str] = set()
+        self._announced = ""
         self._told = 0
         self._failing = self._moved = self._over = False
         self._trouble = Trouble("request_log_failing", "request_log_recovered", _warn, steady)
@@ -355,10 +355,10 @@ class RequestLog:
         self.write_errors = former.write_errors
 
     def announce(self, revision: str, description: Mapping[str, object]) -> None:
-        """Writes the line that describes a configuration, once per revision; every new file repeats the last."""
-        if self._path is None or revision in self._announced:
+        """Writes the line that describes a configuration, whenever another comes into force; every new file repeats the last."""
+        if self._path is None or revision == self._announced:
             return
-        self._announced.add(revision)
+        self._announced = revision
         self._queue.append(_Plan(revision, description, self._clock()))
         self._awake = True
         self._wake.set()

@@ -549,7 +549,7 @@ def test_a_listener_that_raises_is_left_out_and_the_log_goes_on(tmp_path: Path) 
     assert [event["event"] for event in events] == ["request_log_listener_failed"]
 
 
-def test_a_plan_is_told_once_per_revision_before_its_records(tmp_path: Path) -> None:
+def test_a_plan_is_told_once_before_its_records(tmp_path: Path) -> None:
     path = tmp_path / "requests.log"
     with log(path) as request_log:
         for _ in range(2):
@@ -562,6 +562,26 @@ def test_a_plan_is_told_once_per_revision_before_its_records(tmp_path: Path) -> 
     assert kinds[0]["record_version"] == 2
     assert kinds[0]["timestamp"] == "2023-11-14T22:13:20.000Z"
     assert kinds[0]["gateway.plan"]["filters"][0]["name"] == "methods"
+
+
+def test_a_plan_that_is_in_force_again_is_told_again_and_begins_every_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path, max_size=2000, max_files=9) as request_log:
+        for revision in ("abc", "def", "abc", "abc"):
+            request_log.announce(revision, {})
+        for _ in range(5):
+            request_log.put(record())
+            until(lambda: request_log.depth == 0)
+    newest, *older = sorted(tmp_path.iterdir())
+    told = [orjson.loads(line) for line in older[-1].read_bytes().splitlines()]
+    assert [fields["gateway.revision"] for fields in told if fields["kind"] == "plan"] == [
+        "abc",
+        "def",
+        "abc",
+    ]
+    for file in (newest, *older[:-1]):
+        first = orjson.loads(file.read_bytes().splitlines()[0])
+        assert (first["kind"], first["gateway.revision"]) == ("plan", "abc")
 
 
 def test_a_worker_that_ends_says_so_in_its_last_line(tmp_path: Path) -> None:
