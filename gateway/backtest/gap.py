@@ -62,12 +62,11 @@ class Missing(NamedTuple):
     whole: bool
 
 
-def missing(machine: int, workers: Sequence[Worker]) -> Missing:
-    """What is missing of a machine that has had these workers."""
+def missing(machine: int, workers: Sequence[Worker], last: float) -> Missing:
+    """What is missing of a machine that has had these workers, and where something is counted at `last` for the last time."""
     gaps: list[Gap] = []
     behind: list[Gap] = []
     whole = True
-    last = max((run.ended for worker in workers for run in worker.runs), default=-ENDLESS)
     for worker in workers:
         between, complete = breaks(worker.runs)
         gaps += [Gap(min(instants), max(instants), machine) for instants in between]

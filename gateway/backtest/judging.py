@@ -22,12 +22,14 @@ class Share(NamedTuple):
 
     files    of what is to be counted, which do not know of which machine they are
     first    when the first exchange was
+    last     when the last of those that are to be counted comes to its last limit
     runs     numbers of records by those of workers
     closing  the workers that say so when they end in order
     """
 
     files: Sequence[File]
     first: float
+    last: float
     runs: Mapping[int, Sequence[Stretch]]
     closing: AbstractSet[int]
 
@@ -182,4 +184,4 @@ class _Going:
             worker: [Stretch(run.first, run.last, run.began, run.ended) for run in each]
             for worker, each in self._runs.items()
         }
-        return Share(self.spool.files, self._first, runs, self._closing)
+        return Share(self.spool.files, self._first, self.spool.last, runs, self._closing)

@@ -171,6 +171,10 @@ class _Log:
         """When the first exchange was."""
         return min(share.first for number, _, share in self.shares() if number == machine)
 
+    def _last(self, machine: int) -> float:
+        """When an exchange comes to a limit that none comes to later."""
+        return max(share.last for number, _, share in self.shares() if number == machine)
+
     def missing(self) -> dict[int, Missing]:
         """What is missing of each machine. Raises DoubledError where two stretches of a worker begin with the same number at the
         same instant."""
@@ -207,6 +211,7 @@ class _Log:
                     )
                     for key in sorted(of_workers.keys() | silent)
                 ],
+                self._last(machine),
             )
         return found
 

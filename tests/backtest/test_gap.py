@@ -78,10 +78,17 @@ def _end(sequence: int, at: float) -> End:
 def test_what_is_missing_behind_the_last_record_of_a_worker(
     worker: Worker, gaps: list[tuple[float, float]], open_ends: list[tuple[float, float]]
 ) -> None:
-    found = missing(7, [worker, OTHER])
+    found = missing(7, [worker, OTHER], 100.0)
     assert found == Missing([Gap(*gap, 7) for gap in gaps], [Gap(*gap, 7) for gap in open_ends], True)
 
 
 def test_what_is_missing_between_records_makes_the_beginning_unsure() -> None:
     runs = [Stretch(1, 5, 0.0, 10.0), Stretch(8, 9, 9.0, 20.0)]
-    assert missing(0, [Worker(runs)]) == Missing([Gap(9.0, 10.0, 0)], [], False)
+    assert missing(0, [Worker(runs)], 20.0) == Missing([Gap(9.0, 10.0, 0)], [], False)
+
+
+def test_what_nothing_is_counted_behind_is_not_missing() -> None:
+    """Which is told by what is counted last, and not by heads: one that waits for its body may be counted long after."""
+    workers = [Worker([RUN], closes=True, over=30.0)]
+    assert missing(0, workers, 10.0).gaps == []
+    assert missing(0, workers, 10.5).gaps == [Gap(10.0, 30.0, 0)]

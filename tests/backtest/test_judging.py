@@ -51,6 +51,16 @@ async def test_the_numbers_of_records_are_followed(tmp_path: Path) -> None:
     assert share.closing == {0}
 
 
+async def test_the_last_that_is_counted_is_the_one_that_comes_to_its_limit_last(tmp_path: Path) -> None:
+    text = text_of(filters=[KEYSTONE, LIMIT])
+    plan, *records = await logged(text, [Asked(0.0), Asked(1.0)])
+    records[0]["gateway.chain.in_ms"] = 5000.0
+    records[0]["gateway.filters"][0]["ms"] = 5000.0
+    log = written([plan, *records], tmp_path / "log")
+    assert _half(text, log, tmp_path).shares[NOW - 2].last == NOW + 5.0
+    assert _half(text_of(filters=[KEYSTONE]), log, tmp_path).shares[NOW - 2].last == float("-inf")
+
+
 async def test_what_is_not_asked_for_is_not_told(tmp_path: Path) -> None:
     text = text_of(filters=[KEYSTONE])
     log = written(await logged(text, [Asked(0), Asked(1, "p2"), Asked(2)]), tmp_path / "log")
