@@ -334,6 +334,8 @@ class Serializer:
                 extra += bodies
                 placed = [*placed, *values]
         clean = clean and not extra
+        if record.under_way:
+            extra += b',"gateway.under_way_ms":' + _ms(record.under_way)
 
         wall = exchange.clock.wall
         stamp, clock = self._instant(wall)

@@ -143,11 +143,13 @@ class Worker:
 class _Run:
     """A stretch that goes on."""
 
-    __slots__ = ("began", "ended", "first", "last")
+    __slots__ = ("began", "behind", "done", "ended", "first", "last")
 
-    def __init__(self, number: int, at: float) -> None:
+    def __init__(self, number: int, at: float, recorded: Recorded) -> None:
         self.first = self.last = number
         self.began = self.ended = at
+        self.done = recorded.ended
+        self.behind = recorded.behind
 
 
 class _Going:
@@ -173,15 +175,16 @@ class _Going:
             last = runs[-1]
             if last.last + 1 == number:
                 last.last = number
+                last.behind = recorded.behind
                 if at > last.ended:
                     last.ended = at
                 return
-        runs.append(_Run(number, at))
+        runs.append(_Run(number, at, recorded))
 
     def share(self) -> Share:
         self.spool.close()
         runs = {
-            worker: [Stretch(run.first, run.last, run.began, run.ended) for run in each]
+            worker: [Stretch(run.first, run.last, run.began, run.ended, run.done, run.behind) for run in each]
             for worker, each in self._runs.items()
         }
         return Share(self.spool.files, self._first, self.spool.last, runs, self._closing)

@@ -53,6 +53,7 @@ class Verdict(NamedTuple):
 _CLOSING: Final = 2
 """Version of records from which on workers write a last line."""
 
+_UNKNOWN_LONG_AGO: Final = float("-inf")
 _REDACTED: Final = REDACTED.decode()
 _VERSIONS: Final = (1, 2)
 _LATEST: Final = 32_503_680_000.0
@@ -242,6 +243,19 @@ class Recorded:
     def closes(self) -> bool:
         """Whether its worker says so when it ends in order: those of older gateways do not."""
         return bool(self.foreign or self._line.version >= _CLOSING)
+
+    @property
+    def ended(self) -> float:
+        """When the exchange was over, and its record got its number, in seconds since the epoch."""
+        return self.at + self._line.duration / 1000
+
+    @property
+    def behind(self) -> float:
+        """The earliest instant at which an exchange may have begun that has a later number of the same worker: those that were under
+        way when this one ended have begun after it, and all others later. Of older gateways nobody knows."""
+        if self.foreign or not self.closes:
+            return _UNKNOWN_LONG_AGO
+        return self.ended - self._line.under_way / 1000
 
     @property
     def hashed_by(self) -> str:

@@ -102,6 +102,7 @@ def backtest(
         again = doubled(parts, log.suspects) if log.suspects else None
         if again is not None:
             raise DoubledError(_twice(again.number, again.worker))
+        before = [gap for of_machine in lacking.values() for gap in of_machine.before]
         gaps = [gap for of_machine in lacking.values() for gap in of_machine.gaps]
         behind = [gap for of_machine in lacking.values() for gap in of_machine.open]
         files_of_events = log.files()
@@ -109,10 +110,12 @@ def backtest(
             counting: dict[int, Machine] = {}
             for machine, origins in log.origins.items():
                 first = log.first(machine)
-                fresh = lacking[machine].whole and not sampled and question.since < first and _fresh(origins)
+                fresh = (
+                    not lacking[machine].before and not sampled and question.since < first and _fresh(origins)
+                )
                 offset = origins[0].offset  # all have about that
                 counting[machine] = Machine(*plans, max(first, question.since), offset, fresh=fresh)
-            settle(files_of_events, counting, [*gaps, *behind], plans, found.tally, sampled=sampled)
+            settle(files_of_events, counting, [*before, *gaps, *behind], plans, found.tally, sampled=sampled)
         progress(1.0)
     return found._replace(
         skipped=sum(half.skipped for half in halves),

@@ -45,9 +45,16 @@ async def test_the_rest_is_kept(tmp_path: Path) -> None:
 async def test_the_numbers_of_records_are_followed(tmp_path: Path) -> None:
     text = text_of(filters=[KEYSTONE])
     plan, *records = await logged(text, [Asked(float(at)) for at in range(5)])
+    for number, under_way in ((0, 0.0), (1, 1250.0), (3, 0.0)):
+        records[number] |= {"gateway.duration_ms": 500.0, "gateway.under_way_ms": under_way}
     half = _half(text, written([plan, *records[:2], *records[3:]], tmp_path / "log"), tmp_path)
     share = half.shares[NOW - 2]
-    assert share.runs == {0: [Stretch(1, 2, NOW, NOW + 1), Stretch(4, 5, NOW + 3, NOW + 4)]}
+    assert share.runs == {
+        0: [
+            Stretch(1, 2, NOW, NOW + 1, NOW + 0.5, NOW + 0.25),
+            Stretch(4, 5, NOW + 3, NOW + 4, NOW + 3.5, NOW + 4),
+        ]
+    }
     assert share.closing == {0}
 
 
