@@ -21,7 +21,7 @@ from gateway import request_log as request_log_module
 from gateway.request_log import LogFile, RequestLog
 from gateway.sampling import Sampling
 from gateway.serializer import Serializer
-from tests.support.records import record, refused
+from tests.support.records import WALL, record, refused
 
 KEY = b"k" * 32
 
@@ -598,6 +598,7 @@ def test_a_worker_that_ends_says_so_in_its_last_line(tmp_path: Path) -> None:
         "record_version": 2,
         "gateway.worker": 0,
         "gateway.sequence": 2,
+        "gateway.last": WALL + 0.0125,
     }
 
 
@@ -635,6 +636,37 @@ def test_every_new_file_begins_with_the_plan_in_force(tmp_path: Path) -> None:
     for file in files:
         first = orjson.loads(file.read_bytes().splitlines()[0])
         assert (first["kind"], first["gateway.revision"]) == ("plan", "abc")
+
+
+def test_only_the_first_line_of_a_worker_says_that_it_begins(tmp_path: Path) -> None:
+    """Not what a new file repeats, what a reload tells, or a log that takes the place of another."""
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        request_log.announce("abc", {})
+        request_log.put(record(duration=2.0))
+        until(lambda: path.exists() and sequences(path) == [1])
+        path.rename(tmp_path / "moved.log")
+        request_log.put(record())
+        request_log.announce("def", {})
+        until(lambda: path.exists() and b'"def"' in path.read_bytes())
+        with log(path) as following:
+            following.follow(request_log)
+            following.announce("ghi", {})
+            following.close(over=True)
+    told = [orjson.loads(line) for line in (tmp_path / "moved.log").read_bytes().splitlines()]
+    told += [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    plans = [(line["gateway.revision"], line["gateway.begins"]) for line in told if line["kind"] == "plan"]
+    assert plans == [("abc", True), ("abc", False), ("def", False), ("ghi", False)]
+    (end,) = (line for line in told if line["kind"] == "end")
+    assert (end["gateway.sequence"], end["gateway.last"]) == (2, WALL + 0.0125)
+
+
+def test_a_worker_without_a_record_has_no_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        request_log.close(over=True)
+    end = orjson.loads(path.read_bytes())
+    assert end["gateway.sequence"] == 0 and "gateway.last" not in end
 
 
 def test_a_batch_does_not_make_a_file_much_larger_than_it_may_be(tmp_path: Path) -> None:

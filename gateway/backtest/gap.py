@@ -49,7 +49,7 @@ class Worker(NamedTuple):
 
     runs    its records
     closes  whether it says so when it ends in order
-    came    when it has told first of its configuration; None where it did not
+    came    when it has told first of its configuration; None where its first line is not there
     end     its last line
     over    when it was over at the latest; None where nobody tells
     """
@@ -95,18 +95,14 @@ def _tail(worker: Worker) -> tuple[float, float] | None:
     final = max(worker.runs, key=lambda run: run.last, default=None)
     end, over = worker.end, worker.over
     number = 0 if final is None else final.last
+    since = final.behind if final is not None else -ENDLESS if worker.came is None else worker.came
     if end is not None and end.sequence >= number:
         if end.sequence == number:
             return None
-        at = final.behind if final is not None else -ENDLESS if worker.came is None else worker.came
-        return at, max(at, end.at)
-    if final is None:
-        if over is None:
-            return None  # nothing has come to it, as far as anybody knows
-        return (-ENDLESS if worker.came is None else worker.came), over
-    if not worker.closes:
+        return since, max(since, end.last)
+    if final is not None and not worker.closes:
         return None
-    return final.behind, ENDLESS if over is None else max(final.behind, over)
+    return since, ENDLESS if over is None else max(since, over)
 
 
 def breaks(runs: Sequence[Stretch]) -> tuple[list[tuple[float, float]], float | None]:

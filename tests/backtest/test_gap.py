@@ -12,7 +12,7 @@ def _run(first: int, last: int, began: float, ended: float) -> Stretch:
 
 
 RUN = _run(1, 5, 0.0, 10.0)
-OTHER = Worker([_run(1, 9, 0.0, 100.0)], closes=True, end=End(1.0, 1, 9, 100.0))
+OTHER = Worker([_run(1, 9, 0.0, 100.0)], closes=True, end=End(1.0, 1, 9, 100.0, 100.0))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_is_missing_may_have_been_counted_while_it_was_under_way() -> None:
 
 
 def _end(sequence: int, at: float) -> End:
-    return End(1.0, 0, sequence, at)
+    return End(1.0, 0, sequence, at, at)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,14 @@ def _end(sequence: int, at: float) -> End:
         (Worker([RUN], closes=True, over=30.0, end=_end(5, 12.0)), [], []),
         (Worker([RUN]), [], []),
         (Worker([_run(1, 5, 0.0, 100.0)], closes=True), [], []),
-        (Worker([], closes=True, came=3.0), [], []),
+        (Worker([], came=3.0), [], [(3.0, ENDLESS)]),
+        (Worker([]), [], [(-ENDLESS, ENDLESS)]),
         (Worker([], came=3.0, over=30.0), [(3.0, 30.0)], []),
         (Worker([], over=30.0), [(-ENDLESS, 30.0)], []),
         (Worker([], came=3.0, end=_end(0, 9.0)), [], []),
         (Worker([], came=3.0, end=_end(2, 9.0), over=30.0), [(3.0, 9.0)], []),
+        (Worker([], end=_end(5, 9.0)), [(-ENDLESS, 9.0)], []),
+        (Worker([], end=End(1.0, 0, 5, 9.0, 4.5)), [(-ENDLESS, 4.5)], []),
     ],
     ids=[
         "it ended in order",
@@ -85,11 +88,14 @@ def _end(sequence: int, at: float) -> End:
         "and it had ended in order",
         "one that is older than last lines",
         "nothing follows",
-        "nothing has come to it",
+        "what has come to it may be under way",
+        "and when it began nobody knows",
         "all that it did is missing",
         "and when it began too",
         "it has done nothing",
         "and when it ended is known",
+        "all that is known of it is that it has ended",
+        "and when its last exchange was over",
     ],
 )
 def test_what_is_missing_behind_the_last_record_of_a_worker(

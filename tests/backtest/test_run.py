@@ -261,8 +261,9 @@ OF_TWO = [Asked(at) for at in (0, 1, 2, 3, 4, 100, 101)]
         (0, [ended(1, 2, 2.5)], 0, 0, set()),
         (1, [ended(1, 2, 2.5)], 1, 0, {3, 4}),
         (1, [], 0, 1, {3, 4, 100, 101}),
-        (1, [10.0], 1, 0, {3, 4}),
-        (0, [3.5], 1, 0, {3, 4}),
+        (1, [10.0, ended(2, 0, 102)], 1, 0, {3, 4}),
+        (0, [3.5, ended(2, 0, 102)], 1, 0, {3, 4}),
+        (0, [3.5], 1, 1, {3, 4, 100, 101}),
     ],
     ids=[
         "it may be at work",
@@ -271,6 +272,7 @@ OF_TWO = [Asked(at) for at in (0, 1, 2, 3, 4, 100, 101)]
         "and its last line too",
         "another has its place",
         "and has it at once",
+        "and may be at work",
     ],
 )
 async def test_the_last_line_of_a_worker(
@@ -336,6 +338,57 @@ async def test_what_comes_behind_the_period_is_not_missing(tmp_path: Path) -> No
     found = judged(other, log, until=NOW + 50).found
     assert (found.gaps, found.open) == (0, 0)
     assert found.tally.total == 5 and not found.tally.counts[UNDECIDABLE]
+
+
+@pytest.mark.parametrize(
+    ("lines", "undecidable"),
+    [
+        ([ended(0, 0, 9)], False),
+        ([ended(0, 5, 9)], True),
+        ([{**ended(0, 5, 9), "gateway.last": NOW - 1}], True),
+        ([], True),
+    ],
+    ids=["it has done nothing", "it has done something", "before", "nothing is known of it"],
+)
+async def test_a_worker_without_a_record_is_not_missed(
+    tmp_path: Path, lines: list[dict[str, Any]], undecidable: bool
+) -> None:
+    """The file that its records were in is not there."""
+    plan, *records = await logged(_config(), [Asked(0), Asked(1)])
+    records = [{**record, "gateway.worker": 1} for record in records]
+    other = _config({"name": "all", "rate": "20/hour", "key": ["project_id"]})
+    made = judged(other, written([plan, *records, *lines, ended(1, 2, 9)], tmp_path / "log"))
+    kinds = {after.kind for _, after in made.verdicts.values()}
+    assert kinds == ({UNDECIDABLE} if undecidable else {FORWARD})
+
+
+@pytest.mark.parametrize(
+    ("begins", "undecidable"),
+    [([True], False), ([False], True), ([False, True], False), ([None], False)],
+    ids=["it begins with the worker", "a file repeats it", "in another file", "of an older gateway"],
+)
+async def test_a_configuration_that_is_told_again_is_no_beginning(
+    tmp_path: Path, begins: list[bool | None], undecidable: bool
+) -> None:
+    plan, *records = await logged(_config(), [Asked(0), Asked(1)])
+    plans = [
+        {**plan, "gateway.worker": 0, **({} if each is None else {"gateway.begins": each})} for each in begins
+    ]
+    other = _config({"name": "all", "rate": "20/hour", "key": ["project_id"]})
+    made = judged(other, written([*plans, *records, ended(0, 2, 9)], tmp_path / "log"))
+    kinds = {after.kind for _, after in made.verdicts.values()}
+    assert kinds == ({UNDECIDABLE} if undecidable else {FORWARD})
+
+
+async def test_one_worker_that_begins_is_no_beginning_of_another(tmp_path: Path) -> None:
+    """It has told of a reload, and of what it has done before there is nothing here."""
+    plan, *records = await logged(_config(), [Asked(0), Asked(1)])
+    told = [{**plan, "gateway.worker": number, "gateway.begins": bool(number)} for number in (0, 1)]
+    lines = [*told, *({**record, "gateway.worker": 1} for record in records)]
+    ends = [ended(0, 0, 9), ended(1, 2, 9)]
+    other = _config({"name": "all", "rate": "20/hour", "key": ["project_id"]})
+    made = judged(other, written([*lines, *ends], tmp_path / "log"))
+    assert {after.kind for _, after in made.verdicts.values()} == {UNDECIDABLE}
 
 
 @COMMON
