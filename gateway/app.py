@@ -333,6 +333,10 @@ class Gateway:
         """Forgets what has been remembered of those who fit; how many entries those were."""
         return self._state.revoke(revocation)
 
+    async def owed(self) -> list[str]:
+        """Why others, with whom something is shared, have not been told of what was revoked; waits until it is known."""
+        return await self._state.owed()
+
     def reopen_log(self) -> None:
         """Has the request log's file opened anew at once: somebody has moved it."""
         self.request_log.reopen()

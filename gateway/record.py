@@ -46,6 +46,10 @@ class PlanFacts(Protocol):
     def revision(self) -> str: ...
 
     @property
+    def hash_key(self) -> bytes:
+        """The key of the hashes that stand for secret header values, and of those that its filters tell."""
+
+    @property
     def header_names(self) -> tuple[bytes, ...]:
         """Names of request header fields, lower case."""
 

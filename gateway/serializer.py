@@ -217,12 +217,14 @@ class _Told:
 class Serializer:
     """Makes the JSON line of a record. For one thread at a time.
 
-    hash_key  the key of the hashes that stand for secret header values
+    hash_key  of the configurations that it tells of; in a record the key is that of the plan that the exchange ran under, which
+              may be one before
     worker    number of this worker process
     since     since when there has been the memory that limits are counted in, which tells gateways apart
     """
 
     def __init__(self, hash_key: bytes, worker: int, since: float | None = None) -> None:
+        self._hash_key = hash_key
         self._hmac = hmac.new(hash_key, b"", "sha256")
         self._writer: dict[str, object] = {"gateway.worker": worker}
         if since is not None:
@@ -666,6 +668,10 @@ class Serializer:
         self._declared = frozenset(plan.header_names)
         self._secret = plan.secret_names
         self._redaction = plan.redaction
+        if plan.hash_key != self._hash_key:
+            self._hash_key = plan.hash_key
+            self._hmac = hmac.new(plan.hash_key, b"", "sha256")
+            self._hashes.clear()
         self._plan = plan
         self._fields.clear()
 

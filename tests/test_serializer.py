@@ -737,6 +737,20 @@ def test_a_secret_that_is_empty_is_told() -> None:
     assert facts["headers"] == {"x-auth-token": ""}
 
 
+def test_a_secret_is_hashed_by_the_key_of_the_plan_that_the_exchange_ran_under() -> None:
+    """One that was under way when another key came is told of by that of the revision that its record names."""
+    lines = ((b"X-Auth-Token", b"token-of-somebody"),)
+    plans = [Facts((b"x-auth-token",), hash_key=key) for key in (KEY, b"o" * 32)]
+    alone = [line(record(request_lines=lines, plan=plan)) for plan in plans]
+    serializer = Serializer(b"o" * 32, 3)
+    told = [
+        orjson.loads(serializer.line(record(request_lines=lines, plan=plans[number]), 1))
+        for number in (1, 0, 1)
+    ]
+    hashes = [each["gateway.facts"]["headers"]["x-auth-token"]["hash"] for each in (*alone, *told)]
+    assert hashes == [hashes[0], hashes[1], hashes[1], hashes[0], hashes[1]] and hashes[0] != hashes[1]
+
+
 def test_a_plan_says_by_which_key_secrets_are_hashed_and_not_the_key() -> None:
     told = [
         orjson.loads(Serializer(key, 0).plan("r1", {"core": "c"}, 0.0))["gateway.plan"]

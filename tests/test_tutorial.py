@@ -20,6 +20,7 @@ from tests.support.redis import free_port
 DOCUMENTS = Path(__file__).parents[1] / "docs"
 _BLOCK = re.compile(r"^```(yaml|xml|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"""(127\.0\.0\.1:| port=")(\d+)""")
+_LISTENS = re.compile(r"""^(?:listen|admin): "?127\.0\.0\.1:(\d+)""", re.MULTILINE)
 _NAME = re.compile(r"(?:# |<!-- )(\S+)")
 
 
@@ -76,7 +77,8 @@ def _listens(port: int) -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("document", ["changing-a-limit.md", "moving-from-repose.md"])
 def test_every_command_does_what_is_said(tmp_path: Path, upstream: int, document: str) -> None:
-    ports = {"8080": free_port(), "9901": free_port(), "8774": upstream, "8088": upstream}
+    ports = {port: free_port() for port in ("8080", "8090", "9901", "9902")}
+    ports |= {"8774": upstream, "8088": upstream}
     environment = {**os.environ, "PATH": f"{WEIR.parent}{os.pathsep}{os.environ['PATH']}"}
     running: list[subprocess.Popen[bytes]] = []
     try:
@@ -99,8 +101,9 @@ def test_every_command_does_what_is_said(tmp_path: Path, upstream: int, document
                             stderr=subprocess.DEVNULL,
                         )
                     )
-                    _listens(ports["8080"])
-                    _listens(ports["9901"])
+                    configuration = (tmp_path / command.split()[2]).read_text()
+                    for port in _LISTENS.findall(configuration):
+                        _listens(int(port))
                     continue
                 done = _ran(command, tmp_path, environment, printed)
                 told = f"$ {command}\n{done}"

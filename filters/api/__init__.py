@@ -171,19 +171,19 @@ class Api(Filter[ApiConfig]):
         path = exchange.path
         if not path.startswith("/"):
             return _UNKNOWN
-        parts = path[1:].split("/")
+        written = parts = path[1:].split("/")
         if "%" in path or ("." in path and "/." in path) or "\\" in path or not path.isascii():
             parts = [decode(part) for part in parts]
             if any(part in _DOTS or any(text in part for text in _NOT_IN_SEGMENTS) for part in parts):
                 return _UNKNOWN
         unfit: str | None = None
         for resource in self._matcher.find(parts):
-            name = misfit(resource.path, parts)
+            name = misfit(resource.path, parts, written)
             if name is not None:
                 unfit = unfit or name
                 continue
             if len(resource.beside) > 1:
-                found, name = _of_shape(resource.beside, exchange.method, parts)
+                found, name = _of_shape(resource.beside, exchange.method, parts, written)
                 if found is not None:
                     return found
                 unfit = unfit or name
@@ -193,7 +193,7 @@ class Api(Filter[ApiConfig]):
                 return resource.not_allowed
             if not resource.particular:
                 return operations
-            misfits = [operation.misfit(parts) for operation in operations]
+            misfits = [operation.misfit(parts, written) for operation in operations]
             fitting = [one for one, name in zip(operations, misfits, strict=True) if name is None]
             if fitting:
                 return fitting
@@ -273,14 +273,14 @@ def _answer_fault(reason: str, message: str, found: Fault | None = None) -> Faul
 
 
 def _of_shape(
-    beside: list[_JudgedResource], method: str, parts: list[str]
+    beside: list[_JudgedResource], method: str, parts: list[str], written: list[str]
 ) -> tuple[list[JudgedOperation] | Fault | None, str | None]:
     """What those of one shape, of which one fits, have for a method; or the parameter that fits no operation."""
-    fitting = [resource for resource in beside if misfit(resource.path, parts) is None]
+    fitting = [resource for resource in beside if misfit(resource.path, parts, written) is None]
     having = [operation for resource in fitting for operation in resource.methods.get(method, ())]
     if not having:
         return _not_allowed({name for resource in fitting for name in resource.methods}), None
-    misfits = [operation.misfit(parts) for operation in having]
+    misfits = [operation.misfit(parts, written) for operation in having]
     found = [one for one, name in zip(having, misfits, strict=True) if name is None]
     return (found, None) if found else (None, misfits[0])
 

@@ -9,7 +9,7 @@ from filters._json import DuplicateKey, TooDeep, loads
 from filters._memo import Memo
 from filters.api.option import ApiConfig
 from filters.api.parameter import FieldParameter, Query, misfit, path_segments
-from filters.api.schema import Schemas, failure
+from filters.api.schema import TOO_MUCH, Schemas, failure
 from gateway.api import Exchange, Fault
 from gateway.description import xml
 from gateway.description.model import Media, Operation, Resource
@@ -34,6 +34,7 @@ _DEPTH: Final[Mapping[str, int]] = {
     "principal_missing": ROLES,
     "role_missing": ROLES,
     "schema_mismatch": SCHEMA,
+    "body_too_complex": SCHEMA,
     "json_invalid": WELL_FORMED,
     "json_too_deep": WELL_FORMED,
     "json_duplicate_key": WELL_FORMED,
@@ -44,6 +45,9 @@ _DEPTH: Final[Mapping[str, int]] = {
 _UTF_8: Final = ("utf-8", "utf8", "us-ascii", '"utf-8"', '"utf8"', '"us-ascii"')
 _NO_JSON: Final = Fault(400, "json_invalid", "The request body is not valid JSON.", rule=_RULE)
 _TWICE: Final = Fault(400, "json_duplicate_key", "The request body names a key twice.", rule=_RULE)
+_TOO_COMPLEX: Final = Fault(
+    400, "body_too_complex", "The request body takes too many steps to be judged.", rule=_RULE
+)
 _NO_XML: Final = Fault(400, "xml_invalid", "The request body is not valid XML.", rule=_RULE)
 _NO_BODY: Final = Fault(400, "body_missing", "A request body is required.", rule=_RULE)
 _UNDECLARED_BODY: Final = Fault(
@@ -113,6 +117,8 @@ class JudgedMedia:
         for fits, validator, check in self._checks:
             if not fits(document):
                 found = failure(validator, document)
+                if found.why is TOO_MUCH:
+                    return _TOO_COMPLEX
                 return Fault(
                     check.status,
                     "schema_mismatch",
@@ -226,9 +232,9 @@ class JudgedOperation:
             for answer in (operation.answers if config.validate_responses is not None else ())
         }
 
-    def misfit(self, parts: list[str]) -> str | None:
+    def misfit(self, parts: list[str], written: list[str]) -> str | None:
         """The parameter of the path, among those that this operation alone has, that does not fit."""
-        return misfit(self._path, parts)
+        return misfit(self._path, parts, written)
 
     def judge_head(self, exchange: Exchange, query: Query) -> "Fault | JudgedMedia | None":
         """What is wrong with the request before its body is read; else what its body is to be held against, if anything."""

@@ -8,8 +8,9 @@ from urllib.parse import unquote_plus
 from filters._json import DuplicateKey, TooDeep, loads
 from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
-from gateway.description.model import Numbers, Parameter, Part, Segment, Types
+from gateway.description.model import Numbers, Parameter, Part, Segment, Space, Types
 from gateway.description.split import Form
+from gateway.http.target import decode
 
 Query: TypeAlias = Mapping[str, Sequence[str]]
 
@@ -23,6 +24,7 @@ _LEXICAL: Final = {
     "double": (_XSD_INTEGER, re.compile(_DECIMAL + "(?:[eE][+-]?[0-9]{1,3})?")),
 }
 """Integers and numbers by how they are written."""
+_SPACE: Final = re.compile(r"[\t\n\r]")
 _BOOLEANS: Final = {"true": True, "false": False}
 _CONVERTED: Final[Types] = frozenset(("integer", "number", "boolean", "null"))
 
@@ -57,10 +59,18 @@ def value_of(text: str, types: Types, numbers: Numbers = "json") -> Any:
     return text
 
 
+def tidied(text: str, space: Space) -> str:
+    """A text with its white space as XML Schema has it before a value is judged."""
+    if space == "preserve":
+        return text
+    text = _SPACE.sub(" ", text)
+    return text if space == "replace" else " ".join(filter(None, text.split(" ")))
+
+
 class PathSegment:
     """The parameters of one segment of the path, which is `parts[place]`."""
 
-    __slots__ = ("_fits", "_form", "_names", "fits", "name", "place")
+    __slots__ = ("_fits", "_form", "_names", "fits", "is_list", "name", "place")
 
     def __init__(
         self,
@@ -80,6 +90,12 @@ class PathSegment:
         self.name = self._names[0]
         self.fits = self._fits[0] if self._form is None else None
         """Whether it fits that is one parameter and nothing else; None for another segment, for which there is `misfit`."""
+        only = parameters.get(self.name)
+        self.is_list = self.fits is not None and only is not None and only.form == "list"
+        """Whether `fits` is of the text as it is written: in a list, a comma that is encoded parts nothing."""
+        if self.is_list:
+            assert only is not None
+            self.fits = _fitting(only, schemas, max_depth, decode)
 
     @property
     def judges(self) -> bool:
@@ -111,21 +127,23 @@ def path_segments(
     return tuple(one for one in made if one.judges)
 
 
-def misfit(segments: Iterable[PathSegment], parts: Sequence[str]) -> str | None:
-    """The first parameter of a path that does not fit."""
+def misfit(segments: Iterable[PathSegment], parts: Sequence[str], written: Sequence[str]) -> str | None:
+    """The first parameter of a path that does not fit; `written` are its segments before they were decoded."""
     for one in segments:
         fits = one.fits
         if fits is None:
             name = one.misfit(parts[one.place])
             if name is not None:
                 return name
-        elif not fits(parts[one.place]):
+        elif not fits((written if one.is_list else parts)[one.place]):
             return one.name
     return None
 
 
-def _fitting(parameter: Parameter, schemas: Schemas, max_depth: int) -> Callable[[str], bool] | None:
-    """Whether a text is a value of the parameter; None where every text is."""
+def _fitting(
+    parameter: Parameter, schemas: Schemas, max_depth: int, decoded: Callable[[str], str] = str
+) -> Callable[[str], bool] | None:
+    """Whether a text is a value of the parameter; None where every text is. Of a list, `decoded` decodes its items."""
     if parameter.schema is None:
         return None if parameter.form != "json" else lambda text: _is_json(text, max_depth)
     if parameter.form == "text" and schemas.takes_text(parameter.schema):
@@ -135,32 +153,38 @@ def _fitting(parameter: Parameter, schemas: Schemas, max_depth: int) -> Callable
         return lambda text: _is_json(text, max_depth, fits)
     alone = _alone(parameter, fits)
     if parameter.form == "list":
-        value = _valuing(parameter.item, parameter.numbers, schemas)
-        return lambda text: fits(_listed(text, parameter.separator, value)) or alone(text)
+        value = _valuing(parameter.item, parameter, schemas)
+
+        def item(text: str) -> Any:
+            return value(decoded(text))
+
+        return lambda text: fits(_listed(text, parameter.separator, item)) or alone(decoded(text))
     return alone
 
 
 def _alone(parameter: Parameter, fits: Callable[[Any], bool]) -> Callable[[str], bool]:
     """Whether a text is a value by itself, no list."""
-    types, numbers = parameter.types, parameter.numbers
+    types, numbers, space = parameter.types, parameter.numbers, parameter.space
     if not types:
         return lambda text: False
     if not types & _CONVERTED:
-        return fits
+        return fits if space == "preserve" else lambda text: fits(tidied(text, space))
 
     def either(text: str) -> bool:
+        text = tidied(text, space)
         value = value_of(text, types, numbers)
         return fits(value) or (type(value) is not str and "string" in types and fits(text))
 
     return either
 
 
-def _valuing(part: Part, numbers: Numbers, schemas: Schemas) -> Callable[[str], Any]:
+def _valuing(part: Part, parameter: Parameter, schemas: Schemas) -> Callable[[str], Any]:
     """What a text stands for that is a part of a value: where it may be text too, what fits."""
-    types = part.types
+    types, numbers, space = part.types, parameter.numbers, parameter.space
     fits = schemas.validator(part.schema).is_valid if part.schema is not None and "string" in types else None
 
     def value(text: str) -> Any:
+        text = tidied(text, space)
         made = value_of(text, types, numbers)
         return made if fits is None or type(made) is str or fits(made) else text
 
@@ -207,16 +231,14 @@ class FieldParameter:
         self._alone = (
             _alone(parameter, self._validator.is_valid) if self._validator is not None else _any_text
         )
-        self._item = _valuing(parameter.item, parameter.numbers, schemas)
+        self._item = _valuing(parameter.item, parameter, schemas)
         self._member_name = (
             re.compile(re.escape(parameter.name) + r"\[([^\[\]]*)\]").fullmatch
             if parameter.form == "object"
             else None
         )
-        self._members = {
-            name: _valuing(part, parameter.numbers, schemas) for name, part in parameter.members.items()
-        }
-        self._others = _valuing(parameter.others, parameter.numbers, schemas)
+        self._members = {name: _valuing(part, parameter, schemas) for name, part in parameter.members.items()}
+        self._others = _valuing(parameter.others, parameter, schemas)
         what = "header field" if parameter.where == "header" else "query parameter"
         self._missing = _fault("parameter_missing", f"The {what} {self.name} is required.", self.name)
         self._invalid = _fault(
@@ -298,7 +320,7 @@ class FieldParameter:
         parameter = self._parameter
         if parameter.form == "json":
             return self._invalid
-        return self._because(value_of(text, parameter.types, parameter.numbers))
+        return self._because(value_of(tidied(text, parameter.space), parameter.types, parameter.numbers))
 
     def _because(self, value: Any) -> Fault:
         assert self._validator is not None

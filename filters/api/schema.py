@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from filters.api.explain import ONE, WAYS, Explaining
+from filters.api.work import Work
 from gateway.api import OptionError
 from gateway.description.model import Description
 
 _URI: Final = "urn:weir:description"
 _MASK: Final = "the value"
 _UNFIT: Final = "the value does not fit"
+TOO_MUCH: Final = "it takes too many steps to judge the value"
 _MOST: Final = 200
 """Failures of one value that are looked at, and characters of a sentence on one."""
 _LONGEST: Final = 1000
@@ -41,13 +44,15 @@ class Failure(NamedTuple):
 class Validator(NamedTuple):
     """A schema, compiled: whether a value fits, and the library's validators that say why not.
 
-    all    for a value of few parts: tells all failures
-    first  for a large one: tells one, where all would take time with each
+    all         for a value of few parts: tells all failures
+    first       for a large one: tells one, where all would take time with each
+    affordable  whether a value can be judged in the steps that there are; None where every one can, as others do not fit
     """
 
     is_valid: Callable[[Any], bool]
     all: Any
     first: Any
+    affordable: Callable[[Any], bool] | None = None
 
 
 class Schemas:
@@ -68,6 +73,7 @@ class Schemas:
             draft=jsonschema_rs.Draft202012,
             retriever=_nothing,
         )
+        self._work = Work(description.schemas)
         self._known: dict[str, Validator] = {}
 
     def validator(self, key: str) -> Validator:
@@ -98,7 +104,12 @@ class Schemas:
     def _compiled(self, key: str, patterns: Any) -> Validator:
         own = self._one(key, patterns)
         named = (self._explaining.key(key, ways) for ways in (WAYS, ONE))
-        return Validator(own.is_valid, *(own if name == key else self._one(name, patterns) for name in named))
+        every, first = (own if name == key else self._one(name, patterns) for name in named)
+        fits: Callable[[Any], bool] = own.is_valid
+        if self._work.is_bounded(key):
+            return Validator(fits, every, first)
+        affordable = partial(self._work.is_affordable, key)
+        return Validator(lambda value: affordable(value) and fits(value), every, first, affordable)
 
     def _one(self, key: str, patterns: Any) -> Any:
         return self._library.Draft202012Validator(
@@ -118,6 +129,8 @@ def _nothing(uri: str) -> Any:
 def failure(validator: Validator, value: Any) -> Failure:
     """Where and why a value does not fit: of several places the deepest, of alternatives the one that went furthest; of a
     large value the first."""
+    if validator.affordable is not None and not validator.affordable(value):
+        return Failure((), TOO_MUCH)
     try:
         if _is_large(value):
             return _first(validator.first, value)

@@ -549,7 +549,8 @@ class KeystoneOptions(Options):
         default=None,
         ge=1.0,
         le=3600.0,
-        description="How often Keystone is asked what it has revoked, by every worker; who is told of is judged anew, and "
+        description="How often Keystone is asked what it has revoked, by every worker: one that starts asks as far back as what it "
+        "may have from others can be old (`cache.ttl`, and `cache.stale_if_error` with `cache.common`). Who is told of is judged anew, and "
         "more rather than less: tokens that were revoked, users that were disabled or deleted or have another password, and "
         "projects that were deleted. Keystone tells nothing of a project that was disabled, of an application credential that "
         "was deleted, and of a role that was taken away: there, and everywhere where this is unset, tokens go on for `cache.ttl` "
@@ -658,7 +659,10 @@ class TenantOptions(Options):
     """The tenant that the path names must be one of the token's; roles held in others do not count for the request."""
 
     param: str | None = Field(
-        default=None, min_length=1, description="The path parameter of the route that names it."
+        default=None,
+        min_length=1,
+        description="The path parameter of the route that names it. A path in which some server may find another is refused, as it is "
+        "by `regex`.",
     )
     regex: (
         Annotated[tuple[Annotated[str, AfterValidator(_expression)], ...], BeforeValidator(_one_or_many)]
@@ -667,8 +671,8 @@ class TenantOptions(Options):
         default=None,
         min_length=1,
         description="Or regular expressions for the whole path, each with one group, the tenant's id; the first that "
-        "matches counts. They are for the path percent-decoded, and one whose escapes make two tenants of it is refused, as is one that "
-        "none matches.",
+        "matches counts. They are for the path percent-decoded. One that none matches is refused, as is one that names another tenant where "
+        "encoded slashes and backslashes are slashes, empty segments are left out, or `;` parameters are.",
     )
     strip_prefixes: tuple[Text, ...] = Field(
         default=(), description="What may stand in front of a tenant's id in a token, and not in a path."

@@ -111,6 +111,7 @@ REASONS: Final[dict[str, str]] = {
     "body_undeclared": "The description of the API has no body for the operation.",
     "xml_invalid": "The request body is not valid XML, or has a document type.",
     "schema_mismatch": "The request body does not fit its schema.",
+    "body_too_complex": "The request body takes too many steps to be held against its schema.",
     "answer_not_described": "The description of the API has no such answer.",
     "answer_mismatch": "The answer does not fit its schema.",
     "metadata_invalid": "The request body breaks a rule for metadata.",

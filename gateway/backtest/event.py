@@ -152,7 +152,17 @@ class Spool:
         packed: list[Any] = []
         for part in trace.parts:
             if isinstance(part, Count):
-                packed.append((part.place, part.instant, part.passed, part.shadow, part.draws, part.waited))
+                packed.append(
+                    (
+                        part.place,
+                        part.instant,
+                        part.passed,
+                        part.shadow,
+                        part.draws,
+                        part.waited,
+                        part.hashed_by,
+                    )
+                )
             elif isinstance(part, Verdict):
                 packed.append(self._number(part))
             else:

@@ -97,6 +97,7 @@ class Past(NamedTuple):
     over     numbers of the workers in whose place that one is which tells of it, and which had ended by then
     hashed_by  what tells apart the keys of the hashes that stand for secrets, by `since` and the worker; empty for one that has
                had several
+    rehashed   when the key has changed first, in seconds since the epoch, of those whose key has
     """
 
     entries: Mapping[str, PastEntry]
@@ -109,6 +110,7 @@ class Past(NamedTuple):
     origin: str | None = None
     over: Sequence[int] = ()
     hashed_by: Mapping[tuple[float, int | None], str] = {}
+    rehashed: Mapping[tuple[float, int | None], float] = {}
 
     def with_hashes_of(self, other: "Past") -> "Past":
         """The same, which knows too by what the other says that secrets were hashed."""
@@ -265,12 +267,19 @@ class Recorded:
 
     @property
     def hashed_by(self) -> str:
-        """What tells the key of the hashes in it from others; empty where that is not known. Older gateways do not tell of it: then
-        it is taken to be one for each configuration."""
+        """What tells the key of the hashes in it from others; empty where that is not known, as where the log does not describe its
+        configuration. Older gateways do not tell of the key: then it is taken to be one for each configuration."""
         known = self.past.hashed_by
         if not known:
-            return self._line.revision
+            return "" if self.past is UNKNOWN_PAST else self._line.revision
         return known.get((self.since, self._line.worker), "")
+
+    @property
+    def token_hashed_by(self) -> str:
+        """The same of the key of tokens that the principal has. What a gateway remembers of a token when its key of hashes changes it
+        has hashed by the one before."""
+        changed = self.past.rehashed.get((self.since, self._line.worker))
+        return self.hashed_by if changed is None or self.at < changed else ""
 
     def waited(self, names: Sequence[str]) -> float:
         """Seconds for which entries of these names have held the request."""

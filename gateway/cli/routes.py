@@ -63,6 +63,8 @@ def import_(
     except ValueError as error:
         raise click.ClickException(f"{error}.") from None
     _tell_unchecked(read, by_hand=by_hand, allowed=allow_unchecked)
+    if by_hand:
+        _tell_roles(read)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -71,6 +73,18 @@ def import_(
             stream.write(text)
     except OSError as error:
         raise click.ClickException(f"{output}: {error.strerror}") from None
+
+
+def _tell_roles(read: "Description") -> None:
+    """Whom operations are for, where no filter is told, on standard error."""
+    from gateway.console import printable
+    from gateway.description.draft import whom
+
+    for resource in read.resources:
+        for operation in resource.operations:
+            if operation.roles is not None:
+                told = f"{operation.method} {resource.path} is for {whom(operation.roles)}"
+                click.echo(printable(f"nobody asks for who is calling: {told}"), err=True)
 
 
 def _tell_unchecked(read: "Description", *, by_hand: bool, allowed: bool) -> None:
@@ -110,7 +124,7 @@ def lint(description: Path, config: str | None, form: str, base: str | None) -> 
 
     read = _read(description, base, status=2)
     loaded, _ = load_or_exit(locate(config), status=2)
-    findings = compare(loaded, read, description)
+    findings = compare(loaded, read, description, base, lambda file, begin: _read(file, begin, status=2))
     if form == "json":
         told = [{"kind": one.kind, **one.position._asdict(), "message": one.message} for one in findings]
         click.echo(json.dumps(told, indent=2))

@@ -47,7 +47,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         "first that is wrong is answered, from the path to the schema. The most specific path counts; 404 for one that is only a prefix, "
         "where Repose says 405 with an empty Allow. What is not looked at (XSD beyond simple types, XPath, XSLT, extensions in Java) is told "
         "at the start and refused there, unless `unchecked: allow`; `weir migrate repose` says that only of what the validator's "
-        "options had Repose leave alone too. Several validators by role are entries with `when`, whose roles are compared without "
+        "options had Repose leave alone too. What it looks at is no matter of options, and the query is part of it, so that requests may be "
+        "refused which Repose let pass: `weir migrate repose` names the options, and `mode: shadow` the requests. Several validators by role are entries with `when`, whose roles are compared without "
         "regard to case; delegating is "
         "`mode: shadow` with `delegate`. A number in JSON that is beyond a double, such as an integer of 400 digits, is not valid: 400.",
     ),
@@ -158,7 +159,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         "Makes a user of a header field.",
         ("principal.sources[].header",),
         "- principal: { sources: [ { header: { name: X-Remote-User, trusted_peers: [10.0.0.0/8] } } ] }",
-        "Only from peers that are trusted with it, and of nobody else does the upstream see the field. A second line is refused.",
+        "Only from peers that are trusted with it, and of nobody else does the upstream see the field. A second line is refused. "
+        "X-PP-User of a gateway in front is the source `repose`, whose groups are those of X-PP-Groups.",
     ),
     Row(
         "uri-user / uri-identity",

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from gateway.config.document import resolve
-from gateway.description.model import Description, Operation, Parameter, Resource, Segment
+from gateway.description.model import Description, Operation, Parameter, Resource, Roles, Segment
 from gateway.http.template import parse
 
 _HERE: Final = "http://127.0.0.1:8774"
@@ -86,6 +86,8 @@ def _written(route: _Route, name: str, upstream: str, by_hand: bool) -> Iterable
     for operation in route.operations:
         told = ": ".join(filter(None, (_told(operation.name), _told(operation.summary))))
         yield f"  # {operation.method} {told}".rstrip()
+        if by_hand and operation.roles is not None:
+            yield f"  #   Nobody asks for who is calling: it is for {_told(whom(operation.roles))}."
     if not route.whole:
         yield "  # This takes more than the path, of which a part of a segment is a parameter."
     yield f"  - name: {_text(name)}"
@@ -141,8 +143,11 @@ def _routes(description: Description) -> tuple[list[_Route], list[str]]:
         else:
             route.resources.append(resource)
             uuids = _uuids(resource, _params(resource.segments), description.schemas)
-            for name in [name for name in route.uuids if name not in uuids]:
-                del route.uuids[name]
+            for name in list(route.uuids):
+                if name in uuids:
+                    route.uuids[name] |= uuids[name]
+                else:
+                    del route.uuids[name]
     return list(found.values()), left_out
 
 
@@ -165,17 +170,31 @@ def _params(segments: tuple[Segment, ...]) -> list[str]:
 
 
 def _uuids(resource: Resource, names: list[str], schemas: Mapping[str, Any]) -> dict[str, bool]:
-    own = [
-        one for operation in resource.operations[:1] for one in operation.parameters if one.where == "path"
-    ]
-    by_name = {one.name: one for one in (*resource.parameters, *own)}
-    found: dict[str, bool] = {}
-    for segment, name in zip(resource.segments, names, strict=True):
-        parameter = by_name.get(segment[1]) if segment[::2] == ("", "") else None
-        either = _is_uuid(parameter, schemas) if parameter is not None else None
-        if either is not None:
-            found[name] = either
-    return found
+    """Parameters that are UUIDs whatever the operation, and whether upper case is one too in any of them."""
+    found: dict[str, bool] | None = None
+    for operation in resource.operations:
+        own = [one for one in operation.parameters if one.where == "path"]
+        by_name = {one.name: one for one in (*resource.parameters, *own)}
+        of_one: dict[str, bool] = {}
+        for segment, name in zip(resource.segments, names, strict=True):
+            parameter = by_name.get(segment[1]) if segment[::2] == ("", "") else None
+            either = _is_uuid(parameter, schemas) if parameter is not None else None
+            if either is not None:
+                of_one[name] = either
+        found = (
+            of_one
+            if found is None
+            else {name: found[name] or of_one[name] for name in found if name in of_one}
+        )
+    return found or {}
+
+
+def whom(roles: Roles) -> str:
+    """Whom an operation is for, in words."""
+    either = [" and ".join(sorted(one)) for one in roles if one]
+    if len(either) < len(roles):
+        return "whoever is known"
+    return f"the roles {' or '.join(either)}" if len(either) > 1 else f"the role {either[0]}"
 
 
 def _is_uuid(parameter: Parameter, schemas: Mapping[str, Any]) -> bool | None:

@@ -23,6 +23,9 @@ Types: TypeAlias = frozenset[str]
 
 Numbers: TypeAlias = Literal["json", "decimal", "double"]
 
+Space: TypeAlias = Literal["preserve", "replace", "collapse"]
+"""What becomes of the white space of a text before it is judged (XML Schema 1.1 part 2, section 4.3.6)."""
+
 ALL_TYPES: Final[Types] = frozenset(("string", "integer", "number", "boolean", "null", "array", "object"))
 
 
@@ -52,6 +55,7 @@ class Parameter(NamedTuple):
     may_be_empty  whether it may stand without a value
     numbers    how they are written: as in JSON (RFC 8259 section 6), or as xsd:decimal or xsd:double (XML Schema 1.1 part 2,
                sections 3.3.3 and 3.3.5), whose integers may have a sign and zeros before them
+    space      what becomes of white space in it
     """
 
     name: str
@@ -67,6 +71,7 @@ class Parameter(NamedTuple):
     others: Part = Part()
     may_be_empty: bool = False
     numbers: Numbers = "json"
+    space: Space = "preserve"
 
 
 class Check(NamedTuple):

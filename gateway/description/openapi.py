@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from gateway.config.problem import ConfigurationError, Path
+from gateway.description.dialect import DRAFT_2020_12, NAMES, dialect_of
 from gateway.description.model import (
     Answer,
     Check,
@@ -66,7 +67,15 @@ class _Reader:
             )
             raise ConfigurationError(source.problems)
         self._old = found[1] == "0"
-        self._schemas = Schemas(source, old=self._old)
+        dialect = DRAFT_2020_12
+        if not self._old and "jsonSchemaDialect" in value:
+            named = dialect_of(value["jsonSchemaDialect"])
+            if named is None:
+                source.wrong(
+                    ("jsonSchemaDialect",), f"of the dialects of JSON Schema only {NAMES} are supported"
+                )
+            dialect = named or dialect
+        self._schemas = Schemas(source, old=self._old, dialect=dialect)
 
     def description(self) -> Description:
         source, value = self._source, self._source.value

@@ -1,7 +1,7 @@
 """Schemas of a document, as JSON Schema 2020-12, with all that they refer to and bounds on what they may cost.
 
-OpenAPI 3.1 has that dialect; the one of 3.0 is translated (section 4.7.24 of its specification): `nullable`,
-`exclusiveMinimum: true`, and no key beside a `$ref` counts. What only an answer has (`readOnly`) is not required of a
+OpenAPI 3.1 has that dialect, unless it names another; earlier ones are translated, and so is the one of 3.0 (section 4.7.24 of
+its specification): `nullable`, `exclusiveMinimum: true`, and no key beside a `$ref` counts. What only an answer has (`readOnly`) is not required of a
 request, and the other way round. Only references within the document are followed.
 """
 
@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 from gateway.config.problem import Path, Position
+from gateway.description.dialect import DRAFT_2020_12, NAMES, OPENAPI_3_0, Dialect, dialect_of, spelled
 from gateway.description.discriminator import DISCRIMINATOR, Discriminators, divide, parts_of, word_of
 from gateway.description.model import ALL_TYPES, Part, Types
 from gateway.description.source import Source, at, path_of, typed
@@ -38,15 +39,17 @@ _ONE: Final = (
 _MANY: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
 _NAMED: Final = ("properties", "patternProperties", "dependentSchemas")
 _SAME_VALUE: Final = ("allOf", "anyOf", "oneOf")
-_MOVING: Final = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor")
+_MOVING: Final = ("$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor")
 """Keys that change what a reference refers to."""
-_DIALECTS: Final = (
-    "https://json-schema.org/draft/2020-12/schema",
-    "https://spec.openapis.org/oas/3.1/dialect/base",
-)
 _BASE64: Final = {"pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
 """Texts of the format `byte` (RFC 4648 section 4), which is OpenAPI's own."""
-_RANGES: Final = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+_FLOAT: Final = float.fromhex("0x1.fffffefffffffp+127")
+"""The largest double that is a float when it is rounded (IEEE 754 section 4.3.1)."""
+_RANGES: Final = {
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "float": (-_FLOAT, _FLOAT),
+}
 _FAR: Final = 16
 _MANY_TYPES: Final = 64
 _MANY_PARTS: Final = 1024
@@ -70,14 +73,23 @@ class _Use(NamedTuple):
 
 class Schemas:
     """Takes schemas out of a document. `old` says that they are of OpenAPI 3.0; `plain` that they are JSON Schema, to which a
-    discriminator means nothing."""
+    discriminator means nothing, nor who may send what; `dialect` is of those that name none."""
 
-    def __init__(self, source: Source, *, old: bool, prefix: str = "", plain: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        old: bool,
+        prefix: str = "",
+        plain: bool = False,
+        dialect: Dialect = DRAFT_2020_12,
+    ) -> None:
         self.made: dict[str, Any] = {}
         """By key."""
         self.places: dict[str, Position] = {}
         self._source = source
         self._old = old
+        self._dialect = OPENAPI_3_0 if old else dialect
         self._prefix = prefix
         self._keys: dict[_Use, str] = {}
         self._paths: dict[str, Path] = {}
@@ -85,6 +97,7 @@ class Schemas:
         self._count = 0
         self._discriminators = None if plain else Discriminators(source, old=old)
         self._untold: set[Path] = set()
+        self._strange: set[Path] = set()
 
     def add(self, path: Path, side: Side = "request") -> str:
         """The key of the schema that stands at `path`, or where that does nothing but refer to."""
@@ -92,13 +105,36 @@ class Schemas:
         # One after the other, so that no chain of references nests.
         while self._pending:
             use = self._pending.popleft()
-            self.made[self._keys[use]] = self._made(at(self._source.value, use.path), *use)
+            dialect = self._dialect_at(use.path[:-1])
+            self.made[self._keys[use]] = self._made(at(self._source.value, use.path), *use, dialect=dialect)
         return key
+
+    def _dialect_at(self, path: Path) -> Dialect:
+        """That of what stands at a path: of the innermost `$schema` around it."""
+        found, value = self._dialect, self._source.value
+        for place, part in enumerate(path):
+            found = self._named(value, path[:place], found)
+            value = at(value, (part,))
+        return self._named(value, path, found)
+
+    def _named(self, value: Any, path: Path, dialect: Dialect) -> Dialect:
+        """The dialect that the schema at a path names; `dialect` where it names none."""
+        if self._old or not isinstance(value, dict) or "$schema" not in value:
+            return dialect
+        named = dialect_of(value["$schema"])
+        if named is None and isinstance(value["$schema"], str) and path not in self._strange:
+            self._strange.add(path)
+            self._source.wrong(
+                (*path, "$schema"), f"of the dialects of JSON Schema only {NAMES} are supported"
+            )
+        return named or dialect
 
     def _led(self, path: Path) -> Path:
         for _ in range(_CHAIN):
             value = at(self._source.value, path)
-            if not isinstance(value, dict) or "$ref" not in value or not (self._old or len(value) == 1):
+            if not isinstance(value, dict) or "$ref" not in value:
+                break
+            if len(value) > 1 and not self._dialect_at(path).alone:
                 break
             target = self.target(value["$ref"], path)
             if target is None:
@@ -184,6 +220,8 @@ class Schemas:
         side: Side,
         left_out: frozenset[str] = _NONE,
         undivided: bool = False,
+        *,
+        dialect: Dialect,
     ) -> Any:
         if self._too_many(path):
             return True
@@ -192,6 +230,7 @@ class Schemas:
         if not isinstance(value, dict):
             self._source.wrong(path, "expected a schema: a mapping, or true or false")
             return True
+        dialect = self._named(value, path, dialect)
         made: dict[str, Any] = {}
         reference = value.get("$ref")
         if "allOf" in value or reference is not None:
@@ -201,39 +240,50 @@ class Schemas:
             if target is not None:
                 heir = self._discriminators is not None and self._discriminators.inherits(path, target)
                 made["$ref"] = f"#/$defs/{self._key(target, side, left_out, undivided or heir)}"
-            if self._old:
+            if dialect.alone:
                 return made
-        for word in _MOVING:
-            if word in value:
-                self._source.wrong(
-                    (*path, word), f"{word} is not supported: a reference is to a place, as #/a/b"
-                )
-        if value.get("$schema", _DIALECTS[0]) not in _DIALECTS:
-            self._source.wrong((*path, "$schema"), "of the dialects of JSON Schema only 2020-12 is supported")
-        made.update((word, value[word]) for word in _WORDS if word in value)
+        self._stays(value, path, dialect)
+        said = spelled(value, dialect)
+        made.update((word, said[word].value) for word in _WORDS if word in said)
         for word in _ONE:
-            if word in value:
-                made[word] = self._made(value[word], (*path, word), side)
+            if word in said:
+                made[word] = self._made(said[word].value, (*path, *said[word].path), side, dialect=dialect)
         dropped = word_of(value) if undivided and DISCRIMINATOR in value else None
         for word in _MANY:
-            if word in value and word != dropped:
+            if word in said and word != dropped:
+                here = (*path, *said[word].path)
+                left = left_out if word == "allOf" else _NONE
                 made[word] = [
-                    self._made(item, (*path, word, place), side, left_out if word == "allOf" else _NONE)
-                    for place, item in enumerate(self._list(value[word], (*path, word)))
+                    self._made(item, (*here, place), side, left, dialect=dialect)
+                    for place, item in enumerate(self._list(said[word].value, here))
                 ]
         for word in _NAMED:
-            if word in value:
+            if word in said:
+                here = (*path, *said[word].path)
                 made[word] = {
-                    name: self._made(item, (*path, word, name), side)
-                    for name, item in self._mapping(value[word], (*path, word)).items()
+                    name: self._made(item, (*here, name), side, dialect=dialect)
+                    for name, item in self._mapping(said[word].value, here).items()
                 }
-        if self._old:
-            _translate(made, value)
+        if dialect.switches:
+            _translate(made, value, nullable=self._old)
         if DISCRIMINATOR in value and self._discriminators is not None and not undivided:
             self._discriminate(made, value, path, side, left_out)
         self._bound(made)
         self._leave_out(made, value, side, left_out)
         return made
+
+    def _stays(self, value: Mapping[str, Any], path: Path, dialect: Dialect) -> None:
+        """Notes what moves references: all but what a document by itself is called, whose places stay where they are."""
+        for word in (*_MOVING, dialect.identity):
+            named = word in value and (word != "id" or isinstance(value[word], str))
+            if named and not (word == dialect.identity and path == ()):
+                self._source.wrong(
+                    (*path, word), f"{word} is not supported: a reference is to a place, as #/a/b"
+                )
+        if dialect.lists and "unevaluatedItems" in value and "unevaluatedItems" not in dialect.lacks:
+            self._source.wrong(
+                (*path, "unevaluatedItems"), f"unevaluatedItems is not supported in {dialect.name}"
+            )
 
     def _discriminate(
         self, made: dict[str, Any], value: dict[str, Any], path: Path, side: Side, left_out: frozenset[str]
@@ -277,7 +327,8 @@ class Schemas:
         if made.get("format") == "byte":
             made["allOf"] = [*made.get("allOf", ()), _BASE64]
         bounds = _RANGES.get(made["format"]) if isinstance(made.get("format"), str) else None
-        if bounds is not None and "integer" in _listed(made.get("type")):
+        kinds = ("integer", "number") if made.get("format") == "float" else ("integer",)
+        if bounds is not None and any(kind in kinds for kind in _listed(made.get("type"))):
             low, high = bounds
             lower, upper = made.get("minimum", low), made.get("maximum", high)
             if isinstance(lower, (int, float)) and isinstance(upper, (int, float)):
@@ -329,7 +380,11 @@ class Schemas:
 
     def _is_other(self, name: str, properties: Any, side: Side) -> bool:
         word = "readOnly" if side == "request" else "writeOnly"
-        return isinstance(properties, dict) and self._says(properties.get(name), word)
+        return (
+            self._discriminators is not None
+            and isinstance(properties, dict)
+            and self._says(properties.get(name), word)
+        )
 
     def _says(self, value: Any, word: str) -> bool:
         for _ in range(8):
@@ -390,12 +445,12 @@ class Schemas:
         return width
 
 
-def _translate(made: dict[str, Any], value: Mapping[str, Any]) -> None:
-    """What OpenAPI 3.0 says otherwise."""
+def _translate(made: dict[str, Any], value: Mapping[str, Any], *, nullable: bool) -> None:
+    """What OpenAPI 3.0 and draft-04 say otherwise; `nullable` of the former alone."""
     for word, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(made.get(word), bool) and made.pop(word) and bound in made:
             made[word] = made.pop(bound)
-    if value.get("nullable") is True and isinstance(made.get("type"), str):
+    if nullable and value.get("nullable") is True and isinstance(made.get("type"), str):
         made["type"] = [made["type"], "null"]
 
 

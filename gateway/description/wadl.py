@@ -7,7 +7,7 @@ those that name a member, and may say of which kind it is; others are told as no
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from posixpath import dirname, join
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -36,7 +36,7 @@ from gateway.description.source import (
     is_beside,
     read_source,
 )
-from gateway.description.xml import Element, Name, read_xml
+from gateway.description.xml import Element, Name, read_xml, role_names
 from gateway.description.xsd import XSD, Types, numbers_of
 from gateway.http.media import MediaType, parsed
 
@@ -61,8 +61,16 @@ _KINDS: Final = {
     "xs:decimal": "number",
     "xs:integer": "integer",
 }
-_NOT_LOOKED_AT: Final = ("assert", "preprocess")
-_SAYS_NO_MORE: Final = ("authenticatedBy", "isTenant", "device")
+_ASKS: Final = ("assert", "preprocess")
+_ASKS_NOTHING: Final = ("id", "original-wadl", "invisible")
+"""Attributes of Repose's extensions that say nothing of requests."""
+_SAYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "resource": ("roles",),
+    "resource_type": ("roles",),
+    "method": ("roles",),
+    "param": ("message", "code", "anyMatch"),
+}
+"""Those that are looked at, by the element that they stand at."""
 
 
 class _Scope(NamedTuple):
@@ -107,6 +115,7 @@ class _Reader:
         }
 
     def description(self) -> Description:
+        self._extensions(self._root)
         for grammars in self._root.named(WADL, "grammars"):
             self._grammars(grammars)
         resources: list[Resource] = []
@@ -114,6 +123,7 @@ class _Reader:
         for element in self._root.named(WADL, "resources"):
             url = element.get("base") or ""
             server = server or url
+            self._extensions(element)
             prefix = self._base if self._base is not None else urlsplit(url).path
             segments = tuple((unquote(text),) for text in prefix.strip("/").split("/") if text)
             scope = _Scope(segments, (), frozenset())
@@ -129,7 +139,7 @@ class _Reader:
             tuple(resources),
             self._schemas,
             self._places,
-            tuple(dict.fromkeys(self._unchecked)),
+            tuple(dict.fromkeys([*self._unchecked, *self._types.unchecked])),
         )
 
     def _wrong(self, element: Element, message: str) -> None:
@@ -222,7 +232,8 @@ class _Reader:
             scope.roles | self._role_names(element),
         )
         fields = tuple(one for one in own if one.where != "path")
-        self._extensions(element)
+        for part in parts:
+            self._extensions(part)
         operations = [
             operation
             for part in parts
@@ -276,15 +287,18 @@ class _Reader:
 
     def _extensions(self, element: Element) -> None:
         """Notes what of Repose's extensions nobody here looks at."""
+        looked_at = (*_ASKS_NOTHING, *_SAYS.get(element.name.local, ()))
         for name in element.attributes:
-            if name.space == RAX and name.local in _SAYS_NO_MORE:
-                self._not_checked(element, f"rax:{name.local} is not looked at")
+            if name.space == RAX and name.local not in looked_at:
+                code = UNCHECKED_ROLE if name.local in ("isTenant", "roles") else UNCHECKED
+                self._not_checked(element, f"rax:{name.local} is not looked at", code)
         for child in element.children:
-            if child.name.space == RAX and child.name.local in _NOT_LOOKED_AT:
-                self._not_checked(child, f"rax:{child.name.local} is not looked at", UNCHECKED_ASSERT)
+            if child.name.space == RAX:
+                code = UNCHECKED_ASSERT if child.name.local in _ASKS else UNCHECKED
+                self._not_checked(child, f"rax:{child.name.local} is not looked at", code)
 
     def _role_names(self, element: Element) -> frozenset[str]:
-        names = (element.get("roles", RAX) or "").replace("\xa0", " ").split()
+        names = role_names(element.get("roles", RAX) or "")
         for name in names:
             if "/{" in name:
                 message = f"the role {name[:80]!r} of one tenant is looked at in the caller's own alone"
@@ -303,9 +317,15 @@ class _Reader:
                 yield target
 
     def _parameter(self, element: Element) -> Parameter | None:
-        """None for one that is not looked at, or is of a body."""
+        """None for one that is not looked at."""
         name, style = element.get("name") or "", element.get("style")
+        self._extensions(element)
         if style == "plain":
+            if element.get("required") in ("true", "1"):
+                message = (
+                    f"a parameter of style 'plain' is looked at in a representation alone: {name[:80]!r}"
+                )
+                self._not_checked(element, message, UNCHECKED_XPATH)
             return None
         if style not in ("template", "query", "header"):
             self._not_checked(element, f"parameters of style {style!r} are not looked at: {name[:80]!r}")
@@ -325,6 +345,7 @@ class _Reader:
             )
         required = element.get("required") in ("true", "1")
         types, numbers = types_of(schema, {}), numbers_of(schema)
+        space = self._types.space(element.get("type") or "xsd:string", element)
         if style == "template":
             return Parameter(
                 name,
@@ -334,14 +355,16 @@ class _Reader:
                 element.position,
                 types=types,
                 numbers=numbers,
+                space=space,
             )
         where: Any = style
-        made = Parameter(name, where, required, None, element.position, numbers=numbers)
+        made = Parameter(name, where, required, None, element.position, numbers=numbers, space=space)
         key = self._key(schema, element)
         if element.get("repeating") not in ("true", "1"):
             return made._replace(schema=key, types=types)
         separator = "," if style == "header" else None
-        of = {"type": "array"} if schema is True else {"type": "array", "items": schema}
+        each = "contains" if element.get("anyMatch", RAX) in ("true", "1") else "items"
+        of = {"type": "array"} if schema is True else {"type": "array", each: schema}
         return made._replace(
             schema=self._key(of, element),
             form="list",
@@ -361,6 +384,7 @@ class _Reader:
             if target is None:
                 return
             roles |= self._role_names(element)
+            self._extensions(element)
             element = target
         self._operations += 1
         if self._operations > MAX_OPERATIONS:
@@ -435,7 +459,15 @@ class _Reader:
             )
         checks = list(self._json_checks) if form == "json" else []
         for param in self._params(representation):
-            if param.get("style") != "plain" or param.get("required") not in ("true", "1"):
+            if param.get("style") != "plain":
+                if _asks_something(param):
+                    message = (
+                        f"what a body has of parameters is not looked at: {(param.get('name') or '')[:80]!r}"
+                    )
+                    self._not_checked(param, message)
+                continue
+            self._extensions(param)
+            if param.get("required") not in ("true", "1"):
                 continue
             path = param.get("path") or ""
             schema = plain(path) if form == "json" else None
@@ -475,6 +507,16 @@ def _once_each(media: Iterable[Media]) -> tuple[Media, ...]:
         if one.root != other.root:
             found[one.type] = other._replace(root=None)
     return tuple(found.values())
+
+
+def _asks_something(param: Element) -> bool:
+    """Whether a parameter has to be there, or may not be any text."""
+    return (
+        param.get("required") in ("true", "1")
+        or (param.get("type") or "xsd:string").rpartition(":")[2] != "string"
+        or param.get("fixed") is not None
+        or bool(param.named(WADL, "option"))
+    )
 
 
 def _title(element: Element) -> str:

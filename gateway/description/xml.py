@@ -3,6 +3,7 @@
 Elements of a description keep their places; of a body no more is told than whether it is well-formed, and its root.
 """
 
+import re
 from typing import Final, NamedTuple
 from xml.parsers import expat
 
@@ -13,6 +14,7 @@ MAX_DEPTH: Final = 64
 MAX_ELEMENTS: Final = 200_000
 
 _BETWEEN: Final = "}"  # of a namespace and a name: no URI has it
+_SPACE: Final = re.compile(r"[ \t\r\n]+")
 
 
 class Name(NamedTuple):
@@ -49,6 +51,16 @@ class Element:
         prefix, mark, local = text.strip().rpartition(":")
         space = self.scope.get(prefix, None if mark else "")
         return Name(space, local) if space is not None else None
+
+
+def words(text: str) -> list[str]:
+    """The words of a list, parted by white space of XML (section 2.3) and no other: a no-break space is part of a word."""
+    return [word for word in _SPACE.split(text) if word]
+
+
+def role_names(text: str) -> list[str]:
+    """The roles of a list as Repose has it, in which a no-break space is a space within a name."""
+    return [word.replace("\xa0", " ") for word in words(text)]
 
 
 class _Refused(Exception):  # noqa: N818 - it is told to whoever sent the text

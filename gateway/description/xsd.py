@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.config.problem import Problem
-from gateway.description.model import Numbers
+from gateway.description.model import Numbers, Space
+from gateway.description.source import UNCHECKED
 from gateway.description.xml import Element, Name
 
 XSD: Final = "http://www.w3.org/2001/XMLSchema"
@@ -12,10 +13,21 @@ XSD: Final = "http://www.w3.org/2001/XMLSchema"
 MAX_TYPES: Final = 10_000
 _DEEPEST: Final = 32
 
-_TEXT: Final = (
-    *("string", "normalizedString", "token", "anyURI", "NMTOKEN", "Name", "NCName", "ID", "IDREF", "QName"),
-    *("language", "anySimpleType", "anyType", "anyAtomicType"),
+_TEXT: Final = ("string", "normalizedString", "token", "anyURI", "anySimpleType", "anyType", "anyAtomicType")
+_AS_IT_IS: Final = ("string", "anySimpleType", "anyType", "anyAtomicType")
+"""Types whose white space is part of the value; that of `normalizedString` is replaced, and of all others collapsed."""
+_SPACES: Final[Mapping[str | None, Space]] = {
+    "preserve": "preserve",
+    "replace": "replace",
+    "collapse": "collapse",
+}
+_START: Final = (
+    "A-Z_a-z\xc0-\xd6\xd8-\xf6\xf8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f\u2c00-\u2fef"
+    "\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
 )
+"""Characters that a name begins with, but for the colon (XML 1.0 section 2.3)."""
+_GOES_ON: Final = f"{_START}.0-9\xb7\u0300-\u036f\u203f\u2040"
+_NCNAME: Final = f"[{_START}][{_GOES_ON}-]*"
 _ZONE: Final = "(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))?"
 _DAY: Final = (
     "(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
@@ -34,6 +46,11 @@ _PATTERNS: Final = {
     "time": f"^{_TIME}{_ZONE}$",
     "hexBinary": "^(?:[0-9a-fA-F]{2})*$",
     "base64Binary": f"^(?:(?:{_SIXTY_FOUR} ?){{4}})*(?:(?:{_SIXTY_FOUR} ?){{2}}(?:{_SIXTY_FOUR}|=) ?=)?$",
+    "language": "^[a-zA-Z]{1,8}(?:-[a-zA-Z0-9]{1,8})*$",
+    "NMTOKEN": f"^[:{_GOES_ON}-]+$",
+    "Name": f"^[:{_START}][:{_GOES_ON}-]*$",
+    **dict.fromkeys(("NCName", "ID", "IDREF", "ENTITY"), f"^{_NCNAME}$"),
+    "QName": f"^(?:{_NCNAME}:)?{_NCNAME}$",
     "duration": f"^-?P(?:{_DAYS}(?:{_HOURS})?|{_HOURS})$",
 }
 _BOUNDS: Final[Mapping[str, tuple[int | None, int | None]]] = {
@@ -52,6 +69,10 @@ _BOUNDS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "unsignedByte": (0, 255),
 }
 _FLOATING: Final = ("double", "float")
+_INFINITE: Final = {"INF": "up", "+INF": "up", "-INF": "down", "NaN": "both"}
+"""Doubles that are no numbers of JSON, and which bound none of them is within."""
+_UP: Final = ("maximum", "exclusiveMaximum")
+_DOWN: Final = ("minimum", "exclusiveMinimum")
 _NUMBER_FACETS: Final = {
     "minInclusive": "minimum",
     "maxInclusive": "maximum",
@@ -73,6 +94,8 @@ class Types:
         self._elements: dict[Name, Element] = {}
         self._made: dict[Name, Any] = {}
         self._problems = problems
+        self.unchecked: list[Problem] = []
+        """What is asked of values, and nobody here looks at."""
         self.has_elements = False
         """Whether they say what documents look like, which nobody here looks at."""
 
@@ -106,8 +129,44 @@ class Types:
             self._made[name] = self._simple(found, depth + 1)
         return self._made[name]
 
-    def named(self, text: str, element: Element, depth: int = 0) -> Any:
-        """The same of a name with a prefix."""
+    def named(self, text: str, element: Element) -> Any:
+        """The same of a name with a prefix, with the doubles that are no numbers."""
+        return _with_infinities(self._named(text, element, 0))
+
+    def space(self, text: str, element: Element) -> Space:
+        """What becomes of the white space of a value of the type of that name (XML Schema 1.1 part 2, section 4.3.6)."""
+        name = element.resolve(text)
+        for _ in range(_DEEPEST):
+            if name is None:
+                break
+            if name.space == XSD:
+                if name.local == "normalizedString":
+                    return "replace"
+                return "preserve" if name.local in _AS_IT_IS else "collapse"
+            found = self._elements.get(name)
+            if found is None:
+                break
+            union, restriction = found.named(XSD, "union"), found.named(XSD, "restriction")
+            if union:
+                return self._space_of_union(union[0])
+            if not restriction:
+                break
+            said = [facet.get("value") for facet in restriction[0].named(XSD, "whiteSpace")]
+            if said and said[0] in _SPACES:
+                return _SPACES[said[0]]
+            name = restriction[0].resolve(restriction[0].get("base") or "")
+        return "preserve"
+
+    def _space_of_union(self, element: Element) -> Space:
+        """Collapsed where it is in all members that have a name."""
+        names = [element.resolve(text) for text in (element.get("memberTypes") or "").split()]
+        built_in = all(
+            name is not None and name.space == XSD and name.local not in (*_AS_IT_IS, "normalizedString")
+            for name in names
+        )
+        return "collapse" if names and built_in and not element.named(XSD, "simpleType") else "preserve"
+
+    def _named(self, text: str, element: Element, depth: int) -> Any:
         name = element.resolve(text)
         if name is None:
             self._wrong(element, f"the prefix of the type {text!r} stands for nothing")
@@ -121,7 +180,7 @@ class Types:
         for child in element.named(XSD, "restriction"):
             return self._restriction(child, depth)
         for child in element.named(XSD, "union"):
-            parts = [self.named(text, child, depth) for text in (child.get("memberTypes") or "").split()]
+            parts = [self._named(text, child, depth) for text in (child.get("memberTypes") or "").split()]
             parts += [self._simple(inner, depth + 1) for inner in child.named(XSD, "simpleType")]
             return {"anyOf": parts} if parts else True
         for child in element.named(XSD, "list"):
@@ -135,7 +194,7 @@ class Types:
         inner = element.named(XSD, "simpleType")
         of: Any = True
         if base is not None:
-            of = self.named(base, element, depth)
+            of = self._named(base, element, depth)
         elif inner:
             of = self._simple(inner[0], depth + 1)
         facets: dict[str, Any] = {}
@@ -161,7 +220,11 @@ class Types:
         kind, value = child.name.local, child.get("value") or ""
         numeric = isinstance(of, dict) and of.get("type") in ("integer", "number")
         try:
-            if kind == "pattern":
+            if kind == "pattern" and numeric:
+                anchored(value)
+                message = "the pattern of a number is not looked at: numbers are judged by their value"
+                self.unchecked.append(Problem(*child.position, UNCHECKED, message, kind))
+            elif kind == "pattern":
                 patterns.append(f"(?:{anchored(value)})")
             elif kind == "enumeration":
                 values.append(_number(value) if numeric else value)
@@ -185,6 +248,23 @@ def numbers_of(schema: Any) -> Numbers:
     parts = (part for word in ("allOf", "anyOf") for part in schema.get(word, ()))
     floating = schema.get("format") == "double" or any(numbers_of(part) == "double" for part in parts)
     return "double" if floating else "decimal"
+
+
+def _with_infinities(schema: Any) -> Any:
+    """The same, of a type of doubles with those that are no numbers, in so far as they are within its bounds."""
+    if not isinstance(schema, dict):
+        return schema
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_with_infinities(part) for part in schema["anyOf"]]}
+    if schema.get("format") != "double" or "enum" in schema:
+        return schema
+    bounded = {
+        "up": any(word in schema for word in _UP),
+        "down": any(word in schema for word in _DOWN),
+    }
+    bounded["both"] = bounded["up"] or bounded["down"]
+    texts = [text for text, bound in _INFINITE.items() if not bounded[bound]]
+    return {"anyOf": [schema, {"type": "string", "enum": texts}]} if texts else schema
 
 
 def _built_in(name: str) -> Any:

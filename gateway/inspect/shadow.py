@@ -53,14 +53,25 @@ def report(records: Iterable[Mapping[str, Any]]) -> dict[str, Judged]:
     for fields in records:
         weight = _weight(fields)
         steps = fields.get("gateway.filters")
+        deciding: dict[str, Mapping[str, Any]] = {}
         for step in steps if isinstance(steps, list) else ():
             if isinstance(step, Mapping) and step.get("shadow"):
                 name = str(step.get("name"))
-                judged = found.get(name)
-                if judged is None:
-                    judged = found[name] = Judged(str(step.get("type")), str(step.get("source")))
-                _add(judged, fields, step, weight)
+                known = deciding.get(name)
+                if known is None or _weighs(step) > _weighs(known):
+                    deciding[name] = step
+        for name, step in deciding.items():
+            judged = found.get(name)
+            if judged is None:
+                judged = found[name] = Judged(str(step.get("type")), str(step.get("source")))
+            _add(judged, fields, step, weight)
     return found
+
+
+def _weighs(step: Mapping[str, Any]) -> int:
+    """Which of an entry's verdicts on a request and on its answer is that on both: the one that would have been the last word."""
+    verdict = step.get("verdict")
+    return 2 if verdict in ("refuse", "answer") else 0 if verdict == "pass" else 1
 
 
 def greatest(counts: Mapping[Any, float], most: int) -> list[tuple[Any, float]]:

@@ -1,8 +1,9 @@
 """What is made of an installation while its parts are gone through: the chain, and what parts know of those before them."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +14,7 @@ from gateway.config.problem import written
 from gateway.migration import expression
 from gateway.migration.report import Part, Report
 from gateway.migration.source import VARIABLE, Element, Installation, Place
+from gateway.migration.template import meets
 from gateway.migration.writing import Noted, Reference, plain, variables
 from gateway.registry import ENTRY_KEYS, Registry, RegistryError
 
@@ -64,8 +66,6 @@ IDENTITY: Final = (
 Condition = dict[str, Any]
 """`when` of an entry."""
 
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
-
 
 @dataclass(slots=True)
 class Entry:
@@ -102,6 +102,24 @@ def joined(conditions: Sequence[Condition]) -> Condition:
     return {"all": list(conditions)}
 
 
+def negated(condition: Condition) -> Condition:
+    """A condition that holds where another does not."""
+    return condition["not"] if list(condition) == ["not"] else {"not": condition}
+
+
+class Asking(NamedTuple):
+    """Where the token of Keystone v2 is asked for.
+
+    name     of the entry that has been the only one at first
+    when     which requests are asked for one
+    entries  of which each of these requests sees one, each with what else holds of its requests
+    """
+
+    name: str
+    when: list[Condition]
+    entries: list[tuple[Entry, list[Condition]]]
+
+
 class User(NamedTuple):
     """What a filter finds of who is calling.
 
@@ -125,6 +143,7 @@ class Draft:
     routes     before the one for all that is left, whose upstream is `default`
     routers    that decide of routes, in the order of the chain
     root_paths of upstreams: where the service is mounted
+    asking     where a token of Keystone v2 has been asked for last; None while none has
     users      what filters so far have found of who is calling, as Repose weighs it
     beside     where the configuration will be, for the files that it names
     nodes      how many gateways there are, of which this is one
@@ -150,6 +169,7 @@ class Draft:
         self.routers: list[Router] = []
         self.default = ""
         self.root_paths: dict[str, str] = {}
+        self.asking: Asking | None = None
         self.users: list[User] = []
         self.written: dict[str, Place] = {}
         self.given: dict[str, Place] = {}
@@ -304,6 +324,31 @@ class Chain:
         self._append(entry)
         self.draft.reads([entry.options, entry.when], place, self.part)
         return entry
+
+    def own(self, when: Sequence[Condition] = ()) -> list[Condition]:
+        """The conditions of the filter, and `when`; not what holds of all requests that come to the chain."""
+        return self._own([*self._when, *when])
+
+    def divides(
+        self, entry: Entry, options: Mapping[str, Any], when: Sequence[Condition], place: Place
+    ) -> Entry:
+        """An entry before one that asks for a token, with other options, which sees those of its requests that fulfil `when`."""
+        asking = self.draft.asking
+        assert asking is not None
+        at = next(at for at, (other, _) in enumerate(asking.entries) if other is entry)
+        extra, others = asking.entries[at][1], [negated(joined(when))]
+        made = replace(
+            entry,
+            options=dict(options),
+            name=self.draft.named(self._name),
+            when=[*entry.when, *when],
+            comment=(*entry.comment, str(place)),
+        )
+        entry.when = [*entry.when, *others]
+        asking.entries[at : at + 1] = [(made, [*extra, *when]), (entry, [*extra, *others])]
+        entries = self.draft.entries
+        entries.insert(next(at for at, other in enumerate(entries) if other is entry), made)
+        return made
 
     def refuse(self, place: Place, *, when: Sequence[Condition] = ()) -> None:
         """For a check that cannot be moved, which is noted: without it more would pass than before, so nothing does.
@@ -460,6 +505,46 @@ def _implies(one: Condition, other: Condition) -> bool:
     if list(wider) != ["path"] or list(narrower) != ["path"]:
         return False
     return set(_texts(narrower["path"])) <= set(_texts(wider["path"]))
+
+
+def holds(conditions: Sequence[Condition], other: Condition) -> bool:
+    """Whether a condition holds where all of some do; False also where that is not plain to see."""
+    if list(other) == ["all"]:
+        return all(holds(conditions, one) for one in other["all"])
+    if len(other) > 1:
+        return all(holds(conditions, {key: value}) for key, value in other.items())
+    return any(_implies(one, other) for one in _single(conditions))
+
+
+def apart(conditions: Sequence[Condition]) -> bool:
+    """Whether no request fulfils all of some conditions; False also where that is not plain to see."""
+    single = list(_single(conditions))
+    methods = [set(one["method"]) for one in single if "method" in one]
+    if methods and not set.intersection(*methods):
+        return True
+    paths = [_texts(one["path"]) for one in single if "path" in one]
+    if any(not _meet(one, other) for one, other in combinations(paths, 2)):
+        return True
+    return any("not" in one and holds(single, one["not"]) for one in single)
+
+
+def _meet(some: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether there may be a path that both have."""
+    return any(
+        one.startswith(expression.REGEX) or other.startswith(expression.REGEX) or meets(one, other)
+        for one in some
+        for other in others
+    )
+
+
+def _single(conditions: Sequence[Condition]) -> Iterator[Condition]:
+    """Conditions of one key each that hold where all of some do."""
+    for condition in conditions:
+        for key, value in condition.items():
+            if key == "all":
+                yield from _single(value)
+            else:
+                yield {key: value}
 
 
 def _texts(value: Any) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from gateway.api.regex import check_path
 from gateway.migration import expression
 from gateway.migration.container import duration
-from gateway.migration.draft import IDENTITY, Chain, Condition, Entry
+from gateway.migration.draft import IDENTITY, Asking, Chain, Condition, Entry, apart, holds, joined
 from gateway.migration.source import Element, number
 from gateway.migration.writing import Noted
 
@@ -233,7 +233,7 @@ def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
 
 def keystone_v2_authorization(config: Element, chain: Chain) -> None:
     """`keystone-v2-authorization`: its tenants are a matter of the `token_auth` before it, or of a table beside that."""
-    before = _before(chain)
+    asking = chain.draft.asking
     endpoint = _endpoint(config.first("require-service-endpoint"), chain)
     white = _white(config, "uri-regex", chain)
     delegates = bool(config.all("delegating"))
@@ -241,41 +241,63 @@ def keystone_v2_authorization(config: Element, chain: Chain) -> None:
         chain.left(config, "delegating: it goes by the `token_auth` before it")
         for delegating in config.all("delegating"):
             delegating.forget()
-    if before is None:
+    if asking is None:
         chain.left(config, "no keystone-v2 before it says who is calling, and in which tenants")
         config.forget()
         chain.refuse(config.place, when=white)
         return
-    options = deepcopy(before.options)
-    provider = options["providers"][0]["keystone_v2"]
-    tenants = _tenants(config, chain, options.setdefault("repose", {}))
+    told: dict[str, Any] = {}
+    tenants = _tenants(config, chain, told)
+    asked = tenants.asked
     lost = tenants.lost or endpoint
-    known = provider.get("tenant")
-    also = tenants.asked is not None and known is not None and known.value != tenants.asked.value
-    if tenants.asked is not None and known is None:
-        provider["tenant"] = tenants.asked
-        also = len(tenants.expressions) > 1
-    if tenants.asked is not None and options.get("delay_auth_decision") and not delegates:
-        also = True  # the `token_auth` only tells of another tenant, and this filter has refused it
-    if not options["repose"]:
-        del options["repose"]
-    wrong = chain.draft.wrong(replace(before, options=options))
-    if not wrong and tenants.asked is not None and chain.draft.rewritten is not None:
+    own = [one for one in chain.own(white) if not (_settled(one, chain) and holds(asking.when, one))]
+    movable = all(_settled(one, chain) for one in own)
+    changes = [
+        (entry, extra, _with_tenants(entry.options, asked, told))
+        for entry, extra in asking.entries
+        if not apart([*extra, *own])
+    ]
+    wrong = ""
+    for entry, _, options in changes if movable else ():
+        wrong = wrong or chain.draft.wrong(replace(entry, options=options, when=[*entry.when, *own]))
+    if not wrong and asked is not None and chain.draft.rewritten is not None:
         wrong = f"its tenant is in the path that {chain.draft.rewritten} has made"
     if wrong:
         chain.left(config, wrong)
         chain.refuse(config.place, when=white)
         return
-    before.options = options
-    if tenants.asked is not None and known is None:
-        chain.part.into.append(f"tenant of token_auth {before.name!r}")
-        chain.differs(config, "another tenant is answered 403, in place of 401")
-    if also:
-        _all_tenants(tenants, config, chain, white)
-    for condition in before.when if tenants.asked is not None and not also else ():
+    if told and not movable:
+        chain.left(config, "what the upstream is told of tenants cannot go by the conditions of this filter")
+        lost = lost or config
+    together = len(tenants.expressions) > 1 or any("tenant" in _provider_of(one) for one, _, _ in changes)
+    beside: list[list[Condition]] = []
+    for entry, extra, options in changes:
+        if asked is not None:
+            known = _provider_of(entry).get("tenant")
+            one_is_not_enough = len(tenants.expressions) > 1 or not movable
+            other = one_is_not_enough if known is None else known.value != asked.value
+            # Where the decision is delayed the `token_auth` only tells of another tenant, and this filter has refused it.
+            if other or (entry.options.get("delay_auth_decision") and not delegates):
+                beside.append(extra)
+            if known is None:
+                chain.differs(config, "another tenant is answered 403, in place of 401")
+        if movable:
+            narrower = [one for one in own if not holds(extra, one)]
+            _put(entry, options, narrower, asked is not None, config, chain)
+    if beside and not movable:
+        chain.differs(
+            config,
+            "its conditions are asked behind the token, where one tenant of it is known (`rbac`): a token for several tenants is good for "
+            "the one that it has by default, and others are answered 403",
+        )
+    whole = len(beside) == len(changes)
+    if beside:
+        some: list[Condition] = [] if whole else [{"any": [joined(one) for one in beside]}]
+        _all_tenants(tenants, config, chain, [*white, *some], together=together)
+    for condition in asking.when if asked is not None and not (beside and whole) else ():
         if not chain.seen_by(condition, spared=white):
             chain.differs(
-                config, f"requests that {before.name!r} does not see are answered 500, as in Repose"
+                config, f"requests that {asking.name!r} does not see are answered 500, as in Repose"
             )
             chain.add(
                 "respond",
@@ -289,19 +311,96 @@ def keystone_v2_authorization(config: Element, chain: Chain) -> None:
         chain.refuse(lost.place, when=white)
 
 
+def _provider_of(entry: Entry) -> dict[str, Any]:
+    provider: dict[str, Any] = entry.options["providers"][0]["keystone_v2"]
+    return provider
+
+
+def _with_tenants(options: dict[str, Any], asked: Noted | None, told: dict[str, Any]) -> dict[str, Any]:
+    """Options with a tenant where they have none, and with what the upstream is told of tenants."""
+    made = deepcopy(options)
+    if asked is not None:
+        made["providers"][0]["keystone_v2"].setdefault("tenant", asked)
+    if told:
+        made["repose"] = {**made.get("repose", {}), **told}
+    return made
+
+
+def _put(
+    entry: Entry,
+    options: dict[str, Any],
+    narrower: list[Condition],
+    asks: bool,
+    config: Element,
+    chain: Chain,
+) -> None:
+    """Has a `token_auth` the options; where that goes for some of its requests only, they get an entry of their own.
+
+    asks  whether it is for a tenant
+    """
+    if options != entry.options and narrower:
+        made = chain.divides(entry, options, narrower, config.place)
+        chain.part.into.append(f"token_auth {made.name!r}")
+        chain.differs(
+            config,
+            f"its requests are asked for their token by a `token_auth` of their own, which remembers tokens by itself; {entry.name!r} asks "
+            "for those of the others",
+        )
+        return
+    entry.options = options
+    if asks:
+        chain.part.into.append(f"tenant of token_auth {entry.name!r}")
+
+
+def _settled(condition: Condition, chain: Chain) -> bool:
+    """Whether a condition of this place says the same of a request where its token is asked for."""
+    for key, value in condition.items():
+        if key == "header":
+            settled = _is_last(chain) and not any(map(_told, value))
+        elif key == "not":
+            settled = _settled(value, chain)
+        elif key in ("any", "all"):
+            settled = all(_settled(one, chain) for one in value)
+        else:
+            settled = key == "method" or (key == "path" and chain.draft.rewritten is None)
+        if not settled:
+            return False
+    return True
+
+
+def _is_last(chain: Chain) -> bool:
+    """Whether no entry has been added since a token is asked for."""
+    asking = chain.draft.asking
+    return asking is not None and any(chain.draft.entries[-1] is entry for entry, _ in asking.entries)
+
+
+_TOLD: Final = (
+    *("x-auth", "x-catalog", "x-contact-", "x-default-", "x-delegated", "x-domain-", "x-identity-"),
+    *(
+        "x-impersonator-",
+        "x-is-admin-",
+        "x-map-",
+        "x-pp-",
+        "x-project-",
+        "x-relevant-",
+        "x-role",
+        "x-service-",
+    ),
+    *("x-storage-", "x-tenant", "x-token-", "x-user", "openstack-system-"),
+)
+"""What the names of fields begin with that a `token_auth` may write or take away."""
+
+
+def _told(name: str) -> bool:
+    return name.lower().replace("_", "-").startswith(_TOLD)
+
+
 def tenant_culling(config: Element, chain: Chain) -> None:
     """`tenant-culling`, which there is no need for where the upstream is told of one tenant only."""
     chain.left(config, _ONE_TENANT)
     if any(entry.options.get("repose", {}).get("all_tenants") for entry in chain.draft.entries):
         chain.left(config, "a `token_auth` before it tells the upstream of all tenants (`all_tenants`)")
         chain.refuse(config.place)
-
-
-def _before(chain: Chain) -> Entry | None:
-    for entry in reversed(chain.draft.entries):
-        if entry.type == "token_auth" and "keystone_v2" in entry.options["providers"][0]:
-            return entry
-    return None
 
 
 def basic_auth(config: Element, chain: Chain) -> None:
@@ -451,8 +550,13 @@ def _tenant_differences(element: Element, roles: list[str], chain: Chain) -> Non
         )
 
 
-def _all_tenants(tenants: _Tenants, config: Element, chain: Chain, white: list[Condition]) -> None:
-    """A table by which each expression that matches must name the tenant that the `token_auth` before it has chosen."""
+def _all_tenants(
+    tenants: _Tenants, config: Element, chain: Chain, white: list[Condition], *, together: bool = True
+) -> None:
+    """A table by which each expression that matches must name the tenant that the `token_auth` before it has chosen.
+
+    together  whether there are several, with those of a filter before this one
+    """
     place = tenants.asked.comment[0] if tenants.asked is not None else str(config.place)
     try:
         if tenants.prefixes:
@@ -472,10 +576,11 @@ def _all_tenants(tenants: _Tenants, config: Element, chain: Chain, white: list[C
         options["bypass_roles"] = tenants.roles
     delegating = config.first("delegating")
     rest = {"mode": "shadow", "delegate": delegating.number("quality", 0.7)} if delegating is not None else {}
-    chain.differs(
-        config,
-        "every expression that matches must name one and the same tenant (`rbac`), where Repose lets several of the token pass",
-    )
+    if together:
+        chain.differs(
+            config,
+            "every expression that matches must name one and the same tenant (`rbac`), where Repose lets several of the token pass",
+        )
     chain.add("rbac", options, config.place, when=white, rest=rest)
 
 
@@ -596,7 +701,9 @@ def _add(chain: Chain, options: dict[str, Any], config: Element, white: list[Con
     if not options["repose"]:
         del options["repose"]
     chain.replaces(config, IDENTITY)
-    chain.add("token_auth", options, config.place, when=white)
+    entry = chain.add("token_auth", options, config.place, when=white)
+    if "keystone_v2" in options["providers"][0] and any(one is entry for one in chain.draft.entries):
+        chain.draft.asking = Asking(entry.name, list(entry.when), [(entry, [])])
     delays = "delay_auth_decision" in options
     if delays and chain.draft.users:
         chain.differs(

@@ -103,6 +103,12 @@ def _filter(draft: Draft, use: FilterUse, model: Model) -> None:
     part = draft.report.part(use.name, place)
     chain = Chain(draft, part, use.id, use.when, bypass=use.bypass)
     found = translator(use.name)
+    if use.never:
+        file = use.file or (found.file if found is not None else "")
+        if file:
+            draft.installation.read(file, asked=place)
+        part.left(place, "no request fulfils its condition, so that it has never run: it is left out")
+        return
     if found is None:
         part.left(place, "no filter of this name is known: one of your own, or of another vendor")
         chain.refuse(place)

@@ -21,8 +21,6 @@ _BLOCK: Final = re.compile(r"\{%")
 VARIABLE: Final = re.compile(r"\{\$\s*([A-Za-z_][A-Za-z0-9_]*)\s*\$\}")
 """How Repose writes a variable of the environment: `{$ NAME $}`."""
 
-_SPACE: Final = re.compile(r"[ \t\r\n]+")
-
 _TRUE: Final = ("true", "1")
 _FALSE: Final = ("false", "0")
 
@@ -106,7 +104,7 @@ class Element:
 
     def words(self, name: str) -> list[str]:
         """An attribute that is a list, parted by white space of XML: a no-break space is part of a word."""
-        return _SPACE.sub(" ", self.get(name)).split(" ") if self.get(name) else []
+        return xml.words(self.get(name))
 
     def all(self, name: str) -> list["Element"]:
         """The elements of a name directly in it."""

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from gateway.config.model import parse_endpoint
-from gateway.http.template import Segment, parse
+from gateway.http.fields import is_token
 from gateway.migration import expression
-from gateway.migration.draft import METHODS, Chain, Condition, Draft, Router, joined, methods
-from gateway.migration.report import Part
+from gateway.migration.draft import Chain, Condition, Draft, Router, joined, methods, negated
+from gateway.migration.report import Note, Part
 from gateway.migration.source import VARIABLE, Element, Place, SourceError
+from gateway.migration.template import covers, meets
 from gateway.migration.writing import Noted
 
 FILE: Final = "system-model.cfg.xml"
@@ -23,11 +24,6 @@ _QUALITY: Final = 0.5
 """Of a destination-router that says none."""
 
 _EVERYTHING: Final = "/{rest*}"
-_ALWAYS: Final[Condition] = {}
-"""What every request fulfils."""
-
-_NOTHING: Final = Segment("", "", rest=False)
-"""What a path that ends in "/" has behind it."""
 
 
 class FilterUse(NamedTuple):
@@ -38,6 +34,7 @@ class FilterUse(NamedTuple):
     when    its own conditions
     bypass  for requests that no filter sees
     partly  whether a condition of its own cannot be said, so that it sees more requests than it did
+    never   whether no request fulfils its conditions
     """
 
     element: Element
@@ -47,6 +44,7 @@ class FilterUse(NamedTuple):
     when: list[Condition]
     bypass: list[Condition]
     partly: bool = False
+    never: bool = False
 
 
 class Model(NamedTuple):
@@ -233,21 +231,34 @@ def _filters(body: Element, part: Part) -> Iterator[FilterUse]:
         return
     bypass = _path_condition(found.get("bypass-uri-regex"), found, part)
     for element in found.all("filter"):
-        found_conditions: list[Condition | None] = []
-        told = Part(part.name, part.place)
         regex = element.get("uri-regex")
-        if regex and not expression.is_everything(regex):
-            found_conditions.append(_path_condition(regex, element, told))
-        found_conditions += [_criterion(criterion, told) for criterion in element.elements()]
-        when = [condition for condition in found_conditions if condition]
-        partly = bool(told.notes) or None in found_conditions
-        for note in told.notes:
+        parts = [_paths(regex, element)] if regex else []
+        parts += [_criterion(criterion) for criterion in element.elements()]
+        said = _folded(parts, every=True)
+        for note in said.notes:
             part.left(note.place, note.text)
         name = element.required("name")
-        spared = [{"not": bypass}] if bypass is not None else []
         yield FilterUse(
-            element, name, element.get("id") or name, element.get("configuration"), when, spared, partly
+            element,
+            name,
+            element.get("id") or name,
+            element.get("configuration"),
+            [one.condition for one in parts if not isinstance(one.condition, bool)],
+            [{"not": bypass}] if bypass is not None else [],
+            bool(said.notes),
+            said.condition is False,
         )
+
+
+class Said(NamedTuple):
+    """A condition of Repose, as far as it can be said.
+
+    condition  True where every request fulfils it, False where none does
+    notes      of what cannot be said, and is left out where the filter then sees more requests, never where it sees fewer
+    """
+
+    condition: Condition | bool
+    notes: tuple[Note, ...] = ()
 
 
 def _path_condition(regex: str, element: Element, part: Part) -> Condition | None:
@@ -260,48 +271,63 @@ def _path_condition(regex: str, element: Element, part: Part) -> Condition | Non
         return None
 
 
-def _criterion(element: Element, part: Part, *, denied: bool = False) -> Condition | None:
-    """A condition of Repose 8.10 and later; `_ALWAYS` where it asks for nothing, None where it cannot be said.
+def _unsaid(element: Element, what: str, why: object, *, denied: bool) -> Said:
+    """A condition that cannot be said: as if it held, or as if it did not where it is `denied`."""
+    text = f"the condition {what}, so that the filter sees more requests than it did: {why}"
+    return Said(not denied, (Note("left", element.place, text),))
 
-    What cannot be said is left out where the filter then sees more requests, and never where it sees fewer. `denied` says
-    that the condition stands in a `not`.
-    """
+
+def _paths(regex: str, element: Element, *, denied: bool = False) -> Said:
+    if expression.is_everything(regex):
+        return Said(condition=True)
+    try:
+        return Said({"path": expression.paths(regex)})
+    except ValueError as error:
+        return _unsaid(element, repr(regex), error, denied=denied)
+
+
+def _criterion(element: Element, *, denied: bool = False) -> Said:
+    """A condition of Repose 8.10 and later. `denied` says that it stands in a `not`."""
     if element.name == "methods":
-        return _method_condition(element, part)
+        return _methods(element, denied=denied)
     if element.name == "header":
         value = element.get("value")
-        return {"header": {element.required("name"): value if element.has("value") else True}}
+        return Said({"header": {element.required("name"): value if element.has("value") else True}})
     if element.name == "uri":
-        return _path_condition(element.required("regex"), element, part)
-    parts = [
-        _criterion(child, part, denied=denied != (element.name == "not")) for child in element.elements()
-    ]
-    conditions = [condition for condition in parts if condition is not None]
-    whole = len(conditions) == len(parts)
-    asking = [condition for condition in conditions if condition]
-    if element.name == "and" and conditions and (whole or (asking and not denied)):
-        return joined(asking) if asking else _ALWAYS
-    if not whole or not conditions:
-        return None
-    if element.name == "or":
-        return {"any": conditions} if len(asking) == len(conditions) else _ALWAYS
-    if element.name == "not":
-        if asking:
-            return {"not": asking[0]}
-        part.left(element.place, "a condition that no request fulfils: take the filter out of the chain")
-        return None
-    raise SourceError(element.place, f"{element.name} is no condition")
+        return _paths(element.required("regex"), element, denied=denied)
+    if element.name not in ("and", "or", "not"):
+        raise SourceError(element.place, f"{element.name} is no condition")
+    turned = element.name == "not"
+    parts = [_criterion(child, denied=denied != turned) for child in element.elements()]
+    if not parts or (turned and len(parts) > 1):
+        return _unsaid(element, element.name, f"it is of {len(parts)}", denied=denied)
+    if not turned:
+        return _folded(parts, every=element.name == "and")
+    (one,) = parts
+    return Said(not one.condition if isinstance(one.condition, bool) else negated(one.condition), one.notes)
 
 
-def _method_condition(element: Element, part: Part) -> Condition | None:
+def _folded(parts: Sequence[Said], *, every: bool) -> Said:
+    """A condition that holds where every part does, or where one does."""
+    if any(one.condition is (not every) and not one.notes for one in parts):
+        return Said(not every)  # whatever the others are
+    notes = tuple(note for one in parts for note in one.notes)
+    if any(one.condition is (not every) for one in parts):
+        return Said(not every, notes)
+    conditions = [one.condition for one in parts if not isinstance(one.condition, bool)]
+    if not conditions:
+        return Said(every, notes)
+    return Said(joined(conditions) if every or len(conditions) == 1 else {"any": conditions}, notes)
+
+
+def _methods(element: Element, *, denied: bool) -> Said:
     words = element.words("value")
+    unfit = [word for word in words if not is_token(word.encode())]
+    if unfit or not words:
+        why = f"{unfit[0]!r} is no method" if unfit else "it names none"
+        return _unsaid(element, "of methods", why, denied=denied)
     listed = methods(words)
-    unknown = [word for word in words if word.upper() not in (*METHODS, "ALL")]
-    if unknown or not words:
-        told = f"{unknown[0]!r} is no method" if unknown else "it names none"
-        part.left(element.place, f"the condition of methods, so that the filter sees every request: {told}")
-        return None
-    return {"method": listed} if listed else _ALWAYS
+    return Said({"method": listed} if listed else True)
 
 
 def _tracing(root: Element, draft: Draft) -> None:
@@ -408,34 +434,6 @@ def _past(bypass: Sequence[str], usual: Router, standing: list[tuple[str, Router
             f"what bypass-uri-regex lets pass goes to {usual.wanted}, and routes go by path templates: write the route",
         )
         usual.chain.refuse(usual.place, when=[{"path": [path]}])
-
-
-def covers(one: str, other: str) -> bool:
-    """Whether a template has all paths of another. What is left of a path may be nothing only where that is all of it."""
-    own, others = parse(one), parse(other)
-    for place, segment in enumerate(own):
-        if segment.rest:
-            return not place or (len(others) > place and others[place:] != (_NOTHING,))
-        if place >= len(others) or others[place].rest:
-            return False
-        if segment.literal is not None and segment.literal != others[place].literal:
-            return False
-        if segment.literal is None and others[place] == _NOTHING:
-            return False
-    return len(own) == len(others)
-
-
-def meets(one: str, other: str) -> bool:
-    """Whether there is a path that both templates have."""
-    own, others = parse(one), parse(other)
-    for place, (mine, its) in enumerate(zip(own, others, strict=False)):
-        if mine.rest or its.rest:
-            return not place or (_NOTHING,) not in (own[place:], others[place:])
-        if mine.literal != its.literal and (
-            None not in (mine.literal, its.literal) or _NOTHING in (mine, its)
-        ):
-            return False
-    return len(own) == len(others)
 
 
 def _wanted(name: str, model: Model, element: Element) -> str:

@@ -15,6 +15,12 @@ from gateway.migration.source import Element, number
 _EVERYBODY: Final = ("0.0.0.0/0", "::/0")
 _TRUSTED: Final = ("127.0.0.0/8", "::1/128")
 
+_OF_ANOTHER: Final = (
+    "X-PP-User is whom a gateway in front has found: write `sources: [ { repose: { trusted_peers: [...] } } ]` of `principal` in place of "
+    "this filter, for the peers that set it. It is not the same: groups are those of X-PP-Groups, never the name of the field, the weights of "
+    "its users do not count against those of other filters (`quality`), and more than one user is 400"
+)
+
 _TRUST_PROXIES: Final = (
     "Repose takes the first address of X-Forwarded-For from anybody; here it counts from `trusted_proxies` only, so name the "
     "balancers in front there"
@@ -72,7 +78,9 @@ def header_user(config: Element, chain: Chain) -> None:
                 "quality": quality,
             }
             sources.append({"header": options})
-            if header.required("id").lower() in ("x-pp-user", "x-user-id", "x-user-name"):
+            if header.required("id").lower() == "x-pp-user":
+                chain.left(header, _OF_ANOTHER)
+            elif header.required("id").lower() in ("x-user-id", "x-user-name"):
                 chain.differs(
                     header, f"{header.get('id')} is set by the gateway, and stripped from what clients send"
                 )

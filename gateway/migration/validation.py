@@ -1,13 +1,14 @@
 """Descriptions of APIs: api-validator and openapi-validator."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from gateway.config.problem import ConfigurationError, Problem
 from gateway.description.model import Description
 from gateway.description.read import read_description
 from gateway.description.source import UNCHECKED_ASSERT, UNCHECKED_ROLE, UNCHECKED_XML, UNCHECKED_XPATH
+from gateway.description.xml import role_names
 from gateway.migration.draft import Chain, Condition
 from gateway.migration.source import Element
 
@@ -16,6 +17,9 @@ _BODY: Final = 1 << 20
 
 Asks = Callable[[Problem], bool]
 """Whether Repose has looked at what nobody here does."""
+
+Beyond = Callable[[Description], Iterable[str]]
+"""What is looked at here, and Repose has not looked at it."""
 
 
 def api_validator(config: Element, chain: Chain) -> None:
@@ -29,7 +33,7 @@ def api_validator(config: Element, chain: Chain) -> None:
     named: list[str] = []
     own: list[Condition] = []
     for one in validators:
-        roles = [role.replace("\xa0", " ") for role in one.words("role")]
+        roles = role_names(one.get("role"))
         if one is default:
             own = _for(roles, earlier) if roles else []
         elif roles:
@@ -92,8 +96,50 @@ def _validator(element: Element, chain: Chain, when: list[Condition], rest: dict
         when,
         rest,
         lambda problem: asked.get(problem.code, True),
+        lambda description: _beyond(description, element),
     )
 
+
+def _beyond(description: Description, element: Element) -> Iterator[str]:
+    """What the description asks for that Repose, without an option, has let pass, and `api` does not."""
+    operations = [one for resource in description.resources for one in resource.operations]
+    bodies = [media for operation in operations for media in operation.media]
+    # A grammar of JSON is a file of its own.
+    of_grammars = {
+        description.places[check.schema].file != description.file
+        for media in bodies
+        for check in media.checks
+    }
+    wheres = {parameter.where for operation in operations for parameter in operation.parameters}
+    forms = {media.form for media in bodies}
+    if "query" in wheres:
+        yield _BEYOND.format("no option has Repose look at the query", _QUERY)
+    # Each with those options that bring it along.
+    for asked, option, what, others in (
+        ("header" in wheres, "check-headers", "header fields that are required, and the types of all", ()),
+        ("json" in forms, "check-well-formed", "JSON to be well-formed", ("check-grammars",)),
+        ("xml" in forms, "check-well-formed", "XML to be well-formed", _OF_XML),
+        (True in of_grammars, "check-grammars", "bodies to fit the JSON Schema", ()),
+        (
+            False in of_grammars,
+            "check-plain-params",
+            "required parts of bodies (parameters of style plain)",
+            (),
+        ),
+        (any(media.root for media in bodies), "check-elements", "the root element of XML", ()),
+    ):
+        if asked and not any(element.flag(name) for name in (option, *others)):
+            yield _BEYOND.format(f"{option} is not set", what)
+
+
+_QUERY: Final = "parameters of the query that are required, and the types of all"
+
+_OF_XML: Final = ("check-grammars", "check-xsd-grammar", "check-elements", "check-plain-params")
+
+_BEYOND: Final = (
+    "{}, so that requests have passed which `api` refuses (400): it asks for {}; have this entry in shadow first (`mode: shadow`), and see "
+    "`weir shadow report`"
+)
 
 _AS_EVER: Final = (
     *("@check-well-formed", "@check-elements", "@check-headers", "@do-xsd-grammar-transform", "@remove-dups"),
@@ -107,7 +153,8 @@ _AS_EVER: Final = (
 def openapi_validator(config: Element, chain: Chain) -> None:
     """`openapi-validator`: an `api`."""
     chain.differs(config, "Accept is not judged: what the service cannot answer with, it says itself (406)")
-    _add(config, config.required("href"), "check", chain, [], {}, lambda problem: True)
+    href = config.required("href")
+    _add(config, href, "check", chain, [], {}, lambda problem: True, lambda description: ())
 
 
 def _add(
@@ -118,6 +165,7 @@ def _add(
     when: list[Condition],
     rest: dict[str, Any],
     asks: Asks,
+    beyond: Beyond,
 ) -> None:
     """An `api`; a refusal in its place where Repose has looked at more of requests than it does."""
     installation = chain.draft.installation
@@ -156,6 +204,8 @@ def _add(
             chain.differs(
                 element, f"not looked at, as in Repose with these options (`unchecked: allow`): {problem}"
             )
+    for text in beyond(description):
+        chain.differs(element, text)
     if roles == "check" and _asks_for_roles(description):
         chain.knows_roles(element)
     chain.differs(

@@ -82,9 +82,16 @@ class Tell(NamedTuple):
 
 
 class Revoke(NamedTuple):
-    """Forget what is remembered of these callers. Answer: of how many entries."""
+    """Forget what is remembered of these callers. Answer: `Forgotten`."""
 
     revocation: Revocation
+
+
+class Forgotten(NamedTuple):
+    """How many entries were forgotten, and why others have not been told."""
+
+    entries: int
+    owed: tuple[str, ...] = ()
 
 
 class ShowBuckets(NamedTuple):

@@ -133,8 +133,9 @@ class Worker:
     async def _tell(self, asked: message.Tell) -> Any:
         return self._topics[asked.topic](self)
 
-    async def _revoke(self, asked: message.Revoke) -> int:
-        return self.gateway.revoke(asked.revocation)
+    async def _revoke(self, asked: message.Revoke) -> message.Forgotten:
+        count = self.gateway.revoke(asked.revocation)
+        return message.Forgotten(count, tuple(await self.gateway.owed()))
 
     async def _show_buckets(self, asked: message.ShowBuckets) -> Buckets:
         return await self.gateway.buckets(asked.selection, asked.most)

@@ -229,6 +229,7 @@ def _told(worker: int | None, key: str | None, since: float = 5.0) -> Past:
     ("pasts", "worker", "told"),
     [
         ([_told(0, None)], 0, "r1"),  # by an older gateway
+        ([UNKNOWN_PAST], 0, ""),
         ([_told(0, "a"), _told(1, "b")], 1, "b"),
         ([_told(0, "a"), _told(0, "a")], 0, "a"),
         ([_told(0, "a"), _told(1, "a")], 3, ""),

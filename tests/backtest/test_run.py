@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,19 @@ from gateway.backtest.run import DoubledError, Question, backtest
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED, UNCHANGED
 from gateway.config.problem import ConfigurationError
 from gateway.inspect.grammar import QueryError
-from tests.backtest.logged import KEYSTONE, NOW, Asked, Judged, ended, judged, logged, text_of, written
+from tests.backtest.logged import (
+    KEYSTONE,
+    NOW,
+    Asked,
+    Judged,
+    ended,
+    judged,
+    logged,
+    of_workers,
+    text_of,
+    upgraded,
+    written,
+)
 
 LIMITS: list[dict[str, Any]] = [
     {"name": "all", "rate": "30/minute", "burst": 3, "key": ["project_id"]},
@@ -237,6 +250,54 @@ def test_what_a_worker_that_was_killed_has_counted_is_not_taken_for_nothing(
         _, after = made.verdicts[record["gateway.request_id"]]
         if after.kind != UNDECIDABLE:
             assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+
+
+@COMMON
+@given(
+    STREAMS,
+    st.sampled_from(["project_id", "token", "header:X-Api-Key", "header:X-Project-Id"]),
+    st.sampled_from(["a record is refused by methods", "by the target", "by nothing", "at another rate"]),
+    st.sampled_from([("a", "a"), ("a", "b"), ("a", ""), ("", "b")]),
+    st.data(),
+)
+def test_whatever_key_the_hashes_are_of_nothing_wrong_is_said(
+    tmp_path: Path,
+    stream: list[tuple[float, str, str]],
+    part: str,
+    change: str,
+    keys: tuple[str, str],
+    data: st.DataObject,
+) -> None:
+    """With two that overlap, as while one takes over from another."""
+    requests = [
+        asked._replace(
+            at=asked.at + number / 1000,
+            headers=(("X-Api-Key", f"key-of-{asked.project}"),),
+            target="/" + "a" * (40 if asked.method == "DELETE" else 1),
+        )
+        for number, asked in enumerate(_requests(stream))
+    ]
+    limit = {"name": "few", "rate": "6/minute", "burst": 2, "key": [part]}
+    filters = [KEYSTONE, {"rate_limit": {"limits": [limit]}}]
+    text = other = text_of(filters=filters)
+    if change == "by the target":
+        other = text_of(filters=filters, limits={"target_length": 20})
+    elif change == "a record is refused by methods":
+        other = text_of(filters=[METHODS, *filters])
+    elif change == "at another rate":
+        other = text_of(filters=[KEYSTONE, {"rate_limit": {"limits": [{**limit, "rate": "3/minute"}]}}])
+    before = asyncio.run(logged(text, requests))
+    truth = asyncio.run(logged(other, requests))[1:]
+    size = len(requests)
+    lines = of_workers(before, data.draw(st.lists(st.integers(0, 1), min_size=size, max_size=size)), keys)
+    data.draw(st.randoms(use_true_random=False)).shuffle(lines)
+    made = judged(other, written(lines, tmp_path / "log"))
+    for record, true in zip(before[1:], truth, strict=True):
+        _, after = made.verdicts[record["gateway.request_id"]]
+        if after.kind != UNDECIDABLE:
+            assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+    if change == "by nothing":
+        assert made.found.tally.counts == {UNCHANGED: size}
 
 
 def _successor(plan: dict[str, Any], at: float) -> dict[str, Any]:
@@ -972,6 +1033,83 @@ async def test_a_limit_by_a_secret_is_counted_anew_where_one_configuration_has_t
         FORWARD,
         REFUSE,
     ]
+
+
+@pytest.mark.parametrize(
+    ("part", "keys", "methods", "told"),
+    [
+        ("project_id", "aa", "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", "ab", "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", ("a", ""), "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", ("", "b"), "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("header:X-Api-Key", "ab", "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", "aa", "GET | DELETE GET", [FORWARD, REFUSE, FORWARD]),
+        ("project_id", "ab", "GET | DELETE GET", [FORWARD, REFUSE, FORWARD]),
+        ("header:X-Api-Key", "aa", "GET | DELETE GET", [FORWARD, REFUSE, FORWARD]),
+        ("header:X-Api-Key", "ab", "GET | DELETE GET", [FORWARD, REFUSE, UNDECIDABLE]),
+        ("project_id", "ab", "DELETE GET | DELETE GET", [REFUSE, FORWARD] * 2),
+    ],
+)
+async def test_what_is_not_charged_any_more_is_left_out_of_cells_by_whatever_key_they_were_hashed(
+    tmp_path: Path, part: str, keys: Sequence[str], methods: str, told: list[str]
+) -> None:
+    """As when the gateway was upgraded, where no key is configured."""
+    limit = {"rate_limit": {"limits": [{"name": "few", "rate": "2/hour", "key": [part]}]}}
+    first, second = (half.split() for half in methods.split("|"))
+    requests = [
+        Asked(at, method=method, headers=(("X-Api-Key", "key-of-somebody"),))
+        for at, method in enumerate([*first, *second])
+    ]
+    lines = upgraded(await logged(text_of(filters=[KEYSTONE, limit]), requests), len(first), keys)
+    stricter = text_of(filters=[{"methods": {"allow": ["GET"]}}, KEYSTONE, limit])
+    made = judged(stricter, written(lines, tmp_path / "log"))
+    assert _kinds(made, lines) == told
+
+
+OF_TOKEN: dict[str, Any] = {"name": "few", "rate": "2/hour", "key": ["token"]}
+
+
+def _of_token(rate: str, **options: Any) -> str:
+    return text_of(filters=[KEYSTONE, {"rate_limit": {"limits": [{**OF_TOKEN, "rate": rate}]}}], **options)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("aa", [FORWARD, REFUSE, REFUSE, REFUSE, FORWARD, REFUSE]),
+        ("ab", [FORWARD, REFUSE, REFUSE, UNDECIDABLE, FORWARD, REFUSE]),
+        (("a", ""), [FORWARD, REFUSE, REFUSE, *[UNDECIDABLE] * 3]),
+    ],
+)
+async def test_a_token_is_told_by_a_hash_too(tmp_path: Path, keys: Sequence[str], told: list[str]) -> None:
+    requests = [Asked(at) for at in (0, 1, 2, 3, 7300, 7301)]
+    lines = upgraded(await logged(_of_token("2/hour"), requests), 3, keys)
+    made = judged(_of_token("1/hour"), written(lines, tmp_path / "log"))
+    assert _kinds(made, lines) == told
+
+
+async def test_a_token_may_be_remembered_by_the_key_of_hashes_that_was_before(tmp_path: Path) -> None:
+    """One that a reload has changed, while the gateway went on; so nobody knows whose a cell is from then on."""
+    requests = [Asked(at) for at in (0, 1, 2, 3, 7300, 7301)]
+    lines: list[dict[str, Any]] = []
+    for log, some in zip(KEYS, (requests[:3], requests[3:]), strict=True):
+        plan, *records = await logged(_of_token("2/hour", log=log), some)
+        plan["timestamp"] = datetime.fromtimestamp(NOW + some[0].at - 0.5, UTC).isoformat()
+        plan["gateway.worker"] = 0
+        plan["gateway.plan"]["hashed_by"] = log["hash_key"]
+        for number, record in enumerate(records, len(lines) or 1):
+            record["gateway.sequence"] = number
+            record["gateway.since"] = plan["gateway.plan"]["since"]
+        lines += [plan, *records]
+    for order in (lines, lines[4:] + lines[:4]):
+        made = judged(_of_token("1/hour"), written(order, tmp_path / "log"))
+        assert _kinds(made, lines) == [FORWARD, REFUSE, REFUSE, *[UNDECIDABLE] * 3]
+
+
+def _kinds(made: Judged, lines: Sequence[dict[str, Any]]) -> list[str]:
+    """What would become of the requests, in the order of their records."""
+    ids = [line["gateway.request_id"] for line in lines if "gateway.request_id" in line]
+    return [made.verdicts[request_id][1].kind for request_id in ids]
 
 
 def _edits(**rules: Any) -> dict[str, Any]:

@@ -66,6 +66,32 @@ def test_findings_are_printed_with_their_places(tmp_path: Path) -> None:
     assert (listed[0]["line"], listed[0]["column"]) == (2, 21)
 
 
+def test_an_api_entry_that_reads_the_description_elsewhere_is_found(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    example = EXAMPLES / DESCRIPTIONS[0]
+    config.write_text(
+        'upstreams: { u: { endpoints: ["http://u:1"] } }\n'
+        'routes: [{ name: r, path: "/{rest*}", upstream: u }]\n'
+        f"filters: [{{ api: {{ description: '{example}', base: /other }} }}]\n"
+    )
+    told = weir("lint", example, config)
+    assert told.exit_code == 1
+    assert "`api` of the route 'r' refuses it" in told.output
+    assert weir("lint", example, config, "--base", "/other").exit_code == 0
+    config.write_text(config.read_text().replace(str(example), "none.yaml"))
+    assert weir("lint", example, config).exit_code == 2
+
+
+def test_by_hand_whom_operations_are_for_is_told(tmp_path: Path) -> None:
+    output = tmp_path / "gateway.yaml"
+    told = weir("import", EXAMPLES / DESCRIPTIONS[1], "--by-hand", "-o", output)
+    lines = [line for line in told.stderr.splitlines() if "nobody asks" in line]
+    assert len(lines) == output.read_text().count("Nobody asks for who is calling") > 0
+    path = "/v2/{project_id}/images/{image_id}/metadata"
+    assert f"nobody asks for who is calling: POST {path} is for the roles admin or member" in lines
+    assert "nobody asks" not in weir("import", EXAMPLES / DESCRIPTIONS[1]).stderr
+
+
 def test_what_cannot_be_read_is_told_and_nothing_else(tmp_path: Path) -> None:
     bad = tmp_path / "api.yaml"
     bad.write_text("openapi: 3.1.0\npaths: { a: {get: {}} }\n")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from gateway.config.load import loads
-from gateway.description.coverage import METHODS, compare
+from gateway.description.coverage import METHODS, ReadOther, compare
 from gateway.description.model import Description
 from gateway.registry import Registry
 from tests.description.reading import openapi, operation
@@ -27,7 +27,9 @@ def described(**paths: list[str]) -> Description:
     return openapi(made)
 
 
-def found(description: Description, *routes: dict[str, Any], filters: Any = ()) -> list[str]:
+def found(
+    description: Description, *routes: dict[str, Any], filters: Any = (), read: ReadOther | None = None
+) -> list[str]:
     text = yaml.safe_dump(
         {
             "upstreams": {"u": {"endpoints": ["http://u:1"]}},
@@ -37,11 +39,12 @@ def found(description: Description, *routes: dict[str, Any], filters: Any = ()) 
         sort_keys=False,
     )
     loaded = loads(text, "gateway.yaml", registry=_REGISTRY, environment={}, directory=Path("/d"))
-    return [str(one) for one in compare(loaded, description, Path("/d/api.yaml"))]
+    other = read or (lambda file, base: described())
+    return [str(one) for one in compare(loaded, description, Path("/d/api.yaml"), None, other)]
 
 
-def messages(description: Description, *routes: dict[str, Any], filters: Any = ()) -> list[str]:
-    return [one.split(": ", 1)[1] for one in found(description, *routes, filters=filters)]
+def messages(description: Description, *routes: dict[str, Any], **more: Any) -> list[str]:
+    return [one.split(": ", 1)[1] for one in found(description, *routes, **more)]
 
 
 def test_what_agrees_has_no_findings() -> None:
@@ -128,9 +131,42 @@ def test_a_route_on_which_the_description_is_enforced_is_open_to_nothing_else(pl
         assert found(described(a=["GET"]), {"path": "/{rest*}", "filters": [entry]}) == []
 
 
-@pytest.mark.parametrize(
-    "options", [{"mode": "shadow"}, {"when": {"role": "x"}}, {"description": "other.yaml"}]
-)
+@pytest.mark.parametrize("options", [{"mode": "shadow"}, {"when": {"role": "x"}}])
 def test_it_is_open_where_another_is_or_where_it_is_not_enforced(options: dict[str, Any]) -> None:
     entry = {"api": {"description": "api.yaml", **options}}
     assert len(found(described(a=["GET"]), {"path": "/{rest*}"}, filters=[entry])) == 1
+
+
+def test_where_another_description_is_enforced_it_is_open_to_that_and_no_more() -> None:
+    entry = {"api": {"description": "other.yaml"}}
+    read = described(a=["GET", "PUT"], b_x=["GET"], c=["GET"])
+    told = messages(
+        described(a=["GET"], c=["GET", "POST"], d=["GET"]),
+        {"path": "/{rest*}", "methods": ["GET", "POST", "PUT"]},
+        filters=[entry],
+        read=lambda file, base: read,
+    )
+    assert told == [
+        "the route 'r0' takes what is not described, but in api.yaml: PUT of /a",
+        "the route 'r0' takes what is not described, but in api.yaml: GET of /b/{x}",
+        "POST /c is described, and `api` of the route 'r0' refuses it: api.yaml, as it is read there, has no such operation",
+        "GET /d is described, and `api` of the route 'r0' refuses it: api.yaml, as it is read there, has no such operation",
+    ]
+
+
+def test_a_description_is_another_where_its_paths_begin_elsewhere() -> None:
+    paths = {"/a": {"get": operation()}}
+    asked: list[tuple[Path, str | None]] = []
+
+    def read(file: Path, base: str | None) -> Description:
+        asked.append((file, base))
+        return openapi(paths, base=base)
+
+    entry = {"api": {"description": "api.yaml", "base": "/v9"}}
+    told = messages(openapi(paths), {"path": "/{rest*}"}, filters=[entry], read=read)
+    assert asked == [(Path("/d/api.yaml"), "/v9")]
+    assert [one.split(":")[0] for one in told] == [
+        "the route 'r0' takes what is not described, but in api.yaml",
+        "GET /a is described, and `api` of the route 'r0' refuses it",
+    ]
+    assert messages(openapi(paths, base="/v9"), {"path": "/{rest*}"}, filters=[entry], read=read) == []

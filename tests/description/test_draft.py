@@ -63,6 +63,44 @@ def test_paths_of_one_shape_are_one_route() -> None:
     assert routes(described) == [("a-x", "/a/{x}", ["GET", "POST", "PUT"])]
 
 
+def test_by_hand_a_uuid_is_one_in_every_operation() -> None:
+    pattern = "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
+    lower = pattern.replace("A-F", "")
+    described = openapi(
+        {
+            "/a/{x}/{y}": {
+                "get": operation(
+                    parameters=[*parameters("x", format="uuid"), *parameters("y", pattern=lower)]
+                ),
+                "put": operation(parameters=[*parameters("x"), *parameters("y", pattern=pattern)]),
+            }
+        }
+    )
+    (route,) = loaded(draft(described, file="a", by_hand=True)).configuration.routes
+    assert [
+        entry.options.model_dump(exclude_unset=True) for entry in route.filters if entry.type == "uuid"
+    ] == [{"params": ("y",), "lenient": True}]
+
+
+def test_by_hand_it_says_whom_operations_are_for() -> None:
+    described = wadl(
+        '<resources base="http://h/"><resource path="a"><method name="GET" rax:roles="b a&#10;c&#xA0;d"/>'
+        '<method name="PUT" rax:roles="a"/><method name="DELETE"/></resource></resources>'
+    )
+    text = draft(described, file="a", by_hand=True)
+    assert [line for line in text.splitlines() if "is for" in line] == [
+        "  #   Nobody asks for who is calling: it is for the roles a or b or c d.",
+        "  #   Nobody asks for who is calling: it is for the role a.",
+    ]
+    assert len(loaded(text).configuration.routes) == 1
+    assert "is for" not in draft(described, file="a")
+    anybody = openapi(
+        {"/a": {"get": operation(security=[{"k": []}, {"k": ["r", "q"]}])}},
+        components={"securitySchemes": {"k": {"type": "http", "scheme": "bearer"}}},
+    )
+    assert "it is for whoever is known." in draft(anybody, file="a", by_hand=True)
+
+
 def test_by_hand_it_tells_other_filters_what_the_description_says() -> None:
     content: dict[str, Any] = {"application/json": {}, "image/*": {}}
     described = openapi(

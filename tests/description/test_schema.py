@@ -172,8 +172,45 @@ def test_nothing_may_move_what_references_refer_to(word: str) -> None:
     assert f"/s/{word}: {word} is not supported" in wrong({"s": {word: "x"}})[0]
 
 
-def test_another_dialect_is_refused() -> None:
-    assert "only 2020-12" in wrong({"s": {"$schema": "http://json-schema.org/draft-04/schema#"}})[0]
+def test_a_float_has_its_range() -> None:
+    found = made({"s": {"type": ["number", "null"], "format": "float", "maximum": 5}})[0]["0"]
+    assert (found["minimum"], found["maximum"]) == (-3.4028235677973362e38, 5)
+    assert "maximum" not in made({"s": {"type": "string", "format": "float"}})[0]["0"]
+    assert "maximum" not in made({"s": {"type": "number", "format": "double"}})[0]["0"]
+
+
+def test_a_dialect_that_nobody_knows_is_refused() -> None:
+    draft = {"$schema": "http://json-schema.org/draft-03/schema#"}
+    known = (
+        "of the dialects of JSON Schema only draft-04, draft-06, draft-07, 2019-09 and 2020-12 are supported"
+    )
+    assert known in wrong({"s": draft})[0]
+    assert known in wrong({"s": {"$ref": "#/c/d"}, "c": {"d": True, **draft}})[0]
+    tuples = {"$schema": "https://json-schema.org/draft/2019-09/schema", "unevaluatedItems": False}
+    assert "unevaluatedItems is not supported in 2019-09" in wrong({"s": tuples})[0]
+
+
+def test_a_schema_is_of_the_dialect_that_the_one_around_it_names() -> None:
+    draft = {"$schema": "http://json-schema.org/draft-07/schema#", "d": {"e": {"items": [{"type": "null"}]}}}
+    document = {"s": {"allOf": [{"$ref": "#/c/d/e"}]}, "c": draft}
+    assert made(document)[0]["1"] == {"prefixItems": [{"type": "null"}]}
+    alone = {"s": {"$ref": "#/c", "type": "null", "$schema": draft["$schema"]}, "c": {"type": "string"}}
+    assert made(alone)[0] == {"0": {"type": "string"}}
+
+
+def test_the_address_of_a_schema_that_is_the_document_moves_nothing() -> None:
+    source = read_source(b"$id: http://x/s\nproperties: {a: {$ref: '#/$defs/b'}}\n$defs: {b: {$id: c}}", "f")
+    schemas = Schemas(source, old=False, plain=True)
+    schemas.add(())
+    assert [str(one) for one in source.problems] == [
+        "f:3:13: /$defs/b/$id: $id is not supported: a reference is to a place, as #/a/b"
+    ]
+
+
+def test_a_schema_that_is_not_of_openapi_requires_what_it_says() -> None:
+    text = "required: [a]\nproperties: {a: {readOnly: true}}"
+    schemas = Schemas(read_source(text.encode(), "f"), old=False, plain=True)
+    assert schemas.made[schemas.add(())]["required"] == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,17 @@ def test_roles_come_down_from_resources_and_all_are_nobody_in_particular() -> No
     ]
 
 
+def test_a_no_break_space_is_a_space_within_a_role_and_parts_none() -> None:
+    found = resources(
+        '<resource path="a"><method name="GET" rax:roles="member&#xA0;admin"/>'
+        '<method name="PUT" rax:roles=" a&#9;b&#10;c&#xA0;d/{t}\u2003e "/></resource>'
+    )
+    assert [one.roles for of in found for one in of.operations] == [
+        (frozenset(("member admin",)),),
+        (frozenset(("a",)), frozenset(("b",)), frozenset(("c d",))),
+    ]
+
+
 def test_a_plain_parameter_has_a_status_and_a_message_of_its_own() -> None:
     operation = method(
         '<request><representation mediaType="application/json"><param name="m" style="plain" required="true" '
@@ -183,6 +194,16 @@ def test_expressions_with_and_must_all_hold() -> None:
     [
         ('<request><representation mediaType="application/xml"><param name="n" style="plain" required="true" path="/a/@b"/></representation></request>', "'/a/@b' is not looked at"),
         ('<request><param name="m" style="matrix"/></request>', "parameters of style 'matrix'"),
+        ('<request><param name="m" style="query" rax:device="true"/></request>', "rax:device is not looked at"),
+        ('<request><param name="m" style="header" rax:isTenant="true"/></request>', "rax:isTenant is not looked at"),
+        ('<request><param name="m" style="header" rax:captureHeader="X"/></request>', "rax:captureHeader is not looked at"),
+        ('<request><param name="m" style="plain" required="true" path="/a"/></request>', "of style 'plain' is looked at in a representation"),
+        ('<request rax:roles="a"/>', "rax:roles is not looked at"),
+        ('<request><rax:captureHeader name="X" path="1"/></request>', "rax:captureHeader is not looked at"),
+        ('<rax:strange/>', "rax:strange is not looked at"),
+        ('<request><representation mediaType="application/x-www-form-urlencoded"><param name="f" style="query" required="true"/></representation></request>', "what a body has of parameters is not looked at: 'f'"),
+        ('<request><representation mediaType="a/b"><param name="f" style="query" type="xsd:int"/></representation></request>', "not looked at: 'f'"),
+        ('<request><representation mediaType="application/json"><param name="m" style="plain" rax:device="1"/></representation></request>', "rax:device is not looked at"),
         ('<request><representation mediaType="application/json"><rax:assert test="1"/></representation></request>', "rax:assert"),
     ],
 )  # fmt: skip
@@ -193,6 +214,46 @@ def test_what_nobody_looks_at_is_told_with_its_place(inside: str, message: str) 
     (told,) = wadl(text).unchecked
     assert message in str(told)
     assert str(told).startswith("api.wadl:1:")
+
+
+def test_extensions_of_resources_and_of_what_they_are_of_are_told() -> None:
+    text = (
+        '<resources base="/" rax:roles="a"><resource path="a" type="#t" rax:metadata="m" rax:invisible="true" rax:id="x">'
+        '<param name="p" style="query" rax:message="m"/><method href="#m" rax:device="x"/></resource></resources>'
+        '<resource_type id="t" rax:useMetadata="m"/><method id="m" name="GET" rax:original-wadl="x"/>'
+    )
+    told = [problem.message.partition(" ")[0] for problem in wadl(text).unchecked]
+    assert told == ["rax:roles", "rax:metadata", "rax:useMetadata", "rax:device"]
+
+
+def test_what_asks_nothing_of_a_form_is_not_told() -> None:
+    assert (
+        wadl(
+            '<resources base="/"><resource path="a"><method name="PUT"><request><representation mediaType="a/b">'
+            '<param name="f" style="query"/><param name="g" style="query" type="xsd:string"/>'
+            "</representation></request></method></resource></resources>"
+        ).unchecked
+        == ()
+    )
+
+
+def test_any_match_asks_for_one_that_fits() -> None:
+    (one,) = method(
+        '<request><param name="X-A" style="header" repeating="true" fixed="x" rax:anyMatch="true"/></request>'
+    ).parameters
+    description = wadl(
+        '<resources base="/"><resource path="a"><method name="PUT"><request>'
+        '<param name="X-A" style="header" repeating="true" fixed="x" rax:anyMatch="true"/></request></method></resource></resources>'
+    )
+    assert {"type": "array", "contains": {"enum": ["x"]}} in description.schemas.values()
+    assert (one.form, description.unchecked) == ("list", ())
+
+
+def test_a_pattern_of_numbers_is_told() -> None:
+    grammar = XSD.replace('"s:string"', '"s:int"').replace("[a-f]+", "[0-9]{4}")
+    text = '<resources base="/"><resource path="{x}"><param name="x" style="template" type="t:T"/><method name="GET"/></resource></resources>'
+    (told,) = wadl(f"<grammars>{grammar}</grammars>{text}").unchecked
+    assert "the pattern of a number" in told.message
 
 
 def test_roles_of_one_tenant_are_told_as_not_looked_at() -> None:

@@ -3,7 +3,16 @@
 import pytest
 
 from gateway.config.problem import ConfigurationError
-from gateway.description.xml import MAX_DEPTH, MAX_ELEMENTS, Name, TooDeep, read_xml, root_of
+from gateway.description.xml import (
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    Name,
+    TooDeep,
+    read_xml,
+    role_names,
+    root_of,
+    words,
+)
 
 LAUGHS = b'<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;&x;">]><a>&y;</a>'
 FILE = b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'
@@ -63,3 +72,10 @@ def test_a_body_may_nest_so_deep_and_no_deeper() -> None:
         root_of(b"<a><b><c/></b></a>", 2)
     with pytest.raises(TooDeep):
         root_of(b"<a>" * 1_000_000, 32)
+
+
+def test_words_are_parted_by_white_space_of_xml_and_no_other() -> None:
+    text = " a\tb\r\nc\xa0d\u2003e\x0bf "
+    assert words(text) == ["a", "b", "c\xa0d\u2003e\x0bf"]
+    assert role_names(text) == ["a", "b", "c d\u2003e\x0bf"]
+    assert words("") == words(" \n") == []

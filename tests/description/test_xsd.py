@@ -63,6 +63,15 @@ def wrong(inside: str) -> str:
                 ),
             ],
         ),
+        ("token", ["", "a b"], [1]),
+        ("language", ["en", "de-CH-1996", "i-klingon"], ["", "e_n", "en-", "toolonglang", "1en", "en us"]),
+        ("NMTOKEN", ["a", "1.2-3", ":x", "\xe9\xb7", "\U00010000"], ["", "a b", "a/b", "\xd7", "a,b"]),
+        ("Name", ["a:b", "_x", ":", "\xe9t\xe9"], ["", "1a", "-a", ".a", "a b", "\xb7a"]),
+        ("NCName", ["a", "_1.-", "\u4e00"], ["", "a:b", ":a", "1a", "-a", "a b", "\u037e"]),
+        ("ID", ["a1"], ["a:b", "1"]),
+        ("IDREF", ["a1"], ["a:b", "1"]),
+        ("QName", ["a", "a:b"], ["", "a:", ":b", "a:b:c", "1:b"]),
+        ("double", [1, 1.5, "INF", "-INF", "+INF", "NaN"], ["inf", "nan", "Infinity", "x", True]),
         (
             "duration",
             ["P1Y2M3DT4H5M6.7S", "-P1D", "PT1S", "P1MT1M"],
@@ -176,3 +185,56 @@ def test_a_pattern_of_plain_characters_takes_itself_alone(text: str, other: str)
     schema = {"pattern": f"^(?:{anchored(text)})$"}
     assert jsonschema_rs.is_valid(schema, other) == (other == text)
     assert jsonschema_rs.is_valid(schema, text)
+
+
+def test_doubles_that_are_no_numbers_are_within_no_bounds_but_on_their_side() -> None:
+    def texts(facets: str) -> list[str]:
+        schema = simple(f'<s:restriction base="s:double">{facets}</s:restriction>')
+        valid = jsonschema_rs.Draft202012Validator(schema).is_valid
+        return [text for text in ("INF", "+INF", "-INF", "NaN") if valid(text)]
+
+    assert texts('<s:minInclusive value="0"/>') == ["INF", "+INF"]
+    assert texts('<s:maxExclusive value="0"/>') == ["-INF"]
+    assert texts('<s:minExclusive value="0"/><s:maxInclusive value="9"/>') == []
+    assert texts('<s:enumeration value="1.5"/>') == []
+
+
+def test_a_pattern_of_numbers_is_told_as_not_looked_at() -> None:
+    made, problems = types(
+        '<s:simpleType name="T"><s:restriction base="s:int"><s:pattern value="[0-9]{4}"/></s:restriction></s:simpleType>'
+    )
+    assert made.named("t:T", HERE)["type"] == "integer"
+    assert (problems, [one.message for one in made.unchecked]) == (
+        [],
+        ["the pattern of a number is not looked at: numbers are judged by their value"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("inside", "space"),
+    [
+        ('<s:restriction base="s:string"/>', "preserve"),
+        ('<s:restriction base="s:normalizedString"/>', "replace"),
+        ('<s:restriction base="s:token"/>', "collapse"),
+        ('<s:restriction base="s:int"><s:minInclusive value="0"/></s:restriction>', "collapse"),
+        ('<s:restriction base="s:string"><s:whiteSpace value="collapse"/></s:restriction>', "collapse"),
+        ('<s:restriction base="t:T"/>', "preserve"),
+        ('<s:union memberTypes="s:int s:date"/>', "collapse"),
+        ('<s:union memberTypes="s:int s:string"/>', "preserve"),
+        ("<s:restriction><s:simpleType/></s:restriction>", "preserve"),
+    ],
+)
+def test_white_space_is_as_the_type_has_it(inside: str, space: str) -> None:
+    made, _ = types(f'<s:simpleType name="T">{inside}</s:simpleType>')
+    assert made.space("t:T", HERE) == space
+
+
+def test_white_space_of_what_is_built_in() -> None:
+    made, _ = types("")
+    names = ("xsd:string", "xsd:token", "xsd:int", "xsd:boolean", "xsd:date", "t:none", "no:prefix")
+    assert [made.space(name, HERE) for name in names] == [
+        "preserve",
+        *(4 * ["collapse"]),
+        "preserve",
+        "preserve",
+    ]

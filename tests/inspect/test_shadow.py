@@ -34,6 +34,20 @@ def test_verdicts_beside_what_became_of_the_requests() -> None:
     assert judged.reasons == {("rate_limited", 413): 2} and judged.projects == {"p": 2}
 
 
+def test_a_request_and_its_answer_count_once() -> None:
+    """An entry that looks at answers too has two steps."""
+
+    def both(inward: str, outward: str) -> dict[str, Any]:
+        made, back = _record(inward), _record(outward)
+        return made | {"gateway.filters": [*made["gateway.filters"], back["gateway.filters"][0]]}
+
+    judged = report([both("pass", "pass")] * 8)["s"]
+    assert (judged.passed, judged.forwarded, judged.judged) == (8, 8, 8)
+    judged = report([both("pass", "refuse"), both("pass", "undecided"), both("undecided", "pass")])["s"]
+    assert (judged.refused, judged.forwarded, judged.undecided, judged.passed) == (1, 1, 2, 0)
+    assert judged.reasons == {("rate_limited", 413): 1}
+
+
 def test_the_share_is_of_what_was_forwarded() -> None:
     """What others have stopped would have been no other for it; what came to no verdict says nothing."""
     found = report(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.migration.draft import Chain, Draft, joined, methods
+from gateway.migration.draft import Chain, Draft, apart, holds, joined, methods, negated
 from gateway.migration.report import Report
 from gateway.migration.source import Element, Installation, Place
 from gateway.migration.writing import Reference
@@ -26,6 +26,53 @@ def test_conditions_side_by_side_and_those_that_cannot_stand_so() -> None:
     assert joined([{"path": ["/a"]}]) == {"path": ["/a"]}
     assert joined([{"path": ["/a"]}, {"method": ["GET"]}]) == {"path": ["/a"], "method": ["GET"]}
     assert joined([{"path": ["/a"]}, {"path": ["/b"]}]) == {"all": [{"path": ["/a"]}, {"path": ["/b"]}]}
+
+
+PATH, POST, FIELD = {"path": ["/a"]}, {"method": ["POST"]}, {"header": {"X-A": True}}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "other", "expected"),
+    [
+        ([PATH], PATH, True),
+        ([PATH, POST], {**PATH, **POST}, True),
+        ([{**PATH, **POST}], POST, True),
+        ([PATH, {"all": [POST, FIELD]}], {"all": [FIELD, PATH]}, True),
+        ([{"not": {"path": ["/a", "/b"]}}], {"not": PATH}, True),
+        ([PATH], {**PATH, **POST}, False),
+        ([{"any": [PATH, POST]}], PATH, False),
+        ([], PATH, False),
+    ],
+)
+def test_whether_a_condition_holds_where_others_do(
+    conditions: list[dict[str, Any]], other: dict[str, Any], expected: bool
+) -> None:
+    assert holds(conditions, other) is expected
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ([POST, {"method": ["GET", "PUT"]}], True),
+        ([POST, {"method": ["GET", "POST"]}], False),
+        ([{"path": ["/a/{rest*}"]}, {"path": ["/b", "/c"]}], True),
+        ([{"path": ["/a/{rest*}"]}, {"path": ["/b", "/a/c"]}], False),
+        ([PATH, {"path": ["regex:/b"]}], False),
+        ([{**PATH, **POST}, negated(POST)], True),
+        ([PATH, POST, negated({**PATH, **POST})], True),
+        ([PATH, negated({**PATH, **POST})], False),
+        ([{"any": [PATH, POST]}, negated(PATH)], False),
+        ([], False),
+    ],
+)
+def test_whether_no_request_fulfils_all_of_some_conditions(
+    conditions: list[dict[str, Any]], expected: bool
+) -> None:
+    assert apart(conditions) is expected
+
+
+def test_twice_negated_is_as_it_was() -> None:
+    assert negated(negated(PATH)) == PATH
 
 
 def test_all_methods_are_no_condition() -> None:

@@ -1,15 +1,24 @@
 """Tokens, tenants and what is asked for none."""
 
+import json
 import re
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from filters._identity import STRIPPED
+from gateway.config.load import loads
 from gateway.config.problem import ConfigurationError
+from gateway.migration.identity import _told
 from gateway.migration.repose import Migration, migrate
+from gateway.registry import Registry
 from gateway.trial.identity import identity_of
+from gateway.trial.trial import Trial
 from tests.migration.installed import installed, moved, moved_filter, notes, outcome, part, plan
+from tests.support.upstream import Upstream, answers
+from tests.trial.tried import given
 
 SERVICE = '<identity-service uri="https://identity.example.com" username="gateway" password="hunter2"/>'
 V3 = (
@@ -415,6 +424,185 @@ async def test_several_expressions_that_cannot_all_be_asked_refuse(tmp_path: Pat
     made = _v2(tmp_path, validates % (REGEX % "/v1/([^/]+)" + REGEX % second))
     assert (await outcome(made, target="/v1/mine", headers=HEADERS, identity=MINE)).status == 503
     assert part(made, "keystone-v2").outcome == "not moved"
+
+
+TOKEN = {
+    "token": {"id": "t", "expires": "2099-01-01T00:00:00Z", "tenant": {"id": "mine", "name": "mine"}},
+    "user": {
+        "id": "ann",
+        "name": "ann",
+        "roles": [{"name": "member", "tenantId": "mine"}, {"name": "reader", "tenantId": "second"}],
+    },
+}
+"""What an Identity service says of a token that is good for two tenants, `mine` by default."""
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[str]:
+    """Where an Identity service knows one token, `t`."""
+    body = json.dumps({"access": TOKEN}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with Upstream(answers(head.encode() + body)) as upstream:
+        yield f'<identity-service uri="{upstream.url}" set-groups-in-header="false"/>'
+
+
+def _conditioned(
+    directory: Path, service: str, *filters: tuple[str, str], condition: str = "/>", body: str = ""
+) -> Migration:
+    """A keystone-v2, and behind it an authorization for each pair of what stands in the chain and in its configuration."""
+    chain, files = f'<filter name="keystone-v2"{condition}', {}
+    for number, (attributes, text) in enumerate(filters):
+        chain += f'<filter name="{AUTHORIZATION}" configuration="{number}.xml" {attributes}'
+        files[f"{number}.xml"] = f"<{AUTHORIZATION}>{text}</{AUTHORIZATION}>"
+    return moved(directory, chain, keystone_v2=f"<keystone-v2>{service}{body}</keystone-v2>", **files)
+
+
+async def _statuses(made: Migration, lines: Iterable[str], token: str = "t") -> dict[str, int | None]:
+    """What requests are answered with where the Identity service is asked in earnest."""
+    registry = Registry()
+    trial = Trial(loads(made.text, "moved.yaml", registry=registry), registry, live=True)
+    await trial.start()
+    try:
+        found = {}
+        for line in lines:
+            method, target = line.split()
+            headers = (("X-Auth-Token", token), ("X-Asked", "1")) if token else ()
+            found[line] = (await trial.run(given(method, target, headers=headers))).status
+        return found
+    finally:
+        await trial.close()
+
+
+V1 = VALIDATES % REGEX % "/v1/([^/]+)/.*"
+V2 = VALIDATES % REGEX % "/v2/([^/]+)/.*"
+POST = '><methods value="POST"/></filter>'
+PUBLIC = "<white-list><uri-regex>/public/.*</uri-regex></white-list>"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "body", "expected"),
+    [
+        (
+            POST,
+            V1,
+            {
+                "GET /v1/other/x": 200,
+                "GET /health": 200,
+                "POST /v1/mine/x": 200,
+                "POST /v1/second/x": 200,
+                "POST /v1/other/x": 403,
+                "POST /health": 403,
+            },
+        ),
+        (
+            'uri-regex="/v1/.*"/>',
+            V1,
+            {"GET /health": 200, "GET /v1/mine/x": 200, "GET /v1/second/x": 200, "GET /v1/other/x": 403},
+        ),
+        (
+            "/>",
+            PUBLIC + V1,
+            {"GET /public/x": 200, "GET /v1/second/x": 200, "GET /v1/other/x": 403, "GET /health": 403},
+        ),
+        ('><header name="X-Asked" value="no"/></filter>', V1, {"GET /v1/other/x": 200}),
+        ('><header name="X-Asked"/></filter>', V1, {"GET /v1/second/x": 200, "GET /v1/other/x": 403}),
+    ],
+)
+async def test_a_tenant_is_asked_for_of_the_requests_that_the_filter_saw(
+    tmp_path: Path, service: str, attributes: str, body: str, expected: dict[str, int]
+) -> None:
+    made = _conditioned(tmp_path, service, (attributes, body))
+    assert await _statuses(made, expected) == expected
+    assert set((await _statuses(made, expected, token="")).values()) == {401}, "a token is asked for of all"
+    assert "'keystone-v2' asks for those of the others" in notes(made, AUTHORIZATION)
+    assert not any(one.refuses for one in made.report.parts)
+
+
+async def test_a_tenant_is_asked_for_of_all_where_both_filters_see_the_same(
+    tmp_path: Path, service: str
+) -> None:
+    made = _conditioned(tmp_path, service, (POST, V1), condition=POST)
+    assert made.text.count("token_auth:") == 1
+    assert part(made, AUTHORIZATION).into == ["tenant of token_auth 'keystone-v2'"]
+    expected = {"POST /v1/other/x": 403, "POST /v1/second/x": 200, "GET /v1/other/x": 200}
+    assert await _statuses(made, expected) == expected
+
+
+async def test_nobody_is_known_where_only_a_filter_behind_sees_a_request(
+    tmp_path: Path, service: str
+) -> None:
+    made = _conditioned(tmp_path, service, (POST, V1), body=PUBLIC)
+    expected = {"GET /public/x": 200, "POST /public/x": 500, "POST /v1/other/x": 403, "GET /x": 200}
+    assert await _statuses(made, expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rest"),
+    [
+        ('uri-regex="/v1/.*"/>', 'uri-regex="/v2/.*"/>', 200),
+        ('><uri regex="/v1/.*"/></filter>', '><not><uri regex="/v1/.*"/></not></filter>', 403),
+    ],
+)
+async def test_of_two_filters_that_see_other_requests_each_asks_for_its_tenant(
+    tmp_path: Path, service: str, first: str, second: str, rest: int
+) -> None:
+    made = _conditioned(tmp_path, service, (first, V1), (second, V2))
+    expected = {
+        "GET /v1/second/x": 200,
+        "GET /v1/other/x": 403,
+        "GET /v2/second/x": 200,
+        "GET /v2/other/x": 403,
+        "GET /health": rest,
+    }
+    assert await _statuses(made, expected) == expected
+    assert "rbac" not in made.text
+    assert "must name one and the same" not in made.report.text()
+
+
+async def test_of_requests_that_two_filters_see_both_tenants_are_asked_for(
+    tmp_path: Path, service: str
+) -> None:
+    deep = VALIDATES % REGEX % "/v1/[^/]+/t/([^/]+)"
+    made = _conditioned(tmp_path, service, ('uri-regex="/v1/.*"/>', V1), (POST, deep))
+    expected = {
+        "GET /v1/mine/t/other": 200,
+        "GET /v1/other/t/mine": 403,
+        "POST /v1/mine/t/other": 403,
+        "POST /v1/other/t/mine": 403,
+        "POST /v1/second/t/second": 200,
+        "POST /health": 403,
+        "GET /health": 200,
+    }
+    assert await _statuses(made, expected) == expected
+
+
+async def test_a_condition_that_holds_behind_the_token_only_is_asked_there(
+    tmp_path: Path, service: str
+) -> None:
+    made = _conditioned(tmp_path, service, ('><header name="X-Roles" value="member"/></filter>', V1))
+    expected = {"GET /v1/mine/x": 200, "GET /v1/second/x": 403, "GET /v1/other/x": 403}
+    assert await _statuses(made, expected) == expected
+    assert "tenant:" not in made.text
+    assert "the one that it has by default" in notes(made, AUTHORIZATION)
+    guests = _conditioned(tmp_path, service, ('><header name="X-Roles" value="guest"/></filter>', V1))
+    assert await _statuses(guests, ["GET /v1/other/x"]) == {"GET /v1/other/x": 200}
+
+
+async def test_what_the_upstream_is_told_of_tenants_goes_by_the_condition_too(
+    tmp_path: Path, service: str
+) -> None:
+    told = '<tenant-handling send-all-tenant-ids="true"/>'
+    made = _conditioned(tmp_path, service, (POST, told))
+    filters = [entry["token_auth"] for entry in yaml.safe_load(made.text)["filters"]]
+    assert [entry["repose"].get("all_tenants") for entry in filters] == [True, None]
+    behind = _conditioned(tmp_path, service, ('><header name="X-Roles"/></filter>', told))
+    assert part(behind, AUTHORIZATION).refuses
+    assert "cannot go by the conditions" in notes(behind, AUTHORIZATION)
+
+
+def test_fields_that_a_token_is_told_in_are_known() -> None:
+    assert all(_told(name.decode()) for name in STRIPPED)
+    assert not _told("X-Internal")
 
 
 async def test_a_tenant_is_asked_for_where_no_token_is(tmp_path: Path) -> None:

@@ -205,6 +205,90 @@ async def test_what_repose_has_looked_at_and_nobody_here_does_refuses(
     assert not part(made, "api-validator").refuses
 
 
+async def test_roles_with_a_space_within_are_one(tmp_path: Path) -> None:
+    (tmp_path / "spaced.wadl").write_text(
+        WADL.format(path="servers", extra='rax:roles="member&#xA0;admin"'), encoding="utf-8"
+    )
+    made = _moved(tmp_path, '<validator role="a" default="true" wadl="spaced.wadl" enable-rax-roles="true"/>')
+    assert await _status(made, "GET", "/servers", "member", "admin") == 403
+    assert await _status(made, "GET", "/servers", "member admin") == 200
+
+
+async def test_a_schema_of_the_dialect_that_repose_has_moves(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(
+        '{"$schema": "http://json-schema.org/draft-04/schema#", "id": "http://x/s", '
+        '"properties": {"n": {"minimum": 1, "exclusiveMinimum": true}}, "dependencies": {"a": ["n"]}}'
+    )
+    (tmp_path / "draft.wadl").write_text(
+        '<application xmlns="http://wadl.dev.java.net/2009/02"><grammars><include href="s.json"/></grammars><resources base="/">'
+        '<resource path="x"><method name="PUT"><request><representation mediaType="application/json"/></request></method>'
+        "</resource></resources></application>"
+    )
+    made = _moved(tmp_path, '<validator role="a" default="true" wadl="draft.wadl" check-grammars="true"/>')
+    assert not part(made, "api-validator").refuses
+    for body, status in ((b'{"n": 2, "a": 1}', 200), (b'{"n": 1}', 400), (b'{"a": 1}', 400)):
+        headers = (("Content-Type", "application/json"),)
+        got = await outcome(
+            made, "PUT", "/x", headers=headers, body=body, identity=identity_of({"user": "u"})
+        )
+        assert got.status == status, body
+
+
+BEYOND = """<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:xsd="http://www.w3.org/2001/XMLSchema"><grammars>{grammar}</grammars>
+<resources base="http://localhost/"><resource path="a"><method name="POST"><request>
+{inside}</request></method></resource></resources></application>
+"""
+SCHEMA = '<include href="body.json"/>'
+JSON = '<representation mediaType="application/json"/>'
+NEEDS = '<param name="%s" style="%s" required="true" type="xsd:int"/>'
+PLAIN = '<representation mediaType="application/json"><param name="n" style="plain" required="true" path="$body?server"/></representation>'
+ROOT = '<representation mediaType="application/xml" xmlns:t="http://t" element="t:server"/>'
+
+
+@pytest.mark.parametrize(
+    ("grammar", "inside", "option", "said", "sent"),
+    [
+        ("", NEEDS % ("X-Need", "header"), "check-headers", "header fields that are required", ("", b"")),
+        ("", JSON, "check-well-formed", "JSON to be well-formed", ("application/json", b"{")),
+        ("", XML, "check-well-formed", "XML to be well-formed", ("application/xml", b"<a>")),
+        (SCHEMA, JSON, "check-grammars", "bodies to fit the JSON Schema", ("application/json", b"[]")),
+        ("", PLAIN, "check-plain-params", "parts of bodies", ("application/json", b"{}")),
+        ("", ROOT, "check-elements", "the root element", ("application/xml", b"<a/>")),
+    ],
+)
+async def test_what_repose_was_not_told_to_look_at_is_told_by_its_option(
+    tmp_path: Path, grammar: str, inside: str, option: str, said: str, sent: tuple[str, bytes]
+) -> None:
+    (tmp_path / "body.json").write_text('{"type": "object"}')
+    (tmp_path / "asks.wadl").write_text(BEYOND.format(grammar=grammar, inside=inside))
+    made = _moved(tmp_path, '<validator default="true" wadl="asks.wadl"/>')
+    kind, body = sent
+    headers = (("Content-Type", kind),) if kind else ()
+    got = await outcome(made, "POST", "/a", headers=headers, body=body, identity=identity_of({"user": "u"}))
+    assert (got.status, got.filter) == (400, "api-validator")
+    told = notes(made, "api-validator")
+    assert f"{option} is not set, so that requests have passed which `api` refuses (400)" in told
+    assert said in told and "`mode: shadow`" in told
+    set_here = _moved(tmp_path, f'<validator default="true" wadl="asks.wadl" {option}="true"/>')
+    assert f"{option} is not set" not in notes(set_here, "api-validator")
+    assert not part(set_here, "api-validator").refuses
+
+
+@pytest.mark.parametrize("options", ["", 'check-headers="true" check-grammars="true" check-elements="true"'])
+async def test_that_the_query_is_looked_at_is_told_in_any_case(tmp_path: Path, options: str) -> None:
+    (tmp_path / "asks.wadl").write_text(BEYOND.format(grammar="", inside=NEEDS % ("q", "query")))
+    made = _moved(tmp_path, f'<validator default="true" wadl="asks.wadl" {options}/>')
+    assert await _status(made, "POST", "/a") == 400
+    assert "no option has Repose look at the query" in notes(made, "api-validator")
+    assert not part(made, "api-validator").refuses
+
+
+def test_nothing_is_told_of_what_the_description_does_not_ask_for(tmp_path: Path) -> None:
+    assert "have passed" not in notes(
+        _moved(tmp_path, '<validator default="true" wadl="servers.wadl"/>'), "api-validator"
+    )
+
+
 def test_what_is_looked_at_needs_no_leave(tmp_path: Path) -> None:
     assert "unchecked" not in _moved(tmp_path, '<validator default="true" wadl="servers.wadl"/>').text
 

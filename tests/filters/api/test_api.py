@@ -1,6 +1,7 @@
 """Requests against the description of their API."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,46 @@ def test_a_parameter_of_the_path_may_be_400_in_its_own_words() -> None:
         facts={"parameter": "n"},
     )
     assert refused(made, "GET", "/12") == (0, "")
+
+
+def test_a_number_that_is_no_float_does_not_fit() -> None:
+    made = described({"/a": {"post": {"requestBody": body({"type": "number", "format": "float"})}}})
+    for text in (b"1e38", b"-3.4028235e38", b"3.40282346638528859812e+38", b"1e-60"):
+        assert refused(made, "POST", "/a", text, JSON) == (0, "")
+    for text in (b"1e39", b"-3.4028236e38"):
+        assert refused(made, "POST", "/a", text, JSON) == (400, "schema_mismatch")
+
+
+def test_a_description_may_be_in_an_earlier_dialect() -> None:
+    paths = {
+        "/a": {"post": {"requestBody": body({"dependencies": {"a": ["b"]}, "items": [{"type": "null"}]})}}
+    }
+    for number in ("draft-04", "draft-06", "draft-07"):
+        made = described(paths, jsonSchemaDialect=f"http://json-schema.org/{number}/schema#")
+        assert refused(made, "POST", "/a", b'{"a": 1, "b": 1}', JSON) == (0, "")
+        assert refused(made, "POST", "/a", b'{"a": 1}', JSON) == (400, "schema_mismatch")
+        assert refused(made, "POST", "/a", b"[1]", JSON) == (400, "schema_mismatch")
+    with pytest.raises(OptionError, match="only draft-04, draft-06"):
+        described(paths, jsonSchemaDialect="http://json-schema.org/draft-03/schema#")
+
+
+def test_a_grammar_may_be_in_an_earlier_dialect() -> None:
+    text = (
+        '<application xmlns="http://wadl.dev.java.net/2009/02"><grammars><include href="s.json"/></grammars>'
+        '<resources base="/"><resource path="a"><method name="PUT"><request><representation mediaType="application/json"/>'
+        "</request></method></resource></resources></application>"
+    )
+    grammar = {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "id": "http://x/s.json",
+        "properties": {"n": {"minimum": 1, "exclusiveMinimum": True}},
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "s.json").write_text(json.dumps(grammar))
+        (Path(directory) / "a.wadl").write_text(text)
+        made = build(Api, {"description": "a.wadl"}, FrozenServices(directory=Path(directory)))
+    assert refused(made, "PUT", "/a", b'{"n": 2}', JSON) == (0, "")
+    assert refused(made, "PUT", "/a", b'{"n": 1}', JSON) == (400, "schema_mismatch")
 
 
 def test_the_more_specific_path_counts_alone() -> None:

@@ -42,7 +42,16 @@ def test_a_text_stands_for_a_value_of_its_types(text: str, types: set[str], valu
     [
         ("int", ["7", "007", "%2B7", "-07"], ["7.0", "1e3", "2147483648", "%2B", ""]),
         ("decimal", [".5", "1.", "%2B01.50", "-3"], ["1e3", ".", "", "INF"]),
-        ("double", [".5", "1.", "1e3", "1.5E-2"], ["e3", "1e", "."]),
+        (
+            "double",
+            [".5", "1.", "1e3", "1.5E-2", "INF", "-INF", "%2BINF", "NaN", "%201%20"],
+            ["e3", "1e", ".", "inf", "nan", "1e999"],
+        ),
+        ("unsignedByte", ["%097%0D%0A", "%20%207"], ["7%207", "%C2%A07", "%0B7", "%20"]),
+        ("boolean", ["%20true%20", "1"], ["tr%20ue"]),
+        ("date", ["%202030-01-31%20"], ["2030-01-31%C2%A0"]),
+        ("NCName", ["a", "%20a"], ["a%20b", "a:b", "1a"]),
+        ("language", ["de-CH"], ["de_CH", ""]),
     ],
 )
 def test_numbers_of_a_wadl_are_written_as_xml_schema_has_them(
@@ -59,6 +68,26 @@ def test_numbers_of_a_wadl_are_written_as_xml_schema_has_them(
         assert refused(made, "GET", f"/a?n={text}") == refused(made, "GET", f"/b/{text}") == (0, ""), text
     for text in bad:
         assert refused(made, "GET", f"/a?n={text}") == (400, "parameter_invalid"), text
+
+
+def test_white_space_of_a_type_is_as_it_has_it_before_a_value_is_judged() -> None:
+    def made(space: str) -> Any:
+        return written(
+            '<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:t="urn:t"><grammars>'
+            '<x:schema xmlns:x="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><x:simpleType name="T">'
+            f'<x:restriction base="x:string"><x:whiteSpace value="{space}"/><x:enumeration value="a b"/></x:restriction>'
+            '</x:simpleType></x:schema></grammars><resources base="/"><resource path="a"><method name="GET"><request>'
+            '<param name="n" style="query" type="t:T"/><param name="m" style="query" type="t:T" repeating="true"/>'
+            "</request></method></resource></resources></application>",
+            "a.wadl",
+        )
+
+    collapsed, replaced, preserved = map(made, ("collapse", "replace", "preserve"))
+    for name in "nm":
+        for text, fits in (("a%20b", "crp"), ("a%09b", "cr"), ("%20a%0A%20b%20", "c"), ("a%C2%A0b", "")):
+            for filter, letter in ((collapsed, "c"), (replaced, "r"), (preserved, "p")):
+                answer = refused(filter, "GET", f"/a?{name}={text}")
+                assert (answer == (0, "")) == (letter in fits), (name, text, letter)
 
 
 @given(st.text())
@@ -89,6 +118,23 @@ def test_a_comma_that_is_encoded_is_part_of_an_item() -> None:
     assert refused(made, "GET", "/a?p=a%2Cb,c") == (0, "")
     assert refused(made, "GET", "/a?p=a,b") == (400, "parameter_invalid")
     assert "has less than 1 item" in told(verdict(made, "GET", "/a?p="))
+
+
+def test_a_comma_that_is_encoded_parts_no_list_in_the_path() -> None:
+    texts = {"type": "array", "items": {"type": "string", "maxLength": 3}, "maxItems": 2}
+    made = described(
+        {
+            "/a/{p}": {"parameters": [of_path("p", **texts)], "get": {}},
+            "/b/{p}": {
+                "get": {"parameters": [of_path("p", type="array", items={"type": "integer"})]},
+                "put": {},
+            },
+        }
+    )
+    for path in ("/a/1,2", "/a/1%2C2,3", "/a/1%2c2", "/a/%31,b%20c", "/b/1,%32"):
+        assert refused(made, "GET", path) == (0, ""), path
+    for path in ("/a/1%2C22", "/a/1,2,3", "/b/1%2C2", "/b/1,x"):
+        assert refused(made, "GET", path) == (404, "path_parameter_invalid"), path
 
 
 def told(found: object) -> str:

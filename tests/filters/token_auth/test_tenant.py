@@ -1,5 +1,8 @@
 """The tenant that a request names."""
 
+import re
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from pydantic import ValidationError
 
 from filters.token_auth.option import TenantOptions
 from filters.token_auth.tenant import TenantRules, in_tenant
-from gateway.api import Principal
+from gateway.api import Principal, Route
 from gateway.api.testing import exchange
 
 NAMES = st.sampled_from(["a", "b", "x-a", "c"])
@@ -40,10 +43,11 @@ def test_the_first_expression_that_matches_names_the_tenant() -> None:
         ("/v2/([^/]+)/.*", "/v2/ten1%C3%A9/x", "ten1\xe9"),
         ("/a:b/([^/]+)", "/a%3Ab/ten1", "ten1"),
         ("/v2/([^/]+)/.*", "/v2/ten1/a%20b", "ten1"),
-        # Decoded once, and a slash in a segment parts nothing.
+        # Decoded once; a slash in a segment may part it.
         ("/v2/([^/]+)/.*", "/v2/ten1%2541/x", "ten1%41"),
-        ("/v2/([^/]+)/.*", "/v2/ten1%2Fx/y", "ten1/x"),
-        ("/v2/([^/]+)/.*", "/v2/ten1%2fx/y", "ten1/x"),
+        ("/v2/([^/]+)/.*", "/v2/ten1%2Fx/y", None),
+        ("/v2/([^/]+)/.*", "/v2/ten1%2fx/y", None),
+        ("/v2/([^/]+)", "/v2/ten1%2Fx", "ten1/x"),
         ("/v2/([^/]+)/.*", "/v2/ten1%252Fx/y", None),
         ("/v2/([^/]+)/.*", "/v2/%FF/y", "\udcff"),
         ("/v2/([^/]*)/.*", "/v2//y%41", None),
@@ -53,6 +57,89 @@ def test_a_spelling_of_a_path_names_the_tenant_that_the_service_reads(
     regex: str, path: str, tenant: str | None
 ) -> None:
     assert TenantRules(TenantOptions(regex=(regex,))).named(exchange(target=path)) == tenant
+
+
+ANYWHERE = ".*?/v1/([^/]+)/.*"
+SECOND = "/v2/[^/]+/([^/]+)(?:/.*)?"
+
+
+@pytest.mark.parametrize(
+    ("regex", "path"),
+    [
+        (SECOND, "/v2/x%2FB/A/y"),
+        (SECOND, "/v2/x%5cB/A/y"),
+        (SECOND, "/v2/x\\B/A/y"),
+        (SECOND, "/v2/;x/B/A/y"),
+        (SECOND, "/v2/%3Bx/B/A/y"),
+        (SECOND, "/v2/x%2F;y/A/B"),
+        (ANYWHERE, "/v1//B/v1/A/x"),
+        (ANYWHERE, "/v1%2FB/v1/A/x"),
+        (ANYWHERE, "/v1;x/B/v1/A/x"),
+        (ANYWHERE, "/v1%3bx/B/v1/A/x"),
+        # With encoded slashes for slashes it is A, and B where only empty segments are left out.
+        (ANYWHERE, "/v1%2FA/v1//B/v1/A/x"),
+        ("/v2/([^/]+)/.*", "/v2/A;x/y"),
+    ],
+)
+def test_a_path_that_another_server_may_read_as_of_another_tenant_names_none(regex: str, path: str) -> None:
+    assert TenantRules(TenantOptions(regex=(regex,))).named(exchange(target=path)) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/A/x;y/z",
+        "/v2/A//x",
+        "/v2/A/x%2Fy%5Cz",
+        "/v2/A/x%252Fy",
+        "/v2/A/x/",
+        "/v2/A/caf\xc3\xa9",
+        "/v2//A/x",
+    ],
+)
+def test_what_stands_behind_the_tenant_is_nothing_to_it(path: str) -> None:
+    named = "A" if not path.startswith("/v2//") else None
+    assert TenantRules(TenantOptions(regex=("/v2/([^/]+)/.*",))).named(exchange(target=path)) == named
+    if named is not None:
+        route = Route("r", "/v2/{tenant}/{rest*}", "upstream")
+        made = exchange(target=path, params={"tenant": "A"}, route=route)
+        assert TenantRules(TenantOptions(param="tenant")).named(made) == "A"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/x%2FB/A/y", "/v2/x%5CB/A/y", "/v2/;x/A/B", "/v2/x//A/B", "/v2/x/A;y/B", "/v2/x/A%2Fy/B"]
+)
+def test_a_parameter_that_another_server_may_find_elsewhere_names_no_tenant(path: str) -> None:
+    route = Route("r", "/v2/{region}/{tenant}/{rest*}", "upstream")
+    rules = TenantRules(TenantOptions(param="tenant"))
+    assert rules.named(exchange(target=path, params={"tenant": "A"}, route=route)) is None
+    assert rules.named(exchange(target=path, params={"tenant": "A"}, route=None)) is None
+    assert rules.named(exchange(target="/v2/x%41/A/y", params={"tenant": "A"}, route=route)) == "A"
+
+
+def test_a_long_path_that_can_be_read_in_many_ways_names_none() -> None:
+    rules = TenantRules(TenantOptions(regex=("/v2/([^/]+)/.*",)))
+    assert rules.named(exchange(target="/v2/A/" + "x;y%2F/%5C%3Bz/" * 20)) == "A"
+    assert rules.named(exchange(target="/v2/A/" + "x;y%2F/%5C%3Bz/" * 120)) is None
+    assert rules.named(exchange(target="/v2/A/" + "x%20y/" * 330)) == "A"
+
+
+@given(st.text("AB/%2F5C;.v1\\", max_size=24), st.sampled_from([ANYWHERE, SECOND, "/v1/([^/]+)/.*"]))
+def test_no_two_servers_find_two_tenants_in_a_path(text: str, regex: str) -> None:
+    """Whatever is taken for a slash, left out, or cut off before or after it is decoded."""
+    path = f"/{text}"
+    named = TenantRules(TenantOptions(regex=(regex,))).named(exchange(target=path))
+    for cut in ("", ";", "%3B"):
+        for slashes in (("%2F",), ("%5C", "\\"), ("%2F", "%5C", "\\")):
+            for collapse in (False, True):
+                read = path
+                for slash in slashes:
+                    read = read.replace(slash, "/")
+                segments = [unquote(one.partition(cut)[0] if cut else one) for one in read[1:].split("/")]
+                read = "/" + "/".join(one.replace("/", "%2F") for one in segments if one or not collapse)
+                found = re.fullmatch(regex, read)
+                if named is not None and found is not None:
+                    assert found[1].replace("%2F", "/") == named
 
 
 @given(st.text("aA1-", min_size=1), st.data())
