@@ -266,8 +266,10 @@ class Serializer:
                 orjson.OPT_APPEND_NEWLINE,
             )
 
-    def plan(self, revision: str, description: Mapping[str, object], wall: float) -> bytes:
-        """The line that describes a configuration which is now in force."""
+    def plan(
+        self, revision: str, description: Mapping[str, object], wall: float, *, begins: bool = False
+    ) -> bytes:
+        """The line that describes a configuration which is now in force; `begins` where it is the worker's first line."""
         return safe(
             _dumps(
                 {
@@ -276,14 +278,16 @@ class Serializer:
                     "record_version": RECORD_VERSION,
                     "gateway.revision": revision,
                     **self._writer,
+                    "gateway.begins": begins,
                     "gateway.plan": {**description, "hashed_by": self._hashed_by},
                 },
                 orjson.OPT_APPEND_NEWLINE,
             )
         )
 
-    def end(self, sequence: int, wall: float) -> bytes:
-        """The last line of a worker that ends in order; `sequence` is the number of its last record."""
+    def end(self, sequence: int, wall: float, last: float | None) -> bytes:
+        """The last line of a worker that ends in order. `sequence` is the number of its last record, and `last` when the exchange of
+        that was over, in seconds since the epoch; None where there is none."""
         return _dumps(
             {
                 "timestamp": self._timestamp(wall),
@@ -291,6 +295,7 @@ class Serializer:
                 "record_version": RECORD_VERSION,
                 **self._writer,
                 "gateway.sequence": sequence,
+                **({} if last is None else {"gateway.last": last}),
             },
             orjson.OPT_APPEND_NEWLINE,
         )
@@ -336,6 +341,8 @@ class Serializer:
                 extra += bodies
                 placed = [*placed, *values]
         clean = clean and not extra
+        if record.under_way:
+            extra += b',"gateway.under_way_ms":' + _ms(record.under_way)
 
         wall = exchange.clock.wall
         stamp, clock = self._instant(wall)

@@ -46,6 +46,13 @@ def test_a_traced_exchange_has_the_ids_of_its_span_and_another_has_none() -> Non
     assert (fields["trace_id"], fields["span_id"]) == (trace.trace_id, trace.span_id)
 
 
+def test_others_that_are_under_way_are_told_by_the_oldest() -> None:
+    told = record()
+    assert "gateway.under_way_ms" not in line(told)
+    told.under_way = 1.5
+    assert line(told)["gateway.under_way_ms"] == 1500.0
+
+
 def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
     fields = line(
         record(

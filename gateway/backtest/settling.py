@@ -281,7 +281,7 @@ def settle(
                 number += 1
                 heapq.heappush(walks, (walk.turn, number, walk))
             continue
-        advance(event[11], settler.machine)
+        advance(event[0], settler.machine)
         settler.settle(event, tally)
     walk_until(None)
 

@@ -30,8 +30,8 @@ KEYSTONE: dict[str, Any] = {
 }
 
 
-_AT_ONCE: Final = {"gateway.chain.in_ms": 0.0}
-"""What filters take is of another clock than the requests' own."""
+_AT_ONCE: Final = {"gateway.chain.in_ms": 0.0, "gateway.duration_ms": 0.0}
+"""What filters and exchanges take is of another clock than the requests' own."""
 
 
 class Asked(NamedTuple):

@@ -171,6 +171,51 @@ def test_where_records_are_missing_nothing_wrong_is_said(
             assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
 
 
+def _that_took(records: list[dict[str, Any]], seconds: list[float]) -> list[dict[str, Any]]:
+    """The same by one worker, if exchanges had taken so long: in the order in which they end."""
+    spans = [
+        (record["gateway.facts"]["clock"], taken) for record, taken in zip(records, seconds, strict=True)
+    ]
+    lines = []
+    for record, (began, taken) in zip(records, spans, strict=True):
+        over = began + taken
+        others = [
+            head for head, long in spans if head <= over < head + long and (head, long) != (began, taken)
+        ]
+        under_way = {"gateway.under_way_ms": (over - min(others)) * 1000} if others else {}
+        lines.append({**record, "gateway.duration_ms": taken * 1000, **under_way})
+    lines.sort(key=lambda line: line["gateway.facts"]["clock"] + line["gateway.duration_ms"] / 1000)
+    return [{**line, "gateway.sequence": number} for number, line in enumerate(lines, 1)]
+
+
+@COMMON
+@given(STREAMS, OTHERS, st.data())
+def test_exchanges_that_take_long_and_leave_no_record_are_not_taken_for_nothing(
+    tmp_path: Path, stream: list[tuple[float, str, str]], other: str, data: st.DataObject
+) -> None:
+    """Whether they are missing between others, or because the log is still written to."""
+    requests = [asked._replace(at=asked.at + number / 1000) for number, asked in enumerate(_requests(stream))]
+    plan, *records = asyncio.run(logged(_config(), requests))
+    truth = dict(
+        zip(
+            [record["gateway.request_id"] for record in records],
+            asyncio.run(logged(other, requests))[1:],
+            strict=True,
+        )
+    )
+    long = st.sampled_from([0.0, 0.0, 0.1, 3.0, 50.0, 130.0])
+    lines = _that_took(records, data.draw(st.lists(long, min_size=len(records), max_size=len(records))))
+    kept = data.draw(st.integers(1, len(lines)))
+    lost = data.draw(st.sets(st.integers(0, len(lines) - 1), max_size=3))
+    left = [line for number, line in enumerate(lines[:kept]) if number not in lost]
+    made = judged(other, written([plan, *left], tmp_path / "log"))
+    for line in left:
+        _, after = made.verdicts[line["gateway.request_id"]]
+        true = truth[line["gateway.request_id"]]
+        if after.kind != UNDECIDABLE:
+            assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+
+
 def _of_two_workers(records: list[dict[str, Any]], whose: list[int]) -> list[dict[str, Any]]:
     """The same as if two workers had carried them."""
     numbers = [0, 0]
@@ -277,8 +322,9 @@ OF_TWO = [Asked(at) for at in (0, 1, 2, 3, 4, 100, 101)]
         (0, [ended(1, 2, 2.5)], 0, 0, set()),
         (1, [ended(1, 2, 2.5)], 1, 0, {3, 4}),
         (1, [], 0, 1, {3, 4, 100, 101}),
-        (1, [10.0], 1, 0, {3, 4}),
-        (0, [3.5], 1, 0, {3, 4}),
+        (1, [10.0, ended(2, 0, 102)], 1, 0, {3, 4}),
+        (0, [3.5, ended(2, 0, 102)], 1, 0, {3, 4}),
+        (0, [3.5], 1, 1, {3, 4, 100, 101}),
     ],
     ids=[
         "it may be at work",
@@ -287,6 +333,7 @@ OF_TWO = [Asked(at) for at in (0, 1, 2, 3, 4, 100, 101)]
         "and its last line too",
         "another has its place",
         "and has it at once",
+        "and may be at work",
     ],
 )
 async def test_the_last_line_of_a_worker(
@@ -305,6 +352,37 @@ async def test_the_last_line_of_a_worker(
     assert told == undecidable
 
 
+@pytest.mark.parametrize(
+    ("behind", "counts"),
+    [
+        ([ended(0, 4, 61)], (1, 0)),
+        ([ended(0, 5, 61), 4], (1, 0)),
+        ([], (0, 1)),
+    ],
+    ids=["it ends in order", "between others", "it is at work"],
+)
+async def test_what_was_under_way_may_have_been_counted_before_its_record_is_missing(
+    tmp_path: Path, behind: list[Any], counts: tuple[int, int]
+) -> None:
+    """A request at 10 takes fifty seconds. Two others begin and end meanwhile, and no record of it is there."""
+    plan, *records = await logged(_config(), [Asked(0), Asked(10), Asked(20), Asked(30), Asked(60)])
+    slow = records.pop(1)
+    records[1]["gateway.under_way_ms"] = 10_000.0
+    records[2]["gateway.under_way_ms"] = 20_000.0
+    last = {**records.pop(), "gateway.sequence": 5}
+    for number, record in enumerate(records, 1):
+        record["gateway.sequence"] = number
+    lines = [*records, *[last if line == 4 else line for line in behind]]
+    other = _config({"name": "all", "rate": "2/hour", "key": ["project_id"]})
+    made = judged(other, written([plan, *lines], tmp_path / "log"))
+    assert (made.found.gaps, made.found.open) == counts
+    kinds = [made.verdicts[record["gateway.request_id"]][1].kind for record in records]
+    assert kinds == [FORWARD, UNDECIDABLE, UNDECIDABLE]
+    whole = judged(other, written([plan, *records, {**slow, "gateway.sequence": 4}], tmp_path / "whole"))
+    kinds = [whole.verdicts[record["gateway.request_id"]][1].kind for record in records]
+    assert kinds == [FORWARD, REFUSE, REFUSE]
+
+
 async def test_workers_of_older_gateways_say_nothing_of_their_end(tmp_path: Path) -> None:
     plan, *records = await logged(_config(), OF_TWO)
     lines = [{**line, "record_version": 1} for line in _of_two_workers(records, [0, 1, 1, 0, 0, 0, 0])]
@@ -321,6 +399,57 @@ async def test_what_comes_behind_the_period_is_not_missing(tmp_path: Path) -> No
     found = judged(other, log, until=NOW + 50).found
     assert (found.gaps, found.open) == (0, 0)
     assert found.tally.total == 5 and not found.tally.counts[UNDECIDABLE]
+
+
+@pytest.mark.parametrize(
+    ("lines", "undecidable"),
+    [
+        ([ended(0, 0, 9)], False),
+        ([ended(0, 5, 9)], True),
+        ([{**ended(0, 5, 9), "gateway.last": NOW - 1}], True),
+        ([], True),
+    ],
+    ids=["it has done nothing", "it has done something", "before", "nothing is known of it"],
+)
+async def test_a_worker_without_a_record_is_not_missed(
+    tmp_path: Path, lines: list[dict[str, Any]], undecidable: bool
+) -> None:
+    """The file that its records were in is not there."""
+    plan, *records = await logged(_config(), [Asked(0), Asked(1)])
+    records = [{**record, "gateway.worker": 1} for record in records]
+    other = _config({"name": "all", "rate": "20/hour", "key": ["project_id"]})
+    made = judged(other, written([plan, *records, *lines, ended(1, 2, 9)], tmp_path / "log"))
+    kinds = {after.kind for _, after in made.verdicts.values()}
+    assert kinds == ({UNDECIDABLE} if undecidable else {FORWARD})
+
+
+@pytest.mark.parametrize(
+    ("begins", "undecidable"),
+    [([True], False), ([False], True), ([False, True], False), ([None], False)],
+    ids=["it begins with the worker", "a file repeats it", "in another file", "of an older gateway"],
+)
+async def test_a_configuration_that_is_told_again_is_no_beginning(
+    tmp_path: Path, begins: list[bool | None], undecidable: bool
+) -> None:
+    plan, *records = await logged(_config(), [Asked(0), Asked(1)])
+    plans = [
+        {**plan, "gateway.worker": 0, **({} if each is None else {"gateway.begins": each})} for each in begins
+    ]
+    other = _config({"name": "all", "rate": "20/hour", "key": ["project_id"]})
+    made = judged(other, written([*plans, *records, ended(0, 2, 9)], tmp_path / "log"))
+    kinds = {after.kind for _, after in made.verdicts.values()}
+    assert kinds == ({UNDECIDABLE} if undecidable else {FORWARD})
+
+
+async def test_one_worker_that_begins_is_no_beginning_of_another(tmp_path: Path) -> None:
+    """It has told of a reload, and of what it has done before there is nothing here."""
+    plan, *records = await logged(_config(), [Asked(0), Asked(1)])
+    told = [{**plan, "gateway.worker": number, "gateway.begins": bool(number)} for number in (0, 1)]
+    lines = [*told, *({**record, "gateway.worker": 1} for record in records)]
+    ends = [ended(0, 0, 9), ended(1, 2, 9)]
+    other = _config({"name": "all", "rate": "20/hour", "key": ["project_id"]})
+    made = judged(other, written([*lines, *ends], tmp_path / "log"))
+    assert {after.kind for _, after in made.verdicts.values()} == {UNDECIDABLE}
 
 
 @COMMON
