@@ -173,7 +173,7 @@ class Alone(Gateway):
         return {name: {"0": state} for name, state in self.upstream_states().items()}
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
-        return Revoked(self.revoke(revocation), True)
+        return Revoked(self.revoke(revocation), tuple(await self.owed()))
 
     async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
         lines, next_after = self.recent(after.get(0, 0))

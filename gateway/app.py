@@ -87,7 +87,6 @@ class Prepared(NamedTuple):
 class Gateway:
     """A process that carries exchanges: listener, upstream pools, request log and metrics.
 
-    hash_key   of the hashes in records, where the configuration gives none; made anew by default
     worker     number of this process in records
     over       numbers of those in whose place it is, which have ended
     memory     what it shares with other processes; its own by default
@@ -98,7 +97,6 @@ class Gateway:
         self,
         registry: Registry,
         *,
-        hash_key: bytes | None = None,
         worker: int = 0,
         over: Sequence[int] = (),
         memory: SharedMemory | None = None,
@@ -107,7 +105,6 @@ class Gateway:
         self._memory = memory if memory is not None else SharedMemory.create()
         self._owns_memory = memory is None
         self._registry = registry
-        self._hash_key = hash_key if hash_key is not None else os.urandom(32)
         self._worker = worker
         self._over = over
         self._on_record = on_record
@@ -194,7 +191,7 @@ class Gateway:
 
     def _key(self, configuration: Configuration) -> bytes:
         given = configuration.log.hash_key
-        return given.reveal().encode() if given is not None else self._hash_key
+        return given.reveal().encode() if given is not None else self._memory.derived("log.hash_key")
 
     def _other_log(self, loaded: Loaded, key: bytes) -> RequestLog | None:
         """The request log, started, where the one in use would not do. Raises ConfigurationError."""
@@ -332,6 +329,10 @@ class Gateway:
     def revoke(self, revocation: Revocation) -> int:
         """Forgets what has been remembered of those who fit; how many entries those were."""
         return self._state.revoke(revocation)
+
+    async def owed(self) -> list[str]:
+        """Why others, with whom something is shared, have not been told of what was revoked; waits until it is known."""
+        return await self._state.owed()
 
     def reopen_log(self) -> None:
         """Has the request log's file opened anew at once: somebody has moved it."""

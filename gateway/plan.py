@@ -111,6 +111,7 @@ class Plan:
         "contexts",
         "entries",
         "forwarding",
+        "hash_key",
         "header_names",
         "holder",
         "limiters",
@@ -144,6 +145,7 @@ class Plan:
         uneven: frozenset[bytes],
         entries: Sequence[Entry],
         facts: frozenset[Fact],
+        hash_key: bytes,
         contexts: Mapping[str, ssl.SSLContext],
         limiters: Sequence[Limiter],
         mirrors: Sequence[Mirror],
@@ -156,6 +158,7 @@ class Plan:
         self.loaded = loaded
         self.configuration: Configuration = configuration
         self.revision: str = loaded.revision
+        self.hash_key = hash_key
         self.router = router
         self.chain = chain
         # Names of fields that are taken from a client's request on some routes and not on others.
@@ -555,6 +558,7 @@ class _Builder:
             uneven=chains[0].unwanted.union(*unwanted) - chains[0].unwanted.intersection(*unwanted),
             entries=self._entries,
             facts=frozenset(self._facts),
+            hash_key=self._hash_key,
             contexts=contexts,
             limiters=tuple(self._limiters.values()),
             mirrors=tuple(self._mirrors.values()),

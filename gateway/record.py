@@ -46,6 +46,10 @@ class PlanFacts(Protocol):
     def revision(self) -> str: ...
 
     @property
+    def hash_key(self) -> bytes:
+        """The key of the hashes that stand for secret header values, and of those that its filters tell."""
+
+    @property
     def header_names(self) -> tuple[bytes, ...]:
         """Names of request header fields, lower case."""
 
@@ -165,6 +169,7 @@ class Record:
     global_id            the X-Openstack-Request-Id that the client sent, when it is a valid one
     upstream_request_id  the id in the upstream's answer
     duration             seconds from the head to the end of the answer
+    under_way            seconds for which the oldest of the worker's other exchanges has been under way at that end; 0 for none
     chain_in, chain_out  seconds spent in filters, inward and outward
     status               0 when nothing was sent
     decision             "forward", "refuse", "answer", "fail" or "abort"
@@ -184,6 +189,7 @@ class Record:
     global_id: str | None = None
     upstream_request_id: str | None = None
     duration = 0.0
+    under_way = 0.0
     chain_in = 0.0
     chain_out = 0.0
     status = 0

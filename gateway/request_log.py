@@ -211,12 +211,14 @@ class _Plan(NamedTuple):
     revision: str
     description: Mapping[str, object]
     wall: float
+    begins: bool
 
 
 class _PlanLine(NamedTuple):
-    """A line that every new file begins with from now on."""
+    """A line that describes a configuration, and as every new file begins with it from now on."""
 
     text: bytes
+    again: bytes
 
 
 class Copy(Protocol):
@@ -279,6 +281,7 @@ class RequestLog:
         self._made: deque[bytes | _PlanLine] = deque()
         self._making = threading.Lock()
         self._sequence = 0
+        self._last: Record | None = None
         self.copies = tuple(copies)
         self._off = path is None and not copies
         self._awake = self._hurried = False
@@ -292,7 +295,8 @@ class RequestLog:
         self._shown: deque[bytes] | None = None
         self._shown_count = 0
         self._asked_at = 0.0
-        self._announced: set[str] = set()
+        self._announced = ""
+        self._begins = True
         self._told = 0
         self._failing = self._moved = self._over = False
         self._trouble = Trouble("request_log_failing", "request_log_recovered", _warn, steady)
@@ -330,6 +334,7 @@ class RequestLog:
             self.left_out += 1
             return
         self._sequence = sequence = self._sequence + 1
+        self._last = record
         queue = self._queue
         if len(queue) + len(self._made) >= self._limit:
             self.dropped += 1
@@ -349,17 +354,18 @@ class RequestLog:
 
     def follow(self, former: "RequestLog") -> None:
         """Counts on from where `former` has come to, whose place it takes."""
-        self._sequence = former._sequence
+        self._sequence, self._last, self._begins = former._sequence, former._last, False
         self.dropped = self._told = former.dropped
         self.left_out = former.left_out
         self.write_errors = former.write_errors
 
     def announce(self, revision: str, description: Mapping[str, object]) -> None:
-        """Writes the line that describes a configuration, once per revision; every new file repeats the last."""
-        if self._path is None or revision in self._announced:
+        """Writes the line that describes a configuration, whenever another comes into force; every new file repeats the last."""
+        if self._path is None or revision == self._announced:
             return
-        self._announced.add(revision)
-        self._queue.append(_Plan(revision, description, self._clock()))
+        self._announced = revision
+        self._queue.append(_Plan(revision, description, self._clock(), self._begins))
+        self._begins = False
         self._awake = True
         self._wake.set()
 
@@ -420,11 +426,12 @@ class RequestLog:
 
     def _make(self) -> None:
         """Makes the lines of what has been put; for whoever holds the lock."""
-        queue, made, line = self._queue, self._made, self._serializer.line
+        queue, made, line, plan = self._queue, self._made, self._serializer.line, self._serializer.plan
         while queue:
             item = queue.popleft()
             if isinstance(item, _Plan):
-                made.append(_PlanLine(self._serializer.plan(*item)))
+                described = item.revision, item.description, item.wall
+                made.append(_PlanLine(plan(*described, begins=item.begins), plan(*described)))
             else:
                 made.append(line(item[1], item[0]))
 
@@ -448,7 +455,9 @@ class RequestLog:
             lost += self._file.pending
         self.dropped += lost
         if self._over and not lost:
-            self._written(self._serializer.end(self._sequence, self._clock()))
+            last = self._last
+            ended = None if last is None else last.exchange.clock.wall + last.duration
+            self._written(self._serializer.end(self._sequence, self._clock(), ended))
         self._close_files()
         self._tell_drops()
 
@@ -483,20 +492,20 @@ class RequestLog:
             self._make()  # what has not become a slice since the last time
         while made:
             lines: list[bytes] = []
-            plan: bytes | None = None
+            plan: _PlanLine | None = None
             room = self._batch
             while made and room > 0 and plan is None:
                 line = made.popleft()
                 if isinstance(line, _PlanLine):
-                    plan = line.text
+                    plan = line
                 else:
                     lines.append(line)
                     room -= len(line)
             written = self._written(b"".join(lines))
             if plan is not None:
-                written = self._written(plan)
+                written = self._written(plan.text)
                 if self._file is not None:
-                    self._file.preamble = plan
+                    self._file.preamble = plan.again
             if (taker := self._taker) is not None:
                 for line in lines:
                     taker(line)

@@ -217,12 +217,14 @@ class _Told:
 class Serializer:
     """Makes the JSON line of a record. For one thread at a time.
 
-    hash_key  the key of the hashes that stand for secret header values
+    hash_key  of the configurations that it tells of; in a record the key is that of the plan that the exchange ran under, which
+              may be one before
     worker    number of this worker process
     since     since when there has been the memory that limits are counted in, which tells gateways apart
     """
 
     def __init__(self, hash_key: bytes, worker: int, since: float | None = None) -> None:
+        self._hash_key = hash_key
         self._hmac = hmac.new(hash_key, b"", "sha256")
         self._writer: dict[str, object] = {"gateway.worker": worker}
         if since is not None:
@@ -264,8 +266,10 @@ class Serializer:
                 orjson.OPT_APPEND_NEWLINE,
             )
 
-    def plan(self, revision: str, description: Mapping[str, object], wall: float) -> bytes:
-        """The line that describes a configuration which is now in force."""
+    def plan(
+        self, revision: str, description: Mapping[str, object], wall: float, *, begins: bool = False
+    ) -> bytes:
+        """The line that describes a configuration which is now in force; `begins` where it is the worker's first line."""
         return safe(
             _dumps(
                 {
@@ -274,14 +278,16 @@ class Serializer:
                     "record_version": RECORD_VERSION,
                     "gateway.revision": revision,
                     **self._writer,
+                    "gateway.begins": begins,
                     "gateway.plan": {**description, "hashed_by": self._hashed_by},
                 },
                 orjson.OPT_APPEND_NEWLINE,
             )
         )
 
-    def end(self, sequence: int, wall: float) -> bytes:
-        """The last line of a worker that ends in order; `sequence` is the number of its last record."""
+    def end(self, sequence: int, wall: float, last: float | None) -> bytes:
+        """The last line of a worker that ends in order. `sequence` is the number of its last record, and `last` when the exchange of
+        that was over, in seconds since the epoch; None where there is none."""
         return _dumps(
             {
                 "timestamp": self._timestamp(wall),
@@ -289,6 +295,7 @@ class Serializer:
                 "record_version": RECORD_VERSION,
                 **self._writer,
                 "gateway.sequence": sequence,
+                **({} if last is None else {"gateway.last": last}),
             },
             orjson.OPT_APPEND_NEWLINE,
         )
@@ -334,6 +341,8 @@ class Serializer:
                 extra += bodies
                 placed = [*placed, *values]
         clean = clean and not extra
+        if record.under_way:
+            extra += b',"gateway.under_way_ms":' + _ms(record.under_way)
 
         wall = exchange.clock.wall
         stamp, clock = self._instant(wall)
@@ -659,6 +668,10 @@ class Serializer:
         self._declared = frozenset(plan.header_names)
         self._secret = plan.secret_names
         self._redaction = plan.redaction
+        if plan.hash_key != self._hash_key:
+            self._hash_key = plan.hash_key
+            self._hmac = hmac.new(plan.hash_key, b"", "sha256")
+            self._hashes.clear()
         self._plan = plan
         self._fields.clear()
 

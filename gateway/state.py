@@ -1,10 +1,11 @@
 """What filters remember between exchanges, kept apart from the filters so that it outlives a reload."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
-from gateway.api.revocation import Revocable, Revocation
+from gateway.api.revocation import Owing, Revocable, Revocation
 
 T = TypeVar("T")
 
@@ -59,6 +60,18 @@ class StateStore:
         with self._lock:
             found = [held for held in self._objects.values() if isinstance(held, Revocable)]
         return sum(held.revoke(revocation) for held in found)
+
+    async def owed(self) -> list[str]:
+        """Why others have not been told of what was revoked, once they have been asked to take note; none where all have been."""
+        with self._lock:
+            found = [held for held in self._objects.values() if isinstance(held, Owing)]
+        told = await asyncio.gather(*(held.owed() for held in found), return_exceptions=True)
+        # One that is closed meanwhile has its question cancelled.
+        return [
+            type(each).__name__ if isinstance(each, BaseException) else each
+            for each in told
+            if each is not None
+        ]
 
     def __contains__(self, key: str) -> bool:
         return _whose(key) in self._objects

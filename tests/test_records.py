@@ -70,6 +70,7 @@ def everything(*, whole_bodies: bool) -> Record:
         "192.0.2.7", 4711, "https", "10.0.0.9", "1.3", Certificate("CN=a", fingerprint="0a" * 32)
     )
     made.trace = TraceSource("always", 1.0).trace({}, False)
+    made.under_way = 1.5
     made.aside = aside = Aside()
     aside.queue = 0.25
     aside.share = 0.1

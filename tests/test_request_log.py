@@ -21,7 +21,7 @@ from gateway import request_log as request_log_module
 from gateway.request_log import LogFile, RequestLog
 from gateway.sampling import Sampling
 from gateway.serializer import Serializer
-from tests.support.records import record, refused
+from tests.support.records import WALL, record, refused
 
 KEY = b"k" * 32
 
@@ -549,7 +549,7 @@ def test_a_listener_that_raises_is_left_out_and_the_log_goes_on(tmp_path: Path) 
     assert [event["event"] for event in events] == ["request_log_listener_failed"]
 
 
-def test_a_plan_is_told_once_per_revision_before_its_records(tmp_path: Path) -> None:
+def test_a_plan_is_told_once_before_its_records(tmp_path: Path) -> None:
     path = tmp_path / "requests.log"
     with log(path) as request_log:
         for _ in range(2):
@@ -562,6 +562,26 @@ def test_a_plan_is_told_once_per_revision_before_its_records(tmp_path: Path) -> 
     assert kinds[0]["record_version"] == 2
     assert kinds[0]["timestamp"] == "2023-11-14T22:13:20.000Z"
     assert kinds[0]["gateway.plan"]["filters"][0]["name"] == "methods"
+
+
+def test_a_plan_that_is_in_force_again_is_told_again_and_begins_every_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path, max_size=2000, max_files=9) as request_log:
+        for revision in ("abc", "def", "abc", "abc"):
+            request_log.announce(revision, {})
+        for _ in range(5):
+            request_log.put(record())
+            until(lambda: request_log.depth == 0)
+    newest, *older = sorted(tmp_path.iterdir())
+    told = [orjson.loads(line) for line in older[-1].read_bytes().splitlines()]
+    assert [fields["gateway.revision"] for fields in told if fields["kind"] == "plan"] == [
+        "abc",
+        "def",
+        "abc",
+    ]
+    for file in (newest, *older[:-1]):
+        first = orjson.loads(file.read_bytes().splitlines()[0])
+        assert (first["kind"], first["gateway.revision"]) == ("plan", "abc")
 
 
 def test_a_worker_that_ends_says_so_in_its_last_line(tmp_path: Path) -> None:
@@ -578,6 +598,7 @@ def test_a_worker_that_ends_says_so_in_its_last_line(tmp_path: Path) -> None:
         "record_version": 2,
         "gateway.worker": 0,
         "gateway.sequence": 2,
+        "gateway.last": WALL + 0.0125,
     }
 
 
@@ -615,6 +636,37 @@ def test_every_new_file_begins_with_the_plan_in_force(tmp_path: Path) -> None:
     for file in files:
         first = orjson.loads(file.read_bytes().splitlines()[0])
         assert (first["kind"], first["gateway.revision"]) == ("plan", "abc")
+
+
+def test_only_the_first_line_of_a_worker_says_that_it_begins(tmp_path: Path) -> None:
+    """Not what a new file repeats, what a reload tells, or a log that takes the place of another."""
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        request_log.announce("abc", {})
+        request_log.put(record(duration=2.0))
+        until(lambda: path.exists() and sequences(path) == [1])
+        path.rename(tmp_path / "moved.log")
+        request_log.put(record())
+        request_log.announce("def", {})
+        until(lambda: path.exists() and b'"def"' in path.read_bytes())
+        with log(path) as following:
+            following.follow(request_log)
+            following.announce("ghi", {})
+            following.close(over=True)
+    told = [orjson.loads(line) for line in (tmp_path / "moved.log").read_bytes().splitlines()]
+    told += [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    plans = [(line["gateway.revision"], line["gateway.begins"]) for line in told if line["kind"] == "plan"]
+    assert plans == [("abc", True), ("abc", False), ("def", False), ("ghi", False)]
+    (end,) = (line for line in told if line["kind"] == "end")
+    assert (end["gateway.sequence"], end["gateway.last"]) == (2, WALL + 0.0125)
+
+
+def test_a_worker_without_a_record_has_no_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    with log(path) as request_log:
+        request_log.close(over=True)
+    end = orjson.loads(path.read_bytes())
+    assert end["gateway.sequence"] == 0 and "gateway.last" not in end
 
 
 def test_a_batch_does_not_make_a_file_much_larger_than_it_may_be(tmp_path: Path) -> None:

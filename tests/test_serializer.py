@@ -46,6 +46,13 @@ def test_a_traced_exchange_has_the_ids_of_its_span_and_another_has_none() -> Non
     assert (fields["trace_id"], fields["span_id"]) == (trace.trace_id, trace.span_id)
 
 
+def test_others_that_are_under_way_are_told_by_the_oldest() -> None:
+    told = record()
+    assert "gateway.under_way_ms" not in line(told)
+    told.under_way = 1.5
+    assert line(told)["gateway.under_way_ms"] == 1500.0
+
+
 def test_a_forwarded_exchange_has_the_names_of_the_conventions() -> None:
     fields = line(
         record(
@@ -728,6 +735,20 @@ def test_a_secret_that_is_empty_is_told() -> None:
         "gateway.facts"
     ]
     assert facts["headers"] == {"x-auth-token": ""}
+
+
+def test_a_secret_is_hashed_by_the_key_of_the_plan_that_the_exchange_ran_under() -> None:
+    """One that was under way when another key came is told of by that of the revision that its record names."""
+    lines = ((b"X-Auth-Token", b"token-of-somebody"),)
+    plans = [Facts((b"x-auth-token",), hash_key=key) for key in (KEY, b"o" * 32)]
+    alone = [line(record(request_lines=lines, plan=plan)) for plan in plans]
+    serializer = Serializer(b"o" * 32, 3)
+    told = [
+        orjson.loads(serializer.line(record(request_lines=lines, plan=plans[number]), 1))
+        for number in (1, 0, 1)
+    ]
+    hashes = [each["gateway.facts"]["headers"]["x-auth-token"]["hash"] for each in (*alone, *told)]
+    assert hashes == [hashes[0], hashes[1], hashes[1], hashes[0], hashes[1]] and hashes[0] != hashes[1]
 
 
 def test_a_plan_says_by_which_key_secrets_are_hashed_and_not_the_key() -> None:

@@ -1,5 +1,7 @@
 """State outlives its plan as long as another holds it."""
 
+import asyncio
+
 from gateway.api import Revocation
 from gateway.state import StateStore, followed, lost, resumed
 
@@ -67,6 +69,27 @@ def test_a_revocation_reaches_all_that_can_revoke_and_nothing_else() -> None:
     store.hold("new", "c", dict)
     assert store.revoke(Revocation(user_id="u")) == 4
     assert store.revoke(Revocation(user_id="v")) == 0
+
+
+async def test_others_are_owed_what_any_state_could_not_tell_them() -> None:
+    class Sharing:
+        def __init__(self, owes: str | None) -> None:
+            self.owes = owes
+
+        async def owed(self) -> str | None:
+            return self.owes
+
+    class Closed:
+        async def owed(self) -> str | None:
+            raise asyncio.CancelledError
+
+    store = StateStore()
+    store.hold("old", "a", dict)
+    store.hold("old", "b", lambda: Sharing(None))
+    assert await store.owed() == []
+    store.hold("new", "c", lambda: Sharing("the store: connect"))
+    store.hold("new", "d", Closed)
+    assert sorted(await store.owed()) == ["CancelledError", "the store: connect"]
 
 
 def test_what_is_lost_is_told_of_entries_or_of_a_part_where_nothing_else_is() -> None:

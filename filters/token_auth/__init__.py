@@ -152,7 +152,14 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._shared = shared = _shared_cache(config.cache, services)
         self._providers = tuple(
             _provider(
-                options, place, services, partial(self._changed, place), self._revoked, shared, config.headers
+                options,
+                place,
+                services,
+                partial(self._changed, place),
+                self._revoked,
+                shared,
+                config.headers,
+                _inherited(config.cache),
             )
             for place, options in enumerate(config.providers)
         )
@@ -880,11 +887,13 @@ def _provider(
     revoked: Callable[[Revocation], None],
     shared: "SharedCache | None",
     headers: ProfileName,
+    inherited: float,
 ) -> Provider:
     """The provider of one entry; ValueError says what is wrong, and where.
 
     `changed` is for it to call when it trusts others than before, with True where it no longer trusts one; `revoked` when
-    it hears that somebody is to be judged anew. `headers` are how the upstream is told.
+    it hears that somebody is to be judged anew. `headers` are how the upstream is told. What is had from others is at most
+    `inherited` seconds old.
     """
     place = f"providers[{number}]"
     try:
@@ -905,7 +914,7 @@ def _provider(
             keystone = options.keystone
             if keystone.groups is None and headers == "repose":
                 keystone = keystone.model_copy(update={"groups": "names"})
-            return Keystone(keystone, services, shared, revoked)
+            return Keystone(keystone, services, shared, revoked, inherited)
         if options.basic is not None:
             from filters.token_auth.basic import Basic
 
@@ -941,6 +950,13 @@ def _provider(
         raise ValueError(f"{place}.{error}") from None
 
 
+def _inherited(options: CacheOptions) -> float:
+    """Seconds that what other workers or gateways have learned can be old when it is had from them."""
+    if not options.common and options.shared is None:
+        return 0.0
+    return options.ttl + (options.stale_if_error if options.common else 0.0)
+
+
 def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | None":
     if options.shared is None or options.ttl <= 0:
         return None
@@ -949,7 +965,8 @@ def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | N
     sharing, ttl = options.shared, options.ttl
     try:
         store = services.store("shared tokens", sharing)  # held by each plan, not by the first alone
-        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services, store))
+        shelf = services.shelf("owed marks")
+        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services, store, shelf))
     except OptionError as error:
         raise OptionError(("cache", "shared", *error.rule), *error.messages) from None
 

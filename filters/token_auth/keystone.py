@@ -62,7 +62,9 @@ class Keystone(RemoteProvider[Question]):
         services: Services,
         shared: "SharedCache | None" = None,
         revoked: Callable[[Revocation], object] = lambda _: None,
+        inherited: float = 0.0,
     ) -> None:
+        """`inherited`: seconds that what other workers or gateways have learned, and this one may have from them, can be old."""
         self._config = config
         self.fingerprint = hashlib.sha256(repr(config).encode()).digest()
         name = f"keystone {self.fingerprint.hex()}"
@@ -83,7 +85,7 @@ class Keystone(RemoteProvider[Question]):
         self._events = None
         if config.revocation_events is not None:
             every, ask = config.revocation_events, self._with_own_token
-            self._events = EventReader(every, ask, memory.seen, services, self._revoked)
+            self._events = EventReader(every, ask, memory.seen, services, self._revoked, inherited)
         self._precheck = None
         if config.jws is not None:
             # Its cryptography costs a tenth of a second to import, so that only those pay who verify signatures.

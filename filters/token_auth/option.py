@@ -549,7 +549,8 @@ class KeystoneOptions(Options):
         default=None,
         ge=1.0,
         le=3600.0,
-        description="How often Keystone is asked what it has revoked, by every worker; who is told of is judged anew, and "
+        description="How often Keystone is asked what it has revoked, by every worker: one that starts asks as far back as what it "
+        "may have from others can be old (`cache.ttl`, and `cache.stale_if_error` with `cache.common`). Who is told of is judged anew, and "
         "more rather than less: tokens that were revoked, users that were disabled or deleted or have another password, and "
         "projects that were deleted. Keystone tells nothing of a project that was disabled, of an application credential that "
         "was deleted, and of a role that was taken away: there, and everywhere where this is unset, tokens go on for `cache.ttl` "
@@ -934,8 +935,8 @@ class CacheOptions(Options):
         default=True,
         description="What one worker has learned of an accepted token from a service (`keystone`, `keystone_v2`, `introspection`, "
         "`basic`) the others have from it, fresh or as far as `stale_if_error` lets it stand in: a token is asked about once by all "
-        "workers together, save where several ask at the same time, and a worker that starts knows what is known, over an upgrade by "
-        "SIGUSR2 where `log.hash_key` is set. It lies in memory that the workers share: 27 MiB at the most, beside what each remembers itself, of which 16 MiB are entries of 128 KiB at "
+        "workers together, save where several ask at the same time, and a worker that starts knows what is known, after an upgrade by "
+        "SIGUSR2 too. It lies in memory that the workers share: 27 MiB at the most, beside what each remembers itself, of which 16 MiB are entries of 128 KiB at "
         "the most each, the oldest of which make room. A revocation takes it there as well. A refused token is not told to others.",
     )
     shared: SharedCacheOptions | None = Field(

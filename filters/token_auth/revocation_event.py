@@ -47,8 +47,15 @@ class EventReader:
     """Asks from time to time. An answer that does not come is told of, and changes nothing; one that is too long takes all."""
 
     def __init__(
-        self, every: float, ask: Ask, seen: Seen, services: Services, revoked: Callable[[Revocation], object]
+        self,
+        every: float,
+        ask: Ask,
+        seen: Seen,
+        services: Services,
+        revoked: Callable[[Revocation], object],
+        inherited: float = 0.0,
     ) -> None:
+        """`inherited`: seconds that what others have learned, and may be had from them, can be old."""
         self._every = every
         self._ask = ask
         self._seen = seen
@@ -56,12 +63,14 @@ class EventReader:
         self._revoked = revoked
         self._timer = Timer()
         self._flight: SingleFlight[str, None] = SingleFlight()
+        self._inherited = inherited
         self._closed = False
 
     def start(self) -> None:
         """Begins to ask, at once. Needs a running event loop."""
         if self._seen.until is None:
-            self._seen.until = self._services.now().wall  # nothing is remembered from before
+            # What is had from others may have been revoked before this began, and those who have it may not have heard of it yet.
+            self._seen.until = max(0.0, self._services.now().wall - self._inherited)
         self._begin()
 
     def close(self) -> None:

@@ -21,13 +21,14 @@ from filters.token_auth.entry import EVERYBODY, FORM, MAX_ENTRY, mark_of, marks_
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
 from filters.token_auth.spelling import twin
-from gateway.api import Revocation, Services, SingleFlight, Store, StoreError
+from gateway.api import Revocation, Services, Shelf, SingleFlight, Store, StoreError
 
 SKEW: Final = 5.0
 """Seconds by which the clocks of gateways may differ."""
 MOST: Final = 10_000
 """Marks of its own that a gateway knows; with more of them in the time for which they count, all counts as revoked."""
 _NONCE: Final = 12
+_OWED: Final = b"owed"
 _MARK: Final = b"{revoked}"
 """All of a token are asked for at once, and so must be in one slot of a cluster."""
 
@@ -36,12 +37,19 @@ class SharedCache:
     """Entries of all who have the same key, providers and prefix; each is trusted for `ttl` seconds from when it was asked for.
 
     A revocation leaves a mark, and what was asked for before it counts no more. As long as a mark could not be left,
-    nothing is taken from the store. Marks of its own a gateway knows without the store, too.
+    nothing is taken from the store. Marks of its own a gateway knows without the store, too. Should a worker end before it
+    could leave one, whoever begins after it finds on the shelf that one is owed, and leaves one that takes everybody.
     """
 
-    def __init__(self, options: SharedCacheOptions, ttl: float, services: Services, store: Store) -> None:
+    def __init__(
+        self, options: SharedCacheOptions, ttl: float, services: Services, store: Store, shelf: Shelf
+    ) -> None:
+        """`shelf` is of this cache alone, and the workers'."""
         self._services = services
         self._store = store
+        self._shelf = shelf
+        self._began = False  # whether the shelf has been looked at
+        self._told = False  # whether it is there that a mark is owed
         key = options.key.reveal().encode()
         self._naming = hmac.digest(key, b"weir token names", "sha256")
         self._sealing = hmac.digest(key, b"weir token values", "sha256")
@@ -49,6 +57,7 @@ class SharedCache:
         self._ttl = ttl
         self._unmarked: dict[bytes, float] = {}
         self._own: dict[bytes, float] = {}
+        self._because = ""
         self._flight: SingleFlight[str, bool] = SingleFlight()
 
     def name(self, kind: str, fingerprint: bytes, question: str) -> bytes:
@@ -58,6 +67,8 @@ class SharedCache:
 
     async def find(self, name: bytes, token: str) -> Grant | None:
         """What is known of the token, with the time since it was asked for; None where nothing is that can be used."""
+        if not self._began:
+            self._inherit()
         try:
             if self._unmarked and not await self._flight.join("", self._mark):
                 return None
@@ -101,6 +112,12 @@ class SharedCache:
         self._flight.join("", self._mark)
         return 0
 
+    async def owed(self) -> str | None:
+        """Why others may have yet from the store what was revoked."""
+        if not self._unmarked or await self._flight.join("", self._mark):
+            return None
+        return f"the store of cache.shared: {self._because}"
+
     def _know(self, mark: bytes, now: float) -> None:
         self._own.pop(mark, None)
         self._own[mark] = now
@@ -119,11 +136,28 @@ class SharedCache:
             try:
                 await self._store.command("SET", mark, value, "PX", _milliseconds(self._ttl + 2 * SKEW))
             except StoreError as error:
-                self._services.warn("revocation_not_shared", because=str(error))
+                self._because = str(error)
+                self._tell_owed(True)
+                self._services.warn("revocation_not_shared", because=self._because)
                 return False
             if self._unmarked.get(mark) == instant:
                 del self._unmarked[mark]
+        if self._told:
+            self._tell_owed(False)
         return True
+
+    def _inherit(self) -> None:
+        """Takes over what others have not been able to tell, whoever they were."""
+        self._began = True
+        owed = self._shelf.get(_OWED, self._services.now().monotonic)
+        if owed is not None and owed.value:
+            self.revoke(Revocation())
+
+    def _tell_owed(self, owed: bool) -> None:
+        now = self._services.now().monotonic
+        until = now + self._ttl + 2 * SKEW
+        self._shelf.put(_OWED, b"1" if owed else b"", tags=(), made=now, until=until, now=now)
+        self._told = owed
 
     def _revoked(self, mark: bytes, value: Any, asked: float) -> bool:
         """Whether a mark is of a time at which the question may have been out, or cannot be read."""

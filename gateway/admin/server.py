@@ -264,11 +264,14 @@ class Admin:
                 request, 400, f"expected a JSON object with one or more of {names}, each a text", {}
             )
         revocation = Revocation(whom.token_hash, whom.user_id, whom.project_id)
-        forgotten, complete = await self._service.revoke_all(revocation)
-        structlog.get_logger("gateway").info(
-            "tokens_revoked", **whom.model_dump(exclude_none=True), forgotten=forgotten, complete=complete
-        )
-        return _json(200 if complete else 503, {"forgotten": forgotten, "complete": complete})
+        revoked = await self._service.revoke_all(revocation)
+        told = {
+            "forgotten": revoked.forgotten,
+            "complete": revoked.complete,
+            "failures": list(revoked.failures),
+        }
+        structlog.get_logger("gateway").info("tokens_revoked", **whom.model_dump(exclude_none=True), **told)
+        return _json(200 if revoked.complete else 503, told)
 
     async def _limits(self, request: web.Request) -> web.Response:
         try:

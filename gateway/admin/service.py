@@ -39,11 +39,15 @@ class Revoked(NamedTuple):
     """How a revocation has ended.
 
     forgotten  entries of all processes that are not remembered any more
-    complete   whether every process has said so
+    failures   why some may remember yet, each in a few words; none where all have forgotten
     """
 
     forgotten: int
-    complete: bool
+    failures: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not self.failures
 
 
 def described(loaded: Loaded, loaded_at: float, last_error: dict[str, Any] | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gateway.api.option import Duration, OptionError, Options, Secret, Size
 from gateway.api.permit import Claim, Demand, Permits
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
-from gateway.api.revocation import Revocable, Revocation
+from gateway.api.revocation import Owing, Revocable, Revocation
 from gateway.api.shelf import TAGS, Shelf, Shelved
 from gateway.api.store import NoStore, Store, StoreError, StoreOptions
 from gateway.api.table import NOTE, Cell, Change, Place, Table, TableBusy
@@ -55,6 +55,7 @@ __all__ = [
     "Note",
     "OptionError",
     "Options",
+    "Owing",
     "Pending",
     "Permits",
     "Place",

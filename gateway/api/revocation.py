@@ -42,3 +42,11 @@ class Revocable(Protocol):
 
     def revoke(self, revocation: Revocation) -> int:
         """Forgets what fits; how many entries those were. What is being asked meanwhile is not to be kept either."""
+
+
+@runtime_checkable
+class Owing(Protocol):
+    """State of a filter that tells others of a revocation, by a store that they share, say."""
+
+    async def owed(self) -> str | None:
+        """Waits until they have been told of all that has been revoked: None; or why they could not be, in a few words."""

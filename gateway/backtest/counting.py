@@ -25,6 +25,8 @@ _ALL: Final = 1_000_000_000
 """More than any bucket holds."""
 _PRUNED: Final = 1 << 18
 """Cells beyond which those are looked for that hold nothing any more."""
+_BY_KEY: Final = 1
+"""The bit of cells that are known by their keys; others stand for hashes."""
 _CLOSE: Final = 1e-3
 """Seconds by which two cells may differ that hold the same."""
 
@@ -48,10 +50,23 @@ class _Bucket:
     strays     it has been charged otherwise than it was recorded to be
     last       instant of the last charge, or of when nothing was known
     epoch      of the last look, see `Ledger.lose`
-    turn       of its account, at the last look
+    turn       of its account, at the last look; `skips` too
+    told       bits of what it is known by
     """
 
-    __slots__ = ("age", "epoch", "high", "last", "low", "meter", "strays", "turn", "vague")
+    __slots__ = (
+        "age",
+        "epoch",
+        "high",
+        "last",
+        "low",
+        "meter",
+        "skips",
+        "strays",
+        "told",
+        "turn",
+        "vague",
+    )
 
     def __init__(self, meter: Meter, last: float, epoch: int) -> None:
         self.age = 0.0
@@ -62,7 +77,7 @@ class _Bucket:
         self.strays = False
         self.last = last
         self.epoch = epoch
-        self.turn = 0
+        self.turn = self.skips = self.told = 0
 
     def forget(self, now: float) -> None:
         """More may have been charged meanwhile."""
@@ -93,21 +108,43 @@ class _Bucket:
         self.vague = False
 
 
+class _Hashes:
+    """The cells of one limit by the hashes of their keys that one key of hashes makes.
+
+    bit      that stands for it
+    strayed  hashes that no cell was known by when it was charged otherwise than recorded
+    skips    the number of the last time that one was charged so, see `_Account`, and `skipped`, the instant
+    """
+
+    __slots__ = ("bit", "buckets", "skipped", "skips", "strayed")
+
+    def __init__(self, bit: int) -> None:
+        self.bit = bit
+        self.buckets: dict[str, _Bucket] = {}
+        self.strayed: set[str] = set()
+        self.skips = 0
+        self.skipped = float("-inf")
+
+
 class _Account:
     """The cells of one limit, by their keys and by the hashes of these.
 
-    strayed   hashes of keys that no cell was known of when it was charged otherwise than recorded
+    told      bits of what all cells are known by that have been charged since `turned`
+    sealed    whether a key may be known by hashes alone, so that a cell has another name by each key of them
+    skips     how often a cell has been charged otherwise than recorded of which nobody knows all names
     spelling  how the keys are spelled that were charged last
     turn      how often it has become unknown which cell is whose, and `turned`, when it has last
     strays    whether any cell has ever been charged otherwise than it was recorded to be
     """
 
-    __slots__ = ("buckets", "by_hash", "spelling", "strayed", "strays", "turn", "turned")
+    __slots__ = ("buckets", "by_hash", "sealed", "skips", "spelling", "strays", "told", "turn", "turned")
 
     def __init__(self) -> None:
         self.buckets: dict[Hashable, _Bucket] = {}
-        self.by_hash: dict[str, _Bucket] = {}
-        self.strayed: set[str] = set()
+        self.told = -1
+        self.by_hash: dict[str, _Hashes] = {}
+        self.sealed = False
+        self.skips = 0
         self.spelling: Spelling = ()
         self.turn = 0
         self.turned = float("-inf")
@@ -118,6 +155,7 @@ class _Account:
         before = self.spelling
         if spelling == before:
             return
+        self.sealed = self.sealed or any(spelling)
         known = tuple(was if part is None else part for was, part in zip_longest(before, spelling))
         if any(was not in (None, part) for was, part in zip(before, known, strict=False)):
             self.lose(now)
@@ -127,6 +165,60 @@ class _Account:
         """Any cell may have been charged until now."""
         self.turn += 1
         self.turned = max(self.turned, now)
+
+    def hashes(self, hashed_by: str) -> _Hashes:
+        """By the key of hashes that this tells apart; empty is one that no cell is known by."""
+        known = self.by_hash.get(hashed_by)
+        if known is None:
+            known = self.by_hash[hashed_by] = _Hashes(_BY_KEY << 1 + len(self.by_hash))
+        return known
+
+    def call(self, bucket: _Bucket, hashes: _Hashes, hashed: str) -> None:
+        """The cell is known by this hash from now on."""
+        bucket.told |= hashes.bit
+        other = hashes.buckets.get(hashed)
+        hashes.buckets[hashed] = bucket
+        if other is not None:  # which was taken for another while its key was not known
+            bucket.forget(other.last)
+            bucket.strays = True
+        elif hashed in hashes.strayed:
+            hashes.strayed.discard(hashed)
+            bucket.strays = True
+
+    def skip(self, hashed_by: str, hashed: str, instant: float) -> None:
+        """A cell is not charged that was then, by the hash of its key. Of cells that are not known by hashes of the same key each
+        may be the one."""
+        self.strays = True
+        hashes = self.hashes(hashed_by)
+        bucket = hashes.buckets.get(hashed)
+        if bucket is not None:
+            bucket.strays = True
+            if not self.sealed:
+                return
+        else:
+            hashes.strayed.add(hashed)
+        self.skips += 1
+        hashes.skips = self.skips
+        hashes.skipped = max(hashes.skipped, instant)
+
+    def meet(self, told: int, now: float) -> None:
+        """A cell is charged that is known by these. Where the others are known by none of them it may be any of those."""
+        if self.told & told:
+            self.told &= told
+        else:
+            self.lose(now)
+            self.told = told
+
+    def look(self, bucket: _Bucket, now: float) -> None:
+        """Whether the cell may be one that has not been charged as it was recorded to be since somebody has looked at it."""
+        for hashes in self.by_hash.values():
+            if (
+                hashes.skips > bucket.skips
+                and not hashes.bit & bucket.told
+                and now - hashes.skipped < bucket.age
+            ):
+                bucket.strays = True
+        bucket.skips = self.skips
 
 
 class Scale:
@@ -176,19 +268,27 @@ class Ledger:
             self._strays = self._epoch
 
     def decide(
-        self, now: float, passed: bool | None, draws: list[Draw], scales: list[Scale], *, reached: bool
+        self,
+        now: float,
+        passed: bool | None,
+        draws: list[Draw],
+        scales: list[Scale],
+        *,
+        reached: bool,
+        hashed_by: str,
     ) -> Decided:
         """Whether the charges fit, and makes them if they do.
 
-        passed   as it was recorded; None where it was not
-        reached  false where the request may not come so far
+        passed     as it was recorded; None where it was not
+        reached    false where the request may not come so far
+        hashed_by  what tells the key of the hashes apart; empty where that is not known
         """
         buckets: list[_Bucket] = []
         cells: list[Cell | None] = []
         certain = passed is not None and reached
         longest, by, all_fit = 0.0, -1, True
         for number, key, cost, hashed, tells, held, _, spelling in draws:
-            bucket = self._bucket(scales[number], key, hashed, now, spelling)
+            bucket = self._bucket(scales[number], key, hashed, now, spelling, hashed_by)
             if not tells or not _told(bucket, held, now):
                 certain = False
             buckets.append(bucket)
@@ -244,25 +344,27 @@ class Ledger:
             return _PASSED
         return _UNKNOWN if verdict is None else Decided(False, scales[by].tariff)
 
-    def stray(self, now: float, draws: list[Draw], scales: list[Scale]) -> None:
+    def stray(self, now: float, draws: list[Draw], scales: list[Scale], *, hashed_by: str) -> None:
         """What was charged then is not charged now: the request does not come so far."""
         for number, key, _, hashed, _, _, _, spelling in draws:
             scale = scales[number]
-            self._bucket(scale, key, hashed, now, spelling).strays = scale.account.strays = True
+            bucket = self._bucket(scale, key, hashed, now, spelling, hashed_by)
+            bucket.strays = scale.account.strays = True
 
-    def skip(self, place: int, hashes: dict[str, str]) -> None:
-        """What was charged then is not charged now: limits of an entry, and hashes of the keys."""
+    def skip(self, place: int, hashes: dict[str, str], *, hashed_by: str, instant: float) -> None:
+        """What was charged then is not charged now: limits of an entry, hashes of the keys, and what tells apart by what they were
+        hashed; empty where that is not known."""
         for limit, hashed in hashes.items():
-            account = self._account(place, limit)
-            account.strays = True
-            bucket = account.by_hash.get(hashed)
-            if bucket is not None:
-                bucket.strays = True
-            else:
-                account.strayed.add(hashed)
+            self._account(place, limit).skip(hashed_by, hashed, instant)
 
     def _bucket(
-        self, scale: Scale, key: Hashable, hashed: str | None, now: float, spelling: Spelling
+        self,
+        scale: Scale,
+        key: Hashable,
+        hashed: str | None,
+        now: float,
+        spelling: Spelling | None,
+        hashed_by: str,
     ) -> _Bucket:
         account = scale.account
         if key is None:
@@ -273,9 +375,14 @@ class Ledger:
             return anybody
         if spelling:
             account.spell(spelling, now)
-        bucket = account.buckets.get(key)
-        if bucket is None and hashed is not None:
-            bucket = account.by_hash.get(hashed)  # of some exchanges the key is not known but by its hash
+        hashes = account.hashes(hashed_by) if hashed is not None and hashed_by else None
+        told = _BY_KEY
+        if spelling is None:
+            key, told = (None, hashed_by, key), 0
+            account.sealed = True
+        bucket = account.buckets.get(key) if told else None
+        if bucket is None and hashes is not None and hashed is not None:
+            bucket = hashes.buckets.get(hashed)  # of some exchanges the key is not known but by its hash
             if bucket is not None:
                 account.buckets[key] = bucket
         if bucket is None:
@@ -285,12 +392,14 @@ class Ledger:
             self._opened += 1
             if self._fresh:
                 bucket.empty()
-            if hashed is not None:
-                account.by_hash[hashed] = bucket
-                if account.strayed and hashed in account.strayed:
-                    account.strayed.discard(hashed)
-                    bucket.strays = True
+        if hashes is not None and hashed is not None and not hashes.bit & bucket.told:
+            account.call(bucket, hashes, hashed)
+        told = bucket.told = bucket.told | told
+        if told != account.told:
+            account.meet(told, now)
         bucket.meter, bucket.age = scale.meter, scale.age
+        if bucket.skips != account.skips:
+            account.look(bucket, now)
         if bucket.epoch != self._epoch:
             bucket.strays = bucket.strays or bucket.epoch < self._strays
             bucket.epoch = self._epoch
@@ -325,9 +434,10 @@ class Ledger:
                 if now - bucket.last >= bucket.age and now - self._lost >= bucket.age:
                     del account.buckets[key]
             left = set(map(id, account.buckets.values()))
-            account.by_hash = {
-                hashed: bucket for hashed, bucket in account.by_hash.items() if id(bucket) in left
-            }
+            for hashes in account.by_hash.values():
+                hashes.buckets = {
+                    hashed: bucket for hashed, bucket in hashes.buckets.items() if id(bucket) in left
+                }
             kept += len(account.buckets)
         self._opened = kept
 

@@ -51,12 +51,16 @@ class Named(NamedTuple):
 
 
 class Spool:
-    """Where events of one machine are put, in any order. The judges make their traces, for one spool at a time."""
+    """Where events of one machine are put, in any order. The judges make their traces, for one spool at a time.
+
+    last  when an exchange comes to a limit that comes to none later, in seconds since the epoch
+    """
 
     def __init__(
         self, directory: str, machine: int, judge: Judge, old_judge: Judge | None, *, held: int = HELD
     ) -> None:
         self.files: list[File] = []
+        self.last = float("-inf")
         self._directory = directory
         self._machine = machine
         self._judge = judge
@@ -94,6 +98,8 @@ class Spool:
         first = last = 0.0
         if waits:
             first, last = (waits[0], waits[0]) if len(waits) == 1 else (min(waits), max(waits))
+        if at + last > self.last:
+            self.last = at + last
         self._held.append(
             (
                 at + first,
@@ -146,7 +152,17 @@ class Spool:
         packed: list[Any] = []
         for part in trace.parts:
             if isinstance(part, Count):
-                packed.append((part.place, part.instant, part.passed, part.shadow, part.draws, part.waited))
+                packed.append(
+                    (
+                        part.place,
+                        part.instant,
+                        part.passed,
+                        part.shadow,
+                        part.draws,
+                        part.waited,
+                        part.hashed_by,
+                    )
+                )
             elif isinstance(part, Verdict):
                 packed.append(self._number(part))
             else:

@@ -59,6 +59,7 @@ class _Stream:
         self._charges: list[tuple[float, int, int, int, float]] = []
         self._keys: dict[tuple[int, Hashable], int] = {}
         self._spelled: set[tuple[int, int, str]] = set()
+        self._named: set[tuple[int, str]] = set()
         self.spec: Spec | None = None
         self.at = array("d")
         self.whose = array("q")
@@ -68,16 +69,20 @@ class _Stream:
         whose = self._keys.setdefault((origin, key), len(self._keys))
         self._charges.append((turn, number, whose, cost, at))
 
-    def spell(self, origin: int, spelling: Spelling) -> None:
-        """Notes how header fields are spelled in a key."""
-        for place, part in enumerate(spelling):
+    def spell(self, origin: int, spelling: Spelling | None, hashed_by: str) -> None:
+        """Notes how header fields are spelled in a key; None where it is no more than its hash."""
+        self._named.add((origin, hashed_by if spelling is None else ""))
+        for place, part in enumerate(spelling or ()):
             if part is not None:
                 self._spelled.add((origin, place, part))
 
     def close(self, machines: Sequence[int]) -> None:
         """For after the last charge: which machine each origin is of. Raises FitError where callers cannot be told apart."""
         spelled = {(machines[origin], place, part) for origin, place, part in self._spelled}
-        if len(spelled) > len({each[:2] for each in spelled}):
+        named = {(machines[origin], hashed_by) for origin, hashed_by in self._named}
+        if len(spelled) > len({each[:2] for each in spelled}) or len(named) > len(
+            {each[0] for each in named}
+        ):
             raise FitError(_UNTOLD)
         numbers: dict[Hashable, int] = {}
         whose_of = [numbers.setdefault((machines[origin], key), len(numbers)) for origin, key in self._keys]
@@ -133,7 +138,7 @@ def fit(
                             turn = count.instant + count.waited
                             if key is None:
                                 raise FitError(_UNTOLD)
-                            stream.spell(origin, spelling)
+                            stream.spell(origin, spelling, count.hashed_by)
                             stream.add(turn, count.instant, number, origin, key, cost)
         damaged.update(heard.damaged)
         progress(0.5 * (done + 1) / len(parts))

@@ -1,13 +1,17 @@
 """Where records are missing from a log, told by their numbers and by the last lines of workers.
 
-The records of a worker are numbered without a gap. One that ends in order says in its last line which number was its last. One
-that does not has been killed, or is still at work, or its last line is in a file that is not here: what it has counted behind
-its last record nobody knows, until another has its place or the log ends.
+The records of a worker are numbered without a gap, in the order in which exchanges end. One that ends in order says in its last
+line which number was its last. One that does not has been killed, or is still at work, or its last line is in a file that is not
+here: what it has counted behind its last record nobody knows, until another has its place or the log ends.
+
+An exchange whose record is missing may have been counted at any time while it was under way. It was so until its number was given,
+which was before the next was. It was not before what had been under way longest when the number before it was given: that
+record says since when.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 from gateway.backtest.recorded import End
@@ -16,16 +20,24 @@ ENDLESS: Final = float("inf")
 
 
 class Stretch(NamedTuple):
-    """Numbers of records of one worker that follow one another, and when the first and the last were."""
+    """Numbers of records of one worker that follow one another.
+
+    began   when the head of the first arrived
+    ended   when the last head of theirs did
+    done    when the first had come to its end
+    behind  when at the earliest one began that has a number behind theirs; minus infinity where nobody knows
+    """
 
     first: int
     last: int
     began: float
     ended: float
+    done: float
+    behind: float
 
 
 class Gap(NamedTuple):
-    """Records of a machine are missing that were after `since`, and not after `until`."""
+    """Records are missing of what was counted after `since`, and not after `until`."""
 
     since: float
     until: float
@@ -37,7 +49,7 @@ class Worker(NamedTuple):
 
     runs    its records
     closes  whether it says so when it ends in order
-    came    when it has told first of its configuration; None where it did not
+    came    when it has told first of its configuration; None where its first line is not there
     end     its last line
     over    when it was over at the latest; None where nobody tells
     """
@@ -52,54 +64,50 @@ class Worker(NamedTuple):
 class Missing(NamedTuple):
     """What is missing of a machine.
 
-    gaps   between records, and behind those of workers that have ended
-    open   behind those of workers of which nobody knows whether they have
-    whole  whether the first records are there
+    before  ahead of the records that a worker has first here, where its very first is not
+    gaps    between records, and behind those of workers that have ended
+    open    behind those of workers of which nobody knows whether they have
     """
 
+    before: Sequence[Gap]
     gaps: Sequence[Gap]
     open: Sequence[Gap]
-    whole: bool
 
 
-def missing(machine: int, workers: Sequence[Worker]) -> Missing:
-    """What is missing of a machine that has had these workers."""
+def missing(machine: int, workers: Sequence[Worker], last: float) -> Missing:
+    """What is missing of a machine that has had these workers, and where something is counted at `last` for the last time."""
+    before: list[Gap] = []
     gaps: list[Gap] = []
     behind: list[Gap] = []
-    whole = True
-    last = max((run.ended for worker in workers for run in worker.runs), default=-ENDLESS)
     for worker in workers:
-        between, complete = breaks(worker.runs)
-        gaps += [Gap(min(instants), max(instants), machine) for instants in between]
-        whole = whole and complete and not between
+        between, first = breaks(worker.runs)
+        gaps += [Gap(*instants, machine) for instants in between]
+        if first is not None:
+            before.append(Gap(-ENDLESS, first, machine))
         tail = _tail(worker)
         if tail is not None and tail[0] < last:
             (behind if tail[1] == ENDLESS else gaps).append(Gap(*tail, machine))
-    return Missing(gaps, behind, whole)
+    return Missing(before, gaps, behind)
 
 
 def _tail(worker: Worker) -> tuple[float, float] | None:
-    """Between which instants records may be missing behind the last that there is of a worker; None where none can be."""
+    """Between which instants what is missing behind the last record of a worker may have been counted; None where nothing can be."""
     final = max(worker.runs, key=lambda run: run.last, default=None)
     end, over = worker.end, worker.over
     number = 0 if final is None else final.last
+    since = final.behind if final is not None else -ENDLESS if worker.came is None else worker.came
     if end is not None and end.sequence >= number:
         if end.sequence == number:
             return None
-        at = final.ended if final is not None else -ENDLESS if worker.came is None else worker.came
-        return at, max(at, end.at)
-    if final is None:
-        if over is None:
-            return None  # nothing has come to it, as far as anybody knows
-        return (-ENDLESS if worker.came is None else worker.came), over
-    if not worker.closes:
+        return since, max(since, end.last)
+    if final is not None and not worker.closes:
         return None
-    ended = max(run.ended for run in worker.runs)
-    return ended, ENDLESS if over is None else max(ended, over)
+    return since, ENDLESS if over is None else max(since, over)
 
 
-def breaks(runs: Sequence[Stretch]) -> tuple[list[tuple[float, float]], bool]:
-    """Between which instants records of a worker are missing, and whether its first is there.
+def breaks(runs: Sequence[Stretch]) -> tuple[list[tuple[float, float]], float | None]:
+    """Between which instants may have been counted what is missing between the records of a worker; and until when what is missing
+    ahead of them, None where its first is there.
 
     Where each number is there once they are those of one process, and what follows on what is told by them alone: records may be
     in any order, and that of an exchange which began long before may come late. Elsewhere they begin anew where another process
@@ -108,15 +116,17 @@ def breaks(runs: Sequence[Stretch]) -> tuple[list[tuple[float, float]], bool]:
     runs = sorted(runs, key=lambda run: (run.first, run.began))
     if all(run.last < following.first for run, following in pairwise(runs)):
         return [
-            (run.ended, following.began)
+            _between(run.behind, following.done)
             for run, following in pairwise(runs)
             if run.last + 1 < following.first
-        ], not runs or runs[0].first == 1
+        ], runs[0].done if runs and runs[0].first > 1 else None
     begun = sorted(run.began for run in runs if run.first == 1)
-    ended = sorted(run.ended for run in runs)
+    by_end = sorted(runs, key=lambda run: run.ended)
+    ended = [run.ended for run in by_end]
+    oldest = list(accumulate((run.behind for run in by_end), min))
     open_ends: dict[int, list[float]] = {}
     found: list[tuple[float, float]] = []
-    whole = True
+    first: float | None = None
     for run in runs:
         if run.first > 1:
             ends = open_ends.get(run.first, [])
@@ -124,11 +134,16 @@ def breaks(runs: Sequence[Stretch]) -> tuple[list[tuple[float, float]], bool]:
             if before is not None:
                 ends.remove(before)
             elif place := bisect_left(ended, run.ended):
-                found.append((ended[place - 1], run.began))
+                found.append(_between(oldest[place - 1], run.done))
             else:
-                whole = False
+                first = run.done if first is None else max(first, run.done)
         open_ends.setdefault(run.last + 1, []).append(run.ended)
-    return found, whole
+    return found, first
+
+
+def _between(since: float, until: float) -> tuple[float, float]:
+    """The clock may have been set back."""
+    return min(since, until), max(since, until)
 
 
 def _same_process(begun: Sequence[float], end: float, beginning: float) -> bool:

@@ -47,7 +47,6 @@ from gateway.chain import Chain, Entry, sampled
 from gateway.http import delegation
 from gateway.http import target as target_rules
 from gateway.http.delegation import Delegation
-from gateway.http.fields import Fields
 from gateway.plan import Plan, PlannedRoute
 
 _FIXED: Final = frozenset(
@@ -69,10 +68,10 @@ _SAME_CLOCK: Final = 5.0
 """Seconds by which the wall clock may have been set while the gateway ran, against the clock that limits count by."""
 
 
-Draw: TypeAlias = tuple[int, Hashable, int, str | None, bool, Sequence[float] | None, bool, Spelling]
+Draw: TypeAlias = tuple[int, Hashable, int, str | None, bool, Sequence[float] | None, bool, Spelling | None]
 """What one limit is to be charged, as a plain tuple: number of the tariff, key (None where nobody knows whose cell it is), and
 cost; hash of the key as it was recorded; whether the record says what the cell held, and that: seconds to live and two numbers,
-None for no cell; whether more was charged when the answer came; how header fields are spelled in the key. The record is taken at
+None for no cell; whether more was charged when the answer came; how header fields are spelled in the key, None where the key is no more than its hash. The record is taken at
 its word only of a limit that is defined as it was."""
 
 
@@ -80,16 +79,17 @@ its word only of a limit that is defined as it was."""
 class Count:
     """What a filter that counts is to decide.
 
-    place    index of the entry in the plan
-    instant  of the decision, on the axis of the limits
-    passed   whether it was recorded to pass; None where it was not recorded to count
-    shadow   whether nothing comes of it
-    draws    what the exchange would be charged
-    waited   seconds after the arrival of the head at which it comes to decide: limits charge as of an instant of their own, one
-             request after another
+    place      index of the entry in the plan
+    instant    of the decision, on the axis of the limits
+    passed     whether it was recorded to pass; None where it was not recorded to count
+    shadow     whether nothing comes of it
+    draws      what the exchange would be charged
+    waited     seconds after the arrival of the head at which it comes to decide: limits charge as of an instant of their own, one
+               request after another
+    hashed_by  what tells apart by what the keys were hashed; empty where that is not known
     """
 
-    __slots__ = ("draws", "instant", "passed", "place", "shadow", "waited")
+    __slots__ = ("draws", "hashed_by", "instant", "passed", "place", "shadow", "waited")
 
     def __init__(
         self,
@@ -99,6 +99,7 @@ class Count:
         shadow: bool,
         draws: list[Draw],
         waited: float = 0.0,
+        hashed_by: str = "",
     ) -> None:
         self.place = place
         self.instant = instant
@@ -106,6 +107,7 @@ class Count:
         self.shadow = shadow
         self.draws = draws
         self.waited = waited
+        self.hashed_by = hashed_by
 
 
 class Loss(NamedTuple):
@@ -115,10 +117,16 @@ class Loss(NamedTuple):
 
 
 class Skip(NamedTuple):
-    """What was charged then by an entry that the request does not come to now: limits, and hashes of the keys."""
+    """What was charged then by an entry that the request does not come to now: limits, and hashes of the keys.
+
+    hashed_by  as of a count
+    instant    of the charge; infinity where it is not known
+    """
 
     place: int
     hashes: dict[str, str]
+    hashed_by: str = ""
+    instant: float = float("inf")
 
 
 class Shadow(NamedTuple):
@@ -157,7 +165,7 @@ class _Step:
     disturbed    whether an entry before it may make another request of it than was made then
     is_partial   whether it is in shadow for a share of the exchanges
     ahead        names of those that may hold a request before it comes to it
-    keyed        header fields in the keys of its limits, by names of these
+    keyed        header fields in the keys of its limits, by names of these; and `tokened`, those with a token in their keys
     split        whether an entry before it makes lines of the members of one
     """
 
@@ -185,6 +193,7 @@ class _Step:
         "same",
         "shadow",
         "split",
+        "tokened",
         "told",
         "whole",
     )
@@ -218,7 +227,9 @@ class _Step:
         self.delegates: bool = self.shadow and entry.delegate is not None
         self.disturbed = False
         self.ahead: Sequence[str] = ()
-        self.keyed: Mapping[str, Sequence[str]] = _header_keys(entry) if self.counts else {}
+        parts = _key_parts(entry) if self.counts else {}
+        self.keyed: Mapping[str, Sequence[str]] = _header_keys(parts)
+        self.tokened = [name for name, key in parts.items() if _TOKEN in key]
         self.split = False
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
@@ -325,20 +336,29 @@ def _splits(entry: Entry) -> bool:
     return bool(getattr(getattr(entry.filter.config, "request", None), "split", None))
 
 
-def _header_keys(entry: Entry) -> dict[str, Sequence[str]]:
-    """The header fields in the keys of limits, by names of these; only of limits that have some."""
+def _key_parts(entry: Entry) -> dict[str, Sequence[str]]:
+    """The parts of the keys of limits, by names of these."""
     found: dict[str, Sequence[str]] = {}
     for name, rule in entry.filter.limits.items():
         options: Any = entry.filter.config
         for part in rule:
             options = options[part] if isinstance(part, int) else getattr(options, part)
-        fields = [part for part in getattr(options, "key", ()) if part.startswith(_HEADER_PART)]
+        found[name] = getattr(options, "key", ())
+    return found
+
+
+def _header_keys(parts: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """The header fields in the keys of limits, by names of these; only of limits that have some."""
+    found: dict[str, Sequence[str]] = {}
+    for name, key in parts.items():
+        fields = [part.removeprefix(_HEADER_PART) for part in key if part.startswith(_HEADER_PART)]
         if fields:
-            found[name] = [part.removeprefix(_HEADER_PART) for part in fields]
+            found[name] = fields
     return found
 
 
 _HEADER_PART: Final = "header:"
+_TOKEN: Final = "token"  # noqa: S105 - the part of a key that is called so
 _FINDERS: Final = frozenset(("token_auth", "external_auth", "principal"))
 _ONLY_REFUSE: Final = frozenset(
     ("api", "body_size", "concurrency", "ip_allow", "json_body", "methods", "rate_limit", "rbac", "uuid")
@@ -765,8 +785,8 @@ class Judge:
         spellings: dict[str, Spelling | None] = {}
         try:
             charges = entry.filter.charges(exchange)
-            if charges and step.keyed and not unread:
-                spellings = _spellings(step, headers, recorded)
+            if charges and (step.keyed or step.tokened) and not unread:
+                spellings = _spellings(step, exchange, recorded)
         except Unread as secret:
             return self._by_record(step, exchange, recorded, secret.why)
         finally:
@@ -787,6 +807,7 @@ class Judge:
         draws: list[Draw] = []
         index: int = entry.index
         tariffs = self.tariffs
+        hashed_by = recorded.hashed_by if cells else ""
         limits = step.limits if self._same_keys(step, exchange, recorded) else _NO_LIMITS
         for charge in charges:
             tariff, key, cost = charge
@@ -799,7 +820,7 @@ class Judge:
                     if limit in limits:  # of another it was another's, of those whom it counts then
                         hashed, tells, held = cell[1], True, cell[3]
                     if unread:
-                        key, cost = hashed, cell[2]
+                        key, cost = (hashed if hashed_by else None), cell[2]
                     break
             spelled = spellings.get(limit, _NOT_SPELLED)
             draws.append(
@@ -811,10 +832,10 @@ class Judge:
                     tells,
                     held,
                     limit in late or (tariff[5] and not tells),
-                    spelled or _NOT_SPELLED,
+                    None if unread else spelled or _NOT_SPELLED,
                 )
             )
-        return Count(index, now, passed, step.shadow, draws, recorded.waited(step.ahead))
+        return Count(index, now, passed, step.shadow, draws, recorded.waited(step.ahead), hashed_by)
 
     def _same_keys(self, step: _Step, exchange: Exchange, recorded: Recorded) -> bool:
         """Whether the keys of limits that are what they were are what they were too."""
@@ -918,12 +939,20 @@ def _give_up(
     unknown |= step.found_out
 
 
-def _spellings(step: _Step, headers: Fields, recorded: Recorded) -> dict[str, Spelling | None]:
-    """How header fields are spelled in the keys of limits, by names of these; None where that does not tell whose a cell is."""
-    hashed_by = recorded.hashed_by
-    return {
+def _spellings(step: _Step, exchange: Exchange, recorded: Recorded) -> dict[str, Spelling | None]:
+    """How header fields, and then a token, are spelled in the keys of limits, by names of these; None where that does not tell
+    whose a cell is."""
+    hashed_by, headers = recorded.hashed_by, exchange.request.headers
+    found = {
         limit: spelling(headers, names, hashed_by, split=step.split) for limit, names in step.keyed.items()
     }
+    if step.tokened:
+        principal = exchange.principal
+        part = None if principal is None or principal.token_key is None else recorded.token_hashed_by
+        for limit in step.tokened:
+            fields = found.get(limit, _NOT_SPELLED)
+            found[limit] = None if fields is None or part == "" else (*fields, part)
+    return found
 
 
 def _as_then(way: _Way, number: int, recorded: Recorded) -> bool:
@@ -978,8 +1007,11 @@ def _skip(name: str, place: int, limits: AbstractSet[str], recorded: Recorded) -
     told = recorded.steps.get(name)
     if told is None or told.verdict != "pass":
         return None
-    hashes = {cell[0]: cell[1] for cell in cells_of(told.facts)[1] if cell[0] in limits}
-    return Skip(place, hashes) if hashes else None
+    instant, cells = cells_of(told.facts)
+    hashes = {cell[0]: cell[1] for cell in cells if cell[0] in limits}
+    if not hashes:
+        return None
+    return Skip(place, hashes, recorded.hashed_by, float("inf") if instant is None else instant)
 
 
 def _late(name: str, recorded: Recorded) -> frozenset[str]:

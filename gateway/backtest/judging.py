@@ -17,17 +17,41 @@ from gateway.inspect.predicate import predicate
 from gateway.plan import Plan
 
 
+class Told(Heard):
+    """What a part says beside its records. When a worker has come is told by its first line alone: what a file repeats, or a reload
+    tells, is no sign that the worker had not counted before.
+
+    resumed  workers that have told of a configuration otherwise than in their first lines
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resumed: set[tuple[float, int]] = set()
+
+    def learn(self, past: Past, worker: int | None) -> None:
+        if past.begins:
+            super().learn(past, worker)
+            return
+        if worker is not None:
+            self.resumed.add((past.since, worker))
+        for number in past.over:
+            key = past.since, number
+            self.over[key] = min(past.at, self.over.get(key, past.at))
+
+
 class Share(NamedTuple):
     """What a process has made of the records of one gateway in a part of a file.
 
     files    of what is to be counted, which do not know of which machine they are
     first    when the first exchange was
+    last     when the last of those that are to be counted comes to its last limit
     runs     numbers of records by those of workers
     closing  the workers that say so when they end in order
     """
 
     files: Sequence[File]
     first: float
+    last: float
     runs: Mapping[int, Sequence[Stretch]]
     closing: AbstractSet[int]
 
@@ -47,7 +71,7 @@ class Half(NamedTuple):
     shares: Mapping[float, Share]
     skipped: int
     sampled: bool
-    heard: Heard
+    heard: Told
 
 
 class Worker:
@@ -82,7 +106,7 @@ class Worker:
         skipped, sampled = 0, False
         since, until = question.since, question.until
         going: dict[float, _Going] = {}
-        heard = Heard()
+        heard = Told()
         mine: _Going | None = None
         for recorded in records(part, pasts, heard, self._wanted):
             if recorded is None:
@@ -141,11 +165,13 @@ class Worker:
 class _Run:
     """A stretch that goes on."""
 
-    __slots__ = ("began", "ended", "first", "last")
+    __slots__ = ("began", "behind", "done", "ended", "first", "last")
 
-    def __init__(self, number: int, at: float) -> None:
+    def __init__(self, number: int, at: float, recorded: Recorded) -> None:
         self.first = self.last = number
         self.began = self.ended = at
+        self.done = recorded.ended
+        self.behind = recorded.behind
 
 
 class _Going:
@@ -171,15 +197,16 @@ class _Going:
             last = runs[-1]
             if last.last + 1 == number:
                 last.last = number
+                last.behind = recorded.behind
                 if at > last.ended:
                     last.ended = at
                 return
-        runs.append(_Run(number, at))
+        runs.append(_Run(number, at, recorded))
 
     def share(self) -> Share:
         self.spool.close()
         runs = {
-            worker: [Stretch(run.first, run.last, run.began, run.ended) for run in each]
+            worker: [Stretch(run.first, run.last, run.began, run.ended, run.done, run.behind) for run in each]
             for worker, each in self._runs.items()
         }
-        return Share(self.spool.files, self._first, runs, self._closing)
+        return Share(self.spool.files, self._first, self.spool.last, runs, self._closing)

@@ -53,6 +53,7 @@ class Verdict(NamedTuple):
 _CLOSING: Final = 2
 """Version of records from which on workers write a last line."""
 
+_UNKNOWN_LONG_AGO: Final = float("-inf")
 _REDACTED: Final = REDACTED.decode()
 _VERSIONS: Final = (1, 2)
 _LATEST: Final = 32_503_680_000.0
@@ -91,21 +92,25 @@ class Past(NamedTuple):
     bounds   of it what is a number, by its name
     origin   digest of whom it believed about clients; None where that is not known
     since    since when its limits may have counted anything, in seconds since the epoch
+    begins   whether the line is the first of its worker; false for one that a file repeats, and for one of a reload
     at       when the log first told of it
     over     numbers of the workers in whose place that one is which tells of it, and which had ended by then
     hashed_by  what tells apart the keys of the hashes that stand for secrets, by `since` and the worker; empty for one that has
                had several
+    rehashed   when the key has changed first, in seconds since the epoch, of those whose key has
     """
 
     entries: Mapping[str, PastEntry]
     headers: frozenset[str] | None
     core: str
     since: float = 0.0
+    begins: bool = True
     at: float = 0.0
     bounds: Mapping[str, int] = {}
     origin: str | None = None
     over: Sequence[int] = ()
     hashed_by: Mapping[tuple[float, int | None], str] = {}
+    rehashed: Mapping[tuple[float, int | None], float] = {}
 
     def with_hashes_of(self, other: "Past") -> "Past":
         """The same, which knows too by what the other says that secrets were hashed."""
@@ -146,6 +151,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
         str(plan.get("core", "")),
         began,
+        fields.get("gateway.begins") is not False,  # older gateways do not say
         _instant(fields.get("timestamp")),
         {name: bound for name, bound in bounds.items() if isinstance(bound, int)}
         if isinstance(bounds, Mapping)
@@ -166,12 +172,14 @@ def _instant(text: object) -> float:
 
 
 class End(NamedTuple):
-    """What the last line of a worker says that has ended in order: when, and the number of its last record."""
+    """What the last line of a worker says that has ended in order: when, the number of its last record, and when the exchange of
+    that was over; where it does not tell, when the worker was."""
 
     since: float
     worker: int
     sequence: int
     at: float
+    last: float
 
 
 def end_of(fields: Mapping[str, Any]) -> End:
@@ -182,7 +190,8 @@ def end_of(fields: Mapping[str, Any]) -> End:
     if not (isinstance(worker, int) and isinstance(sequence, int)):
         raise ValueError("the last line of a worker is damaged")
     known = float(since) if isinstance(since, (int, float)) else 0.0
-    return End(known, worker, sequence, _instant(fields.get("timestamp")))
+    at, last = _instant(fields.get("timestamp")), fields.get("gateway.last")
+    return End(known, worker, sequence, at, float(last) if isinstance(last, (int, float)) else at)
 
 
 class Recorded:
@@ -244,13 +253,33 @@ class Recorded:
         return bool(self.foreign or self._line.version >= _CLOSING)
 
     @property
+    def ended(self) -> float:
+        """When the exchange was over, and its record got its number, in seconds since the epoch."""
+        return self.at + self._line.duration / 1000
+
+    @property
+    def behind(self) -> float:
+        """The earliest instant at which an exchange may have begun that has a later number of the same worker: those that were under
+        way when this one ended have begun after it, and all others later. Of older gateways nobody knows."""
+        if self.foreign or not self.closes:
+            return _UNKNOWN_LONG_AGO
+        return self.ended - self._line.under_way / 1000
+
+    @property
     def hashed_by(self) -> str:
-        """What tells the key of the hashes in it from others; empty where that is not known. Older gateways do not tell of it: then
-        it is taken to be one for each configuration."""
+        """What tells the key of the hashes in it from others; empty where that is not known, as where the log does not describe its
+        configuration. Older gateways do not tell of the key: then it is taken to be one for each configuration."""
         known = self.past.hashed_by
         if not known:
-            return self._line.revision
+            return "" if self.past is UNKNOWN_PAST else self._line.revision
         return known.get((self.since, self._line.worker), "")
+
+    @property
+    def token_hashed_by(self) -> str:
+        """The same of the key of tokens that the principal has. What a gateway remembers of a token when its key of hashes changes it
+        has hashed by the one before."""
+        changed = self.past.rehashed.get((self.since, self._line.worker))
+        return self.hashed_by if changed is None or self.at < changed else ""
 
     def waited(self, names: Sequence[str]) -> float:
         """Seconds for which entries of these names have held the request."""

@@ -102,6 +102,7 @@ def backtest(
         again = doubled(parts, log.suspects) if log.suspects else None
         if again is not None:
             raise DoubledError(_twice(again.number, again.worker))
+        before = [gap for of_machine in lacking.values() for gap in of_machine.before]
         gaps = [gap for of_machine in lacking.values() for gap in of_machine.gaps]
         behind = [gap for of_machine in lacking.values() for gap in of_machine.open]
         files_of_events = log.files()
@@ -109,10 +110,16 @@ def backtest(
             counting: dict[int, Machine] = {}
             for machine, origins in log.origins.items():
                 first = log.first(machine)
-                fresh = lacking[machine].whole and not sampled and question.since < first and _fresh(origins)
+                fresh = (
+                    not lacking[machine].before
+                    and machine not in log.partial
+                    and not sampled
+                    and question.since < first
+                    and _fresh(origins)
+                )
                 offset = origins[0].offset  # all have about that
                 counting[machine] = Machine(*plans, max(first, question.since), offset, fresh=fresh)
-            settle(files_of_events, counting, [*gaps, *behind], plans, found.tally, sampled=sampled)
+            settle(files_of_events, counting, [*before, *gaps, *behind], plans, found.tally, sampled=sampled)
         progress(1.0)
     return found._replace(
         skipped=sum(half.skipped for half in halves),
@@ -137,11 +144,13 @@ class _Log:
     """All files of the log: which records are of one machine, and which are missing.
 
     suspects  records that may be there twice, once it is known what is missing
+    partial   the machines of which some worker has counted before the log begins, or may have, once that is known
     """
 
     def __init__(self, halves: Sequence[Half]) -> None:
         self._halves = halves
         self.suspects: set[Suspect] = set()
+        self.partial: set[int] = set()
         begun: dict[float, float] = {}
         for half in halves:
             for since, at in half.heard.begun.items():
@@ -171,6 +180,10 @@ class _Log:
         """When the first exchange was."""
         return min(share.first for number, _, share in self.shares() if number == machine)
 
+    def _last(self, machine: int) -> float:
+        """When an exchange comes to a limit that none comes to later."""
+        return max(share.last for number, _, share in self.shares() if number == machine)
+
     def missing(self) -> dict[int, Missing]:
         """What is missing of each machine. Raises DoubledError where two stretches of a worker begin with the same number at the
         same instant."""
@@ -183,6 +196,7 @@ class _Log:
             closing |= {(machine, since, worker) for worker in share.closing}
         came = _earliest(half.heard.came for half in self._halves)
         over = _earliest(half.heard.over for half in self._halves)
+        resumed: set[tuple[float, int]] = set().union(*(half.heard.resumed for half in self._halves))
         ends: dict[tuple[float, int], End] = {}
         for end in (end for half in self._halves for end in half.heard.ends):
             key = end.since, end.worker
@@ -194,7 +208,10 @@ class _Log:
                 _refuse_doubled(worker, stretches)
                 self.suspects |= suspects(worker, stretches)
             sinces = {since for since, _ in of_workers}
-            silent = {key for key in over if key[0] in sinces}
+            heard = {key for key in {*came, *over, *ends, *resumed} if key[0] in sinces}
+            known = sorted(of_workers.keys() | heard)
+            if not _all_heard(known) or not resumed.isdisjoint(heard - came.keys()):
+                self.partial.add(machine)
             found[machine] = missing(
                 machine,
                 [
@@ -205,8 +222,9 @@ class _Log:
                         ends.get(key),
                         over.get(key),
                     )
-                    for key in sorted(of_workers.keys() | silent)
+                    for key in known
                 ],
+                self._last(machine),
             )
         return found
 
@@ -214,6 +232,14 @@ class _Log:
         """Since when a machine has counted, for records that do not say it; 0 where nobody knows, or there are several."""
         sinces = {origin.since for origin in self.origins[machine]} - {0.0}
         return sinces.pop() if len(sinces) == 1 else 0.0
+
+
+def _all_heard(workers: Iterable[tuple[float, int]]) -> bool:
+    """Whether all are there that have been: numbers are given one after another, for as long as a memory is there."""
+    numbers: dict[float, set[int]] = {}
+    for since, number in workers:
+        numbers.setdefault(since, set()).add(number)
+    return all(max(those) < len(those) for those in numbers.values())
 
 
 def _earliest(told: Iterable[Mapping[tuple[float, int], float]]) -> dict[tuple[float, int], float]:

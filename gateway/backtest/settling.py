@@ -14,7 +14,7 @@ from gateway.backtest.tally import Tally
 from gateway.backtest.tariff import Placed
 from gateway.plan import Plan
 
-_COUNT: Final = 6
+_COUNT: Final = 7
 _SKIP: Final = len(Skip._fields)
 """By how many members the parts of a trace are told apart; what is left is a loss."""
 
@@ -127,12 +127,14 @@ class _Settler:
                 if refused is None and unsure is None:
                     unsure = self._verdicts[part]
             elif len(part) == _COUNT:
-                place, now, passed, shadow, draws, _ = part
+                place, now, passed, shadow, draws, _, hashed_by = part
                 if refused is not None:
                     if passed:
-                        ledger.stray(now, draws, scales)
+                        ledger.stray(now, draws, scales, hashed_by=hashed_by)
                     continue
-                decided = ledger.decide(now, passed, draws, scales, reached=unsure is None)
+                decided = ledger.decide(
+                    now, passed, draws, scales, reached=unsure is None, hashed_by=hashed_by
+                )
                 verdict, by = decided
                 if shadow:
                     if tally is not None and passed is not None and verdict is not None:
@@ -146,7 +148,7 @@ class _Settler:
                     assert by is not None, "something must have refused"
                     refused = self._refusal(by, plan)
             elif len(part) == _SKIP:
-                ledger.skip(part[0], part[1])
+                ledger.skip(part[0], part[1], hashed_by=part[2], instant=part[3])
             else:
                 ledger.lose(part[0], strays=True)
         return unsure, refused
@@ -279,7 +281,7 @@ def settle(
                 number += 1
                 heapq.heappush(walks, (walk.turn, number, walk))
             continue
-        advance(event[11], settler.machine)
+        advance(event[0], settler.machine)
         settler.settle(event, tally)
     walk_until(None)
 

@@ -104,6 +104,7 @@ def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
             parts += _parts(present(file), pasts)
         except FileNotFoundError:  # it has been compressed just now
             parts += _parts(present(file), pasts)
+    _note_changed_keys(pasts)
     axes = {
         since: (part.offset, part.common)
         for part in parts
@@ -112,6 +113,19 @@ def parts_of(files: Sequence[Path]) -> tuple[list[Part], dict[str, Past]]:
         for since in sinces
     }
     return [part if part.offset else _placed(part, axes) for part in parts], pasts
+
+
+def _note_changed_keys(pasts: dict[str, Past]) -> None:
+    """Has the configurations say when a key of hashes has changed in a worker first."""
+    first: dict[tuple[float, int | None], str] = {}
+    changed: dict[tuple[float, int | None], float] = {}
+    for past in sorted(pasts.values(), key=lambda past: past.at):
+        for writer, key in past.hashed_by.items():
+            if not key or first.setdefault(writer, key) != key:
+                changed.setdefault(writer, past.at)
+    if changed:
+        for revision, past in pasts.items():
+            pasts[revision] = past._replace(rehashed=changed)
 
 
 def _placed(part: Part, axes: Mapping[float, tuple[float, bool]]) -> Part:
@@ -162,27 +176,38 @@ def _learn(line: bytes, pasts: dict[str, Past], sinces: dict[str, list[float]]) 
 
 def _axis(file: Path, pasts: dict[str, Past], sinces: dict[str, list[float]]) -> tuple[float, bool]:
     """The offset, and whether it is that of a store, by the first of the records that tells an instant; 0 where none of the
-    first ones does. Learns the configurations that it comes across."""
+    first ones does. Learns all configurations that a compressed file describes: no record is judged before they are known, since
+    one may be of any file, and what one says later is true of records before it."""
+    found: tuple[float, bool] | None = None
+    is_read_once = file.suffix in COMPRESSED
     with opened(file) as stream, suppress(*DAMAGED):
         for number, line in enumerate(stream):
-            if number > _LOOKED_AT:
+            if found is None:
+                found = _axis_of(line) if number <= _LOOKED_AT else (0.0, False)
+            if is_read_once:
+                if _PLAN in line[:_NEAR]:
+                    _learn(line, pasts, sinces)
+            elif found is not None:
                 break
-            if _PLAN in line[:_NEAR]:
-                _learn(line, pasts, sinces)
-            if _CELLS not in line:
-                continue
-            try:
-                record = read(line)
-            except UNREADABLE:
-                continue
-            for step in record.filters:
-                try:
-                    instant, _ = cells_of(step.facts)
-                except (TypeError, ValueError):  # damaged
-                    continue
-                if record.facts is not None and instant is not None and step.reason in _COUNTED:
-                    return record.facts.clock - instant, _by_store(line, step.name)
-    return 0.0, False
+    return found or (0.0, False)
+
+
+def _axis_of(line: bytes) -> tuple[float, bool] | None:
+    """The offset that a record tells, and whether it is that of a store; None where it tells none."""
+    if _CELLS not in line:
+        return None
+    try:
+        record = read(line)
+    except UNREADABLE:
+        return None
+    for step in record.filters:
+        try:
+            instant, _ = cells_of(step.facts)
+        except (TypeError, ValueError):  # damaged
+            continue
+        if record.facts is not None and instant is not None and step.reason in _COUNTED:
+            return record.facts.clock - instant, _by_store(line, step.name)
+    return None
 
 
 def _by_store(line: bytes, name: str) -> bool:

@@ -1356,7 +1356,7 @@ class Log(Section):
     hash_key: Secret | None = Field(
         default=None,
         description="Key of the hashes that stand for secrets in records; null makes a new one at each start, "
-        "so that hashes of two runs cannot be compared.",
+        "so that hashes of two runs cannot be compared; an upgrade by SIGUSR2 keeps it.",
     )
     otlp: LogExport | None = Field(
         default=None,

@@ -156,6 +156,7 @@ class Handler(LegOwner):
         self._loop = connection.loop
         self._generation = generation = listener.generation
         generation.active += 1
+        listener.under_way[self] = clock.monotonic
         self._plan = generation.plan
         self._clock = clock
         self._request_id = listener.request_ids.next()
@@ -1310,7 +1311,12 @@ class Handler(LegOwner):
         record.exchange = exchange
         record.plan = self._plan
         record.peer = self._connection.peer
-        record.duration = monotonic() - self._clock.monotonic
+        now = monotonic()
+        record.duration = now - self._clock.monotonic
+        under_way = self._listener.under_way
+        del under_way[self]
+        if under_way:
+            record.under_way = now - next(iter(under_way.values()))
         if run is not None:
             record.guards = run.guards
             record.decider = run.decider

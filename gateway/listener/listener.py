@@ -1,6 +1,7 @@
 """The downstream side as a whole: sockets, connections, the generation that new exchanges take, and drain."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -51,6 +52,8 @@ class Listener:
         self._retired: list[Acceptor] = []  # that still see connections through
         self.draining = False
         """Whether every answer ends its connection."""
+        self.under_way: OrderedDict[object, float] = OrderedDict()
+        """The exchanges that have begun and have not ended, the oldest first, with the monotonic instants at which they began."""
         self.tunnels = 0
         """Tunnels that are open."""
         self._admission = Admission()

@@ -130,6 +130,10 @@ class SharedMemory:
         """This process ends: what it lets go of from now on is left for others."""
         self._leaving = True
 
+    def derived(self, purpose: str) -> bytes:
+        """32 bytes for one purpose, the same for all who share the memory and unknown to all others."""
+        return blake2b(purpose.encode(), key=self._secret, person=b"derived", digest_size=32).digest()
+
     # ---- for definitions
 
     def claim(self, name: str, definition: str) -> Zone:

@@ -45,13 +45,15 @@ class WorkerGone(WorkerError):  # noqa: N818 - named for what it says
 class Child:
     """A worker's process. `over` is done when it has ended."""
 
-    def __init__(self, begin: message.Begin, memory: SharedMemory) -> None:
-        """Starts the process, which shares `memory`. Raises OSError."""
+    def __init__(self, begin: message.Begin, memory: SharedMemory, mark: int | None = None) -> None:
+        """Starts the process, which shares `memory`, and holds `mark` open for as long as it lives. Raises OSError."""
         self.slot = begin.slot
         self.number = begin.number
         self.started_at = time.time()
         self.ready = False
         """Whether a configuration is in force in it."""
+        self.carries = False
+        """Whether it may carry exchanges: it has been told to, if it has not yet said that it does."""
         self.ready_at: float | None = None
         """Since when it has carried exchanges, on the monotonic clock."""
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -71,7 +73,7 @@ class Child:
                 self._process = subprocess.Popen(  # noqa: S603 - our own module, under the interpreter that runs us
                     [sys.executable, "-P", "-c", _CODE, *map(str, given), _ROOT],
                     stdin=subprocess.DEVNULL,
-                    pass_fds=given,
+                    pass_fds=given if mark is None else (*given, mark),
                 )
             except BaseException:
                 self._channel.close()
@@ -104,7 +106,7 @@ class Child:
                     waiting.set_result(answer)
         except EOFError:
             pass
-        self.ready = False
+        self.ready = self.carries = False
         why = await asyncio.to_thread(self._reap)
         for waiting in self._asked.values():
             if not waiting.done():
@@ -160,6 +162,7 @@ class Child:
 
         Raises WorkerError.
         """
+        self.carries = True
         answer = await self.ask(message.Commit(self._hand(openings)))
         if answer.error is not None:
             raise WorkerError(answer.error)

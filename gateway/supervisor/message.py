@@ -26,14 +26,12 @@ class Begin(NamedTuple):
 
     slot      its place among the workers, from 0
     number    of the worker, never used again while what is counted lives
-    hash_key  of the hashes in records, where the configuration has none
     console   whether it prints a readable line for each record
     over      numbers of those that have had its place, and have ended since one began its work there
     """
 
     slot: int
     number: int
-    hash_key: bytes
     console: bool
     over: tuple[int, ...] = ()
 
@@ -82,9 +80,16 @@ class Tell(NamedTuple):
 
 
 class Revoke(NamedTuple):
-    """Forget what is remembered of these callers. Answer: of how many entries."""
+    """Forget what is remembered of these callers. Answer: `Forgotten`."""
 
     revocation: Revocation
+
+
+class Forgotten(NamedTuple):
+    """How many entries were forgotten, and why others have not been told."""
+
+    entries: int
+    owed: tuple[str, ...] = ()
 
 
 class ShowBuckets(NamedTuple):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import MutableMapping
@@ -10,7 +11,11 @@ from typing import Final
 
 import structlog
 
+from gateway.admin.service import Revoked
+from gateway.api.revocation import Revocation
 from gateway.shared.memory import SharedMemory
+from gateway.supervisor import kin
+from gateway.supervisor.kin import Family, Life, Line
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import SOCKETS, Places
 
@@ -23,18 +28,27 @@ START: Final = 60.0
 
 
 class Successor:
-    """A process that is to take over."""
+    """A process that is to take over.
 
-    def __init__(self, places: Places, notifier: Notifier, memory: SharedMemory) -> None:
-        """Starts it. Both count in one memory until this program has ended. Raises OSError."""
+    family  it, and its workers
+    line    on which it may ask this program
+    """
+
+    def __init__(self, places: Places, notifier: Notifier, memory: SharedMemory, life: Life) -> None:
+        """Starts it. Both count in one memory until this program has ended; `life` is of this one. Raises OSError."""
         self.took_over = False
         self._heard, said = os.pipe()
+        own = Life()
+        self.family = Family(own.end)
+        self.line, line = socket.socketpair()
+        bequest = kin.Bequest(line.fileno(), life.end, own.end, own.mark)
         told, descriptors = places.bequeath()
         environment = {
             **os.environ,
             SOCKETS: told,
             MEMORY: ",".join(map(str, memory.descriptors)),
             READY: str(said),
+            kin.KIN: bequest.told(),
         }
         if notifier.path:
             environment["NOTIFY_SOCKET"] = notifier.path
@@ -44,13 +58,17 @@ class Successor:
             self._process = subprocess.Popen(  # noqa: S603 - as this process was started
                 [sys.executable, *sys.orig_argv[1:]],
                 env=environment,
-                pass_fds=(*descriptors, *memory.descriptors, said),
+                pass_fds=(*descriptors, *memory.descriptors, said, *bequest),
             )
         except BaseException:
             os.close(self._heard)
+            self.family.close()
+            self.line.close()
             raise
         finally:
             os.close(said)
+            os.close(own.mark)
+            line.close()
 
     @property
     def pid(self) -> int:
@@ -101,6 +119,18 @@ class Predecessor:
         """Takes what concerns it out of the environment."""
         told = environment.pop(READY, "")
         self._waits = int(told) if told.isdigit() else None
+        bequest = kin.inherited(environment)
+        self.life = Life() if bequest is None else Life((bequest.end, bequest.mark))
+        """Of this program, whose successor is to know when it is over."""
+        self._family = None if bequest is None else Family(bequest.predecessor)
+        self._line = None if bequest is None else Line(bequest.line)
+        # One that leaves no line cannot be told of anything; when it has ended, this process is another's child.
+        self._parent = os.getppid() if bequest is None and self._waits is not None else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is one that goes on until it is told."""
+        return self._waits is not None
 
     def tell_ready(self) -> None:
         if self._waits is not None:
@@ -109,3 +139,20 @@ class Predecessor:
                 os.write(self._waits, b"1")
                 os.close(self._waits)
             self._waits = None
+
+    async def revoke(self, revocation: Revocation) -> Revoked:
+        """Has its workers forget, which may carry exchanges for as long as they drain, whether it lives or not."""
+        if self._parent is not None:
+            return Revoked(0, ("the predecessor drains",) if os.getppid() == self._parent else ())
+        if self._family is None or self._line is None or not self._family.lives():
+            return Revoked(0)
+        told = await self._line.revoke(revocation)
+        if told is not None:
+            return told
+        return Revoked(0, ("the predecessor does not answer",) if self._family.lives() else ())
+
+    def close(self) -> None:
+        if self._family is not None:
+            self._family.close()
+        if self._line is not None:
+            self._line.close()

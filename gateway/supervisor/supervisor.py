@@ -35,8 +35,9 @@ from gateway.listener.tls import Credentials, load_credentials
 from gateway.metrics import Metrics, merged
 from gateway.shared.measure import observe_usage
 from gateway.shared.memory import SharedMemory
-from gateway.supervisor import message
+from gateway.supervisor import kin, message
 from gateway.supervisor.child import ANSWER, CLEAN, Child, WorkerError, WorkerGone
+from gateway.supervisor.kin import Family
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places, Spot
 from gateway.supervisor.successor import Predecessor, Successor, inherited_memory
@@ -98,7 +99,6 @@ class Supervisor:
         self._notifier = notifier
         self._console = console
         self._log = structlog.get_logger("gateway")
-        self._hash_key = os.urandom(32)
         self._children: dict[int, Child] = {}
         self._restarts = dict.fromkeys(range(workers), 0)
         self._over: dict[int, tuple[int, ...]] = {}  # by slot: of workers whose end no other has told of
@@ -114,6 +114,8 @@ class Supervisor:
         self._credentials: Sequence[Credentials | None] = ()  # of the listeners, for workers that start
         self._successor: Successor | None = None
         self._predecessor = predecessor
+        self._life = predecessor.life
+        self._failed: list[Family] = []  # successors that did not take over, whose workers may drain
         self._loaded_at = time.time()
         self._reloads = {"applied": 0, "rejected": 0}
         self._last_error: dict[str, Any] | None = None
@@ -169,7 +171,10 @@ class Supervisor:
             self._places.use(await self._places.opened(self._loaded))
             self._credentials = await asyncio.to_thread(load_credentials, self._loaded)
             access = load_access(self._loaded)
-            await self._move_admin(await self._places.open_admin(self._loaded), access)
+            admin = await self._places.open_admin(self._loaded)
+            self._places.use_admin(admin)
+            if not self._predecessor.waits:
+                await self._move_admin(admin, access)
             self._places.refuse_rest()
         except OSError as error:
             raise StartError(error.strerror or str(error)) from error
@@ -179,6 +184,10 @@ class Supervisor:
             await self._progress.wait()
         if self._failure is not None and not self._stopping.is_set():
             raise self._failure
+        if self._predecessor.waits and not self._stopping.is_set():
+            # Until now the predecessor answers alone: it has the workers of which there is something to be said, and who asks
+            # this one would hear that it is not ready.
+            await self._move_admin(admin, access)
 
     def _tell_started(self) -> None:
         listens = zip(self._places.spots, self._loaded.configuration.listen, strict=True)
@@ -236,6 +245,8 @@ class Supervisor:
         self._places.use_admin(None)
         self._places.close_rest()
         self._memory.close()
+        self._predecessor.close()
+        self._life.close()
         return clean
 
     async def _end_child(self, child: Child, timeout: float) -> bool:
@@ -283,7 +294,11 @@ class Supervisor:
         over = self._over.get(slot, ())
         try:
             number = await asyncio.to_thread(self._memory.number)
-            child = Child(message.Begin(slot, number, self._hash_key, self._console, over), self._memory)
+            child = Child(
+                message.Begin(slot, number, self._console, over),
+                self._memory,
+                self._life.mark,
+            )
         except OSError as error:
             self._fail(StartError(f"no worker can be started: {error.strerror}"))
             return f"it cannot be started: {error.strerror}"
@@ -513,7 +528,7 @@ class Supervisor:
         """
         try:
             number = await asyncio.to_thread(self._memory.number)
-            child = Child(message.Begin(0, number, self._hash_key, self._console), self._memory)
+            child = Child(message.Begin(0, number, self._console), self._memory, self._life.mark)
         except OSError as error:
             raise WorkerError(f"no worker can be started: {error.strerror}") from error
         try:
@@ -627,13 +642,43 @@ class Supervisor:
         return found
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
+        """Those of a successor are not heard from here: while there is one, a revocation is not complete. Once it has taken
+        over, it is the one that is asked, and has this one told.
+        """
+        revoked = await self._revoke(revocation, heard=True)
+        if self._successor is None:
+            return revoked
+        return Revoked(revoked.forgotten, (*revoked.failures, "a successor is starting"))
+
+    async def _revoke(self, revocation: Revocation, heard: bool = False) -> Revoked:
         """A worker that is starting has nothing yet to forget, but finds what others have left that are there no more.
 
-        Those of a successor are not heard from here: while there is one, a revocation is not complete.
+        With `heard` one at least must have heard of it: what is kept in a store is there until a worker says otherwise.
         """
-        answers, silent = await self._asked(message.Revoke(revocation))
+        (answers, failures), earlier = await asyncio.gather(
+            self._forgotten(revocation), self._predecessor.revoke(revocation)
+        )
         self._memory.void(time.monotonic(), attended=bool(answers))
-        return Revoked(sum(answers), not silent and self._successor is None)
+        failures += sorted({why for each in answers for why in each.owed})
+        if heard and not answers:
+            failures.append("no worker is ready")
+        if any(family.lives() for family in self._failed):
+            failures.append("workers of a successor that has failed are ending")
+        return Revoked(
+            sum(each.entries for each in answers) + earlier.forgotten, (*failures, *earlier.failures)
+        )
+
+    async def _forgotten(self, revocation: Revocation) -> tuple[list[message.Forgotten], list[str]]:
+        """What the workers answer. One that begins meanwhile may have learned something before the others had told of it."""
+        answers: list[message.Forgotten] = []
+        failures: list[str] = []
+        heard: set[Child] = set()
+        while fresh := [each for each in self._children.values() if each.carries and each not in heard]:
+            heard.update(fresh)
+            told, silent = await self._asked(message.Revoke(revocation), fresh)
+            answers += told
+            failures += silent
+        return answers, failures
 
     async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
         children = self._ready()
@@ -657,16 +702,19 @@ class Supervisor:
         answers, silent = await self._asked(message.ResetBuckets(selection))
         return together([*answers, Buckets((), silent)])
 
-    async def _asked(self, asked: Any) -> tuple[list[Any], list[str]]:
-        """What the workers answer that carry exchanges, and which have not answered."""
-        children = self._ready()
+    async def _asked(
+        self, asked: Any, children: Sequence[Child] | None = None
+    ) -> tuple[list[Any], list[str]]:
+        """What the workers answer that carry exchanges, or these; and which live and have not answered."""
+        if children is None:
+            children = self._ready()
         answers = await asyncio.gather(*(child.ask(asked) for child in children), return_exceptions=True)
         values: list[Any] = []
         silent: list[str] = []
         for child, answer in zip(children, answers, strict=True):
             if isinstance(answer, message.Answer) and answer.error is None:
                 values.append(answer.value)
-            else:
+            elif not child.over.done():
                 silent.append(f"worker {child.number} does not answer")
         return values, silent
 
@@ -702,16 +750,19 @@ class Supervisor:
         if self._successor is not None or self._stopping.is_set():
             return
         try:
-            self._successor = successor = Successor(self._places, self._notifier, self._memory)
+            self._successor = successor = Successor(self._places, self._notifier, self._memory, self._life)
         except OSError as error:
             self._log.error("successor_failed", reason=error.strerror)
             return
         self._log.info("successor_starting", pid=successor.pid)
+        answering = spawn(kin.serve(successor.line, self._revoke), name="successor's line")
         failure = await successor.ready()
         if self._stopping.is_set():
             successor.kill()
             return
         if failure is not None:
+            answering.cancel()
+            self._failed.append(successor.family)
             self._successor = None
             self._log.error("successor_failed", reason=failure)
             return

@@ -49,7 +49,6 @@ class Worker:
         self._log = structlog.get_logger("gateway").bind(worker=begin.number)
         self.gateway = Gateway(
             Registry(),
-            hash_key=begin.hash_key,
             worker=begin.number,
             over=begin.over,
             memory=memory,
@@ -133,8 +132,9 @@ class Worker:
     async def _tell(self, asked: message.Tell) -> Any:
         return self._topics[asked.topic](self)
 
-    async def _revoke(self, asked: message.Revoke) -> int:
-        return self.gateway.revoke(asked.revocation)
+    async def _revoke(self, asked: message.Revoke) -> message.Forgotten:
+        count = self.gateway.revoke(asked.revocation)
+        return message.Forgotten(count, tuple(await self.gateway.owed()))
 
     async def _show_buckets(self, asked: message.ShowBuckets) -> Buckets:
         return await self.gateway.buckets(asked.selection, asked.most)

@@ -45,7 +45,7 @@ class Service:
         self.result = Reload("0" * 64, True, state_lost=("rate_limit",))
         self.reloads = 0
         self.revoked: list[Revocation] = []
-        self.complete = True
+        self.failures: list[str] = []
         self.buckets = Buckets()
         self.log: str | None = None
         self.configuration: Loaded | None = None
@@ -98,7 +98,7 @@ class Service:
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
         self.revoked.append(revocation)
-        return Revoked(3, self.complete)
+        return Revoked(3, tuple(self.failures))
 
 
 @pytest.fixture
@@ -280,16 +280,22 @@ async def test_tokens_are_revoked_by_hash_user_or_project(
         ({"token_hash": "0f", "project_id": "p"}, Revocation(token_key="0f", project_id="p")),
     ):
         async with client.post("/tokens/revoke", json=body) as response:
-            assert (response.status, await response.json()) == (200, {"forgotten": 3, "complete": True})
+            assert (response.status, await response.json()) == (
+                200,
+                {"forgotten": 3, "complete": True, "failures": []},
+            )
         assert service.revoked.pop() == expected
 
 
 async def test_a_revocation_that_not_all_have_heard_of_is_no_success(
     client: aiohttp.ClientSession, service: Service
 ) -> None:
-    service.complete = False
+    service.failures = ["worker 4 does not answer"]
     async with client.post("/tokens/revoke", json={"user_id": "u"}) as response:
-        assert (response.status, await response.json()) == (503, {"forgotten": 3, "complete": False})
+        assert (response.status, await response.json()) == (
+            503,
+            {"forgotten": 3, "complete": False, "failures": ["worker 4 does not answer"]},
+        )
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api import Principal, Revocable, Revocation
+from gateway.api import Owing, Principal, Revocable, Revocation
 
 _SOME = st.one_of(st.none(), st.sampled_from("ab"))
 
@@ -25,3 +25,12 @@ def test_state_that_can_revoke_is_told_by_its_method() -> None:
 
     assert isinstance(Memory(), Revocable)
     assert not isinstance({}, Revocable)
+
+
+def test_state_that_tells_others_is_told_by_its_method() -> None:
+    class Sharing:
+        async def owed(self) -> str | None:
+            return None
+
+    assert isinstance(Sharing(), Owing)
+    assert not isinstance({}, Owing)

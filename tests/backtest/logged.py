@@ -1,5 +1,6 @@
 """Request logs of gateways that were only tried: the records that they would have written."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +30,8 @@ KEYSTONE: dict[str, Any] = {
 }
 
 
-_AT_ONCE: Final = {"gateway.chain.in_ms": 0.0}
-"""What filters take is of another clock than the requests' own."""
+_AT_ONCE: Final = {"gateway.chain.in_ms": 0.0, "gateway.duration_ms": 0.0}
+"""What filters and exchanges take is of another clock than the requests' own."""
 
 
 class Asked(NamedTuple):
@@ -79,8 +80,12 @@ async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
         for number, asked in enumerate(requests, 1):
             principal: Principal | None = None
             if asked.project:
-                user = f"u-{asked.project}"
-                principal = Principal(user_id=user, project_id=asked.project, roles=("member",))
+                principal = Principal(
+                    user_id=f"u-{asked.project}",
+                    project_id=asked.project,
+                    roles=("member",),
+                    token_key=asked.project.encode().hex().ljust(32, "0"),
+                )
             given = Given(
                 asked.method,
                 asked.target,
@@ -99,6 +104,43 @@ async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
     finally:
         await trial.close()
     return lines
+
+
+_HASH: Final = re.compile(rb'"[0-9a-f]{32}"')
+
+
+def of_workers(
+    lines: Sequence[dict[str, Any]], whose: Sequence[int], keys: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The lines of `logged` as workers would have written them whose numbers are given for each record; what tells the key of
+    hashes apart is given for each worker. Hashes are others where the key is another than that of the first worker."""
+    plan, *records = lines
+    since = plan["gateway.plan"]["since"]
+    told = [
+        {**plan, "gateway.worker": worker, "gateway.plan": {**plan["gateway.plan"], "hashed_by": key}}
+        for worker, key in enumerate(keys)
+    ]
+    numbers = [0 for _ in keys]
+    for record, worker in zip(records, whose, strict=True):
+        numbers[worker] += 1
+        writer = {
+            "gateway.worker": worker,
+            "gateway.since": since,
+            "gateway.sequence": numbers[worker],
+        }
+        text = orjson.dumps({**record, **writer})
+        if keys[worker] != keys[0]:
+            text = _HASH.sub(lambda hashed: hashed[0][::-1], text)
+        told.append(orjson.loads(text))
+    last = records[-1]["gateway.facts"]["clock"] - NOW
+    return [*told, *(ended(worker, number, last) for worker, number in enumerate(numbers))]
+
+
+def upgraded(
+    lines: Sequence[dict[str, Any]], first: int, keys: Sequence[str] = ("a", "b")
+) -> list[dict[str, Any]]:
+    """The same where another worker has taken over behind so many records."""
+    return of_workers(lines, [int(number >= first) for number in range(len(lines) - 1)], keys)
 
 
 def recorded(fields: Mapping[str, Any], past: Past = UNKNOWN_PAST) -> Recorded:

@@ -42,7 +42,7 @@ class _Book:
         *,
         key: str | None = None,
         untold: bool = False,
-        spelling: Spelling = (),
+        spelling: Spelling | None = (),
         **options: Any,
     ) -> Decided:
         """`told` is what the record says that the cell held; empty text where it says nothing. `untold`: nobody knows whose."""
@@ -63,7 +63,7 @@ class _Book:
             for charge in charges
         ]
         scales = self.ledger.scales(self._tariffs.all)
-        return self.ledger.decide(at, passed, draws, scales, **{"reached": True, **options})
+        return self.ledger.decide(at, passed, draws, scales, **{"reached": True, "hashed_by": "a", **options})
 
     def told(self, *instants: float) -> list[bool | None]:
         return [self.decide(at).passed for at in instants]
@@ -115,8 +115,43 @@ def test_no_record_is_believed_once_something_was_decided_otherwise() -> None:
 def test_what_is_not_charged_any_more_makes_records_stale() -> None:
     book = _Book(GCRA, fresh=True)
     assert book.decide(10.0, True, None).passed is True
-    book.ledger.skip(0, {"few": "k"})
+    book.ledger.skip(0, {"few": "k"}, hashed_by="a", instant=10.0)
     assert book.decide(10.0, False, [3.0, 0.0, 0.0]).passed is True
+
+
+FULL = [3.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("hashed_by", "at", "believed"),
+    [
+        ("a", 10.0, True),  # it is known not to be the same
+        ("b", 10.0, False),
+        ("", 10.0, False),
+        ("b", 13.1, True),  # nothing that was charged then is left
+    ],
+)
+def test_it_may_be_any_cell_that_is_not_known_by_a_hash_of_the_same_key(
+    hashed_by: str, at: float, believed: bool
+) -> None:
+    book = _Book(GCRA, fresh=True)
+    book.ledger.skip(0, {"few": "another"}, hashed_by="a", instant=10.0)
+    assert book.decide(at, False, FULL, hashed_by=hashed_by).passed is not believed
+
+
+@pytest.mark.parametrize(("spelling", "believed"), [((), True), (("",), True), (("a",), False)])
+def test_a_cell_that_has_a_name_by_each_key_may_be_any_under_another(
+    spelling: Spelling, believed: bool
+) -> None:
+    book = _Book(GCRA, fresh=True)
+    assert book.decide(1.0, True, None, key="x", spelling=spelling, hashed_by="a").passed is True
+    assert book.decide(1.0, True, None, key="y", spelling=spelling and (spelling[0] and "b",), hashed_by="b")
+    assert book.decide(20.0, True, None, key="y", spelling=spelling and (spelling[0] and "b",), hashed_by="b")
+    book.ledger.skip(0, {"few": "x"}, hashed_by="a", instant=20.0)
+    decided = book.decide(
+        20.0, False, FULL, key="y", spelling=spelling and (spelling[0] and "b",), hashed_by="b"
+    )
+    assert decided.passed is not believed
 
 
 def test_a_request_that_may_not_come_so_far_may_have_been_charged() -> None:
@@ -145,6 +180,40 @@ def test_keys_that_are_spelled_otherwise_may_be_those_that_were_charged() -> Non
     assert book.decide(2.0, key="b", spelling=("k2",)).passed is None
     assert book.decide(3.0, key="a", spelling=("k1",)).passed is None
     assert book.decide(70.0, key="a", spelling=("k1",)).passed is True
+
+
+@pytest.mark.parametrize(
+    ("other", "passed"),
+    [
+        ({"key": "h", "spelling": None, "hashed_by": "a"}, False),
+        ({"key": "h", "spelling": (), "hashed_by": "a"}, False),  # which is of whom the key is known too
+        ({"key": "other", "spelling": None, "hashed_by": "a"}, True),
+        ({"key": "other", "spelling": (), "hashed_by": "a"}, True),
+        ({"key": "other", "spelling": None, "hashed_by": "b"}, None),
+        ({"key": "other", "spelling": (), "hashed_by": "b"}, None),
+        ({"key": "other", "spelling": (), "hashed_by": ""}, None),
+    ],
+)
+def test_a_cell_that_is_known_by_its_hash_alone_may_be_any_that_is_not_known_by_one_of_the_same_key(
+    other: dict[str, Any], passed: bool | None
+) -> None:
+    for turned in (False, True):
+        book = _Book(FIXED, fresh=True)
+        one: dict[str, Any] = {"key": "h", "spelling": None, "hashed_by": "a"}
+        one, another = (other, one) if turned else (one, other)
+        assert [book.decide(1.0, **one).passed for _ in range(2)] == [True, True]
+        assert book.decide(2.0, **another).passed is passed
+        assert book.decide(70.0, **another).passed is True
+
+
+def test_a_key_and_a_hash_that_one_record_has_together_are_of_one_cell() -> None:
+    """Also where either was met before, and they were taken for two."""
+    book = _Book(FIXED, fresh=True)
+    assert book.decide(1.0, key="h", hashed_by="").passed is True
+    assert book.decide(1.0, key="h", spelling=None).passed is None
+    assert book.decide(70.0, key="h").passed is True
+    assert book.decide(70.0, key="h", spelling=None).passed is True
+    assert book.decide(70.0, key="h").passed is False
 
 
 def test_a_field_that_is_not_there_is_spelled_in_no_way() -> None:

@@ -24,7 +24,7 @@ from tests.backtest.logged import Asked, logged, text_of, written
     ],
 )
 def test_which_are_suspected(runs: list[tuple[int, int, float, float]], found: list[int]) -> None:
-    assert sorted(each.number for each in suspects(0, [Stretch(*run) for run in runs])) == found
+    assert sorted(each.number for each in suspects(0, [Stretch(*run, 0.0, 0.0) for run in runs])) == found
 
 
 async def test_those_are_doubled_that_are_one_record(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def test_what_they_name_by_number_is_in_the_file(tmp_path: Path) -> None:
         number = judge.tariffs.number(place, tariff)
         draw = (number, ("p1", "u1"), 1, "hash", True, None, False, (None,))
         unsure = undecidable("rbac", "it was not asked")
-        parts = (Count(place, 7.5, True, False, [draw]), unsure, Loss(7.5), Skip(1, {"few": "h"}))
+        count = Count(place, 7.5, True, False, [draw], hashed_by="a")
+        parts = (count, unsure, Loss(7.5), Skip(1, {"few": "h"}, "a", 7.5))
         new = Trace(parts, REFUSED, (Shadow("methods", PASSED, REFUSED),))
         _add(spool, 1.0, new, Trace((), PASSED, ()))
         spool.close()
@@ -70,9 +71,10 @@ def test_what_they_name_by_number_is_in_the_file(tmp_path: Path) -> None:
             False,
             [(0, ("p1", "u1"), 1, "hash", True, None, False, (None,))],
             0.0,
+            "a",
         )
         assert verdicts[packed[1]] == unsure
-        assert packed[2:] == [(7.5,), (1, {"few": "h"})]
+        assert packed[2:] == [(7.5,), (1, {"few": "h"}, "a", 7.5)]
         ((name, before, after),) = shadows
         assert (name, verdicts[before], verdicts[after]) == ("methods", PASSED, REFUSED)
         old = event[9]

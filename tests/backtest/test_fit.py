@@ -1,6 +1,7 @@
 """The tightest limit that history would have borne."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from gateway.backtest.fit import Fit, FitError, fit
 from gateway.config.load import loads
 from gateway.plan import build_plan
 from gateway.registry import Registry
-from tests.backtest.logged import KEYSTONE, Asked, logged, text_of, written
+from tests.backtest.logged import KEYSTONE, Asked, logged, text_of, upgraded, written
 
 LIMIT: dict[str, Any] = {"name": "few", "rate": "1/minute", "burst": 1, "key": ["project_id"]}
 
@@ -118,3 +119,19 @@ def test_a_limit_by_a_secret_that_is_hashed_by_several_keys_cannot_be_fitted(tmp
         record["gateway.since"] = plan["gateway.plan"]["since"]
     with pytest.raises(FitError, match="whom the limit counts is secret"):
         _fitted(text, written([*plans, *records], tmp_path / "log"))
+
+
+@pytest.mark.parametrize(("keys", "rate"), [("aa", 12), ("ab", None), (("a", ""), None)])
+def test_neither_can_one_by_what_a_filter_has_found_out(
+    tmp_path: Path, keys: Sequence[str], rate: int | None
+) -> None:
+    """Which is known by the hashes of the cells."""
+    limits = {"limits": [{**LIMIT, "key": ["header:X-Project-Id"]}]}
+    text = text_of(filters=[KEYSTONE, {"rate_limit": limits}])
+    lines = asyncio.run(logged(text, [Asked(5.0 * at) for at in range(8)]))
+    log = written(upgraded(lines, 4, keys), tmp_path / "log")
+    if rate is not None:
+        assert _fitted(text, log).proposed.value == rate
+        return
+    with pytest.raises(FitError, match="whom the limit counts is secret"):
+        _fitted(text, log)

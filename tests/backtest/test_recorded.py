@@ -77,6 +77,14 @@ def test_an_exchange_is_made_of_what_is_known() -> None:
     assert principal is not None and principal.roles == ("a", "b") and principal.assignments == (("r", None),)
 
 
+def test_what_ends_behind_it_has_begun_no_sooner_than_what_was_under_way_at_its_end() -> None:
+    own: dict[str, Any] = {"record_version": 2, "gateway__duration_ms": 1500.0}
+    assert (recorded(**own).ended, recorded(**own).behind) == (102.0, 102.0)
+    assert recorded(**own, gateway__under_way_ms=30_000.0).behind == 72.0
+    for version in (1, 77):
+        assert recorded(**{**own, "record_version": version}).behind == float("-inf")
+
+
 @pytest.mark.parametrize(
     ("steps", "fields", "verdict"),
     [
@@ -221,6 +229,7 @@ def _told(worker: int | None, key: str | None, since: float = 5.0) -> Past:
     ("pasts", "worker", "told"),
     [
         ([_told(0, None)], 0, "r1"),  # by an older gateway
+        ([UNKNOWN_PAST], 0, ""),
         ([_told(0, "a"), _told(1, "b")], 1, "b"),
         ([_told(0, "a"), _told(0, "a")], 0, "a"),
         ([_told(0, "a"), _told(1, "a")], 3, ""),

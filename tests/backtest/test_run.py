@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,19 @@ from gateway.backtest.run import DoubledError, Question, backtest
 from gateway.backtest.tally import CHANGED, NEWLY_ALLOWED, NEWLY_REFUSED, UNCHANGED
 from gateway.config.problem import ConfigurationError
 from gateway.inspect.grammar import QueryError
-from tests.backtest.logged import KEYSTONE, NOW, Asked, Judged, ended, judged, logged, text_of, written
+from tests.backtest.logged import (
+    KEYSTONE,
+    NOW,
+    Asked,
+    Judged,
+    ended,
+    judged,
+    logged,
+    of_workers,
+    text_of,
+    upgraded,
+    written,
+)
 
 LIMITS: list[dict[str, Any]] = [
     {"name": "all", "rate": "30/minute", "burst": 3, "key": ["project_id"]},
@@ -158,6 +171,51 @@ def test_where_records_are_missing_nothing_wrong_is_said(
             assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
 
 
+def _that_took(records: list[dict[str, Any]], seconds: list[float]) -> list[dict[str, Any]]:
+    """The same by one worker, if exchanges had taken so long: in the order in which they end."""
+    spans = [
+        (record["gateway.facts"]["clock"], taken) for record, taken in zip(records, seconds, strict=True)
+    ]
+    lines = []
+    for record, (began, taken) in zip(records, spans, strict=True):
+        over = began + taken
+        others = [
+            head for head, long in spans if head <= over < head + long and (head, long) != (began, taken)
+        ]
+        under_way = {"gateway.under_way_ms": (over - min(others)) * 1000} if others else {}
+        lines.append({**record, "gateway.duration_ms": taken * 1000, **under_way})
+    lines.sort(key=lambda line: line["gateway.facts"]["clock"] + line["gateway.duration_ms"] / 1000)
+    return [{**line, "gateway.sequence": number} for number, line in enumerate(lines, 1)]
+
+
+@COMMON
+@given(STREAMS, OTHERS, st.data())
+def test_exchanges_that_take_long_and_leave_no_record_are_not_taken_for_nothing(
+    tmp_path: Path, stream: list[tuple[float, str, str]], other: str, data: st.DataObject
+) -> None:
+    """Whether they are missing between others, or because the log is still written to."""
+    requests = [asked._replace(at=asked.at + number / 1000) for number, asked in enumerate(_requests(stream))]
+    plan, *records = asyncio.run(logged(_config(), requests))
+    truth = dict(
+        zip(
+            [record["gateway.request_id"] for record in records],
+            asyncio.run(logged(other, requests))[1:],
+            strict=True,
+        )
+    )
+    long = st.sampled_from([0.0, 0.0, 0.1, 3.0, 50.0, 130.0])
+    lines = _that_took(records, data.draw(st.lists(long, min_size=len(records), max_size=len(records))))
+    kept = data.draw(st.integers(1, len(lines)))
+    lost = data.draw(st.sets(st.integers(0, len(lines) - 1), max_size=3))
+    left = [line for number, line in enumerate(lines[:kept]) if number not in lost]
+    made = judged(other, written([plan, *left], tmp_path / "log"))
+    for line in left:
+        _, after = made.verdicts[line["gateway.request_id"]]
+        true = truth[line["gateway.request_id"]]
+        if after.kind != UNDECIDABLE:
+            assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+
+
 def _of_two_workers(records: list[dict[str, Any]], whose: list[int]) -> list[dict[str, Any]]:
     """The same as if two workers had carried them."""
     numbers = [0, 0]
@@ -194,6 +252,54 @@ def test_what_a_worker_that_was_killed_has_counted_is_not_taken_for_nothing(
             assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
 
 
+@COMMON
+@given(
+    STREAMS,
+    st.sampled_from(["project_id", "token", "header:X-Api-Key", "header:X-Project-Id"]),
+    st.sampled_from(["a record is refused by methods", "by the target", "by nothing", "at another rate"]),
+    st.sampled_from([("a", "a"), ("a", "b"), ("a", ""), ("", "b")]),
+    st.data(),
+)
+def test_whatever_key_the_hashes_are_of_nothing_wrong_is_said(
+    tmp_path: Path,
+    stream: list[tuple[float, str, str]],
+    part: str,
+    change: str,
+    keys: tuple[str, str],
+    data: st.DataObject,
+) -> None:
+    """With two that overlap, as while one takes over from another."""
+    requests = [
+        asked._replace(
+            at=asked.at + number / 1000,
+            headers=(("X-Api-Key", f"key-of-{asked.project}"),),
+            target="/" + "a" * (40 if asked.method == "DELETE" else 1),
+        )
+        for number, asked in enumerate(_requests(stream))
+    ]
+    limit = {"name": "few", "rate": "6/minute", "burst": 2, "key": [part]}
+    filters = [KEYSTONE, {"rate_limit": {"limits": [limit]}}]
+    text = other = text_of(filters=filters)
+    if change == "by the target":
+        other = text_of(filters=filters, limits={"target_length": 20})
+    elif change == "a record is refused by methods":
+        other = text_of(filters=[METHODS, *filters])
+    elif change == "at another rate":
+        other = text_of(filters=[KEYSTONE, {"rate_limit": {"limits": [{**limit, "rate": "3/minute"}]}}])
+    before = asyncio.run(logged(text, requests))
+    truth = asyncio.run(logged(other, requests))[1:]
+    size = len(requests)
+    lines = of_workers(before, data.draw(st.lists(st.integers(0, 1), min_size=size, max_size=size)), keys)
+    data.draw(st.randoms(use_true_random=False)).shuffle(lines)
+    made = judged(other, written(lines, tmp_path / "log"))
+    for record, true in zip(before[1:], truth, strict=True):
+        _, after = made.verdicts[record["gateway.request_id"]]
+        if after.kind != UNDECIDABLE:
+            assert (after.kind, after.filter) == (true["gateway.decision"], true.get("gateway.filter", ""))
+    if change == "by nothing":
+        assert made.found.tally.counts == {UNCHANGED: size}
+
+
 def _successor(plan: dict[str, Any], at: float) -> dict[str, Any]:
     """What a worker says that has come into the place of the second one, so many seconds after noon."""
     described = {**plan["gateway.plan"], "over": [1]}
@@ -216,8 +322,9 @@ OF_TWO = [Asked(at) for at in (0, 1, 2, 3, 4, 100, 101)]
         (0, [ended(1, 2, 2.5)], 0, 0, set()),
         (1, [ended(1, 2, 2.5)], 1, 0, {3, 4}),
         (1, [], 0, 1, {3, 4, 100, 101}),
-        (1, [10.0], 1, 0, {3, 4}),
-        (0, [3.5], 1, 0, {3, 4}),
+        (1, [10.0, ended(2, 0, 102)], 1, 0, {3, 4}),
+        (0, [3.5, ended(2, 0, 102)], 1, 0, {3, 4}),
+        (0, [3.5], 1, 1, {3, 4, 100, 101}),
     ],
     ids=[
         "it may be at work",
@@ -226,6 +333,7 @@ OF_TWO = [Asked(at) for at in (0, 1, 2, 3, 4, 100, 101)]
         "and its last line too",
         "another has its place",
         "and has it at once",
+        "and may be at work",
     ],
 )
 async def test_the_last_line_of_a_worker(
@@ -244,6 +352,37 @@ async def test_the_last_line_of_a_worker(
     assert told == undecidable
 
 
+@pytest.mark.parametrize(
+    ("behind", "counts"),
+    [
+        ([ended(0, 4, 61)], (1, 0)),
+        ([ended(0, 5, 61), 4], (1, 0)),
+        ([], (0, 1)),
+    ],
+    ids=["it ends in order", "between others", "it is at work"],
+)
+async def test_what_was_under_way_may_have_been_counted_before_its_record_is_missing(
+    tmp_path: Path, behind: list[Any], counts: tuple[int, int]
+) -> None:
+    """A request at 10 takes fifty seconds. Two others begin and end meanwhile, and no record of it is there."""
+    plan, *records = await logged(_config(), [Asked(0), Asked(10), Asked(20), Asked(30), Asked(60)])
+    slow = records.pop(1)
+    records[1]["gateway.under_way_ms"] = 10_000.0
+    records[2]["gateway.under_way_ms"] = 20_000.0
+    last = {**records.pop(), "gateway.sequence": 5}
+    for number, record in enumerate(records, 1):
+        record["gateway.sequence"] = number
+    lines = [*records, *[last if line == 4 else line for line in behind]]
+    other = _config({"name": "all", "rate": "2/hour", "key": ["project_id"]})
+    made = judged(other, written([plan, *lines], tmp_path / "log"))
+    assert (made.found.gaps, made.found.open) == counts
+    kinds = [made.verdicts[record["gateway.request_id"]][1].kind for record in records]
+    assert kinds == [FORWARD, UNDECIDABLE, UNDECIDABLE]
+    whole = judged(other, written([plan, *records, {**slow, "gateway.sequence": 4}], tmp_path / "whole"))
+    kinds = [whole.verdicts[record["gateway.request_id"]][1].kind for record in records]
+    assert kinds == [FORWARD, REFUSE, REFUSE]
+
+
 async def test_workers_of_older_gateways_say_nothing_of_their_end(tmp_path: Path) -> None:
     plan, *records = await logged(_config(), OF_TWO)
     lines = [{**line, "record_version": 1} for line in _of_two_workers(records, [0, 1, 1, 0, 0, 0, 0])]
@@ -260,6 +399,57 @@ async def test_what_comes_behind_the_period_is_not_missing(tmp_path: Path) -> No
     found = judged(other, log, until=NOW + 50).found
     assert (found.gaps, found.open) == (0, 0)
     assert found.tally.total == 5 and not found.tally.counts[UNDECIDABLE]
+
+
+@pytest.mark.parametrize(
+    ("lines", "undecidable"),
+    [
+        ([ended(0, 0, 9)], False),
+        ([ended(0, 5, 9)], True),
+        ([{**ended(0, 5, 9), "gateway.last": NOW - 1}], True),
+        ([], True),
+    ],
+    ids=["it has done nothing", "it has done something", "before", "nothing is known of it"],
+)
+async def test_a_worker_without_a_record_is_not_missed(
+    tmp_path: Path, lines: list[dict[str, Any]], undecidable: bool
+) -> None:
+    """The file that its records were in is not there."""
+    plan, *records = await logged(_config(), [Asked(0), Asked(1)])
+    records = [{**record, "gateway.worker": 1} for record in records]
+    other = _config({"name": "all", "rate": "20/hour", "key": ["project_id"]})
+    made = judged(other, written([plan, *records, *lines, ended(1, 2, 9)], tmp_path / "log"))
+    kinds = {after.kind for _, after in made.verdicts.values()}
+    assert kinds == ({UNDECIDABLE} if undecidable else {FORWARD})
+
+
+@pytest.mark.parametrize(
+    ("begins", "undecidable"),
+    [([True], False), ([False], True), ([False, True], False), ([None], False)],
+    ids=["it begins with the worker", "a file repeats it", "in another file", "of an older gateway"],
+)
+async def test_a_configuration_that_is_told_again_is_no_beginning(
+    tmp_path: Path, begins: list[bool | None], undecidable: bool
+) -> None:
+    plan, *records = await logged(_config(), [Asked(0), Asked(1)])
+    plans = [
+        {**plan, "gateway.worker": 0, **({} if each is None else {"gateway.begins": each})} for each in begins
+    ]
+    other = _config({"name": "all", "rate": "20/hour", "key": ["project_id"]})
+    made = judged(other, written([*plans, *records, ended(0, 2, 9)], tmp_path / "log"))
+    kinds = {after.kind for _, after in made.verdicts.values()}
+    assert kinds == ({UNDECIDABLE} if undecidable else {FORWARD})
+
+
+async def test_one_worker_that_begins_is_no_beginning_of_another(tmp_path: Path) -> None:
+    """It has told of a reload, and of what it has done before there is nothing here."""
+    plan, *records = await logged(_config(), [Asked(0), Asked(1)])
+    told = [{**plan, "gateway.worker": number, "gateway.begins": bool(number)} for number in (0, 1)]
+    lines = [*told, *({**record, "gateway.worker": 1} for record in records)]
+    ends = [ended(0, 0, 9), ended(1, 2, 9)]
+    other = _config({"name": "all", "rate": "20/hour", "key": ["project_id"]})
+    made = judged(other, written([*lines, *ends], tmp_path / "log"))
+    assert {after.kind for _, after in made.verdicts.values()} == {UNDECIDABLE}
 
 
 @COMMON
@@ -843,6 +1033,83 @@ async def test_a_limit_by_a_secret_is_counted_anew_where_one_configuration_has_t
         FORWARD,
         REFUSE,
     ]
+
+
+@pytest.mark.parametrize(
+    ("part", "keys", "methods", "told"),
+    [
+        ("project_id", "aa", "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", "ab", "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", ("a", ""), "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", ("", "b"), "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("header:X-Api-Key", "ab", "DELETE DELETE | GET GET", [REFUSE, REFUSE, FORWARD, FORWARD]),
+        ("project_id", "aa", "GET | DELETE GET", [FORWARD, REFUSE, FORWARD]),
+        ("project_id", "ab", "GET | DELETE GET", [FORWARD, REFUSE, FORWARD]),
+        ("header:X-Api-Key", "aa", "GET | DELETE GET", [FORWARD, REFUSE, FORWARD]),
+        ("header:X-Api-Key", "ab", "GET | DELETE GET", [FORWARD, REFUSE, UNDECIDABLE]),
+        ("project_id", "ab", "DELETE GET | DELETE GET", [REFUSE, FORWARD] * 2),
+    ],
+)
+async def test_what_is_not_charged_any_more_is_left_out_of_cells_by_whatever_key_they_were_hashed(
+    tmp_path: Path, part: str, keys: Sequence[str], methods: str, told: list[str]
+) -> None:
+    """As when the gateway was upgraded, where no key is configured."""
+    limit = {"rate_limit": {"limits": [{"name": "few", "rate": "2/hour", "key": [part]}]}}
+    first, second = (half.split() for half in methods.split("|"))
+    requests = [
+        Asked(at, method=method, headers=(("X-Api-Key", "key-of-somebody"),))
+        for at, method in enumerate([*first, *second])
+    ]
+    lines = upgraded(await logged(text_of(filters=[KEYSTONE, limit]), requests), len(first), keys)
+    stricter = text_of(filters=[{"methods": {"allow": ["GET"]}}, KEYSTONE, limit])
+    made = judged(stricter, written(lines, tmp_path / "log"))
+    assert _kinds(made, lines) == told
+
+
+OF_TOKEN: dict[str, Any] = {"name": "few", "rate": "2/hour", "key": ["token"]}
+
+
+def _of_token(rate: str, **options: Any) -> str:
+    return text_of(filters=[KEYSTONE, {"rate_limit": {"limits": [{**OF_TOKEN, "rate": rate}]}}], **options)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("aa", [FORWARD, REFUSE, REFUSE, REFUSE, FORWARD, REFUSE]),
+        ("ab", [FORWARD, REFUSE, REFUSE, UNDECIDABLE, FORWARD, REFUSE]),
+        (("a", ""), [FORWARD, REFUSE, REFUSE, *[UNDECIDABLE] * 3]),
+    ],
+)
+async def test_a_token_is_told_by_a_hash_too(tmp_path: Path, keys: Sequence[str], told: list[str]) -> None:
+    requests = [Asked(at) for at in (0, 1, 2, 3, 7300, 7301)]
+    lines = upgraded(await logged(_of_token("2/hour"), requests), 3, keys)
+    made = judged(_of_token("1/hour"), written(lines, tmp_path / "log"))
+    assert _kinds(made, lines) == told
+
+
+async def test_a_token_may_be_remembered_by_the_key_of_hashes_that_was_before(tmp_path: Path) -> None:
+    """One that a reload has changed, while the gateway went on; so nobody knows whose a cell is from then on."""
+    requests = [Asked(at) for at in (0, 1, 2, 3, 7300, 7301)]
+    lines: list[dict[str, Any]] = []
+    for log, some in zip(KEYS, (requests[:3], requests[3:]), strict=True):
+        plan, *records = await logged(_of_token("2/hour", log=log), some)
+        plan["timestamp"] = datetime.fromtimestamp(NOW + some[0].at - 0.5, UTC).isoformat()
+        plan["gateway.worker"] = 0
+        plan["gateway.plan"]["hashed_by"] = log["hash_key"]
+        for number, record in enumerate(records, len(lines) or 1):
+            record["gateway.sequence"] = number
+            record["gateway.since"] = plan["gateway.plan"]["since"]
+        lines += [plan, *records]
+    for order in (lines, lines[4:] + lines[:4]):
+        made = judged(_of_token("1/hour"), written(order, tmp_path / "log"))
+        assert _kinds(made, lines) == [FORWARD, REFUSE, REFUSE, *[UNDECIDABLE] * 3]
+
+
+def _kinds(made: Judged, lines: Sequence[dict[str, Any]]) -> list[str]:
+    """What would become of the requests, in the order of their records."""
+    ids = [line["gateway.request_id"] for line in lines if "gateway.request_id" in line]
+    return [made.verdicts[request_id][1].kind for request_id in ids]
 
 
 def _edits(**rules: Any) -> dict[str, Any]:

@@ -117,6 +117,15 @@ def test_what_is_missing_while_one_is_held_makes_its_count_unsure(plan: Plan, tm
     assert script.settled(Gap(5.0, 5.0, 0)).counts == {UNDECIDABLE: 1, UNCHANGED: 1}
 
 
+def test_what_is_missing_while_one_waits_for_its_only_limit_makes_its_count_unsure(
+    plan: Plan, tmp_path: Path
+) -> None:
+    script = _Script(plan, tmp_path)
+    script.add(1.0, waited=9.0)
+    assert script.settled().counts == {UNCHANGED: 1}
+    assert script.settled(Gap(9.5, 9.5, 0)).counts == {UNDECIDABLE: 1}
+
+
 def test_what_is_missing_makes_counts_unsure(plan: Plan, tmp_path: Path) -> None:
     script = _Script(plan, tmp_path)
     for at in (1.0, 3.0, 5.0):

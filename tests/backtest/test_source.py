@@ -97,6 +97,38 @@ def test_an_empty_file_and_lines_that_are_none(tmp_path: Path) -> None:
     assert [list(records(part, pasts, Heard())) for part in parts] == [[None, None, None]]
 
 
+def _packed(content: bytes, suffix: str) -> bytes:
+    if suffix == ".zst":
+        return zstandard.compress(content)
+    return gzip.compress(content) if suffix else content
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+async def test_what_a_file_says_of_configurations_is_known_before_any_record_is_judged(
+    tmp_path: Path, suffix: str
+) -> None:
+    """A worker may tell of its configuration in another file than its records are in, behind those of others."""
+    plan, *lines = await logged(text_of(filters=[LIMIT]), [Asked(float(at)) for at in range(4)])
+    since = plan["gateway.plan"]["since"]
+    plans = [
+        {**plan, "gateway.worker": worker, "gateway.plan": {**plan["gateway.plan"], "hashed_by": key}}
+        for worker, key in enumerate("ab")
+    ]
+    for line in lines:
+        line["gateway.worker"], line["gateway.since"] = 1, since
+    first = {**lines[0], "gateway.worker": 0}
+    files = []
+    for number, content in enumerate(([*lines[1:]], [plans[0], first, plans[1]])):
+        text = written(content, tmp_path / f"log.{number}").read_bytes()
+        files.append(tmp_path / f"log.{number}{suffix}")
+        files[-1].write_bytes(_packed(text, suffix))
+    for given in (files, files[::-1]):
+        parts, pasts = parts_of(given)
+        found = [each for part in parts for each in records(part, dict(pasts), Heard()) if each is not None]
+        assert sorted(each.hashed_by for each in found) == ["a", "b", "b", "b"]
+        assert {part.offset for part in parts} == {0.0}
+
+
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 async def test_by_what_key_each_worker_has_hashed_is_known(tmp_path: Path, suffix: str) -> None:
     plan, *lines = await logged(text_of(), [Asked(float(at)) for at in range(4)])

@@ -97,7 +97,7 @@ def write(path: Path, count: int) -> None:
     plan, serializer = _plan(), Serializer(b"bench" * 8, 0, _BEGAN - 2)
     described = {**plan.describe(), "since": _BEGAN - 2}
     with path.open("wb") as stream:
-        stream.write(serializer.plan(plan.revision, described, _BEGAN - 1))
+        stream.write(serializer.plan(plan.revision, described, _BEGAN - 1, begins=True))
         for number, record in enumerate(_records(plan, count), 1):
             stream.write(serializer.line(record, number))
 

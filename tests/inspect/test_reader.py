@@ -28,7 +28,7 @@ def line(number: int, global_id: str | None = None) -> bytes:
 
 
 PLAN = Serializer(b"k", 0).plan("abc", {"filters": [gateway_id(1)]}, 0.0)
-END = Serializer(b"k", 0).end(4, 0.0)
+END = Serializer(b"k", 0).end(4, 0.0, 0.0)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def loaded() -> Loaded:
 @asynccontextmanager
 async def begun() -> AsyncIterator[Child]:
     memory = SharedMemory.create()
-    child = Child(message.Begin(0, 7, b"k" * 32, console=False), memory)
+    child = Child(message.Begin(0, 7, console=False), memory)
     try:
         await child.begin()
         yield child
@@ -80,7 +80,7 @@ async def test_one_that_has_ended_says_why() -> None:
 
 async def test_one_that_nobody_waits_for_any_more_while_it_begins_is_heard_to_end() -> None:
     memory = SharedMemory.create()
-    child = Child(message.Begin(0, 7, b"k" * 32, console=False), memory)
+    child = Child(message.Begin(0, 7, console=False), memory)
     beginning = asyncio.ensure_future(child.begin())
     await asyncio.sleep(0)
     beginning.cancel()

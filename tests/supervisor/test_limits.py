@@ -223,6 +223,7 @@ async def test_the_log_tells_which_workers_have_ended_in_order(tmp_path: Path) -
         [line for line in lines if line["kind"] == kind] for kind in ("plan", "request", "end")
     )
     assert len({line["gateway.since"] for line in lines}) == 1
+    assert len({line["gateway.plan"]["hashed_by"] for line in plans}) == 1
     numbers = {line["gateway.worker"] for line in plans}
     assert len(numbers) == 5
     assert sorted(line["gateway.worker"] for line in ends) == sorted(numbers - {victim["worker"]})

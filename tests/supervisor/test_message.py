@@ -22,7 +22,7 @@ def reader(data: bytes) -> asyncio.StreamReader:
 
 
 async def test_messages_arrive_as_they_were_sent_one_after_another() -> None:
-    begin = message.Begin(1, 2, b"key", console=False)
+    begin = message.Begin(1, 2, console=False)
     commit = message.Commit((message.Handed(3, Address("127.0.0.1", 80), 2),))
     stream = reader(message.frame(0, begin) + message.frame(7, commit))
     assert await message.receive(stream) == (0, begin)

@@ -1,28 +1,51 @@
 """A process that is started to take over."""
 
 import os
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import structlog
 
-from gateway.api import Cell
+from gateway.admin.service import Revoked
+from gateway.api import Cell, Revocation
 from gateway.shared.memory import SharedMemory
 from gateway.shared.table import SharedTable
-from gateway.supervisor import successor
+from gateway.supervisor import kin, successor
+from gateway.supervisor.kin import Family, Life, Line
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places
 from gateway.supervisor.successor import READY, Predecessor, Successor, inherited_memory
+from gateway.task import spawn
 from tests.support.deadline import within
 
 MEMORY = SharedMemory.create(slots=64)
+LIFE = Life()
 SAYS = f"import os; os.write(int(os.environ['{READY}']), b'1')"
+
+
+@pytest.fixture(autouse=True)
+def _let_go(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes what stays open for as long as there is a successor."""
+    made: list[Successor] = []
+    begin = Successor.__init__
+
+    def begun(self: Successor, *given: Any) -> None:
+        begin(self, *given)
+        made.append(self)
+
+    monkeypatch.setattr(Successor, "__init__", begun)
+    yield
+    for each in made:
+        each.family.close()
+        each.line.close()
 
 
 def started(monkeypatch: pytest.MonkeyPatch, code: str) -> Successor:
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", code])
-    return Successor(Places(1, {}), Notifier({}), MEMORY)
+    return Successor(Places(1, {}), Notifier({}), MEMORY, LIFE)
 
 
 async def test_is_waited_for_until_it_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +71,7 @@ async def test_it_is_told_whom_to_notify(monkeypatch: pytest.MonkeyPatch) -> Non
         sys, "orig_argv", [sys.executable, "-c", f"import os; os.environ['NOTIFY_SOCKET']; {SAYS}"]
     )
     notifier = Notifier({"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "1000000"})
-    made = Successor(Places(1, {}), notifier, MEMORY)
+    made = Successor(Places(1, {}), notifier, MEMORY, LIFE)
     assert await within(made.ready(), "it is ready", 30.0) is None
     made._process.wait()
 
@@ -97,5 +120,68 @@ def test_the_predecessor_is_told_once() -> None:
     os.close(heard)
 
 
-def test_without_a_predecessor_nobody_is_told() -> None:
-    Predecessor({}).tell_ready()
+async def test_without_a_predecessor_nobody_is_told() -> None:
+    predecessor = Predecessor({})
+    predecessor.tell_ready()
+    assert await predecessor.revoke(Revocation()) == Revoked(0)
+
+
+REVOKES = """
+import asyncio, os
+from gateway.api import Revocation
+from gateway.supervisor.successor import Predecessor
+predecessor = Predecessor(os.environ)
+predecessor.tell_ready()
+async def main():
+    for _ in range(2):
+        print(await predecessor.revoke(Revocation(user_id="u")), flush=True)
+asyncio.run(main())
+"""
+
+
+async def test_has_its_predecessor_revoke(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    heard: list[Revocation] = []
+
+    async def revoke(revocation: Revocation) -> Revoked:
+        heard.append(revocation)
+        return Revoked(len(heard), ("worker 4 does not answer",) if len(heard) == 1 else ())
+
+    made = started(monkeypatch, REVOKES)
+    serving = spawn(kin.serve(made.line, revoke), name="serve")
+    assert await within(made.ready(), "it is ready", 30.0) is None
+    await within(serving, "it has asked", 30.0)
+    assert made._process.wait() == 0
+    assert heard == [Revocation(user_id="u")] * 2
+    assert capfd.readouterr().out.splitlines() == [
+        "Revoked(forgotten=1, failures=('worker 4 does not answer',))",
+        "Revoked(forgotten=2, failures=())",
+    ]
+
+
+async def test_a_predecessor_that_is_gone_has_forgotten_once_its_workers_are_gone_too() -> None:
+    life = Life()
+    worker = os.dup(life.mark)  # as one of its processes holds it
+    asks, answers = socket.socketpair()
+    line = Line(asks.detach())
+    answers.close()
+    predecessor = Predecessor({})
+    predecessor._family, predecessor._line = Family(life.end), line
+    os.close(life.mark)
+    assert await predecessor.revoke(Revocation(user_id="u")) == Revoked(
+        0, ("the predecessor does not answer",)
+    )
+    os.close(worker)
+    assert await predecessor.revoke(Revocation(user_id="u")) == Revoked(0)
+    predecessor.close()
+
+
+async def test_a_predecessor_that_leaves_no_line_is_waited_for() -> None:
+    heard, said = os.pipe()
+    predecessor = Predecessor({READY: str(said)})
+    predecessor.tell_ready()
+    assert await predecessor.revoke(Revocation(user_id="u")) == Revoked(0, ("the predecessor drains",))
+    os.close(heard)
+    predecessor._parent = -1  # it has ended
+    assert await predecessor.revoke(Revocation(user_id="u")) == Revoked(0)

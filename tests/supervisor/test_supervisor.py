@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -29,9 +30,10 @@ from gateway.supervisor import child as child_module
 from gateway.supervisor import message
 from gateway.supervisor import supervisor as supervisor_module
 from gateway.supervisor.child import Child, WorkerGone
+from gateway.supervisor.kin import Family, Life
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.places import Places
-from gateway.supervisor.successor import Predecessor
+from gateway.supervisor.successor import READY, Predecessor
 from gateway.supervisor.supervisor import Supervisor
 from gateway.task import spawn
 from tests.cli.process import WEIR, started, weir
@@ -63,7 +65,12 @@ class Source:
         return self.next
 
 
-def made(source: Source, workers: int = 2, notifier: Notifier | None = None) -> Supervisor:
+def made(
+    source: Source,
+    workers: int = 2,
+    notifier: Notifier | None = None,
+    predecessor: Predecessor | None = None,
+) -> Supervisor:
     assert isinstance(source.next, Loaded)
     return Supervisor(
         source.next,
@@ -71,7 +78,7 @@ def made(source: Source, workers: int = 2, notifier: Notifier | None = None) -> 
         workers=workers,
         places=Places(workers, {}),
         notifier=notifier or Notifier({}),
-        predecessor=Predecessor({}),
+        predecessor=predecessor or Predecessor({}),
     )
 
 
@@ -119,25 +126,49 @@ async def test_the_metrics_of_all_workers_are_one() -> None:
         )
 
 
-async def test_a_revocation_reaches_every_worker() -> None:
+async def test_a_revocation_reaches_every_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     token = {"token": "t", "user_id": "u", "project_id": "p"}
     source = Source(loaded(filters=[{"token_auth": {"providers": [{"static": {"tokens": [token]}}]}}]))
     async with running(source) as supervisor:
 
-        async def warm() -> int:
-            """Asks until each worker remembers the token; how many requests that took of each."""
+        async def requests() -> list[int]:
+            return [worker["requests"] for worker in await supervisor.workers()]
+
+        async def remember() -> None:
+            """Asks until each worker remembers the token."""
+            before = await requests()
             async with asyncio.timeout(START):
-                while True:
+                while any(now == former for now, former in zip(await requests(), before, strict=True)):
                     async with await Client.connect(place(supervisor)) as client:
                         assert (await client.ask(get("/", "X-Auth-Token: t"))).status == 503
-                    counts = [worker["requests"] for worker in await supervisor.workers()]
-                    if all(counts):
-                        return len(counts)
 
-        assert await warm() == 2
-        assert await supervisor.revoke_all(Revocation(user_id="another")) == Revoked(0, True)
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2, True)
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, True)
+        await remember()
+        assert await supervisor.revoke_all(Revocation(user_id="another")) == Revoked(0)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0)
+        # One that carries exchanges, and has not yet been heard to say so; and one that begins while others are asked.
+        await remember()
+        first, second = supervisor._ready()
+        first.ready = second.carries = False
+        asking = first.ask
+
+        async def ask_slowly(asked: object, within: float = START) -> message.Answer:
+            second.carries = True
+            return await asking(asked, within)
+
+        monkeypatch.setattr(first, "ask", ask_slowly)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(2)
+        first.ready = True
+
+
+async def test_a_revocation_is_not_complete_while_workers_of_a_successor_that_has_failed_drain() -> None:
+    async with running(Source(loaded())) as supervisor:
+        life = Life()
+        supervisor._failed.append(Family(life.end))
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert told == Revoked(0, ("workers of a successor that has failed are ending",))
+        os.close(life.mark)
+        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0)
 
 
 async def test_a_revocation_that_a_worker_has_not_heard_of_is_not_complete(
@@ -150,7 +181,8 @@ async def test_a_revocation_that_a_worker_has_not_heard_of_is_not_complete(
             raise WorkerGone("no answer")
 
         monkeypatch.setattr(child, "ask", deaf)
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, False)
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert (told.failures, told.complete) == ((f"worker {child.number} does not answer",), False)
         monkeypatch.undo()
 
 
@@ -159,8 +191,41 @@ async def test_a_revocation_while_a_successor_takes_over_is_not_complete(
 ) -> None:
     async with running(Source(loaded())) as supervisor:
         monkeypatch.setattr(supervisor, "_successor", SimpleNamespace(took_over=False))
-        assert await supervisor.revoke_all(Revocation(user_id="u")) == Revoked(0, False)
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert told == Revoked(0, ("a successor is starting",))
         monkeypatch.undo()
+
+
+async def test_a_successor_answers_for_the_service_no_sooner_than_it_has_workers() -> None:
+    heard, said = os.pipe()
+    supervisor = made(Source(loaded(admin="127.0.0.1:0")), predecessor=Predecessor({READY: str(said)}))
+    task = spawn(supervisor.run(), name="supervisor")
+    try:
+        await until(lambda: supervisor.admin_place is not None, "the admin listener is open", START)
+        url = f"http://{supervisor.admin_place}/tokens/revoke"
+        async with aiohttp.ClientSession() as session, session.post(url, json={"user_id": "u"}) as response:
+            told = await response.json()
+            assert (told["failures"], len(supervisor._ready())) == (["the predecessor drains"], 2)
+        await until(lambda: supervisor._started, "it has started", START)
+        assert os.read(heard, 1) == b"1"
+    finally:
+        os.close(heard)
+        supervisor.stop()
+        supervisor.stop()
+        await within(task, "it has ended", START)
+
+
+async def test_a_revocation_that_only_workers_could_hear_of_that_have_ended_is_not_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor_module, "BACKOFF", (START, START))
+    async with running(Source(loaded())) as supervisor:
+        children = supervisor._ready()
+        for child in children:
+            os.kill(child.pid, signal.SIGKILL)
+        assert supervisor._ready() == children, "nobody has noticed yet"
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert told == Revoked(0, ("no worker is ready",))
 
 
 async def test_a_revocation_that_no_worker_could_hear_of_takes_all_that_they_have_in_common(
@@ -172,8 +237,9 @@ async def test_a_revocation_that_no_worker_could_hear_of_takes_all_that_they_hav
         shelf.put(b"k", b"value", tags=(), made=now, until=now + 1000, now=now)
         assert (await supervisor.revoke_all(Revocation(user_id="u"))).complete
         assert shelf.get(b"k", now) is not None
-        monkeypatch.setattr(supervisor, "_ready", list)
-        await supervisor.revoke_all(Revocation(user_id="u"))
+        monkeypatch.setattr(supervisor, "_children", {})
+        told = await supervisor.revoke_all(Revocation(user_id="u"))
+        assert told == Revoked(0, ("no worker is ready",))
         assert shelf.get(b"k", now) is None
         monkeypatch.undo()
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.cli.process import START
+from tests.cli.process import START, weir
 from tests.filters.token_auth.identity_service import document
-from tests.supervisor.test_never_down import Service, running, written
+from tests.supervisor.test_never_down import Service, alive, running, written
 from tests.support.client import Client, get
 from tests.support.deadline import until
+from tests.support.redis import redis
 from tests.support.upstream import Upstream, echo
 from tests.wire.test_keystone import Keystone
 
@@ -91,3 +92,63 @@ async def test_all_workers_serve_whom_one_has_served_while_keystone_is_gone(tmp_
             await service.all_ready(WORKERS)
             assert await by_every_worker(service, tmp_path, ["bob", "eve"]) == {200}
             assert await by_every_worker(service, tmp_path, ["ann"]) == {503}
+
+
+async def test_a_revocation_at_a_successor_reaches_the_workers_of_its_predecessor_that_drain(
+    tmp_path: Path,
+) -> None:
+    keystone = Keystone()
+    keystone.service.tokens = {"token-ann": document("ann", "member", expires=time.time() + 3600)}
+    request = get("/ann", "X-Auth-Token: token-ann")
+    async with AsyncExitStack() as up, Upstream(echo) as upstream:
+        await up.enter_async_context(keystone.listening())
+        url = f"http://127.0.0.1:{upstream.port}"
+        path = written(tmp_path, url, filters=keystone.filters(), drain_timeout="30s")
+        process = await up.enter_async_context(weir("run", path, "--workers", "2", directory=tmp_path))
+        listening = await process.listens()
+        service = Service(process, listening.port, listening.admin_port)
+        clients = [
+            await up.enter_async_context(await Client.connect(service.address)) for _ in range(2 * WORKERS)
+        ]
+        for client in clients:
+            assert (await client.ask(request)).status == 200
+            await client.send(request[:-2])  # so that its worker has something to wait for
+        keystone.service.tokens.clear()
+        process.signal(signal.SIGUSR2)
+        successor = int((await process.prints(r'"pid": (\d+), "event": "successor_ready"', to="stderr"))[1])
+        try:
+            told = await service.asked("/tokens/revoke", "POST", {"user_id": "ann"})
+            assert (told["complete"], told["failures"]) == (True, [])
+            assert process.popen.poll() is None, "the predecessor still drains"
+            for client in clients:
+                await client.send(request[-2:])
+                assert (await client.answer()).status == 401
+            assert await process.ends() == 0
+            assert (await service.asked("/tokens/revoke", "POST", {"user_id": "ann"}))["complete"]
+        finally:
+            os.kill(successor, signal.SIGTERM)
+            await until(lambda: not alive(successor), "the successor has ended", START)
+
+
+async def test_a_revocation_that_the_store_of_all_gateways_has_no_mark_of_is_not_complete(
+    tmp_path: Path,
+) -> None:
+    keystone = Keystone()
+    async with redis(tmp_path) as server, keystone.listening(), Upstream(echo) as upstream:
+        store = {"url": server.url, "key": "k" * 32}
+        path = written(
+            tmp_path, f"http://127.0.0.1:{upstream.port}", filters=keystone.filters(cache={"shared": store})
+        )
+        async with running(path, tmp_path, 2) as service:
+            await service.all_ready(2)
+            await server.stop()
+            told = await service.asked("/tokens/revoke", "POST", {"user_id": "ann"})
+            assert not told["complete"]
+            assert [each.startswith("the store of cache.shared: connect") for each in told["failures"]] == [
+                True
+            ]
+            await server.start()
+            async with asyncio.timeout(START):  # the store is left alone for a moment
+                while not told["complete"]:
+                    told = await service.asked("/tokens/revoke", "POST", {"user_id": "ann"})
+            assert told["failures"] == []

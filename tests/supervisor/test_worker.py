@@ -31,7 +31,7 @@ def handover() -> Any:
 @pytest.fixture
 async def worker(handover: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
     monkeypatch.setattr(Gateway, "_settle_memory", lambda self: None)
-    made = Worker(message.Begin(0, 3, b"k" * 32, console=False), handover[1])
+    made = Worker(message.Begin(0, 3, console=False), handover[1])
     yield made
     await made.answer(message.Drain(0.0))
 

@@ -39,6 +39,7 @@ class Facts:
     secret_names: frozenset[bytes] = frozenset()
     revision: str = "abc123"
     redaction: Redaction = field(default_factory=Redaction)
+    hash_key: bytes = b"k" * 32
 
 
 def step(

@@ -13,7 +13,7 @@ from tests.support.client import get, post
 from tests.support.deadline import until
 from tests.support.expect import REQUEST_ID, marked
 from tests.support.gateway import configuration, proxy, running, test_filters
-from tests.support.upstream import Upstream, echo
+from tests.support.upstream import OK, Upstream, echo
 
 
 async def test_a_forwarded_exchange() -> None:
@@ -64,6 +64,27 @@ async def test_a_forwarded_exchange() -> None:
         assert "gateway.queue_ms" not in record
         assert attempt["total_ms"] <= record["gateway.duration_ms"]
         assert "very-secret" not in str(record)
+
+
+async def test_others_that_are_under_way_at_its_end_are_told_of() -> None:
+    async with Upstream() as upstream, proxy(upstream, filters=[{"methods": {"allow": ["GET"]}}]) as gateway:
+        slow = await gateway.connect()
+        await slow.send(get("/slow"))
+        conversation = await upstream.accepted()
+        await conversation.request()
+        second = await gateway.connect()
+        assert (await second.ask(post(b"", target="/quick"))).status == 405
+        (quick,) = await gateway.records(1)
+        began = (
+            quick["gateway.facts"]["clock"]
+            + (quick["gateway.duration_ms"] - quick["gateway.under_way_ms"]) / 1000
+        )
+        await conversation.send(OK)
+        assert (await slow.answer()).status == 200
+        _, told = await gateway.records(2)
+        assert told["url.path"] == "/slow"
+        assert began == pytest.approx(told["gateway.facts"]["clock"], abs=0.01)
+        assert "gateway.under_way_ms" not in told
 
 
 async def test_a_refusal_names_the_filter_its_rule_and_the_line_of_the_file() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import filters.token_auth as token_auth
 from filters.token_auth import TokenAuth
+from filters.token_auth.revocation_event import OVERLAP
 from filters.token_auth.spelling import twin
 from gateway.api import Exchange, Fault, HttpAnswer, HttpError, Instant, Revocation
 from gateway.api.fact import METHOD, TARGET, header
@@ -1289,6 +1291,41 @@ async def test_what_keystone_has_revoked_is_asked_for_anew() -> None:
         assert isinstance(refused, Fault)
         assert refused.status == 401
         assert desk.filter.on_request(desk.request("second")) is None
+    finally:
+        await desk.filter.close()
+
+
+@pytest.mark.parametrize(
+    ("cache", "back"),
+    [
+        ({"ttl": "5m", "stale_if_error": "1h"}, 3900),
+        ({"ttl": "5m", "stale_if_error": "1h", "shared": {"url": "redis://s.test", "key": "k" * 32}}, 3900),
+        (
+            {
+                "ttl": "5m",
+                "stale_if_error": "1h",
+                "common": False,
+                "shared": {"url": "redis://s.test", "key": "k" * 32},
+            },
+            300,
+        ),
+        ({"ttl": "5m", "common": False}, 0),
+    ],
+)
+async def test_what_keystone_has_revoked_is_asked_for_as_far_back_as_a_token_may_be_known(
+    cache: dict[str, Any], back: int
+) -> None:
+    desk = Desk(keystone={"revocation_events": "30s"}, cache=cache)
+    await desk.filter.start()
+
+    def asked() -> list[str]:
+        urls = [request.url for request in desk.services.requests]
+        return [url.rpartition("since=")[2] for url in urls if "/OS-REVOKE/events" in url]
+
+    try:
+        await until(lambda: bool(asked()), "it has asked")
+        since = datetime.strptime(asked()[0], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()
+        assert since == pytest.approx(NOW - back - OVERLAP)
     finally:
         await desk.filter.close()
 

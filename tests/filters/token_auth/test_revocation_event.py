@@ -123,6 +123,27 @@ async def test_it_asks_since_it_last_heard_with_a_little_more() -> None:
     made.close()
 
 
+async def test_it_begins_as_far_back_as_what_is_had_from_others_may_be_old() -> None:
+    keystone = Keystone()
+    keystone.events = [{"user_id": "u1"}]
+    services = FrozenServices()
+    told: list[Revocation] = []
+    seen = Seen()
+    made = EventReader(30.0, keystone, seen, services, told.append, 900.0)
+    made.start()
+    await until(lambda: bool(told), "it has heard")
+    assert since(keystone.asked[0]) == services.now().wall - 900 - OVERLAP
+    made.close()
+    # What outlives a reload has heard of it.
+    services.advance(30)
+    again = EventReader(30.0, keystone, seen, services, told.append, 900.0)
+    again.start()
+    await until(lambda: len(keystone.asked) == 2, "it asks again")
+    assert since(keystone.asked[1]) == services.now().wall - 30 - OVERLAP
+    again.close()
+    assert [each.user_id for each in told] == ["u1"]
+
+
 @pytest.mark.parametrize(
     "trouble",
     [HttpError("connect"), HttpAnswer(500, {}, b""), HttpAnswer(403, {}, b""), HttpAnswer(200, {}, b"{}}")],

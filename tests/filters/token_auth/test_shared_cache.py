@@ -57,7 +57,14 @@ class Gateway:
         if other is not None:
             self.services.stored = other.services.stored
         made = SharedCacheOptions.model_validate({"url": "redis://store.test", "key": key, **options})
-        self.cache = SharedCache(made, ttl, self.services, self.services.store("shared tokens", made))
+        self._options, self._ttl = made, ttl
+        self.begin()
+
+    def begin(self) -> None:
+        """Again, as a worker does that takes the place of another."""
+        services, options = self.services, self._options
+        store, shelf = services.store("shared tokens", options), services.shelf("owed marks")
+        self.cache = SharedCache(options, self._ttl, services, store, shelf)
 
     def name(self, token: str = TOKEN) -> bytes:
         return self.cache.name("keystone", b"fingerprint", token)
@@ -393,6 +400,40 @@ async def test_nothing_is_taken_from_the_store_until_a_mark_could_be_left_there(
     first.services.store_down = None
     assert await first.find() is not None
     assert json.dumps("nobody") not in str(first.services.stored)
+
+
+async def test_a_mark_that_could_not_be_left_is_owed_until_it_is() -> None:
+    first = Gateway()
+    assert await first.cache.owed() is None
+    first.services.store_down = DOWN
+    first.cache.revoke(Revocation(user_id="u1"))
+    assert [await first.cache.owed() for _ in range(2)] == ["the store of cache.shared: connect"] * 2
+    first.services.store_down = None
+    assert await first.cache.owed() is None
+    assert len(first.services.stored) == 1
+
+
+async def test_a_mark_that_a_worker_owed_that_has_ended_is_left_by_the_next_and_takes_everybody() -> None:
+    first = Gateway()
+    second = Gateway(first)
+    first.keep()
+    first.services.store_down = DOWN
+    first.cache.revoke(Revocation(user_id="u1"))
+    assert await first.cache.owed() is not None
+    first.begin()
+    assert await first.find() is None
+    pass_time(1, first, second)
+    first.services.store_down = None
+    assert await second.find() is not None
+    assert await first.find() is None
+    assert await second.find() is None, "the mark has been left"
+    # Once it has been left nothing is owed, to whoever begins after that.
+    pass_time(SKEW + 1, first, second)
+    first.keep()
+    marks = len(first.services.stored)
+    first.begin()
+    assert await first.find() is not None
+    assert len(first.services.stored) == marks
 
 
 def test_its_key_is_long() -> None:
