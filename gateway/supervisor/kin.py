@@ -76,9 +76,8 @@ def inherited(environment: MutableMapping[str, str]) -> Bequest | None:
     if not told:
         return None
     parent, *numbers = map(int, told.split(","))
-    if (
-        parent != os.getppid()
-    ):  # it has come through a program that does not know of it: the numbers mean nothing here
+    if parent != os.getppid():
+        # It has come through a program that does not know of it: the numbers mean nothing here.
         return None
     bequest = Bequest(*numbers)
     for descriptor in bequest:
