@@ -14,6 +14,7 @@ finds what was counted. What it alone has had is freed when another lets go of s
 import mmap
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -62,6 +63,11 @@ class Counted(NamedTuple):
     timeouts: int = 0
 
 
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 class SharedMemory:
     """Both files, as one process has them. A second one in the same process must be of other files: locks are a process's.
 
@@ -95,6 +101,8 @@ class SharedMemory:
         self._leaving = False
         self.closed = False
         """Whether the files are closed: then there is nothing to be let go of."""
+        # Of plans that only judge, and that nobody ends, there may be many in one process.
+        self._close_files = weakref.finalize(self, _close, descriptors)
 
     @classmethod
     def create(cls, *, slots: int = SLOTS, patience: float = PATIENCE) -> "SharedMemory":
@@ -122,8 +130,7 @@ class SharedMemory:
             return
         self._words.release()
         self._head.close()
-        for descriptor in self.descriptors:
-            os.close(descriptor)
+        self._close_files()
         self.closed = True
 
     def leave(self) -> None:
