@@ -246,6 +246,7 @@ class Plan:
                 "max_hops": configuration.via.max_hops,
             },
             "origin": digest([configuration.trusted_proxies, configuration.forwarded])[:DIGEST],
+            "owned": sorted(name.decode("latin-1") for name in _owned(self.entries)),
         }
 
     def _described(self, entry: Entry) -> dict[str, Any]:
@@ -474,6 +475,14 @@ def build_plan(
     return plan
 
 
+def _owned(entries: Sequence[Entry]) -> frozenset[bytes]:
+    """Lower-case names of the request header fields that a client may not say, on any route."""
+    return frozenset[bytes]().union(
+        *(entry.filter.owns for entry in entries if entry.mode == "enforce"),
+        *(delegation.SPELLINGS for entry in entries if entry.delegate is not None),
+    )
+
+
 class _Builder:
     def __init__(
         self,
@@ -534,10 +543,7 @@ class _Builder:
             methods = frozenset(route.methods) if route.methods is not None else None
             specs.append(RouteSpec(route.host, route.path, methods, planned))
         # What a client may not say of itself, on any route.
-        owned = frozenset[bytes]().union(
-            *(entry.filter.owns for entry in self._entries if entry.mode == "enforce"),
-            *(delegation.SPELLINGS for entry in self._entries if entry.delegate is not None),
-        )
+        owned = _owned(self._entries)
         for chain in chains:
             chain.own(owned)
         unwanted = [chain.unwanted for chain in chains]

@@ -166,6 +166,7 @@ class _Step:
     is_partial   whether it is in shadow for a share of the exchanges
     ahead        names of those that may hold a request before it comes to it
     keyed        header fields in the keys of its limits, by names of these; and `tokened`, those with a token in their keys
+    taken        header fields in keys that are taken from clients now
     split        whether an entry before it makes lines of the members of one
     """
 
@@ -193,6 +194,7 @@ class _Step:
         "same",
         "shadow",
         "split",
+        "taken",
         "tokened",
         "told",
         "whole",
@@ -231,6 +233,7 @@ class _Step:
         self.keyed: Mapping[str, Sequence[str]] = _header_keys(parts)
         self.tokened = [name for name, key in parts.items() if _TOKEN in key]
         self.split = False
+        self.taken: frozenset[str] = frozenset()
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
         self.told = not read or (headers is not None and read <= headers)
@@ -265,9 +268,10 @@ class _Way:
     finders    names of the entries that may have found out who was calling
     gone       names of entries that are not in the chain, and may have made another request of one
     elsewhere  entries of other chains that count: their places, and the limits that are what they were
+    unseen     header fields that were taken from clients then, and are not now: no record has them
     """
 
-    __slots__ = ("chain", "elsewhere", "finders", "gone", "names", "past", "steps")
+    __slots__ = ("chain", "elsewhere", "finders", "gone", "names", "past", "steps", "unseen")
 
     def __init__(
         self,
@@ -275,14 +279,18 @@ class _Way:
         past: Past,
         steps: list[_Step],
         elsewhere: Mapping[str, tuple[int, frozenset[str]]],
+        owned: AbstractSet[str],
     ) -> None:
         self.elsewhere = elsewhere
+        self.unseen: frozenset[Fact] = frozenset(header(name) for name in past.owned - owned)
         self.chain = chain
         self.past = past
         self.steps = steps
-        unwanted = {name.decode("latin-1") for name in chain.unwanted}
+        unwanted = frozenset(name.decode("latin-1") for name in chain.unwanted)
         self.names: frozenset[str] = frozenset().union(*(step.names for step in steps)) - unwanted
         read_later: frozenset[Fact] = frozenset()
+        for step in steps:
+            step.taken = unwanted.intersection(name for names in step.keyed.values() for name in names)
         for step in reversed(steps):
             # One of somebody else's may set fields without saying so.
             silent = step.by_record and "." in step.entry.type
@@ -397,10 +405,12 @@ class Judge:
         self._callers = callers
         described = plan.describe()
         self._origin: str = described["origin"]
+        self._owned = frozenset(described["owned"])
         self._bounds: dict[str, int] = described["bounds"]
         # Of the exchange that is judged: what is another than it was, and whether filters that were have gone.
         self._lost: frozenset[Fact] = frozenset()
         self._disturbed = False
+        self._believed = True
         self._counts = any(type(entry.filter).charges is not Filter.charges for entry in plan.entries)
         self._digests = {entry["name"]: entry for entry in described["entries"]}
         self._core: str = described["core"]
@@ -442,13 +452,13 @@ class Judge:
             exchange.route, exchange.params = planned.info, params
             if past.origin != self._origin:
                 self._look_for_client(exchange)
-            planned.chain.disbelieve(exchange.request.headers, exchange.peer)
+            self._disbelieve(planned.chain, exchange)
             return self._through(way, exchange, recorded, PASSED)
         way = self._way(self._plan.chain, recorded.past)
         exchange = recorded.exchange(Instant(recorded.at, recorded.at - self._offset), way.names)
         if past.origin != self._origin:
             self._look_for_client(exchange)
-        self._plan.chain.disbelieve(exchange.request.headers, exchange.peer)
+        self._disbelieve(self._plan.chain, exchange)
         return self._through(way, exchange, recorded, _NOT_FOUND if allow is None else _NOT_ROUTED)
 
     def _unjudged(self, recorded: Recorded, end: Verdict) -> Trace:
@@ -482,6 +492,13 @@ class Judge:
             exchange.client = exchange.peer
             self._lost = _SCHEME_ALONE
 
+    def _disbelieve(self, chain: Chain, exchange: Exchange) -> None:
+        """Takes what none believes of the peer; what is in a record was believed then, or judged by others."""
+        headers = exchange.request.headers
+        before = len(headers)
+        chain.disbelieve(headers, exchange.peer)
+        self._believed = len(headers) == before
+
     def _head(self, recorded: Recorded) -> Verdict:
         """What becomes of a request that was refused before any filter saw it."""
         verdict = recorded.verdict()
@@ -503,7 +520,7 @@ class Judge:
     def _through(self, way: _Way, exchange: Exchange, recorded: Recorded, end: Verdict) -> Trace:
         parts: list[Count | Loss | Skip | Verdict] = []
         shadows: list[Shadow] = []
-        unknown: set[Fact] = set()  # what an entry found out then, or would have, and is not recorded
+        unknown = set(way.unseen)  # what an entry found out then, or would have, and is not recorded
         aside: _Aside | None = None
         found: Count | Verdict | None
         lost = self._lost
@@ -808,7 +825,12 @@ class Judge:
         index: int = entry.index
         tariffs = self.tariffs
         hashed_by = recorded.hashed_by if cells else ""
-        limits = step.limits if self._same_keys(step, exchange, recorded) else _NO_LIMITS
+        limits = step.limits
+        if not self._same_keys(step, exchange, recorded):
+            limits = _NO_LIMITS
+            skip = _skipped(step, recorded)  # it may not be where it was charged then that it is now
+            if skip is not None:
+                parts.append(skip)
         for charge in charges:
             tariff, key, cost = charge
             limit = tariff[0]
@@ -839,7 +861,9 @@ class Judge:
 
     def _same_keys(self, step: _Step, exchange: Exchange, recorded: Recorded) -> bool:
         """Whether the keys of limits that are what they were are what they were too."""
-        if step.disturbed or self._disturbed:
+        if step.disturbed or self._disturbed or exchange.client != recorded.facts.client:
+            return False
+        if step.keyed and not (self._believed and step.taken.isdisjoint(recorded.facts.headers)):
             return False
         if ROUTE not in step.reads:
             return True
@@ -899,7 +923,7 @@ class Judge:
                 for entry in self._plan.entries
                 if entry.name not in own and type(entry.filter).charges is not Filter.charges
             }
-            way = self._ways[key] = _Way(chain, past, steps, elsewhere)
+            way = self._ways[key] = _Way(chain, past, steps, elsewhere, self._owned)
         return way
 
     def _same_limits(self, entry: Entry, past: Past) -> frozenset[str]:

@@ -91,6 +91,7 @@ class Past(NamedTuple):
     core     digest of what is judged before any filter
     bounds   of it what is a number, by its name
     origin   digest of whom it believed about clients; None where that is not known
+    owned    names of the request header fields that were taken from clients, if none of a chain judged them
     since    since when its limits may have counted anything, in seconds since the epoch
     begins   whether the line is the first of its worker; false for one that a file repeats, and for one of a reload
     at       when the log first told of it
@@ -110,6 +111,7 @@ class Past(NamedTuple):
     origin: str | None = None
     over: Sequence[int] = ()
     hashed_by: Mapping[tuple[float, int | None], str] = {}
+    owned: frozenset[str] = frozenset()
     rehashed: Mapping[tuple[float, int | None], float] = {}
 
     def with_hashes_of(self, other: "Past") -> "Past":
@@ -145,7 +147,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
     headers, since = plan.get("headers"), plan.get("since")
     bounds, origin, over = plan.get("bounds"), plan.get("origin"), plan.get("over")
     began = float(since) if isinstance(since, (int, float)) else 0.0
-    worker, hashed_by = fields.get("gateway.worker"), plan.get("hashed_by")
+    worker, hashed_by, owned = fields.get("gateway.worker"), plan.get("hashed_by"), plan.get("owned")
     return Past(
         entries,
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
@@ -161,6 +163,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
         {(began, worker if isinstance(worker, int) else None): hashed_by}
         if isinstance(hashed_by, str)
         else {},
+        frozenset(map(str, owned)) if isinstance(owned, list) else frozenset(),
     )
 
 

@@ -118,7 +118,9 @@ def backtest(
                     and _fresh(origins)
                 )
                 offset = origins[0].offset  # all have about that
-                counting[machine] = Machine(*plans, max(first, question.since), offset, fresh=fresh)
+                counting[machine] = Machine(
+                    *plans, max(first, question.since), offset, fresh=fresh, revisions=pasts.keys()
+                )
             settle(files_of_events, counting, [*before, *gaps, *behind], plans, found.tally, sampled=sampled)
         progress(1.0)
     return found._replace(

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -32,18 +33,34 @@ class Machine:
     """
 
     def __init__(
-        self, plan: Plan, old_plan: Plan | None, began: float, offset: float, *, fresh: bool
+        self,
+        plan: Plan,
+        old_plan: Plan | None,
+        began: float,
+        offset: float,
+        *,
+        fresh: bool,
+        revisions: AbstractSet[str] = frozenset(),
     ) -> None:
+        """`revisions` are of the configurations that the log is of."""
         self.offset = offset
         self.lacking = 0
+        self._revisions = revisions
+        self._plans = plan, old_plan
         self.new = Ledger(plan, began - offset, fresh=fresh)
         self.old = None if old_plan is None else Ledger(old_plan, began - offset, fresh=fresh)
 
     def lose(self, at: float) -> None:
         """Exchanges up to this instant are not in the log, in seconds since the epoch."""
-        self.new.lose(at - self.offset)
-        if self.old is not None:
-            self.old.lose(at - self.offset)
+        plan, old_plan = self._plans
+        self.new.lose(at - self.offset, strays=not self._is_of(plan))
+        if self.old is not None and old_plan is not None:
+            self.old.lose(at - self.offset, strays=not self._is_of(old_plan))
+
+    def _is_of(self, plan: Plan) -> bool:
+        """Whether what is not in the log was charged as by this plan. By any other it may have been charged then and not now, or
+        now and not then, whatever of the plan is another: then what records say of cells is of another history."""
+        return self._revisions <= {plan.revision}
 
 
 class _Settler:
