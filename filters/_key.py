@@ -140,7 +140,7 @@ def whole_key(parts: Sequence[str], given: Mapping[str, str]) -> Hashable | None
 
 def may_fit(parts: Sequence[str], given: Mapping[str, str]) -> bool:
     """Whether there can be a key whose parts have these values."""
-    lacked = any(part not in (*_ALWAYS, *given) for part in own_parts(parts))
+    lacked = any(part not in _ALWAYS and part not in given for part in own_parts(parts))
     return all(part in parts or (part == "client_ip" and lacked) for part in given)
 
 
