@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterable
@@ -183,6 +184,43 @@ async def test_a_revocation_at_a_successor_reaches_the_workers_of_its_predecesso
         finally:
             os.kill(successor, signal.SIGTERM)
             await until(lambda: not alive(successor), "the successor has ended", START)
+
+
+async def test_a_revocation_is_not_complete_while_workers_drain_that_no_program_can_ask_any_more(
+    tmp_path: Path,
+) -> None:
+    keystone = Keystone()
+    keystone.service.tokens = {"token-ann": document("ann", "member", expires=time.time() + 3600)}
+    request = get("/ann", "X-Auth-Token: token-ann")
+    async with AsyncExitStack() as up, Upstream(echo) as upstream:
+        await up.enter_async_context(keystone.listening())
+        url = f"http://127.0.0.1:{upstream.port}"
+        path = written(tmp_path, url, filters=keystone.filters(), drain_timeout="60s")
+        process = await up.enter_async_context(weir("run", path, "--workers", "1", directory=tmp_path))
+        listening = await process.listens()
+        service = Service(process, listening.port, listening.admin_port)
+        client = await up.enter_async_context(await Client.connect(service.address))
+        assert (await client.ask(request)).status == 200
+        await client.send(request[:-2])  # so that the first program has something to wait for
+        pids = [process.popen.pid]
+        try:
+            for number in range(2):
+                os.kill(pids[-1], signal.SIGUSR2)
+                async with asyncio.timeout(START):
+                    while process.stderr.count('"successor_ready"') == number:
+                        await asyncio.sleep(0.02)
+                pids.append(int(re.findall(r'"pid": (\d+), "event": "successor_ready"', process.stderr)[-1]))
+            await until(lambda: not alive(pids[1]), "the second has ended", START)
+            told = await service.asked("/tokens/revoke", "POST", {"user_id": "ann"})
+            assert (told["complete"], told["failures"]) == (False, ["earlier workers drain"])
+            await client.send(request[-2:])
+            await client.answer()
+            assert await process.ends() == 0
+            assert (await service.asked("/tokens/revoke", "POST", {"user_id": "ann"}))["complete"]
+        finally:
+            for pid in filter(alive, pids[1:]):
+                os.kill(pid, signal.SIGTERM)
+            await until(lambda: not any(map(alive, pids[1:])), "all have ended", START)
 
 
 async def test_a_store_of_all_gateways_goes_on_once_its_authorities_are_others(tmp_path: Path) -> None:
