@@ -62,9 +62,14 @@ class Gateway:
 
     def begin(self) -> None:
         """Again, as a worker does that takes the place of another."""
+        self._marks = Marks(self.services.shelf("owed marks"))
+        self.reload()
+
+    def reload(self) -> None:
+        """With another client of the store, as after a reload with other files."""
         services, options = self.services, self._options
-        store, shelf = services.store("shared tokens", options), services.shelf("owed marks")
-        self.cache = SharedCache(options, self._ttl, services, store, Marks(shelf))
+        store = services.store("shared tokens", options)
+        self.cache = SharedCache(options, self._ttl, services, store, self._marks)
 
     def name(self, token: str = TOKEN) -> bytes:
         return self.cache.name("keystone", b"fingerprint", token)
@@ -378,6 +383,26 @@ async def test_marks_of_its_own_are_bounded_and_too_many_take_all(monkeypatch: p
     gateway.keep()
     assert await gateway.find() is not None, "those that are over count for none"
     assert len(gateway.cache._marks.own) <= 3
+
+
+async def test_another_client_of_the_store_leaves_the_marks_that_the_first_could_not() -> None:
+    first = Gateway()
+    second = Gateway(first)
+    first.keep()
+    first.services.store_down = DOWN
+    first.cache.revoke(Revocation(user_id="u1"))
+    assert await first.cache.owed() is not None
+    former = first.cache
+    first.reload()
+    former.close()
+    first.services.store_down = None
+    assert await second.find() is not None
+    assert await first.cache.owed() is None
+    assert await second.find() is None
+    for name in [name for name in first.services.stored if b":token:" not in name]:
+        del first.services.stored[name]
+    first.reload()
+    assert await first.find() is None, "it knows its own without the store"
 
 
 async def test_a_mark_outlives_all_that_it_takes() -> None:
