@@ -181,7 +181,9 @@ class TokenAuth(Filter[TokenAuthConfig]):
         self._known: dict[int, tuple[Mapping[bytes, bytes | list[bytes]], bytes]] = {}
         self._ttl = config.cache.ttl
         self._negative_ttl = config.cache.negative_ttl
-        trusted = sha256(b"".join(provider.fingerprint for provider in self._providers)).hexdigest()
+        # Under another hash key tokens have other names in records, and revocations name them by those: what is known begins anew.
+        keyed = services.keyed_hash(FORM).encode()
+        trusted = sha256(b"".join((keyed, *(each.fingerprint for each in self._providers)))).hexdigest()
         # Whether anybody looks at another proof than the token, and at which fields.
         self._beside_token = not all(provider.needs_token for provider in self._providers)
         self._certifies = any(not (one.needs_token or one.header) for one in self._providers)
@@ -960,13 +962,18 @@ def _inherited(options: CacheOptions) -> float:
 def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | None":
     if options.shared is None or options.ttl <= 0:
         return None
-    from filters.token_auth.shared_cache import SharedCache
+    from filters.token_auth.shared_cache import Marks, SharedCache
 
     sharing, ttl = options.shared, options.ttl
     try:
-        store = services.store("shared tokens", sharing)  # held by each plan, not by the first alone
+        # Held by each plan, not by the first alone.
+        store = services.store("shared tokens", sharing)
         shelf = services.shelf("owed marks")
-        return services.state("shared cache", lambda: SharedCache(sharing, ttl, services, store, shelf))
+        marks = services.state("shared marks", lambda: Marks(shelf))
+        # The client is another where one of its files has changed, and the first is closed then. As long as there is a cache that
+        # stands on a client, no other has its id.
+        name = f"memo shared cache {services.keyed_hash(FORM)} {id(store):x}"
+        return services.state(name, lambda: SharedCache(sharing, ttl, services, store, marks))
     except OptionError as error:
         raise OptionError(("cache", "shared", *error.rule), *error.messages) from None
 
@@ -977,7 +984,7 @@ def _common_cache(config: TokenAuthConfig, trusted: str, services: Services) -> 
     if not (asks and cache.common) or cache.ttl <= 0:
         return None
     # Not by whoever makes the state: each plan that has it must hold what it stands on.
-    shelf = services.shelf(f"tokens {trusted} {services.keyed_hash(FORM)}")
+    shelf = services.shelf(f"tokens {trusted}")
     life = cache.ttl + cache.stale_if_error
     return services.state(f"common {trusted}", lambda: CommonCache(shelf, life, services))
 

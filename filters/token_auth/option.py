@@ -946,7 +946,9 @@ class CacheOptions(Options):
         "learns nothing. One that is away costs its `timeout` once in a while, and no request. For a revocation by token hash "
         "to reach them all, they need one `log.hash_key`. Nobody can make up an entry; but who can write to the store can put back "
         "one that has been there, and take away the mark of a revocation: then a token that is revoked may go on for `ttl` from when "
-        "it was asked about, at gateways other than the one that was told.",
+        "it was asked about, at gateways other than the one that was told. So it may where a reload puts back a `key`, `prefix` or "
+        "`ttl` that was not in force when it was revoked, or where `log.hash_key` has changed since it was by its hash: take "
+        "a `prefix` that has not been in use then.",
     )
 
 

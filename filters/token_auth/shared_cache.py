@@ -33,6 +33,24 @@ _MARK: Final = b"{revoked}"
 """All of a token are asked for at once, and so must be in one slot of a cluster."""
 
 
+class Marks:
+    """The marks of this worker's own, by their names with when they were made on the wall clock: they outlive the client of the store.
+
+    shelf     of these alone, and the workers'
+    began     whether the shelf has been looked at
+    told      whether it is there that a mark is owed
+    unmarked  those that the store does not have yet
+    own       all that count
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.began = False
+        self.told = False
+        self.unmarked: dict[bytes, float] = {}
+        self.own: dict[bytes, float] = {}
+
+
 class SharedCache:
     """Entries of all who have the same key, providers and prefix; each is trusted for `ttl` seconds from when it was asked for.
 
@@ -42,21 +60,16 @@ class SharedCache:
     """
 
     def __init__(
-        self, options: SharedCacheOptions, ttl: float, services: Services, store: Store, shelf: Shelf
+        self, options: SharedCacheOptions, ttl: float, services: Services, store: Store, marks: Marks
     ) -> None:
-        """`shelf` is of this cache alone, and the workers'."""
         self._services = services
         self._store = store
-        self._shelf = shelf
-        self._began = False  # whether the shelf has been looked at
-        self._told = False  # whether it is there that a mark is owed
+        self._marks = marks
         key = options.key.reveal().encode()
         self._naming = hmac.digest(key, b"weir token names", "sha256")
         self._sealing = hmac.digest(key, b"weir token values", "sha256")
         self._prefix = options.prefix.encode()
         self._ttl = ttl
-        self._unmarked: dict[bytes, float] = {}
-        self._own: dict[bytes, float] = {}
         self._because = ""
         self._flight: SingleFlight[str, bool] = SingleFlight()
 
@@ -67,10 +80,10 @@ class SharedCache:
 
     async def find(self, name: bytes, token: str) -> Grant | None:
         """What is known of the token, with the time since it was asked for; None where nothing is that can be used."""
-        if not self._began:
+        if not self._marks.began:
             self._inherit()
         try:
-            if self._unmarked and not await self._flight.join("", self._mark):
+            if self._marks.unmarked and not await self._flight.join("", self._mark):
                 return None
             sealed = await self._store.command("GET", name)
             found = self._opened(name, sealed)
@@ -81,7 +94,7 @@ class SharedCache:
             if not asked - SKEW <= now < asked + self._ttl or (expires is not None and expires <= now):
                 return None
             marks = [self._name(_MARK, *mark) for mark in marks_of(grant.principal, *self._token_keys(token))]
-            if any(asked <= self._own.get(mark, -inf) + SKEW for mark in marks):
+            if any(asked <= self._marks.own.get(mark, -inf) + SKEW for mark in marks):
                 return None
             told = await self._store.command("MGET", *marks)
         except StoreError:
@@ -107,31 +120,31 @@ class SharedCache:
     def revoke(self, revocation: Revocation) -> int:
         """Marks what fits, and more where more than one thing is given. How much that is nobody knows: it counts as nothing."""
         mark, now = self._name(_MARK, *mark_of(revocation)), self._services.now().wall
-        self._unmarked[mark] = now
+        self._marks.unmarked[mark] = now
         self._know(mark, now)
         self._flight.join("", self._mark)
         return 0
 
     async def owed(self) -> str | None:
         """Why others may have yet from the store what was revoked."""
-        if not self._unmarked or await self._flight.join("", self._mark):
+        if not self._marks.unmarked or await self._flight.join("", self._mark):
             return None
         return f"the store of cache.shared: {self._because}"
 
     def _know(self, mark: bytes, now: float) -> None:
-        self._own.pop(mark, None)
-        self._own[mark] = now
-        if len(self._own) > MOST:
-            recent = {each: at for each, at in self._own.items() if now < at + self._ttl + 2 * SKEW}
-            self._own = recent if len(recent) <= MOST else {self._name(_MARK, *EVERYBODY): now}
+        self._marks.own.pop(mark, None)
+        self._marks.own[mark] = now
+        if len(self._marks.own) > MOST:
+            recent = {each: at for each, at in self._marks.own.items() if now < at + self._ttl + 2 * SKEW}
+            self._marks.own = recent if len(recent) <= MOST else {self._name(_MARK, *EVERYBODY): now}
 
     def close(self) -> None:
         self._flight.close()
 
     async def _mark(self) -> bool:
         """Whether all marks have been left."""
-        while self._unmarked:
-            mark, instant = next(iter(self._unmarked.items()))
+        while self._marks.unmarked:
+            mark, instant = next(iter(self._marks.unmarked.items()))
             value = self._sealed(mark, json.dumps(instant).encode())
             try:
                 await self._store.command("SET", mark, value, "PX", _milliseconds(self._ttl + 2 * SKEW))
@@ -140,24 +153,24 @@ class SharedCache:
                 self._tell_owed(True)
                 self._services.warn("revocation_not_shared", because=self._because)
                 return False
-            if self._unmarked.get(mark) == instant:
-                del self._unmarked[mark]
-        if self._told:
+            if self._marks.unmarked.get(mark) == instant:
+                del self._marks.unmarked[mark]
+        if self._marks.told:
             self._tell_owed(False)
         return True
 
     def _inherit(self) -> None:
         """Takes over what others have not been able to tell, whoever they were."""
-        self._began = True
-        owed = self._shelf.get(_OWED, self._services.now().monotonic)
+        self._marks.began = True
+        owed = self._marks.shelf.get(_OWED, self._services.now().monotonic)
         if owed is not None and owed.value:
             self.revoke(Revocation())
 
     def _tell_owed(self, owed: bool) -> None:
         now = self._services.now().monotonic
         until = now + self._ttl + 2 * SKEW
-        self._shelf.put(_OWED, b"1" if owed else b"", tags=(), made=now, until=until, now=now)
-        self._told = owed
+        self._marks.shelf.put(_OWED, b"1" if owed else b"", tags=(), made=now, until=until, now=now)
+        self._marks.told = owed
 
     def _revoked(self, mark: bytes, value: Any, asked: float) -> bool:
         """Whether a mark is of a time at which the question may have been out, or cannot be read."""

@@ -19,7 +19,7 @@ from gateway.admin.service import Revoked
 from gateway.api.revocation import Revocation
 
 KIN: Final = "WEIR_KIN"
-"""In the environment of a successor: its predecessor's process and the descriptors of `Bequest`."""
+"""In the environment of a successor: its predecessor's process and the descriptors of `Bequest`, those of `earlier` last."""
 PATIENCE: Final = 15.0
 """Seconds that the other supervisor may take for an answer: it waits for its workers itself."""
 _FIELDS: Final = frozenset(field.name for field in fields(Revocation))
@@ -57,17 +57,30 @@ class Family:
             os.close(self._end)
             self._end = -1
 
+    @property
+    def end(self) -> int:
+        """To be handed on while it lives."""
+        return self._end
+
 
 class Bequest(NamedTuple):
-    """What a successor gets: its end of the line, how to know when its predecessor's family is over, and a pipe for its own."""
+    """What a successor gets: its end of the line, how to know when its predecessor's family is over, and a pipe for its own.
+
+    earlier  how to know when other families are over that the predecessor knows of, and that cannot be asked once it has ended
+    """
 
     line: int
     predecessor: int
     end: int
     mark: int
+    earlier: tuple[int, ...] = ()
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return (self.line, self.predecessor, self.end, self.mark, *self.earlier)
 
     def told(self) -> str:
-        return ",".join(map(str, (os.getpid(), *self)))
+        return ",".join(map(str, (os.getpid(), *self.descriptors)))
 
 
 def inherited(environment: MutableMapping[str, str]) -> Bequest | None:
@@ -79,8 +92,9 @@ def inherited(environment: MutableMapping[str, str]) -> Bequest | None:
     if parent != os.getppid():
         # It has come through a program that does not know of it: the numbers mean nothing here.
         return None
-    bequest = Bequest(*numbers)
-    for descriptor in bequest:
+    line, predecessor, end, mark, *earlier = numbers
+    bequest = Bequest(line, predecessor, end, mark, tuple(earlier))
+    for descriptor in bequest.descriptors:
         os.set_inheritable(descriptor, False)
     return bequest
 

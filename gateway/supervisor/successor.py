@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -34,14 +34,25 @@ class Successor:
     line    on which it may ask this program
     """
 
-    def __init__(self, places: Places, notifier: Notifier, memory: SharedMemory, life: Life) -> None:
-        """Starts it. Both count in one memory until this program has ended; `life` is of this one. Raises OSError."""
+    def __init__(
+        self,
+        places: Places,
+        notifier: Notifier,
+        memory: SharedMemory,
+        life: Life,
+        earlier: Sequence[Family] = (),
+    ) -> None:
+        """Starts it. Both count in one memory until this program has ended; `life` is of this one, `earlier` are those that live
+        yet of the others that it knows of. Raises OSError.
+        """
         self.took_over = False
         self._heard, said = os.pipe()
         own = Life()
         self.family = Family(own.end)
         self.line, line = socket.socketpair()
-        bequest = kin.Bequest(line.fileno(), life.end, own.end, own.mark)
+        bequest = kin.Bequest(
+            line.fileno(), life.end, own.end, own.mark, tuple(family.end for family in earlier)
+        )
         told, descriptors = places.bequeath()
         environment = {
             **os.environ,
@@ -58,7 +69,7 @@ class Successor:
             self._process = subprocess.Popen(  # noqa: S603 - as this process was started
                 [sys.executable, *sys.orig_argv[1:]],
                 env=environment,
-                pass_fds=(*descriptors, *memory.descriptors, said, *bequest),
+                pass_fds=(*descriptors, *memory.descriptors, said, *bequest.descriptors),
             )
         except BaseException:
             os.close(self._heard)
@@ -124,6 +135,7 @@ class Predecessor:
         """Of this program, whose successor is to know when it is over."""
         self._family = None if bequest is None else Family(bequest.predecessor)
         self._line = None if bequest is None else Line(bequest.line)
+        self._earlier = [] if bequest is None else [Family(end) for end in bequest.earlier]
         # One that leaves no line cannot be told of anything; when it has ended, this process is another's child.
         self._parent = os.getppid() if bequest is None and self._waits is not None else None
 
@@ -140,18 +152,32 @@ class Predecessor:
                 os.close(self._waits)
             self._waits = None
 
+    def families(self) -> list[Family]:
+        """Those that live yet, of it and of the programs before it."""
+        known = [*self._earlier] if self._family is None else [self._family, *self._earlier]
+        return [family for family in known if family.lives()]
+
     async def revoke(self, revocation: Revocation) -> Revoked:
-        """Has its workers forget, which may carry exchanges for as long as they drain, whether it lives or not."""
+        """Has its workers forget, which may carry exchanges for as long as they drain, whether it lives or not. It has those of
+        the programs before it forget in turn; once it has ended, nobody can.
+        """
         if self._parent is not None:
             return Revoked(0, ("the predecessor drains",) if os.getppid() == self._parent else ())
-        if self._family is None or self._line is None or not self._family.lives():
-            return Revoked(0)
-        told = await self._line.revoke(revocation)
-        if told is not None:
-            return told
-        return Revoked(0, ("the predecessor does not answer",) if self._family.lives() else ())
+        family, line = self._family, self._line
+        failures: list[str] = []
+        if family is not None and line is not None and family.lives():
+            told = await line.revoke(revocation)
+            if told is not None:
+                return told
+            if family.lives():
+                failures.append("the predecessor does not answer")
+        if any(each.lives() for each in self._earlier):
+            failures.append("earlier workers drain")
+        return Revoked(0, tuple(failures))
 
     def close(self) -> None:
+        for each in self._earlier:
+            each.close()
         if self._family is not None:
             self._family.close()
         if self._line is not None:

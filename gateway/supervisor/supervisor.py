@@ -749,8 +749,12 @@ class Supervisor:
         """
         if self._successor is not None or self._stopping.is_set():
             return
+        self._failed = [family for family in self._failed if family.lives()]
+        earlier = [*self._predecessor.families(), *self._failed]
         try:
-            self._successor = successor = Successor(self._places, self._notifier, self._memory, self._life)
+            self._successor = successor = Successor(
+                self._places, self._notifier, self._memory, self._life, earlier
+            )
         except OSError as error:
             self._log.error("successor_failed", reason=error.strerror)
             return

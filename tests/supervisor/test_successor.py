@@ -1,5 +1,6 @@
 """A process that is started to take over."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -174,6 +175,34 @@ async def test_a_predecessor_that_is_gone_has_forgotten_once_its_workers_are_gon
     )
     os.close(worker)
     assert await predecessor.revoke(Revocation(user_id="u")) == Revoked(0)
+    predecessor.close()
+
+
+async def test_families_before_the_predecessor_are_waited_for_once_it_cannot_tell_them() -> None:
+    life, earlier = Life(), [Life(), Life()]
+    asks, answers = socket.socketpair()
+    predecessor = Predecessor({})
+    predecessor._family, predecessor._line = Family(life.end), Line(asks.detach())
+    predecessor._earlier = [Family(each.end) for each in earlier]
+
+    async def revoke(revocation: Revocation) -> Revoked:
+        return Revoked(1)
+
+    serving = spawn(kin.serve(answers, revoke), name="serve")
+    assert await predecessor.revoke(Revocation()) == Revoked(1), "it has told them"
+    assert len(predecessor.families()) == 3
+    serving.cancel()
+    await asyncio.wait([serving])
+    failures = ("the predecessor does not answer", "earlier workers drain")
+    assert await predecessor.revoke(Revocation()) == Revoked(0, failures)
+    os.close(life.mark)
+    assert await predecessor.revoke(Revocation()) == Revoked(0, failures[1:])
+    os.close(earlier[0].mark)
+    assert await predecessor.revoke(Revocation()) == Revoked(0, failures[1:])
+    assert len(predecessor.families()) == 1
+    os.close(earlier[1].mark)
+    assert await predecessor.revoke(Revocation()) == Revoked(0)
+    assert predecessor.families() == []
     predecessor.close()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ import pytest
 from tests.cli.process import START, weir
 from tests.filters.token_auth.identity_service import document
 from tests.supervisor.test_never_down import Service, alive, running, written
+from tests.support import certificates
+from tests.support.certificates import Authority
 from tests.support.client import Client, get
 from tests.support.deadline import until
 from tests.support.redis import redis
@@ -94,6 +97,59 @@ async def test_all_workers_serve_whom_one_has_served_while_keystone_is_gone(tmp_
             assert await by_every_worker(service, tmp_path, ["ann"]) == {503}
 
 
+async def token_hashes(directory: Path, user: str) -> list[str]:
+    """By which the records of a user's requests name the token, once there is one."""
+    found: list[str] = []
+
+    def read() -> bool:
+        lines = (directory / "requests.log").read_bytes().split(b"\n")[:-1]
+        records = [json.loads(line) for line in lines]
+        found[:] = [
+            each["gateway.facts"]["principal"]["token_key"]
+            for each in records
+            if each.get("url.path") == f"/{user}"
+        ]
+        return bool(found)
+
+    await until(read, "it is recorded", START)
+    return found
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_after_a_reload_with_another_hash_key_tokens_are_known_and_revoked_by_their_new_hashes(
+    shared: bool, tmp_path: Path
+) -> None:
+    keystone = Keystone()
+    keystone.service.tokens = {
+        f"token-{user}": document(user, "member", expires=time.time() + 3600) for user in USERS
+    }
+
+    def log(key: str) -> dict[str, str]:
+        return {"path": str(tmp_path / "requests.log"), "hash_key": key * 32}
+
+    async with redis(tmp_path) as server, keystone.listening(), Upstream(echo) as upstream:
+        cache = {"common": not shared, **({"shared": {"url": server.url, "key": "k" * 32}} if shared else {})}
+        url, filters = f"http://127.0.0.1:{upstream.port}", keystone.filters(cache=cache)
+        path = written(tmp_path, url, filters=filters, log=log("a"))
+        async with running(path, tmp_path, 1) as service:
+            await service.all_ready(1)
+            assert await status(service, "ann") == 200
+            (former,) = await token_hashes(tmp_path, "ann")
+            written(tmp_path, url, filters=filters, log=log("b"))
+            assert (await service.asked("/reload", "POST"))["applied"]
+            assert [await status(service, user) for user in USERS] == [200] * 3
+            await until(
+                lambda: (tmp_path / "requests.log").read_text().count('"/eve"') > 0, "all are recorded", START
+            )
+            hashes = [(await token_hashes(tmp_path, user))[-1] for user in USERS]
+            assert hashes[0] != former
+            for user, token_hash in zip(USERS, hashes, strict=True):
+                del keystone.service.tokens[f"token-{user}"]
+                told = await service.asked("/tokens/revoke", "POST", {"token_hash": token_hash})
+                assert (told["complete"], told["failures"]) == (True, [])
+                assert await status(service, user) == 401
+
+
 async def test_a_revocation_at_a_successor_reaches_the_workers_of_its_predecessor_that_drain(
     tmp_path: Path,
 ) -> None:
@@ -128,6 +184,72 @@ async def test_a_revocation_at_a_successor_reaches_the_workers_of_its_predecesso
         finally:
             os.kill(successor, signal.SIGTERM)
             await until(lambda: not alive(successor), "the successor has ended", START)
+
+
+async def test_a_revocation_is_not_complete_while_workers_drain_that_no_program_can_ask_any_more(
+    tmp_path: Path,
+) -> None:
+    keystone = Keystone()
+    keystone.service.tokens = {"token-ann": document("ann", "member", expires=time.time() + 3600)}
+    request = get("/ann", "X-Auth-Token: token-ann")
+    async with AsyncExitStack() as up, Upstream(echo) as upstream:
+        await up.enter_async_context(keystone.listening())
+        url = f"http://127.0.0.1:{upstream.port}"
+        path = written(tmp_path, url, filters=keystone.filters(), drain_timeout="60s")
+        process = await up.enter_async_context(weir("run", path, "--workers", "1", directory=tmp_path))
+        listening = await process.listens()
+        service = Service(process, listening.port, listening.admin_port)
+        client = await up.enter_async_context(await Client.connect(service.address))
+        assert (await client.ask(request)).status == 200
+        await client.send(request[:-2])  # so that the first program has something to wait for
+        pids = [process.popen.pid]
+        try:
+            for number in range(2):
+                os.kill(pids[-1], signal.SIGUSR2)
+                async with asyncio.timeout(START):
+                    while process.stderr.count('"successor_ready"') == number:
+                        await asyncio.sleep(0.02)
+                pids.append(int(re.findall(r'"pid": (\d+), "event": "successor_ready"', process.stderr)[-1]))
+            await until(lambda: not alive(pids[1]), "the second has ended", START)
+            told = await service.asked("/tokens/revoke", "POST", {"user_id": "ann"})
+            assert (told["complete"], told["failures"]) == (False, ["earlier workers drain"])
+            await client.send(request[-2:])
+            await client.answer()
+            assert await process.ends() == 0
+            assert (await service.asked("/tokens/revoke", "POST", {"user_id": "ann"}))["complete"]
+        finally:
+            for pid in filter(alive, pids[1:]):
+                os.kill(pid, signal.SIGTERM)
+            await until(lambda: not any(map(alive, pids[1:])), "all have ended", START)
+
+
+async def test_a_store_of_all_gateways_goes_on_once_its_authorities_are_others(tmp_path: Path) -> None:
+    keystone = Keystone()
+    ours, other = Authority(), Authority()
+    theirs = ours.sign("127.0.0.1")
+    certificates.written(tmp_path, ca=ours.certificate, cert=theirs.certificate, key=theirs.key)
+    files = {"cert": "cert", "key": "key", "ca-cert": "ca"}
+    options = [
+        word for kind, name in files.items() for word in (f"--tls-{kind}-file", f"{tmp_path}/{name}.pem")
+    ]
+    async with (
+        redis(tmp_path, *options, "--tls-auth-clients", "no", tls=True) as server,
+        keystone.listening(),
+        Upstream(echo) as upstream,
+    ):
+        url = f"rediss://127.0.0.1:{server.tls_port}"
+        store = {"url": url, "key": "k" * 32, "tls": {"ca": str(tmp_path / "ca.pem")}}
+        path = written(
+            tmp_path, f"http://127.0.0.1:{upstream.port}", filters=keystone.filters(cache={"shared": store})
+        )
+        async with running(path, tmp_path, 1) as service:
+            await service.all_ready(1)
+            assert (await service.asked("/tokens/revoke", "POST", {"user_id": "ann"}))["complete"]
+            certificates.written(tmp_path, ca=ours.certificate + other.certificate)
+            result = await service.asked("/reload", "POST")
+            assert (result["applied"], result["state_lost"]) == (True, [])
+            told = await service.asked("/tokens/revoke", "POST", {"user_id": "bob"})
+            assert (told["complete"], told["failures"]) == (True, [])
 
 
 async def test_a_revocation_that_the_store_of_all_gateways_has_no_mark_of_is_not_complete(

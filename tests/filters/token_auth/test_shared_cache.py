@@ -14,7 +14,7 @@ from filters.token_auth.access_rule import AccessRule, AccessRules
 from filters.token_auth.entry import MAX_ENTRY
 from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
-from filters.token_auth.shared_cache import SKEW, SharedCache
+from filters.token_auth.shared_cache import SKEW, Marks, SharedCache
 from filters.token_auth.spelling import twin
 from gateway.api import Fault, HttpError, Instant, Principal, Revocation, StoreError
 from gateway.api.testing import FrozenServices
@@ -62,9 +62,14 @@ class Gateway:
 
     def begin(self) -> None:
         """Again, as a worker does that takes the place of another."""
+        self._marks = Marks(self.services.shelf("owed marks"))
+        self.reload()
+
+    def reload(self) -> None:
+        """With another client of the store, as after a reload with other files."""
         services, options = self.services, self._options
-        store, shelf = services.store("shared tokens", options), services.shelf("owed marks")
-        self.cache = SharedCache(options, self._ttl, services, store, shelf)
+        store = services.store("shared tokens", options)
+        self.cache = SharedCache(options, self._ttl, services, store, self._marks)
 
     def name(self, token: str = TOKEN) -> bytes:
         return self.cache.name("keystone", b"fingerprint", token)
@@ -181,7 +186,7 @@ async def test_text_that_is_no_unicode_is_found_again_and_revoked() -> None:
     found = await other.find()
     assert found is not None and found.principal == who
     one.cache.revoke(Revocation(user_id="u\ud800"))
-    await until(lambda: not one.cache._unmarked, "the mark is left")
+    await until(lambda: not one.cache._marks.unmarked, "the mark is left")
     assert await other.find() is None
 
 
@@ -269,7 +274,7 @@ async def test_all_marks_are_in_one_slot_of_a_cluster() -> None:
     gateway = Gateway()
     for user in ("u1", "u2"):
         gateway.cache.revoke(Revocation(user_id=user))
-    names = list(gateway.cache._unmarked)
+    names = list(gateway.cache._marks.unmarked)
     assert len(names) == 2
     assert len({slot_of(("GET", name)) for name in names}) == 1
 
@@ -370,14 +375,34 @@ async def test_marks_of_its_own_are_bounded_and_too_many_take_all(monkeypatch: p
         if b":token:" not in name:
             del gateway.services.stored[name]
     assert await gateway.find() is None
-    assert len(gateway.cache._own) == 1
+    assert len(gateway.cache._marks.own) == 1
     pass_time(TTL + 2 * SKEW, gateway)
     for number in range(9):
         gateway.cache.revoke(Revocation(user_id=f"later{number}"))
         pass_time(TTL + 2 * SKEW, gateway)
     gateway.keep()
     assert await gateway.find() is not None, "those that are over count for none"
-    assert len(gateway.cache._own) <= 3
+    assert len(gateway.cache._marks.own) <= 3
+
+
+async def test_another_client_of_the_store_leaves_the_marks_that_the_first_could_not() -> None:
+    first = Gateway()
+    second = Gateway(first)
+    first.keep()
+    first.services.store_down = DOWN
+    first.cache.revoke(Revocation(user_id="u1"))
+    assert await first.cache.owed() is not None
+    former = first.cache
+    first.reload()
+    former.close()
+    first.services.store_down = None
+    assert await second.find() is not None
+    assert await first.cache.owed() is None
+    assert await second.find() is None
+    for name in [name for name in first.services.stored if b":token:" not in name]:
+        del first.services.stored[name]
+    first.reload()
+    assert await first.find() is None, "it knows its own without the store"
 
 
 async def test_a_mark_outlives_all_that_it_takes() -> None:
