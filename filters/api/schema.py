@@ -46,12 +46,14 @@ class Validator(NamedTuple):
 
     all         for a value of few parts: tells all failures
     first       for a large one: tells one, where all would take time with each
+    fits        whether a value that is affordable fits
     affordable  whether a value can be judged in the steps that there are; None where every one can, as others do not fit
     """
 
     is_valid: Callable[[Any], bool]
     all: Any
     first: Any
+    fits: Callable[[Any], bool]
     affordable: Callable[[Any], bool] | None = None
 
 
@@ -107,9 +109,10 @@ class Schemas:
         every, first = (own if name == key else self._one(name, patterns) for name in named)
         fits: Callable[[Any], bool] = own.is_valid
         if self._work.is_bounded(key):
-            return Validator(fits, every, first)
+            return Validator(fits, every, first, fits)
+        self._work.spread(key)  # now, and not for the first value
         affordable = partial(self._work.is_affordable, key)
-        return Validator(lambda value: affordable(value) and fits(value), every, first, affordable)
+        return Validator(lambda value: affordable(value) and fits(value), every, first, fits, affordable)
 
     def _one(self, key: str, patterns: Any) -> Any:
         return self._library.Draft202012Validator(
@@ -126,10 +129,10 @@ def _nothing(uri: str) -> Any:
     raise ValueError(f"nothing is fetched: {uri}")
 
 
-def failure(validator: Validator, value: Any) -> Failure:
+def failure(validator: Validator, value: Any, *, counted: bool = False) -> Failure:
     """Where and why a value does not fit: of several places the deepest, of alternatives the one that went furthest; of a
-    large value the first."""
-    if validator.affordable is not None and not validator.affordable(value):
+    large value the first. `counted` says that it is known to be affordable."""
+    if not counted and validator.affordable is not None and not validator.affordable(value):
         return Failure((), TOO_MUCH)
     try:
         if _is_large(value):
