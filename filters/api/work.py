@@ -19,15 +19,17 @@ from gateway.description.discriminator import DISCRIMINATOR, parts_of
 
 FEW: Final = 64
 """Schemas that one value may be held against without anybody counting."""
-STEPS: Final = 1_000_000
-"""Schemas that all parts of a value together may be held against; about a twentieth of a second."""
+STEPS: Final = 3_000_000
+"""Schemas that all parts of a value together may be held against; 20 to 100 ms, the latter where each has a pattern."""
 _LOOKS: Final = 6_000
 """Parts of schemas with parts of values that are looked at to count them; about 20 ms. It is counted only where the most that a
 value of that form could take is too much."""
 _PARTS: Final = 1_000_000
 """Parts of schemas that are looked at to bound what they take; where that is not enough, values are counted."""
 _SPREAD: Final = 100_000
-"""Parts of schemas, with the ways to them, that are looked at to tell the most that values take."""
+"""Parts of schemas, with the ways to them, that are looked at to tell the most that values take by one schema."""
+_SPREADS: Final = 500_000
+"""As many by all schemas together."""
 _TIMES: Final = 12
 """How often the bound of a schema may grow."""
 _LIST: Final = "[]"
@@ -79,6 +81,7 @@ class Work:
         times = dict.fromkeys(schemas, 0)
         self._rings = _rings(schemas)
         self._spreads: dict[str, Sequence[int] | None] = {}
+        self._spreading = _SPREADS
         self._left = _PARTS
         while pending:  # bounds only grow, and no further than a little over FEW
             key = pending.popleft()
@@ -129,10 +132,13 @@ class Work:
         """The most schemas that a part of a value is held against, by how deep inside it is; None where it takes too long to
         tell. It is told once, and remembered."""
         if key not in self._spreads:
+            most = min(_SPREAD, self._spreading)
+            spreading = _Spreading(self._schemas, self._rings, most)
             try:
-                self._spreads[key] = _Spreading(self._schemas, self._rings).of(key)
+                self._spreads[key] = spreading.of(key)
             except (_TooMuch, RecursionError):
                 self._spreads[key] = None
+            self._spreading -= most - max(0, spreading.left)
         return self._spreads[key]
 
     def _bound(self, schema: Any, key: str, users: Mapping[str, set[str]]) -> _Bound:
@@ -192,11 +198,11 @@ class Work:
 class _Spreading:
     """The most that parts of values are held against, by depth."""
 
-    def __init__(self, schemas: Mapping[str, Any], rings: Mapping[str, int]) -> None:
+    def __init__(self, schemas: Mapping[str, Any], rings: Mapping[str, int], left: int) -> None:
         self._schemas = schemas
         self._rings = rings
         self._known: dict[tuple[int, tuple[str, ...]], list[int]] = {}
-        self._left = _SPREAD
+        self.left = left
         self._pending: list[tuple[str, ...]] = []
 
     def of(self, key: str) -> Sequence[int]:
@@ -214,8 +220,8 @@ class _Spreading:
         known = self._known.get(name)
         if known is not None:
             return known
-        self._left -= 1
-        if self._left < 0:
+        self.left -= 1
+        if self.left < 0:
             raise _TooMuch
         if DISCRIMINATOR in schema:  # of its alternatives one judges
             alternatives = parts_of(schema)
@@ -237,7 +243,7 @@ class _Spreading:
         items = _most_of([self._levels(part, way) for part in schema.get("prefixItems", ())])
         items = _sum([items, *(self._levels(schema[word], way) for word in _ITEMS if word in schema)])
         made = _sum([*found, [0, *_most_of([members, items])]])
-        self._left -= len(made)
+        self.left -= len(made)
         self._known[name] = made
         return made
 
