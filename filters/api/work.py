@@ -26,9 +26,9 @@ _LOOKS: Final = 6_000
 value of that form could take is too much."""
 _PARTS: Final = 1_000_000
 """Parts of schemas that are looked at to bound what they take; where that is not enough, values are counted."""
-_SPREAD: Final = 100_000
+_SPREAD: Final = 50_000
 """Parts of schemas, with the ways to them, that are looked at to tell the most that values take by one schema."""
-_SPREADS: Final = 500_000
+_SPREADS: Final = 150_000
 """As many by all schemas together."""
 _TIMES: Final = 12
 """How often the bound of a schema may grow."""
