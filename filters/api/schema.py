@@ -77,9 +77,11 @@ class Schemas:
         self._linear = jsonschema_rs.RegexOptions(size_limit=_PATTERN, dfa_size_limit=_PATTERN)
         self._counted = jsonschema_rs.FancyRegexOptions(backtrack_limit=_STEPS, size_limit=_PATTERN)
         self._explaining = Explaining(description.schemas)
-        self._registry = self._registered({**description.schemas, **self._explaining.made})
+        judged = {key: self._explaining.judged(schema) for key, schema in description.schemas.items()}
+        self._schemas = {**judged, **self._explaining.made}
+        self._registry = self._registered(self._schemas)
         self._texts = Texts()
-        self._work = Work(description.schemas)
+        self._work = Work(judged)
         self._known: dict[str, Validator] = {}
 
     def validator(self, key: str) -> Validator:
@@ -104,8 +106,7 @@ class Schemas:
     def _guarded(self) -> Any:
         """The schemas, none of whose patterns that go back is held against a text that is too long for it."""
         is_linear = cache(self._is_linear)
-        schemas = {**self._description.schemas, **self._explaining.made}
-        return self._registered({key: guarded(schema, is_linear) for key, schema in schemas.items()})
+        return self._registered({key: guarded(schema, is_linear) for key, schema in self._schemas.items()})
 
     def _is_linear(self, pattern: str) -> bool:
         try:
