@@ -98,6 +98,23 @@ class Explaining:
                 made[word] = {name: self._shortened(part, left) for name, part in schema[word].items()}
         return made
 
+    def judged(self, schema: Any) -> Any:
+        """The same schema, whose alternatives are judged by the one that a value names, where each must have a name."""
+        if not isinstance(schema, dict):
+            return schema
+        divided = self._divided(schema)
+        made = dict(divided if divided is not None and divided["allOf"][-1].get("type") else schema)
+        for word in (*_SAME_VALUE, "prefixItems"):
+            if isinstance(made.get(word), list):
+                made[word] = [self.judged(part) for part in made[word]]
+        for word in (*_BRANCHES, *_INSIDE, *_LATE, "if", "not", "contains"):
+            if word in made:
+                made[word] = self.judged(made[word])
+        for word in ("properties", "patternProperties", "dependentSchemas"):
+            if isinstance(made.get(word), dict):
+                made[word] = {name: self.judged(part) for name, part in made[word].items()}
+        return made
+
     def _divided(self, schema: Mapping[str, Any]) -> dict[str, Any] | None:
         """The same, of whose alternatives a value is held against one only, where each takes other texts in one property."""
         for word in _CHOICES:

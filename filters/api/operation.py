@@ -9,7 +9,7 @@ from filters._json import DuplicateKey, TooDeep, loads
 from filters._memo import Memo
 from filters.api.option import ApiConfig
 from filters.api.parameter import FieldParameter, Query, misfit, path_segments
-from filters.api.schema import TOO_MUCH, Schemas, failure
+from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
 from gateway.description import xml
 from gateway.description.model import Media, Operation, Resource
@@ -91,8 +91,7 @@ class JudgedMedia:
         self._root = media.root
         self._max_depth = max_depth
         self._too_deep = too_deep(max_depth, ("max_depth",))
-        validators = [(schemas.validator(check.schema), check) for check in media.checks]
-        self._checks = tuple((validator.is_valid, validator, check) for validator, check in validators)
+        self._checks = tuple((schemas.validator(check.schema), check) for check in media.checks)
         self.reads = media.form != "other"
         """Whether the body is looked at, not only its media type."""
 
@@ -114,11 +113,11 @@ class JudgedMedia:
 
     def judge(self, document: Any) -> Fault | None:
         """What is wrong with a well-formed body."""
-        for fits, validator, check in self._checks:
-            if not fits(document):
-                found = failure(validator, document)
-                if found.why is TOO_MUCH:
-                    return _TOO_COMPLEX
+        for validator, check in self._checks:
+            if validator.affordable is not None and not validator.affordable(document):
+                return _TOO_COMPLEX
+            if not validator.fits(document):
+                found = failure(validator, document, counted=True)
                 return Fault(
                     check.status,
                     "schema_mismatch",

@@ -1,12 +1,13 @@
 """JSON Schema, by jsonschema-rs: whether a value fits, and where it does not."""
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from filters.api.backtracking import Texts, guarded
 from filters.api.explain import ONE, WAYS, Explaining
 from filters.api.work import Work
 from gateway.api import OptionError
@@ -15,6 +16,9 @@ from gateway.description.model import Description
 _URI: Final = "urn:weir:description"
 _MASK: Final = "the value"
 _UNFIT: Final = "the value does not fit"
+_LONG: Final = "a text is too long for its pattern, which looks ahead or back"
+_ENDED: Final = "Error executing regex:"
+_MANY_STEPS: Final = "a text takes too many steps for its pattern"
 TOO_MUCH: Final = "it takes too many steps to judge the value"
 _MOST: Final = 200
 """Failures of one value that are looked at, and characters of a sentence on one."""
@@ -26,7 +30,8 @@ _LARGE: Final = 256
 _PATTERN: Final = 4 << 20
 """Bytes of a pattern, compiled."""
 _STEPS: Final = 10_000
-"""Steps back that the match of a pattern may take; a text that takes more does not fit."""
+"""Steps back that the match of a pattern may take; a text that takes more does not fit. What a step takes grows with the text,
+whose length is bounded where such a pattern is held against it."""
 
 
 class Failure(NamedTuple):
@@ -46,13 +51,17 @@ class Validator(NamedTuple):
 
     all         for a value of few parts: tells all failures
     first       for a large one: tells one, where all would take time with each
+    fits        whether a value that is affordable fits
     affordable  whether a value can be judged in the steps that there are; None where every one can, as others do not fit
+    texts       those that patterns which go back are held against; None where there are no such patterns
     """
 
     is_valid: Callable[[Any], bool]
     all: Any
     first: Any
+    fits: Callable[[Any], bool]
     affordable: Callable[[Any], bool] | None = None
+    texts: Texts | None = None
 
 
 class Schemas:
@@ -68,12 +77,11 @@ class Schemas:
         self._linear = jsonschema_rs.RegexOptions(size_limit=_PATTERN, dfa_size_limit=_PATTERN)
         self._counted = jsonschema_rs.FancyRegexOptions(backtrack_limit=_STEPS, size_limit=_PATTERN)
         self._explaining = Explaining(description.schemas)
-        self._registry = jsonschema_rs.Registry(
-            [(_URI, {"$defs": {**description.schemas, **self._explaining.made}})],
-            draft=jsonschema_rs.Draft202012,
-            retriever=_nothing,
-        )
-        self._work = Work(description.schemas)
+        judged = {key: self._explaining.judged(schema) for key, schema in description.schemas.items()}
+        self._schemas = {**judged, **self._explaining.made}
+        self._registry = self._registered(self._schemas)
+        self._texts = Texts()
+        self._work = Work(judged)
         self._known: dict[str, Validator] = {}
 
     def validator(self, key: str) -> Validator:
@@ -88,6 +96,24 @@ class Schemas:
                 known = self._told(key)
             self._known[text] = known
         return known
+
+    def _registered(self, schemas: Mapping[str, Any]) -> Any:
+        return self._library.Registry(
+            [(_URI, {"$defs": dict(schemas)})], draft=self._library.Draft202012, retriever=_nothing
+        )
+
+    @cached_property
+    def _guarded(self) -> Any:
+        """The schemas, none of whose patterns that go back is held against a text that is too long for it."""
+        is_linear = cache(self._is_linear)
+        return self._registered({key: guarded(schema, is_linear) for key, schema in self._schemas.items()})
+
+    def _is_linear(self, pattern: str) -> bool:
+        try:
+            self._library.Draft202012Validator({"pattern": pattern}, pattern_options=self._linear)
+        except ValueError:
+            return False
+        return True
 
     def takes_text(self, key: str) -> bool:
         """Whether it plainly takes every text."""
@@ -106,15 +132,23 @@ class Schemas:
         named = (self._explaining.key(key, ways) for ways in (WAYS, ONE))
         every, first = (own if name == key else self._one(name, patterns) for name in named)
         fits: Callable[[Any], bool] = own.is_valid
+        texts = self._texts if patterns is self._counted else None
+        if texts is not None:
+            fits = partial(_fits, own.is_valid, texts)
         if self._work.is_bounded(key):
-            return Validator(fits, every, first)
+            return Validator(fits, every, first, fits, None, texts)
+        self._work.spread(key)  # now, and not for the first value
         affordable = partial(self._work.is_affordable, key)
-        return Validator(lambda value: affordable(value) and fits(value), every, first, affordable)
+        return Validator(
+            lambda value: affordable(value) and fits(value), every, first, fits, affordable, texts
+        )
 
     def _one(self, key: str, patterns: Any) -> Any:
+        counted = patterns is self._counted
         return self._library.Draft202012Validator(
             {"$ref": f"{_URI}#/$defs/{key}"},
-            registry=self._registry,
+            registry=self._guarded if counted else self._registry,
+            formats=dict(self._texts.formats) if counted else None,
             validate_formats=True,
             retriever=_nothing,
             mask=_MASK,
@@ -122,19 +156,29 @@ class Schemas:
         )
 
 
+def _fits(is_valid: Callable[[Any], bool], texts: Texts, value: Any) -> bool:
+    texts.begin()
+    return is_valid(value) and not texts.is_over
+
+
 def _nothing(uri: str) -> Any:
     raise ValueError(f"nothing is fetched: {uri}")
 
 
-def failure(validator: Validator, value: Any) -> Failure:
+def failure(validator: Validator, value: Any, *, counted: bool = False) -> Failure:
     """Where and why a value does not fit: of several places the deepest, of alternatives the one that went furthest; of a
-    large value the first."""
-    if validator.affordable is not None and not validator.affordable(value):
+    large value the first. `counted` says that it is known to be affordable."""
+    if not counted and validator.affordable is not None and not validator.affordable(value):
         return Failure((), TOO_MUCH)
+    texts = validator.texts
+    if texts is not None:
+        texts.begin()
     try:
         if _is_large(value):
-            return _first(validator.first, value)
-        return _deepest(islice(validator.all.iter_errors(value), _MOST), 0)
+            found = _first(validator.first, value)
+        else:
+            found = _deepest(islice(validator.all.iter_errors(value), _MOST), 0)
+        return Failure(found.path, _LONG) if texts is not None and texts.is_over else found
     except ValueError as error:  # a value that it cannot take at all
         return Failure((), str(error)[:_MOST])
 
@@ -163,6 +207,8 @@ def _deepest(errors: Any, depth: int) -> Failure:
     best: Failure | None = None
     for error in errors:
         why = _UNFIT if error.schema_path[-1:] == ["else"] else error.message[:_MOST]
+        if why.startswith(_ENDED):
+            why = _MANY_STEPS
         found = Failure(tuple(error.instance_path), why)
         branches: Sequence[Any] = getattr(error.kind, "context", None) or () if depth < _DEEPEST else ()
         for branch in branches:

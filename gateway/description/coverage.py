@@ -4,10 +4,12 @@ be reached."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import quote
 
 from gateway.config.load import Loaded
 from gateway.config.model import Entry, Route
 from gateway.config.problem import Position
+from gateway.description.draft import IN_PATHS
 from gateway.description.model import Description, Operation, Resource
 from gateway.http.target import decode
 from gateway.http.template import Segment, parse
@@ -194,7 +196,7 @@ def _unreachable(
     enforced: Enforced,
 ) -> str | None:
     path = "/" + "/".join(
-        "".join(_ANY_VALUE if place % 2 else text for place, text in enumerate(segment))
+        "".join(_ANY_VALUE if place % 2 else quote(text, safe=IN_PATHS) for place, text in enumerate(segment))
         for segment in resource.segments
     )
     asked = f"{operation.method} {resource.path}"

@@ -13,7 +13,7 @@ from gateway.http.template import parse
 _HERE: Final = "http://127.0.0.1:8774"
 _PLAIN: Final = re.compile(r"/[A-Za-z0-9_/{}.~-]*|[A-Za-z0-9_][A-Za-z0-9_./-]*")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9a-fA-F:]+\](?::[0-9]{1,5})?")
-_IN_PATHS: Final = "-._~!$&'()*+,;=:@"
+IN_PATHS: Final = "-._~!$&'()*+,;=:@"
 _LONGEST: Final = 200
 _LONGEST_NAME: Final = 56
 _MANY: Final = 50
@@ -130,7 +130,7 @@ def _routes(description: Description) -> tuple[list[_Route], list[str]]:
         if route is None:
             names = _params(resource.segments)
             path = "/" + "/".join(
-                f"{{{name}}}" if name else quote(segment[0], safe=_IN_PATHS)
+                f"{{{name}}}" if name else quote(segment[0], safe=IN_PATHS)
                 for segment, name in zip(resource.segments, names, strict=True)
             )
             try:

@@ -50,6 +50,8 @@ _RANGES: Final = {
     "int64": (-(2**63), 2**63 - 1),
     "float": (-_FLOAT, _FLOAT),
 }
+_DIVIDED: Final = 1e30
+"""The largest number that is divided to tell whether it is a multiple: of much larger ones each takes as long as ten."""
 _FAR: Final = 16
 _MANY_TYPES: Final = 64
 _MANY_PARTS: Final = 1024
@@ -329,10 +331,9 @@ class Schemas:
         bounds = _RANGES.get(made["format"]) if isinstance(made.get("format"), str) else None
         kinds = ("integer", "number") if made.get("format") == "float" else ("integer",)
         if bounds is not None and any(kind in kinds for kind in _listed(made.get("type"))):
-            low, high = bounds
-            lower, upper = made.get("minimum", low), made.get("maximum", high)
-            if isinstance(lower, (int, float)) and isinstance(upper, (int, float)):
-                made["minimum"], made["maximum"] = max(low, lower), min(high, upper)
+            _within(made, *bounds)
+        if "multipleOf" in made:
+            _within(made, -_DIVIDED, _DIVIDED)
 
     def _leave_out(
         self, made: dict[str, Any], value: dict[str, Any], side: Side, left_out: frozenset[str]
@@ -452,6 +453,12 @@ def _translate(made: dict[str, Any], value: Mapping[str, Any], *, nullable: bool
             made[word] = made.pop(bound)
     if nullable and value.get("nullable") is True and isinstance(made.get("type"), str):
         made["type"] = [made["type"], "null"]
+
+
+def _within(made: dict[str, Any], low: float, high: float) -> None:
+    lower, upper = made.get("minimum", low), made.get("maximum", high)
+    if isinstance(lower, (int, float)) and isinstance(upper, (int, float)):
+        made["minimum"], made["maximum"] = max(low, lower), min(high, upper)
 
 
 def _listed(kind: Any) -> list[Any]:

@@ -47,6 +47,15 @@ def messages(description: Description, *routes: dict[str, Any], **more: Any) -> 
     return [one.split(": ", 1)[1] for one in found(description, *routes, **more)]
 
 
+@pytest.mark.parametrize(
+    ("path", "route"), [("/a b/c", "/a%20b/c"), ("/é", "/%C3%A9"), ("/x:y", "/x:y"), ("/50%25", "/50%25")]
+)
+def test_a_literal_is_asked_for_with_its_escapes(path: str, route: str) -> None:
+    description = openapi({path: {"get": operation()}})
+    assert found(description, {"path": route, "methods": ["GET"]}) == []
+    assert len(found(description, {"path": "/other", "methods": ["GET"]})) == 2
+
+
 def test_what_agrees_has_no_findings() -> None:
     assert (
         found(

@@ -179,6 +179,11 @@ def test_a_float_has_its_range() -> None:
     assert "maximum" not in made({"s": {"type": "number", "format": "double"}})[0]["0"]
 
 
+def test_what_is_to_be_a_multiple_is_bounded() -> None:
+    (schema,) = made({"s": {"multipleOf": 0.01, "minimum": 0}})[0].values()
+    assert schema == {"multipleOf": 0.01, "minimum": 0, "maximum": 1e30}
+
+
 def test_a_dialect_that_nobody_knows_is_refused() -> None:
     draft = {"$schema": "http://json-schema.org/draft-03/schema#"}
     known = (

@@ -92,3 +92,32 @@ def test_what_stands_beside_a_schema_takes_what_it_takes(ways: int, value: Any) 
     explaining = Explaining(SCHEMAS)
     for key in SCHEMAS:
         assert fits(explaining, explaining.key(key, ways), value) == fits(explaining, key, value)
+
+
+def test_what_is_judged_by_the_alternative_that_it_names_fits_as_by_all() -> None:
+    def one(name: str, **more: Any) -> dict[str, Any]:
+        properties = {"tag": {"const": name}, "x": {"$ref": "#/$defs/T"}}
+        return {"type": "object", "required": ["tag"], "properties": properties, **more}
+
+    for word in ("oneOf", "anyOf"):
+        alternatives = [one("a"), one("b", minProperties=2), {**one("c"), "additionalProperties": False}]
+        schemas: dict[str, Any] = {
+            "T": {word: alternatives, "unevaluatedProperties": False},
+            "N": {"anyOf": [{"$ref": "#/$defs/T"}, {"type": "null"}, {word: [one("a"), {"type": "string"}]}]},
+        }
+        explaining = Explaining(schemas)
+        judged = {key: explaining.judged(schema) for key, schema in schemas.items()}
+        assert judged != schemas
+        inner: list[Any] = [1, "a", None, {}, {"tag": "a"}, {"tag": "b"}, {"tag": "d"}, {"tag": 1}, {"x": {}}]
+        values = inner + [
+            {"tag": tag, "x": one, **more} for tag in "abc" for one in inner for more in ({}, {"y": 1})
+        ]
+        for key in schemas:
+            by_all, by_one = (
+                jsonschema_rs.Draft202012Validator({"$ref": f"#/$defs/{key}", "$defs": of})
+                for of in (schemas, judged)
+            )
+            assert [by_one.is_valid(value) for value in values] == [
+                by_all.is_valid(value) for value in values
+            ]
+            assert any(map(by_all.is_valid, values))

@@ -112,6 +112,78 @@ def test_what_recurs_by_itself_is_done_once_for_each_value() -> None:
     assert Work({"s": schema}).is_affordable("s", nested(127))
 
 
+def _tree(kinds: int) -> dict[str, Any]:
+    """Nodes of so many kinds, told apart by a constant, each with nodes inside."""
+    names = [f"kind{number}" for number in range(kinds)]
+    made: dict[str, Any] = {"Node": {"oneOf": [{"$ref": f"#/$defs/{name}"} for name in [*names, "text"]]}}
+    for name in names:
+        content = {"type": "array", "items": {"$ref": "#/$defs/Node"}}
+        properties = {"type": {"const": name}, "content": content}
+        made[name] = {"type": "object", "required": ["type", "content"], "properties": properties}
+    text = {"type": {"const": "text"}, "text": {"type": "string"}}
+    made["text"] = {"type": "object", "required": ["type", "text"], "properties": text}
+    return made
+
+
+def _document(depth: int) -> Any:
+    made: Any = {"type": "text", "text": "hello"}
+    for level in range(depth):
+        made = {"content": [made, made], "type": f"kind{level % 10}"}
+    return json.loads(json.dumps(made))  # each part a value of its own
+
+
+@pytest.mark.parametrize("depth", [1, 5, 10])
+def test_what_recurs_by_way_of_others_is_done_once_too(depth: int) -> None:
+    schemas = _tree(10)
+    work = Work(schemas)
+    assert not work.is_bounded("Node")
+    assert work.is_affordable("Node", _document(depth))
+    spread = work.spread("Node")
+    assert spread is not None and spread[-1] < 500
+    validator = jsonschema_rs.Draft202012Validator({"$ref": "#/$defs/Node", "$defs": schemas})
+    assert validator.is_valid(_document(depth)), "which takes what is counted, and no 11 times more by level"
+
+
+def test_between_what_recurs_alternatives_multiply() -> None:
+    """In a long way round, each schema is followed twice before it comes back to the first."""
+    ring = {**doubled(30), "A30": {"$ref": "#/$defs/A0"}}
+    assert Work(ring).is_affordable("A0", nested(10))
+    assert not Work(ring).is_affordable("A0", nested(24))
+    assert not Work(ring).is_affordable("A0", nested(60))
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        {"type": "array"},
+        {"required": ["tag"]},
+        {"properties": {"tag": {"const": "b"}}},
+        {"properties": {"tag": {"enum": ["b", "c"]}}},
+        {"properties": {"tag": {"type": "integer"}}},
+    ],
+)
+def test_an_alternative_that_fails_at_once_ends_there(stop: dict[str, Any]) -> None:
+    made: dict[str, Any] = {"A30": True}
+    for level in range(30):
+        following = {"x": {"$ref": f"#/$defs/A{level + 1}"}}
+        other = {**stop, "properties": {**following, **stop.get("properties", {})}}
+        made[f"A{level}"] = {"anyOf": [{"properties": following}, other]}
+    value: Any = 1
+    late: Any = 1
+    for _ in range(30):
+        value = {"tag": "a", "x": value} if "properties" in stop else {"x": value}
+        late = {"x": late, "tag": "a"} if "properties" in stop else {"x": late, "tag": "b"}
+    assert Work(made).is_affordable("A0", value)
+    # The members of an object are taken in its order.
+    assert Work(made).is_affordable("A0", late) == (stop == {"type": "array"})
+
+
+@pytest.mark.parametrize("kinds", [10, 50])
+def test_of_a_large_value_of_what_does_not_multiply_nobody_counts_each_part(kinds: int) -> None:
+    document = {"type": "kind0", "content": [{"type": "text", "text": str(one)} for one in range(3500)]}
+    assert Work(_tree(kinds)).is_affordable("Node", document)
+
+
 def test_a_large_value_takes_as_much_as_it_is_large() -> None:
     some = {"items": {"anyOf": [{"const": one} for one in range(FEW)]}}
     assert Work({"s": some}).is_affordable("s", ["x"] * (STEPS // FEW // 2))
