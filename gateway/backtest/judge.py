@@ -290,7 +290,9 @@ class _Way:
         self.names: frozenset[str] = frozenset().union(*(step.names for step in steps)) - unwanted
         read_later: frozenset[Fact] = frozenset()
         for step in steps:
-            step.taken = unwanted.intersection(name for names in step.keyed.values() for name in names)
+            step.taken = unwanted.intersection(
+                name.lower() for names in step.keyed.values() for name in names
+            )
         for step in reversed(steps):
             # One of somebody else's may set fields without saying so.
             silent = step.by_record and "." in step.entry.type
@@ -620,7 +622,10 @@ class Judge:
             if PRINCIPAL not in unknown or PRINCIPAL not in step.reads:
                 names = ", ".join(header_names(unknown & step.reads))
                 why = f"what a filter has set {names} to is not recorded"
-            if not _as_then(way, number, recorded):
+            unseen = way.unseen & step.reads
+            if unseen:
+                why = f"{', '.join(header_names(unseen))} was taken from the client then, and is not recorded"
+            if unseen or not _as_then(way, number, recorded):
                 return undecidable(step.name, why)
             if step.counts:
                 return self._count(step, exchange, recorded, parts, why)

@@ -42,6 +42,15 @@ LIMITS: list[dict[str, Any]] = [
     },
 ]
 METHODS: dict[str, Any] = {"methods": {"allow": ["GET", "POST"]}}
+LIMIT_OF_CLIENTS, LIMIT_OF_ROUTES, LIMIT_OF_FIELDS = (
+    {"rate_limit": {"limits": [{"name": "l", "rate": "3/day", "key": [part]}]}}
+    for part in ("client_ip", "route", "header:X-Project-Id")
+)
+ROUTES: list[dict[str, Any]] = [
+    {"name": name, "path": path, "upstream": "main"} for name, path in (("all", "/{rest*}"), ("other", "/zz"))
+]
+OWNING = {**ROUTES[1], "filters": [{"principal": {"sources": [{"ip": {"others": True}}]}}]}
+ALL: dict[str, Any] = {"name": "l", "rate": "5/hour", "key": ["global"]}
 
 
 def _config(*limits: dict[str, Any], mode: str = "enforce", methods: dict[str, Any] = METHODS) -> str:
@@ -626,6 +635,65 @@ async def test_who_the_client_is_behind_other_proxies_is_not_guessed(tmp_path: P
     assert made.found.tally.counts == {UNCHANGED: 1}
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "requests"),
+    [
+        pytest.param(
+            text_of(filters=[LIMIT_OF_CLIENTS], trusted_proxies=["192.0.2.0/24"]),
+            text_of(filters=[LIMIT_OF_CLIENTS]),
+            [Asked(at, headers=(("X-Forwarded-For", f"198.51.100.{at % 4}"),)) for at in range(10)],
+            id="client",
+        ),
+        pytest.param(
+            text_of(filters=[LIMIT_OF_ROUTES], routes=ROUTES[:1]),
+            text_of(
+                filters=[LIMIT_OF_ROUTES],
+                routes=[ROUTES[0], {**ROUTES[1], "path": "/blue/{rest*}"}],
+            ),
+            [Asked(at, target=f"/{('green', 'blue')[at % 2]}/x") for at in range(10)],
+            id="route",
+        ),
+        pytest.param(
+            text_of(filters=[LIMIT_OF_FIELDS], routes=ROUTES),
+            text_of(filters=[LIMIT_OF_FIELDS], routes=[ROUTES[0], OWNING]),
+            [Asked(at, headers=(("X-Project-Id", f"p{at % 3}"),)) for at in range(10)],
+            id="a field that is taken from clients now",
+        ),
+        pytest.param(
+            text_of(filters=[LIMIT_OF_FIELDS], routes=[ROUTES[0], OWNING]),
+            text_of(filters=[LIMIT_OF_FIELDS], routes=ROUTES),
+            [Asked(at, headers=(("X-Project-Id", f"p{at % 3}"),)) for at in range(10)],
+            id="a field that was",
+        ),
+    ],
+)
+async def test_a_cell_says_nothing_of_whom_another_key_counts_with_now(
+    tmp_path: Path, old: str, new: str, requests: list[Asked]
+) -> None:
+    """What is decided is what happens, whatever the cells of the keys that were have held."""
+    truth = (await logged(new, requests))[1:]
+    made = await _made(tmp_path, old, new, *requests)
+    assert len({record["gateway.decision"] for record in truth}) == 2, "the limit must refuse some"
+    for (_, after), true in zip(made.verdicts.values(), truth, strict=True):
+        assert after.kind in (UNDECIDABLE, true["gateway.decision"])
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+async def test_what_is_missing_may_not_have_been_charged_by_this_configuration(
+    tmp_path: Path, lost: int
+) -> None:
+    """So the cells that others found after it say nothing, though the limit is what it was."""
+    limit: dict[str, Any] = {"rate_limit": {"limits": [{**ALL, "rate": "2/day"}]}}
+    requests = [Asked(at, method="DELETE" if at < 2 else "GET") for at in range(5)]
+    old, new = text_of(filters=[limit]), text_of(filters=[METHODS, limit])
+    lines = await logged(old, requests)
+    del lines[1 + lost]
+    made = judged(new, written(lines, tmp_path / "log"))
+    kinds = [after.kind for _, after in made.verdicts.values()]
+    assert kinds == [REFUSE, *[UNDECIDABLE] * 3]
+    assert {UNCHANGED} == set(judged(old, written(lines, tmp_path / "same")).found.tally.counts)
+
+
 async def test_what_is_judged_before_filters_is_judged_by_its_new_bounds(tmp_path: Path) -> None:
     requests = [Asked(0), Asked(1, target="/" + "a" * 2000)]
     made = await _made(tmp_path, text_of(), text_of(limits={"target_length": 1024}), *requests)
@@ -738,9 +806,6 @@ async def test_a_cell_of_one_key_says_nothing_of_another(tmp_path: Path) -> None
     made = await _made(tmp_path, text_of(filters=[by_field]), text_of(filters=[edit, by_field]), *requests)
     for before, after in made.verdicts.values():
         assert after.kind in (UNDECIDABLE, before.kind)
-
-
-ALL: dict[str, Any] = {"name": "l", "rate": "5/hour", "key": ["global"]}
 
 
 @pytest.mark.parametrize(
