@@ -6,8 +6,8 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -150,25 +150,34 @@ async def test_after_a_reload_with_another_hash_key_tokens_are_known_and_revoked
                 assert await status(service, user) == 401
 
 
+@asynccontextmanager
+async def draining(tmp_path: Path, workers: int) -> AsyncIterator[tuple[Keystone, Service]]:
+    """A service that an upgrade replaces, and whose workers may then drain for long; Keystone knows a token of ann."""
+    keystone = Keystone()
+    keystone.service.tokens = {"token-ann": document("ann", "member", expires=time.time() + 3600)}
+    async with keystone.listening(), Upstream(echo) as upstream:
+        url = f"http://127.0.0.1:{upstream.port}"
+        path = written(tmp_path, url, filters=keystone.filters(), drain_timeout="60s")
+        async with weir("run", path, "--workers", str(workers), directory=tmp_path) as process:
+            listening = await process.listens()
+            yield keystone, Service(process, listening.port, listening.admin_port)
+
+
+ANN = get("/ann", "X-Auth-Token: token-ann")
+
+
 async def test_a_revocation_at_a_successor_reaches_the_workers_of_its_predecessor_that_drain(
     tmp_path: Path,
 ) -> None:
-    keystone = Keystone()
-    keystone.service.tokens = {"token-ann": document("ann", "member", expires=time.time() + 3600)}
-    request = get("/ann", "X-Auth-Token: token-ann")
-    async with AsyncExitStack() as up, Upstream(echo) as upstream:
-        await up.enter_async_context(keystone.listening())
-        url = f"http://127.0.0.1:{upstream.port}"
-        path = written(tmp_path, url, filters=keystone.filters(), drain_timeout="30s")
-        process = await up.enter_async_context(weir("run", path, "--workers", "2", directory=tmp_path))
-        listening = await process.listens()
-        service = Service(process, listening.port, listening.admin_port)
+    async with AsyncExitStack() as up:
+        keystone, service = await up.enter_async_context(draining(tmp_path, 2))
+        process = service.process
         clients = [
             await up.enter_async_context(await Client.connect(service.address)) for _ in range(2 * WORKERS)
         ]
         for client in clients:
-            assert (await client.ask(request)).status == 200
-            await client.send(request[:-2])  # so that its worker has something to wait for
+            assert (await client.ask(ANN)).status == 200
+            await client.send(ANN[:-2])  # so that its worker has something to wait for
         keystone.service.tokens.clear()
         process.signal(signal.SIGUSR2)
         successor = int((await process.prints(r'"pid": (\d+), "event": "successor_ready"', to="stderr"))[1])
@@ -177,7 +186,7 @@ async def test_a_revocation_at_a_successor_reaches_the_workers_of_its_predecesso
             assert (told["complete"], told["failures"]) == (True, [])
             assert process.popen.poll() is None, "the predecessor still drains"
             for client in clients:
-                await client.send(request[-2:])
+                await client.send(ANN[-2:])
                 assert (await client.answer()).status == 401
             assert await process.ends() == 0
             assert (await service.asked("/tokens/revoke", "POST", {"user_id": "ann"}))["complete"]
@@ -189,19 +198,12 @@ async def test_a_revocation_at_a_successor_reaches_the_workers_of_its_predecesso
 async def test_a_revocation_is_not_complete_while_workers_drain_that_no_program_can_ask_any_more(
     tmp_path: Path,
 ) -> None:
-    keystone = Keystone()
-    keystone.service.tokens = {"token-ann": document("ann", "member", expires=time.time() + 3600)}
-    request = get("/ann", "X-Auth-Token: token-ann")
-    async with AsyncExitStack() as up, Upstream(echo) as upstream:
-        await up.enter_async_context(keystone.listening())
-        url = f"http://127.0.0.1:{upstream.port}"
-        path = written(tmp_path, url, filters=keystone.filters(), drain_timeout="60s")
-        process = await up.enter_async_context(weir("run", path, "--workers", "1", directory=tmp_path))
-        listening = await process.listens()
-        service = Service(process, listening.port, listening.admin_port)
+    async with AsyncExitStack() as up:
+        _, service = await up.enter_async_context(draining(tmp_path, 1))
+        process = service.process
         client = await up.enter_async_context(await Client.connect(service.address))
-        assert (await client.ask(request)).status == 200
-        await client.send(request[:-2])  # so that the first program has something to wait for
+        assert (await client.ask(ANN)).status == 200
+        await client.send(ANN[:-2])  # so that the first program has something to wait for
         pids = [process.popen.pid]
         try:
             for number in range(2):
@@ -213,7 +215,7 @@ async def test_a_revocation_is_not_complete_while_workers_drain_that_no_program_
             await until(lambda: not alive(pids[1]), "the second has ended", START)
             told = await service.asked("/tokens/revoke", "POST", {"user_id": "ann"})
             assert (told["complete"], told["failures"]) == (False, ["earlier workers drain"])
-            await client.send(request[-2:])
+            await client.send(ANN[-2:])
             await client.answer()
             assert await process.ends() == 0
             assert (await service.asked("/tokens/revoke", "POST", {"user_id": "ann"}))["complete"]
