@@ -17,7 +17,7 @@ pass by their media type. Needs the extra `openapi`:
 pip install 'weir-gateway[openapi]'.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
 from functools import partial
 from typing import Final
 
@@ -29,7 +29,7 @@ from filters.api.schema import Schemas
 from gateway.api import Body, Exchange, Fault, Filter, OptionError, Refused, Services, Verdict
 from gateway.api.fact import BODY, PRINCIPAL, RESPONSE, Fact, header
 from gateway.description.matcher import Matcher
-from gateway.description.model import Description, Resource
+from gateway.description.model import Description, Media, Resource
 from gateway.description.read import DescriptionError, read_description
 from gateway.http.target import decode
 
@@ -96,7 +96,7 @@ class Api(Filter[ApiConfig]):
         except DescriptionError as error:
             raise OptionError(_RULE, *map(str, error.problems)) from None
         self._tell_unchecked(description)
-        schemas = Schemas(description)
+        schemas = Schemas(description, _asked(description, config))
         self._matcher: Matcher[_JudgedResource] = Matcher()
         for resource in _merged(description.resources):
             beside = self._matcher.at(resource.segments)
@@ -312,6 +312,24 @@ def _facts(description: Description, config: ApiConfig) -> frozenset[Fact]:
     if config.validate_responses is not None:
         facts.add(RESPONSE)
     return frozenset(facts)
+
+
+def _asked(description: Description, config: ApiConfig) -> Iterator[str]:
+    """The keys of the schemas that requests are held against, and answers where they are."""
+    for resource in description.resources:
+        parameters = list(resource.parameters)
+        media: list[Media] = []
+        for operation in resource.operations:
+            parameters += operation.parameters
+            media += operation.media
+            if config.validate_responses is not None:
+                media += (one for answer in operation.answers for one in answer.media)
+        parts = (
+            (one.schema, one.item.schema, *(of.schema for of in one.members.values()), one.others.schema)
+            for one in parameters
+        )
+        yield from (key for keys in parts for key in keys if key is not None)
+        yield from (check.schema for one in media for check in one.checks)
 
 
 def _merged(resources: tuple[Resource, ...]) -> list[Resource]:

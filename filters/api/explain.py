@@ -7,9 +7,10 @@ only that of the constant which the value has is followed.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from filters.api.reach import size
 from gateway.description.discriminator import DISCRIMINATOR, divide
 
 WAYS: Final = 16
@@ -18,6 +19,9 @@ ONE: Final = 0
 """One way only, not even the outermost choice: for a value that is large."""
 _MOST: Final = 50_000
 """Schemas made of those of a description."""
+_PARTS: Final = 40_000
+"""What these may have in them where it is neither all ways that are followed nor one. What is behind that is held against a
+value as a whole."""
 _REF: Final = "#/$defs/"
 _SAME_VALUE: Final = ("allOf", "anyOf", "oneOf")
 _CHOICES: Final = ("oneOf", "anyOf")
@@ -28,12 +32,12 @@ _LATE: Final = ("unevaluatedItems", "unevaluatedProperties")
 
 
 class Explaining:
-    """Those of a description's schemas, by key.
+    """Those of a description's schemas, by key; of those that are `asked` for, by default all.
 
     made  what stands beside them: a key of its own for each number of ways that remain
     """
 
-    def __init__(self, schemas: Mapping[str, Any]) -> None:
+    def __init__(self, schemas: Mapping[str, Any], asked: Iterable[str] | None = None) -> None:
         self.made: dict[str, Any] = {}
         self._schemas = schemas
         self._left: dict[str, tuple[str, int]] = {}
@@ -41,13 +45,21 @@ class Explaining:
         self._changed: set[str] = set()
         self._pending: deque[str] = deque()
         self._now = ""
-        for key in schemas:
+        self._parts = _PARTS
+        for key in schemas if asked is None else asked:
             self._key(key, WAYS)
             self._key(key, ONE)
         while self._pending:
             self._now = self._pending.popleft()
             key, left = self._left[self._now]
-            self.made[self._now] = self._shortened(schemas.get(key, True), left)
+            schema = schemas.get(key, True)
+            if left not in (WAYS, ONE):  # of each of these there is one, as of the schema itself
+                self._parts -= size(schema)
+                if self._parts < 0:
+                    self._changed.add(self._now)
+                    self.made[self._now] = {"if": {"$ref": _REF + key}, "else": False}
+                    continue
+            self.made[self._now] = self._shortened(schema, left)
         self._spread()
 
     def key(self, key: str, ways: int) -> str:

@@ -1,7 +1,12 @@
-"""JSON Schema, by jsonschema-rs: whether a value fits, and where it does not."""
+"""JSON Schema, by jsonschema-rs: whether a value fits, and where it does not.
+
+The library compiles a schema once for each validator that reaches it. Of schemas that all refer to one another, each with a
+validator of its own, that is the square of their number. So they are compiled as one, an object that has a member for each of
+them, and a value is held against one of them as that member.
+"""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from itertools import islice
@@ -9,10 +14,14 @@ from typing import Any, Final, NamedTuple
 
 from filters.api.backtracking import Texts, guarded
 from filters.api.explain import ONE, WAYS, Explaining
+from filters.api.reach import reached, reaching, size
 from filters.api.work import Work
 from gateway.api import OptionError
 from gateway.description.model import Description
 
+MAX_COMPILED: Final = 150_000
+"""Schemas that are compiled of one description, those by which to say why a value does not fit among them; each takes 6 to
+20 us, and 1 to 4 KiB."""
 _URI: Final = "urn:weir:description"
 _MASK: Final = "the value"
 _UNFIT: Final = "the value does not fit"
@@ -64,10 +73,36 @@ class Validator(NamedTuple):
     texts: Texts | None = None
 
 
-class Schemas:
-    """The schemas of a description, compiled as they are asked for."""
+class _Member:
+    """One of the schemas that are compiled as one. Places that it tells begin with its name."""
 
-    def __init__(self, description: Description) -> None:
+    __slots__ = ("_name", "_valid", "_whole")
+
+    def __init__(self, whole: Any, name: str) -> None:
+        self._whole = whole
+        self._valid: Callable[[Any], bool] = whole.is_valid
+        self._name = name
+
+    def is_valid(self, value: Any) -> bool:
+        return self._valid({self._name: value})
+
+    def iter_errors(self, value: Any) -> Iterator[Any]:
+        found: Iterator[Any] = self._whole.iter_errors({self._name: value})
+        return found
+
+    def validate(self, value: Any) -> None:
+        self._whole.validate({self._name: value})
+
+
+class Schemas:
+    """The schemas of a description, compiled: those that are `asked` for, by default all, with what they refer to.
+
+    compiled  how many schemas that are, each counted as often as it is compiled
+
+    Raises OptionError where they are too many, and for one that is none.
+    """
+
+    def __init__(self, description: Description, asked: Iterable[str] | None = None) -> None:
         if find_spec("jsonschema_rs") is None:
             raise OptionError((), "needs more than is installed: pip install 'weir-gateway[openapi]'")
         import jsonschema_rs
@@ -76,26 +111,95 @@ class Schemas:
         self._description = description
         self._linear = jsonschema_rs.RegexOptions(size_limit=_PATTERN, dfa_size_limit=_PATTERN)
         self._counted = jsonschema_rs.FancyRegexOptions(backtrack_limit=_STEPS, size_limit=_PATTERN)
-        self._explaining = Explaining(description.schemas)
-        judged = {key: self._explaining.judged(schema) for key, schema in description.schemas.items()}
+        given = description.schemas
+        first: dict[str, str] = {}
+        self._alike = {
+            key: first.setdefault(json.dumps(given[key], sort_keys=True), key)
+            for key in (given if asked is None else asked)
+        }
+        """The first that is equal to each that is asked for: many parameters are alike."""
+        keys = list(first.values())
+        used = {key: given[key] for key in reached(keys, given)}
+        self._explaining = Explaining(used, keys)
+        judged = {key: self._explaining.judged(schema) for key, schema in used.items()}
         self._schemas = {**judged, **self._explaining.made}
-        self._registry = self._registered(self._schemas)
         self._texts = Texts()
+        self.compiled = 0
+        compiled = self._compiled(keys)
         self._work = Work(judged)
-        self._known: dict[str, Validator] = {}
+        self._validators = {key: self._validator(key, *made) for key, made in compiled.items()}
 
     def validator(self, key: str) -> Validator:
-        """The validator of a schema. Raises OptionError for a schema that is none."""
-        text = json.dumps(self._description.schemas[key], sort_keys=True)
-        known = self._known.get(text)  # many parameters are alike
-        if known is None:
-            try:
-                known = self._compiled(key, self._linear)
-            except ValueError:
-                # Perhaps for a pattern that looks ahead or back, for which there is an engine whose steps are counted.
-                known = self._told(key)
-            self._known[text] = known
-        return known
+        """The validator of a schema that is asked for."""
+        return self._validators[self._alike[key]]
+
+    def takes_text(self, key: str) -> bool:
+        """Whether it plainly takes every text."""
+        return self._description.schemas[key] in (True, {}, {"type": "string"})
+
+    def _compiled(self, keys: Sequence[str]) -> Mapping[str, tuple[Any, Any]]:
+        """For each what it is compiled in, and by which engine its patterns are."""
+        self._count([keys])
+        try:
+            whole = self._one(keys, self._linear)
+            return dict.fromkeys(keys, (whole, self._linear))
+        except ValueError:
+            pass  # perhaps for a pattern that looks ahead or back, for which there is an engine whose steps are counted
+        changed = {key for key, schema in self._guarded.items() if schema != self._schemas[key]}
+        going_back = reaching(changed, self._schemas)
+        back = [key for key in keys if key in going_back]
+        ahead = [key for key in keys if key not in going_back]
+        self._count([ahead, back])
+        made: dict[str, tuple[Any, Any]] = {}
+        for some, patterns in ((ahead, self._linear), (back, self._counted)):
+            made |= dict.fromkeys(some, (self._told(some, patterns), patterns))
+        return made
+
+    def _count(self, groups: Iterable[Sequence[str]]) -> None:
+        self.compiled = sum(
+            size(self._schemas[name]) for keys in groups for name in reached(self._names(keys), self._schemas)
+        )
+        if self.compiled > MAX_COMPILED:
+            raise OptionError(
+                ("description",),
+                f"{self._description.file}: it takes {self.compiled} compiled schemas to judge by it and to say why, "
+                f"and more than {MAX_COMPILED} are not supported",
+            )
+
+    def _names(self, keys: Iterable[str]) -> list[str]:
+        """Of those keys, and of what explains them."""
+        return list(
+            dict.fromkeys(
+                name
+                for key in keys
+                for name in (key, *(self._explaining.key(key, ways) for ways in (WAYS, ONE)))
+            )
+        )
+
+    def _told(self, keys: Sequence[str], patterns: Any) -> Any:
+        """These as one. Raises OptionError for the first that is none."""
+        try:
+            return self._one(keys, patterns)
+        except ValueError as error:
+            half = len(keys) // 2
+            if half:
+                self._told(keys[:half], patterns)
+                self._told(keys[half:], patterns)
+            place = self._description.places[keys[0]]
+            why = str(error).splitlines()[0][:_MOST]
+            raise OptionError(("description",), f"{place}: the schema cannot be used: {why}") from None
+
+    def _one(self, keys: Iterable[str], patterns: Any) -> Any:
+        counted = patterns is self._counted
+        return self._library.Draft202012Validator(
+            {"properties": {name: {"$ref": f"{_URI}#/$defs/{name}"} for name in self._names(keys)}},
+            registry=self._registered(self._guarded if counted else self._schemas),
+            formats=dict(self._texts.formats) if counted else None,
+            validate_formats=True,
+            retriever=_nothing,
+            mask=_MASK,
+            pattern_options=patterns,
+        )
 
     def _registered(self, schemas: Mapping[str, Any]) -> Any:
         return self._library.Registry(
@@ -103,10 +207,10 @@ class Schemas:
         )
 
     @cached_property
-    def _guarded(self) -> Any:
+    def _guarded(self) -> Mapping[str, Any]:
         """The schemas, none of whose patterns that go back is held against a text that is too long for it."""
         is_linear = cache(self._is_linear)
-        return self._registered({key: guarded(schema, is_linear) for key, schema in self._schemas.items()})
+        return {key: guarded(schema, is_linear) for key, schema in self._schemas.items()}
 
     def _is_linear(self, pattern: str) -> bool:
         try:
@@ -115,22 +219,9 @@ class Schemas:
             return False
         return True
 
-    def takes_text(self, key: str) -> bool:
-        """Whether it plainly takes every text."""
-        return self._description.schemas[key] in (True, {}, {"type": "string"})
-
-    def _told(self, key: str) -> Validator:
-        try:
-            return self._compiled(key, self._counted)
-        except ValueError as error:
-            place = self._description.places[key]
-            why = str(error).splitlines()[0][:_MOST]
-            raise OptionError(("description",), f"{place}: the schema cannot be used: {why}") from None
-
-    def _compiled(self, key: str, patterns: Any) -> Validator:
-        own = self._one(key, patterns)
-        named = (self._explaining.key(key, ways) for ways in (WAYS, ONE))
-        every, first = (own if name == key else self._one(name, patterns) for name in named)
+    def _validator(self, key: str, whole: Any, patterns: Any) -> Validator:
+        own = _Member(whole, key)
+        every, first = (_Member(whole, self._explaining.key(key, ways)) for ways in (WAYS, ONE))
         fits: Callable[[Any], bool] = own.is_valid
         texts = self._texts if patterns is self._counted else None
         if texts is not None:
@@ -141,18 +232,6 @@ class Schemas:
         affordable = partial(self._work.is_affordable, key)
         return Validator(
             lambda value: affordable(value) and fits(value), every, first, fits, affordable, texts
-        )
-
-    def _one(self, key: str, patterns: Any) -> Any:
-        counted = patterns is self._counted
-        return self._library.Draft202012Validator(
-            {"$ref": f"{_URI}#/$defs/{key}"},
-            registry=self._guarded if counted else self._registry,
-            formats=dict(self._texts.formats) if counted else None,
-            validate_formats=True,
-            retriever=_nothing,
-            mask=_MASK,
-            pattern_options=patterns,
         )
 
 
@@ -209,7 +288,7 @@ def _deepest(errors: Any, depth: int) -> Failure:
         why = _UNFIT if error.schema_path[-1:] == ["else"] else error.message[:_MOST]
         if why.startswith(_ENDED):
             why = _MANY_STEPS
-        found = Failure(tuple(error.instance_path), why)
+        found = Failure(tuple(error.instance_path[1:]), why)
         branches: Sequence[Any] = getattr(error.kind, "context", None) or () if depth < _DEEPEST else ()
         for branch in branches:
             inner = _deepest(branch[:_MOST], depth + 1) if branch else found

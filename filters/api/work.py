@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, zip_longest
 from typing import Any, Final, NamedTuple
 
+from filters.api.reach import referred, target_of
 from gateway.description.discriminator import DISCRIMINATOR, parts_of
 
 FEW: Final = 64
@@ -33,7 +34,6 @@ _SPREADS: Final = 150_000
 _TIMES: Final = 12
 """How often the bound of a schema may grow."""
 _LIST: Final = "[]"
-_REF: Final = "#/$defs/"
 _SAME_VALUE: Final = ("allOf", "anyOf", "oneOf")
 _SAME_VALUE_ONCE: Final = ("not", "if", "then", "else")
 _EVERY_MEMBER: Final = ("unevaluatedProperties", "propertyNames")
@@ -150,7 +150,7 @@ class Work:
             alternatives = [self._bound(part, key, users) for part in parts_of(schema)]
             parts = [_NOTHING] * len(alternatives)
             parts.append(self._joined(alternatives, most=True))
-        target = _target(schema)
+        target = target_of(schema)
         if target is not None and target in users:
             users[target].add(key)
             parts.append(self._bounds[target])
@@ -228,7 +228,7 @@ class _Spreading:
             found = [[1 + len(alternatives)], _most_of([self._levels(part, way) for part in alternatives])]
         else:
             found = [[1], *(self._levels(part, way) for part in _parts(schema))]
-        target = _target(schema)
+        target = target_of(schema)
         if target is not None and target in way:
             found.append([1])
             back = way[: way.index(target) + 1]
@@ -294,7 +294,7 @@ class _Counting:
         if DISCRIMINATOR in schema:
             parts = [True] * len(parts) + [part["then"] for part in parts if _names(part["if"], value)]
         steps = 1 + sum(self._steps(part, value, way) for part in parts)
-        target = _target(schema)
+        target = target_of(schema)
         if target is not None and target in way:
             steps += 1
             back = way[: way.index(target) + 1]
@@ -366,7 +366,7 @@ def _onward(way: tuple[str, ...], target: str, rings: Mapping[str, int]) -> tupl
 
 def _rings(schemas: Mapping[str, Any]) -> Mapping[str, int]:
     """A number for each key, the same for those that lead to one another by references (Kosaraju's algorithm)."""
-    leads = {key: _referred(schema, schemas) for key, schema in schemas.items()}
+    leads = {key: referred(schema, schemas) for key, schema in schemas.items()}
     back: dict[str, list[str]] = {key: [] for key in schemas}
     order: list[str] = []
     seen: set[str] = set()
@@ -393,25 +393,6 @@ def _rings(schemas: Mapping[str, Any]) -> Mapping[str, int]:
                 rings[key] = number
                 pending.extend(one for one in back[key] if one not in rings)
     return rings
-
-
-def _referred(schema: Any, schemas: Mapping[str, Any]) -> list[str]:
-    parts = [schema]
-    found: dict[str, None] = {}
-    for part in parts:  # which grows meanwhile
-        if isinstance(part, dict):
-            target = _target(part)
-            if target is not None and target in schemas:
-                found[target] = None
-            parts.extend(part.values())
-        elif isinstance(part, list):
-            parts.extend(part)
-    return list(found)
-
-
-def _target(schema: Mapping[str, Any]) -> str | None:
-    reference = schema.get("$ref")
-    return reference.removeprefix(_REF) if isinstance(reference, str) else None
 
 
 def _parts(schema: Mapping[str, Any]) -> Iterator[Any]:

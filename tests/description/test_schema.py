@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
@@ -240,6 +241,15 @@ def test_alternatives_that_multiply_are_refused() -> None:
     document: dict[str, Any] = {f"c{n}": {"anyOf": [{"$ref": f"#/c{n + 1}"}] * 4} for n in range(20)}
     document |= {"s": {"$ref": "#/c0"}, "c20": {}}
     assert any(f"more than {MAX_WIDTH} schemas for one value" in told for told in wrong(document))
+
+
+def test_more_schemas_than_there_may_be_are_refused_at_the_first_that_is_too_many() -> None:
+    document: dict[str, Any] = {"s": {"anyOf": [True] * 9}}
+    with mock.patch("gateway.description.schema.MAX_SCHEMAS", 10):
+        assert wrong(document) == []
+    with mock.patch("gateway.description.schema.MAX_SCHEMAS", 9):
+        (told,) = wrong(document)
+    assert "/s/anyOf/8: there are more than 9 schemas" in told
 
 
 def test_a_long_chain_of_references_is_refused() -> None:

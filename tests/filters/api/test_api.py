@@ -4,6 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -510,3 +511,52 @@ def test_what_only_answers_have_may_be_sent() -> None:
     assert refused(api, "POST", "/a", b"{}", JSON) == (0, "")
     assert refused(api, "POST", "/a", b'{"id": "x"}', JSON) == (0, "")
     assert refused(api, "POST", "/a", b'{"id": 5}', JSON) == (400, "schema_mismatch")
+
+
+def test_a_description_of_hundreds_of_operations_with_schemas_of_their_own_is_loaded() -> None:
+    def resource(number: int) -> dict[str, Any]:
+        members = {f"m{place}": {"type": ["string", "null"], "maxLength": 255} for place in range(30)}
+        schema = {"type": "object", "properties": {"server": {"type": "object", "properties": members}}}
+        used = {"items": {"anyOf": [{"$ref": f"#/components/schemas/S{number}"}, {"type": "null"}]}}
+        answers = {"200": {"description": "", "content": body(used)["content"]}}
+        paths[f"/servers/{{id}}/a{number}"] = {
+            "parameters": [of_path("id", format="uuid")],
+            "get": {"parameters": [of_query("limit", type="integer", minimum=0)], "responses": answers},
+            "post": {"requestBody": body(used), "responses": answers},
+        }
+        return schema
+
+    paths: dict[str, Any] = {}
+    components = {"schemas": {f"S{number}": resource(number) for number in range(300)}}
+    api = described(paths, components=components)
+    target = f"/servers/{UUID}/a299"
+    assert refused(api, "POST", target, b'[{"server": {"m7": "x"}}, null]', JSON) == (0, "")
+    wrong = verdict(api, "POST", target, b'[{"server": {"m7": 5}}]', JSON)
+    assert isinstance(wrong, Fault)
+    assert wrong.facts == {"pointer": "/0/server/m7"}
+
+
+def test_schemas_that_all_refer_to_one_another_are_loaded_or_refused_with_their_number() -> None:
+    def refers(number: int) -> dict[str, Any]:
+        steps = range(1, 16)
+        return {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                **{f"p{step}": {"$ref": f"#/components/schemas/S{(number * step) % 60}"} for step in steps},
+            },
+        }
+
+    components = {"schemas": {f"S{number}": refers(number) for number in range(60)}}
+    paths = {
+        f"/o{number}": {"post": {"requestBody": body({"$ref": f"#/components/schemas/S{number}"})}}
+        for number in range(50)
+    }
+    api = described(paths, components=components)
+    assert refused(api, "POST", "/o7", b'{"p3": {"p2": {"name": "x"}}}', JSON) == (0, "")
+    assert refused(api, "POST", "/o7", b'{"p3": {"p2": {"name": 5}}}', JSON) == (400, "schema_mismatch")
+    with (
+        mock.patch("filters.api.schema.MAX_COMPILED", 1000),
+        pytest.raises(OptionError, match=r"api\.yaml: it takes \d{4} compiled .* more than 1000 are not"),
+    ):
+        described(paths, components=components)

@@ -1,6 +1,7 @@
 """Schemas by which a failure is told with bounded work, and which take no value that the first ones refuse."""
 
 from typing import Any
+from unittest import mock
 
 import jsonschema_rs
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.api.explain import ONE, WAYS, Explaining
+from filters.api.reach import size
 
 FLAT: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "integer"}}}
 NESTED: dict[str, Any] = {
@@ -121,3 +123,34 @@ def test_what_is_judged_by_the_alternative_that_it_names_fits_as_by_all() -> Non
                 by_all.is_valid(value) for value in values
             ]
             assert any(map(by_all.is_valid, values))
+
+
+def test_of_what_has_too_many_ways_a_bounded_part_is_made_and_it_takes_the_same() -> None:
+    count = 20
+    null = {"type": "null"}
+    schemas: dict[str, Any] = {
+        f"s{number}": {
+            "type": "object",
+            "properties": {
+                f"p{step}": {"anyOf": [{"$ref": f"#/$defs/s{(number + step) % count}"}, *[null] * (step % 7)]}
+                for step in range(1, 12)
+            },
+        }
+        for number in range(count)
+    }
+    own = sum(map(size, schemas.values()))
+    with mock.patch("filters.api.explain._PARTS", 10 * own):
+        whole = sum(map(size, Explaining(schemas).made.values()))
+    with mock.patch("filters.api.explain._PARTS", own):
+        explaining = Explaining(schemas)
+    made = sum(map(size, explaining.made.values()))
+    assert made < 4 * own < whole
+    values: list[Any] = [{"p1": {"p2": None, "p3": {"p1": 5}}}, {"p6": {"p5": {"p4": {}}}}, {"p7": None}]
+    for value in values:
+        taken = [
+            jsonschema_rs.validator_for(
+                {"$ref": f"#/$defs/{key}", "$defs": {**schemas, **explaining.made}}
+            ).is_valid(value)
+            for key in ("s0", explaining.key("s0", WAYS), explaining.key("s0", ONE))
+        ]
+        assert len(set(taken)) == 1

@@ -6,6 +6,7 @@ from unittest import mock
 import jsonschema_rs
 import pytest
 
+from filters.api.reach import size
 from filters.api.schema import Schemas, failure
 from gateway.api import OptionError
 from gateway.config.problem import Position
@@ -18,7 +19,11 @@ def schemas(**made: Any) -> Schemas:
 
 
 def told(schema: Any, value: Any) -> tuple[str, str]:
-    found = failure(schemas(s=schema).validator("s"), value)
+    return told_by(schemas(s=schema), "s", value)
+
+
+def told_by(made: Schemas, key: str, value: Any) -> tuple[str, str]:
+    found = failure(made.validator(key), value)
     return found.pointer, found.why
 
 
@@ -186,3 +191,75 @@ def test_alternatives_with_constants_are_told_of_however_deep_they_nest() -> Non
     for _ in range(20):
         value = {"kind": "list", "items": [value]}
     assert told(schema, value) == ("/items/0" * 20 + "/of_b", 'the value is not of type "integer"')
+
+
+def _mutual(count: int, width: int, **more: Any) -> dict[str, Any]:
+    """Schemas each of which leads to all others."""
+
+    def one(number: int) -> dict[str, Any]:
+        led = {f"p{step}": {"$ref": f"#/$defs/s{(number + step) % count}"} for step in range(1, width + 1)}
+        return {"type": "object", "properties": {**led, "name": {"type": "string"}}, **more}
+
+    return {f"s{number}": one(number) for number in range(count)}
+
+
+def test_schemas_that_refer_to_one_another_are_compiled_once_however_many_are_asked_for() -> None:
+    made = _mutual(60, 12)
+    parts = sum(map(size, made.values()))
+    description = Description("a.yaml", "OpenAPI 3.1", "", "", (), made, {})
+    few, every = Schemas(description, ["s7"]), Schemas(description)
+    assert few.compiled <= every.compiled <= 3 * parts
+    assert told_by(few, "s7", {"p1": {"p2": {"name": 5}}}) == (
+        "/p1/p2/name",
+        'the value is not of type "string"',
+    )
+    assert few.validator("s7").is_valid({"p1": {"p2": {"name": "x"}}})
+
+
+def test_what_nobody_asks_for_is_not_compiled() -> None:
+    made = {"a": {"items": {"$ref": "#/$defs/b"}}, "b": {"type": "string"}, "c": {"type": "strng"}}
+    description = Description("a.yaml", "OpenAPI 3.1", "", "", (), made, {})
+    assert Schemas(description, ["a"]).compiled == 3
+    assert Schemas(description, []).compiled == 0
+
+
+def test_more_than_can_be_compiled_is_told_with_its_number() -> None:
+    made = _mutual(20, 4)
+    count = schemas(**made).compiled
+    with mock.patch("filters.api.schema.MAX_COMPILED", count):
+        assert schemas(**made).validator("s0").is_valid({})
+    with (
+        mock.patch("filters.api.schema.MAX_COMPILED", count - 1),
+        mock.patch.object(jsonschema_rs, "Draft202012Validator", side_effect=AssertionError),
+        pytest.raises(OptionError, match=rf"a\.yaml: .* {count} compiled .* {count - 1} are not") as caught,
+    ):
+        schemas(**made)
+    assert caught.value.rule == ("description",)
+
+
+def test_patterns_that_go_back_are_beside_those_that_do_not() -> None:
+    made = schemas(
+        plain={"type": "string", "pattern": "^(a+)+$"},
+        back={"pattern": "^(?=a)ab$"},
+        user={"items": {"$ref": "#/$defs/back"}},
+        other={"items": {"$ref": "#/$defs/plain"}},
+    )
+    assert [made.validator(key).texts is not None for key in ("plain", "back", "user", "other")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert made.compiled == 6
+    assert made.validator("user").is_valid(["ab"]) and not made.validator("user").is_valid(["b"])
+    assert not made.validator("other").is_valid(["a" * 100_000 + "b"])
+
+
+@pytest.mark.parametrize("wrong", [0, 3, 7])
+@pytest.mark.parametrize("pattern", ["x", "^(?=x)"])
+def test_of_many_the_one_that_is_none_is_told(wrong: int, pattern: str) -> None:
+    made: dict[str, Any] = {f"s{number}": {"maxLength": number, "pattern": pattern} for number in range(8)}
+    made[f"s{wrong}"]["type"] = "strng"
+    places = {key: Position("a.yaml", number, 3) for number, key in enumerate(made, 10)}
+    with pytest.raises(OptionError, match=rf"a\.yaml:{10 + wrong}:3: the schema cannot be used"):
+        Schemas(Description("a.yaml", "OpenAPI 3.1", "", "", (), made, places))
