@@ -8,8 +8,9 @@ from urllib.parse import unquote_plus
 from filters._json import DuplicateKey, TooDeep, loads
 from filters.api.schema import Schemas, failure
 from gateway.api import Exchange, Fault
-from gateway.description.model import Numbers, Parameter, Part, Segment, Space, Types
+from gateway.description.model import Numbers, Parameter, Part, Segment, Types
 from gateway.description.split import Form
+from gateway.description.xsd import tidied
 from gateway.http.target import decode
 
 Query: TypeAlias = Mapping[str, Sequence[str]]
@@ -24,7 +25,7 @@ _LEXICAL: Final = {
     "double": (_XSD_INTEGER, re.compile(_DECIMAL + "(?:[eE][+-]?[0-9]{1,3})?")),
 }
 """Integers and numbers by how they are written."""
-_SPACE: Final = re.compile(r"[\t\n\r]")
+_XML_SPACE: Final = " \t\n\r"
 _BOOLEANS: Final = {"true": True, "false": False}
 _CONVERTED: Final[Types] = frozenset(("integer", "number", "boolean", "null"))
 
@@ -48,23 +49,17 @@ def _decoded(text: str) -> str:
 def value_of(text: str, types: Types, numbers: Numbers = "json") -> Any:
     """What a text stands for where the value may be of these types; the text itself where it is nothing else."""
     integer, number = _LEXICAL[numbers]
-    if "integer" in types and integer.fullmatch(text) is not None:
-        return int(text)
-    if "number" in types and number.fullmatch(text) is not None:
-        return float(text)
+    # In XML Schema white space around a number is none of it, also where the value may be a text that has it.
+    written = text if numbers == "json" else text.strip(_XML_SPACE)
+    if "integer" in types and integer.fullmatch(written) is not None:
+        return int(written)
+    if "number" in types and number.fullmatch(written) is not None:
+        return float(written)
     if "boolean" in types and text in _BOOLEANS:
         return _BOOLEANS[text]
     if "null" in types and not text and "string" not in types:
         return None
     return text
-
-
-def tidied(text: str, space: Space) -> str:
-    """A text with its white space as XML Schema has it before a value is judged."""
-    if space == "preserve":
-        return text
-    text = _SPACE.sub(" ", text)
-    return text if space == "replace" else " ".join(filter(None, text.split(" ")))
 
 
 class PathSegment:

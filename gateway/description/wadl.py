@@ -333,16 +333,13 @@ class _Reader:
         schema = (
             self._types.named(element.get("type") or "xsd:string", element) if element.get("type") else True
         )
-        options = [option.get("value") for option in element.named(WADL, "option")]
+        options = [option.get("value") or "" for option in element.named(WADL, "option")]
         fixed = element.get("fixed")
         if fixed is not None:
             options = [fixed]
         if options:
-            schema = (
-                {"enum": options}
-                if schema in (True, {"type": "string"})
-                else {"allOf": [schema, _any_text(options)]}
-            )
+            values = {"enum": self._types.values(options, element.get("type") or "xsd:string", element)}
+            schema = values if schema in (True, {"type": "string"}) else {"allOf": [schema, values]}
         required = element.get("required") in ("true", "1")
         types, numbers = types_of(schema, {}), numbers_of(schema)
         space = self._types.space(element.get("type") or "xsd:string", element)
@@ -521,18 +518,6 @@ def _asks_something(param: Element) -> bool:
 
 def _title(element: Element) -> str:
     return next((doc.get("title") or "" for doc in element.named(WADL, "doc")), "")
-
-
-def _any_text(options: list[str | None]) -> dict[str, Any]:
-    values: list[Any] = []
-    for option in options:
-        values.append(option)
-        try:
-            number = float(option or "")
-        except ValueError:
-            continue
-        values.append(int(number) if number.is_integer() else number)
-    return {"enum": values}
 
 
 def plain(path: str) -> dict[str, Any] | None:

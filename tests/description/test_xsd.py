@@ -50,6 +50,7 @@ def wrong(inside: str) -> str:
             [
                 *("2030-01-31", "2030-01-31Z", "2030-01-31+02:00", "2024-02-29", "2000-02-29", "0004-02-29"),
                 *("2400-02-29", "12000-02-29", "-0004-02-29", "2023-02-28", "2023-04-30", "2023-12-31-14:00"),
+                *("12020-01-01", "0001-01-01", "123456789012-12-31"),
             ],
             [
                 *("2030-13-01", "x2030-01-31", "2020-02-30", "2023-02-29", "1900-02-29", "2100-02-29"),
@@ -60,6 +61,14 @@ def wrong(inside: str) -> str:
                     "2023-01-32",
                     "2023-01-01+14:01",
                     "2023-01-01+99:00",
+                    *(
+                        "02020-01-01",
+                        "02020-02-29",
+                        "00000-01-01",
+                        "012000-02-29",
+                        "202-01-01",
+                        "12001-02-29",
+                    ),
                 ),
             ],
         ),
@@ -88,6 +97,23 @@ def wrong(inside: str) -> str:
             ["2030-01-31", "2030-01-31T25:00:00"],
         ),
         ("hexBinary", ["", "0aFF"], ["0", "0g"]),
+        (
+            "gYear",
+            ["2030", "0001", "-0044", "12030", "2030Z", "2030+02:00"],
+            ["", "30", "203", "02030", "+2030", "2030-01", "2030+15:00", "2030z", 2030],
+        ),
+        (
+            "gYearMonth",
+            ["2030-01", "-0044-12", "2030-12Z"],
+            ["2030", "2030-13", "2030-00", "2030-1", "02030-01"],
+        ),
+        ("gMonth", ["--01", "--12", "--12-14:00"], ["01", "--13", "--00", "--1", "-01", "--01--"]),
+        (
+            "gMonthDay",
+            ["--01-31", "--02-29", "--04-30Z"],
+            ["--02-30", "--04-31", "--13-01", "--01-32", "--1-1"],
+        ),
+        ("gDay", ["---01", "---31", "---15+01:00"], ["---00", "---32", "---1", "--01", "01"]),
     ],
 )
 def test_built_in_types_take_what_they_should(name: str, good: list[Any], bad: list[Any]) -> None:
@@ -238,3 +264,116 @@ def test_white_space_of_what_is_built_in() -> None:
         "preserve",
         "preserve",
     ]
+
+
+def _unchecked(inside: str) -> tuple[Types, list[str]]:
+    made, problems = types(inside)
+    made.named("t:T", HERE)
+    made.space("t:T", HERE)
+    assert problems == []
+    return made, [str(one) for one in made.unchecked]
+
+
+def _type(inside: str, name: str = "T") -> str:
+    return f'<s:simpleType name="{name}">{inside}</s:simpleType>'
+
+
+_TOKEN = (
+    '<s:simpleType><s:restriction base="s:token"><s:enumeration value="a b"/></s:restriction></s:simpleType>'
+)
+_STRING = _TOKEN.replace("s:token", "s:string")
+
+
+@pytest.mark.parametrize(
+    ("inside", "space"),
+    [
+        ('<s:union memberTypes="s:int s:double"/>', "collapse"),
+        ('<s:union memberTypes="s:int s:boolean"/>', "collapse"),
+        (f'<s:union memberTypes="s:int s:boolean">{_TOKEN}</s:union>', "collapse"),
+        (f'<s:union memberTypes="s:int">{_STRING}</s:union>', "preserve"),
+        (f'<s:union><s:simpleType><s:union memberTypes="s:int">{_TOKEN}</s:union></s:simpleType></s:union>', "collapse"),
+        ('<s:union memberTypes="s:string s:boolean"/>', "preserve"),
+        ('<s:union memberTypes="s:normalizedString s:int"/>', "replace"),
+        (f'<s:restriction>{_TOKEN}<s:maxLength value="3"/></s:restriction>', "collapse"),
+        (f'<s:restriction>{_STRING}<s:whiteSpace value="replace"/></s:restriction>', "replace"),
+    ],
+)  # fmt: skip
+def test_white_space_of_a_union_is_that_of_its_members(inside: str, space: str) -> None:
+    made, told = _unchecked(_type(inside))
+    assert made.space("t:T", HERE) == space
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        f'<s:union memberTypes="s:boolean">{_STRING}</s:union>',
+        f"<s:union>{_TOKEN}{_STRING}</s:union>",
+        f'<s:restriction><s:simpleType><s:union memberTypes="s:date">{_STRING}</s:union></s:simpleType></s:restriction>',
+    ],
+)
+def test_of_a_union_whose_members_differ_in_white_space_it_is_told(inside: str) -> None:
+    made, told = _unchecked(_type(inside))
+    assert made.space("t:T", HERE) == "preserve"
+    assert "whose members differ in it, is not looked at" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [
+        ('<s:restriction base="s:gYear"><s:minInclusive value="2000"/></s:restriction>', "the bound of what is no number"),
+        ('<s:restriction base="s:date"><s:maxExclusive value="2030-01-01"/></s:restriction>', "the bound of what is no number"),
+        ('<s:restriction base="s:date"><s:enumeration value="2030-01-01"/></s:restriction>', "values of date are compared by how"),
+        ('<s:restriction base="s:base64Binary"><s:length value="3"/></s:restriction>', "the length of what is no text"),
+        ('<s:restriction base="s:int"><s:pattern value="[0-9]"/></s:restriction>', "the pattern of a number"),
+        ('<s:restriction base="t:U"><s:pattern value="[0-9]|all"/></s:restriction>', "the pattern of a number"),
+        ('<s:restriction base="t:I"><s:pattern value="[0-9]"/></s:restriction>', "the pattern of a number"),
+    ],
+)  # fmt: skip
+def test_a_facet_that_is_not_judged_is_told(inside: str, message: str) -> None:
+    union = _type(f'<s:union memberTypes="s:int">{_STRING}</s:union>', "U")
+    twice = _type('<s:restriction base="t:J"><s:maxInclusive value="5"/></s:restriction>', "I") + _type(
+        '<s:restriction base="s:int"><s:maxInclusive value="9"/></s:restriction>', "J"
+    )
+    _, told = _unchecked(_type(inside) + union + twice)
+    assert len(told) == 1
+    assert message in told[0]
+
+
+def test_a_length_of_octets_is_two_characters_each() -> None:
+    schema = simple('<s:restriction base="s:hexBinary"><s:length value="2"/></s:restriction>')
+    taken = [text for text in ("0a", "0aff", "0aff00") if jsonschema_rs.is_valid(schema, text)]
+    assert taken == ["0aff"]
+
+
+def test_values_of_a_type_that_is_restricted_twice_are_numbers_still() -> None:
+    made, problems = types(
+        _type('<s:restriction base="t:J"><s:maxInclusive value="9"/></s:restriction>', "I")
+        + _type('<s:restriction base="s:int"><s:maxInclusive value="99"/></s:restriction>', "J")
+        + _type('<s:restriction base="t:I"><s:enumeration value=" 05 "/></s:restriction>')
+    )
+    assert jsonschema_rs.is_valid(made.named("t:T", HERE), 5)
+    assert problems == []
+
+
+def test_large_bounds_are_exact() -> None:
+    schema = simple(f'<s:restriction base="s:long"><s:maxInclusive value="{2**63 - 2}"/></s:restriction>')
+    assert [jsonschema_rs.is_valid(schema, 2**63 - less) for less in (2, 1)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "equal"),
+    [
+        ("xsd:boolean", "1", ["1", "true"]),
+        ("xsd:boolean", " false ", ["false", "0"]),
+        ("xsd:string", "1", ["1"]),
+        ("xsd:string", " a ", [" a "]),
+        ("xsd:token", " a  b ", ["a b"]),
+        ("xsd:int", "+05", [5]),
+        ("xsd:decimal", "5.0", [5]),
+        ("xsd:double", "INF", ["INF", "+INF"]),
+        ("xsd:int", "x", ["x"]),
+    ],
+)
+def test_values_are_told_apart_as_their_type_does(name: str, text: str, equal: list[Any]) -> None:
+    assert Types([]).values([text], name, HERE) == equal

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.api.parameter import query_of, value_of
-from gateway.api import Fault
+from gateway.api import Fault, OptionError
 from tests.filters.api.judging import described, of_path, of_query, refused, verdict, written
 
 ALL = frozenset(("string", "integer", "number", "boolean", "null"))
@@ -88,6 +88,49 @@ def test_white_space_of_a_type_is_as_it_has_it_before_a_value_is_judged() -> Non
             for filter, letter in ((collapsed, "c"), (replaced, "r"), (preserved, "p")):
                 answer = refused(filter, "GET", f"/a?{name}={text}")
                 assert (answer == (0, "")) == (letter in fits), (name, text, letter)
+
+
+def _of_type(simple: str, param: str) -> Any:
+    return written(
+        '<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:t="urn:t" xmlns:x="http://www.w3.org/2001/XMLSchema">'
+        f'<grammars><x:schema targetNamespace="urn:t">{simple}</x:schema></grammars><resources base="/"><resource path="a">'
+        f'<method name="GET"><request><param name="n" style="query" {param}/></request></method></resource></resources></application>',
+        "a.wadl",
+    )
+
+
+@pytest.mark.parametrize(
+    ("param", "good", "bad"),
+    [
+        ('type="x:boolean" fixed="1"', ["1", "true", "%20true%09"], ["0", "false", "TRUE", ""]),
+        ('type="x:boolean" fixed="false"', ["0", "false"], ["1", "true", "x"]),
+        ('type="x:string" fixed="1"', ["1"], ["true", "01", "%201"]),
+        ('type="x:int" fixed="5"', ["5", "+05", "%205"], ["6", "5.0"]),
+        ('type="x:decimal" fixed="5"', ["5", "5.0", "+05."], ["5.1", "5e0"]),
+        ('type="x:gYear"', ["2030", "%202030Z"], ["02030", "30", "2030-01"]),
+        ('type="x:date"', ["2020-01-01"], ["02020-01-01"]),
+        ('type="t:U"', ["5", "%205%0A", "all"], ["%20all", "x", "5.5"]),
+        ('type="t:U" repeating="true"', ["5&n=all", "%205&n=5"], ["%20all", "5&n=x"]),
+        ('type="t:V"', ["%2005", "%20a%0A%20b", "1"], ["a", "5.5", "2%203"]),
+    ],
+)
+def test_values_of_xml_schema_are_equal_however_they_are_written(
+    param: str, good: list[str], bad: list[str]
+) -> None:
+    of_string = '<x:simpleType><x:restriction base="x:string"><x:enumeration value="all"/></x:restriction></x:simpleType>'
+    of_token = '<x:simpleType><x:restriction base="x:token"><x:enumeration value="a b"/></x:restriction></x:simpleType>'
+    api = _of_type(
+        f'<x:simpleType name="U"><x:union memberTypes="x:int">{of_string}</x:union></x:simpleType>'
+        f'<x:simpleType name="V"><x:union memberTypes="x:int x:boolean">{of_token}</x:union></x:simpleType>',
+        param,
+    )
+    assert [text for text in good + bad if refused(api, "GET", f"/a?n={text}") == (0, "")] == good
+
+
+def test_what_is_not_judged_of_a_type_stops_the_start() -> None:
+    simple = '<x:simpleType name="Y"><x:restriction base="x:gYear"><x:minInclusive value="2000"/></x:restriction></x:simpleType>'
+    with pytest.raises(OptionError, match="the bound of what is no number is not looked at"):
+        _of_type(simple, 'type="t:Y"')
 
 
 @given(st.text())
