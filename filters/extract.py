@@ -33,7 +33,7 @@ class FieldOptions(Options):
     path: PathRegex | None = Field(
         None,
         description="A regular expression for the whole path; each of its groups that takes part is a line, or all of the "
-        "path where it has none.",
+        "path where it has none. In a path of more than 2,048 characters nothing is found.",
     )
     query: str | None = Field(
         None, min_length=1, description="A parameter of the query; one that is there twice is answered 400."

@@ -127,7 +127,8 @@ class PathOptions(Options):
     )
     regex: PathRegex | None = Field(
         None,
-        description="In place of `param`: a regular expression for the whole path, whose first group is the user.",
+        description="In place of `param`: a regular expression for the whole path, whose first group is the user. A path of more than 2,048 "
+        "characters names none.",
     )
     group: Text = Field("User_Standard", description="Group of the principal.")
     roles: tuple[Role, ...] = Field((), description="Roles of the principal.")

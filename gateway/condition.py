@@ -103,7 +103,7 @@ class When(Options):
     ] = Field(
         None,
         description="Path template, or regex:... for the whole path; or a list of which one matches. Where a path is too long for "
-        "a regular expression, the entry sees the request.",
+        "a regular expression (more than 2,048 characters), the entry sees the request.",
     )
     method: Annotated[
         Annotated[tuple[Annotated[str, AfterValidator(_method)], ...], Field(min_length=1)] | None,

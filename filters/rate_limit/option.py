@@ -240,7 +240,7 @@ class LimitOptions(Options):
         description="Only requests for this path count: a template such as /v2/{project_id}/servers, where {name} is "
         "one segment, or one of two parts of it, and {name*} all that is left, or regex:... which must match the whole "
         "path. It is matched against the path as it came and as it reads percent-decoded, so that no spelling escapes "
-        "the limit.",
+        "the limit. One of more than 2,048 characters counts for each regular expression.",
     )
     uri: str | None = Field(
         default=None,

@@ -24,7 +24,9 @@ class RowOptions(Options):
         None, description="Template of the paths, as routes have it: /v2/{project_id}/servers/{rest*}."
     )
     regex: PathRegex | None = Field(
-        None, description="In place of `path`: a regular expression that the whole path must match."
+        None,
+        description="In place of `path`: a regular expression that the whole path must match. Where a table has one, a path "
+        "of more than 2,048 characters is answered 414.",
     )
     methods: tuple[MethodName, ...] | None = Field(
         None,

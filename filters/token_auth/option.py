@@ -672,7 +672,8 @@ class TenantOptions(Options):
         min_length=1,
         description="Or regular expressions for the whole path, each with one group, the tenant's id; the first that "
         "matches counts. They are for the path percent-decoded. One that none matches is refused, as is one that names another tenant where "
-        "encoded slashes and backslashes are slashes, empty segments are left out, or `;` parameters are.",
+        "encoded slashes and backslashes are slashes, empty segments are left out, or `;` parameters are; and so is a path of more than "
+        "2,048 characters.",
     )
     strip_prefixes: tuple[Text, ...] = Field(
         default=(), description="What may stand in front of a tenant's id in a token, and not in a path."

@@ -50,7 +50,9 @@ FILTERS: Final[tuple[Row, ...]] = (
         "options had Repose leave alone too. What it looks at is no matter of options, and the query is part of it, so that requests may be "
         "refused which Repose let pass: `weir migrate repose` names the options, and `mode: shadow` the requests. Several validators by role are entries with `when`, whose roles are compared without "
         "regard to case; delegating is "
-        "`mode: shadow` with `delegate`. A number in JSON that is beyond a double, such as an integer of 400 digits, is not valid: 400.",
+        "`mode: shadow` with `delegate`. A number in JSON that is beyond a double, such as an integer of 400 digits, is not valid: 400. "
+        "Whatever the options, an empty segment of a path is 404, JSON deeper than `max_depth` (32) is 400, and so are a member that is named "
+        "twice and a missing body where one is described; a body with a Content-Encoding is 415.",
     ),
     Row(
         "openapi-validator",
@@ -58,7 +60,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         ("api.description",),
         "",
         "`api: { description: compute.yaml }`, OpenAPI 3.0 and 3.1. The schema comes last, as in Repose, but a media type before "
-        "roles and parameters. Accept is not judged: no 406. A document of Swagger 2.0 is to be converted first.",
+        "roles and parameters. Accept is not judged: no 406. A document of Swagger 2.0 is to be converted first. JSON deeper than `max_depth` "
+        "(32), a member that is named twice, a Content-Encoding and an empty segment of a path are refused, as by api-validator.",
     ),
     Row(
         "keystone-v2",
@@ -68,7 +71,8 @@ FILTERS: Final[tuple[Row, ...]] = (
         "Fields of identity that a client sends are stripped before anything else. The challenge goes with our own 401s, "
         "and with the upstream's only where it has none. No atom feed: tokens are revoked on the admin listener, or "
         "remembered for 5 seconds (`cache.ttl`), as often as Repose looks at a feed. A "
-        "white list is `when: { not: { path: ... } }`.",
+        "white list is `when: { not: { path: ... } }`. Of two in one chain both ask, and the caller is whom the last one has found. A tenant "
+        "that a regular expression reads is in a path of 2,048 characters at most; a longer one is 403.",
     ),
     Row(
         "keystone-v2-authorization",

@@ -151,6 +151,7 @@ def regex_rbac(config: Element, chain: Chain) -> None:
         )
         chain.refuse(config.place)
         return
+    chain.bounds_paths(config, "is answered 414")
     _add(config, chain, rows, "all")
 
 

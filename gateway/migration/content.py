@@ -53,6 +53,7 @@ def url_extractor(config: Element, chain: Chain) -> None:
             lost = True
             continue
         fields.append({**field, "path": text, **default})
+        chain.bounds_paths(one, "has nothing found in it")
         if expression.groups(text):
             chain.draft.extracted.setdefault(header.lower(), []).append(text)
     _extract(config, fields, chain, lost)

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from gateway.api.regex import LONGEST
 from gateway.condition import When
 from gateway.config.problem import written
 from gateway.migration import expression
@@ -182,6 +183,7 @@ class Draft:
         self.extracted: dict[str, list[str]] = {}
         self.rewritten: Place | None = None
         self.variables: dict[str, Place] = {}
+        self._secrets: dict[str, str] = {}
         self._names: set[str] = set()
 
     def secret(
@@ -191,6 +193,10 @@ class Draft:
         if _ONLY_VARIABLES.fullmatch(text):
             return text
         variable = "".join(char if char.isascii() and char.isalnum() else "_" for char in name).upper()
+        base, number = variable, 1
+        while self._secrets.setdefault(variable, text) != text:
+            number += 1
+            variable = f"{base}_{number}"
         self.variables.setdefault(variable, place)
         made_of = ", ".join(dict.fromkeys(VARIABLE.findall(text)))
         told = f"; Repose has made it of {made_of}" if made_of else ""
@@ -378,6 +384,10 @@ class Chain:
     def finds_user(self, qualities: Iterable[float], *, always: bool = False) -> None:
         """Notes that a user has been found here."""
         self.draft.users.append(User(frozenset(qualities), tuple(self._when), always, token=False))
+
+    def bounds_paths(self, element: Element, what: str) -> None:
+        """Notes what becomes of a path that is too long for a regular expression."""
+        self.differs(element, f"a path of more than {LONGEST:,} characters {what}")
 
     def finds_token(self, quality: float, *, when: Sequence[Condition], always: bool) -> None:
         """Notes that a token has been asked for here, in requests that fulfil `when` too."""

@@ -228,6 +228,7 @@ def _project(config: Element, chain: Chain, white: list[Condition]) -> None:
     if roles:
         options["bypass_roles"] = roles
     chain.differs(element, "another project is answered 403, in place of 401")
+    chain.bounds_paths(element, "is answered 414")
     chain.add("rbac", options, element.place, when=white)
 
 
@@ -542,6 +543,7 @@ def _tenant_differences(element: Element, roles: list[str], chain: Chain) -> Non
     chain.differs(
         element, "a request that names no tenant, or one that the token is not for, is answered 403"
     )
+    chain.bounds_paths(element, "names no tenant, and is answered 403")
     if roles:
         chain.differs(
             element,
@@ -581,6 +583,7 @@ def _all_tenants(
             config,
             "every expression that matches must name one and the same tenant (`rbac`), where Repose lets several of the token pass",
         )
+    chain.bounds_paths(config, "is answered 414 (`rbac`)")
     chain.add("rbac", options, config.place, when=white, rest=rest)
 
 
@@ -701,6 +704,13 @@ def _add(chain: Chain, options: dict[str, Any], config: Element, white: list[Con
     if not options["repose"]:
         del options["repose"]
     chain.replaces(config, IDENTITY)
+    if any(user.token for user in chain.draft.users):
+        chain.differs(
+            config,
+            "a filter before this one asks for a token too: where both see a request, its token has to be good for both, and whom this "
+            "one has found is who is calling, with these roles and tenants alone; Repose adds X-PP-User, X-Roles and their like of "
+            "both. A keystone-v2-authorization behind them goes by this one",
+        )
     entry = chain.add("token_auth", options, config.place, when=white)
     if "keystone_v2" in options["providers"][0] and any(one is entry for one in chain.draft.entries):
         chain.draft.asking = Asking(entry.name, list(entry.when), [(entry, [])])

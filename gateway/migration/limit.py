@@ -124,6 +124,7 @@ def _limit(element: Element, chain: Chain, names: set[str], captures: bool, ever
             _refuse(element, regex, chain)
             return None
         value["path"] = expression.REGEX + text
+        chain.bounds_paths(element, "counts for this limit whatever it is")
         if captures and grouped and not everybody:
             key.append("captures")
         elif captures and grouped:

@@ -115,6 +115,7 @@ def uri_user(config: Element, chain: Chain) -> None:
                 continue
             options = {"regex": text, "group": group or "User_Standard", "quality": quality}
             sources.append({"path": options})
+            chain.bounds_paths(mapping, "names no user")
     _add(chain, config, sources, [quality])
     if lost and sources:
         chain.refuse(config.place)  # nobody would be counted who had been

@@ -12,6 +12,13 @@ from gateway.description.xml import role_names
 from gateway.migration.draft import Chain, Condition
 from gateway.migration.source import Element
 
+_DEPTH: Final = 32
+"""How deep JSON and XML may nest, as `max_depth` has it by default."""
+_ALWAYS: Final = (
+    "an empty segment of a path is one, and a slash at its end begins another: a path with either is answered 404 where the description "
+    "has none such (400 at once for an empty segment, unless a route says `target: lenient`)",
+)
+"""What is told of every description."""
 _BODY: Final = 1 << 20
 """Bytes; the largest body that is judged where the container has no limit."""
 
@@ -132,6 +139,25 @@ def _beyond(description: Description, element: Element) -> Iterator[str]:
             yield _BEYOND.format(f"{option} is not set", what)
 
 
+def _of_bodies(description: Description) -> Iterator[str]:
+    """What `api` refuses of bodies whatever it is told, and no option has had Repose refuse."""
+    operations = [one for resource in description.resources for one in resource.operations]
+    forms = {media.form for one in operations for media in one.media}
+    if any(one.body_required for one in operations):
+        yield "a request without a body, where one is described, is answered 400"
+    if "json" in forms:
+        yield (
+            f"JSON that nests more than {_DEPTH} deep (`max_depth`), names a member of an object twice, or holds a number beyond a "
+            "double is answered 400"
+        )
+    if "xml" in forms:
+        yield f"XML that nests more than {_DEPTH} deep (`max_depth`), or has a document type, is answered 400"
+    if forms & {"json", "xml"}:
+        yield (
+            "a body with a Content-Encoding is answered 415, for it is not looked into: a `compression` before this entry decodes it"
+        )
+
+
 _QUERY: Final = "parameters of the query that are required, and the types of all"
 
 _OF_XML: Final = ("check-grammars", "check-xsd-grammar", "check-elements", "check-plain-params")
@@ -204,7 +230,7 @@ def _add(
             chain.differs(
                 element, f"not looked at, as in Repose with these options (`unchecked: allow`): {problem}"
             )
-    for text in beyond(description):
+    for text in (*_ALWAYS, *_of_bodies(description), *beyond(description)):
         chain.differs(element, text)
     if roles == "check" and _asks_for_roles(description):
         chain.knows_roles(element)

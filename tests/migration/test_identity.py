@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
@@ -705,3 +706,71 @@ async def test_a_field_of_identity_that_is_written_before_the_token_is_asked_for
     assert ("extra" in ",".join(sent)) is not told
     said = notes(made, "keystone-v2")
     assert (f"add-header.cfg.xml:1 has written into {name.lower()} is replaced" in said) is told
+
+
+async def test_a_path_that_is_too_long_for_the_expression_of_a_tenant_is_told(
+    tmp_path: Path, service: str
+) -> None:
+    tenants = "<tenant-handling><validate-tenant><uri-extraction-regex>/v1/([^/]+)/.*</uri-extraction-regex></validate-tenant></tenant-handling>"
+    made = _v2(tmp_path, tenants, service)
+    long = "GET /v1/mine/" + "x" * (2049 - len("/v1/mine/"))
+    assert list((await _statuses(made, (long[:-1], long))).values()) == [200, 403]
+    assert "a path of more than 2,048 characters names no tenant, and is answered 403" in notes(
+        made, "keystone-v2"
+    )
+
+
+def _access(name: str, role: str) -> bytes:
+    user = {"id": name, "name": name, "roles": [{"name": role, "tenantId": "mine"}]}
+    body = json.dumps({"access": {**TOKEN, "user": user}}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+_NO: Final = b'{"unauthorized": {"code": 401, "message": "No valid token provided."}}'
+_UNKNOWN: Final = (
+    b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    % (len(_NO), _NO)
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        (_access("ann", "member"), _access("bob", "admin"), 200),
+        (_UNKNOWN, _access("bob", "admin"), 401),
+        (_access("ann", "member"), _UNKNOWN, 401),
+    ],
+)
+async def test_of_two_filters_that_ask_for_a_token_both_do_and_the_last_says_who_it_is(
+    tmp_path: Path, first: bytes, second: bytes, status: int
+) -> None:
+    async with Upstream(answers(first)) as one, Upstream(answers(second)) as other:
+        texts = [
+            f'<keystone-v2><identity-service uri="{service.url}" username="gateway" password="{password}" '
+            'set-groups-in-header="false"/></keystone-v2>'
+            for service, password in ((one, "hunter1"), (other, "hunter2"))
+        ]
+        chain = '<filter name="keystone-v2"/><filter name="keystone-v2" configuration="other.cfg.xml"/>'
+        made = moved(tmp_path, chain, keystone_v2=texts[0], other=texts[1])
+        assert list(made.variables) == ["KEYSTONE_V2_PASSWORD", "KEYSTONE_V2_PASSWORD_2"]
+        before, behind = (
+            [note.text for note in of.notes] for of in made.report.parts if of.name == "keystone-v2"
+        )
+        assert not any("asks for a token too" in text for text in before)
+        assert any("asks for a token too" in text and "is who is calling" in text for text in behind)
+        texts = [
+            re.sub(' (?:username|password)="[^"]*"', "", text) for text in texts
+        ]  # a token asks for itself
+        made = moved(tmp_path, chain, keystone_v2=texts[0], other=texts[1])
+        registry = Registry()
+        trial = Trial(loads(made.text, "moved.yaml", registry=registry), registry, live=True)
+        await trial.start()
+        try:
+            got = await trial.run(given("GET", "/", headers=(("X-Auth-Token", "t"),)))
+        finally:
+            await trial.close()
+    assert got.status == status
+    if status == 200:
+        fields = _fields(got)
+        assert (fields["X-User-Name"], fields["X-Roles"]) == ("bob", "admin")

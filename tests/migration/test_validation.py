@@ -7,6 +7,7 @@ import pytest
 
 from gateway.config.load import loads
 from gateway.migration.repose import Migration, migrate
+from gateway.migration.validation import _DEPTH
 from gateway.plan import build_plan
 from gateway.registry import Registry
 from gateway.trial.identity import identity_of
@@ -366,3 +367,60 @@ def test_a_document_that_asks_for_roles_that_nobody_knows_is_told(tmp_path: Path
     )
     made = moved_filter(tmp_path, "openapi-validator", '<open-api-validator href="api.yaml"/>')
     assert ("no filter before this one knows any" in notes(made, "openapi-validator")) is bool(roles)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "body", "status", "said"),
+    [
+        ("/a", (), b"{}", 200, ""),
+        ("//a", (), b"{}", 400, "an empty segment of a path"),
+        ("/a/", (), b"{}", 404, "a slash at its end"),
+        ("/a", (), b"[" * 33 + b"]" * 33, 400, "nests more than 32 deep"),
+        ("/a", (), b'{"x": 1, "x": 2}', 400, "names a member of an object twice"),
+        ("/a", (), b"", 400, "a request without a body"),
+        ("/a", (("Content-Encoding", "gzip"),), b"{}", 415, "a body with a Content-Encoding is answered 415"),
+    ],
+)
+@pytest.mark.parametrize("options", ["", 'check-well-formed="true" check-grammars="true"'])
+async def test_what_is_refused_whatever_the_options_is_told(
+    tmp_path: Path,
+    options: str,
+    target: str,
+    headers: tuple[tuple[str, str], ...],
+    body: bytes,
+    status: int,
+    said: str,
+) -> None:
+    (tmp_path / "a.wadl").write_text(BEYOND.format(grammar="", inside=JSON))
+    made = _moved(tmp_path, f'<validator default="true" wadl="a.wadl" {options}/>')
+    got = await outcome(
+        made,
+        "POST",
+        target,
+        headers=(("Content-Type", "application/json"), *headers),
+        body=body,
+        identity=identity_of({"user": "u"}),
+    )
+    assert got.status == status
+    assert said in notes(made, "api-validator")
+    assert not part(made, "api-validator").refuses
+
+
+def test_how_deep_is_told_is_how_deep_it_is() -> None:
+    assert Registry().get("api").Config.model_fields["max_depth"].default == _DEPTH
+
+
+async def test_of_a_description_without_bodies_nothing_is_told_of_them(tmp_path: Path) -> None:
+    told = notes(_moved(tmp_path, '<validator default="true" wadl="servers.wadl"/>'), "api-validator")
+    assert "an empty segment of a path" in told
+    assert not any(text in told for text in ("JSON that", "XML that", "without a body", "Content-Encoding"))
+
+
+async def test_an_openapi_validator_is_told_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        '{"openapi": "3.1.0", "paths": {"/a": {"put": {"requestBody": {"required": true, "content": {"application/json": {}}}}}}}'
+    )
+    made = moved_filter(tmp_path, "openapi-validator", '<open-api-validator href="a.yaml"/>')
+    told = notes(made, "openapi-validator")
+    for said in ("an empty segment", "more than 32 deep", "without a body", "answered 415"):
+        assert said in told
