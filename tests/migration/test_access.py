@@ -210,3 +210,13 @@ async def test_roles_that_a_filter_has_written_since_are_not_the_principals(
     )
     assert await _status(made, "GET", "/path", "admin") == 503
     assert "its roles are those of add-header.cfg.xml:1" in notes(made, name)
+
+
+async def test_a_path_that_is_too_long_for_expressions_is_told(tmp_path: Path) -> None:
+    made = _moved(tmp_path, "regex-rbac", "\n/v2/.* ALL ANY\n")
+    long = "/v2/" + "x" * 2045
+    assert [await _status(made, "GET", target, "a") for target in (long[:-1], long)] == [200, 414]
+    assert "a path of more than 2,048 characters is answered 414" in notes(made, "regex-rbac")
+    templates = _moved(tmp_path, "simple-rbac", "\n/v2/{x} ALL ANY\n")
+    assert await _status(templates, "GET", long, "a") == 200
+    assert "2,048" not in notes(templates, "simple-rbac")

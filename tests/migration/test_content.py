@@ -34,6 +34,21 @@ async def test_a_part_of_the_path_is_a_field(tmp_path: Path, target: str, values
     assert "stripped" in notes(made, "url-extractor-to-header")
 
 
+async def test_a_path_that_is_too_long_for_an_expression_has_nothing_in_it(tmp_path: Path) -> None:
+    text = '<url-extractor-to-header><extraction header="X-T" url-regex="/s/([^/]+)" default="none"/></url-extractor-to-header>'
+    made = moved_filter(tmp_path, "url-extractor-to-header", text)
+    long = "/s/a/" + "x" * 2044
+    found = []
+    for target in (long[:-1], long):
+        forwarded = (await outcome(made, target=target)).forwarded
+        assert forwarded is not None
+        found.append(dict(forwarded.headers)["X-T"])
+    assert found == ["a", "none"]
+    assert "a path of more than 2,048 characters has nothing found in it" in notes(
+        made, "url-extractor-to-header"
+    )
+
+
 @pytest.mark.parametrize("regex", [r"\?filter=([^&amp;]+)", r".*[?&amp;]filter=([^&amp;]*).*"])
 @pytest.mark.parametrize(
     ("target", "value"), [("/s?filter=a%41&b=1", "aA"), ("/s?b=1&filter=a", "a"), ("/filter=a", "none")]
