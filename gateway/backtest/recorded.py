@@ -197,6 +197,44 @@ def end_of(fields: Mapping[str, Any]) -> End:
     return End(known, worker, sequence, at, float(last) if isinstance(last, (int, float)) else at)
 
 
+class Mark(NamedTuple):
+    """What a worker says while it is at work: that up to this instant nothing is missing of it.
+
+    sequence  number of its last record
+    last      when the exchange of that was over; minus infinity where there is none
+    behind    when at the earliest an exchange began that has a later number
+    """
+
+    since: float
+    worker: int
+    sequence: int
+    last: float
+    behind: float
+
+
+def mark_of(fields: Mapping[str, Any]) -> Mark:
+    """What a line of kind `mark` says. Raises ValueError for one that is damaged."""
+    end = end_of(fields)
+    under_way = fields.get("gateway.under_way_ms", 0.0)
+    if not isinstance(under_way, (int, float)) or not end.at:
+        raise ValueError("what a worker says of its records is damaged")
+    last = end.last if "gateway.last" in fields else _UNKNOWN_LONG_AGO
+    return Mark(end.since, end.worker, end.sequence, last, end.at - under_way / 1000)
+
+
+def at_work(fields: Mapping[str, Any]) -> tuple[float, float, frozenset[int]] | None:
+    """Which workers were at work as a line of a worker has it: since when its memory has been there, when the line was written, and
+    their numbers. None where it does not say."""
+    told, since, at = (
+        fields.get("gateway.workers"),
+        fields.get("gateway.since"),
+        _instant(fields.get("timestamp")),
+    )
+    if not isinstance(told, list) or not isinstance(since, (int, float)) or not at:
+        return None
+    return float(since), at, frozenset(number for number in told if isinstance(number, int))
+
+
 class Recorded:
     """One record.
 

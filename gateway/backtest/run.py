@@ -20,11 +20,12 @@ from gateway.backtest.event import HELD, File
 from gateway.backtest.gap import Missing, Stretch, missing
 from gateway.backtest.gap import Worker as WorkerOf
 from gateway.backtest.judging import Half, Share, Worker
+from gateway.backtest.life import Life, lives_of
 from gateway.backtest.machine import Origin, machines
 from gateway.backtest.question import Question, plans_of
-from gateway.backtest.recorded import End, Past
+from gateway.backtest.recorded import End, Mark, Past
 from gateway.backtest.settling import Machine, settle
-from gateway.backtest.source import Part, parts_of
+from gateway.backtest.source import Part, later, parts_of
 from gateway.backtest.tally import Tally
 from gateway.inspect.grammar import parse
 from gateway.inspect.predicate import predicate
@@ -199,6 +200,11 @@ class _Log:
         came = _earliest(half.heard.came for half in self._halves)
         over = _earliest(half.heard.over for half in self._halves)
         resumed: set[tuple[float, int]] = set().union(*(half.heard.resumed for half in self._halves))
+        marks: dict[tuple[float, int], Mark] = {}
+        for half in self._halves:
+            for key, mark in half.heard.marks.items():
+                marks[key] = later(mark, marks.get(key))
+        lives = lives_of([half.heard.at_work for half in self._halves])
         ends: dict[tuple[float, int], End] = {}
         for end in (end for half in self._halves for end in half.heard.ends):
             key = end.since, end.worker
@@ -210,7 +216,7 @@ class _Log:
                 _refuse_doubled(worker, stretches)
                 self.suspects |= suspects(worker, stretches)
             sinces = {since for since, _ in of_workers}
-            heard = {key for key in {*came, *over, *ends, *resumed} if key[0] in sinces}
+            heard = {key for key in {*came, *over, *ends, *resumed, *marks, *lives} if key[0] in sinces}
             known = sorted(of_workers.keys() | heard)
             if not _all_heard(known) or not resumed.isdisjoint(heard - came.keys()):
                 self.partial.add(machine)
@@ -220,9 +226,10 @@ class _Log:
                     WorkerOf(
                         of_workers.get(key, ()),
                         (machine, *key) in closing,
-                        came.get(key),
+                        came.get(key, lives.get(key, Life()).came),
                         ends.get(key),
-                        over.get(key),
+                        _sooner(over.get(key), lives.get(key, Life()).over),
+                        marks.get(key),
                     )
                     for key in known
                 ],
@@ -242,6 +249,10 @@ def _all_heard(workers: Iterable[tuple[float, int]]) -> bool:
     for since, number in workers:
         numbers.setdefault(since, set()).add(number)
     return all(max(those) < len(those) for those in numbers.values())
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 def _earliest(told: Iterable[Mapping[tuple[float, int], float]]) -> dict[tuple[float, int], float]:

@@ -14,10 +14,13 @@ from gateway.backtest.recorded import (
     REFUSE,
     UNDECIDABLE,
     UNKNOWN_PAST,
+    Mark,
     Past,
     Recorded,
     Verdict,
+    at_work,
     cells_of,
+    mark_of,
     past_of,
 )
 from gateway.backtest.sealed import Unread
@@ -243,3 +246,29 @@ def test_by_what_key_secrets_were_hashed(pasts: list[Past], worker: int | None, 
         past = past.with_hashes_of(other)
     fields = {"gateway.facts": FACTS, "gateway.worker": worker, "gateway.revision": "r1"}
     assert Recorded(read(orjson.dumps(fields)), past, since=5.0).hashed_by == told
+
+
+_MARK: dict[str, Any] = {
+    "timestamp": "2026-01-01T12:00:00.000Z",
+    "gateway.worker": 3,
+    "gateway.since": 5.0,
+    "gateway.sequence": 7,
+    "gateway.last": 1_767_268_790.5,
+    "gateway.under_way_ms": 2500.0,
+    "gateway.workers": [0, 3],
+}
+
+
+def test_what_a_worker_says_of_its_records() -> None:
+    assert mark_of(_MARK) == Mark(5.0, 3, 7, 1_767_268_790.5, 1_767_268_797.5)
+    idle = {key: value for key, value in _MARK.items() if key not in ("gateway.last", "gateway.under_way_ms")}
+    assert mark_of({**idle, "gateway.sequence": 0}) == Mark(5.0, 3, 0, float("-inf"), 1_767_268_800.0)
+    for damage in ({"timestamp": "noon"}, {"gateway.sequence": None}, {"gateway.under_way_ms": "long"}):
+        with pytest.raises(ValueError, match="damaged"):
+            mark_of({**_MARK, **damage})
+
+
+def test_who_was_at_work() -> None:
+    assert at_work(_MARK) == (5.0, 1_767_268_800.0, frozenset((0, 3)))
+    for damage in ({"gateway.workers": None}, {"gateway.since": None}, {"timestamp": None}):
+        assert at_work({**_MARK, **damage}) is None
