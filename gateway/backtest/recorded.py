@@ -74,6 +74,7 @@ class PastEntry(NamedTuple):
 
     limits  digests of its limits by their names
     scope   of which exchanges it judged; None where that is not told
+    judges  names of the header fields that it judged as clients send them
     """
 
     type: str
@@ -81,6 +82,7 @@ class PastEntry(NamedTuple):
     digest: str
     limits: Mapping[str, str]
     scope: str | None = None
+    judges: frozenset[str] = frozenset()
 
 
 class Past(NamedTuple):
@@ -136,13 +138,14 @@ def past_of(fields: Mapping[str, Any]) -> Past:
     for entry in told if isinstance(told, list) else ():
         if not isinstance(entry, Mapping):
             continue
-        limits = entry.get("limits")
+        limits, judges = entry.get("limits"), entry.get("judges")
         entries[str(entry.get("name"))] = PastEntry(
             str(entry.get("type", "")),
             str(entry.get("mode", "")),
             str(entry.get("digest", "")),
             limits if isinstance(limits, Mapping) else {},
             str(entry["scope"]) if "scope" in entry else None,
+            frozenset(map(str, judges)) if isinstance(judges, list) else frozenset(),
         )
     headers, since = plan.get("headers"), plan.get("since")
     bounds, origin, over = plan.get("bounds"), plan.get("origin"), plan.get("over")

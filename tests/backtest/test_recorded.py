@@ -16,6 +16,7 @@ from gateway.backtest.recorded import (
     UNKNOWN_PAST,
     Mark,
     Past,
+    PastEntry,
     Recorded,
     Verdict,
     at_work,
@@ -198,7 +199,14 @@ def test_a_configuration_of_the_past() -> None:
             "timestamp": "2026-01-01T12:00:00.000Z",
             "gateway.plan": {
                 "entries": [
-                    {"name": "a", "type": "t", "mode": "shadow", "digest": "d", "limits": {"x": "y"}}
+                    {
+                        "name": "a",
+                        "type": "t",
+                        "mode": "shadow",
+                        "digest": "d",
+                        "limits": {"x": "y"},
+                        "judges": ["x-own"],
+                    }
                 ],
                 "headers": ["h"],
                 "core": "c",
@@ -206,11 +214,15 @@ def test_a_configuration_of_the_past() -> None:
             },
         }
     )
-    assert past.entries["a"] == ("t", "shadow", "d", {"x": "y"}, None)
+    assert past.entries["a"] == PastEntry("t", "shadow", "d", {"x": "y"}, None, frozenset({"x-own"}))
     assert (past.headers, past.core, past.since, past.at) == (frozenset({"h"}), "c", 5.0, 1_767_268_800.0)
     older = past_of({"gateway.plan": {"entries": [{"name": "a", "type": "t"}]}})
     assert older.headers is None and older.entries["a"].digest == ""
     assert past_of({"gateway.plan": None}) == UNKNOWN_PAST
+    assert (
+        past_of({"gateway.plan": {"entries": [{"name": "a", "judges": 5}]}}).entries["a"].judges
+        == frozenset()
+    )
     for damaged in (5, "x", [1, 2], {"a": 1}):
         assert past_of({"gateway.plan": {"entries": damaged, "bounds": damaged}}).entries == {}
     told = past_of({"gateway.plan": {"bounds": {"header_count": 7, "max_hops": "x"}, "origin": "o"}})

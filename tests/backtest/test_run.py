@@ -51,6 +51,11 @@ ROUTES: list[dict[str, Any]] = [
     {"name": name, "path": path, "upstream": "main"} for name, path in (("all", "/{rest*}"), ("other", "/zz"))
 ]
 OWNING = {**ROUTES[1], "filters": [{"principal": {"sources": [{"ip": {"others": True}}]}}]}
+FRONT = {"principal": {"sources": [{"repose": {"trusted_peers": ["0.0.0.0/0"]}}]}}
+JUDGING = {**ROUTES[1], "filters": [FRONT]}
+LIMIT_OF_FRONT: dict[str, Any] = {
+    "rate_limit": {"limits": [{"name": "l", "rate": "3/day", "key": ["header:X-PP-User"]}]}
+}
 ALL: dict[str, Any] = {"name": "l", "rate": "5/hour", "key": ["global"]}
 
 
@@ -766,6 +771,18 @@ async def test_who_the_client_is_behind_other_proxies_is_not_guessed(tmp_path: P
             [Asked(at, headers=(("X-Project-Id", f"p{at % 3}"),)) for at in range(10)],
             id="a field that was",
         ),
+        pytest.param(
+            text_of(filters=[LIMIT_OF_FRONT], routes=[ROUTES[0], JUDGING]),
+            text_of(filters=[LIMIT_OF_FRONT], routes=[{**ROUTES[0], "filters": [FRONT]}, JUDGING]),
+            [Asked(at, headers=(("X-PP-User", f"p{at % 3}"),)) for at in range(10)],
+            id="a field that is judged now",
+        ),
+        pytest.param(
+            text_of(filters=[LIMIT_OF_FRONT], routes=[{**ROUTES[0], "filters": [FRONT]}, JUDGING]),
+            text_of(filters=[LIMIT_OF_FRONT], routes=[ROUTES[0], JUDGING]),
+            [Asked(at, headers=(("X-PP-User", f"p{at % 3}"),)) for at in range(10)],
+            id="a field that was judged then",
+        ),
     ],
 )
 async def test_a_cell_says_nothing_of_whom_another_key_counts_with_now(
@@ -777,6 +794,40 @@ async def test_a_cell_says_nothing_of_whom_another_key_counts_with_now(
     assert len({record["gateway.decision"] for record in truth}) == 2, "the limit must refuse some"
     for (_, after), true in zip(made.verdicts.values(), truth, strict=True):
         assert after.kind in (UNDECIDABLE, true["gateway.decision"])
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        (FRONT, FRONT, [(FORWARD, ""), (FORWARD, ""), (REFUSE, "methods")]),
+        (
+            METHODS,
+            FRONT,
+            [(FORWARD, ""), (UNDECIDABLE, "rate_limit"), (REFUSE, "methods")],
+        ),
+    ],
+    ids=["it was judged", "it was taken from the client"],
+)
+async def test_a_field_that_is_judged_is_known_where_it_was_or_was_not_sent(
+    tmp_path: Path, then: dict[str, Any], now: dict[str, Any], told: list[tuple[str, str]]
+) -> None:
+    """And where a request was refused before it came to who judges."""
+    limit: dict[str, Any] = {
+        "rate_limit": {"limits": [{"name": "l", "rate": "3/day", "key": ["header:X-PP-User", "method"]}]}
+    }
+    old, new = (
+        text_of(filters=[METHODS, limit], routes=[{**ROUTES[0], "filters": [entry]}, JUDGING])
+        for entry in (then, now)
+    )
+    requests = [
+        Asked(0),
+        Asked(1, headers=(("X-PP-User", "p1"),)),
+        Asked(2, method="DELETE", headers=(("X-PP-User", "p1"),)),
+    ]
+    lines = await logged(old, requests)
+    made = judged(new.replace("3/day", "2/day"), written(lines, tmp_path / "log"))
+    verdicts = [made.verdicts[line["gateway.request_id"]][1] for line in lines[1:]]
+    assert [(verdict.kind, verdict.filter) for verdict in verdicts] == told
 
 
 @pytest.mark.parametrize("lost", [0, 1])
