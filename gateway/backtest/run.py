@@ -49,6 +49,7 @@ class Found(NamedTuple):
     gaps     how often records are missing
     open     workers of which nobody knows whether they have ended where their records do
     damaged  files that could not be read to their end
+    unheard  workers of which there is no line, and that others say to have been at work
     """
 
     tally: Tally
@@ -57,6 +58,7 @@ class Found(NamedTuple):
     gaps: int
     open: int = 0
     damaged: Sequence[str] = ()
+    unheard: int = 0
 
 
 def backtest(
@@ -130,6 +132,7 @@ def backtest(
         gaps=len(gaps),
         open=len(behind),
         damaged=sorted({file for half in halves for file in half.heard.damaged}),
+        unheard=log.unheard,
     )
 
 
@@ -148,12 +151,14 @@ class _Log:
 
     suspects  records that may be there twice, once it is known what is missing
     partial   the machines of which some worker has counted before the log begins, or may have, once that is known
+    unheard   workers of which only others tell, once that is known
     """
 
     def __init__(self, halves: Sequence[Half]) -> None:
         self._halves = halves
         self.suspects: set[Suspect] = set()
         self.partial: set[int] = set()
+        self.unheard = 0
         begun: dict[float, float] = {}
         for half in halves:
             for since, at in half.heard.begun.items():
@@ -216,8 +221,10 @@ class _Log:
                 _refuse_doubled(worker, stretches)
                 self.suspects |= suspects(worker, stretches)
             sinces = {since for since, _ in of_workers}
-            heard = {key for key in {*came, *over, *ends, *resumed, *marks, *lives} if key[0] in sinces}
-            known = sorted(of_workers.keys() | heard)
+            heard = {key for key in {*came, *over, *ends, *resumed, *marks} if key[0] in sinces}
+            unheard = {key for key in lives if key[0] in sinces} - heard - of_workers.keys()
+            self.unheard += len(unheard)
+            known = sorted(of_workers.keys() | heard | unheard)
             if not _all_heard(known) or not resumed.isdisjoint(heard - came.keys()):
                 self.partial.add(machine)
             found[machine] = missing(

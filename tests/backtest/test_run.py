@@ -417,6 +417,7 @@ async def test_a_worker_without_any_line_is_missed_where_others_tell_of_it(
     log = written([begins, *records, ended(0, 7, 102), *lines], tmp_path / "log")
     made = judged(_config({**LIMITS[0], "rate": "20/minute"}, LIMITS[1]), log)
     assert (made.found.gaps, made.found.open) == (gaps, open_ends)
+    assert made.found.unheard == gaps + open_ends
     told = {at for at, id in ids.items() if made.verdicts[id][1].kind == UNDECIDABLE}
     assert told == undecidable
     assert judged(_config(), log).found.tally.counts == {UNCHANGED: len(records)}
