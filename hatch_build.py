@@ -70,8 +70,9 @@ class CompileHook(BuildHookInterface[Any]):
             f"--build-lib={made}",
             f"--build-temp={made}/temp",
         ]
-        # What is generated is warned of at length: the warnings take the compiler several times as long as the code.
-        flags = f"{os.environ.get('CFLAGS', '')} -Wno-all -Wno-misleading-indentation"
+        # What is generated is warned of at length: the warnings take the compiler several times as long as the code. No function of
+        # the library is called from outside of it but by pointers: what is hidden is called directly, and may be inlined.
+        flags = f"{os.environ.get('CFLAGS', '')} -fvisibility=hidden -Wno-all -Wno-misleading-indentation"
         environment = {**os.environ, "CFLAGS": flags}
         if subprocess.run([*command, names, level], cwd=root, env=environment, check=False).returncode:  # noqa: S603 - all of it is ours
             raise SystemExit(

@@ -55,6 +55,10 @@ FIRST_CHECKS: Final = 5.0
 hangs would take its share of them along, after a reload as after the end of a worker that knew of it."""
 
 
+_LOOK: Final = 60.0
+"""Seconds between two looks at whether marks are wanted in the request log."""
+
+
 class StartError(Exception):
     """The gateway cannot start; the message says why, in a sentence."""
 
@@ -89,6 +93,7 @@ class Gateway:
 
     worker     number of this process in records
     over       numbers of those in whose place it is, which have ended
+    beside     numbers of those that begin when it does
     memory     what it shares with other processes; its own by default
     on_record  is given the fields of every record, in the log writer's thread
     """
@@ -99,6 +104,7 @@ class Gateway:
         *,
         worker: int = 0,
         over: Sequence[int] = (),
+        beside: Sequence[int] = (),
         memory: SharedMemory | None = None,
         on_record: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
@@ -107,6 +113,7 @@ class Gateway:
         self._registry = registry
         self._worker = worker
         self._over = over
+        self._beside = beside
         self._on_record = on_record
         self._log = structlog.get_logger("gateway")
         self._state = StateStore()
@@ -120,6 +127,7 @@ class Gateway:
         self._ending: set[asyncio.Task[None]] = set()
         self._tracers = Tracers(self._state, worker)
         self._log_exporters = LogExporters(self._state, worker)
+        self._marking: asyncio.Task[None] | None = None
         self._started_at = time.time()
 
     # ---- one configuration after another
@@ -209,6 +217,7 @@ class Gateway:
             copies=[
                 LogCopy(copy.path, copy.format, copy.max_size, copy.max_files) for copy in options.copies
             ],
+            roll=self._memory.roll,
         )
         if self._on_record is not None:
             log.subscribe(self._on_record)
@@ -252,6 +261,7 @@ class Gateway:
         bindings = _bindings(prepared, openings)
         former = self._in_force
         if self._listener is None or former is None:
+            self._memory.roll.enter(self._worker)
             self._in_force, self._request_log = prepared, prepared.log
             self._listener = Listener(prepared.generation, publish=self._publish, report_bug=self._report_bug)
             await self._listener.accept_from(bindings)
@@ -274,11 +284,24 @@ class Gateway:
             "since": self._memory.created_at,
             **({"over": self._over} if self._over else {}),
         }
-        self.request_log.announce(prepared.plan.revision, described)
+        self.request_log.announce(
+            prepared.plan.revision, described, beside=self._beside if former is None else ()
+        )
+        if self._marking is None:
+            self._marking = spawn(self._mark(), name="marks")
 
     async def accept_from(self, openings: Sequence[Opening]) -> None:
         """Accepts from these openings of the `listen` entries, with what is in force. Raises OSError as `commit` does."""
         await self.listener.accept_from(_bindings(self.in_force, openings))
+
+    async def _mark(self) -> None:
+        """Has the request log say, time and again, that nothing is missing of it."""
+        while True:
+            every = self.in_force.loaded.configuration.log.marks
+            await asyncio.sleep(every or _LOOK)
+            if every:
+                oldest = next(iter(self.listener.under_way.values()), None)
+                self.request_log.mark(0.0 if oldest is None else time.monotonic() - oldest)
 
     def _change_log(self, log: RequestLog) -> None:
         former = self.request_log
@@ -370,11 +393,14 @@ class Gateway:
         clean = True
         if self._listener is not None:
             clean = await self._listener.drain(timeout)
+        if self._marking is not None:
+            self._marking.cancel()
         while self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
         # Its last lines go to their collector too, which is let go of with the plan.
         if self._request_log is not None:
             await asyncio.to_thread(self._request_log.close, over=True)
+        self._memory.roll.leave()
         if self._in_force is not None and not self._ended:
             # It stays there to be told of: whoever asks meanwhile is answered.
             self._ended = True

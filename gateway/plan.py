@@ -255,6 +255,7 @@ class Plan:
             name: hashlib.sha256(self.loaded.files.get(name, b"")).hexdigest()
             for name in files_read(config, self.loaded.files)
         }
+        judges = sorted(name.decode("latin-1") for name in entry.filter.judges)
         return {
             "index": entry.index,
             "name": entry.name,
@@ -267,6 +268,7 @@ class Plan:
                 name: digest([_at(config, rule), files])[:DIGEST]
                 for name, rule in entry.filter.limits.items()
             },
+            **({"judges": judges} if judges else {}),
         }
 
     def checks(self) -> list[Check]:

@@ -16,6 +16,7 @@ import orjson
 from gateway.record import Record
 from gateway.sampling import Sampling
 from gateway.serializer import Serializer
+from gateway.shared.roll import Roll
 from gateway.trouble import Trouble
 
 Listener: TypeAlias = Callable[[Mapping[str, Any]], None]
@@ -212,13 +213,23 @@ class _Plan(NamedTuple):
     description: Mapping[str, object]
     wall: float
     begins: bool
+    workers: Sequence[int] | None
 
 
-class _PlanLine(NamedTuple):
-    """A line that describes a configuration, and as every new file begins with it from now on."""
+class _Mark(NamedTuple):
+    sequence: int
+    wall: float
+    last: float | None
+    under_way: float
+    workers: Sequence[int] | None
+
+
+class _Remark(NamedTuple):
+    """A line that is no record. Of one that describes a configuration `again` is how every new file begins with it from now on; None
+    of others."""
 
     text: bytes
-    again: bytes
+    again: bytes | None
 
 
 class Copy(Protocol):
@@ -247,6 +258,7 @@ class RequestLog:
     clock      tells the time of day, `steady` seconds that never go back
     sampling   says which records are left out; None for none
     copies     further files that have all records, in other forms
+    roll       of the workers, this one included; None where it is alone and nobody keeps one
 
     Sequence numbers are given out at `put` to those that are not left out, so that a dropped record leaves a gap. A disk that is
     full or a directory that cannot be written is warned of, once a minute at most, and tried again; requests never wait for it.
@@ -264,6 +276,7 @@ class RequestLog:
         on_drop: Callable[[int], None] | None = None,
         sampling: Sampling | None = None,
         copies: Sequence[Copy] = (),
+        roll: Roll | None = None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -276,9 +289,10 @@ class RequestLog:
         self._on_drop = on_drop
         self._sampling = sampling
         self._clock = clock
+        self._roll = roll
         self._batch = max(1, min(_BATCH, max_size // 4)) if max_size else _BATCH
-        self._queue: deque[tuple[int, Record] | _Plan] = deque()
-        self._made: deque[bytes | _PlanLine] = deque()
+        self._queue: deque[tuple[int, Record] | _Plan | _Mark] = deque()
+        self._made: deque[bytes | _Remark] = deque()
         self._making = threading.Lock()
         self._sequence = 0
         self._last: Record | None = None
@@ -297,6 +311,7 @@ class RequestLog:
         self._asked_at = 0.0
         self._announced = ""
         self._begins = True
+        self._marked = 0
         self._told = 0
         self._failing = self._moved = self._over = False
         self._trouble = Trouble("request_log_failing", "request_log_recovered", _warn, steady)
@@ -355,19 +370,47 @@ class RequestLog:
     def follow(self, former: "RequestLog") -> None:
         """Counts on from where `former` has come to, whose place it takes."""
         self._sequence, self._last, self._begins = former._sequence, former._last, False
+        self._marked = former._marked
         self.dropped = self._told = former.dropped
         self.left_out = former.left_out
         self.write_errors = former.write_errors
 
-    def announce(self, revision: str, description: Mapping[str, object]) -> None:
-        """Writes the line that describes a configuration, whenever another comes into force; every new file repeats the last."""
+    def announce(
+        self, revision: str, description: Mapping[str, object], *, beside: Sequence[int] = ()
+    ) -> None:
+        """Writes the line that describes a configuration, whenever another comes into force; every new file repeats the last. `beside`
+        are workers that are to be at work soon, and are told of with those that are."""
         if self._path is None or revision == self._announced:
             return
         self._announced = revision
-        self._queue.append(_Plan(revision, description, self._clock(), self._begins))
+        wall, workers = self._clock(), self._at_work()
+        if workers is not None:
+            workers = sorted({*workers, *beside})
+        self._queue.append(_Plan(revision, description, wall, self._begins, workers))
         self._begins = False
         self._awake = True
         self._wake.set()
+
+    def mark(self, under_way: float) -> None:
+        """Writes a line that says that up to now nothing is missing, where any worker has recorded something since the last one.
+
+        under_way  seconds for which the oldest exchange of the worker has been under way, 0 for none
+        """
+        roll = self._roll
+        if self._path is None or roll is None or roll.noted <= self._marked:
+            return
+        self._marked = time.monotonic_ns()
+        self._queue.append(_Mark(self._sequence, self._clock(), self._ended(), under_way, roll.numbers()))
+        self._awake = True
+        self._wake.set()
+
+    def _ended(self) -> float | None:
+        """When the exchange of the last record was over."""
+        last = self._last
+        return None if last is None else last.exchange.clock.wall + last.duration
+
+    def _at_work(self) -> list[int] | None:
+        return None if self._roll is None else self._roll.numbers()
 
     def subscribe(self, listener: Listener) -> None:
         """Calls `listener` with the fields of every record from now on, in the writer's thread."""
@@ -431,7 +474,10 @@ class RequestLog:
             item = queue.popleft()
             if isinstance(item, _Plan):
                 described = item.revision, item.description, item.wall
-                made.append(_PlanLine(plan(*described, begins=item.begins), plan(*described)))
+                text = plan(*described, begins=item.begins, workers=item.workers)
+                made.append(_Remark(text, plan(*described)))
+            elif isinstance(item, _Mark):
+                made.append(_Remark(self._serializer.mark(*item), None))
             else:
                 made.append(line(item[1], item[0]))
 
@@ -455,9 +501,7 @@ class RequestLog:
             lost += self._file.pending
         self.dropped += lost
         if self._over and not lost:
-            last = self._last
-            ended = None if last is None else last.exchange.clock.wall + last.duration
-            self._written(self._serializer.end(self._sequence, self._clock(), ended))
+            self._written(self._serializer.end(self._sequence, self._clock(), self._ended(), self._at_work()))
         self._close_files()
         self._tell_drops()
 
@@ -492,20 +536,22 @@ class RequestLog:
             self._make()  # what has not become a slice since the last time
         while made:
             lines: list[bytes] = []
-            plan: _PlanLine | None = None
+            remark: _Remark | None = None
             room = self._batch
-            while made and room > 0 and plan is None:
+            while made and room > 0 and remark is None:
                 line = made.popleft()
-                if isinstance(line, _PlanLine):
-                    plan = line
+                if isinstance(line, _Remark):
+                    remark = line
                 else:
                     lines.append(line)
                     room -= len(line)
             written = self._written(b"".join(lines))
-            if plan is not None:
-                written = self._written(plan.text)
-                if self._file is not None:
-                    self._file.preamble = plan.again
+            if lines and written and self._roll is not None:
+                self._roll.note()
+            if remark is not None:
+                written = self._written(remark.text)
+                if self._file is not None and remark.again is not None:
+                    self._file.preamble = remark.again
             if (taker := self._taker) is not None:
                 for line in lines:
                     taker(line)

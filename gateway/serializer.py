@@ -267,9 +267,16 @@ class Serializer:
             )
 
     def plan(
-        self, revision: str, description: Mapping[str, object], wall: float, *, begins: bool = False
+        self,
+        revision: str,
+        description: Mapping[str, object],
+        wall: float,
+        *,
+        begins: bool = False,
+        workers: Sequence[int] | None = None,
     ) -> bytes:
-        """The line that describes a configuration which is now in force; `begins` where it is the worker's first line."""
+        """The line that describes a configuration which is now in force; `begins` where it is the worker's first line. `workers` are
+        those at work at that instant, None where that is not known."""
         return safe(
             _dumps(
                 {
@@ -279,23 +286,45 @@ class Serializer:
                     "gateway.revision": revision,
                     **self._writer,
                     "gateway.begins": begins,
+                    **_at_work(workers),
                     "gateway.plan": {**description, "hashed_by": self._hashed_by},
                 },
                 orjson.OPT_APPEND_NEWLINE,
             )
         )
 
-    def end(self, sequence: int, wall: float, last: float | None) -> bytes:
-        """The last line of a worker that ends in order. `sequence` is the number of its last record, and `last` when the exchange of
-        that was over, in seconds since the epoch; None where there is none."""
+    def mark(
+        self,
+        sequence: int,
+        wall: float,
+        last: float | None,
+        under_way: float = 0.0,
+        workers: Sequence[int] | None = None,
+    ) -> bytes:
+        """The line that says that of a worker nothing is missing up to this instant. `sequence` is the number of its last record, and
+        `last` when the exchange of that was over, in seconds since the epoch, None where there is none; `under_way` for how many
+        seconds the oldest of its exchanges has been under way. `workers` as in `plan`."""
+        extra: dict[str, object] = {"gateway.under_way_ms": round(under_way * 1000, 3)} if under_way else {}
+        return self._state("mark", sequence, wall, last, {**extra, **_at_work(workers)})
+
+    def end(
+        self, sequence: int, wall: float, last: float | None, workers: Sequence[int] | None = None
+    ) -> bytes:
+        """The last line of a worker that ends in order: as that of `mark`, and nothing is under way."""
+        return self._state("end", sequence, wall, last, _at_work(workers))
+
+    def _state(
+        self, kind: str, sequence: int, wall: float, last: float | None, extra: Mapping[str, object]
+    ) -> bytes:
         return _dumps(
             {
                 "timestamp": self._timestamp(wall),
-                "kind": "end",
+                "kind": kind,
                 "record_version": RECORD_VERSION,
                 **self._writer,
                 "gateway.sequence": sequence,
                 **({} if last is None else {"gateway.last": last}),
+                **extra,
             },
             orjson.OPT_APPEND_NEWLINE,
         )
@@ -716,6 +745,10 @@ class Serializer:
             known = (principal, named, b',"principal":' + _dumps(told))
             self._principals[id(principal)] = known
         return known[1], known[2]
+
+
+def _at_work(workers: Sequence[int] | None) -> dict[str, object]:
+    return {} if workers is None else {"gateway.workers": workers}
 
 
 def _aside(aside: Aside) -> bytes:

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gateway import request_log as request_log_module
 from gateway.request_log import LogFile, RequestLog
 from gateway.sampling import Sampling
 from gateway.serializer import Serializer
+from gateway.shared.memory import SharedMemory
 from tests.support.records import WALL, record, refused
 
 KEY = b"k" * 32
@@ -667,6 +668,79 @@ def test_a_worker_without_a_record_has_no_last_one(tmp_path: Path) -> None:
         request_log.close(over=True)
     end = orjson.loads(path.read_bytes())
     assert end["gateway.sequence"] == 0 and "gateway.last" not in end
+
+
+def _kinds(path: Path) -> list[str]:
+    return [orjson.loads(line)["kind"] for line in path.read_bytes().splitlines()]
+
+
+def test_a_worker_says_that_nothing_is_missing_where_something_was_recorded_since(tmp_path: Path) -> None:
+    """By whichever worker; and nothing while nobody records anything."""
+    path = tmp_path / "requests.log"
+    with closing(SharedMemory.create(slots=64)) as memory, log(path, roll=memory.roll) as request_log:
+        memory.roll.enter(0)
+        request_log.announce("abc", {})
+        request_log.mark(0.0)
+        request_log.put(record())
+        until(lambda: memory.roll.noted > 0)
+        request_log.mark(0.0)
+        request_log.mark(0.0)
+        until(lambda: _kinds(path) == ["plan", "request", "mark"])
+        memory.roll.note()  # as another worker does
+        with log(path, roll=memory.roll) as following:
+            following.follow(request_log)
+            following.mark(0.75)
+            following.mark(0.0)
+            following.close(over=True)
+    *_, first, second, end = map(orjson.loads, path.read_bytes().splitlines())
+    told = {
+        "timestamp": "2023-11-14T22:13:20.000Z",
+        "record_version": 2,
+        "gateway.worker": 0,
+        "gateway.sequence": 1,
+        "gateway.last": WALL + 0.0125,
+        "gateway.workers": [0],
+    }
+    assert first == {**told, "kind": "mark"}
+    assert second == {**told, "kind": "mark", "gateway.under_way_ms": 750.0}
+    assert end == {**told, "kind": "end"}
+
+
+def test_only_a_plan_that_is_told_anew_says_who_is_at_work(tmp_path: Path) -> None:
+    """Who was, when a new file repeats it, nobody wants to know; and a file never begins with a mark."""
+    path = tmp_path / "requests.log"
+    with closing(SharedMemory.create(slots=64)) as memory, log(path, roll=memory.roll) as request_log:
+        memory.roll.enter(5)
+        request_log.announce("abc", {})
+        request_log.put(record())
+        until(lambda: memory.roll.noted > 0)
+        request_log.mark(0.0)
+        until(lambda: _kinds(path)[-1] == "mark")
+        path.rename(tmp_path / "moved.log")
+        request_log.put(record())
+    (first, *_), (again, *_) = (
+        [orjson.loads(line) for line in file.read_bytes().splitlines()]
+        for file in (tmp_path / "moved.log", path)
+    )
+    assert first["gateway.workers"] == [5] and "gateway.workers" not in again
+    assert _kinds(path) == ["plan", "request"]
+
+
+def test_what_is_no_record_is_shown_and_counted_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    seen: list[object] = []
+    taken: list[bytes] = []
+    with closing(SharedMemory.create(slots=64)) as memory, log(path, roll=memory.roll) as request_log:
+        request_log.subscribe(seen.append)
+        request_log.forward(taken.append)
+        request_log.recent(0)
+        request_log.put(record())
+        until(lambda: memory.roll.noted > 0)
+        request_log.mark(0.0)
+        until(lambda: _kinds(path) == ["request", "mark"])
+        until(lambda: len(taken) == 1)
+        assert [orjson.loads(line)["kind"] for line in request_log.recent(0)[0]] == ["request"]
+    assert len(seen) == len(taken) == 1
 
 
 def test_a_batch_does_not_make_a_file_much_larger_than_it_may_be(tmp_path: Path) -> None:

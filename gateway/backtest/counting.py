@@ -48,6 +48,7 @@ class _Bucket:
     low, high  the least and the most that it may hold; None is nothing
     vague      nothing is known of it, and its ends mean nothing
     strays     it has been charged otherwise than it was recorded to be
+    strayed    instant of the last time
     last       instant of the last charge, or of when nothing was known
     epoch      of the last look, see `Ledger.lose`
     turn       of its account, at the last look; `skips` too
@@ -62,6 +63,7 @@ class _Bucket:
         "low",
         "meter",
         "skips",
+        "strayed",
         "strays",
         "told",
         "turn",
@@ -75,9 +77,16 @@ class _Bucket:
         self.high: Cell | None = meter.owe(None, last, _ALL)
         self.vague = not meter.ordered
         self.strays = False
+        self.strayed = last
         self.last = last
         self.epoch = epoch
         self.turn = self.skips = self.told = 0
+
+    def stray(self, now: float) -> None:
+        """It is charged otherwise than it was recorded to be."""
+        self.strays = True
+        if now > self.strayed:
+            self.strayed = now
 
     def forget(self, now: float) -> None:
         """More may have been charged meanwhile."""
@@ -173,17 +182,17 @@ class _Account:
             known = self.by_hash[hashed_by] = _Hashes(_BY_KEY << 1 + len(self.by_hash))
         return known
 
-    def call(self, bucket: _Bucket, hashes: _Hashes, hashed: str) -> None:
+    def call(self, bucket: _Bucket, hashes: _Hashes, hashed: str, now: float) -> None:
         """The cell is known by this hash from now on."""
         bucket.told |= hashes.bit
         other = hashes.buckets.get(hashed)
         hashes.buckets[hashed] = bucket
         if other is not None:  # which was taken for another while its key was not known
             bucket.forget(other.last)
-            bucket.strays = True
+            bucket.stray(now)
         elif hashed in hashes.strayed:
             hashes.strayed.discard(hashed)
-            bucket.strays = True
+            bucket.stray(now)
 
     def skip(self, hashed_by: str, hashed: str, instant: float) -> None:
         """A cell is not charged that was then, by the hash of its key. Of cells that are not known by hashes of the same key each
@@ -192,7 +201,7 @@ class _Account:
         hashes = self.hashes(hashed_by)
         bucket = hashes.buckets.get(hashed)
         if bucket is not None:
-            bucket.strays = True
+            bucket.stray(instant)
             if not self.sealed:
                 return
         else:
@@ -217,7 +226,7 @@ class _Account:
                 and not hashes.bit & bucket.told
                 and now - hashes.skipped < bucket.age
             ):
-                bucket.strays = True
+                bucket.stray(hashes.skipped)
         bucket.skips = self.skips
 
 
@@ -246,6 +255,7 @@ class Ledger:
         self._meters: dict[tuple[int, Spec], Meter] = {}
         self._accounts: dict[tuple[int, str], _Account] = {}
         self._opened = 0
+        self._room = _PRUNED
         self._began = began
         self._epoch = self._strays = 0
         self._lost = began
@@ -315,7 +325,8 @@ class Ledger:
         if not reached:
             for place, bucket in enumerate(buckets):
                 bucket.forget(now)
-                bucket.strays = scales[draws[place][0]].account.strays = True
+                bucket.stray(now)
+                scales[draws[place][0]].account.strays = True
             return _UNKNOWN
         if verdict:
             for place, draw in enumerate(draws):
@@ -335,11 +346,13 @@ class Ledger:
                 buckets[place].doubt(now, draw[2])
         if verdict is None or verdict != (passed is True):
             for place, bucket in enumerate(buckets):
-                bucket.strays = scales[draws[place][0]].account.strays = True
+                bucket.stray(now)
+                scales[draws[place][0]].account.strays = True
         elif verdict:
             for place, draw in enumerate(draws):
                 if not draw[4]:  # then another limit was charged, or none
-                    buckets[place].strays = scales[draw[0]].account.strays = True
+                    buckets[place].stray(now)
+                    scales[draw[0]].account.strays = True
         if verdict:
             return _PASSED
         return _UNKNOWN if verdict is None else Decided(False, scales[by].tariff)
@@ -349,7 +362,8 @@ class Ledger:
         for number, key, _, hashed, _, _, _, spelling in draws:
             scale = scales[number]
             bucket = self._bucket(scale, key, hashed, now, spelling, hashed_by)
-            bucket.strays = scale.account.strays = True
+            bucket.stray(now)
+            scale.account.strays = True
 
     def skip(self, place: int, hashes: dict[str, str], *, hashed_by: str, instant: float) -> None:
         """What was charged then is not charged now: limits of an entry, hashes of the keys, and what tells apart by what they were
@@ -386,14 +400,14 @@ class Ledger:
             if bucket is not None:
                 account.buckets[key] = bucket
         if bucket is None:
-            if self._opened >= _PRUNED:
+            if self._opened >= self._room:
                 self._prune(now)
             bucket = account.buckets[key] = _Bucket(scale.meter, self._began, 0)
             self._opened += 1
             if self._fresh:
                 bucket.empty()
         if hashes is not None and hashed is not None and not hashes.bit & bucket.told:
-            account.call(bucket, hashes, hashed)
+            account.call(bucket, hashes, hashed, now)
         told = bucket.told = bucket.told | told
         if told != account.told:
             account.meet(told, now)
@@ -427,11 +441,12 @@ class Ledger:
         return meter
 
     def _prune(self, now: float) -> None:
-        """Drops the cells that hold nothing, and are as they were recorded."""
+        """Drops the cells that hold nothing, and of which records say nothing else: what has been charged otherwise than recorded is
+        not in what they say either by then."""
         kept = 0
         for account in self._accounts.values():
             for key, bucket in list(account.buckets.items()):
-                if now - bucket.last >= bucket.age and now - self._lost >= bucket.age:
+                if now - max(bucket.last, bucket.strayed, self._lost) >= bucket.age:
                     del account.buckets[key]
             left = set(map(id, account.buckets.values()))
             for hashes in account.by_hash.values():
@@ -440,6 +455,7 @@ class Ledger:
                 }
             kept += len(account.buckets)
         self._opened = kept
+        self._room = max(_PRUNED, 2 * kept)
 
 
 def _told(bucket: _Bucket, held: Sequence[float] | None, now: float) -> bool:

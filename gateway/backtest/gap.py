@@ -2,7 +2,9 @@
 
 The records of a worker are numbered without a gap, in the order in which exchanges end. One that ends in order says in its last
 line which number was its last. One that does not has been killed, or is still at work, or its last line is in a file that is not
-here: what it has counted behind its last record nobody knows, until another has its place or the log ends.
+here: what it has counted behind its last record nobody knows, until another has its place or the log ends. While it is at work it
+says from time to time which number was its last, so that nothing is missing up to then. And it says who else is at work: of a worker
+of which no line is here all is missing.
 
 An exchange whose record is missing may have been counted at any time while it was under way. It was so until its number was given,
 which was before the next was. It was not before what had been under way longest when the number before it was given: that
@@ -14,7 +16,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
-from gateway.backtest.recorded import End
+from gateway.backtest.recorded import End, Mark
 
 ENDLESS: Final = float("inf")
 
@@ -52,6 +54,7 @@ class Worker(NamedTuple):
     came    when it has told first of its configuration; None where its first line is not there
     end     its last line
     over    when it was over at the latest; None where nobody tells
+    mark    the last that it says of its records while it is at work
     """
 
     runs: Sequence[Stretch]
@@ -59,6 +62,7 @@ class Worker(NamedTuple):
     came: float | None = None
     end: End | None = None
     over: float | None = None
+    mark: Mark | None = None
 
 
 class Missing(NamedTuple):
@@ -84,25 +88,31 @@ def missing(machine: int, workers: Sequence[Worker], last: float) -> Missing:
         gaps += [Gap(*instants, machine) for instants in between]
         if first is not None:
             before.append(Gap(-ENDLESS, first, machine))
-        tail = _tail(worker)
-        if tail is not None and tail[0] < last:
-            (behind if tail[1] == ENDLESS else gaps).append(Gap(*tail, machine))
+        elif not worker.runs and worker.came is None and worker.mark is not None and worker.mark.sequence:
+            before.append(Gap(-ENDLESS, worker.mark.last, machine))
+        for since, until in _tails(worker):
+            if since < last:
+                (behind if until == ENDLESS else gaps).append(Gap(since, until, machine))
     return Missing(before, gaps, behind)
 
 
-def _tail(worker: Worker) -> tuple[float, float] | None:
-    """Between which instants what is missing behind the last record of a worker may have been counted; None where nothing can be."""
+def _tails(worker: Worker) -> list[tuple[float, float]]:
+    """Between which instants what is missing behind the last record of a worker may have been counted."""
+    found: list[tuple[float, float]] = []
     final = max(worker.runs, key=lambda run: run.last, default=None)
-    end, over = worker.end, worker.over
+    end, over, mark = worker.end, worker.over, worker.mark
     number = 0 if final is None else final.last
     since = final.behind if final is not None else -ENDLESS if worker.came is None else worker.came
+    if mark is not None and mark.sequence >= number:
+        if mark.sequence > number and (final is not None or worker.came is not None):
+            found.append((since, max(since, mark.last)))
+        number, since = mark.sequence, max(since, mark.behind)
     if end is not None and end.sequence >= number:
-        if end.sequence == number:
-            return None
-        return since, max(since, end.last)
-    if final is not None and not worker.closes:
-        return None
-    return since, ENDLESS if over is None else max(since, over)
+        if end.sequence > number:
+            found.append((since, max(since, end.last)))
+    elif final is None or worker.closes:
+        found.append((since, ENDLESS if over is None else max(since, over)))
+    return found
 
 
 def breaks(runs: Sequence[Stretch]) -> tuple[list[tuple[float, float]], float | None]:

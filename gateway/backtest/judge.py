@@ -269,9 +269,11 @@ class _Way:
     gone       names of entries that are not in the chain, and may have made another request of one
     elsewhere  entries of other chains that count: their places, and the limits that are what they were
     unseen     header fields that were taken from clients then, and are not now: no record has them
+    judged     of fields that filters own, and that are judged now: names of the entries that judged them then, and of those of them
+               that are in the chain. Where none of them was, the field was taken from the client
     """
 
-    __slots__ = ("chain", "elsewhere", "finders", "gone", "names", "past", "steps", "unseen")
+    __slots__ = ("chain", "elsewhere", "finders", "gone", "judged", "names", "past", "steps", "unseen")
 
     def __init__(
         self,
@@ -287,6 +289,11 @@ class _Way:
         self.past = past
         self.steps = steps
         unwanted = frozenset(name.decode("latin-1") for name in chain.unwanted)
+        own_names = frozenset(step.name for step in steps)
+        self.judged: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+        for field in past.owned.intersection(name.decode("latin-1") for name in chain.doubtful):
+            judging = frozenset(name for name, entry in past.entries.items() if field in entry.judges)
+            self.judged[field] = judging, judging & own_names
         self.names: frozenset[str] = frozenset().union(*(step.names for step in steps)) - unwanted
         read_later: frozenset[Fact] = frozenset()
         for step in steps:
@@ -412,6 +419,7 @@ class Judge:
         # Of the exchange that is judged: what is another than it was, and whether filters that were have gone.
         self._lost: frozenset[Fact] = frozenset()
         self._disturbed = False
+        self._unseen: frozenset[Fact] = frozenset()
         self._believed = True
         self._counts = any(type(entry.filter).charges is not Filter.charges for entry in plan.entries)
         self._digests = {entry["name"]: entry for entry in described["entries"]}
@@ -522,7 +530,10 @@ class Judge:
     def _through(self, way: _Way, exchange: Exchange, recorded: Recorded, end: Verdict) -> Trace:
         parts: list[Count | Loss | Skip | Verdict] = []
         shadows: list[Shadow] = []
-        unknown = set(way.unseen)  # what an entry found out then, or would have, and is not recorded
+        unseen = self._unseen = way.unseen
+        if way.judged:
+            unseen = self._unseen = unseen | _taken(way, exchange, recorded)
+        unknown = set(unseen)  # what an entry found out then, or would have, and is not recorded
         aside: _Aside | None = None
         found: Count | Verdict | None
         lost = self._lost
@@ -622,7 +633,7 @@ class Judge:
             if PRINCIPAL not in unknown or PRINCIPAL not in step.reads:
                 names = ", ".join(header_names(unknown & step.reads))
                 why = f"what a filter has set {names} to is not recorded"
-            unseen = way.unseen & step.reads
+            unseen = self._unseen & step.reads
             if unseen:
                 why = f"{', '.join(header_names(unseen))} was taken from the client then, and is not recorded"
             if unseen or not _as_then(way, number, recorded):
@@ -991,6 +1002,22 @@ def _as_then(way: _Way, number: int, recorded: Recorded) -> bool:
         return False
     names = [step.name for step in steps if not step.is_partial or step.name in recorded.steps]
     return names == list(recorded.steps)[: len(names)]
+
+
+def _taken(way: _Way, exchange: Exchange, recorded: Recorded) -> set[Fact]:
+    """Header fields that are judged now, and were taken from the client then, or may have been."""
+    found: set[Fact] = set()
+    headers, told = recorded.facts.headers, way.past.headers
+    for field, (judging, own) in way.judged.items():
+        if field not in headers and told is not None and field in told:
+            continue  # the client has not sent it
+        if not judging.isdisjoint(recorded.steps):
+            continue
+        # Who was refused before it came to one that judges left no trace of that.
+        route = "" if exchange.route is None else exchange.route.name
+        if not own or recorded.reason == "passed" or recorded.route != route:
+            found.add(header(field))
+    return found
 
 
 def _saw_other_shadows(entry: Entry, recorded: Recorded) -> bool:

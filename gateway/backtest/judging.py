@@ -17,28 +17,6 @@ from gateway.inspect.predicate import predicate
 from gateway.plan import Plan
 
 
-class Told(Heard):
-    """What a part says beside its records. When a worker has come is told by its first line alone: what a file repeats, or a reload
-    tells, is no sign that the worker had not counted before.
-
-    resumed  workers that have told of a configuration otherwise than in their first lines
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.resumed: set[tuple[float, int]] = set()
-
-    def learn(self, past: Past, worker: int | None) -> None:
-        if past.begins:
-            super().learn(past, worker)
-            return
-        if worker is not None:
-            self.resumed.add((past.since, worker))
-        for number in past.over:
-            key = past.since, number
-            self.over[key] = min(past.at, self.over.get(key, past.at))
-
-
 class Share(NamedTuple):
     """What a process has made of the records of one gateway in a part of a file.
 
@@ -71,7 +49,7 @@ class Half(NamedTuple):
     shares: Mapping[float, Share]
     skipped: int
     sampled: bool
-    heard: Told
+    heard: Heard
 
 
 class Worker:
@@ -106,7 +84,7 @@ class Worker:
         skipped, sampled = 0, False
         since, until = question.since, question.until
         going: dict[float, _Going] = {}
-        heard = Told()
+        heard = Heard()
         mine: _Going | None = None
         for recorded in records(part, pasts, heard, self._wanted):
             if recorded is None:

@@ -74,6 +74,7 @@ class PastEntry(NamedTuple):
 
     limits  digests of its limits by their names
     scope   of which exchanges it judged; None where that is not told
+    judges  names of the header fields that it judged as clients send them
     """
 
     type: str
@@ -81,6 +82,7 @@ class PastEntry(NamedTuple):
     digest: str
     limits: Mapping[str, str]
     scope: str | None = None
+    judges: frozenset[str] = frozenset()
 
 
 class Past(NamedTuple):
@@ -136,13 +138,14 @@ def past_of(fields: Mapping[str, Any]) -> Past:
     for entry in told if isinstance(told, list) else ():
         if not isinstance(entry, Mapping):
             continue
-        limits = entry.get("limits")
+        limits, judges = entry.get("limits"), entry.get("judges")
         entries[str(entry.get("name"))] = PastEntry(
             str(entry.get("type", "")),
             str(entry.get("mode", "")),
             str(entry.get("digest", "")),
             limits if isinstance(limits, Mapping) else {},
             str(entry["scope"]) if "scope" in entry else None,
+            frozenset(map(str, judges)) if isinstance(judges, list) else frozenset(),
         )
     headers, since = plan.get("headers"), plan.get("since")
     bounds, origin, over = plan.get("bounds"), plan.get("origin"), plan.get("over")
@@ -195,6 +198,44 @@ def end_of(fields: Mapping[str, Any]) -> End:
     known = float(since) if isinstance(since, (int, float)) else 0.0
     at, last = _instant(fields.get("timestamp")), fields.get("gateway.last")
     return End(known, worker, sequence, at, float(last) if isinstance(last, (int, float)) else at)
+
+
+class Mark(NamedTuple):
+    """What a worker says while it is at work: that up to this instant nothing is missing of it.
+
+    sequence  number of its last record
+    last      when the exchange of that was over; minus infinity where there is none
+    behind    when at the earliest an exchange began that has a later number
+    """
+
+    since: float
+    worker: int
+    sequence: int
+    last: float
+    behind: float
+
+
+def mark_of(fields: Mapping[str, Any]) -> Mark:
+    """What a line of kind `mark` says. Raises ValueError for one that is damaged."""
+    end = end_of(fields)
+    under_way = fields.get("gateway.under_way_ms", 0.0)
+    if not isinstance(under_way, (int, float)) or not end.at:
+        raise ValueError("what a worker says of its records is damaged")
+    last = end.last if "gateway.last" in fields else _UNKNOWN_LONG_AGO
+    return Mark(end.since, end.worker, end.sequence, last, end.at - under_way / 1000)
+
+
+def at_work(fields: Mapping[str, Any]) -> tuple[float, float, frozenset[int]] | None:
+    """Which workers were at work as a line of a worker has it: since when its memory has been there, when the line was written, and
+    their numbers. None where it does not say."""
+    told, since, at = (
+        fields.get("gateway.workers"),
+        fields.get("gateway.since"),
+        _instant(fields.get("timestamp")),
+    )
+    if not isinstance(told, list) or not isinstance(since, (int, float)) or not at:
+        return None
+    return float(since), at, frozenset(number for number in told if isinstance(number, int))
 
 
 class Recorded:
@@ -414,7 +455,7 @@ class Recorded:
     @property
     def principal_is_known(self) -> bool:
         """Whether nothing of the principal has been left out, because it was a secret of the request too."""
-        return REDACTED not in self.principal_text
+        return self.principal_text.find(REDACTED) < 0  # for bytes, `in` is an error inside first
 
     @property
     def length_is_known(self) -> bool:

@@ -78,9 +78,12 @@ def _remarks(found: Found) -> Iterator[str]:
         yield f"{found.skipped:,} lines were no records that can be judged."
     if found.sampled:
         yield "The log is a sample: what limits had counted is known only where they are as they were."
+    if found.unheard:
+        told = "a worker that was" if found.unheard == 1 else f"{found.unheard} workers that were"
+        yield f"There is no line of {told} at work: what was counted there meanwhile is not known."
     if found.open:
         yield (
-            "That a worker has ended is not said of each: what was counted behind the last record of such a one is not known, "
+            "That a worker has ended is not said of each: what was counted behind the last that is heard of such a one is not known, "
             "until another has its place."
         )
     if found.gaps:
@@ -148,6 +151,7 @@ def as_json(found: Found, subject: Subject) -> dict[str, Any]:
         "sampled": found.sampled,
         "gaps": found.gaps,
         "open": found.open,
+        "unheard": found.unheard,
     }
 
 

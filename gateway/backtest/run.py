@@ -20,11 +20,12 @@ from gateway.backtest.event import HELD, File
 from gateway.backtest.gap import Missing, Stretch, missing
 from gateway.backtest.gap import Worker as WorkerOf
 from gateway.backtest.judging import Half, Share, Worker
+from gateway.backtest.life import Life, lives_of
 from gateway.backtest.machine import Origin, machines
 from gateway.backtest.question import Question, plans_of
-from gateway.backtest.recorded import End, Past
+from gateway.backtest.recorded import End, Mark, Past
 from gateway.backtest.settling import Machine, settle
-from gateway.backtest.source import Part, parts_of
+from gateway.backtest.source import Part, later, parts_of
 from gateway.backtest.tally import Tally
 from gateway.inspect.grammar import parse
 from gateway.inspect.predicate import predicate
@@ -48,6 +49,7 @@ class Found(NamedTuple):
     gaps     how often records are missing
     open     workers of which nobody knows whether they have ended where their records do
     damaged  files that could not be read to their end
+    unheard  workers of which there is no line, and that others say to have been at work
     """
 
     tally: Tally
@@ -56,6 +58,7 @@ class Found(NamedTuple):
     gaps: int
     open: int = 0
     damaged: Sequence[str] = ()
+    unheard: int = 0
 
 
 def backtest(
@@ -129,6 +132,7 @@ def backtest(
         gaps=len(gaps),
         open=len(behind),
         damaged=sorted({file for half in halves for file in half.heard.damaged}),
+        unheard=log.unheard,
     )
 
 
@@ -147,12 +151,14 @@ class _Log:
 
     suspects  records that may be there twice, once it is known what is missing
     partial   the machines of which some worker has counted before the log begins, or may have, once that is known
+    unheard   workers of which only others tell, once that is known
     """
 
     def __init__(self, halves: Sequence[Half]) -> None:
         self._halves = halves
         self.suspects: set[Suspect] = set()
         self.partial: set[int] = set()
+        self.unheard = 0
         begun: dict[float, float] = {}
         for half in halves:
             for since, at in half.heard.begun.items():
@@ -199,6 +205,11 @@ class _Log:
         came = _earliest(half.heard.came for half in self._halves)
         over = _earliest(half.heard.over for half in self._halves)
         resumed: set[tuple[float, int]] = set().union(*(half.heard.resumed for half in self._halves))
+        marks: dict[tuple[float, int], Mark] = {}
+        for half in self._halves:
+            for key, mark in half.heard.marks.items():
+                marks[key] = later(mark, marks.get(key))
+        lives = lives_of([half.heard.at_work for half in self._halves])
         ends: dict[tuple[float, int], End] = {}
         for end in (end for half in self._halves for end in half.heard.ends):
             key = end.since, end.worker
@@ -210,8 +221,10 @@ class _Log:
                 _refuse_doubled(worker, stretches)
                 self.suspects |= suspects(worker, stretches)
             sinces = {since for since, _ in of_workers}
-            heard = {key for key in {*came, *over, *ends, *resumed} if key[0] in sinces}
-            known = sorted(of_workers.keys() | heard)
+            heard = {key for key in {*came, *over, *ends, *resumed, *marks} if key[0] in sinces}
+            unheard = {key for key in lives if key[0] in sinces} - heard - of_workers.keys()
+            self.unheard += len(unheard)
+            known = sorted(of_workers.keys() | heard | unheard)
             if not _all_heard(known) or not resumed.isdisjoint(heard - came.keys()):
                 self.partial.add(machine)
             found[machine] = missing(
@@ -220,9 +233,10 @@ class _Log:
                     WorkerOf(
                         of_workers.get(key, ()),
                         (machine, *key) in closing,
-                        came.get(key),
+                        came.get(key, lives.get(key, Life()).came),
                         ends.get(key),
-                        over.get(key),
+                        _sooner(over.get(key), lives.get(key, Life()).over),
+                        marks.get(key),
                     )
                     for key in known
                 ],
@@ -242,6 +256,10 @@ def _all_heard(workers: Iterable[tuple[float, int]]) -> bool:
     for since, number in workers:
         numbers.setdefault(since, set()).add(number)
     return all(max(those) < len(those) for those in numbers.values())
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 def _earliest(told: Iterable[Mapping[tuple[float, int], float]]) -> dict[tuple[float, int], float]:

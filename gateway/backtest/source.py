@@ -11,7 +11,18 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import orjson
 
 from gateway.backtest.line import UNREADABLE, read
-from gateway.backtest.recorded import UNKNOWN_PAST, End, Past, Recorded, cells_of, end_of, past_of
+from gateway.backtest.recorded import (
+    UNKNOWN_PAST,
+    End,
+    Mark,
+    Past,
+    Recorded,
+    at_work,
+    cells_of,
+    end_of,
+    mark_of,
+    past_of,
+)
 from gateway.inspect.reader import COMPRESSED, DAMAGED, opened, present
 
 PART: Final = 64 << 20
@@ -22,6 +33,7 @@ _NEAR: Final = 120
 """Bytes of a line in which its kind is told, for one of a configuration to be known before it is come to."""
 _BLOCK: Final = 1 << 20
 _LOOKED_AT: Final = 20_000
+_OTHERS: Final = ("plan", "mark", "end")
 _COUNTED: Final = ("rate_counted", "rate_limited")
 
 
@@ -42,30 +54,59 @@ class Part(NamedTuple):
 
 
 class Heard:
-    """What a part says beside its records.
+    """What a part says beside its records. When a worker has come is told by its first line alone: what a file repeats, or a reload
+    tells, is no sign that the worker had not counted before.
 
     begun    since when limits of gateways have counted, each with when the log first told of that
     came     when each worker has told of a configuration first, by what its limits are counted in and its number
-    over     the same of workers that are over: when that was told at the latest
+    resumed  workers that have told of a configuration otherwise than in their first lines
+    over     the workers that are over: when that was told at the latest
     ends     the last lines of workers
+    marks    the latest of what each worker says of its records
+    at_work  which workers were at work together, by what their limits are counted in: from when until when that was told
     damaged  files that could not be read to their end
     """
 
     def __init__(self) -> None:
         self.begun: dict[float, float] = {}
         self.came: dict[tuple[float, int], float] = {}
+        self.resumed: set[tuple[float, int]] = set()
         self.over: dict[tuple[float, int], float] = {}
         self.ends: list[End] = []
+        self.marks: dict[tuple[float, int], Mark] = {}
+        self.at_work: dict[tuple[float, frozenset[int]], tuple[float, float]] = {}
         self.damaged: list[str] = []
 
     def learn(self, past: Past, worker: int | None) -> None:
         """A configuration is in force in the worker from then on."""
         since, at = past.since, past.at
-        self.begun[since] = min(at, self.begun.get(since, at))
-        if worker is not None:
-            self.came[since, worker] = min(at, self.came.get((since, worker), at))
+        if past.begins:
+            self.begun[since] = min(at, self.begun.get(since, at))
+            if worker is not None:
+                self.came[since, worker] = min(at, self.came.get((since, worker), at))
+        elif worker is not None:
+            self.resumed.add((since, worker))
         for number in past.over:
             self.over[since, number] = min(at, self.over.get((since, number), at))
+
+    def take(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """What else a line says that is no record. Raises ValueError for one that is damaged."""
+        if kind == "end":
+            self.ends.append(end_of(fields))
+        elif kind == "mark":
+            mark = mark_of(fields)
+            key = mark.since, mark.worker
+            self.marks[key] = later(mark, self.marks.get(key))
+        told = at_work(fields)
+        if told is not None:
+            since, at, numbers = told
+            first, last = self.at_work.get((since, numbers), (at, at))
+            self.at_work[since, numbers] = min(first, at), max(last, at)
+
+
+def later(mark: Mark, other: Mark | None) -> Mark:
+    """The one of two of a worker that was written later."""
+    return mark if other is None else max(mark, other, key=lambda each: (each.sequence, each.behind))
 
 
 class _Sinces:
@@ -154,7 +195,8 @@ def _parts(file: Path, pasts: dict[str, Past]) -> Iterator[Part]:
                 end = content.find(b"\n", begin)
                 if end < 0:
                     end = size
-                if _PLAN in content[begin : begin + _NEAR]:  # twice as fast as looking for it everywhere
+                # Looking for it everywhere would take twice as long; for bytes, `in` is an error inside first.
+                if content.find(_PLAN, begin, begin + _NEAR) >= 0:
                     _learn(content[begin:end], pasts, sinces)
                 begin = end + 1
     for start in range(0, size, PART):
@@ -257,13 +299,14 @@ def _records(
                     if not since and record.facts is not None:
                         since = sinces.of(revision, record.facts.clock)
                     yield Recorded(record, past, told=told, since=since)
-                elif record.kind == "plan":
-                    past = past_of(orjson.loads(line))
-                    heard.learn(past, record.worker)
-                    sinces.learn(record.revision, past.since)
-                    pasts[record.revision] = pasts.get(record.revision, past).with_hashes_of(past)
-                elif record.kind == "end":
-                    heard.ends.append(end_of(orjson.loads(line)))
+                elif record.kind in _OTHERS:
+                    fields = orjson.loads(line)
+                    heard.take(record.kind, fields)
+                    if record.kind == "plan":
+                        past = past_of(fields)
+                        heard.learn(past, record.worker)
+                        sinces.learn(record.revision, past.since)
+                        pasts[record.revision] = pasts.get(record.revision, past).with_hashes_of(past)
             except (*UNREADABLE, ValueError):
                 yield None
 

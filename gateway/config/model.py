@@ -1353,6 +1353,13 @@ class Log(Section):
         le=10_000_000,
         description="Records that may wait to be written; beyond, they are counted and dropped.",
     )
+    marks: Duration = Field(
+        default=60.0,
+        ge=0,
+        description="How often each worker says in a line of kind `mark` that none of its records up to then is missing, at most, and "
+        "only where any worker has recorded something since its last one: a gateway without requests writes none. "
+        "`weir backtest` knows by it that nothing was counted since the last record of a worker; 0 writes none.",
+    )
     hash_key: Secret | None = Field(
         default=None,
         description="Key of the hashes that stand for secrets in records; null makes a new one at each start, "

@@ -125,12 +125,12 @@ def _packed(file: Path) -> list[Path]:
 
 
 def parse(line: bytes) -> Fields | None:
-    """The fields of a line about a request, a plan, or the end of a worker; None for any other line."""
+    """The fields of a line about a request or a plan, or of what a worker says of itself; None for any other line."""
     try:
         fields = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(fields, dict) or fields.get("kind") not in ("request", "plan", "end"):
+    if not isinstance(fields, dict) or fields.get("kind") not in ("request", "plan", "mark", "end"):
         return None
     return fields
 

@@ -105,5 +105,16 @@ class ByteLock(Lock):
             return False
         return True
 
+    def is_held(self) -> bool:
+        """Whether another process has it. Not for one that this process has."""
+        if _PLAIN:
+            asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, self._offset, 1, 0).ljust(_FLOCK.size + 4, b"\0")
+            kind: int = _FLOCK.unpack_from(fcntl.fcntl(self._fd, fcntl.F_GETLK, asked))[0]
+            return kind != fcntl.F_UNLCK
+        if not self.try_take():
+            return True
+        self.free()
+        return False
+
     def free(self) -> None:
         _lockf(self._fd, _UNLOCK, 1, self._offset)

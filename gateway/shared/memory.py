@@ -3,7 +3,7 @@
 The supervisor makes two anonymous files and hands them to every worker, and to the program that takes over from it: one has
 the zones, the other nothing but locks (those of zones lie in the zones, where the machine has such). So what is counted outlives reloads, workers and upgrades, and ends with the service.
 
-    0       what the file is, the secret of its hashes, how many slots a zone has
+    0       what the file is, the secret of its hashes, how many slots a zone has; and the roll of workers
     4096    the directory: which definition each zone belongs to
     then    for each zone, which processes have it; for each process, its incarnation; then the zones
 
@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 from gateway.shared import mutex
 from gateway.shared.lock import PATIENCE, ByteLock, Lock
 from gateway.shared.mutex import Mutex
+from gateway.shared.roll import WORDS, Roll
 from gateway.shared.zone import MUTEX_AT, PROBES, SLOTS, VOID_AT, Zone, zone_size
 
 ZONES: Final = 1024
@@ -39,6 +40,8 @@ _INCARNATIONS: Final = 8
 """The word that says how many there have been."""
 _NUMBERS: Final = 9
 """The word that says how many numbers have been given out."""
+_ROLL: Final = 16
+"""The word at which the roll of workers begins."""
 _WORD: Final = Struct("Q")
 _PAGE: Final = 4096
 _DIRECTORY: Final = _PAGE
@@ -51,6 +54,7 @@ _ZONES_AT: Final = _LIVES + PROCESSES * 8
 _DIRECTORY_LOCK: Final = 0
 _ZONE_LOCKS: Final = 1
 _LIFE_LOCKS: Final = _ZONE_LOCKS + ZONES
+_ROLL_LOCKS: Final = _LIFE_LOCKS + PROCESSES
 
 
 class Counted(NamedTuple):
@@ -90,6 +94,7 @@ class SharedMemory:
         self._slots: int = slots
         self._size: int = size
         self._words = memoryview(self._head).cast("Q")
+        self.roll = Roll(self._words[_ROLL : _ROLL + WORDS], locks, _ROLL_LOCKS)
         self._mutex = threading.RLock()
         self._lock = ByteLock(locks, _DIRECTORY_LOCK, patience=max(patience, 10.0))
         self._process = -1
@@ -128,6 +133,7 @@ class SharedMemory:
         """Closes the files, and nothing is freed; for after the last use of every zone. Harmless a second time."""
         if self.closed:
             return
+        self.roll.close()
         self._words.release()
         self._head.close()
         self._close_files()

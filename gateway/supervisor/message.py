@@ -28,12 +28,14 @@ class Begin(NamedTuple):
     number    of the worker, never used again while what is counted lives
     console   whether it prints a readable line for each record
     over      numbers of those that have had its place, and have ended since one began its work there
+    beside    numbers of those that begin when it does, where the service starts
     """
 
     slot: int
     number: int
     console: bool
     over: tuple[int, ...] = ()
+    beside: tuple[int, ...] = ()
 
 
 class Prepare(NamedTuple):

@@ -101,6 +101,7 @@ class Supervisor:
         self._log = structlog.get_logger("gateway")
         self._children: dict[int, Child] = {}
         self._restarts = dict.fromkeys(range(workers), 0)
+        self._first: dict[int, int] = {}  # by slot: numbers of the workers that begin when the service starts
         self._over: dict[int, tuple[int, ...]] = {}  # by slot: of workers whose end no other has told of
         self._changing = asyncio.Lock()  # of what is in force, in any worker
         self._committing = asyncio.Lock()  # held while workers commit: none of them is told to end then
@@ -176,6 +177,7 @@ class Supervisor:
             if not self._predecessor.waits:
                 await self._move_admin(admin, access)
             self._places.refuse_rest()
+            self._first = {slot: await asyncio.to_thread(self._memory.number) for slot in range(self._count)}
         except OSError as error:
             raise StartError(error.strerror or str(error)) from error
         self._keepers = [spawn(self._keep(slot), name=f"slot {slot}") for slot in range(self._count)]
@@ -292,10 +294,14 @@ class Supervisor:
     async def _work(self, slot: int) -> str:
         """Starts a worker, and returns when it is over: why."""
         over = self._over.get(slot, ())
+        beside: tuple[int, ...]
         try:
-            number = await asyncio.to_thread(self._memory.number)
+            if slot in self._over:
+                number, beside = await asyncio.to_thread(self._memory.number), ()
+            else:
+                number, beside = self._first[slot], tuple(self._first.values())
             child = Child(
-                message.Begin(slot, number, self._console, over),
+                message.Begin(slot, number, self._console, over, beside),
                 self._memory,
                 self._life.mark,
             )

@@ -51,6 +51,7 @@ class Worker:
             Registry(),
             worker=begin.number,
             over=begin.over,
+            beside=begin.beside,
             memory=memory,
             on_record=_show if begin.console else None,
         )

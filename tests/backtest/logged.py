@@ -63,6 +63,19 @@ def ended(worker: int, number: int, at: float) -> dict[str, Any]:
     }
 
 
+def marked(
+    worker: int, number: int, at: float, workers: Sequence[int] = (0, 1), *, last: float = 0.0
+) -> dict[str, Any]:
+    """What a worker of `logged` says of its records, so many seconds after noon, and of who is at work; the last one was over so
+    many seconds after noon."""
+    return {
+        **ended(worker, number, at),
+        "kind": "mark",
+        "gateway.workers": list(workers),
+        **({"gateway.last": NOW + last} if number else {}),
+    }
+
+
 async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
     """The lines of the log of a gateway that was started just before: the plan's, and the records', as they come."""
     registry = Registry()

@@ -1,12 +1,13 @@
 """What limits held, between the least and the most."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from gateway.api.exchange import Instant
 from gateway.api.testing import exchange
+from gateway.backtest import counting
 from gateway.backtest.counting import Decided, Ledger
 from gateway.backtest.judge import Draw
 from gateway.backtest.sealed import Spelling
@@ -46,10 +47,27 @@ class _Book:
         **options: Any,
     ) -> Decided:
         """`told` is what the record says that the cell held; empty text where it says nothing. `untold`: nobody knows whose."""
+        draws = self._draws(at, told, key, untold, spelling)
+        scales = self.ledger.scales(self._tariffs.all)
+        return self.ledger.decide(at, passed, draws, scales, **{"reached": True, "hashed_by": "a", **options})
+
+    def stray(self, at: float, key: str) -> None:
+        """It was charged then, and does not come so far now."""
+        draws = self._draws(at, "", key, False, ())
+        self.ledger.stray(at, draws, self.ledger.scales(self._tariffs.all), hashed_by="a")
+
+    def _draws(
+        self,
+        at: float,
+        told: Sequence[float] | str | None,
+        key: str | None,
+        untold: bool,
+        spelling: Spelling | None,
+    ) -> list[Draw]:
         charges = self._plan.entries[0].filter.charges(exchange(clock=Instant(at, at)))
         assert charges is not None
         held = None if isinstance(told, str) else told
-        draws: list[Draw] = [
+        return [
             (
                 self._tariffs.number(0, charge.tariff),
                 key if key is not None or untold else charge.key,
@@ -62,8 +80,6 @@ class _Book:
             )
             for charge in charges
         ]
-        scales = self.ledger.scales(self._tariffs.all)
-        return self.ledger.decide(at, passed, draws, scales, **{"reached": True, "hashed_by": "a", **options})
 
     def told(self, *instants: float) -> list[bool | None]:
         return [self.decide(at).passed for at in instants]
@@ -120,6 +136,55 @@ def test_what_is_not_charged_any_more_makes_records_stale() -> None:
 
 
 FULL = [3.0, 0.0, 0.0]
+
+
+def _by_another_key(book: _Book, at: float) -> None:
+    book.stray(at, "a")
+
+
+def _by_its_hash(book: _Book, at: float) -> None:
+    book.ledger.skip(0, {"few": "a"}, hashed_by="a", instant=at)
+
+
+@pytest.mark.parametrize("goes", [_by_another_key, _by_its_hash])
+def test_of_a_cell_that_was_charged_otherwise_no_record_is_believed_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch, goes: Callable[[_Book, float], None]
+) -> None:
+    """It holds nothing, and by the records it is full."""
+    monkeypatch.setattr(counting, "_PRUNED", 4)
+    book = _Book(GCRA, fresh=True)
+    assert book.decide(1.0, True, None, key="a").passed is True
+    for at in range(2, 20):
+        goes(book, at)
+    for number in range(9):
+        assert book.decide(19.5, True, None, key=f"other{number}").passed is True
+    assert book.decide(20.0, False, FULL, key="a").passed is True
+
+
+def test_cells_are_dropped_that_hold_nothing_and_are_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not looked for each time that there is another, while they are many."""
+    monkeypatch.setattr(counting, "_PRUNED", 4)
+    looks: list[float] = []
+    prune = Ledger._prune
+
+    def pruned(ledger: Ledger, now: float) -> None:
+        looks.append(now)
+        prune(ledger, now)
+
+    monkeypatch.setattr(Ledger, "_prune", pruned)
+    book = _Book(GCRA, fresh=True)
+
+    def cells() -> int:
+        return sum(len(account.buckets) for account in book.ledger._accounts.values())
+
+    for number in range(64):
+        book.decide(1.0, True, None, key=f"early{number}")
+    assert cells() == 64 and 2 <= len(looks) <= 5
+    book.stray(1.5, "early0")
+    looks.clear()
+    for number in range(64):
+        book.decide(9.0, True, None, key=f"late{number}")
+    assert looks and cells() == 64
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.backtest.gap import ENDLESS, Gap, Missing, Stretch, Worker, breaks, missing
-from gateway.backtest.recorded import End
+from gateway.backtest.recorded import End, Mark
 
 
 def _run(first: int, last: int, began: float, ended: float) -> Stretch:
@@ -59,6 +59,10 @@ def _end(sequence: int, at: float) -> End:
     return End(1.0, 0, sequence, at, at)
 
 
+def _mark(sequence: int, last: float, behind: float) -> Mark:
+    return Mark(1.0, 0, sequence, last, behind)
+
+
 @pytest.mark.parametrize(
     ("worker", "gaps", "open_ends"),
     [
@@ -78,6 +82,20 @@ def _end(sequence: int, at: float) -> End:
         (Worker([], came=3.0, end=_end(2, 9.0), over=30.0), [(3.0, 9.0)], []),
         (Worker([], end=_end(5, 9.0)), [(-ENDLESS, 9.0)], []),
         (Worker([], end=End(1.0, 0, 5, 9.0, 4.5)), [(-ENDLESS, 4.5)], []),
+        (Worker([RUN], closes=True, mark=_mark(5, 10.0, 50.0)), [], [(50.0, ENDLESS)]),
+        (Worker([RUN], closes=True, mark=_mark(5, 10.0, 50.0), over=60.0), [(50.0, 60.0)], []),
+        (Worker([RUN], closes=True, mark=_mark(5, 10.0, 7.0)), [], [(10.0, ENDLESS)]),
+        (Worker([RUN], closes=True, mark=_mark(4, 9.0, 9.5)), [], [(10.0, ENDLESS)]),
+        (Worker([RUN], closes=True, mark=_mark(8, 40.0, 50.0)), [(10.0, 40.0)], [(50.0, ENDLESS)]),
+        (
+            Worker([RUN], closes=True, mark=_mark(8, 40.0, 50.0), end=_end(9, 70.0)),
+            [(10.0, 40.0), (50.0, 70.0)],
+            [],
+        ),
+        (Worker([RUN], closes=True, mark=_mark(5, 10.0, 50.0), end=_end(5, 70.0)), [], []),
+        (Worker([], came=3.0, mark=_mark(0, -ENDLESS, 50.0)), [], [(50.0, ENDLESS)]),
+        (Worker([], mark=_mark(0, -ENDLESS, 50.0)), [], [(50.0, ENDLESS)]),
+        (Worker([], came=3.0, mark=_mark(2, 40.0, 50.0)), [(3.0, 40.0)], [(50.0, ENDLESS)]),
     ],
     ids=[
         "it ended in order",
@@ -96,6 +114,16 @@ def _end(sequence: int, at: float) -> End:
         "and when it ended is known",
         "all that is known of it is that it has ended",
         "and when its last exchange was over",
+        "it says that it has done nothing since",
+        "and another has its place",
+        "something was under way then",
+        "what it says is older than what it did",
+        "it says that it has done something since",
+        "and it ended later",
+        "and it ended in order",
+        "it says that it has done nothing at all",
+        "and when it began nobody knows",
+        "all that it says to have done is missing",
     ],
 )
 def test_what_is_missing_behind_the_last_record_of_a_worker(
@@ -103,6 +131,11 @@ def test_what_is_missing_behind_the_last_record_of_a_worker(
 ) -> None:
     found = missing(7, [worker, OTHER], 100.0)
     assert found == Missing([], [Gap(*gap, 7) for gap in gaps], [Gap(*gap, 7) for gap in open_ends])
+
+
+def test_what_a_worker_has_done_before_the_log_begins_is_missing_ahead_of_it() -> None:
+    found = missing(7, [Worker([], mark=_mark(3, 4.0, 50.0)), OTHER], 100.0)
+    assert found == Missing([Gap(-ENDLESS, 4.0, 7)], [], [Gap(50.0, ENDLESS, 7)])
 
 
 def test_a_clock_that_was_set_back_makes_no_gap_that_ends_before_it_begins() -> None:

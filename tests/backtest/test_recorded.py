@@ -14,10 +14,14 @@ from gateway.backtest.recorded import (
     REFUSE,
     UNDECIDABLE,
     UNKNOWN_PAST,
+    Mark,
     Past,
+    PastEntry,
     Recorded,
     Verdict,
+    at_work,
     cells_of,
+    mark_of,
     past_of,
 )
 from gateway.backtest.sealed import Unread
@@ -195,7 +199,14 @@ def test_a_configuration_of_the_past() -> None:
             "timestamp": "2026-01-01T12:00:00.000Z",
             "gateway.plan": {
                 "entries": [
-                    {"name": "a", "type": "t", "mode": "shadow", "digest": "d", "limits": {"x": "y"}}
+                    {
+                        "name": "a",
+                        "type": "t",
+                        "mode": "shadow",
+                        "digest": "d",
+                        "limits": {"x": "y"},
+                        "judges": ["x-own"],
+                    }
                 ],
                 "headers": ["h"],
                 "core": "c",
@@ -203,11 +214,15 @@ def test_a_configuration_of_the_past() -> None:
             },
         }
     )
-    assert past.entries["a"] == ("t", "shadow", "d", {"x": "y"}, None)
+    assert past.entries["a"] == PastEntry("t", "shadow", "d", {"x": "y"}, None, frozenset({"x-own"}))
     assert (past.headers, past.core, past.since, past.at) == (frozenset({"h"}), "c", 5.0, 1_767_268_800.0)
     older = past_of({"gateway.plan": {"entries": [{"name": "a", "type": "t"}]}})
     assert older.headers is None and older.entries["a"].digest == ""
     assert past_of({"gateway.plan": None}) == UNKNOWN_PAST
+    assert (
+        past_of({"gateway.plan": {"entries": [{"name": "a", "judges": 5}]}}).entries["a"].judges
+        == frozenset()
+    )
     for damaged in (5, "x", [1, 2], {"a": 1}):
         assert past_of({"gateway.plan": {"entries": damaged, "bounds": damaged}}).entries == {}
     told = past_of({"gateway.plan": {"bounds": {"header_count": 7, "max_hops": "x"}, "origin": "o"}})
@@ -243,3 +258,29 @@ def test_by_what_key_secrets_were_hashed(pasts: list[Past], worker: int | None, 
         past = past.with_hashes_of(other)
     fields = {"gateway.facts": FACTS, "gateway.worker": worker, "gateway.revision": "r1"}
     assert Recorded(read(orjson.dumps(fields)), past, since=5.0).hashed_by == told
+
+
+_MARK: dict[str, Any] = {
+    "timestamp": "2026-01-01T12:00:00.000Z",
+    "gateway.worker": 3,
+    "gateway.since": 5.0,
+    "gateway.sequence": 7,
+    "gateway.last": 1_767_268_790.5,
+    "gateway.under_way_ms": 2500.0,
+    "gateway.workers": [0, 3],
+}
+
+
+def test_what_a_worker_says_of_its_records() -> None:
+    assert mark_of(_MARK) == Mark(5.0, 3, 7, 1_767_268_790.5, 1_767_268_797.5)
+    idle = {key: value for key, value in _MARK.items() if key not in ("gateway.last", "gateway.under_way_ms")}
+    assert mark_of({**idle, "gateway.sequence": 0}) == Mark(5.0, 3, 0, float("-inf"), 1_767_268_800.0)
+    for damage in ({"timestamp": "noon"}, {"gateway.sequence": None}, {"gateway.under_way_ms": "long"}):
+        with pytest.raises(ValueError, match="damaged"):
+            mark_of({**_MARK, **damage})
+
+
+def test_who_was_at_work() -> None:
+    assert at_work(_MARK) == (5.0, 1_767_268_800.0, frozenset((0, 3)))
+    for damage in ({"gateway.workers": None}, {"gateway.since": None}, {"timestamp": None}):
+        assert at_work({**_MARK, **damage}) is None

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from gateway.backtest.recorded import PASSED, REFUSE, Verdict, undecidable
 from gateway.backtest.report import Subject, as_html, as_json, as_text, described
 from gateway.backtest.run import Found
@@ -69,6 +71,19 @@ def test_nothing_at_all() -> None:
     assert _lines(empty)[0].startswith("0 exchanges, judged by")
     assert "<svg" in as_html(empty, SUBJECT)
     assert as_json(empty, SUBJECT)["since"] is None
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, None), (1, "a worker that was at work"), (3, "3 workers that were at work")]
+)
+def test_workers_of_which_nothing_is_there_are_told_of(number: int, told: str | None) -> None:
+    found = _found()._replace(unheard=number)
+    remarks = [line for line in _lines(found) if line.startswith("There is no line of")]
+    assert [line.partition(" of ")[2].partition(":")[0] for line in remarks] == (
+        [] if told is None else [told]
+    )
+    assert as_json(found, SUBJECT)["unheard"] == number
+    assert ("There is no line of" in as_html(found, SUBJECT)) == bool(number)
 
 
 def test_verdicts_in_words() -> None:

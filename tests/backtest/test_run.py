@@ -25,6 +25,7 @@ from tests.backtest.logged import (
     ended,
     judged,
     logged,
+    marked,
     of_workers,
     text_of,
     upgraded,
@@ -50,6 +51,11 @@ ROUTES: list[dict[str, Any]] = [
     {"name": name, "path": path, "upstream": "main"} for name, path in (("all", "/{rest*}"), ("other", "/zz"))
 ]
 OWNING = {**ROUTES[1], "filters": [{"principal": {"sources": [{"ip": {"others": True}}]}}]}
+FRONT = {"principal": {"sources": [{"repose": {"trusted_peers": ["0.0.0.0/0"]}}]}}
+JUDGING = {**ROUTES[1], "filters": [FRONT]}
+LIMIT_OF_FRONT: dict[str, Any] = {
+    "rate_limit": {"limits": [{"name": "l", "rate": "3/day", "key": ["header:X-PP-User"]}]}
+}
 ALL: dict[str, Any] = {"name": "l", "rate": "5/hour", "key": ["global"]}
 
 
@@ -334,6 +340,12 @@ OF_TWO = [Asked(at) for at in (0, 1, 2, 3, 4, 100, 101)]
         (1, [10.0, ended(2, 0, 102)], 1, 0, {3, 4}),
         (0, [3.5, ended(2, 0, 102)], 1, 0, {3, 4}),
         (0, [3.5], 1, 1, {3, 4, 100, 101}),
+        (0, [marked(1, 2, 2.5)], 0, 1, {3, 4, 100, 101}),
+        (0, [marked(1, 2, 50)], 0, 1, {100, 101}),
+        (0, [marked(1, 2, 50), marked(1, 2, 102)], 0, 0, set()),
+        (1, [marked(1, 2, 102, last=2)], 1, 0, {3, 4}),
+        (1, [marked(1, 1, 1.5, last=1), marked(0, 5, 102, [0], last=101)], 1, 0, {3, 4, 100, 101}),
+        (1, [marked(1, 1, 1.5), marked(0, 3, 4.5, [0]), ended(0, 5, 102)], 1, 0, {3, 4}),
     ],
     ids=[
         "it may be at work",
@@ -343,6 +355,12 @@ OF_TWO = [Asked(at) for at in (0, 1, 2, 3, 4, 100, 101)]
         "another has its place",
         "and has it at once",
         "and may be at work",
+        "it has done nothing for a while",
+        "for longer",
+        "to the end",
+        "it says that a record is missing",
+        "another says that it is gone in the end",
+        "and says it soon",
     ],
 )
 async def test_the_last_line_of_a_worker(
@@ -359,6 +377,95 @@ async def test_the_last_line_of_a_worker(
     assert (made.found.gaps, made.found.open) == (gaps, open_ends)
     told = {at for at, id in ids.items() if id in made.verdicts and made.verdicts[id][1].kind == UNDECIDABLE}
     assert told == undecidable
+
+
+@pytest.mark.parametrize(
+    ("lines", "gaps", "open_ends", "undecidable"),
+    [
+        ([], 0, 0, set()),
+        ([marked(0, 7, 102, [0])], 0, 0, set()),
+        ([marked(0, 7, 102)], 0, 1, {0, 1, 2, 3, 4, 100, 101}),
+        ([marked(0, 2, 1.5), marked(0, 3, 2.5, [0])], 1, 0, {0, 1, 2, 3, 4}),
+        ([marked(0, 4, 3.5, [0]), marked(0, 5, 60)], 0, 1, {3, 4, 100, 101}),
+        ([marked(0, 5, 10, [0]), marked(0, 5, 50), marked(0, 5, 70, [0])], 1, 0, set()),
+        ([{**ended(0, 7, 102), "gateway.workers": [0, 1]}], 0, 1, {0, 1, 2, 3, 4, 100, 101}),
+        ([marked(0, 7, 102), marked(1, 0, 103)], 0, 0, set()),
+        ([marked(0, 7, 102), ended(1, 0, 103)], 0, 0, set()),
+        ([{**marked(0, 7, 102), "gateway.since": NOW - 99}], 0, 0, set()),
+        ([{**marked(0, 7, 102), "gateway.sequence": "7"}], 0, 0, set()),
+    ],
+    ids=[
+        "nobody tells of it",
+        "it is told that there is none",
+        "it is told that there is one",
+        "it is gone soon",
+        "it comes later",
+        "it was there where nobody asked anything",
+        "a last line tells of it",
+        "it says itself that it has done nothing",
+        "and does in the end",
+        "it is of another gateway",
+        "what tells of it is damaged",
+    ],
+)
+async def test_a_worker_without_any_line_is_missed_where_others_tell_of_it(
+    tmp_path: Path, lines: list[dict[str, Any]], gaps: int, open_ends: int, undecidable: set[float]
+) -> None:
+    plan, *records = await logged(_config(), OF_TWO)
+    ids = {asked.at: line["gateway.request_id"] for asked, line in zip(OF_TWO, records, strict=True)}
+    begins = {**plan, "gateway.worker": 0, "gateway.begins": True}
+    log = written([begins, *records, ended(0, 7, 102), *lines], tmp_path / "log")
+    made = judged(_config({**LIMITS[0], "rate": "20/minute"}, LIMITS[1]), log)
+    assert (made.found.gaps, made.found.open) == (gaps, open_ends)
+    assert made.found.unheard == gaps + open_ends
+    told = {at for at, id in ids.items() if made.verdicts[id][1].kind == UNDECIDABLE}
+    assert told == undecidable
+    assert judged(_config(), log).found.tally.counts == {UNCHANGED: len(records)}
+
+
+@COMMON
+@given(STREAMS, OTHERS, st.data())
+def test_of_workers_that_say_what_they_have_done_nothing_wrong_is_said(
+    tmp_path: Path, stream: list[tuple[float, str, str]], other: str, data: st.DataObject
+) -> None:
+    """Both begin. One of them is killed at some time, and any of its lines may be lost, all of them too."""
+    requests = [asked._replace(at=asked.at + number / 1000) for number, asked in enumerate(_requests(stream))]
+    plan, *records = asyncio.run(logged(_config(), requests))
+    truth = asyncio.run(logged(other, requests))[1:]
+    size = len(records)
+    killed = data.draw(st.integers(0, size))
+    whose = [
+        worker if number < killed else 0
+        for number, worker in enumerate(data.draw(st.lists(st.integers(0, 1), min_size=size, max_size=size)))
+    ]
+    lines = _of_two_workers(records, whose)
+    marks = []
+    for place in data.draw(st.lists(st.integers(0, size - 1), max_size=6)):
+        for worker in (0, 1) if place < killed else (0,):
+            own = [asked.at for asked, of in zip(requests[: place + 1], whose, strict=False) if of == worker]
+            at_work = (0, 1) if place < killed else (0,)
+            last = own[-1] if own else 0.0
+            marks.append(marked(worker, len(own), requests[place].at + 0.0005, at_work, last=last))
+    lost = data.draw(st.sampled_from(["some", "all"]))
+    left = [
+        line
+        for line in (*lines, *marks)
+        if line["gateway.worker"] == 0 or (lost == "some" and data.draw(st.booleans()))
+    ]
+    data.draw(st.randoms(use_true_random=False)).shuffle(left)
+    begins = {**plan, "gateway.worker": 0, "gateway.since": NOW - 2, "gateway.workers": [0, 1]}
+    log = written([begins, *left], tmp_path / "log")
+    made = judged(other, log)
+    for record, true in zip(records, truth, strict=True):
+        if record["gateway.request_id"] in made.verdicts:
+            _, after = made.verdicts[record["gateway.request_id"]]
+            if after.kind != UNDECIDABLE:
+                assert (after.kind, after.filter) == (
+                    true["gateway.decision"],
+                    true.get("gateway.filter", ""),
+                )
+    same = judged(_config(), log).found.tally
+    assert same.counts[UNCHANGED] == same.total
 
 
 @pytest.mark.parametrize(
@@ -665,6 +772,18 @@ async def test_who_the_client_is_behind_other_proxies_is_not_guessed(tmp_path: P
             [Asked(at, headers=(("X-Project-Id", f"p{at % 3}"),)) for at in range(10)],
             id="a field that was",
         ),
+        pytest.param(
+            text_of(filters=[LIMIT_OF_FRONT], routes=[ROUTES[0], JUDGING]),
+            text_of(filters=[LIMIT_OF_FRONT], routes=[{**ROUTES[0], "filters": [FRONT]}, JUDGING]),
+            [Asked(at, headers=(("X-PP-User", f"p{at % 3}"),)) for at in range(10)],
+            id="a field that is judged now",
+        ),
+        pytest.param(
+            text_of(filters=[LIMIT_OF_FRONT], routes=[{**ROUTES[0], "filters": [FRONT]}, JUDGING]),
+            text_of(filters=[LIMIT_OF_FRONT], routes=[ROUTES[0], JUDGING]),
+            [Asked(at, headers=(("X-PP-User", f"p{at % 3}"),)) for at in range(10)],
+            id="a field that was judged then",
+        ),
     ],
 )
 async def test_a_cell_says_nothing_of_whom_another_key_counts_with_now(
@@ -676,6 +795,40 @@ async def test_a_cell_says_nothing_of_whom_another_key_counts_with_now(
     assert len({record["gateway.decision"] for record in truth}) == 2, "the limit must refuse some"
     for (_, after), true in zip(made.verdicts.values(), truth, strict=True):
         assert after.kind in (UNDECIDABLE, true["gateway.decision"])
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        (FRONT, FRONT, [(FORWARD, ""), (FORWARD, ""), (REFUSE, "methods")]),
+        (
+            METHODS,
+            FRONT,
+            [(FORWARD, ""), (UNDECIDABLE, "rate_limit"), (REFUSE, "methods")],
+        ),
+    ],
+    ids=["it was judged", "it was taken from the client"],
+)
+async def test_a_field_that_is_judged_is_known_where_it_was_or_was_not_sent(
+    tmp_path: Path, then: dict[str, Any], now: dict[str, Any], told: list[tuple[str, str]]
+) -> None:
+    """And where a request was refused before it came to who judges."""
+    limit: dict[str, Any] = {
+        "rate_limit": {"limits": [{"name": "l", "rate": "3/day", "key": ["header:X-PP-User", "method"]}]}
+    }
+    old, new = (
+        text_of(filters=[METHODS, limit], routes=[{**ROUTES[0], "filters": [entry]}, JUDGING])
+        for entry in (then, now)
+    )
+    requests = [
+        Asked(0),
+        Asked(1, headers=(("X-PP-User", "p1"),)),
+        Asked(2, method="DELETE", headers=(("X-PP-User", "p1"),)),
+    ]
+    lines = await logged(old, requests)
+    made = judged(new.replace("3/day", "2/day"), written(lines, tmp_path / "log"))
+    verdicts = [made.verdicts[line["gateway.request_id"]][1] for line in lines[1:]]
+    assert [(verdict.kind, verdict.filter) for verdict in verdicts] == told
 
 
 @pytest.mark.parametrize("lost", [0, 1])

@@ -10,7 +10,7 @@ import zstandard
 from gateway.backtest import source
 from gateway.backtest.recorded import Past
 from gateway.backtest.source import Heard, parts_of, records
-from tests.backtest.logged import Asked, logged, text_of, written
+from tests.backtest.logged import NOW, Asked, logged, marked, text_of, written
 
 LIMIT = {"rate_limit": {"limits": [{"name": "few", "rate": "2/minute"}]}}
 
@@ -95,6 +95,28 @@ def test_an_empty_file_and_lines_that_are_none(tmp_path: Path) -> None:
     broken.write_bytes(b'{"kind":"plan"\n[]\n{"kind":"request"')
     parts, pasts = parts_of([empty, broken])
     assert [list(records(part, pasts, Heard())) for part in parts] == [[None, None, None]]
+
+
+async def test_what_workers_say_of_themselves_is_heard(tmp_path: Path) -> None:
+    """Of each the latest, in whatever order lines stand; and what is damaged is passed over."""
+    plan, *lines = await logged(text_of(), [Asked(0.0), Asked(1.0)])
+    since = plan["gateway.plan"]["since"]
+    marks = [marked(0, 1, 70.0, [0, 1], last=0.0), marked(0, 2, 130.0, [0, 1], last=1.0), marked(1, 0, 190.0)]
+    said = [marks[1], marks[0], {**marks[0], "gateway.sequence": "2"}, marks[2]]
+    begins = {**plan, "gateway.since": since, "gateway.worker": 0, "gateway.workers": [0]}
+    again = {**plan, "gateway.since": since, "gateway.worker": 1, "gateway.begins": False}
+    (part,), pasts = parts_of([written([begins, again, *lines, *said], tmp_path / "log")])
+    heard = Heard()
+    assert list(records(part, pasts, heard)).count(None) == 1
+    assert (set(heard.came), heard.resumed) == ({(since, 0)}, {(since, 1)})
+    assert {key: (mark.sequence, mark.behind) for key, mark in heard.marks.items()} == {
+        (since, 0): (2, NOW + 130),
+        (since, 1): (0, NOW + 190),
+    }
+    assert heard.at_work == {
+        (since, frozenset((0,))): (NOW - 1, NOW - 1),
+        (since, frozenset((0, 1))): (NOW + 70, NOW + 190),
+    }
 
 
 def _packed(content: bytes, suffix: str) -> bytes:

@@ -46,6 +46,7 @@ def write(path: Path, records: Iterable[Mapping[str, Any]], *, odd: bool = True)
     if odd:
         lines[1:1] = [
             '{"kind": "plan", "timestamp": "2023-11-14T22:13:20.250Z"}',
+            '{"kind": "mark", "timestamp": "2023-11-14T22:13:20.250Z", "gateway.worker": 0, "gateway.workers": [0], "gateway.sequence": 1}',
             '{"kind": "end", "timestamp": "2023-11-14T22:13:20.250Z", "gateway.worker": 0, "gateway.sequence": 1}',
             "garbage",
             '{"kind": "req',

@@ -28,6 +28,7 @@ def line(number: int, global_id: str | None = None) -> bytes:
 
 
 PLAN = Serializer(b"k", 0).plan("abc", {"filters": [gateway_id(1)]}, 0.0)
+MARK = Serializer(b"k", 0).mark(4, 0.0, 0.0, 0.0, [0])
 END = Serializer(b"k", 0).end(4, 0.0, 0.0)
 
 
@@ -36,8 +37,8 @@ def log(tmp_path: Path) -> Path:
     """Records 1 to 6 in three files, the oldest compressed; 2 and 5 came with one global id."""
     path = tmp_path / "requests.log"
     (tmp_path / "requests.log.2.gz").write_bytes(gzip.compress(PLAN + line(1) + line(2, GLOBAL)))
-    (tmp_path / "requests.log.1").write_bytes(PLAN + line(3) + line(4) + END)
-    path.write_bytes(PLAN + line(5, GLOBAL) + line(6))
+    (tmp_path / "requests.log.1").write_bytes(PLAN + line(3) + line(4) + MARK + END)
+    path.write_bytes(PLAN + line(5, GLOBAL) + line(6) + MARK)
     (tmp_path / "requests.log.old").write_bytes(line(7))
     (tmp_path / "other.log.1").write_bytes(line(8))
     return path

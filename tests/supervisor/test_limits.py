@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from gateway.backtest.run import Question, backtest
+from gateway.backtest.recorded import UNDECIDABLE
+from gateway.backtest.run import Found, Question, backtest
+from gateway.backtest.tally import UNCHANGED
 from gateway.config.model import Address
 from tests.cli.process import START, Process, weir
 from tests.supervisor.test_never_down import Service, alive, running, written
@@ -200,12 +202,13 @@ def whole_lines(log: Path) -> list[dict[str, Any]]:
 
 async def test_the_log_tells_which_workers_have_ended_in_order(tmp_path: Path) -> None:
     """Of one that was killed who has its place; and a new program gives no number again."""
-    path = limited(tmp_path)
+    written_to = {"path": str(tmp_path / "requests.log"), "marks": "20ms"}
+    path = limited(tmp_path, log=written_to)
     async with weir("run", path, "--workers", "2", directory=tmp_path) as process:
         listening = await process.listens()
         service = Service(process, listening.port, listening.admin_port)
         await passed(service.address, 5)
-        limited(tmp_path, drain_timeout="9s")
+        limited(tmp_path, drain_timeout="9s", log=written_to)
         assert (await service.asked("/reload", "POST"))["applied"]
         log = tmp_path / "requests.log"
         await until(
@@ -234,9 +237,56 @@ async def test_the_log_tells_which_workers_have_ended_in_order(tmp_path: Path) -
         assert end["gateway.sequence"] == max(own, default=0)
     over = {tuple(line["gateway.plan"].get("over", ())) for line in plans}
     assert over == {(), (victim["worker"],)}
+    assert {number for line in lines for number in line.get("gateway.workers", ())} == numbers
     text = path.read_text().replace("50/day", "20/day")
     found = backtest(Question(text, "gateway.yaml", tmp_path), [tmp_path / "requests.log"], processes=1)
     assert found.open == 0 and found.gaps == 1
+
+
+def backtested(directory: Path, log: Path, rate: str) -> Found:
+    text = (directory / "gateway.yaml").read_text().replace("50/day", rate)
+    return backtest(Question(text, "gateway.yaml", directory), [log], processes=1)
+
+
+async def test_a_log_that_is_still_written_to_leaves_nothing_in_doubt_and_tells_of_a_worker_that_is_lost(
+    tmp_path: Path,
+) -> None:
+    """While nobody asks anything, workers have said of all of their records that these are all. Of one of which no line is left the
+    others tell."""
+    log = tmp_path / "requests.log"
+    path = limited(tmp_path, log={"path": str(log), "marks": "50ms"})
+    async with running(path, tmp_path, 2) as service:
+        await passed(service.address, 10)
+        assert min(await carried(service)) > 0, "one worker has carried all"
+
+        def said() -> bool:
+            lines = whole_lines(log)
+            records = [line["timestamp"] for line in lines if line["kind"] == "request"]
+            marks = {line["gateway.worker"]: line for line in lines if line["kind"] == "mark"}
+            return (
+                len(records) == 10 * CLIENTS
+                and len(marks) == 2
+                and min(mark["timestamp"] for mark in marks.values()) > max(records)
+            )
+
+        await until(said, "both say that nothing is missing", START)
+        lines = whole_lines(log)
+        assert {tuple(line["gateway.workers"]) for line in lines if "gateway.workers" in line} == {(0, 1)}
+        found = backtested(tmp_path, log, "20/day")
+        assert (found.gaps, found.open, found.tally.total) == (0, 0, 10 * CLIENTS)
+        assert not found.tally.counts[UNDECIDABLE]
+    for worker in (0, 1):
+        left = tmp_path / f"without{worker}.log"
+        left.write_text(
+            "".join(
+                text
+                for text in log.read_text().splitlines(keepends=True)
+                if json.loads(text)["gateway.worker"] != worker
+            )
+        )
+        assert backtested(tmp_path, left, "20/day").tally.counts[UNDECIDABLE]
+        same = backtested(tmp_path, left, "50/day").tally
+        assert same.counts == {UNCHANGED: same.total}
 
 
 async def test_tells_what_is_counted(tmp_path: Path) -> None:
