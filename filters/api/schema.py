@@ -228,7 +228,6 @@ class Schemas:
             fits = partial(_fits, own.is_valid, texts)
         if self._work.is_bounded(key):
             return Validator(fits, every, first, fits, None, texts)
-        self._work.spread(key)  # now, and not for the first value
         affordable = partial(self._work.is_affordable, key)
         return Validator(
             lambda value: affordable(value) and fits(value), every, first, fits, affordable, texts
