@@ -22,8 +22,10 @@ _CHEAPER: Final = 16
 ANYWHERE: Final = "weir-backtracking"
 FROM_START: Final = "weir-backtracking-from-start"
 
-_DATA: Final = ("const", "enum", "default", "example", "examples")
-_NAMED: Final = ("properties", "patternProperties", "dependentSchemas", "$defs")
+DATA: Final = ("const", "enum", "default", "example", "examples")
+"""Words of a schema with values."""
+NAMED: Final = ("properties", "patternProperties", "dependentSchemas", "$defs")
+"""Words of a schema with schemas by name."""
 _LOOK: Final = re.compile(r"\(\?<?[=!]")
 _REPEATED: Final = re.compile(r"[*+{]")
 
@@ -67,9 +69,9 @@ def guarded(schema: Any, is_linear: Callable[[str], bool]) -> Any:
         return schema
     made: dict[str, Any] = {}
     for word, value in schema.items():
-        if word in _DATA:
+        if word in DATA:
             made[word] = value
-        elif word in _NAMED and isinstance(value, dict):
+        elif word in NAMED and isinstance(value, dict):
             made[word] = {name: guarded(part, is_linear) for name, part in value.items()}
         elif isinstance(value, list):
             made[word] = [guarded(part, is_linear) for part in value]

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from filters.api.backtracking import Texts, guarded
+from filters.api.enumeration import by_type
 from filters.api.explain import ONE, WAYS, Explaining
 from filters.api.reach import reached, reaching, size
 from filters.api.work import Work
@@ -119,7 +120,7 @@ class Schemas:
         }
         """The first that is equal to each that is asked for: many parameters are alike."""
         keys = list(first.values())
-        used = {key: given[key] for key in reached(keys, given)}
+        used = {key: by_type(given[key]) for key in reached(keys, given)}
         self._explaining = Explaining(used, keys)
         judged = {key: self._explaining.judged(schema) for key, schema in used.items()}
         self._schemas = {**judged, **self._explaining.made}
