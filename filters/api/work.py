@@ -32,7 +32,7 @@ LOOKS: Final = 60_000
 """Looks at parts of schemas, to count for one value; about 60 ms."""
 _SPREAD: Final = 20_000
 """As many to bound any value, for one schema."""
-_SPREADS: Final = 150_000
+_SPREADS: Final = 300_000
 """As many for all schemas together."""
 _STATES: Final = 20_000
 """States that are kept from one value to the next."""
@@ -45,6 +45,10 @@ _SHARE: Final = 16
 _FIRST_ITEMS: Final = 8
 """Items of a list whose texts are compared to tell whether they fail."""
 _MANY: Final = 1 << 62
+_EXACT: Final = 1 << 53
+"""The largest integer that is equal to no other as a double."""
+_DEARER: Final = (dict, list, str, int, float)
+"""The types of values that none of another costs more than."""
 _PART: Final = 2
 """Bytes that a part of a value takes at least."""
 _SAME_VALUE_ONCE: Final = ("not", "if", "then", "else")
@@ -98,7 +102,7 @@ class _Rule:
         self._schema = schema
         self._prices: dict[type, Price] = {}
         self.required: frozenset[str] = frozenset(schema.get("required", ()))
-        self.texts = _texts(schema)
+        self.only = _only(schema)
         self.tag: str | None = None
         self.choices: dict[str, list[_Rule]] = {}
         self.every: list[_Rule] = []
@@ -127,8 +131,9 @@ class _Rule:
             return True
         if type(value) is dict:
             return not self.required <= value.keys()
-        # A text is equal to no other than itself; of numbers that is less plain.
-        return self.texts is not None and type(value) is str and value not in self.texts
+        if self.only is None or (type(value) is not str and (type(value) is not int or abs(value) > _EXACT)):
+            return False
+        return value not in self.only
 
     def parts(self, names: Mapping[str, Any] | None) -> Iterator["_Rule"]:
         """The schemas in it that are of the same value: of those that a tag tells apart the one that it names, by the members
@@ -296,7 +301,7 @@ class Work:
         seen = set(pending)
         part = each = byte = 0
         for state in pending:  # which grows meanwhile
-            for kind in KINDS:
+            for kind in _DEARER:
                 self._looks.take()
                 closure = self._closure(state, kind, None)
                 price = closure.price
@@ -619,13 +624,15 @@ def _kinds(schema: Mapping[str, Any]) -> frozenset[type]:
     return found
 
 
-def _texts(schema: Mapping[str, Any]) -> frozenset[str] | None:
-    """The only texts that fit; None where others may."""
+def _only(schema: Mapping[str, Any]) -> frozenset[Any] | None:
+    """The only texts and numbers that fit; None where others may."""
     if "const" in schema:
-        return frozenset(value for value in [schema["const"]] if isinstance(value, str))
-    if "enum" in schema:
-        return frozenset(value for value in schema["enum"] if isinstance(value, str))
-    return None
+        return _plain([schema["const"]])
+    return _plain(schema["enum"]) if "enum" in schema else None
+
+
+def _plain(values: Iterable[Any]) -> frozenset[Any]:
+    return frozenset(value for value in values if type(value) in (str, int, float))
 
 
 def _onward(way: tuple[str, ...], target: str, rings: Mapping[str, int]) -> tuple[str, ...]:

@@ -97,6 +97,10 @@ def test_what_costs_much_is_not_judged(schema: Any, value: Any) -> None:
         ({"properties": {"name": {"pattern": "[ab]*a[ab]{300}"}}}, {"name": "a" * 99, "text": "a" * 100_000}),
         ({"items": {"pattern": "^[a-z]{1,255}$"}}, ["a" * 200] * 500),
         ({"uniqueItems": True}, list(range(50_000))),
+        (
+            {"anyOf": [{"items": {"properties": {"z": {"const": one}}}} for one in range(300)]},
+            [{"z": 299}] * 10_000,
+        ),
         ({"anyOf": [{"items": {"type": "string", "maxLength": one}} for one in range(1_000)]}, [1] * 57_000),
         (
             {"items": {"anyOf": [{"type": "object", "required": [str(one)]} for one in range(150)]}},
@@ -134,6 +138,7 @@ def _schemas() -> st.SearchStrategy[Any]:
             {"required": ["a"]},
             {"type": ["array", "object"]},
             {"enum": [1, "b"]},
+            {"const": 2.0},
         ]
     ) | st.just({"$ref": "#/$defs/s"})
 
