@@ -415,6 +415,9 @@ class EntryServices:
         # Without a name of its own: what makes room there is no limit's, and nobody is to be warned of it.
         return self.state(name, lambda: SharedShelf(memory.claim("", f"{self._prefix}/{name}")))
 
+    def void_unattended(self) -> None:
+        self._memory().void(monotonic(), attended=True)
+
     def _table(self, memory: SharedMemory, name: str) -> SharedTable:
         zone = self._zone(memory, name)
         return SharedTable(zone, memory.owner)  # which it has once it has a zone

@@ -240,6 +240,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         for others in (self._common, self._shared):
             if others is not None:
                 others.revoke(revocation)
+        self.services.void_unattended()
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         headers = exchange.request.headers

@@ -98,6 +98,11 @@ class Services(Protocol):
         """A shelf that all worker processes share; in all else as `table`."""
 
     @abstractmethod
+    def void_unattended(self) -> None:
+        """Voids what lies on shelves that no worker has any more. For a filter that has heard itself that something is revoked: a
+        configuration that comes back finds them again, and nobody else could take it from there."""
+
+    @abstractmethod
     def warn(self, event: str, **facts: Any) -> None:
         """One line in the application log."""
 

@@ -1311,6 +1311,7 @@ async def test_all_plans_that_ask_a_keystone_hear_of_what_it_has_revoked() -> No
         desk.service.events = [{"audit_id": "a1", "issued_before": "2026-11-29T14:00:00.000000Z"}]
         await newer._providers[0]._events.read()  # type: ignore[attr-defined]
         assert [len(each._cache.accepted) for each in filters] == [0, 0]
+        assert desk.services.voided == 2  # what a configuration would find that no worker has at the moment
     finally:
         for each in filters:
             await each.close()
