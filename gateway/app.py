@@ -17,7 +17,6 @@ from gateway.api.exchange import Exchange
 from gateway.api.revocation import Revocation
 from gateway.buckets import Buckets, buckets_of, reset_of
 from gateway.config.load import Loaded, digest
-from gateway.config.model import Configuration
 from gateway.config.model import Log as LogOptions
 from gateway.config.problem import ConfigurationError, Problem, written
 from gateway.listener.acceptor import Binding
@@ -33,6 +32,7 @@ from gateway.record import Record
 from gateway.registry import Registry
 from gateway.request_log import RequestLog, Taker
 from gateway.sampling import Sampling
+from gateway.secret_hash import hash_key
 from gateway.serializer import Serializer
 from gateway.shared.measure import observe_counts
 from gateway.shared.memory import SharedMemory
@@ -155,7 +155,7 @@ class Gateway:
     async def prepare(self, loaded: Loaded) -> Prepared:
         """Builds what `loaded` asks for, beside what is in force. Raises ConfigurationError, and then nothing is left of it."""
         configuration = loaded.configuration
-        key = self._key(configuration)
+        key = hash_key(configuration, self._memory)
         # In a thread: files may be slow, and there may be a thousand routes, while exchanges go on.
         credentials = await asyncio.to_thread(load_credentials, loaded)
         plan = await asyncio.to_thread(
@@ -196,10 +196,6 @@ class Gateway:
             await self.discard(prepared)
             raise
         return prepared
-
-    def _key(self, configuration: Configuration) -> bytes:
-        given = configuration.log.hash_key
-        return given.reveal().encode() if given is not None else self._memory.derived("log.hash_key")
 
     def _other_log(self, loaded: Loaded, key: bytes) -> RequestLog | None:
         """The request log, started, where the one in use would not do. Raises ConfigurationError."""

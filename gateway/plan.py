@@ -5,7 +5,6 @@ worked out once per configuration is worked out here, so that an exchange only r
 """
 
 import hashlib
-import hmac
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +50,7 @@ from gateway.redaction import Redaction
 from gateway.registry import Registry
 from gateway.request_trace import RequestTrace
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
+from gateway.secret_hash import keyed_hash, secret_key
 from gateway.shared.memory import SharedMemory
 from gateway.shared.permit import SharedPermits
 from gateway.shared.shelf import SharedShelf
@@ -360,7 +360,7 @@ class EntryServices:
         return os.urandom(size)
 
     def keyed_hash(self, data: bytes) -> str:
-        return hmac.new(self._hash_key, data, hashlib.sha256).hexdigest()[:32]
+        return keyed_hash(self._hash_key, data)
 
     def state(self, name: str, factory: Callable[[], T]) -> T:
         held: T = self._hold(f"{self._prefix}/{name}", factory)
@@ -814,12 +814,6 @@ def _plain(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
     return str(error)
-
-
-def secret_key(configuration: Configuration) -> bytes:
-    """The key of the hashes in records: the configured one, or a new one for this process."""
-    given = configuration.log.hash_key
-    return given.reveal().encode() if given is not None else os.urandom(32)
 
 
 def host_id() -> bytes:

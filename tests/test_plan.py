@@ -11,7 +11,7 @@ from gateway.api import Filter, HttpOptions
 from gateway.api.testing import exchange
 from gateway.config.load import Loaded, loads
 from gateway.config.problem import ConfigurationError
-from gateway.plan import build_plan, host_id, secret_key
+from gateway.plan import build_plan, host_id
 from gateway.registry import Registry
 from gateway.state import StateStore
 from tests.support.certificates import authority, written
@@ -246,12 +246,6 @@ def test_the_pseudonym_is_the_same_for_every_plan_of_a_host() -> None:
     assert first.pseudonym.startswith(b"weir-")
     assert first.via["1.0"].startswith(b"1.0 " + first.pseudonym)
     assert host_id()
-
-
-def test_the_hash_key_is_the_configured_one_or_new_at_each_start() -> None:
-    configured = loaded(BASE + "log: { hash_key: abc }\n").configuration
-    assert secret_key(configured) == b"abc"
-    assert secret_key(loaded().configuration) != secret_key(loaded().configuration)
 
 
 async def test_a_plan_starts_and_closes_its_filters() -> None:

@@ -41,6 +41,7 @@ from gateway.api import (
     Rule,
     Services,
     Verdict,
+    hashed_by,
 )
 from gateway.http.fields import Fields, encoded
 from gateway.http.spelling import spellings
@@ -198,7 +199,10 @@ class TokenAuth(Filter[TokenAuthConfig]):
         def cache(kind: str) -> TokenCache:
             name = f"{kind} {trusted}"
             size, negative_size = config.cache.size, config.cache.negative_size
-            return services.state(name, lambda: TokenCache(services.entropy(32), size, negative_size, kind))
+            told_apart = hashed_by(services.keyed_hash)
+            return services.state(
+                name, lambda: TokenCache(services.entropy(32), size, negative_size, kind, told_apart)
+            )
 
         self._cache = cache("tokens")
         # Apart from the other, since no token may be written so that it is taken for a certificate.

@@ -7,7 +7,6 @@ bring back what has been there before, for as long as it was good for, and to ta
 for what is there or is not, and a store that fails is a store that knows nothing.
 """
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -133,7 +132,8 @@ class SharedCache:
     async def owed(self) -> str | None:
         """Why others may have yet from the store what was revoked."""
         if self._marks.unmarked:
-            await asyncio.gather(*(each._flight.join("", each._mark) for each in self._marks.caches))
+            for left in [each._flight.join("", each._mark) for each in self._marks.caches]:  # all at once
+                await left
         return f"the store of cache.shared: {self._because}" if self._marks.unmarked else None
 
     def _know(self, mark: bytes, now: float) -> None:
