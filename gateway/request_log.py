@@ -389,11 +389,12 @@ class RequestLog:
     ) -> None:
         """Writes the line that describes a configuration, whenever another comes into force; every new file repeats the last. `beside`
         are workers that are to be at work soon, and are told of with those that are; `under_way` as in `mark`."""
+        if self._roll is not None:
+            self._generation = self._roll.generation(revision)  # also where no line tells of it
         if self._path is None or revision == self._announced:
             return
         self._announced = revision
         wall, workers = self._clock(), self._at_work()
-        self._generation = None if self._roll is None else self._roll.generation(revision)
         if workers is not None:
             workers = sorted({*workers, *beside})
         self._queue.append(

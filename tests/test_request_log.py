@@ -600,8 +600,11 @@ def test_lines_that_are_no_records_say_how_many_configurations_have_been_in_forc
         path.rename(tmp_path / "moved.log")
         request_log.put(record())
         until(lambda: path.exists() and _kinds(path) == ["plan", "request"])
+        with log(None, roll=memory.roll) as silent:
+            silent.follow(request_log)
+            silent.announce("without a log", {})
         with log(path, roll=memory.roll) as following:
-            following.follow(request_log)
+            following.follow(silent)
             following.announce("abc", {})
             following.close(over=True)
     lines = [*map(orjson.loads, (tmp_path / "moved.log").read_bytes().splitlines())]
@@ -617,8 +620,8 @@ def test_lines_that_are_no_records_say_how_many_configurations_have_been_in_forc
         ("mark", 2, None),
         ("plan", 2, None),
         ("plan", 2, 250.0),
-        ("plan", 3, None),
-        ("end", 3, None),
+        ("plan", 4, None),
+        ("end", 4, None),
     ]
 
 
