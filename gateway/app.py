@@ -281,7 +281,10 @@ class Gateway:
             **({"over": self._over} if self._over else {}),
         }
         self.request_log.announce(
-            prepared.plan.revision, described, beside=self._beside if former is None else ()
+            prepared.plan.revision,
+            described,
+            beside=self._beside if former is None else (),
+            under_way=self._under_way(),
         )
         if self._marking is None:
             self._marking = spawn(self._mark(), name="marks")
@@ -296,8 +299,12 @@ class Gateway:
             every = self.in_force.loaded.configuration.log.marks
             await asyncio.sleep(every or _LOOK)
             if every:
-                oldest = next(iter(self.listener.under_way.values()), None)
-                self.request_log.mark(0.0 if oldest is None else time.monotonic() - oldest)
+                self.request_log.mark(self._under_way())
+
+    def _under_way(self) -> float:
+        """For how many seconds the oldest exchange has been under way, 0 for none."""
+        oldest = next(iter(self.listener.under_way.values()), None)
+        return 0.0 if oldest is None else time.monotonic() - oldest
 
     def _change_log(self, log: RequestLog) -> None:
         former = self.request_log

@@ -233,7 +233,7 @@ class Plan:
     def describe(self) -> dict[str, Any]:
         """What the request log says once of each revision: enough to tell later what has changed since."""
         configuration = self.configuration
-        limits = configuration.limits
+        limits, sample = configuration.limits, configuration.log.sample
         return {
             "entries": [self._described(entry) for entry in self.entries],
             "headers": [name.decode("latin-1") for name in self.header_names],
@@ -247,6 +247,7 @@ class Plan:
             },
             "origin": digest([configuration.trusted_proxies, configuration.forwarded])[:DIGEST],
             "owned": sorted(name.decode("latin-1") for name in _owned(self.entries)),
+            "sample": {"passed": sample.passed, "slow": sample.slow},
         }
 
     def _described(self, entry: Entry) -> dict[str, Any]:

@@ -259,6 +259,7 @@ class Ledger:
         self._began = began
         self._epoch = self._strays = 0
         self._lost = began
+        self._strayed = float("-inf")
 
     def scales(self, tariffs: Sequence[Placed]) -> list[Scale]:
         """The scales for these tariffs, by the numbers that counts name them by."""
@@ -276,6 +277,12 @@ class Ledger:
         self._lost = max(self._lost, now)
         if strays:
             self._strays = self._epoch
+            self._strayed = max(self._strayed, now)
+
+    def _stray_epoch(self, age: float) -> int:
+        """The epoch of the last such loss, 0 for none, for cells that charges are in for so long: what was charged that long before the
+        log began is in none of them."""
+        return self._strays if self._began - self._strayed < age else 0
 
     def decide(
         self,
@@ -385,7 +392,7 @@ class Ledger:
             account.lose(now)
             anybody = _Bucket(scale.meter, now, self._epoch)
             anybody.age, anybody.turn = scale.age, account.turn
-            anybody.strays = account.strays or self._strays > 0
+            anybody.strays = account.strays or self._stray_epoch(scale.age) > 0
             return anybody
         if spelling:
             account.spell(spelling, now)
@@ -415,11 +422,11 @@ class Ledger:
         if bucket.skips != account.skips:
             account.look(bucket, now)
         if bucket.epoch != self._epoch:
-            bucket.strays = bucket.strays or bucket.epoch < self._strays
+            bucket.strays = bucket.strays or bucket.epoch < self._stray_epoch(scale.age)
             bucket.epoch = self._epoch
             bucket.forget(self._lost)
         if bucket.turn != account.turn:
-            bucket.strays = bucket.strays or account.strays or self._strays > 0
+            bucket.strays = bucket.strays or account.strays or self._stray_epoch(scale.age) > 0
             bucket.turn = account.turn
             bucket.forget(account.turned)
         if now - bucket.last >= scale.age:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from gateway.backtest.counting import Ledger, Scale
 from gateway.backtest.event import AT_ONCE, Event, File, Packed, Reader, key_of, lanes
 from gateway.backtest.gap import Gap
+from gateway.backtest.generation import Revisions
 from gateway.backtest.judge import Skip
 from gateway.backtest.recorded import PASSED, REFUSE, Verdict, undecidable
 from gateway.backtest.tally import Tally
@@ -29,7 +30,8 @@ class Machine:
 
     offset  seconds from the axis of its limits to the wall clock
     new     what the plan counts; old, what that counts which it is held against
-    lacking  in how many gaps the exchange is that is decided
+    lacking  in how many gaps the exchange is that is decided; `_others` in how many where something may have been charged by another
+             configuration than each plan
     """
 
     def __init__(
@@ -45,22 +47,40 @@ class Machine:
         """`revisions` are of the configurations that the log is of."""
         self.offset = offset
         self.lacking = 0
-        self._revisions = revisions
         self._plans = plan, old_plan
+        self._others = [0, 0]
+        self._revisions = revisions
         self.new = Ledger(plan, began - offset, fresh=fresh)
         self.old = None if old_plan is None else Ledger(old_plan, began - offset, fresh=fresh)
 
+    def open(self, gap: Gap) -> None:
+        """The exchanges that are decided from now on are in this gap."""
+        self.lacking += 1
+        self._note(gap.by, 1)
+
+    def close(self, gap: Gap) -> None:
+        self.lose(gap.until)
+        self.lacking -= 1
+        self._note(gap.by, -1)
+
+    def sample(self) -> None:
+        """Exchanges may be missing before any, by which of the configurations that the log is of is not known."""
+        self.lacking += 1
+        self._note(self._revisions, 1)
+
+    def _note(self, by: Revisions, count: int) -> None:
+        """By another plan something may have been charged then and not now, or now and not then, whatever of the plan is another:
+        then what records say of cells is of another history."""
+        for place, plan in enumerate(self._plans):
+            if plan is not None and (by is None or not by <= {plan.revision}):
+                self._others[place] += count
+
     def lose(self, at: float) -> None:
         """Exchanges up to this instant are not in the log, in seconds since the epoch."""
-        plan, old_plan = self._plans
-        self.new.lose(at - self.offset, strays=not self._is_of(plan))
-        if self.old is not None and old_plan is not None:
-            self.old.lose(at - self.offset, strays=not self._is_of(old_plan))
-
-    def _is_of(self, plan: Plan) -> bool:
-        """Whether what is not in the log was charged as by this plan. By any other it may have been charged then and not now, or
-        now and not then, whatever of the plan is another: then what records say of cells is of another history."""
-        return self._revisions <= {plan.revision}
+        new, old = self._others
+        self.new.lose(at - self.offset, strays=new > 0)
+        if self.old is not None:
+            self.old.lose(at - self.offset, strays=old > 0)
 
 
 class _Settler:
@@ -263,8 +283,11 @@ def settle(
 
     sampled  whether records may be missing before each
     """
+    if sampled:
+        for machine in machines.values():
+            machine.sample()
     ahead = [
-        (at, ends, machines[gap.machine])
+        (at, ends, gap)
         for gap in gaps
         if gap.machine in machines
         for at, ends in ((gap.since, False), (gap.until, True))
@@ -273,11 +296,9 @@ def settle(
 
     def advance(at: float, machine: Machine) -> None:
         while ahead and ahead[-1][0] < at:
-            when, ends, where = ahead.pop()
-            if ends:
-                where.lose(when)
-            where.lacking += -1 if ends else 1
-        if sampled or machine.lacking:
+            _, ends, gap = ahead.pop()
+            (machines[gap.machine].close if ends else machines[gap.machine].open)(gap)
+        if machine.lacking:
             machine.lose(at)
 
     walks: list[tuple[tuple[float, int, int], int, _Walk]] = []  # of exchanges that are held before a limit

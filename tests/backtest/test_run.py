@@ -847,6 +847,104 @@ async def test_what_is_missing_may_not_have_been_charged_by_this_configuration(
     assert {UNCHANGED} == set(judged(old, written(lines, tmp_path / "same")).found.tally.counts)
 
 
+def _in_force(plan: dict[str, Any], number: int, at: float, **described: Any) -> dict[str, Any]:
+    """The line of a reload, so many seconds after noon."""
+    return {
+        **plan,
+        "timestamp": datetime.fromtimestamp(NOW + at, UTC).isoformat(),
+        "gateway.worker": 0,
+        "gateway.begins": number == 1,
+        "gateway.generation": number,
+        "gateway.plan": {**plan["gateway.plan"], **described},
+    }
+
+
+SAME = [*[FORWARD] * 5, *[REFUSE] * 3]
+"""What `ALL` makes of eight exchanges."""
+
+
+@pytest.mark.parametrize(
+    ("number", "marks", "lost", "told"),
+    [
+        (2, [], {3, 4}, SAME),
+        (3, [], {3, 4}, [*[UNDECIDABLE] * 2, "", "", *[UNDECIDABLE] * 4]),
+        (3, [2.5], {3, 4}, [*[FORWARD] * 2, "", "", *[UNDECIDABLE] * 4]),
+        (3, [2.5], set(), [*[FORWARD] * 2, *[UNDECIDABLE] * 6]),
+        (2, [2.5], set(), SAME),
+    ],
+    ids=[
+        "none",
+        "one",
+        "that came later",
+        "and what it charged has no number",
+        "none where nothing is missing",
+    ],
+)
+async def test_what_a_configuration_has_charged_that_the_log_does_not_describe_is_not_known(
+    tmp_path: Path, number: int, marks: list[float], lost: set[int], told: list[str]
+) -> None:
+    """It was in force for a while, with a log of its own. Then that of before was again, and has the number after it."""
+    text = text_of(filters=[{"rate_limit": {"limits": [ALL]}}])
+    plan, *records = await logged(text, [Asked(float(at)) for at in range(1, 9)])
+    lines = [_in_force(plan, 1, 0.0), _in_force(plan, number, 4.5)]
+    lines += [{**marked(0, 2, at, last=2), "gateway.workers": [0]} for at in marks]
+    lines += [record for place, record in enumerate(records, 1) if place not in lost]
+    last = {**ended(0, 8, 9), "gateway.generation": number}
+    made = judged(text, written([*lines, last], tmp_path / "log"))
+    ids = [record["gateway.request_id"] for record in records]
+    assert [made.verdicts[id][1].kind if id in made.verdicts else "" for id in ids] == [
+        kind if place not in lost else "" for place, kind in enumerate(told, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "ago", "undecidable"),
+    [(1, 90.0, False), (7, 90.0, True), (7, 3500.0, True), (7, 4000.0, False)],
+    ids=["it was the first", "another was in force just before", "within the hour", "for longer"],
+)
+async def test_a_log_that_begins_under_a_configuration_says_nothing_of_one_before_it(
+    tmp_path: Path, number: int, ago: float, undecidable: bool
+) -> None:
+    """For as long as what that charged may be in a cell."""
+    text = text_of(filters=[{"rate_limit": {"limits": [ALL]}}])
+    plan, *records = await logged(text, [Asked(float(at)) for at in range(1, 9)])
+    repeated = {**_in_force(plan, number, -ago), "gateway.begins": False}
+    last = {**ended(0, 8, 9), "gateway.generation": number}
+    counts = judged(text, written([repeated, *records[2:], last], tmp_path / "log")).found.tally.counts
+    assert counts == {UNDECIDABLE if undecidable else UNCHANGED: 6}
+
+
+@pytest.mark.parametrize(
+    ("passed", "number", "undecidable"),
+    [(0.001, 1, {7, 8, 9, 10}), (1.0, 1, set()), (0.001, 2, {7, 8, 9})],
+    ids=["all", "all are kept", "until another configuration keeps all"],
+)
+async def test_what_a_sample_has_left_out_is_missing_though_no_record_says_so(
+    tmp_path: Path, passed: float, number: int, undecidable: set[int]
+) -> None:
+    """Numbers are given to those that are kept, and no record that is kept was kept by chance."""
+    limit: dict[str, Any] = {"rate_limit": {"limits": [{**ALL, "rate": "6/hour"}]}}
+    times = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 4000.0]
+    old, new = text_of(filters=[limit]), text_of(filters=[METHODS, limit])
+    plan, *records = await logged(
+        old, [Asked(at, method="DELETE" if place < 6 else "GET") for place, at in enumerate(times)]
+    )
+    kept = [{**record, "gateway.sequence": place} for place, record in enumerate(records[6:], 1)]
+    begins = _in_force(plan, 1, 0.0, sample={"passed": passed, "slow": 1.0})
+    later = [_in_force(plan, 2, 100.0)] if number == 2 else []
+    last = {**ended(0, len(kept), 4001), "gateway.generation": number}
+    log = written([begins, *later, *kept, last], tmp_path / "log")
+    made = judged(new, log)
+    told = {
+        place
+        for place, record in enumerate(records, 1)
+        if record["gateway.request_id"] in made.verdicts
+        and made.verdicts[record["gateway.request_id"]][1].kind == UNDECIDABLE
+    }
+    assert (told, made.found.sampled) == (undecidable, passed < 1)
+    assert judged(old, log).found.tally.counts == {UNCHANGED: 4}
+
+
 async def test_what_is_judged_before_filters_is_judged_by_its_new_bounds(tmp_path: Path) -> None:
     requests = [Asked(0), Asked(1, target="/" + "a" * 2000)]
     made = await _made(tmp_path, text_of(), text_of(limits={"target_length": 1024}), *requests)
