@@ -406,6 +406,7 @@ class Judge:
     offset   seconds from the axis of the limits to the wall clock
     callers  whether what was recorded of callers counts also where the filter that found them out is another now
     tariffs  by which the charges of its traces are numbered; may be replaced at any time
+    counts   whether anything of the plan counts
     """
 
     def __init__(self, plan: Plan, *, offset: float = 0.0, callers: bool = False) -> None:
@@ -421,7 +422,7 @@ class Judge:
         self._disturbed = False
         self._unseen: frozenset[Fact] = frozenset()
         self._believed = True
-        self._counts = any(type(entry.filter).charges is not Filter.charges for entry in plan.entries)
+        self.counts = any(type(entry.filter).charges is not Filter.charges for entry in plan.entries)
         self._digests = {entry["name"]: entry for entry in described["entries"]}
         self._core: str = described["core"]
         # By the ids of what each value holds on to, so that nothing else can have them.
@@ -474,7 +475,7 @@ class Judge:
     def _unjudged(self, recorded: Recorded, end: Verdict) -> Trace:
         """The way of an exchange that no filter judges, or of which nobody knows whether one does."""
         if end.kind == UNDECIDABLE:
-            return Trace((Loss(recorded.at - self._offset),) if self._counts else (), end, ())
+            return Trace((Loss(recorded.at - self._offset),) if self.counts else (), end, ())
         if not recorded.steps:
             return Trace((), end, ())
         way = self._way(self._plan.chain, recorded.past)

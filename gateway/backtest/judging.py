@@ -83,6 +83,10 @@ class Worker:
         tally = Tally()
         skipped, sampled = 0, False
         since, until = question.since, question.until
+        # What comes before the period has been counted, and what is counted is judged of it.
+        judged_since = since
+        if judge.counts or (old_judge is not None and old_judge.counts):
+            judged_since = float("-inf")
         going: dict[float, _Going] = {}
         heard = Heard()
         mine: _Going | None = None
@@ -101,7 +105,7 @@ class Worker:
                         spool = Spool(self._directory, file, judge, old_judge, held=self._held)
                         mine = going[recorded.since] = _Going(recorded.since, spool)
                     mine.spool.resume()
-                if not since <= at < until:
+                if not judged_since <= at < until:
                     mine.follow(worker, number, at, recorded)
                     continue
                 trace = judge.trace(recorded)
@@ -113,7 +117,7 @@ class Worker:
             if recorded.sampled:
                 sampled = True
             mine.follow(worker, number, at, recorded)
-            told = recorded.told
+            told = recorded.told and at >= since
             counts = bool(trace.parts) or (old is not None and bool(old.parts))
             if not counts and not told:
                 continue

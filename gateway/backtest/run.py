@@ -117,13 +117,10 @@ def backtest(
                     not lacking[machine].before
                     and machine not in log.partial
                     and not sampled
-                    and question.since < first
                     and _fresh(origins)
                 )
                 offset = origins[0].offset  # all have about that
-                counting[machine] = Machine(
-                    *plans, max(first, question.since), offset, fresh=fresh, revisions=pasts.keys()
-                )
+                counting[machine] = Machine(*plans, first, offset, fresh=fresh, revisions=pasts.keys())
             settle(files_of_events, counting, [*before, *gaps, *behind], plans, found.tally, sampled=sampled)
         progress(1.0)
     return found._replace(

@@ -1046,6 +1046,21 @@ async def test_only_some_times_and_some_records(tmp_path: Path) -> None:
     assert made.found.tally.total == 2
 
 
+async def test_what_comes_before_the_period_is_counted_as_it_would_be_now(tmp_path: Path) -> None:
+    """It leaves room where it is refused now, of which no record in the period tells."""
+    limit = {"name": "l", "rate": "3/day", "key": ["global"]}
+    requests = [*(Asked(float(at), method="POST") for at in range(3)), *(Asked(10.0 + at) for at in range(4))]
+    text, other = (
+        text_of(filters=[{"methods": {"allow": allow}}, {"rate_limit": {"limits": [limit]}}])
+        for allow in (["GET", "POST"], ["GET"])
+    )
+    made = await _made(tmp_path, text, other, *requests, since=NOW + 5)
+    assert [after.kind for _, after in made.verdicts.values()] == [FORWARD, FORWARD, FORWARD, REFUSE]
+    assert made.found.tally.counts == {NEWLY_ALLOWED: 3, UNCHANGED: 1}
+    made = await _made(tmp_path, text, text, *requests, since=NOW + 5)
+    assert made.found.tally.counts == {UNCHANGED: 4}
+
+
 async def test_a_limit_that_was_never_counted_is_undecidable_until_it_must_be_empty(tmp_path: Path) -> None:
     """The beginning of the log is not there: what had been counted before is not known."""
     lines = await logged(_config(), [Asked(float(at)) for at in (0, 1, 2, 100)])
