@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from gateway.api.meter import Meter, Spec
 from gateway.api.table import Cell
-from gateway.backtest.judge import Draw
+from gateway.backtest.judge import UNTOLD, Draw
 from gateway.backtest.sealed import Spelling
 from gateway.backtest.tariff import Placed
 from gateway.plan import Plan
@@ -299,7 +299,11 @@ class Ledger:
         longest, by, all_fit = 0.0, -1, True
         for number, key, cost, hashed, tells, held, _, spelling in draws:
             bucket = self._bucket(scales[number], key, hashed, now, spelling, hashed_by)
-            if not tells or not _told(bucket, held, now):
+            if held == UNTOLD:
+                bucket.vague = True
+                if not tells or bucket.strays:
+                    certain = False
+            elif not tells or not _told(bucket, held, now):
                 certain = False
             buckets.append(bucket)
             if bucket.vague:

@@ -63,6 +63,11 @@ _FIXED: Final = frozenset(
 """Reasons for which a request is refused by every configuration."""
 _COUNTED: Final = frozenset(("rate_counted", "rate_limited", "rate_exempt"))
 """Reasons of verdicts that charges tell all of."""
+_ELSEWHERE: Final = frozenset(("rate_leased", "rate_counted_locally"))
+"""Reasons of verdicts by what has been counted, of which no record says what it was: shares of a store's cell that were drawn ahead,
+or what one process has counted for itself."""
+UNTOLD: Final[Sequence[float]] = ()
+"""Stands for what a cell held that was not what decides."""
 _MOST: Final = 4096
 _SAME_CLOCK: Final = 5.0
 """Seconds by which the wall clock may have been set while the gateway ran, against the clock that limits count by."""
@@ -71,7 +76,7 @@ _SAME_CLOCK: Final = 5.0
 Draw: TypeAlias = tuple[int, Hashable, int, str | None, bool, Sequence[float] | None, bool, Spelling | None]
 """What one limit is to be charged, as a plain tuple: number of the tariff, key (None where nobody knows whose cell it is), and
 cost; hash of the key as it was recorded; whether the record says what the cell held, and that: seconds to live and two numbers,
-None for no cell; whether more was charged when the answer came; how header fields are spelled in the key, None where the key is no more than its hash. The record is taken at
+None for no cell, and `UNTOLD` where a request is paid otherwise, so that nobody knows what the cell holds; whether more was charged when the answer came; how header fields are spelled in the key, None where the key is no more than its hash. The record is taken at
 its word only of a limit that is defined as it was."""
 
 
@@ -168,6 +173,7 @@ class _Step:
     keyed        header fields in the keys of its limits, by names of these; and `tokened`, those with a token in their keys
     taken        header fields in keys that are taken from clients now
     split        whether an entry before it makes lines of the members of one
+    leases       whether shares of a store's cells are drawn ahead
     """
 
     __slots__ = (
@@ -185,6 +191,7 @@ class _Step:
         "is_partial",
         "judge",
         "keyed",
+        "leases",
         "limits",
         "name",
         "names",
@@ -233,6 +240,8 @@ class _Step:
         self.keyed: Mapping[str, Sequence[str]] = _header_keys(parts)
         self.tokened = [name for name, key in parts.items() if _TOKEN in key]
         self.split = False
+        store = getattr(filter.config, "store", None)
+        self.leases = getattr(store, "lease", None) is not None
         self.taken: frozenset[str] = frozenset()
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
@@ -790,9 +799,13 @@ class Judge:
         """What it would charge. `unread`: why the keys cannot be told; then those count that were charged."""
         entry = step.entry
         told = recorded.steps.get(entry.name)
+        elsewhere = False
         if told is not None and (told.reason or "rate_counted") not in _COUNTED:
-            # A store has decided, or nobody: what it said is what is known of it.
-            return self._by_record(step, exchange, recorded)
+            elsewhere = told.reason in _ELSEWHERE
+            if not elsewhere:  # it was not counted at all: what it said is what is known of it
+                return self._by_record(step, exchange, recorded)
+        elif told is not None and told.facts is not None and told.facts.because is not None:
+            elsewhere = True  # and has been refused by that
         if unread and told is not None and told.reason == "rate_exempt":
             return self._by_record(step, exchange, recorded)  # of whom nobody says who he is
         cells: Sequence[Sequence[Any]] = ()
@@ -801,7 +814,9 @@ class Judge:
         now: float = exchange.clock.monotonic
         if told is not None and told.shadow == step.shadow:
             instant, recorded_cells = cells_of(told.facts)
-            if instant is not None:
+            if elsewhere:
+                passed, cells = told.verdict == "pass", recorded_cells
+            elif instant is not None:
                 if abs(recorded.at - instant - self._offset) >= _SAME_CLOCK:
                     return undecidable(
                         entry.name, "it counted by another clock: the machine was started anew"
@@ -856,11 +871,15 @@ class Judge:
             held: Sequence[float] | None = None
             for cell in cells:
                 if cell[0] == limit:
-                    if limit in limits:  # of another it was another's, of those whom it counts then
+                    if limit in limits and (
+                        step.same or not elsewhere
+                    ):  # of another it was another's, of those whom it counts then
                         hashed, tells, held = cell[1], True, cell[3]
                     if unread:
                         key, cost = (hashed if hashed_by else None), cell[2]
                     break
+            if elsewhere or (step.leases and not tells):
+                held = UNTOLD
             spelled = spellings.get(limit, _NOT_SPELLED)
             draws.append(
                 (
@@ -1068,7 +1087,9 @@ def _skip(name: str, place: int, limits: AbstractSet[str], recorded: Recorded) -
     hashes = {cell[0]: cell[1] for cell in cells if cell[0] in limits}
     if not hashes:
         return None
-    return Skip(place, hashes, recorded.hashed_by, float("inf") if instant is None else instant)
+    if instant is None or told.reason in _ELSEWHERE:  # which may be of another axis
+        instant = float("inf")
+    return Skip(place, hashes, recorded.hashed_by, instant)
 
 
 def _late(name: str, recorded: Recorded) -> frozenset[str]:

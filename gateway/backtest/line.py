@@ -19,6 +19,7 @@ class StepFacts(Struct, gc=False):
 
     instant: Any = None
     cells: Any = None
+    because: Any = None
     principal: Raw = Raw()
 
 

@@ -1030,6 +1030,44 @@ async def test_what_another_definition_has_counted_is_not_forgotten_at_a_reload(
     assert FORWARD not in verdicts[5:]
 
 
+def _counted_elsewhere(record: dict[str, Any], reason: str) -> dict[str, Any]:
+    """The record where the limit has not been counted by the cells of all: paid by what was drawn ahead, or by those of a process."""
+    steps = []
+    for step in record["gateway.filters"]:
+        facts = step.get("facts")
+        if facts is not None and (reason == "rate_counted_locally" or step["verdict"] == "pass"):
+            cells = [[*cell[:3], None] for cell in facts["cells"]]
+            facts = {"cells": cells} if reason == "rate_leased" else {**facts, "because": "refused"}
+            step = {**step, "facts": facts}
+            if step["verdict"] == "pass":
+                step["reason"] = reason
+        steps.append(step)
+    return {**record, "gateway.filters": steps}
+
+
+@pytest.mark.parametrize("reason", ["rate_leased", "rate_counted_locally"])
+@pytest.mark.parametrize("was", [["GET"], ["GET", "POST"]], ids=["more come to it", "fewer do"])
+async def test_what_is_not_counted_by_the_cells_of_all_is_what_it_was_only_where_nothing_is_counted_otherwise(
+    tmp_path: Path, was: list[str], reason: str
+) -> None:
+    def configured(allow: list[str]) -> str:
+        store: dict[str, Any] = {"url": "redis://127.0.0.1:1"}
+        if reason == "rate_leased":
+            store["lease"] = {"share": 2, "time": "5s"}
+        limits = [{"name": "l", "rate": "3/day", "key": ["global"]}]
+        return text_of(
+            filters=[{"methods": {"allow": allow}}, {"rate_limit": {"limits": limits, "store": store}}]
+        )
+
+    text, other = configured(was), configured(["GET"] if "POST" in was else ["GET", "POST"])
+    requests = [Asked(float(at), method="POST" if at < 2 else "GET") for at in range(6)]
+    plan, *records = await logged(text, requests)
+    log = written([plan, *(_counted_elsewhere(record, reason) for record in records)], tmp_path / "log")
+    assert judged(text, log).found.tally.counts == {UNCHANGED: 6}
+    kinds = [after.kind for _, after in judged(other, log).verdicts.values()]
+    assert kinds[2:] == [UNDECIDABLE] * 4
+
+
 async def test_against_another_configuration(tmp_path: Path) -> None:
     log = written(await logged(_config(), [Asked(0, method="DELETE")]), tmp_path / "log")
     without = text_of(filters=[KEYSTONE])
