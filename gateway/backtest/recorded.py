@@ -101,6 +101,7 @@ class Past(NamedTuple):
     hashed_by  what tells apart the keys of the hashes that stand for secrets, by `since` and the worker; empty for one that has
                had several
     rehashed   when the key has changed first, in seconds since the epoch, of those whose key has
+    told     whenever the log tells of it: `since`, and when, in seconds since the epoch
     """
 
     entries: Mapping[str, PastEntry]
@@ -115,6 +116,7 @@ class Past(NamedTuple):
     hashed_by: Mapping[tuple[float, int | None], str] = {}
     owned: frozenset[str] = frozenset()
     rehashed: Mapping[tuple[float, int | None], float] = {}
+    told: Sequence[tuple[float, float]] = ()
 
     def with_hashes_of(self, other: "Past") -> "Past":
         """The same, which knows too by what the other says that secrets were hashed."""
@@ -151,13 +153,14 @@ def past_of(fields: Mapping[str, Any]) -> Past:
     bounds, origin, over = plan.get("bounds"), plan.get("origin"), plan.get("over")
     began = float(since) if isinstance(since, (int, float)) else 0.0
     worker, hashed_by, owned = fields.get("gateway.worker"), plan.get("hashed_by"), plan.get("owned")
+    at = _instant(fields.get("timestamp"))
     return Past(
         entries,
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
         str(plan.get("core", "")),
         began,
         fields.get("gateway.begins") is not False,  # older gateways do not say
-        _instant(fields.get("timestamp")),
+        at,
         {name: bound for name, bound in bounds.items() if isinstance(bound, int)}
         if isinstance(bounds, Mapping)
         else {},
@@ -167,6 +170,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
         if isinstance(hashed_by, str)
         else {},
         frozenset(map(str, owned)) if isinstance(owned, list) else frozenset(),
+        told=[(began, at)],
     )
 
 

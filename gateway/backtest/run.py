@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.backtest.double import Suspect, doubled, suspects
+from gateway.backtest.drop import drops
 from gateway.backtest.event import HELD, File
 from gateway.backtest.gap import Missing, Stretch, missing
 from gateway.backtest.gap import Worker as WorkerOf
@@ -120,7 +121,16 @@ def backtest(
                     and _fresh(origins)
                 )
                 offset = origins[0].offset  # all have about that
-                counting[machine] = Machine(*plans, first, offset, fresh=fresh, revisions=pasts.keys())
+                sinces = {origin.since for origin in origins}
+                counting[machine] = Machine(
+                    *plans,
+                    first,
+                    offset,
+                    fresh=fresh,
+                    revisions=pasts.keys(),
+                    drops=drops(pasts.values(), plans[0], sinces),
+                    old_drops=() if plans[1] is None else drops(pasts.values(), plans[1], sinces),
+                )
             settle(files_of_events, counting, [*before, *gaps, *behind], plans, found.tally, sampled=sampled)
         progress(1.0)
     return found._replace(

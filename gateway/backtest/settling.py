@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from gateway.backtest.counting import Ledger, Scale
+from gateway.backtest.drop import Drop
 from gateway.backtest.event import AT_ONCE, Event, File, Packed, Reader, key_of, lanes
 from gateway.backtest.gap import Gap
 from gateway.backtest.judge import Skip
@@ -41,14 +42,20 @@ class Machine:
         *,
         fresh: bool,
         revisions: AbstractSet[str] = frozenset(),
+        drops: Sequence[Drop] = (),
+        old_drops: Sequence[Drop] = (),
     ) -> None:
-        """`revisions` are of the configurations that the log is of."""
+        """`revisions` are of the configurations that the log is of; drops are of what the plan counts, and of what the old one
+        does."""
         self.offset = offset
         self.lacking = 0
         self._revisions = revisions
         self._plans = plan, old_plan
         self.new = Ledger(plan, began - offset, fresh=fresh)
         self.old = None if old_plan is None else Ledger(old_plan, began - offset, fresh=fresh)
+        self.drops = [(drop, self.new) for drop in drops]
+        if self.old is not None:
+            self.drops += [(drop, self.old) for drop in old_drops]
 
     def lose(self, at: float) -> None:
         """Exchanges up to this instant are not in the log, in seconds since the epoch."""
@@ -56,6 +63,15 @@ class Machine:
         self.new.lose(at - self.offset, strays=not self._is_of(plan))
         if self.old is not None and old_plan is not None:
             self.old.lose(at - self.offset, strays=not self._is_of(old_plan))
+
+    def miss(self) -> None:
+        """Exchanges from now on are not in the log."""
+        self.lacking += 1
+
+    def resume(self, at: float) -> None:
+        """They are again, from this instant on, in seconds since the epoch."""
+        self.lose(at)
+        self.lacking -= 1
 
     def _is_of(self, plan: Plan) -> bool:
         """Whether what is not in the log was charged as by this plan. By any other it may have been charged then and not now, or
@@ -263,20 +279,18 @@ def settle(
 
     sampled  whether records may be missing before each
     """
-    ahead = [
-        (at, ends, machines[gap.machine])
-        for gap in gaps
-        if gap.machine in machines
-        for at, ends in ((gap.since, False), (gap.until, True))
-    ]
+    ahead: list[tuple[float, int, Callable[[], None]]] = []
+    for gap in gaps:
+        where = machines.get(gap.machine)
+        if where is not None:
+            ahead += [(gap.since, 0, where.miss), (gap.until, 1, partial(where.resume, gap.until))]
+    for where in machines.values():
+        ahead += [(drop.at, 2, partial(ledger.drop, drop.places)) for drop, ledger in where.drops]
     ahead.sort(key=lambda change: change[:2], reverse=True)
 
     def advance(at: float, machine: Machine) -> None:
         while ahead and ahead[-1][0] < at:
-            when, ends, where = ahead.pop()
-            if ends:
-                where.lose(when)
-            where.lacking += -1 if ends else 1
+            ahead.pop()[2]()
         if sampled or machine.lacking:
             machine.lose(at)
 

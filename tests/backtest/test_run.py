@@ -1068,6 +1068,52 @@ async def test_what_is_not_counted_by_the_cells_of_all_is_what_it_was_only_where
     assert kinds[2:] == [UNDECIDABLE] * 4
 
 
+async def _in_turn(*phases: tuple[str, Sequence[Asked]]) -> list[dict[str, Any]]:
+    """The lines of one worker of which each of these configurations was in force in turn, a minute each, where none has what the
+    one before had counted."""
+    lines: list[dict[str, Any]] = []
+    records = 0
+    for number, (text, requests) in enumerate(phases):
+        moved = [asked._replace(at=asked.at + 60 * number) for asked in requests]
+        plan, *made = await logged(text, moved)
+        told = datetime.fromtimestamp(NOW - 1 + 60 * number, UTC).isoformat()
+        lines.append({**plan, "timestamp": told, "gateway.begins": not number, "gateway.worker": 0})
+        for record in made:
+            records += 1
+            lines.append({**record, "gateway.worker": 0, "gateway.sequence": records})
+    return [*lines, ended(0, records, 60 * len(phases))]
+
+
+@pytest.mark.parametrize("between", [0, 2])
+@pytest.mark.parametrize(
+    "other",
+    [{"mode": "shadow"}, {"mode": "off"}, {"name": "renamed"}, None],
+    ids=["in shadow", "off", "renamed", "gone"],
+)
+async def test_what_was_dropped_by_a_configuration_in_between_is_there_still(
+    tmp_path: Path, other: dict[str, Any] | None, between: int
+) -> None:
+    """Under the configuration that has the limit all along; whether or not a request came while it was away."""
+    limits = {"limits": [{"name": "l", "rate": "3/day", "key": ["global"]}]}
+    text = text_of(filters=[METHODS, {"rate_limit": limits}])
+    away = text_of(filters=[METHODS, *([{"rate_limit": {**limits, **other}}] if other else [])])
+    few = [Asked(float(at)) for at in range(2)]
+    lines = await _in_turn((text, few), (away, few[:between]), (text, few))
+    made = judged(text, written(lines, tmp_path / "log"))
+    told = [after.kind for _, after in made.verdicts.values()]
+    assert told == ([FORWARD] * 3 + [REFUSE] * 3)[: 4 + between]
+    assert [before.kind for before, _ in made.verdicts.values()] == [FORWARD] * (4 + between)
+
+
+async def test_what_a_configuration_has_that_is_told_again_is_not_dropped(tmp_path: Path) -> None:
+    """As in each file that the log goes on in."""
+    text = text_of(filters=[METHODS, {"rate_limit": {"limits": [{**ALL, "rate": "3/day"}]}}])
+    plan, *records = await logged(text, [Asked(float(at)) for at in range(4)])
+    again = {**plan, "timestamp": "2026-01-01T12:00:01.500Z", "gateway.begins": False}
+    log = written([plan, *records[1:2], again, *records[2:]], tmp_path / "log")
+    assert judged(text, log).found.tally.counts == {UNCHANGED: 3}
+
+
 async def test_against_another_configuration(tmp_path: Path) -> None:
     log = written(await logged(_config(), [Asked(0, method="DELETE")]), tmp_path / "log")
     without = text_of(filters=[KEYSTONE])
