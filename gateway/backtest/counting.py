@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from gateway.api.meter import Meter, Spec
 from gateway.api.table import Cell
+from gateway.backtest.flight import Flights
 from gateway.backtest.judge import UNTOLD, Draw
 from gateway.backtest.sealed import Spelling
 from gateway.backtest.tariff import Placed
@@ -259,11 +260,13 @@ class Scale:
 class Ledger:
     """The cells of all limits of a plan.
 
-    began  the first instant of the log, on the axis of the limits
-    fresh  whether nothing had been counted before it
+    flights  what is under way otherwise than it was
+    began    the first instant of the log, on the axis of the limits
+    fresh    whether nothing had been counted before it
     """
 
     def __init__(self, plan: Plan, began: float, *, fresh: bool = False) -> None:
+        self.flights = Flights(plan)
         self._fresh = fresh
         self._filters = [entry.filter for entry in plan.entries]
         self._meters: dict[tuple[int, Spec], Meter] = {}

@@ -31,6 +31,7 @@ from gateway.api.principal import Principal
 from gateway.api.verdict import Fault, Refused, Response
 from gateway.backtest.recorded import (
     ANSWER,
+    FORWARD,
     PASSED,
     REFUSE,
     UNDECIDABLE,
@@ -134,6 +135,33 @@ class Skip(NamedTuple):
     instant: float = float("inf")
 
 
+class Hold(NamedTuple):
+    """What an entry that limits how many are under way said then, which is so still unless others are under way.
+
+    place      as of a count; `waited` too
+    instant    of the arrival, on the axis of the limits
+    ended      when the exchange was over then
+    passed     whether it was under way then; None where it did not come so far
+    reached    whether it may come so far now
+    room       by how many more may be under way before it would not have passed
+    queued     whether it had to wait for others; and `queues`, whether any may
+    forwarded  whether all filters passed it then
+    refusal    what it said where it refused
+    """
+
+    place: int
+    instant: float
+    ended: float
+    passed: bool | None
+    reached: bool
+    waited: float
+    room: int
+    queued: bool
+    queues: bool
+    forwarded: bool
+    refusal: Verdict | None = None
+
+
 class Shadow(NamedTuple):
     """What a filter in shadow would have made of the request, and what it did then."""
 
@@ -149,11 +177,29 @@ class Trace:
     __slots__ = ("end", "parts", "shadows")
 
     def __init__(
-        self, parts: Sequence[Count | Loss | Skip | Verdict], end: Verdict, shadows: Sequence[Shadow]
+        self, parts: Sequence[Count | Hold | Loss | Skip | Verdict], end: Verdict, shadows: Sequence[Shadow]
     ) -> None:
         self.parts = parts
         self.end = end
         self.shadows = shadows
+
+
+class _Flying(NamedTuple):
+    """An entry that limits how many are under way.
+
+    most    how many may be, where there is but one limit; 0 elsewhere
+    queues  whether any wait for others
+    """
+
+    place: int
+    most: int
+    queues: bool
+
+
+def _flying(entry: Entry) -> _Flying:
+    limits = entry.filter.config.limits
+    most = limits[0].max if len(limits) == 1 else 0
+    return _Flying(entry.index, most, any(limit.queue is not None for limit in limits))
 
 
 class _Step:
@@ -174,6 +220,7 @@ class _Step:
     taken        header fields in keys that are taken from clients now
     split        whether an entry before it makes lines of the members of one
     leases       whether shares of a store's cells are drawn ahead
+    flies        whether it limits how many are under way
     """
 
     __slots__ = (
@@ -186,6 +233,7 @@ class _Step:
         "delicate",
         "disturbed",
         "entry",
+        "flies",
         "found_out",
         "identifies",
         "is_partial",
@@ -241,6 +289,7 @@ class _Step:
         self.tokened = [name for name, key in parts.items() if _TOKEN in key]
         self.split = False
         store = getattr(filter.config, "store", None)
+        self.flies = _limits_flights(entry)
         self.leases = getattr(store, "lease", None) is not None
         self.taken: frozenset[str] = frozenset()
         read = frozenset(header_names(self.reads))
@@ -357,6 +406,11 @@ def _leaves_alone(entry: Entry) -> bool:
     return type(filter).only_refuses and not narrowed
 
 
+def _limits_flights(entry: Entry) -> bool:
+    """Whether the entry limits how many are under way."""
+    return entry.type == "concurrency" and entry.mode == "enforce"
+
+
 def _splits(entry: Entry) -> bool:
     """Whether the entry makes several lines of a header field of the request that is a list."""
     return bool(getattr(getattr(entry.filter.config, "request", None), "split", None))
@@ -414,11 +468,14 @@ class Judge:
 
     offset   seconds from the axis of the limits to the wall clock
     callers  whether what was recorded of callers counts also where the filter that found them out is another now
+    flights  whether others may be under way than were
     tariffs  by which the charges of its traces are numbered; may be replaced at any time
     counts   whether anything of the plan counts
     """
 
-    def __init__(self, plan: Plan, *, offset: float = 0.0, callers: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, *, offset: float = 0.0, callers: bool = False, flights: bool = False
+    ) -> None:
         self._offset = offset
         self._plan = plan
         self._callers = callers
@@ -432,6 +489,10 @@ class Judge:
         self._unseen: frozenset[Fact] = frozenset()
         self._believed = True
         self.counts = any(type(entry.filter).charges is not Filter.charges for entry in plan.entries)
+        self._flying: dict[str, _Flying] = {
+            entry.name: _flying(entry) for entry in plan.entries if flights and _limits_flights(entry)
+        }
+        self.counts = self.counts or bool(self._flying)
         self._digests = {entry["name"]: entry for entry in described["entries"]}
         self._core: str = described["core"]
         # By the ids of what each value holds on to, so that nothing else can have them.
@@ -441,6 +502,10 @@ class Judge:
 
     def trace(self, recorded: Recorded) -> Trace:
         """The way of a recorded exchange."""
+        trace = self._trace(recorded)
+        return self._with_others(trace, recorded) if self._flying else trace
+
+    def _trace(self, recorded: Recorded) -> Trace:
         if recorded.foreign:
             return self._unjudged(recorded, undecidable("", "its record is of another version"))
         if not recorded.entered:
@@ -481,6 +546,46 @@ class Judge:
         self._disbelieve(self._plan.chain, exchange)
         return self._through(way, exchange, recorded, _NOT_FOUND if allow is None else _NOT_ROUTED)
 
+    def _with_others(self, trace: Trace, recorded: Recorded) -> Trace:
+        """With what entries said then that limit how many are under way, where the exchange does not come to them now, or may not."""
+        come_to = {part.place for part in trace.parts if isinstance(part, Hold)}
+        if len(come_to) == len(self._flying):
+            return trace
+        parts = list(trace.parts)
+        unsure = any(isinstance(part, Verdict) for part in parts)
+        if trace.end.kind == UNDECIDABLE and not unsure:
+            unsure = True
+            parts.append(trace.end)
+        for name, flying in self._flying.items():
+            if flying.place not in come_to:
+                hold = self._hold(name, recorded, reached=unsure)
+                if unsure or hold.passed:
+                    parts.append(hold)
+        return Trace(parts, trace.end, trace.shadows)
+
+    def _hold(
+        self,
+        name: str,
+        recorded: Recorded,
+        *,
+        reached: bool,
+        waited: float = 0.0,
+        refusal: Verdict | None = None,
+    ) -> Hold:
+        place, most, queues = self._flying[name]
+        told = recorded.steps.get(name)
+        passed: bool | None = None
+        room, queued = 0, False
+        if told is not None and not told.shadow and told.verdict in ("pass", "refuse"):
+            passed = told.verdict == "pass"
+            queued = told.reason == "concurrency_waited"
+            used = None if told.facts is None else told.facts.used
+            if most and isinstance(used, int) and passed and not queued:
+                room = max(0, most - used)
+        at, ended = recorded.at - self._offset, recorded.ended - self._offset
+        forwarded = recorded.verdict().kind == FORWARD
+        return Hold(place, at, ended, passed, reached, waited, room, queued, queues, forwarded, refusal)
+
     def _unjudged(self, recorded: Recorded, end: Verdict) -> Trace:
         """The way of an exchange that no filter judges, or of which nobody knows whether one does."""
         if end.kind == UNDECIDABLE:
@@ -488,7 +593,7 @@ class Judge:
         if not recorded.steps:
             return Trace((), end, ())
         way = self._way(self._plan.chain, recorded.past)
-        parts: list[Count | Loss | Skip | Verdict] = []
+        parts: list[Count | Hold | Loss | Skip | Verdict] = []
         for step in way.steps:
             skip = _skipped(step, recorded)
             if skip is not None:
@@ -538,7 +643,7 @@ class Judge:
         return undecidable("", f"it was refused before filters saw it: {reason}")
 
     def _through(self, way: _Way, exchange: Exchange, recorded: Recorded, end: Verdict) -> Trace:
-        parts: list[Count | Loss | Skip | Verdict] = []
+        parts: list[Count | Hold | Loss | Skip | Verdict] = []
         shadows: list[Shadow] = []
         unseen = self._unseen = way.unseen
         if way.judged:
@@ -591,6 +696,11 @@ class Judge:
                         shadows.append(shadow)
                     continue
                 found = self._judged(way, number, exchange, recorded, unknown, parts)
+            if self._flying and step.flies and not isinstance(found, Count):
+                waited = recorded.waited(step.ahead)
+                if found is None or found.kind != UNDECIDABLE:
+                    parts.append(self._hold(step.name, recorded, reached=True, waited=waited, refusal=found))
+                    continue
             if found is None:
                 continue
             if isinstance(found, Count):
@@ -635,7 +745,7 @@ class Judge:
         exchange: Exchange,
         recorded: Recorded,
         unknown: set[Fact],
-        parts: list[Count | Loss | Skip | Verdict],
+        parts: list[Count | Hold | Loss | Skip | Verdict],
     ) -> Count | Verdict | None:
         step = way.steps[number]
         if unknown and not unknown.isdisjoint(step.reads):
@@ -793,7 +903,7 @@ class Judge:
         step: _Step,
         exchange: Exchange,
         recorded: Recorded,
-        parts: list[Count | Loss | Skip | Verdict],
+        parts: list[Count | Hold | Loss | Skip | Verdict],
         unread: str = "",
     ) -> Count | Verdict | None:
         """What it would charge. `unread`: why the keys cannot be told; then those count that were charged."""
@@ -912,7 +1022,7 @@ class Judge:
         recorded: Recorded,
         unknown: set[Fact],
         aside: "_Aside",
-        parts: list[Count | Loss | Skip | Verdict],
+        parts: list[Count | Hold | Loss | Skip | Verdict],
     ) -> Shadow | Count | None:
         """What an entry in shadow makes of the request; None where there is nothing to compare it with, or it is undecidable."""
         step = way.steps[number]
@@ -983,7 +1093,7 @@ def _give_up(
     step: _Step,
     why: str,
     exchange: Exchange,
-    parts: list[Count | Loss | Skip | Verdict],
+    parts: list[Count | Hold | Loss | Skip | Verdict],
     unknown: set[Fact],
 ) -> None:
     """Notes that nobody knows what an entry makes of the exchange, and what others would have of it."""

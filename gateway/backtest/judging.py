@@ -73,13 +73,18 @@ class Worker:
         self._plan, self._old_plan = plans
         self._wanted = predicate(parse(question.where)) if question.where.strip() else None
 
+    def _judge(self, plan: Plan, part: Part) -> Judge:
+        # By the configuration that alone has made the log the same is under way as was.
+        flights = not self._pasts.keys() <= {plan.revision}
+        return Judge(plan, offset=part.offset, callers=self._question.callers, flights=flights)
+
     def half(self, part: Part, file: int) -> Half:
         """What becomes of the records of a part of the file of that number."""
         question, pasts = self._question, self._pasts
-        judge = Judge(self._plan, offset=part.offset, callers=question.callers)
+        judge = self._judge(self._plan, part)
         old_judge: Judge | None = None
         if self._old_plan is not None:
-            old_judge = Judge(self._old_plan, offset=part.offset, callers=question.callers)
+            old_judge = self._judge(self._old_plan, part)
         tally = Tally()
         skipped, sampled = 0, False
         since, until = question.since, question.until

@@ -20,6 +20,7 @@ class StepFacts(Struct, gc=False):
     instant: Any = None
     cells: Any = None
     because: Any = None
+    used: Any = None
     principal: Raw = Raw()
 
 

@@ -10,14 +10,15 @@ from gateway.backtest.counting import Ledger, Scale
 from gateway.backtest.drop import Drop
 from gateway.backtest.event import AT_ONCE, Event, File, Packed, Reader, key_of, lanes
 from gateway.backtest.gap import Gap
-from gateway.backtest.judge import Skip
-from gateway.backtest.recorded import PASSED, REFUSE, Verdict, undecidable
+from gateway.backtest.judge import Hold, Skip
+from gateway.backtest.recorded import FORWARD, PASSED, REFUSE, UNDECIDABLE, Verdict, undecidable
 from gateway.backtest.tally import Tally
 from gateway.backtest.tariff import Placed
 from gateway.plan import Plan
 
 _COUNT: Final = 7
 _SKIP: Final = len(Skip._fields)
+_HOLD: Final = len(Hold._fields)
 """By how many members the parts of a trace are told apart; what is left is a loss."""
 
 _Standing: TypeAlias = tuple[Verdict | None, Verdict | None]
@@ -60,9 +61,9 @@ class Machine:
     def lose(self, at: float) -> None:
         """Exchanges up to this instant are not in the log, in seconds since the epoch."""
         plan, old_plan = self._plans
-        self.new.lose(at - self.offset, strays=not self._is_of(plan))
+        _lose(self.new, at - self.offset, strays=not self._is_of(plan))
         if self.old is not None and old_plan is not None:
-            self.old.lose(at - self.offset, strays=not self._is_of(old_plan))
+            _lose(self.old, at - self.offset, strays=not self._is_of(old_plan))
 
     def miss(self) -> None:
         """Exchanges from now on are not in the log."""
@@ -77,6 +78,12 @@ class Machine:
         """Whether what is not in the log was charged as by this plan. By any other it may have been charged then and not now, or
         now and not then, whatever of the plan is another: then what records say of cells is of another history."""
         return self._revisions <= {plan.revision}
+
+
+def _lose(ledger: Ledger, now: float, *, strays: bool) -> None:
+    ledger.lose(now, strays=strays)
+    if strays:
+        ledger.flights.doubt(now)
 
 
 class _Settler:
@@ -142,7 +149,9 @@ class _Settler:
     ) -> Verdict:
         """What becomes of an exchange, when what counts has been counted. Tells `tally` of filters in shadow."""
         standing = self.through(trace[1], _STANDING, ledger, scales, plan, tally)
-        return self.ended(trace, standing, tally)
+        verdict = self.ended(trace, standing, tally)
+        self.told(trace, verdict, ledger)
+        return verdict
 
     def through(
         self,
@@ -180,11 +189,57 @@ class _Settler:
                 elif not verdict:
                     assert by is not None, "something must have refused"
                     refused = self._refusal(by, plan)
+            elif len(part) == _HOLD:
+                held = Hold(*part)
+                if refused is None and unsure is None and held.reached:
+                    unsure = self._flight(held, ledger, plan)
+                    if held.refusal is not None and unsure is None:
+                        # As it was then: so what comes behind was not asked, and is not now.
+                        return None, self._verdicts[part[-1]]
+                else:
+                    flight = ledger.flights.at(held.place)
+                    if held.passed:
+                        flight.lack(held.ended)
+                    elif refused is None and held.reached:
+                        flight.add(held.instant)
             elif len(part) == _SKIP:
                 ledger.skip(part[0], part[1], hashed_by=part[2], instant=part[3])
             else:
                 ledger.lose(part[0], strays=True)
         return unsure, refused
+
+    def _flight(self, held: Hold, ledger: Ledger, plan: Plan) -> Verdict | None:
+        """Why it is not known whether it is as it was that the exchange is under way; None where it is."""
+        flight, now = ledger.flights.at(held.place), held.instant
+        if held.passed:
+            if flight.more(now) <= held.room:
+                if held.queued and flight.fewer(now):  # then it has to wait less, and ends sooner
+                    flight.lack(held.ended)
+                return None
+            flight.lack(held.ended)
+            if held.queues:  # it may have to wait, and be under way for longer
+                flight.add(now)
+        else:
+            if held.passed is not None and not flight.fewer(now):
+                return None
+            flight.add(now)
+        return undecidable(plan.entries[held.place].name, "who else is under way is not known")
+
+    def told(self, trace: Packed, verdict: Verdict, ledger: Ledger) -> None:
+        """Notes how an exchange is under way otherwise than it was because something else becomes of it."""
+        if not ledger.flights.used:
+            return
+        for part in trace[1]:
+            if isinstance(part, int) or len(part) != _HOLD:
+                continue
+            held = Hold(*part)
+            if not (held.passed and held.reached):
+                continue
+            if held.forwarded:
+                if verdict.kind != FORWARD:
+                    ledger.flights.at(held.place).lack(held.ended)
+            elif verdict.kind in (FORWARD, UNDECIDABLE):
+                ledger.flights.at(held.place).add(held.instant)
 
     def ended(self, trace: Packed, standing: "_Standing", tally: Tally | None) -> Verdict:
         """What becomes of an exchange that has gone all of its way."""
@@ -258,12 +313,14 @@ class _Walk:
         self._standing = self.settler.through(parts[begin:end], self._standing, *self._of)
         if end < len(parts):
             return True
-        self._arrived(verdict=self.settler.ended(self._trace, self._standing, self._of[3]))
+        verdict = self.settler.ended(self._trace, self._standing, self._of[3])
+        self.settler.told(self._trace, verdict, self._of[0])
+        self._arrived(verdict=verdict)
         return False
 
 
 def _counts(part: Any) -> bool:
-    return not isinstance(part, int) and len(part) == _COUNT
+    return not isinstance(part, int) and len(part) in (_COUNT, _HOLD)
 
 
 def settle(

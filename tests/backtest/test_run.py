@@ -1068,6 +1068,97 @@ async def test_what_is_not_counted_by_the_cells_of_all_is_what_it_was_only_where
     assert kinds[2:] == [UNDECIDABLE] * 4
 
 
+def _flying(allow: list[str], most: int = 1, **limit: Any) -> str:
+    concurrency = {"limits": [{"name": "c", "key": ["global"], "max": most, **limit}]}
+    return text_of(filters=[{"methods": {"allow": allow}}, {"concurrency": concurrency}])
+
+
+def _exceeded(record: dict[str, Any]) -> dict[str, Any]:
+    """The record where somebody else was under way."""
+    methods, concurrency = record["gateway.filters"]
+    said = {"verdict": "refuse", "reason": "concurrency_exceeded", "status": 429, "facts": {"used": 1}}
+    return {
+        **record,
+        "gateway.decision": "refuse",
+        "gateway.filter": "concurrency",
+        "gateway.reason": "concurrency_exceeded",
+        "http.response.status_code": 429,
+        "gateway.filters": [methods, {**concurrency, **said}],
+    }
+
+
+def _said(made: Judged, lines: Sequence[dict[str, Any]]) -> list[str]:
+    return [made.verdicts[line["gateway.request_id"]][1].kind for line in lines]
+
+
+async def test_who_was_refused_since_another_was_under_way_may_pass_where_that_is_refused(
+    tmp_path: Path,
+) -> None:
+    text = _flying(["GET", "POST"])
+    plan, post, get, *later = await logged(
+        text, [Asked(0, method="POST"), Asked(1), Asked(1.5, method="POST"), Asked(3), Asked(900)]
+    )
+    post |= {"gateway.duration_ms": 2000.0, "gateway.sequence": 3}
+    get, other = (
+        {**_exceeded(line), "gateway.sequence": number} for number, line in ((1, get), (2, later.pop(0)))
+    )
+    lines = [post, get, other, *later]
+    log = written([plan, *lines], tmp_path / "log")
+    for same in (text, _flying(["GET", "POST", "PUT"])):
+        assert judged(same, log).found.tally.counts == {UNCHANGED: 5}
+    assert _said(judged(_flying(["GET"]), log), lines) == [
+        REFUSE,
+        UNDECIDABLE,
+        REFUSE,
+        UNDECIDABLE,  # the one before may have passed, and be under way
+        FORWARD,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "queue", "told"),
+    [(1, {}, UNDECIDABLE), (2, {}, FORWARD), (1, {"queue": {"max": 3}}, UNDECIDABLE)],
+)
+async def test_who_has_passed_may_be_refused_where_another_is_under_way_that_was_not(
+    tmp_path: Path, most: int, queue: dict[str, Any], told: str
+) -> None:
+    plan, *lines = await logged(
+        _flying(["GET"], most, **queue), [Asked(0, method="POST"), Asked(1), Asked(900)]
+    )
+    log = written([plan, *lines], tmp_path / "log")
+    made = judged(_flying(["GET", "POST"], most, **queue), log)
+    assert _said(made, lines) == [UNDECIDABLE, told, FORWARD]
+    assert _said(judged(_flying(["GET", "POST"], most, **queue), log, since=NOW + 0.5), lines[1:]) == [
+        told,
+        FORWARD,
+    ]
+
+
+async def test_what_is_refused_behind_it_now_is_not_under_way_for_as_long(tmp_path: Path) -> None:
+    def behind(allow: list[str]) -> str:
+        limits = [{"name": "c", "key": ["global"], "max": 1}]
+        return text_of(filters=[{"concurrency": {"limits": limits}}, {"methods": {"allow": allow}}])
+
+    plan, post, get = await logged(behind(["GET", "POST"]), [Asked(0, method="POST"), Asked(1)])
+    post |= {"gateway.duration_ms": 2000.0, "gateway.sequence": 2}
+    get["gateway.filters"].reverse()
+    get = {**_exceeded(get), "gateway.sequence": 1}
+    get["gateway.filters"] = get["gateway.filters"][1:]
+    log = written([plan, post, get], tmp_path / "log")
+    assert _said(judged(behind(["GET", "POST", "PUT"]), log), [post, get]) == [FORWARD, REFUSE]
+    assert _said(judged(behind(["GET"]), log), [post, get]) == [REFUSE, UNDECIDABLE]
+
+
+async def test_what_is_not_in_the_log_may_be_under_way_otherwise(tmp_path: Path) -> None:
+    """Where a configuration has made it by which it is not judged now."""
+    text = _flying(["GET"])
+    plan, *lines = await logged(text, [Asked(float(at)) for at in range(4)])
+    log = written([plan, lines[0], *lines[2:]], tmp_path / "log")
+    assert _said(judged(text, log), [lines[0], *lines[2:]]) == [FORWARD] * 3
+    told = _said(judged(_flying(["GET", "POST"]), log), [lines[0], *lines[2:]])
+    assert told == [FORWARD, UNDECIDABLE, UNDECIDABLE]
+
+
 async def _in_turn(*phases: tuple[str, Sequence[Asked]]) -> list[dict[str, Any]]:
     """The lines of one worker of which each of these configurations was in force in turn, a minute each, where none has what the
     one before had counted."""
