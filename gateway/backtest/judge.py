@@ -220,7 +220,7 @@ class _Step:
     taken        header fields in keys that are taken from clients now
     split        whether an entry before it makes lines of the members of one
     leases       whether shares of a store's cells are drawn ahead
-    flies        whether it limits how many are under way
+    flies        whether it limits how many are under way, and others may be than were
     """
 
     __slots__ = (
@@ -262,6 +262,7 @@ class _Step:
         whole: bool,
         headers: frozenset[str] | None,
         limits: frozenset[str],
+        flies: bool,
     ) -> None:
         filter = entry.filter
         kind = type(filter)
@@ -289,7 +290,7 @@ class _Step:
         self.tokened = [name for name, key in parts.items() if _TOKEN in key]
         self.split = False
         store = getattr(filter.config, "store", None)
-        self.flies = _limits_flights(entry)
+        self.flies = flies
         self.leases = getattr(store, "lease", None) is not None
         self.taken: frozenset[str] = frozenset()
         read = frozenset(header_names(self.reads))
@@ -471,6 +472,7 @@ class Judge:
     flights  whether others may be under way than were
     tariffs  by which the charges of its traces are numbered; may be replaced at any time
     counts   whether anything of the plan counts
+    trace    tells the way of a recorded exchange
     """
 
     def __init__(
@@ -493,17 +495,13 @@ class Judge:
             entry.name: _flying(entry) for entry in plan.entries if flights and _limits_flights(entry)
         }
         self.counts = self.counts or bool(self._flying)
+        self.trace: Callable[[Recorded], Trace] = self._trace_among_others if self._flying else self._trace
         self._digests = {entry["name"]: entry for entry in described["entries"]}
         self._core: str = described["core"]
         # By the ids of what each value holds on to, so that nothing else can have them.
         self._ways: dict[tuple[int, int], _Way] = {}
         self._principals: dict[bytes, Principal] = {}
         self.tariffs = Tariffs()
-
-    def trace(self, recorded: Recorded) -> Trace:
-        """The way of a recorded exchange."""
-        trace = self._trace(recorded)
-        return self._with_others(trace, recorded) if self._flying else trace
 
     def _trace(self, recorded: Recorded) -> Trace:
         if recorded.foreign:
@@ -546,8 +544,9 @@ class Judge:
         self._disbelieve(self._plan.chain, exchange)
         return self._through(way, exchange, recorded, _NOT_FOUND if allow is None else _NOT_ROUTED)
 
-    def _with_others(self, trace: Trace, recorded: Recorded) -> Trace:
+    def _trace_among_others(self, recorded: Recorded) -> Trace:
         """With what entries said then that limit how many are under way, where the exchange does not come to them now, or may not."""
+        trace = self._trace(recorded)
         come_to = {part.place for part in trace.parts if isinstance(part, Hold)}
         if len(come_to) == len(self._flying):
             return trace
@@ -696,9 +695,11 @@ class Judge:
                         shadows.append(shadow)
                     continue
                 found = self._judged(way, number, exchange, recorded, unknown, parts)
-            if self._flying and step.flies and not isinstance(found, Count):
-                waited = recorded.waited(step.ahead)
+            if step.flies and not isinstance(found, Count):
+                if not self._same_keys(step, exchange, recorded):
+                    found = undecidable(step.name, "who else is under way is not known")
                 if found is None or found.kind != UNDECIDABLE:
+                    waited = recorded.waited(step.ahead)
                     parts.append(self._hold(step.name, recorded, reached=True, waited=waited, refusal=found))
                     continue
             if found is None:
@@ -1086,7 +1087,7 @@ class Judge:
         limits = self._same_limits(entry, past)
         same = then is not None and (then.type, then.digest) == (entry.type, mine["digest"])
         whole = then is not None and same and (then.mode, then.scope) == (mine["mode"], mine["scope"])
-        return _Step(entry, same, whole, past.headers, limits)
+        return _Step(entry, same, whole, past.headers, limits, entry.name in self._flying)
 
 
 def _give_up(

@@ -150,7 +150,8 @@ class _Settler:
         """What becomes of an exchange, when what counts has been counted. Tells `tally` of filters in shadow."""
         standing = self.through(trace[1], _STANDING, ledger, scales, plan, tally)
         verdict = self.ended(trace, standing, tally)
-        self.told(trace, verdict, ledger)
+        if ledger.flights.used:
+            self.told(trace, verdict, ledger)
         return verdict
 
     def through(
@@ -227,8 +228,6 @@ class _Settler:
 
     def told(self, trace: Packed, verdict: Verdict, ledger: Ledger) -> None:
         """Notes how an exchange is under way otherwise than it was because something else becomes of it."""
-        if not ledger.flights.used:
-            return
         for part in trace[1]:
             if isinstance(part, int) or len(part) != _HOLD:
                 continue
@@ -314,7 +313,8 @@ class _Walk:
         if end < len(parts):
             return True
         verdict = self.settler.ended(self._trace, self._standing, self._of[3])
-        self.settler.told(self._trace, verdict, self._of[0])
+        if self._of[0].flights.used:
+            self.settler.told(self._trace, verdict, self._of[0])
         self._arrived(verdict=verdict)
         return False
 

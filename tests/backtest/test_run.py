@@ -1149,6 +1149,21 @@ async def test_what_is_refused_behind_it_now_is_not_under_way_for_as_long(tmp_pa
     assert _said(judged(behind(["GET"]), log), [post, get]) == [REFUSE, UNDECIDABLE]
 
 
+async def test_who_is_of_another_route_now_is_under_way_with_others(tmp_path: Path) -> None:
+    limits = [{"name": "c", "key": ["route"], "max": 1}]
+    text, other = (
+        text_of(filters=[{"concurrency": {"limits": limits}}], routes=ROUTES[:number]) for number in (1, 2)
+    )
+    plan, slow, get = await logged(text, [Asked(0, target="/zz"), Asked(1)])
+    slow |= {"gateway.duration_ms": 2000.0, "gateway.sequence": 2}
+    get["gateway.filters"].insert(0, {**get["gateway.filters"][0], "name": "methods", "type": "methods"})
+    get = {**_exceeded(get), "gateway.sequence": 1}
+    get["gateway.filters"] = get["gateway.filters"][1:]
+    log = written([plan, slow, get], tmp_path / "log")
+    assert _said(judged(text, log), [slow, get]) == [FORWARD, REFUSE]
+    assert _said(judged(other, log), [slow, get]) == [UNDECIDABLE, UNDECIDABLE]
+
+
 async def test_what_is_not_in_the_log_may_be_under_way_otherwise(tmp_path: Path) -> None:
     """Where a configuration has made it by which it is not judged now."""
     text = _flying(["GET"])
