@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.backtest.double import Suspect, doubled, suspects
+from gateway.backtest.drop import drops
 from gateway.backtest.event import HELD, File
 from gateway.backtest.gap import Gap, Missing, Stretch, missing
 from gateway.backtest.gap import Worker as WorkerOf
@@ -119,12 +120,18 @@ def backtest(
                     not lacking[machine].before
                     and machine not in log.partial
                     and not sampled
-                    and question.since < first
                     and _fresh(origins)
                 )
                 offset = origins[0].offset  # all have about that
+                sinces = {origin.since for origin in origins}
                 counting[machine] = Machine(
-                    *plans, max(first, question.since), offset, fresh=fresh, revisions=pasts.keys()
+                    *plans,
+                    first,
+                    offset,
+                    fresh=fresh,
+                    revisions=pasts.keys(),
+                    drops=drops(pasts.values(), plans[0], sinces),
+                    old_drops=() if plans[1] is None else drops(pasts.values(), plans[1], sinces),
                 )
             lost = [*before, *gaps, *behind, *log.unknown, *log.left_out]
             settle(files_of_events, counting, lost, plans, found.tally, sampled=sampled)

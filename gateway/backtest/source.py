@@ -220,8 +220,13 @@ def _learn(line: bytes, pasts: dict[str, Past], sinces: dict[str, list[float]]) 
         return
     if isinstance(fields, dict) and fields.get("kind") == "plan":
         past, revision = past_of(fields), str(fields.get("gateway.revision"))
-        known = pasts.get(revision, past)
-        pasts[revision] = past.with_writers_of(known) if past.at < known.at else known.with_writers_of(past)
+        known = pasts.get(revision)
+        if known is not None:
+            told = [*known.told, *past.told]
+            first, later_one = (past, known) if past.at < known.at else (known, past)
+            pasts[revision] = first.with_writers_of(later_one)._replace(told=told)
+        else:
+            pasts[revision] = past
         if past.since > 0:
             sinces.setdefault(revision, []).append(past.since)
 
