@@ -32,7 +32,7 @@ def drops(pasts: Iterable[Past], plan: Plan, sinces: AbstractSet[float]) -> list
     told: list[tuple[float, frozenset[int]]] = []
     for past in pasts:
         having = frozenset(entry.index for entry in counting if _has(past, entry, digests[entry.name]))
-        told += [(at, having) for since, at in past.told if not since or since in sinces]
+        told += [(at, having) for since, at, _ in past.told if not since or since in sinces]
     found: list[Drop] = []
     had: set[int] = set()
     for at, having in sorted(told, key=lambda each: each[0]):

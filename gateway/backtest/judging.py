@@ -75,7 +75,7 @@ class Worker:
 
     def _judge(self, plan: Plan, part: Part) -> Judge:
         # By the configuration that alone has made the log the same is under way as was.
-        flights = not self._pasts.keys() <= {plan.revision}
+        flights = not (self._pasts.keys() <= {plan.revision} and _are_all_there(self._pasts))
         return Judge(plan, offset=part.offset, callers=self._question.callers, flights=flights)
 
     def half(self, part: Part, file: int) -> Half:
@@ -147,6 +147,15 @@ class Worker:
                 tally.shadow(shadow.name, shadow.before, shadow.after)
         shares = {since: own.share() for since, own in going.items()}
         return Half(file, part.offset, part.common, tally, shares, skipped, sampled, heard)
+
+
+def _are_all_there(pasts: Mapping[str, Past]) -> bool:
+    """Whether no number of a configuration is missing in between."""
+    numbers: dict[float, set[int]] = {}
+    for past in pasts.values():
+        for since, _, number in past.told:
+            numbers.setdefault(since, set()).add(number)
+    return all(max(those) - min(those) < len(those) for those in numbers.values())
 
 
 class _Run:

@@ -103,7 +103,8 @@ class Past(NamedTuple):
                had several
     rehashed   when the key has changed first, in seconds since the epoch, of those whose key has
     samples    by `since` and the worker, who says which records are left out of the log
-    told     whenever the log tells of it: `since`, and when, in seconds since the epoch
+    told     whenever the log tells of it: `since`, when, in seconds since the epoch, and the number of the configuration then; 0 where
+             it has none
     """
 
     entries: Mapping[str, PastEntry]
@@ -119,7 +120,7 @@ class Past(NamedTuple):
     owned: frozenset[str] = frozenset()
     rehashed: Mapping[tuple[float, int | None], float] = {}
     samples: frozenset[tuple[float, int | None]] = frozenset()
-    told: Sequence[tuple[float, float]] = ()
+    told: Sequence[tuple[float, float, int]] = ()
 
     def with_writers_of(self, other: "Past") -> "Past":
         """The same, which knows too by what the other says that secrets were hashed, and who says which records are left out."""
@@ -157,7 +158,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
     began = float(since) if isinstance(since, (int, float)) else 0.0
     worker, hashed_by, owned = fields.get("gateway.worker"), plan.get("hashed_by"), plan.get("owned")
     writer = began, worker if isinstance(worker, int) else None
-    at = instant_of(fields.get("timestamp"))
+    at, number = instant_of(fields.get("timestamp")), fields.get("gateway.generation")
     return Past(
         entries,
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
@@ -175,7 +176,7 @@ def past_of(fields: Mapping[str, Any]) -> Past:
         samples=frozenset((writer,))
         if isinstance(plan.get("sample"), Mapping) and "gateway.generation" in fields
         else frozenset(),
-        told=[(began, at)],
+        told=[(began, at, number if isinstance(number, int) else 0)],
     )
 
 

@@ -1272,6 +1272,22 @@ async def test_what_is_not_in_the_log_may_be_under_way_otherwise(tmp_path: Path)
     assert told == [FORWARD, UNDECIDABLE, UNDECIDABLE]
 
 
+async def test_under_a_configuration_that_the_log_does_not_describe_others_may_have_been_under_way(
+    tmp_path: Path,
+) -> None:
+    text = _flying(["GET"])
+    plan, *lines = await logged(text, [Asked(float(at)) for at in range(2)])
+    other, slow = await logged(_flying(["GET", "POST"]), [Asked(0.5, method="POST")])
+    back = {**plan, "timestamp": "2026-01-01T12:00:00.700Z", "gateway.begins": False, "gateway.generation": 3}
+    lines = [lines[0], slow | {"gateway.duration_ms": 2000.0}, _exceeded(lines[1])]
+    for record, number in zip(lines, (1, 3, 2), strict=True):
+        record["gateway.sequence"] = number
+    for known in ([{**other, "timestamp": "2026-01-01T12:00:00.300Z", "gateway.generation": 2}], []):
+        log = written([plan, *known, back, *lines], tmp_path / "log")
+        told = _said(judged(text, log), lines)
+        assert told == ([FORWARD, REFUSE, UNDECIDABLE] if known else [UNDECIDABLE] * 3)
+
+
 async def _in_turn(*phases: tuple[str, Sequence[Asked]]) -> list[dict[str, Any]]:
     """The lines of one worker of which each of these configurations was in force in turn, a minute each, where none has what the
     one before had counted."""
