@@ -411,10 +411,12 @@ class EntryServices:
         name, memory = f"permits {name}", self._memory()
         return self.state(name, lambda: SharedPermits(self._zone(memory, name), memory))
 
-    def shelf(self, name: str) -> Shelf:
-        name, memory = f"shelf {name}", self._memory()
+    def shelf(self, name: str, *, of_any: bool = False) -> Shelf:
+        memory = self._memory()
+        key = f"{self._identity}//shelf {name}" if of_any else f"{self._prefix}/shelf {name}"
         # Without a name of its own: what makes room there is no limit's, and nobody is to be warned of it.
-        return self.state(name, lambda: SharedShelf(memory.claim("", f"{self._prefix}/{name}")))
+        held: Shelf = self._hold(key, lambda: SharedShelf(memory.claim("", key)))
+        return held
 
     def void_unattended(self) -> None:
         self._memory().void(monotonic(), attended=True)

@@ -212,6 +212,27 @@ def test_state_of_a_filter_is_named_by_what_it_says() -> None:
     assert store.held(plan(busy.replace("name: all", "name: other"), state=store).holder) != held
 
 
+async def test_that_a_mark_is_owed_to_a_store_is_found_with_other_options_too() -> None:
+    store = StateStore()
+    provider = "keystone: { url: 'http://127.0.0.1:5000/v3', account: { user: gateway, password: pw, project_name: service } }"
+    sharing = f"shared: {{ url: 'redis://127.0.0.1:6379', key: {'s' * 40} }}"
+    entry = f"token_auth: {{ providers: [ {{ {provider} }} ], cache: {{ size: 10, {sharing} }} }}"
+    text = BASE.replace("methods: { allow: [GET] }", entry)
+
+    def shelf(built: Any) -> Any:
+        token_auth = next(entry for entry in built.entries if entry.type == "token_auth")
+        return token_auth.filter._shared._marks.shelf
+
+    first = plan(text, state=store, hash_key=b"k")
+    shelf(first).put(b"owed", b"1", tags=(), made=2.0, until=90.0, now=1.0)
+    second = plan(text.replace("size: 10", "size: 20"), state=store, hash_key=b"k")
+    found = shelf(second).get(b"owed", 1.0)
+    assert found is not None and found.value == b"1"
+    await first.close()
+    await second.close()
+    assert len(store) == 0
+
+
 async def test_closing_the_last_plan_lets_go_of_its_state() -> None:
     store = StateStore()
     first, second = plan(LIMITED, state=store), plan(LIMITED, state=store)

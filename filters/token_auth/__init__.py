@@ -973,7 +973,8 @@ def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | N
     try:
         # Held by each plan, not by the first alone.
         store = services.store("shared tokens", sharing)
-        shelf = services.shelf("owed marks")
+        # With other options here, the names in the store may be the same: what is owed to it is found by all of this entry.
+        shelf = services.shelf("owed marks", of_any=True)
         marks = services.state("shared marks", lambda: Marks(shelf))
         # The client is another where one of its files has changed, and the first is closed then. As long as there is a cache that
         # stands on a client, no other has its id.

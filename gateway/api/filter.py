@@ -94,8 +94,8 @@ class Services(Protocol):
         """Permits that all worker processes share; in all else as `table`."""
 
     @abstractmethod
-    def shelf(self, name: str) -> Shelf:
-        """A shelf that all worker processes share; in all else as `table`."""
+    def shelf(self, name: str, *, of_any: bool = False) -> Shelf:
+        """A shelf that all worker processes share; in all else as `table`. `of_any`: the same one whatever the options are."""
 
     @abstractmethod
     def void_unattended(self) -> None:

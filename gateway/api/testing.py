@@ -169,7 +169,7 @@ class FrozenServices:
     def permits(self, name: str) -> Permits:
         return self.state(f"permits {name}", FakePermits)
 
-    def shelf(self, name: str) -> Shelf:
+    def shelf(self, name: str, *, of_any: bool = False) -> Shelf:
         return self.shelves.setdefault(name, FakeShelf())
 
     def void_unattended(self) -> None:
