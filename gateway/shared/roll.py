@@ -78,9 +78,8 @@ class Roll:
         words = self._words
         word = int.from_bytes(blake2b(revision.encode(), digest_size=8).digest())
         if not words[_GENERATION] or words[_REVISION] != word:
-            words[_GENERATION] += (
-                1  # first: of one that is killed in between a number is missed, and none is another's
-            )
+            # In this order: of one that is killed in between a number is missed, and none is another's.
+            words[_GENERATION] += 1
             words[_REVISION] = word
         number: int = words[_GENERATION]
         lock.free()
