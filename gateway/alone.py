@@ -25,6 +25,7 @@ from gateway.ending import ignore_signals
 from gateway.listener.opening import Opening, open_admin, open_place, same_place, told
 from gateway.loop import loop_factory
 from gateway.registry import Registry
+from gateway.secret_hash import of_key
 from gateway.shared.measure import observe_usage
 
 
@@ -173,7 +174,7 @@ class Alone(Gateway):
         return {name: {"0": state} for name, state in self.upstream_states().items()}
 
     async def revoke_all(self, revocation: Revocation) -> Revoked:
-        return Revoked(self.revoke(revocation), tuple(await self.owed()))
+        return Revoked(self.revoke(of_key(revocation, self.plan.hash_key)), tuple(await self.owed()))
 
     async def recent_lines(self, after: Mapping[int, int]) -> tuple[list[bytes], Mapping[int, int]]:
         lines, next_after = self.recent(after.get(0, 0))

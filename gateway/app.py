@@ -17,7 +17,6 @@ from gateway.api.exchange import Exchange
 from gateway.api.revocation import Revocation
 from gateway.buckets import Buckets, buckets_of, reset_of
 from gateway.config.load import Loaded, digest
-from gateway.config.model import Configuration
 from gateway.config.model import Log as LogOptions
 from gateway.config.problem import ConfigurationError, Problem, written
 from gateway.listener.acceptor import Binding
@@ -33,6 +32,7 @@ from gateway.record import Record
 from gateway.registry import Registry
 from gateway.request_log import RequestLog, Taker
 from gateway.sampling import Sampling
+from gateway.secret_hash import hash_key
 from gateway.serializer import Serializer
 from gateway.shared.measure import observe_counts
 from gateway.shared.memory import SharedMemory
@@ -155,7 +155,7 @@ class Gateway:
     async def prepare(self, loaded: Loaded) -> Prepared:
         """Builds what `loaded` asks for, beside what is in force. Raises ConfigurationError, and then nothing is left of it."""
         configuration = loaded.configuration
-        key = self._key(configuration)
+        key = hash_key(configuration, self._memory)
         # In a thread: files may be slow, and there may be a thousand routes, while exchanges go on.
         credentials = await asyncio.to_thread(load_credentials, loaded)
         plan = await asyncio.to_thread(
@@ -196,10 +196,6 @@ class Gateway:
             await self.discard(prepared)
             raise
         return prepared
-
-    def _key(self, configuration: Configuration) -> bytes:
-        given = configuration.log.hash_key
-        return given.reveal().encode() if given is not None else self._memory.derived("log.hash_key")
 
     def _other_log(self, loaded: Loaded, key: bytes) -> RequestLog | None:
         """The request log, started, where the one in use would not do. Raises ConfigurationError."""
@@ -285,7 +281,10 @@ class Gateway:
             **({"over": self._over} if self._over else {}),
         }
         self.request_log.announce(
-            prepared.plan.revision, described, beside=self._beside if former is None else ()
+            prepared.plan.revision,
+            described,
+            beside=self._beside if former is None else (),
+            under_way=self._under_way(),
         )
         if self._marking is None:
             self._marking = spawn(self._mark(), name="marks")
@@ -300,8 +299,12 @@ class Gateway:
             every = self.in_force.loaded.configuration.log.marks
             await asyncio.sleep(every or _LOOK)
             if every:
-                oldest = next(iter(self.listener.under_way.values()), None)
-                self.request_log.mark(0.0 if oldest is None else time.monotonic() - oldest)
+                self.request_log.mark(self._under_way())
+
+    def _under_way(self) -> float:
+        """For how many seconds the oldest exchange has been under way, 0 for none."""
+        oldest = next(iter(self.listener.under_way.values()), None)
+        return 0.0 if oldest is None else time.monotonic() - oldest
 
     def _change_log(self, log: RequestLog) -> None:
         former = self.request_log

@@ -5,7 +5,6 @@ worked out once per configuration is worked out here, so that an exchange only r
 """
 
 import hashlib
-import hmac
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +50,7 @@ from gateway.redaction import Redaction
 from gateway.registry import Registry
 from gateway.request_trace import RequestTrace
 from gateway.router import RouteConflict, Router, RouteSpec, TemplateError
+from gateway.secret_hash import keyed_hash, secret_key
 from gateway.shared.memory import SharedMemory
 from gateway.shared.permit import SharedPermits
 from gateway.shared.shelf import SharedShelf
@@ -233,7 +233,7 @@ class Plan:
     def describe(self) -> dict[str, Any]:
         """What the request log says once of each revision: enough to tell later what has changed since."""
         configuration = self.configuration
-        limits = configuration.limits
+        limits, sample = configuration.limits, configuration.log.sample
         return {
             "entries": [self._described(entry) for entry in self.entries],
             "headers": [name.decode("latin-1") for name in self.header_names],
@@ -247,6 +247,7 @@ class Plan:
             },
             "origin": digest([configuration.trusted_proxies, configuration.forwarded])[:DIGEST],
             "owned": sorted(name.decode("latin-1") for name in _owned(self.entries)),
+            "sample": {"passed": sample.passed, "slow": sample.slow},
         }
 
     def _described(self, entry: Entry) -> dict[str, Any]:
@@ -360,7 +361,7 @@ class EntryServices:
         return os.urandom(size)
 
     def keyed_hash(self, data: bytes) -> str:
-        return hmac.new(self._hash_key, data, hashlib.sha256).hexdigest()[:32]
+        return keyed_hash(self._hash_key, data)
 
     def state(self, name: str, factory: Callable[[], T]) -> T:
         held: T = self._hold(f"{self._prefix}/{name}", factory)
@@ -410,10 +411,15 @@ class EntryServices:
         name, memory = f"permits {name}", self._memory()
         return self.state(name, lambda: SharedPermits(self._zone(memory, name), memory))
 
-    def shelf(self, name: str) -> Shelf:
-        name, memory = f"shelf {name}", self._memory()
+    def shelf(self, name: str, *, of_any: bool = False) -> Shelf:
+        memory = self._memory()
+        key = f"{self._identity}//shelf {name}" if of_any else f"{self._prefix}/shelf {name}"
         # Without a name of its own: what makes room there is no limit's, and nobody is to be warned of it.
-        return self.state(name, lambda: SharedShelf(memory.claim("", f"{self._prefix}/{name}")))
+        held: Shelf = self._hold(key, lambda: SharedShelf(memory.claim("", key)))
+        return held
+
+    def void_unattended(self) -> None:
+        self._memory().void(monotonic(), attended=True)
 
     def _table(self, memory: SharedMemory, name: str) -> SharedTable:
         zone = self._zone(memory, name)
@@ -811,12 +817,6 @@ def _plain(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
     return str(error)
-
-
-def secret_key(configuration: Configuration) -> bytes:
-    """The key of the hashes in records: the configured one, or a new one for this process."""
-    given = configuration.log.hash_key
-    return given.reveal().encode() if given is not None else os.urandom(32)
 
 
 def host_id() -> bytes:

@@ -212,6 +212,8 @@ class _Plan(NamedTuple):
     revision: str
     description: Mapping[str, object]
     wall: float
+    generation: int | None
+    under_way: float
     begins: bool
     workers: Sequence[int] | None
 
@@ -222,6 +224,7 @@ class _Mark(NamedTuple):
     last: float | None
     under_way: float
     workers: Sequence[int] | None
+    generation: int | None
 
 
 class _Remark(NamedTuple):
@@ -310,6 +313,7 @@ class RequestLog:
         self._shown_count = 0
         self._asked_at = 0.0
         self._announced = ""
+        self._generation: int | None = None
         self._begins = True
         self._marked = 0
         self._told = 0
@@ -370,23 +374,32 @@ class RequestLog:
     def follow(self, former: "RequestLog") -> None:
         """Counts on from where `former` has come to, whose place it takes."""
         self._sequence, self._last, self._begins = former._sequence, former._last, False
-        self._marked = former._marked
+        self._marked, self._generation = former._marked, former._generation
         self.dropped = self._told = former.dropped
         self.left_out = former.left_out
         self.write_errors = former.write_errors
 
     def announce(
-        self, revision: str, description: Mapping[str, object], *, beside: Sequence[int] = ()
+        self,
+        revision: str,
+        description: Mapping[str, object],
+        *,
+        beside: Sequence[int] = (),
+        under_way: float = 0.0,
     ) -> None:
         """Writes the line that describes a configuration, whenever another comes into force; every new file repeats the last. `beside`
-        are workers that are to be at work soon, and are told of with those that are."""
+        are workers that are to be at work soon, and are told of with those that are; `under_way` as in `mark`."""
+        if self._roll is not None:
+            self._generation = self._roll.generation(revision)  # also where no line tells of it
         if self._path is None or revision == self._announced:
             return
         self._announced = revision
         wall, workers = self._clock(), self._at_work()
         if workers is not None:
             workers = sorted({*workers, *beside})
-        self._queue.append(_Plan(revision, description, wall, self._begins, workers))
+        self._queue.append(
+            _Plan(revision, description, wall, self._generation, under_way, self._begins, workers)
+        )
         self._begins = False
         self._awake = True
         self._wake.set()
@@ -400,7 +413,16 @@ class RequestLog:
         if self._path is None or roll is None or roll.noted <= self._marked:
             return
         self._marked = time.monotonic_ns()
-        self._queue.append(_Mark(self._sequence, self._clock(), self._ended(), under_way, roll.numbers()))
+        self._queue.append(
+            _Mark(
+                self._sequence,
+                self._clock(),
+                self._ended(),
+                under_way,
+                roll.numbers(),
+                self._generation,
+            )
+        )
         self._awake = True
         self._wake.set()
 
@@ -473,7 +495,7 @@ class RequestLog:
         while queue:
             item = queue.popleft()
             if isinstance(item, _Plan):
-                described = item.revision, item.description, item.wall
+                described = item.revision, item.description, item.wall, item.generation, item.under_way
                 text = plan(*described, begins=item.begins, workers=item.workers)
                 made.append(_Remark(text, plan(*described)))
             elif isinstance(item, _Mark):
@@ -501,7 +523,8 @@ class RequestLog:
             lost += self._file.pending
         self.dropped += lost
         if self._over and not lost:
-            self._written(self._serializer.end(self._sequence, self._clock(), self._ended(), self._at_work()))
+            said = self._sequence, self._clock(), self._ended(), self._at_work(), self._generation
+            self._written(self._serializer.end(*said))
         self._close_files()
         self._tell_drops()
 

@@ -271,12 +271,15 @@ class Serializer:
         revision: str,
         description: Mapping[str, object],
         wall: float,
+        generation: int | None = None,
+        under_way: float = 0.0,
         *,
         begins: bool = False,
         workers: Sequence[int] | None = None,
     ) -> bytes:
-        """The line that describes a configuration which is now in force; `begins` where it is the worker's first line. `workers` are
-        those at work at that instant, None where that is not known."""
+        """The line that describes a configuration which is now in force; `begins` where it is the worker's first line. `generation` is the
+        number of that configuration, None where it is not known, and `under_way` for how many seconds the oldest exchange had been under
+        way then, 0 for none. `workers` are those at work at that instant, None where that is not known."""
         return safe(
             _dumps(
                 {
@@ -286,6 +289,8 @@ class Serializer:
                     "gateway.revision": revision,
                     **self._writer,
                     "gateway.begins": begins,
+                    **_generation(generation),
+                    **_under_way(under_way),
                     **_at_work(workers),
                     "gateway.plan": {**description, "hashed_by": self._hashed_by},
                 },
@@ -300,18 +305,24 @@ class Serializer:
         last: float | None,
         under_way: float = 0.0,
         workers: Sequence[int] | None = None,
+        generation: int | None = None,
     ) -> bytes:
         """The line that says that of a worker nothing is missing up to this instant. `sequence` is the number of its last record, and
         `last` when the exchange of that was over, in seconds since the epoch, None where there is none; `under_way` for how many
-        seconds the oldest of its exchanges has been under way. `workers` as in `plan`."""
-        extra: dict[str, object] = {"gateway.under_way_ms": round(under_way * 1000, 3)} if under_way else {}
-        return self._state("mark", sequence, wall, last, {**extra, **_at_work(workers)})
+        seconds the oldest of its exchanges has been under way. `workers` and `generation` as in `plan`."""
+        extra = {**_under_way(under_way), **_at_work(workers), **_generation(generation)}
+        return self._state("mark", sequence, wall, last, extra)
 
     def end(
-        self, sequence: int, wall: float, last: float | None, workers: Sequence[int] | None = None
+        self,
+        sequence: int,
+        wall: float,
+        last: float | None,
+        workers: Sequence[int] | None = None,
+        generation: int | None = None,
     ) -> bytes:
         """The last line of a worker that ends in order: as that of `mark`, and nothing is under way."""
-        return self._state("end", sequence, wall, last, _at_work(workers))
+        return self._state("end", sequence, wall, last, {**_at_work(workers), **_generation(generation)})
 
     def _state(
         self, kind: str, sequence: int, wall: float, last: float | None, extra: Mapping[str, object]
@@ -745,6 +756,14 @@ class Serializer:
             known = (principal, named, b',"principal":' + _dumps(told))
             self._principals[id(principal)] = known
         return known[1], known[2]
+
+
+def _generation(number: int | None) -> dict[str, object]:
+    return {} if number is None else {"gateway.generation": number}
+
+
+def _under_way(seconds: float) -> dict[str, object]:
+    return {"gateway.under_way_ms": round(seconds * 1000, 3)} if seconds else {}
 
 
 def _at_work(workers: Sequence[int] | None) -> dict[str, object]:

@@ -26,6 +26,7 @@ LAYERS = (
             "shared",
             "store",
             "redirection",
+            "secret_hash",
             "description",
         ),
         *(

@@ -11,7 +11,7 @@ from gateway.api import Filter, HttpOptions
 from gateway.api.testing import exchange
 from gateway.config.load import Loaded, loads
 from gateway.config.problem import ConfigurationError
-from gateway.plan import build_plan, host_id, secret_key
+from gateway.plan import build_plan, host_id
 from gateway.registry import Registry
 from gateway.state import StateStore
 from tests.support.certificates import authority, written
@@ -212,6 +212,27 @@ def test_state_of_a_filter_is_named_by_what_it_says() -> None:
     assert store.held(plan(busy.replace("name: all", "name: other"), state=store).holder) != held
 
 
+async def test_that_a_mark_is_owed_to_a_store_is_found_with_other_options_too() -> None:
+    store = StateStore()
+    provider = "keystone: { url: 'http://127.0.0.1:5000/v3', account: { user: gateway, password: pw, project_name: service } }"
+    sharing = f"shared: {{ url: 'redis://127.0.0.1:6379', key: {'s' * 40} }}"
+    entry = f"token_auth: {{ providers: [ {{ {provider} }} ], cache: {{ size: 10, {sharing} }} }}"
+    text = BASE.replace("methods: { allow: [GET] }", entry)
+
+    def shelf(built: Any) -> Any:
+        token_auth = next(entry for entry in built.entries if entry.type == "token_auth")
+        return token_auth.filter._shared._marks.shelf
+
+    first = plan(text, state=store, hash_key=b"k")
+    shelf(first).put(b"owed", b"1", tags=(), made=2.0, until=90.0, now=1.0)
+    second = plan(text.replace("size: 10", "size: 20"), state=store, hash_key=b"k")
+    found = shelf(second).get(b"owed", 1.0)
+    assert found is not None and found.value == b"1"
+    await first.close()
+    await second.close()
+    assert len(store) == 0
+
+
 async def test_closing_the_last_plan_lets_go_of_its_state() -> None:
     store = StateStore()
     first, second = plan(LIMITED, state=store), plan(LIMITED, state=store)
@@ -246,12 +267,6 @@ def test_the_pseudonym_is_the_same_for_every_plan_of_a_host() -> None:
     assert first.pseudonym.startswith(b"weir-")
     assert first.via["1.0"].startswith(b"1.0 " + first.pseudonym)
     assert host_id()
-
-
-def test_the_hash_key_is_the_configured_one_or_new_at_each_start() -> None:
-    configured = loaded(BASE + "log: { hash_key: abc }\n").configuration
-    assert secret_key(configured) == b"abc"
-    assert secret_key(loaded().configuration) != secret_key(loaded().configuration)
 
 
 async def test_a_plan_starts_and_closes_its_filters() -> None:

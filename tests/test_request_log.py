@@ -585,6 +585,46 @@ def test_a_plan_that_is_in_force_again_is_told_again_and_begins_every_new_file(t
         assert (first["kind"], first["gateway.revision"]) == ("plan", "abc")
 
 
+def test_lines_that_are_no_records_say_how_many_configurations_have_been_in_force(tmp_path: Path) -> None:
+    """In any worker: one that begins with what is in force begins no other. A line that a new file repeats says what it said."""
+    path = tmp_path / "requests.log"
+    with closing(SharedMemory.create(slots=64)) as memory, log(path, roll=memory.roll) as request_log:
+        request_log.announce("abc", {})
+        request_log.announce("def", {}, under_way=0.25)
+        request_log.put(record())
+        until(lambda: memory.roll.noted > 0)
+        request_log.mark(0.0)
+        until(lambda: _kinds(path)[-1:] == ["mark"])
+        with log(path, roll=memory.roll) as other:
+            other.announce("def", {})
+        path.rename(tmp_path / "moved.log")
+        request_log.put(record())
+        until(lambda: path.exists() and _kinds(path) == ["plan", "request"])
+        with log(None, roll=memory.roll) as silent:
+            silent.follow(request_log)
+            silent.announce("without a log", {})
+        with log(path, roll=memory.roll) as following:
+            following.follow(silent)
+            following.announce("abc", {})
+            following.close(over=True)
+    lines = [*map(orjson.loads, (tmp_path / "moved.log").read_bytes().splitlines())]
+    lines += map(orjson.loads, path.read_bytes().splitlines())
+    told = [
+        (line["kind"], line["gateway.generation"], line.get("gateway.under_way_ms"))
+        for line in lines
+        if line["kind"] != "request"
+    ]
+    assert told == [
+        ("plan", 1, None),
+        ("plan", 2, 250.0),
+        ("mark", 2, None),
+        ("plan", 2, None),
+        ("plan", 2, 250.0),
+        ("plan", 4, None),
+        ("end", 4, None),
+    ]
+
+
 def test_a_worker_that_ends_says_so_in_its_last_line(tmp_path: Path) -> None:
     path = tmp_path / "requests.log"
     with log(path) as request_log:
@@ -700,6 +740,7 @@ def test_a_worker_says_that_nothing_is_missing_where_something_was_recorded_sinc
         "gateway.sequence": 1,
         "gateway.last": WALL + 0.0125,
         "gateway.workers": [0],
+        "gateway.generation": 1,
     }
     assert first == {**told, "kind": "mark"}
     assert second == {**told, "kind": "mark", "gateway.under_way_ms": 750.0}

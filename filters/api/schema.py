@@ -37,8 +37,9 @@ _LONGEST: Final = 1000
 _DEEPEST: Final = 8
 _LARGE: Final = 256
 """Parts of a value, itself and all that is in it."""
-_PATTERN: Final = 4 << 20
-"""Bytes of a pattern, compiled."""
+_PATTERN: Final = 16 << 20
+"""Bytes of a pattern, compiled: 255 letters of any script take nearly as many."""
+_NO_PATTERN: Final = 'is not a "regex"'
 _STEPS: Final = 10_000
 """Steps back that the match of a pattern may take; a text that takes more does not fit. What a step takes grows with the text,
 whose length is bounded where such a pattern is held against it."""
@@ -188,6 +189,8 @@ class Schemas:
                 self._told(keys[half:], patterns)
             place = self._description.places[keys[0]]
             why = str(error).splitlines()[0][:_MOST]
+            if why.endswith(_NO_PATTERN):
+                why = f"a pattern is no regular expression, or takes more than {_PATTERN >> 20} MiB when it is compiled"
             raise OptionError(("description",), f"{place}: the schema cannot be used: {why}") from None
 
     def _one(self, keys: Iterable[str], patterns: Any) -> Any:

@@ -41,6 +41,7 @@ from gateway.api import (
     Rule,
     Services,
     Verdict,
+    hashed_by,
 )
 from gateway.http.fields import Fields, encoded
 from gateway.http.spelling import spellings
@@ -198,7 +199,10 @@ class TokenAuth(Filter[TokenAuthConfig]):
         def cache(kind: str) -> TokenCache:
             name = f"{kind} {trusted}"
             size, negative_size = config.cache.size, config.cache.negative_size
-            return services.state(name, lambda: TokenCache(services.entropy(32), size, negative_size, kind))
+            told_apart = hashed_by(services.keyed_hash)
+            return services.state(
+                name, lambda: TokenCache(services.entropy(32), size, negative_size, kind, told_apart)
+            )
 
         self._cache = cache("tokens")
         # Apart from the other, since no token may be written so that it is taken for a certificate.
@@ -240,6 +244,7 @@ class TokenAuth(Filter[TokenAuthConfig]):
         for others in (self._common, self._shared):
             if others is not None:
                 others.revoke(revocation)
+        self.services.void_unattended()
 
     def on_request(self, exchange: Exchange) -> Verdict | Awaitable[Verdict]:
         headers = exchange.request.headers
@@ -968,7 +973,8 @@ def _shared_cache(options: CacheOptions, services: Services) -> "SharedCache | N
     try:
         # Held by each plan, not by the first alone.
         store = services.store("shared tokens", sharing)
-        shelf = services.shelf("owed marks")
+        # With other options here, the names in the store may be the same: what is owed to it is found by all of this entry.
+        shelf = services.shelf("owed marks", of_any=True)
         marks = services.state("shared marks", lambda: Marks(shelf))
         # The client is another where one of its files has changed, and the first is closed then. As long as there is a cache that
         # stands on a client, no other has its id.

@@ -136,8 +136,12 @@ class TokenCache:
     epoch  changes with all that is to be forgotten: what was asked for before may not be remembered after it
     """
 
-    def __init__(self, key: bytes, size: int, negative_size: int, kind: str = "") -> None:
+    def __init__(
+        self, key: bytes, size: int, negative_size: int, kind: str = "", hashed_by: str = ""
+    ) -> None:
+        """`hashed_by` tells the key apart by which revocations name tokens."""
         self.kind = kind
+        self._hashed_by = hashed_by
         self._hash = hashlib.blake2b(key=key, digest_size=16)
         self.accepted: Recent[Accepted] = Recent(size, lambda accepted: 1 + accepted.size // SHARE)
         self.refused: Recent[Refused] = Recent(negative_size)
@@ -151,6 +155,7 @@ class TokenCache:
     def revoke(self, revocation: Revocation) -> int:
         """Forgets those who fit, and how many they were; of a token that was refused there is nothing to revoke."""
         self.epoch += 1
+        revocation = revocation.known_by(self._hashed_by)
         fitting = [key for key, accepted in self.accepted.items() if _fits(revocation, accepted)]
         for key in fitting:
             self.accepted.drop(key)

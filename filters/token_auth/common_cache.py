@@ -12,7 +12,7 @@ from math import inf
 
 from filters.token_auth.entry import EVERYBODY, MAX_ENTRY, Mark, mark_of, marks_of, read, written
 from filters.token_auth.provider import Grant
-from gateway.api import Revocation, Services, Shelf
+from gateway.api import Revocation, Services, Shelf, hashed_by
 
 
 class CommonCache:
@@ -25,6 +25,7 @@ class CommonCache:
         self._services = services
         self._shelf = shelf
         self._life = life
+        self._hashed_by = hashed_by(services.keyed_hash)
         self._last: tuple[bytes, float] = b"", -inf
 
     def find(self, name: bytes, since: float) -> tuple[int, Grant] | None:
@@ -66,7 +67,7 @@ class CommonCache:
 
     def revoke(self, revocation: Revocation) -> int:
         """How many entries were taken nobody knows: it counts as nothing."""
-        mark, now = mark_of(revocation), self._services.now().monotonic
+        mark, now = mark_of(revocation.known_by(self._hashed_by)), self._services.now().monotonic
         self._shelf.withdraw(None if mark == EVERYBODY else _tag(mark), now, now + self._life)
         return 0
 

@@ -38,12 +38,17 @@ class Question(NamedTuple):
 
 
 class KeystoneMemory(Memory[Question]):
-    """What outlives a reload: the gateway's own token too."""
+    """What outlives a reload: the gateway's own token too.
+
+    told  whom to tell of a revocation, of all plans that ask this Keystone: one that drains still holds what a roll-back takes up,
+          and each event is heard once
+    """
 
     def __init__(self, options: KeystoneOptions) -> None:
         super().__init__(options.breaker)
         self.own = ServiceToken()
         self.seen = Seen()
+        self.told: list[Callable[[Revocation], object]] = []
 
     def close(self) -> None:
         super().close()
@@ -81,7 +86,9 @@ class Keystone(RemoteProvider[Question]):
         memory = services.state(name, lambda: KeystoneMemory(config))
         super().__init__(services, config.url, memory, shared)
         self._own = memory.own
+        self._seen, self._told_to = memory.seen, memory.told
         self._tell = revoked
+        self._heard = memory.seen.heard
         self._events = None
         if config.revocation_events is not None:
             every, ask = config.revocation_events, self._with_own_token
@@ -100,15 +107,23 @@ class Keystone(RemoteProvider[Question]):
 
     def _revoked(self, revocation: Revocation) -> None:
         self._memory.revoke(revocation)
-        self._tell(revocation)
+        for tell in self._told_to:
+            tell(revocation)
 
     async def start(self) -> None:
-        if self._events is not None:
-            self._events.start()
+        if self._events is None:
+            return
+        if self._heard != self._seen.heard:
+            self._tell(Revocation())  # of what another has heard since this one has had its caches
+        self._told_to.append(self._tell)
+        self._events.start()
 
     async def close(self) -> None:
-        if self._events is not None:
-            self._events.close()
+        if self._events is None:
+            return
+        self._events.close()
+        if self._tell in self._told_to:
+            self._told_to.remove(self._tell)
 
     def look_up(self, token: str, exchange: Exchange) -> Answer | Awaitable[Answer]:
         return self._look_up(token, exchange, groups=self._told is not None)

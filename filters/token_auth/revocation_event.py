@@ -29,17 +29,22 @@ class Event(NamedTuple):
 
 
 class Seen:
-    """What outlives a reload: when Keystone was last heard, on the wall clock, and of what it has told since."""
+    """What outlives a reload: when Keystone was last heard, on the wall clock, and of what it has told since.
+
+    heard  of how many events
+    """
 
     def __init__(self) -> None:
         self.until: float | None = None
         self.events: frozenset[str] = frozenset()
+        self.heard = 0
 
     def new(self, events: list[Event], now: float) -> list[Event]:
         """Those of which it had not been told yet; `events` are all since OVERLAP before `until`."""
         new = [event for event in events if event.identity not in self.events]
         self.events = frozenset(event.identity for event in events[-_MAX_SEEN:])
         self.until = now
+        self.heard += len(new)
         return new
 
 
@@ -95,6 +100,7 @@ class EventReader:
             if isinstance(error, HttpError) and error.reason == "too_large":
                 # There are too many to be told of, and next time there would be more.
                 seen.new([], now)
+                seen.heard += 1
                 self._revoked(Revocation())
         else:
             for event in seen.new(events, now):

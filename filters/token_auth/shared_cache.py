@@ -38,17 +38,20 @@ class Marks:
 
     shelf     of these alone, and the workers'
     began     whether the shelf has been looked at
-    told      whether it is there that a mark is owed
+    told      whether it is there that a mark is owed; and `made`, until when that was true
     unmarked  those that the store does not have yet
     own       all that count
+    caches    of all plans that leave them: where files of one have changed, the client of one that drains may not reach the store
     """
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self.began = False
         self.told = False
+        self.made = -inf
         self.unmarked: dict[bytes, float] = {}
         self.own: dict[bytes, float] = {}
+        self.caches: list[SharedCache] = []
 
 
 class SharedCache:
@@ -72,6 +75,7 @@ class SharedCache:
         self._ttl = ttl
         self._because = ""
         self._flight: SingleFlight[str, bool] = SingleFlight()
+        marks.caches.append(self)
 
     def name(self, kind: str, fingerprint: bytes, question: str) -> bytes:
         """Where the answer to a question of a provider is kept; apart for each `ttl`, after which a mark is gone."""
@@ -127,9 +131,10 @@ class SharedCache:
 
     async def owed(self) -> str | None:
         """Why others may have yet from the store what was revoked."""
-        if not self._marks.unmarked or await self._flight.join("", self._mark):
-            return None
-        return f"the store of cache.shared: {self._because}"
+        if self._marks.unmarked:
+            for left in [each._flight.join("", each._mark) for each in self._marks.caches]:  # all at once
+                await left
+        return f"the store of cache.shared: {self._because}" if self._marks.unmarked else None
 
     def _know(self, mark: bytes, now: float) -> None:
         self._marks.own.pop(mark, None)
@@ -139,6 +144,7 @@ class SharedCache:
             self._marks.own = recent if len(recent) <= MOST else {self._name(_MARK, *EVERYBODY): now}
 
     def close(self) -> None:
+        self._marks.caches.remove(self)
         self._flight.close()
 
     async def _mark(self) -> bool:
@@ -149,6 +155,8 @@ class SharedCache:
             try:
                 await self._store.command("SET", mark, value, "PX", _milliseconds(self._ttl + 2 * SKEW))
             except StoreError as error:
+                if mark not in self._marks.unmarked:
+                    continue  # another has left it meanwhile
                 self._because = str(error)
                 self._tell_owed(True)
                 self._services.warn("revocation_not_shared", because=self._because)
@@ -164,12 +172,15 @@ class SharedCache:
         self._marks.began = True
         owed = self._marks.shelf.get(_OWED, self._services.now().monotonic)
         if owed is not None and owed.value:
+            self._marks.told = True
             self.revoke(Revocation())
 
     def _tell_owed(self, owed: bool) -> None:
         now = self._services.now().monotonic
         until = now + self._ttl + 2 * SKEW
-        self._marks.shelf.put(_OWED, b"1" if owed else b"", tags=(), made=now, until=until, now=now)
+        # It is true until then, whatever is voided meanwhile; and what is said later counts, also in the same instant.
+        made = self._marks.made = max(until, self._marks.made + 1e-6)
+        self._marks.shelf.put(_OWED, b"1" if owed else b"", tags=(), made=made, until=until, now=now)
         self._marks.told = owed
 
     def _revoked(self, mark: bytes, value: Any, asked: float) -> bool:

@@ -15,7 +15,7 @@ from gateway.api.option import Duration, OptionError, Options, Secret, Size
 from gateway.api.permit import Claim, Demand, Permits
 from gateway.api.principal import Principal
 from gateway.api.reason import REASONS
-from gateway.api.revocation import Owing, Revocable, Revocation
+from gateway.api.revocation import Owing, Revocable, Revocation, hashed_by
 from gateway.api.shelf import TAGS, Shelf, Shelved
 from gateway.api.store import NoStore, Store, StoreError, StoreOptions
 from gateway.api.table import NOTE, Cell, Change, Place, Table, TableBusy
@@ -88,5 +88,6 @@ __all__ = [
     "Verdict",
     "fact",
     "facts_of",
+    "hashed_by",
     "too_large",
 ]

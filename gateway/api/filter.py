@@ -94,8 +94,13 @@ class Services(Protocol):
         """Permits that all worker processes share; in all else as `table`."""
 
     @abstractmethod
-    def shelf(self, name: str) -> Shelf:
-        """A shelf that all worker processes share; in all else as `table`."""
+    def shelf(self, name: str, *, of_any: bool = False) -> Shelf:
+        """A shelf that all worker processes share; in all else as `table`. `of_any`: the same one whatever the options are."""
+
+    @abstractmethod
+    def void_unattended(self) -> None:
+        """Voids what lies on shelves that no worker has any more. For a filter that has heard itself that something is revoked: a
+        configuration that comes back finds them again, and nobody else could take it from there."""
 
     @abstractmethod
     def warn(self, event: str, **facts: Any) -> None:

@@ -1,9 +1,14 @@
 """Revocation: what has been remembered of somebody is forgotten, because it may hold no longer."""
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, runtime_checkable
 
 from gateway.api.principal import Principal
+
+_KEY: Final = b"\0key"
+"""What is no token: its hash tells one key from another."""
+_TOLD_APART: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +16,7 @@ class Revocation:
     """Whose proofs of identity are to be judged anew: those that fit all that is given; everybody's where nothing is.
 
     token_key   keyed hash of a token, as records have it
+    hashed_by   what tells the key of that hash from others, see `hashed_by`; empty where that is not known
     user_id, project_id  of the identity service
     audit_id    of a token, or of the one that it was got with
     domain_id   that the user or the project is in, or that the token is for
@@ -21,6 +27,14 @@ class Revocation:
     project_id: str | None = None
     audit_id: str | None = None
     domain_id: str | None = None
+    hashed_by: str = ""
+
+    def known_by(self, hashed_by: str) -> "Revocation":
+        """The same for who knows tokens by the hashes of this key: where the token's is of another, it may be anybody's who fits in
+        all else."""
+        if self.token_key is None or self.hashed_by in ("", hashed_by):
+            return self
+        return replace(self, token_key=None)
 
     def fits(self, principal: Principal) -> bool:
         return (
@@ -34,6 +48,11 @@ class Revocation:
             and self.domain_id
             in (None, principal.user_domain_id, principal.project_domain_id, principal.domain_id)
         )
+
+
+def hashed_by(keyed_hash: Callable[[bytes], str]) -> str:
+    """What tells the key of these hashes from others, and nothing else of it."""
+    return keyed_hash(_KEY)[:_TOLD_APART]
 
 
 @runtime_checkable

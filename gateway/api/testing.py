@@ -118,6 +118,7 @@ class FrozenServices:
         self.shelves: dict[str, FakeShelf] = {}
         """By name; a test of several processes gives them the same ones."""
         self.store_down: StoreError | None = None
+        self.voided = 0
         self._now = Instant(wall, 1000.0)
         self._random = random.Random(0)  # noqa: S311 - a test's entropy is to be the same each time
         self._state: dict[str, Any] = {}
@@ -168,8 +169,11 @@ class FrozenServices:
     def permits(self, name: str) -> Permits:
         return self.state(f"permits {name}", FakePermits)
 
-    def shelf(self, name: str) -> Shelf:
+    def shelf(self, name: str, *, of_any: bool = False) -> Shelf:
         return self.shelves.setdefault(name, FakeShelf())
+
+    def void_unattended(self) -> None:
+        self.voided += 1
 
     def _play(self, request: HttpRequest) -> HttpAnswer | HttpError | Awaitable[HttpAnswer]:
         return self.answer(request)  # as it is now: a test may change it

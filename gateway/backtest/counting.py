@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 from gateway.api.meter import Meter, Spec
 from gateway.api.table import Cell
-from gateway.backtest.judge import Draw
+from gateway.backtest.flight import Flights
+from gateway.backtest.judge import UNTOLD, Draw
 from gateway.backtest.sealed import Spelling
 from gateway.backtest.tariff import Placed
 from gateway.plan import Plan
@@ -51,12 +52,13 @@ class _Bucket:
     strayed    instant of the last time
     last       instant of the last charge, or of when nothing was known
     epoch      of the last look, see `Ledger.lose`
-    turn       of its account, at the last look; `skips` too
+    turn       of its account, at the last look; `skips` and `drops` too
     told       bits of what it is known by
     """
 
     __slots__ = (
         "age",
+        "drops",
         "epoch",
         "high",
         "last",
@@ -80,7 +82,7 @@ class _Bucket:
         self.strayed = last
         self.last = last
         self.epoch = epoch
-        self.turn = self.skips = self.told = 0
+        self.turn = self.skips = self.drops = self.told = 0
 
     def stray(self, now: float) -> None:
         """It is charged otherwise than it was recorded to be."""
@@ -138,6 +140,7 @@ class _Hashes:
 class _Account:
     """The cells of one limit, by their keys and by the hashes of these.
 
+    drops     how often cells have been dropped then that are kept now
     told      bits of what all cells are known by that have been charged since `turned`
     sealed    whether a key may be known by hashes alone, so that a cell has another name by each key of them
     skips     how often a cell has been charged otherwise than recorded of which nobody knows all names
@@ -146,10 +149,22 @@ class _Account:
     strays    whether any cell has ever been charged otherwise than it was recorded to be
     """
 
-    __slots__ = ("buckets", "by_hash", "sealed", "skips", "spelling", "strays", "told", "turn", "turned")
+    __slots__ = (
+        "buckets",
+        "by_hash",
+        "drops",
+        "sealed",
+        "skips",
+        "spelling",
+        "strays",
+        "told",
+        "turn",
+        "turned",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, drops: int) -> None:
         self.buckets: dict[Hashable, _Bucket] = {}
+        self.drops = drops
         self.told = -1
         self.by_hash: dict[str, _Hashes] = {}
         self.sealed = False
@@ -157,7 +172,7 @@ class _Account:
         self.spelling: Spelling = ()
         self.turn = 0
         self.turned = float("-inf")
-        self.strays = False
+        self.strays = drops > 0
 
     def spell(self, spelling: Spelling, now: float) -> None:
         """Keys are spelled so from now on. Where the same may have been spelled otherwise, nobody knows whose cells there are."""
@@ -245,11 +260,13 @@ class Scale:
 class Ledger:
     """The cells of all limits of a plan.
 
-    began  the first instant of the log, on the axis of the limits
-    fresh  whether nothing had been counted before it
+    flights  what is under way otherwise than it was
+    began    the first instant of the log, on the axis of the limits
+    fresh    whether nothing had been counted before it
     """
 
     def __init__(self, plan: Plan, began: float, *, fresh: bool = False) -> None:
+        self.flights = Flights(plan)
         self._fresh = fresh
         self._filters = [entry.filter for entry in plan.entries]
         self._meters: dict[tuple[int, Spec], Meter] = {}
@@ -257,8 +274,10 @@ class Ledger:
         self._opened = 0
         self._room = _PRUNED
         self._began = began
+        self._drops: dict[int, int] = {}
         self._epoch = self._strays = 0
         self._lost = began
+        self._strayed = float("-inf")
 
     def scales(self, tariffs: Sequence[Placed]) -> list[Scale]:
         """The scales for these tariffs, by the numbers that counts name them by."""
@@ -276,6 +295,21 @@ class Ledger:
         self._lost = max(self._lost, now)
         if strays:
             self._strays = self._epoch
+            self._strayed = max(self._strayed, now)
+
+    def _stray_epoch(self, age: float) -> int:
+        """The epoch of the last such loss, 0 for none, for cells that charges are in for so long: what was charged that long before the
+        log began is in none of them."""
+        return self._strays if self._began - self._strayed < age else 0
+
+    def drop(self, places: Sequence[int]) -> None:
+        """What these entries had counted was dropped then, and is not now: what records say of cells is without it."""
+        for place in places:
+            self._drops[place] = self._drops.get(place, 0) + 1
+        for (place, _), account in self._accounts.items():
+            if place in places:
+                account.drops = self._drops[place]
+                account.strays = True
 
     def decide(
         self,
@@ -299,7 +333,11 @@ class Ledger:
         longest, by, all_fit = 0.0, -1, True
         for number, key, cost, hashed, tells, held, _, spelling in draws:
             bucket = self._bucket(scales[number], key, hashed, now, spelling, hashed_by)
-            if not tells or not _told(bucket, held, now):
+            if held == UNTOLD:
+                bucket.vague = True
+                if not tells or bucket.strays:
+                    certain = False
+            elif not tells or not _told(bucket, held, now):
                 certain = False
             buckets.append(bucket)
             if bucket.vague:
@@ -385,7 +423,7 @@ class Ledger:
             account.lose(now)
             anybody = _Bucket(scale.meter, now, self._epoch)
             anybody.age, anybody.turn = scale.age, account.turn
-            anybody.strays = account.strays or self._strays > 0
+            anybody.strays = account.strays or self._stray_epoch(scale.age) > 0
             return anybody
         if spelling:
             account.spell(spelling, now)
@@ -414,12 +452,15 @@ class Ledger:
         bucket.meter, bucket.age = scale.meter, scale.age
         if bucket.skips != account.skips:
             account.look(bucket, now)
+        if bucket.drops != account.drops:
+            bucket.drops = account.drops
+            bucket.strays = True
         if bucket.epoch != self._epoch:
-            bucket.strays = bucket.strays or bucket.epoch < self._strays
+            bucket.strays = bucket.strays or bucket.epoch < self._stray_epoch(scale.age)
             bucket.epoch = self._epoch
             bucket.forget(self._lost)
         if bucket.turn != account.turn:
-            bucket.strays = bucket.strays or account.strays or self._strays > 0
+            bucket.strays = bucket.strays or account.strays or self._stray_epoch(scale.age) > 0
             bucket.turn = account.turn
             bucket.forget(account.turned)
         if now - bucket.last >= scale.age:
@@ -429,7 +470,7 @@ class Ledger:
     def _account(self, place: int, limit: str) -> _Account:
         account = self._accounts.get((place, limit))
         if account is None:
-            account = self._accounts[place, limit] = _Account()
+            account = self._accounts[place, limit] = _Account(self._drops.get(place, 0))
         return account
 
     def _meter(self, place: int, spec: Spec) -> Meter:

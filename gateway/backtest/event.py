@@ -12,7 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
-from gateway.backtest.judge import Count, Judge, Trace
+from gateway.backtest.judge import Count, Hold, Judge, Trace
 from gateway.backtest.recorded import PASSED, Verdict
 from gateway.backtest.tariff import Placed, Tariffs
 
@@ -163,6 +163,9 @@ class Spool:
                         part.hashed_by,
                     )
                 )
+            elif isinstance(part, Hold):
+                refusal = None if part.refusal is None else self._number(part.refusal)
+                packed.append((*part[:-1], refusal))
             elif isinstance(part, Verdict):
                 packed.append(self._number(part))
             else:
@@ -176,7 +179,7 @@ class Spool:
 
 
 def _waits(parts: Sequence[Any]) -> list[float]:
-    return [part.waited for part in parts if isinstance(part, Count)]
+    return [part.waited for part in parts if isinstance(part, (Count, Hold))]
 
 
 def key_of(event: Event) -> tuple[float, int, int]:

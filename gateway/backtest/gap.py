@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
-from gateway.backtest.recorded import End, Mark
+from gateway.backtest.generation import Generations, Revisions
+from gateway.backtest.recorded import ENDLESS, End, Mark
 
-ENDLESS: Final = float("inf")
+_NOBODY: Final = Generations()
 
 
 class Stretch(NamedTuple):
@@ -39,11 +40,12 @@ class Stretch(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Records are missing of what was counted after `since`, and not after `until`."""
+    """Records are missing of what was counted after `since`, and not after `until`, by one of these configurations."""
 
     since: float
     until: float
     machine: int
+    by: Revisions = None
 
 
 class Worker(NamedTuple):
@@ -55,6 +57,7 @@ class Worker(NamedTuple):
     end     its last line
     over    when it was over at the latest; None where nobody tells
     mark    the last that it says of its records while it is at work
+    number  its own, and the configurations of its gateway
     """
 
     runs: Sequence[Stretch]
@@ -63,6 +66,16 @@ class Worker(NamedTuple):
     end: End | None = None
     over: float | None = None
     mark: Mark | None = None
+    number: int = 0
+    generations: Generations = _NOBODY
+
+    def gap(self, since: float, until: float, machine: int) -> Gap:
+        return Gap(since, until, machine, self.generations.between(self.number, since, until))
+
+    def before(self, until: float, machine: int) -> list[Gap]:
+        """All that it did until then."""
+        periods = self.generations.before(self.number, until)
+        return [Gap(period.since, period.until, machine, period.by) for period in periods]
 
 
 class Missing(NamedTuple):
@@ -85,14 +98,14 @@ def missing(machine: int, workers: Sequence[Worker], last: float) -> Missing:
     behind: list[Gap] = []
     for worker in workers:
         between, first = breaks(worker.runs)
-        gaps += [Gap(*instants, machine) for instants in between]
+        gaps += [worker.gap(*instants, machine) for instants in between]
         if first is not None:
-            before.append(Gap(-ENDLESS, first, machine))
+            before += worker.before(first, machine)
         elif not worker.runs and worker.came is None and worker.mark is not None and worker.mark.sequence:
-            before.append(Gap(-ENDLESS, worker.mark.last, machine))
+            before += worker.before(worker.mark.last, machine)
         for since, until in _tails(worker):
             if since < last:
-                (behind if until == ENDLESS else gaps).append(Gap(since, until, machine))
+                (behind if until == ENDLESS else gaps).append(worker.gap(since, until, machine))
     return Missing(before, gaps, behind)
 
 

@@ -31,6 +31,7 @@ from gateway.api.principal import Principal
 from gateway.api.verdict import Fault, Refused, Response
 from gateway.backtest.recorded import (
     ANSWER,
+    FORWARD,
     PASSED,
     REFUSE,
     UNDECIDABLE,
@@ -63,6 +64,11 @@ _FIXED: Final = frozenset(
 """Reasons for which a request is refused by every configuration."""
 _COUNTED: Final = frozenset(("rate_counted", "rate_limited", "rate_exempt"))
 """Reasons of verdicts that charges tell all of."""
+_ELSEWHERE: Final = frozenset(("rate_leased", "rate_counted_locally"))
+"""Reasons of verdicts by what has been counted, of which no record says what it was: shares of a store's cell that were drawn ahead,
+or what one process has counted for itself."""
+UNTOLD: Final[Sequence[float]] = ()
+"""Stands for what a cell held that was not what decides."""
 _MOST: Final = 4096
 _SAME_CLOCK: Final = 5.0
 """Seconds by which the wall clock may have been set while the gateway ran, against the clock that limits count by."""
@@ -71,7 +77,7 @@ _SAME_CLOCK: Final = 5.0
 Draw: TypeAlias = tuple[int, Hashable, int, str | None, bool, Sequence[float] | None, bool, Spelling | None]
 """What one limit is to be charged, as a plain tuple: number of the tariff, key (None where nobody knows whose cell it is), and
 cost; hash of the key as it was recorded; whether the record says what the cell held, and that: seconds to live and two numbers,
-None for no cell; whether more was charged when the answer came; how header fields are spelled in the key, None where the key is no more than its hash. The record is taken at
+None for no cell, and `UNTOLD` where a request is paid otherwise, so that nobody knows what the cell holds; whether more was charged when the answer came; how header fields are spelled in the key, None where the key is no more than its hash. The record is taken at
 its word only of a limit that is defined as it was."""
 
 
@@ -129,6 +135,33 @@ class Skip(NamedTuple):
     instant: float = float("inf")
 
 
+class Hold(NamedTuple):
+    """What an entry that limits how many are under way said then, which is so still unless others are under way.
+
+    place      as of a count; `waited` too
+    instant    of the arrival, on the axis of the limits
+    ended      when the exchange was over then
+    passed     whether it was under way then; None where it did not come so far
+    reached    whether it may come so far now
+    room       by how many more may be under way before it would not have passed
+    queued     whether it had to wait for others; and `queues`, whether any may
+    forwarded  whether all filters passed it then
+    refusal    what it said where it refused
+    """
+
+    place: int
+    instant: float
+    ended: float
+    passed: bool | None
+    reached: bool
+    waited: float
+    room: int
+    queued: bool
+    queues: bool
+    forwarded: bool
+    refusal: Verdict | None = None
+
+
 class Shadow(NamedTuple):
     """What a filter in shadow would have made of the request, and what it did then."""
 
@@ -144,11 +177,29 @@ class Trace:
     __slots__ = ("end", "parts", "shadows")
 
     def __init__(
-        self, parts: Sequence[Count | Loss | Skip | Verdict], end: Verdict, shadows: Sequence[Shadow]
+        self, parts: Sequence[Count | Hold | Loss | Skip | Verdict], end: Verdict, shadows: Sequence[Shadow]
     ) -> None:
         self.parts = parts
         self.end = end
         self.shadows = shadows
+
+
+class _Flying(NamedTuple):
+    """An entry that limits how many are under way.
+
+    most    how many may be, where there is but one limit; 0 elsewhere
+    queues  whether any wait for others
+    """
+
+    place: int
+    most: int
+    queues: bool
+
+
+def _flying(entry: Entry) -> _Flying:
+    limits = entry.filter.config.limits
+    most = limits[0].max if len(limits) == 1 else 0
+    return _Flying(entry.index, most, any(limit.queue is not None for limit in limits))
 
 
 class _Step:
@@ -168,6 +219,8 @@ class _Step:
     keyed        header fields in the keys of its limits, by names of these; and `tokened`, those with a token in their keys
     taken        header fields in keys that are taken from clients now
     split        whether an entry before it makes lines of the members of one
+    leases       whether shares of a store's cells are drawn ahead
+    flies        whether it limits how many are under way, and others may be than were
     """
 
     __slots__ = (
@@ -180,11 +233,13 @@ class _Step:
         "delicate",
         "disturbed",
         "entry",
+        "flies",
         "found_out",
         "identifies",
         "is_partial",
         "judge",
         "keyed",
+        "leases",
         "limits",
         "name",
         "names",
@@ -207,6 +262,7 @@ class _Step:
         whole: bool,
         headers: frozenset[str] | None,
         limits: frozenset[str],
+        flies: bool,
     ) -> None:
         filter = entry.filter
         kind = type(filter)
@@ -233,6 +289,9 @@ class _Step:
         self.keyed: Mapping[str, Sequence[str]] = _header_keys(parts)
         self.tokened = [name for name, key in parts.items() if _TOKEN in key]
         self.split = False
+        store = getattr(filter.config, "store", None)
+        self.flies = flies
+        self.leases = getattr(store, "lease", None) is not None
         self.taken: frozenset[str] = frozenset()
         read = frozenset(header_names(self.reads))
         condition_read = frozenset(header_names(self.condition_reads))
@@ -348,6 +407,11 @@ def _leaves_alone(entry: Entry) -> bool:
     return type(filter).only_refuses and not narrowed
 
 
+def _limits_flights(entry: Entry) -> bool:
+    """Whether the entry limits how many are under way."""
+    return entry.type == "concurrency" and entry.mode == "enforce"
+
+
 def _splits(entry: Entry) -> bool:
     """Whether the entry makes several lines of a header field of the request that is a list."""
     return bool(getattr(getattr(entry.filter.config, "request", None), "split", None))
@@ -405,10 +469,15 @@ class Judge:
 
     offset   seconds from the axis of the limits to the wall clock
     callers  whether what was recorded of callers counts also where the filter that found them out is another now
+    flights  whether others may be under way than were
     tariffs  by which the charges of its traces are numbered; may be replaced at any time
+    counts   whether anything of the plan counts
+    trace    tells the way of a recorded exchange
     """
 
-    def __init__(self, plan: Plan, *, offset: float = 0.0, callers: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, *, offset: float = 0.0, callers: bool = False, flights: bool = False
+    ) -> None:
         self._offset = offset
         self._plan = plan
         self._callers = callers
@@ -421,7 +490,12 @@ class Judge:
         self._disturbed = False
         self._unseen: frozenset[Fact] = frozenset()
         self._believed = True
-        self._counts = any(type(entry.filter).charges is not Filter.charges for entry in plan.entries)
+        self.counts = any(type(entry.filter).charges is not Filter.charges for entry in plan.entries)
+        self._flying: dict[str, _Flying] = {
+            entry.name: _flying(entry) for entry in plan.entries if flights and _limits_flights(entry)
+        }
+        self.counts = self.counts or bool(self._flying)
+        self.trace: Callable[[Recorded], Trace] = self._trace_among_others if self._flying else self._trace
         self._digests = {entry["name"]: entry for entry in described["entries"]}
         self._core: str = described["core"]
         # By the ids of what each value holds on to, so that nothing else can have them.
@@ -429,8 +503,7 @@ class Judge:
         self._principals: dict[bytes, Principal] = {}
         self.tariffs = Tariffs()
 
-    def trace(self, recorded: Recorded) -> Trace:
-        """The way of a recorded exchange."""
+    def _trace(self, recorded: Recorded) -> Trace:
         if recorded.foreign:
             return self._unjudged(recorded, undecidable("", "its record is of another version"))
         if not recorded.entered:
@@ -471,14 +544,55 @@ class Judge:
         self._disbelieve(self._plan.chain, exchange)
         return self._through(way, exchange, recorded, _NOT_FOUND if allow is None else _NOT_ROUTED)
 
+    def _trace_among_others(self, recorded: Recorded) -> Trace:
+        """With what entries said then that limit how many are under way, where the exchange does not come to them now, or may not."""
+        trace = self._trace(recorded)
+        come_to = {part.place for part in trace.parts if isinstance(part, Hold)}
+        if len(come_to) == len(self._flying):
+            return trace
+        parts = list(trace.parts)
+        unsure = any(isinstance(part, Verdict) for part in parts)
+        if trace.end.kind == UNDECIDABLE and not unsure:
+            unsure = True
+            parts.append(trace.end)
+        for name, flying in self._flying.items():
+            if flying.place not in come_to:
+                hold = self._hold(name, recorded, reached=unsure)
+                if unsure or hold.passed:
+                    parts.append(hold)
+        return Trace(parts, trace.end, trace.shadows)
+
+    def _hold(
+        self,
+        name: str,
+        recorded: Recorded,
+        *,
+        reached: bool,
+        waited: float = 0.0,
+        refusal: Verdict | None = None,
+    ) -> Hold:
+        place, most, queues = self._flying[name]
+        told = recorded.steps.get(name)
+        passed: bool | None = None
+        room, queued = 0, False
+        if told is not None and not told.shadow and told.verdict in ("pass", "refuse"):
+            passed = told.verdict == "pass"
+            queued = told.reason == "concurrency_waited"
+            used = None if told.facts is None else told.facts.used
+            if most and isinstance(used, int) and passed and not queued:
+                room = max(0, most - used)
+        at, ended = recorded.at - self._offset, recorded.ended - self._offset
+        forwarded = recorded.verdict().kind == FORWARD
+        return Hold(place, at, ended, passed, reached, waited, room, queued, queues, forwarded, refusal)
+
     def _unjudged(self, recorded: Recorded, end: Verdict) -> Trace:
         """The way of an exchange that no filter judges, or of which nobody knows whether one does."""
         if end.kind == UNDECIDABLE:
-            return Trace((Loss(recorded.at - self._offset),) if self._counts else (), end, ())
+            return Trace((Loss(recorded.at - self._offset),) if self.counts else (), end, ())
         if not recorded.steps:
             return Trace((), end, ())
         way = self._way(self._plan.chain, recorded.past)
-        parts: list[Count | Loss | Skip | Verdict] = []
+        parts: list[Count | Hold | Loss | Skip | Verdict] = []
         for step in way.steps:
             skip = _skipped(step, recorded)
             if skip is not None:
@@ -528,7 +642,7 @@ class Judge:
         return undecidable("", f"it was refused before filters saw it: {reason}")
 
     def _through(self, way: _Way, exchange: Exchange, recorded: Recorded, end: Verdict) -> Trace:
-        parts: list[Count | Loss | Skip | Verdict] = []
+        parts: list[Count | Hold | Loss | Skip | Verdict] = []
         shadows: list[Shadow] = []
         unseen = self._unseen = way.unseen
         if way.judged:
@@ -581,6 +695,13 @@ class Judge:
                         shadows.append(shadow)
                     continue
                 found = self._judged(way, number, exchange, recorded, unknown, parts)
+            if step.flies and not isinstance(found, Count):
+                if not self._same_keys(step, exchange, recorded):
+                    found = undecidable(step.name, "who else is under way is not known")
+                if found is None or found.kind != UNDECIDABLE:
+                    waited = recorded.waited(step.ahead)
+                    parts.append(self._hold(step.name, recorded, reached=True, waited=waited, refusal=found))
+                    continue
             if found is None:
                 continue
             if isinstance(found, Count):
@@ -625,7 +746,7 @@ class Judge:
         exchange: Exchange,
         recorded: Recorded,
         unknown: set[Fact],
-        parts: list[Count | Loss | Skip | Verdict],
+        parts: list[Count | Hold | Loss | Skip | Verdict],
     ) -> Count | Verdict | None:
         step = way.steps[number]
         if unknown and not unknown.isdisjoint(step.reads):
@@ -783,15 +904,19 @@ class Judge:
         step: _Step,
         exchange: Exchange,
         recorded: Recorded,
-        parts: list[Count | Loss | Skip | Verdict],
+        parts: list[Count | Hold | Loss | Skip | Verdict],
         unread: str = "",
     ) -> Count | Verdict | None:
         """What it would charge. `unread`: why the keys cannot be told; then those count that were charged."""
         entry = step.entry
         told = recorded.steps.get(entry.name)
+        elsewhere = False
         if told is not None and (told.reason or "rate_counted") not in _COUNTED:
-            # A store has decided, or nobody: what it said is what is known of it.
-            return self._by_record(step, exchange, recorded)
+            elsewhere = told.reason in _ELSEWHERE
+            if not elsewhere:  # it was not counted at all: what it said is what is known of it
+                return self._by_record(step, exchange, recorded)
+        elif told is not None and told.facts is not None and told.facts.because is not None:
+            elsewhere = True  # and has been refused by that
         if unread and told is not None and told.reason == "rate_exempt":
             return self._by_record(step, exchange, recorded)  # of whom nobody says who he is
         cells: Sequence[Sequence[Any]] = ()
@@ -800,7 +925,9 @@ class Judge:
         now: float = exchange.clock.monotonic
         if told is not None and told.shadow == step.shadow:
             instant, recorded_cells = cells_of(told.facts)
-            if instant is not None:
+            if elsewhere:
+                passed, cells = told.verdict == "pass", recorded_cells
+            elif instant is not None:
                 if abs(recorded.at - instant - self._offset) >= _SAME_CLOCK:
                     return undecidable(
                         entry.name, "it counted by another clock: the machine was started anew"
@@ -855,11 +982,15 @@ class Judge:
             held: Sequence[float] | None = None
             for cell in cells:
                 if cell[0] == limit:
-                    if limit in limits:  # of another it was another's, of those whom it counts then
+                    if limit in limits and (
+                        step.same or not elsewhere
+                    ):  # of another it was another's, of those whom it counts then
                         hashed, tells, held = cell[1], True, cell[3]
                     if unread:
                         key, cost = (hashed if hashed_by else None), cell[2]
                     break
+            if elsewhere or (step.leases and not tells):
+                held = UNTOLD
             spelled = spellings.get(limit, _NOT_SPELLED)
             draws.append(
                 (
@@ -892,7 +1023,7 @@ class Judge:
         recorded: Recorded,
         unknown: set[Fact],
         aside: "_Aside",
-        parts: list[Count | Loss | Skip | Verdict],
+        parts: list[Count | Hold | Loss | Skip | Verdict],
     ) -> Shadow | Count | None:
         """What an entry in shadow makes of the request; None where there is nothing to compare it with, or it is undecidable."""
         step = way.steps[number]
@@ -956,14 +1087,14 @@ class Judge:
         limits = self._same_limits(entry, past)
         same = then is not None and (then.type, then.digest) == (entry.type, mine["digest"])
         whole = then is not None and same and (then.mode, then.scope) == (mine["mode"], mine["scope"])
-        return _Step(entry, same, whole, past.headers, limits)
+        return _Step(entry, same, whole, past.headers, limits, entry.name in self._flying)
 
 
 def _give_up(
     step: _Step,
     why: str,
     exchange: Exchange,
-    parts: list[Count | Loss | Skip | Verdict],
+    parts: list[Count | Hold | Loss | Skip | Verdict],
     unknown: set[Fact],
 ) -> None:
     """Notes that nobody knows what an entry makes of the exchange, and what others would have of it."""
@@ -1067,7 +1198,9 @@ def _skip(name: str, place: int, limits: AbstractSet[str], recorded: Recorded) -
     hashes = {cell[0]: cell[1] for cell in cells if cell[0] in limits}
     if not hashes:
         return None
-    return Skip(place, hashes, recorded.hashed_by, float("inf") if instant is None else instant)
+    if instant is None or told.reason in _ELSEWHERE:  # which may be of another axis
+        instant = float("inf")
+    return Skip(place, hashes, recorded.hashed_by, instant)
 
 
 def _late(name: str, recorded: Recorded) -> frozenset[str]:

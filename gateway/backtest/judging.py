@@ -73,16 +73,25 @@ class Worker:
         self._plan, self._old_plan = plans
         self._wanted = predicate(parse(question.where)) if question.where.strip() else None
 
+    def _judge(self, plan: Plan, part: Part) -> Judge:
+        # By the configuration that alone has made the log the same is under way as was.
+        flights = not (self._pasts.keys() <= {plan.revision} and _are_all_there(self._pasts))
+        return Judge(plan, offset=part.offset, callers=self._question.callers, flights=flights)
+
     def half(self, part: Part, file: int) -> Half:
         """What becomes of the records of a part of the file of that number."""
         question, pasts = self._question, self._pasts
-        judge = Judge(self._plan, offset=part.offset, callers=question.callers)
+        judge = self._judge(self._plan, part)
         old_judge: Judge | None = None
         if self._old_plan is not None:
-            old_judge = Judge(self._old_plan, offset=part.offset, callers=question.callers)
+            old_judge = self._judge(self._old_plan, part)
         tally = Tally()
         skipped, sampled = 0, False
         since, until = question.since, question.until
+        # What comes before the period has been counted, and what is counted is judged of it.
+        judged_since = since
+        if judge.counts or (old_judge is not None and old_judge.counts):
+            judged_since = float("-inf")
         going: dict[float, _Going] = {}
         heard = Heard()
         mine: _Going | None = None
@@ -101,7 +110,7 @@ class Worker:
                         spool = Spool(self._directory, file, judge, old_judge, held=self._held)
                         mine = going[recorded.since] = _Going(recorded.since, spool)
                     mine.spool.resume()
-                if not since <= at < until:
+                if not judged_since <= at < until:
                     mine.follow(worker, number, at, recorded)
                     continue
                 trace = judge.trace(recorded)
@@ -113,7 +122,7 @@ class Worker:
             if recorded.sampled:
                 sampled = True
             mine.follow(worker, number, at, recorded)
-            told = recorded.told
+            told = recorded.told and at >= since
             counts = bool(trace.parts) or (old is not None and bool(old.parts))
             if not counts and not told:
                 continue
@@ -138,6 +147,15 @@ class Worker:
                 tally.shadow(shadow.name, shadow.before, shadow.after)
         shares = {since: own.share() for since, own in going.items()}
         return Half(file, part.offset, part.common, tally, shares, skipped, sampled, heard)
+
+
+def _are_all_there(pasts: Mapping[str, Past]) -> bool:
+    """Whether no number of a configuration is missing in between."""
+    numbers: dict[float, set[int]] = {}
+    for past in pasts.values():
+        for since, _, number in past.told:
+            numbers.setdefault(since, set()).add(number)
+    return all(max(those) - min(those) < len(those) for those in numbers.values())
 
 
 class _Run:

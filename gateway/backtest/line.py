@@ -19,6 +19,8 @@ class StepFacts(Struct, gc=False):
 
     instant: Any = None
     cells: Any = None
+    because: Any = None
+    used: Any = None
     principal: Raw = Raw()
 
 

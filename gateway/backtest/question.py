@@ -13,7 +13,8 @@ class Question(NamedTuple):
 
     text, file, directory  the configuration that judges
     old_text, old_file     that which it is held against; None for what was recorded
-    since, until  seconds since the epoch; other exchanges do not count
+    since    seconds since the epoch; exchanges before it are judged where they count, and not told of
+    until    seconds since the epoch; exchanges from then on do not count
     where         query; other exchanges are judged, and not told of
     callers       see `Judge`
     """

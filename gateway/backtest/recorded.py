@@ -53,7 +53,8 @@ class Verdict(NamedTuple):
 _CLOSING: Final = 2
 """Version of records from which on workers write a last line."""
 
-_UNKNOWN_LONG_AGO: Final = float("-inf")
+ENDLESS: Final = float("inf")
+_UNKNOWN_LONG_AGO: Final = -ENDLESS
 _REDACTED: Final = REDACTED.decode()
 _VERSIONS: Final = (1, 2)
 _LATEST: Final = 32_503_680_000.0
@@ -101,6 +102,9 @@ class Past(NamedTuple):
     hashed_by  what tells apart the keys of the hashes that stand for secrets, by `since` and the worker; empty for one that has
                had several
     rehashed   when the key has changed first, in seconds since the epoch, of those whose key has
+    samples    by `since` and the worker, who says which records are left out of the log
+    told     whenever the log tells of it: `since`, when, in seconds since the epoch, and the number of the configuration then; 0 where
+             it has none
     """
 
     entries: Mapping[str, PastEntry]
@@ -115,14 +119,16 @@ class Past(NamedTuple):
     hashed_by: Mapping[tuple[float, int | None], str] = {}
     owned: frozenset[str] = frozenset()
     rehashed: Mapping[tuple[float, int | None], float] = {}
+    samples: frozenset[tuple[float, int | None]] = frozenset()
+    told: Sequence[tuple[float, float, int]] = ()
 
-    def with_hashes_of(self, other: "Past") -> "Past":
-        """The same, which knows too by what the other says that secrets were hashed."""
-        mine, theirs = self.hashed_by, other.hashed_by
-        if all(mine.get(writer) in (key, "") for writer, key in theirs.items()):
+    def with_writers_of(self, other: "Past") -> "Past":
+        """The same, which knows too by what the other says that secrets were hashed, and who says which records are left out."""
+        mine, theirs, samples = self.hashed_by, other.hashed_by, self.samples | other.samples
+        if samples == self.samples and all(mine.get(writer) in (key, "") for writer, key in theirs.items()):
             return self
         known = {writer: key if mine.get(writer, key) == key else "" for writer, key in theirs.items()}
-        return self._replace(hashed_by={**mine, **known})
+        return self._replace(hashed_by={**mine, **known}, samples=samples)
 
 
 UNKNOWN_PAST: Final = Past({}, None, "")
@@ -151,30 +157,43 @@ def past_of(fields: Mapping[str, Any]) -> Past:
     bounds, origin, over = plan.get("bounds"), plan.get("origin"), plan.get("over")
     began = float(since) if isinstance(since, (int, float)) else 0.0
     worker, hashed_by, owned = fields.get("gateway.worker"), plan.get("hashed_by"), plan.get("owned")
+    writer = began, worker if isinstance(worker, int) else None
+    at, number = instant_of(fields.get("timestamp")), fields.get("gateway.generation")
     return Past(
         entries,
         frozenset(map(str, headers)) if isinstance(headers, list) else None,
         str(plan.get("core", "")),
         began,
         fields.get("gateway.begins") is not False,  # older gateways do not say
-        _instant(fields.get("timestamp")),
+        at,
         {name: bound for name, bound in bounds.items() if isinstance(bound, int)}
         if isinstance(bounds, Mapping)
         else {},
         origin if isinstance(origin, str) else None,
         [number for number in over if isinstance(number, int)] if isinstance(over, list) else (),
-        {(began, worker if isinstance(worker, int) else None): hashed_by}
-        if isinstance(hashed_by, str)
-        else {},
+        {writer: hashed_by} if isinstance(hashed_by, str) else {},
         frozenset(map(str, owned)) if isinstance(owned, list) else frozenset(),
+        samples=frozenset((writer,))
+        if isinstance(plan.get("sample"), Mapping) and "gateway.generation" in fields
+        else frozenset(),
+        told=[(began, at, number if isinstance(number, int) else 0)],
     )
 
 
-def _instant(text: object) -> float:
+def instant_of(text: object) -> float:
+    """What a `timestamp` says, in seconds since the epoch; 0 where it says nothing."""
     try:
         return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:
         return 0.0
+
+
+def since_of(fields: Mapping[str, Any]) -> float:
+    """Since when the memory has been there of the gateway whose line it is; 0 where it does not say."""
+    plan, since = fields.get("gateway.plan"), fields.get("gateway.since")
+    if since is None and isinstance(plan, Mapping):
+        since = plan.get("since")
+    return float(since) if isinstance(since, (int, float)) else 0.0
 
 
 class End(NamedTuple):
@@ -196,7 +215,7 @@ def end_of(fields: Mapping[str, Any]) -> End:
     if not (isinstance(worker, int) and isinstance(sequence, int)):
         raise ValueError("the last line of a worker is damaged")
     known = float(since) if isinstance(since, (int, float)) else 0.0
-    at, last = _instant(fields.get("timestamp")), fields.get("gateway.last")
+    at, last = instant_of(fields.get("timestamp")), fields.get("gateway.last")
     return End(known, worker, sequence, at, float(last) if isinstance(last, (int, float)) else at)
 
 
@@ -231,7 +250,7 @@ def at_work(fields: Mapping[str, Any]) -> tuple[float, float, frozenset[int]] | 
     told, since, at = (
         fields.get("gateway.workers"),
         fields.get("gateway.since"),
-        _instant(fields.get("timestamp")),
+        instant_of(fields.get("timestamp")),
     )
     if not isinstance(told, list) or not isinstance(since, (int, float)) or not at:
         return None
@@ -245,7 +264,7 @@ class Recorded:
     steps     of the filters inward, by name of the entry
     late      of those outward
     foreign   whether it is of a version of which nobody here knows what it says
-    sampled   whether there are exchanges like this one without a record
+    sampled   whether there are exchanges like this one without a record, and its worker has not said since when
     told      whether it is to be told of
     since     since when there has been the memory that limits were counted in; 0 where that is not known
     """
@@ -266,7 +285,7 @@ class Recorded:
         self.since = since
         self.at: float = facts.clock
         self.foreign = type(line.version) is not int or line.version not in _VERSIONS
-        self.sampled = bool(line.sample)
+        self.sampled = bool(line.sample) and (since, line.worker) not in past.samples
         self.steps: dict[str, Step] = {}
         self.late: list[Step] = []
         for step in line.filters:

@@ -11,19 +11,22 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.backtest.double import Suspect, doubled, suspects
+from gateway.backtest.drop import drops
 from gateway.backtest.event import HELD, File
-from gateway.backtest.gap import Missing, Stretch, missing
+from gateway.backtest.gap import Gap, Missing, Stretch, missing
 from gateway.backtest.gap import Worker as WorkerOf
+from gateway.backtest.generation import Generations
 from gateway.backtest.judging import Half, Share, Worker
 from gateway.backtest.life import Life, lives_of
 from gateway.backtest.machine import Origin, machines
 from gateway.backtest.question import Question, plans_of
-from gateway.backtest.recorded import End, Mark, Past
+from gateway.backtest.recorded import ENDLESS, End, Mark, Past
 from gateway.backtest.settling import Machine, settle
 from gateway.backtest.source import Part, later, parts_of
 from gateway.backtest.tally import Tally
@@ -117,18 +120,25 @@ def backtest(
                     not lacking[machine].before
                     and machine not in log.partial
                     and not sampled
-                    and question.since < first
                     and _fresh(origins)
                 )
                 offset = origins[0].offset  # all have about that
+                sinces = {origin.since for origin in origins}
                 counting[machine] = Machine(
-                    *plans, max(first, question.since), offset, fresh=fresh, revisions=pasts.keys()
+                    *plans,
+                    first,
+                    offset,
+                    fresh=fresh,
+                    revisions=pasts.keys(),
+                    drops=drops(pasts.values(), plans[0], sinces),
+                    old_drops=() if plans[1] is None else drops(pasts.values(), plans[1], sinces),
                 )
-            settle(files_of_events, counting, [*before, *gaps, *behind], plans, found.tally, sampled=sampled)
+            lost = [*before, *gaps, *behind, *log.unknown, *log.left_out]
+            settle(files_of_events, counting, lost, plans, found.tally, sampled=sampled)
         progress(1.0)
     return found._replace(
         skipped=sum(half.skipped for half in halves),
-        sampled=sampled,
+        sampled=sampled or bool(log.left_out),
         gaps=len(gaps),
         open=len(behind),
         damaged=sorted({file for half in halves for file in half.heard.damaged}),
@@ -152,6 +162,8 @@ class _Log:
     suspects  records that may be there twice, once it is known what is missing
     partial   the machines of which some worker has counted before the log begins, or may have, once that is known
     unheard   workers of which only others tell, once that is known
+    unknown   when configurations were in force that the log does not describe, and
+    left_out  when it was not to have records of all exchanges, once that is known
     """
 
     def __init__(self, halves: Sequence[Half]) -> None:
@@ -159,6 +171,8 @@ class _Log:
         self.suspects: set[Suspect] = set()
         self.partial: set[int] = set()
         self.unheard = 0
+        self.unknown: list[Gap] = []
+        self.left_out: list[Gap] = []
         begun: dict[float, float] = {}
         for half in halves:
             for since, at in half.heard.begun.items():
@@ -210,6 +224,7 @@ class _Log:
             for key, mark in half.heard.marks.items():
                 marks[key] = later(mark, marks.get(key))
         lives = lives_of([half.heard.at_work for half in self._halves])
+        generations = self._generations()
         ends: dict[tuple[float, int], End] = {}
         for end in (end for half in self._halves for end in half.heard.ends):
             key = end.since, end.worker
@@ -227,6 +242,11 @@ class _Log:
             known = sorted(of_workers.keys() | heard | unheard)
             if not _all_heard(known) or not resumed.isdisjoint(heard - came.keys()):
                 self.partial.add(machine)
+            for since in sinces & generations.keys():
+                own = generations[since]
+                last = partial(_over, since, ends, over, lives)
+                self.unknown += [Gap(*period[:2], machine, period.by) for period in own.unknown()]
+                self.left_out += [Gap(*period[:2], machine, period.by) for period in own.left_out(last)]
             found[machine] = missing(
                 machine,
                 [
@@ -237,11 +257,21 @@ class _Log:
                         ends.get(key),
                         _sooner(over.get(key), lives.get(key, Life()).over),
                         marks.get(key),
+                        key[1],
+                        generations.get(key[0], Generations()),
                     )
                     for key in known
                 ],
                 self._last(machine),
             )
+        return found
+
+    def _generations(self) -> dict[float, Generations]:
+        """By since when their gateway has counted."""
+        found: dict[float, Generations] = {}
+        for half in self._halves:
+            for since, generations in half.heard.generations.items():
+                found.setdefault(since, Generations()).merge(generations)
         return found
 
     def _since(self, machine: int) -> float:
@@ -256,6 +286,19 @@ def _all_heard(workers: Iterable[tuple[float, int]]) -> bool:
     for since, number in workers:
         numbers.setdefault(since, set()).add(number)
     return all(max(those) < len(those) for those in numbers.values())
+
+
+def _over(
+    since: float,
+    ends: Mapping[tuple[float, int], End],
+    over: Mapping[tuple[float, int], float],
+    lives: Mapping[tuple[float, int], Life],
+    worker: int,
+) -> float:
+    """When a worker was over; infinity where nobody knows."""
+    end = ends.get((since, worker))
+    told = _sooner(over.get((since, worker)), lives.get((since, worker), Life()).over)
+    return end.at if end is not None else ENDLESS if told is None else told
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:

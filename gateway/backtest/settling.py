@@ -7,16 +7,19 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from gateway.backtest.counting import Ledger, Scale
+from gateway.backtest.drop import Drop
 from gateway.backtest.event import AT_ONCE, Event, File, Packed, Reader, key_of, lanes
 from gateway.backtest.gap import Gap
-from gateway.backtest.judge import Skip
-from gateway.backtest.recorded import PASSED, REFUSE, Verdict, undecidable
+from gateway.backtest.generation import Revisions
+from gateway.backtest.judge import Hold, Skip
+from gateway.backtest.recorded import FORWARD, PASSED, REFUSE, UNDECIDABLE, Verdict, undecidable
 from gateway.backtest.tally import Tally
 from gateway.backtest.tariff import Placed
 from gateway.plan import Plan
 
 _COUNT: Final = 7
 _SKIP: Final = len(Skip._fields)
+_HOLD: Final = len(Hold._fields)
 """By how many members the parts of a trace are told apart; what is left is a loss."""
 
 _Standing: TypeAlias = tuple[Verdict | None, Verdict | None]
@@ -29,7 +32,8 @@ class Machine:
 
     offset  seconds from the axis of its limits to the wall clock
     new     what the plan counts; old, what that counts which it is held against
-    lacking  in how many gaps the exchange is that is decided
+    lacking  in how many gaps the exchange is that is decided; `_others` in how many where something may have been charged by another
+             configuration than each plan
     """
 
     def __init__(
@@ -41,26 +45,56 @@ class Machine:
         *,
         fresh: bool,
         revisions: AbstractSet[str] = frozenset(),
+        drops: Sequence[Drop] = (),
+        old_drops: Sequence[Drop] = (),
     ) -> None:
-        """`revisions` are of the configurations that the log is of."""
+        """`revisions` are of the configurations that the log is of; drops are of what the plan counts, and of what the old one
+        does."""
         self.offset = offset
         self.lacking = 0
-        self._revisions = revisions
         self._plans = plan, old_plan
+        self._others = [0, 0]
+        self._revisions = revisions
         self.new = Ledger(plan, began - offset, fresh=fresh)
         self.old = None if old_plan is None else Ledger(old_plan, began - offset, fresh=fresh)
+        self.drops = [(drop, self.new) for drop in drops]
+        if self.old is not None:
+            self.drops += [(drop, self.old) for drop in old_drops]
+
+    def open(self, gap: Gap) -> None:
+        """The exchanges that are decided from now on are in this gap."""
+        self.lacking += 1
+        self._note(gap.by, 1)
+
+    def close(self, gap: Gap) -> None:
+        self.lose(gap.until)
+        self.lacking -= 1
+        self._note(gap.by, -1)
+
+    def sample(self) -> None:
+        """Exchanges may be missing before any, by which of the configurations that the log is of is not known."""
+        self.lacking += 1
+        self._note(self._revisions, 1)
+
+    def _note(self, by: Revisions, count: int) -> None:
+        """By another plan something may have been charged then and not now, or now and not then, whatever of the plan is another:
+        then what records say of cells is of another history."""
+        for place, plan in enumerate(self._plans):
+            if plan is not None and (by is None or not by <= {plan.revision}):
+                self._others[place] += count
 
     def lose(self, at: float) -> None:
         """Exchanges up to this instant are not in the log, in seconds since the epoch."""
-        plan, old_plan = self._plans
-        self.new.lose(at - self.offset, strays=not self._is_of(plan))
-        if self.old is not None and old_plan is not None:
-            self.old.lose(at - self.offset, strays=not self._is_of(old_plan))
+        new, old = self._others
+        _lose(self.new, at - self.offset, strays=new > 0)
+        if self.old is not None:
+            _lose(self.old, at - self.offset, strays=old > 0)
 
-    def _is_of(self, plan: Plan) -> bool:
-        """Whether what is not in the log was charged as by this plan. By any other it may have been charged then and not now, or
-        now and not then, whatever of the plan is another: then what records say of cells is of another history."""
-        return self._revisions <= {plan.revision}
+
+def _lose(ledger: Ledger, now: float, *, strays: bool) -> None:
+    ledger.lose(now, strays=strays)
+    if strays:
+        ledger.flights.doubt(now)
 
 
 class _Settler:
@@ -126,7 +160,10 @@ class _Settler:
     ) -> Verdict:
         """What becomes of an exchange, when what counts has been counted. Tells `tally` of filters in shadow."""
         standing = self.through(trace[1], _STANDING, ledger, scales, plan, tally)
-        return self.ended(trace, standing, tally)
+        verdict = self.ended(trace, standing, tally)
+        if ledger.flights.used:
+            self.told(trace, verdict, ledger)
+        return verdict
 
     def through(
         self,
@@ -164,11 +201,55 @@ class _Settler:
                 elif not verdict:
                     assert by is not None, "something must have refused"
                     refused = self._refusal(by, plan)
+            elif len(part) == _HOLD:
+                held = Hold(*part)
+                if refused is None and unsure is None and held.reached:
+                    unsure = self._flight(held, ledger, plan)
+                    if held.refusal is not None and unsure is None:
+                        # As it was then: so what comes behind was not asked, and is not now.
+                        return None, self._verdicts[part[-1]]
+                else:
+                    flight = ledger.flights.at(held.place)
+                    if held.passed:
+                        flight.lack(held.ended)
+                    elif refused is None and held.reached:
+                        flight.add(held.instant)
             elif len(part) == _SKIP:
                 ledger.skip(part[0], part[1], hashed_by=part[2], instant=part[3])
             else:
                 ledger.lose(part[0], strays=True)
         return unsure, refused
+
+    def _flight(self, held: Hold, ledger: Ledger, plan: Plan) -> Verdict | None:
+        """Why it is not known whether it is as it was that the exchange is under way; None where it is."""
+        flight, now = ledger.flights.at(held.place), held.instant
+        if held.passed:
+            if flight.more(now) <= held.room:
+                if held.queued and flight.fewer(now):  # then it has to wait less, and ends sooner
+                    flight.lack(held.ended)
+                return None
+            flight.lack(held.ended)
+            if held.queues:  # it may have to wait, and be under way for longer
+                flight.add(now)
+        else:
+            if held.passed is not None and not flight.fewer(now):
+                return None
+            flight.add(now)
+        return undecidable(plan.entries[held.place].name, "who else is under way is not known")
+
+    def told(self, trace: Packed, verdict: Verdict, ledger: Ledger) -> None:
+        """Notes how an exchange is under way otherwise than it was because something else becomes of it."""
+        for part in trace[1]:
+            if isinstance(part, int) or len(part) != _HOLD:
+                continue
+            held = Hold(*part)
+            if not (held.passed and held.reached):
+                continue
+            if held.forwarded:
+                if verdict.kind != FORWARD:
+                    ledger.flights.at(held.place).lack(held.ended)
+            elif verdict.kind in (FORWARD, UNDECIDABLE):
+                ledger.flights.at(held.place).add(held.instant)
 
     def ended(self, trace: Packed, standing: "_Standing", tally: Tally | None) -> Verdict:
         """What becomes of an exchange that has gone all of its way."""
@@ -242,12 +323,15 @@ class _Walk:
         self._standing = self.settler.through(parts[begin:end], self._standing, *self._of)
         if end < len(parts):
             return True
-        self._arrived(verdict=self.settler.ended(self._trace, self._standing, self._of[3]))
+        verdict = self.settler.ended(self._trace, self._standing, self._of[3])
+        if self._of[0].flights.used:
+            self.settler.told(self._trace, verdict, self._of[0])
+        self._arrived(verdict=verdict)
         return False
 
 
 def _counts(part: Any) -> bool:
-    return not isinstance(part, int) and len(part) == _COUNT
+    return not isinstance(part, int) and len(part) in (_COUNT, _HOLD)
 
 
 def settle(
@@ -263,21 +347,21 @@ def settle(
 
     sampled  whether records may be missing before each
     """
-    ahead = [
-        (at, ends, machines[gap.machine])
-        for gap in gaps
-        if gap.machine in machines
-        for at, ends in ((gap.since, False), (gap.until, True))
-    ]
+    ahead: list[tuple[float, int, Callable[[], None]]] = []
+    for gap in gaps:
+        where = machines.get(gap.machine)
+        if where is not None:
+            ahead += [(gap.since, 0, partial(where.open, gap)), (gap.until, 1, partial(where.close, gap))]
+    for where in machines.values():
+        if sampled:
+            where.sample()
+        ahead += [(drop.at, 2, partial(ledger.drop, drop.places)) for drop, ledger in where.drops]
     ahead.sort(key=lambda change: change[:2], reverse=True)
 
     def advance(at: float, machine: Machine) -> None:
         while ahead and ahead[-1][0] < at:
-            when, ends, where = ahead.pop()
-            if ends:
-                where.lose(when)
-            where.lacking += -1 if ends else 1
-        if sampled or machine.lacking:
+            ahead.pop()[2]()
+        if machine.lacking:
             machine.lose(at)
 
     walks: list[tuple[tuple[float, int, int], int, _Walk]] = []  # of exchanges that are held before a limit

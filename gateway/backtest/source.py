@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 import orjson
 
+from gateway.backtest.generation import Generations
 from gateway.backtest.line import UNREADABLE, read
 from gateway.backtest.recorded import (
     UNKNOWN_PAST,
@@ -22,6 +23,7 @@ from gateway.backtest.recorded import (
     end_of,
     mark_of,
     past_of,
+    since_of,
 )
 from gateway.inspect.reader import COMPRESSED, DAMAGED, opened, present
 
@@ -65,6 +67,7 @@ class Heard:
     marks    the latest of what each worker says of its records
     at_work  which workers were at work together, by what their limits are counted in: from when until when that was told
     damaged  files that could not be read to their end
+    generations  what lines that are no records say of the configurations of each gateway
     """
 
     def __init__(self) -> None:
@@ -76,6 +79,7 @@ class Heard:
         self.marks: dict[tuple[float, int], Mark] = {}
         self.at_work: dict[tuple[float, frozenset[int]], tuple[float, float]] = {}
         self.damaged: list[str] = []
+        self.generations: dict[float, Generations] = {}
 
     def learn(self, past: Past, worker: int | None) -> None:
         """A configuration is in force in the worker from then on."""
@@ -97,6 +101,12 @@ class Heard:
             mark = mark_of(fields)
             key = mark.since, mark.worker
             self.marks[key] = later(mark, self.marks.get(key))
+        since = since_of(fields)
+        if since:
+            generations = self.generations.get(since)
+            if generations is None:
+                generations = self.generations[since] = Generations()
+            generations.learn(fields)
         told = at_work(fields)
         if told is not None:
             since, at, numbers = told
@@ -210,8 +220,13 @@ def _learn(line: bytes, pasts: dict[str, Past], sinces: dict[str, list[float]]) 
         return
     if isinstance(fields, dict) and fields.get("kind") == "plan":
         past, revision = past_of(fields), str(fields.get("gateway.revision"))
-        known = pasts.get(revision, past)
-        pasts[revision] = past.with_hashes_of(known) if past.at < known.at else known.with_hashes_of(past)
+        known = pasts.get(revision)
+        if known is not None:
+            told = [*known.told, *past.told]
+            first, later_one = (past, known) if past.at < known.at else (known, past)
+            pasts[revision] = first.with_writers_of(later_one)._replace(told=told)
+        else:
+            pasts[revision] = past
         if past.since > 0:
             sinces.setdefault(revision, []).append(past.since)
 
@@ -306,7 +321,7 @@ def _records(
                         past = past_of(fields)
                         heard.learn(past, record.worker)
                         sinces.learn(record.revision, past.since)
-                        pasts[record.revision] = pasts.get(record.revision, past).with_hashes_of(past)
+                        pasts[record.revision] = pasts.get(record.revision, past).with_writers_of(past)
             except (*UNREADABLE, ValueError):
                 yield None
 

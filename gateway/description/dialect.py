@@ -77,7 +77,8 @@ class Said(NamedTuple):
 
 
 def spelled(schema: Mapping[str, Any], dialect: Dialect) -> dict[str, Said]:
-    """What a schema of a dialect says, by the keys of 2020-12; not what is in it."""
+    """What a schema of a dialect says, by the keys of 2020-12; not what is in it. `dependencies` are those that are schemas, which
+    stand beside `dependentSchemas`."""
     if dialect.alone and "$ref" in schema:
         return {"$ref": Said(schema["$ref"], ("$ref",))}
     said = {key: Said(value, (key,)) for key, value in schema.items() if key not in dialect.lacks}
@@ -89,11 +90,23 @@ def spelled(schema: Mapping[str, Any], dialect: Dialect) -> dict[str, Said]:
                 said["prefixItems"] = first
             if more is not None:
                 said["items"] = more
-    depends = schema.get("dependencies")
-    if isinstance(depends, dict):
-        names = {name: of for name, of in depends.items() if isinstance(of, list)}
-        schemas = {name: of for name, of in depends.items() if not isinstance(of, list)}
-        for key, found in (("dependentRequired", names), ("dependentSchemas", schemas)):
-            if found and key not in said:
-                said[key] = Said(found, ("dependencies",))
+    depends = said.pop("dependencies", None)
+    if depends is not None and isinstance(depends.value, dict):
+        schemas = {name: of for name, of in depends.value.items() if not isinstance(of, list)}
+        if schemas:
+            said["dependencies"] = depends._replace(value=schemas)
+        names = {name: of for name, of in depends.value.items() if isinstance(of, list)}
+        required = said.get("dependentRequired", Said({}, depends.path))
+        if names and isinstance(required.value, dict):
+            said["dependentRequired"] = required._replace(value=_together(required.value, names))
     return said
+
+
+def _together(one: Mapping[str, Any], other: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """What both require of each name; what is no list is for the validator to find."""
+    both = {**other, **one}
+    for name, required in other.items():
+        first = both[name]
+        if isinstance(first, list):
+            both[name] = [*first, *(each for each in required if each not in first)]
+    return both

@@ -266,6 +266,12 @@ class Schemas:
                     name: self._made(item, (*here, name), side, dialect=dialect)
                     for name, item in self._mapping(said[word].value, here).items()
                 }
+        if "dependencies" in said:
+            here = (*path, *said["dependencies"].path)
+            found: dict[str, Any] = made.setdefault("dependentSchemas", {})
+            for name, item in said["dependencies"].value.items():
+                one = self._made(item, (*here, name), side, dialect=dialect)
+                found[name] = {"allOf": [found[name], one]} if name in found else one
         if dialect.switches:
             _translate(made, value, nullable=self._old)
         if DISCRIMINATOR in value and self._discriminators is not None and not undivided:

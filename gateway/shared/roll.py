@@ -1,10 +1,12 @@
-"""Which workers are at work, and when any of them has recorded something last: words of the shared memory's first page.
+"""Which workers are at work, when any of them has recorded something last, and how many configurations have been put in force: words
+of the shared memory's first page.
 
 A worker has a place for as long as it lives: a word with its number, and the lock of a byte. The kernel frees that however the
 worker ends, so what one that was killed has left in the word says nothing.
 """
 
 import time
+from hashlib import blake2b
 from typing import Final
 
 from gateway.shared.lock import ByteLock
@@ -14,14 +16,18 @@ PLACES: Final = 448
 _RECORDED: Final = 0
 _MORE: Final = 1
 _FIRST: Final = 2
-WORDS: Final = _FIRST + PLACES
+_GENERATION: Final = _FIRST + PLACES
+_REVISION: Final = _GENERATION + 1
+WORDS: Final = _REVISION + 1
+LOCKS: Final = PLACES + 1
+"""Bytes of the file of locks."""
 
 
 class Roll:
     """As one process has it. A process has one place at most.
 
     words  `WORDS` of them, which are zero at first
-    fd     the file of locks, and `offset`, where those of the places begin in it
+    fd     the file of locks, and `offset`, where its `LOCKS` begin in it
     """
 
     def __init__(self, words: memoryview, fd: int, offset: int) -> None:
@@ -62,6 +68,22 @@ class Roll:
             for place, number in enumerate(told)
             if number and (place == self._place or self._lock(place).is_held())
         )
+
+    def generation(self, revision: str) -> int | None:
+        """This process has put the configuration of that revision in force: which one that is since the memory is there, the first is 1.
+        It is the one of others that have the same in force, where none has had another since. None where nobody knows."""
+        lock = self._lock(PLACES)
+        if self._closed or not lock.take():
+            return None
+        words = self._words
+        word = int.from_bytes(blake2b(revision.encode(), digest_size=8).digest())
+        if not words[_GENERATION] or words[_REVISION] != word:
+            # In this order: of one that is killed in between a number is missed, and none is another's.
+            words[_GENERATION] += 1
+            words[_REVISION] = word
+        number: int = words[_GENERATION]
+        lock.free()
+        return number
 
     def note(self) -> None:
         """A worker has recorded something just now."""

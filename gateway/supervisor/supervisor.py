@@ -33,6 +33,7 @@ from gateway.ending import ignore_signals
 from gateway.listener.opening import told
 from gateway.listener.tls import Credentials, load_credentials
 from gateway.metrics import Metrics, merged
+from gateway.secret_hash import hash_key, of_key
 from gateway.shared.measure import observe_usage
 from gateway.shared.memory import SharedMemory
 from gateway.supervisor import kin, message
@@ -651,7 +652,8 @@ class Supervisor:
         """Those of a successor are not heard from here: while there is one, a revocation is not complete. Once it has taken
         over, it is the one that is asked, and has this one told.
         """
-        revoked = await self._revoke(revocation, heard=True)
+        key = hash_key(self._loaded.configuration, self._memory)
+        revoked = await self._revoke(of_key(revocation, key), heard=True)
         if self._successor is None:
             return revoked
         return Revoked(revoked.forgotten, (*revoked.failures, "a successor is starting"))

@@ -17,9 +17,10 @@ from gateway.config.load import Loaded
 from gateway.listener.connection import Connection
 from gateway.listener.generation import Generation
 from gateway.listener.listener import Listener
-from gateway.plan import Network, Plan, Stores, build_plan, secret_key
+from gateway.plan import Network, Plan, Stores, build_plan
 from gateway.record import Record
 from gateway.registry import Registry
+from gateway.secret_hash import secret_key
 from gateway.serializer import Serializer
 from gateway.state import StateStore
 from gateway.store import RedisStore

@@ -60,6 +60,7 @@ def ended(worker: int, number: int, at: float) -> dict[str, Any]:
         "gateway.worker": worker,
         "gateway.since": NOW - 2,
         "gateway.sequence": number,
+        "gateway.generation": 1,
     }
 
 
@@ -86,6 +87,7 @@ async def logged(text: str, requests: Sequence[Asked]) -> list[dict[str, Any]]:
             "timestamp": "2026-01-01T11:59:59.000Z",
             "kind": "plan",
             "gateway.revision": trial.plan.revision,
+            "gateway.generation": 1,
             "gateway.plan": {**trial.plan.describe(), "since": NOW - 2},
         }
     ]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.backtest.gap import ENDLESS, Gap, Missing, Stretch, Worker, breaks, missing
-from gateway.backtest.recorded import End, Mark
+from gateway.backtest.gap import Gap, Missing, Stretch, Worker, breaks, missing
+from gateway.backtest.recorded import ENDLESS, End, Mark
 
 
 def _run(first: int, last: int, began: float, ended: float) -> Stretch:

@@ -255,9 +255,31 @@ def _told(worker: int | None, key: str | None, since: float = 5.0) -> Past:
 def test_by_what_key_secrets_were_hashed(pasts: list[Past], worker: int | None, told: str) -> None:
     past = pasts[0]
     for other in pasts[1:]:
-        past = past.with_hashes_of(other)
+        past = past.with_writers_of(other)
     fields = {"gateway.facts": FACTS, "gateway.worker": worker, "gateway.revision": "r1"}
     assert Recorded(read(orjson.dumps(fields)), past, since=5.0).hashed_by == told
+
+
+def test_of_a_record_that_was_kept_by_chance_its_worker_may_have_said_since_when() -> None:
+    told, silent = (
+        past_of(
+            {
+                "gateway.worker": 0,
+                "gateway.generation": 2,
+                "gateway.plan": {"since": 5.0, "hashed_by": "a", **more},
+            }
+        )
+        for more in ({"sample": {"passed": 0.1, "slow": 1.0}}, {})
+    )
+    fields = {"gateway.facts": FACTS, "gateway.worker": 0, "gateway.sample": 0.1}
+    for past, since, sampled in (
+        (told, 5.0, False),
+        (told, 6.0, True),
+        (silent, 5.0, True),
+        (UNKNOWN_PAST, 5.0, True),
+    ):
+        assert Recorded(read(orjson.dumps(fields)), past, since=since).sampled == sampled
+    assert silent.with_writers_of(told).samples == told.with_writers_of(silent).samples == {(5.0, 0)}
 
 
 _MARK: dict[str, Any] = {

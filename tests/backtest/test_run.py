@@ -847,6 +847,104 @@ async def test_what_is_missing_may_not_have_been_charged_by_this_configuration(
     assert {UNCHANGED} == set(judged(old, written(lines, tmp_path / "same")).found.tally.counts)
 
 
+def _in_force(plan: dict[str, Any], number: int, at: float, **described: Any) -> dict[str, Any]:
+    """The line of a reload, so many seconds after noon."""
+    return {
+        **plan,
+        "timestamp": datetime.fromtimestamp(NOW + at, UTC).isoformat(),
+        "gateway.worker": 0,
+        "gateway.begins": number == 1,
+        "gateway.generation": number,
+        "gateway.plan": {**plan["gateway.plan"], **described},
+    }
+
+
+SAME = [*[FORWARD] * 5, *[REFUSE] * 3]
+"""What `ALL` makes of eight exchanges."""
+
+
+@pytest.mark.parametrize(
+    ("number", "marks", "lost", "told"),
+    [
+        (2, [], {3, 4}, SAME),
+        (3, [], {3, 4}, [*[UNDECIDABLE] * 2, "", "", *[UNDECIDABLE] * 4]),
+        (3, [2.5], {3, 4}, [*[FORWARD] * 2, "", "", *[UNDECIDABLE] * 4]),
+        (3, [2.5], set(), [*[FORWARD] * 2, *[UNDECIDABLE] * 6]),
+        (2, [2.5], set(), SAME),
+    ],
+    ids=[
+        "none",
+        "one",
+        "that came later",
+        "and what it charged has no number",
+        "none where nothing is missing",
+    ],
+)
+async def test_what_a_configuration_has_charged_that_the_log_does_not_describe_is_not_known(
+    tmp_path: Path, number: int, marks: list[float], lost: set[int], told: list[str]
+) -> None:
+    """It was in force for a while, with a log of its own. Then that of before was again, and has the number after it."""
+    text = text_of(filters=[{"rate_limit": {"limits": [ALL]}}])
+    plan, *records = await logged(text, [Asked(float(at)) for at in range(1, 9)])
+    lines = [_in_force(plan, 1, 0.0), _in_force(plan, number, 4.5)]
+    lines += [{**marked(0, 2, at, last=2), "gateway.workers": [0]} for at in marks]
+    lines += [record for place, record in enumerate(records, 1) if place not in lost]
+    last = {**ended(0, 8, 9), "gateway.generation": number}
+    made = judged(text, written([*lines, last], tmp_path / "log"))
+    ids = [record["gateway.request_id"] for record in records]
+    assert [made.verdicts[id][1].kind if id in made.verdicts else "" for id in ids] == [
+        kind if place not in lost else "" for place, kind in enumerate(told, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "ago", "undecidable"),
+    [(1, 90.0, False), (7, 90.0, True), (7, 3500.0, True), (7, 4000.0, False)],
+    ids=["it was the first", "another was in force just before", "within the hour", "for longer"],
+)
+async def test_a_log_that_begins_under_a_configuration_says_nothing_of_one_before_it(
+    tmp_path: Path, number: int, ago: float, undecidable: bool
+) -> None:
+    """For as long as what that charged may be in a cell."""
+    text = text_of(filters=[{"rate_limit": {"limits": [ALL]}}])
+    plan, *records = await logged(text, [Asked(float(at)) for at in range(1, 9)])
+    repeated = {**_in_force(plan, number, -ago), "gateway.begins": False}
+    last = {**ended(0, 8, 9), "gateway.generation": number}
+    counts = judged(text, written([repeated, *records[2:], last], tmp_path / "log")).found.tally.counts
+    assert counts == {UNDECIDABLE if undecidable else UNCHANGED: 6}
+
+
+@pytest.mark.parametrize(
+    ("passed", "number", "undecidable"),
+    [(0.001, 1, {7, 8, 9, 10}), (1.0, 1, set()), (0.001, 2, {7, 8, 9})],
+    ids=["all", "all are kept", "until another configuration keeps all"],
+)
+async def test_what_a_sample_has_left_out_is_missing_though_no_record_says_so(
+    tmp_path: Path, passed: float, number: int, undecidable: set[int]
+) -> None:
+    """Numbers are given to those that are kept, and no record that is kept was kept by chance."""
+    limit: dict[str, Any] = {"rate_limit": {"limits": [{**ALL, "rate": "6/hour"}]}}
+    times = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 4000.0]
+    old, new = text_of(filters=[limit]), text_of(filters=[METHODS, limit])
+    plan, *records = await logged(
+        old, [Asked(at, method="DELETE" if place < 6 else "GET") for place, at in enumerate(times)]
+    )
+    kept = [{**record, "gateway.sequence": place} for place, record in enumerate(records[6:], 1)]
+    begins = _in_force(plan, 1, 0.0, sample={"passed": passed, "slow": 1.0})
+    later = [_in_force(plan, 2, 100.0)] if number == 2 else []
+    last = {**ended(0, len(kept), 4001), "gateway.generation": number}
+    log = written([begins, *later, *kept, last], tmp_path / "log")
+    made = judged(new, log)
+    told = {
+        place
+        for place, record in enumerate(records, 1)
+        if record["gateway.request_id"] in made.verdicts
+        and made.verdicts[record["gateway.request_id"]][1].kind == UNDECIDABLE
+    }
+    assert (told, made.found.sampled) == (undecidable, passed < 1)
+    assert judged(old, log).found.tally.counts == {UNCHANGED: 4}
+
+
 async def test_what_is_judged_before_filters_is_judged_by_its_new_bounds(tmp_path: Path) -> None:
     requests = [Asked(0), Asked(1, target="/" + "a" * 2000)]
     made = await _made(tmp_path, text_of(), text_of(limits={"target_length": 1024}), *requests)
@@ -1030,6 +1128,212 @@ async def test_what_another_definition_has_counted_is_not_forgotten_at_a_reload(
     assert FORWARD not in verdicts[5:]
 
 
+def _counted_elsewhere(record: dict[str, Any], reason: str) -> dict[str, Any]:
+    """The record where the limit has not been counted by the cells of all: paid by what was drawn ahead, or by those of a process."""
+    steps = []
+    for step in record["gateway.filters"]:
+        facts = step.get("facts")
+        if facts is not None and (reason == "rate_counted_locally" or step["verdict"] == "pass"):
+            cells = [[*cell[:3], None] for cell in facts["cells"]]
+            facts = {"cells": cells} if reason == "rate_leased" else {**facts, "because": "refused"}
+            step = {**step, "facts": facts}
+            if step["verdict"] == "pass":
+                step["reason"] = reason
+        steps.append(step)
+    return {**record, "gateway.filters": steps}
+
+
+@pytest.mark.parametrize("reason", ["rate_leased", "rate_counted_locally"])
+@pytest.mark.parametrize("was", [["GET"], ["GET", "POST"]], ids=["more come to it", "fewer do"])
+async def test_what_is_not_counted_by_the_cells_of_all_is_what_it_was_only_where_nothing_is_counted_otherwise(
+    tmp_path: Path, was: list[str], reason: str
+) -> None:
+    def configured(allow: list[str]) -> str:
+        store: dict[str, Any] = {"url": "redis://127.0.0.1:1"}
+        if reason == "rate_leased":
+            store["lease"] = {"share": 2, "time": "5s"}
+        limits = [{"name": "l", "rate": "3/day", "key": ["global"]}]
+        return text_of(
+            filters=[{"methods": {"allow": allow}}, {"rate_limit": {"limits": limits, "store": store}}]
+        )
+
+    text, other = configured(was), configured(["GET"] if "POST" in was else ["GET", "POST"])
+    requests = [Asked(float(at), method="POST" if at < 2 else "GET") for at in range(6)]
+    plan, *records = await logged(text, requests)
+    log = written([plan, *(_counted_elsewhere(record, reason) for record in records)], tmp_path / "log")
+    assert judged(text, log).found.tally.counts == {UNCHANGED: 6}
+    kinds = [after.kind for _, after in judged(other, log).verdicts.values()]
+    assert kinds[2:] == [UNDECIDABLE] * 4
+
+
+def _flying(allow: list[str], most: int = 1, **limit: Any) -> str:
+    concurrency = {"limits": [{"name": "c", "key": ["global"], "max": most, **limit}]}
+    return text_of(filters=[{"methods": {"allow": allow}}, {"concurrency": concurrency}])
+
+
+def _exceeded(record: dict[str, Any]) -> dict[str, Any]:
+    """The record where somebody else was under way."""
+    methods, concurrency = record["gateway.filters"]
+    said = {"verdict": "refuse", "reason": "concurrency_exceeded", "status": 429, "facts": {"used": 1}}
+    return {
+        **record,
+        "gateway.decision": "refuse",
+        "gateway.filter": "concurrency",
+        "gateway.reason": "concurrency_exceeded",
+        "http.response.status_code": 429,
+        "gateway.filters": [methods, {**concurrency, **said}],
+    }
+
+
+def _said(made: Judged, lines: Sequence[dict[str, Any]]) -> list[str]:
+    return [made.verdicts[line["gateway.request_id"]][1].kind for line in lines]
+
+
+async def test_who_was_refused_since_another_was_under_way_may_pass_where_that_is_refused(
+    tmp_path: Path,
+) -> None:
+    text = _flying(["GET", "POST"])
+    plan, post, get, *later = await logged(
+        text, [Asked(0, method="POST"), Asked(1), Asked(1.5, method="POST"), Asked(3), Asked(900)]
+    )
+    post |= {"gateway.duration_ms": 2000.0, "gateway.sequence": 3}
+    get, other = (
+        {**_exceeded(line), "gateway.sequence": number} for number, line in ((1, get), (2, later.pop(0)))
+    )
+    lines = [post, get, other, *later]
+    log = written([plan, *lines], tmp_path / "log")
+    for same in (text, _flying(["GET", "POST", "PUT"])):
+        assert judged(same, log).found.tally.counts == {UNCHANGED: 5}
+    assert _said(judged(_flying(["GET"]), log), lines) == [
+        REFUSE,
+        UNDECIDABLE,
+        REFUSE,
+        UNDECIDABLE,  # the one before may have passed, and be under way
+        FORWARD,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "queue", "told"),
+    [(1, {}, UNDECIDABLE), (2, {}, FORWARD), (1, {"queue": {"max": 3}}, UNDECIDABLE)],
+)
+async def test_who_has_passed_may_be_refused_where_another_is_under_way_that_was_not(
+    tmp_path: Path, most: int, queue: dict[str, Any], told: str
+) -> None:
+    plan, *lines = await logged(
+        _flying(["GET"], most, **queue), [Asked(0, method="POST"), Asked(1), Asked(900)]
+    )
+    log = written([plan, *lines], tmp_path / "log")
+    made = judged(_flying(["GET", "POST"], most, **queue), log)
+    assert _said(made, lines) == [UNDECIDABLE, told, FORWARD]
+    assert _said(judged(_flying(["GET", "POST"], most, **queue), log, since=NOW + 0.5), lines[1:]) == [
+        told,
+        FORWARD,
+    ]
+
+
+async def test_what_is_refused_behind_it_now_is_not_under_way_for_as_long(tmp_path: Path) -> None:
+    def behind(allow: list[str]) -> str:
+        limits = [{"name": "c", "key": ["global"], "max": 1}]
+        return text_of(filters=[{"concurrency": {"limits": limits}}, {"methods": {"allow": allow}}])
+
+    plan, post, get = await logged(behind(["GET", "POST"]), [Asked(0, method="POST"), Asked(1)])
+    post |= {"gateway.duration_ms": 2000.0, "gateway.sequence": 2}
+    get["gateway.filters"].reverse()
+    get = {**_exceeded(get), "gateway.sequence": 1}
+    get["gateway.filters"] = get["gateway.filters"][1:]
+    log = written([plan, post, get], tmp_path / "log")
+    assert _said(judged(behind(["GET", "POST", "PUT"]), log), [post, get]) == [FORWARD, REFUSE]
+    assert _said(judged(behind(["GET"]), log), [post, get]) == [REFUSE, UNDECIDABLE]
+
+
+async def test_who_is_of_another_route_now_is_under_way_with_others(tmp_path: Path) -> None:
+    limits = [{"name": "c", "key": ["route"], "max": 1}]
+    text, other = (
+        text_of(filters=[{"concurrency": {"limits": limits}}], routes=ROUTES[:number]) for number in (1, 2)
+    )
+    plan, slow, get = await logged(text, [Asked(0, target="/zz"), Asked(1)])
+    slow |= {"gateway.duration_ms": 2000.0, "gateway.sequence": 2}
+    get["gateway.filters"].insert(0, {**get["gateway.filters"][0], "name": "methods", "type": "methods"})
+    get = {**_exceeded(get), "gateway.sequence": 1}
+    get["gateway.filters"] = get["gateway.filters"][1:]
+    log = written([plan, slow, get], tmp_path / "log")
+    assert _said(judged(text, log), [slow, get]) == [FORWARD, REFUSE]
+    assert _said(judged(other, log), [slow, get]) == [UNDECIDABLE, UNDECIDABLE]
+
+
+async def test_what_is_not_in_the_log_may_be_under_way_otherwise(tmp_path: Path) -> None:
+    """Where a configuration has made it by which it is not judged now."""
+    text = _flying(["GET"])
+    plan, *lines = await logged(text, [Asked(float(at)) for at in range(4)])
+    log = written([plan, lines[0], *lines[2:]], tmp_path / "log")
+    assert _said(judged(text, log), [lines[0], *lines[2:]]) == [FORWARD] * 3
+    told = _said(judged(_flying(["GET", "POST"]), log), [lines[0], *lines[2:]])
+    assert told == [FORWARD, UNDECIDABLE, UNDECIDABLE]
+
+
+async def test_under_a_configuration_that_the_log_does_not_describe_others_may_have_been_under_way(
+    tmp_path: Path,
+) -> None:
+    text = _flying(["GET"])
+    plan, *lines = await logged(text, [Asked(float(at)) for at in range(2)])
+    other, slow = await logged(_flying(["GET", "POST"]), [Asked(0.5, method="POST")])
+    back = {**plan, "timestamp": "2026-01-01T12:00:00.700Z", "gateway.begins": False, "gateway.generation": 3}
+    lines = [lines[0], slow | {"gateway.duration_ms": 2000.0}, _exceeded(lines[1])]
+    for record, number in zip(lines, (1, 3, 2), strict=True):
+        record["gateway.sequence"] = number
+    for known in ([{**other, "timestamp": "2026-01-01T12:00:00.300Z", "gateway.generation": 2}], []):
+        log = written([plan, *known, back, *lines], tmp_path / "log")
+        told = _said(judged(text, log), lines)
+        assert told == ([FORWARD, REFUSE, UNDECIDABLE] if known else [UNDECIDABLE] * 3)
+
+
+async def _in_turn(*phases: tuple[str, Sequence[Asked]]) -> list[dict[str, Any]]:
+    """The lines of one worker of which each of these configurations was in force in turn, a minute each, where none has what the
+    one before had counted."""
+    lines: list[dict[str, Any]] = []
+    records = 0
+    for number, (text, requests) in enumerate(phases):
+        moved = [asked._replace(at=asked.at + 60 * number) for asked in requests]
+        plan, *made = await logged(text, moved)
+        told = datetime.fromtimestamp(NOW - 1 + 60 * number, UTC).isoformat()
+        lines.append({**plan, "timestamp": told, "gateway.begins": not number, "gateway.worker": 0})
+        for record in made:
+            records += 1
+            lines.append({**record, "gateway.worker": 0, "gateway.sequence": records})
+    return [*lines, ended(0, records, 60 * len(phases))]
+
+
+@pytest.mark.parametrize("between", [0, 2])
+@pytest.mark.parametrize(
+    "other",
+    [{"mode": "shadow"}, {"mode": "off"}, {"name": "renamed"}, None],
+    ids=["in shadow", "off", "renamed", "gone"],
+)
+async def test_what_was_dropped_by_a_configuration_in_between_is_there_still(
+    tmp_path: Path, other: dict[str, Any] | None, between: int
+) -> None:
+    """Under the configuration that has the limit all along; whether or not a request came while it was away."""
+    limits = {"limits": [{"name": "l", "rate": "3/day", "key": ["global"]}]}
+    text = text_of(filters=[METHODS, {"rate_limit": limits}])
+    away = text_of(filters=[METHODS, *([{"rate_limit": {**limits, **other}}] if other else [])])
+    few = [Asked(float(at)) for at in range(2)]
+    lines = await _in_turn((text, few), (away, few[:between]), (text, few))
+    made = judged(text, written(lines, tmp_path / "log"))
+    told = [after.kind for _, after in made.verdicts.values()]
+    assert told == ([FORWARD] * 3 + [REFUSE] * 3)[: 4 + between]
+    assert [before.kind for before, _ in made.verdicts.values()] == [FORWARD] * (4 + between)
+
+
+async def test_what_a_configuration_has_that_is_told_again_is_not_dropped(tmp_path: Path) -> None:
+    """As in each file that the log goes on in."""
+    text = text_of(filters=[METHODS, {"rate_limit": {"limits": [{**ALL, "rate": "3/day"}]}}])
+    plan, *records = await logged(text, [Asked(float(at)) for at in range(4)])
+    again = {**plan, "timestamp": "2026-01-01T12:00:01.500Z", "gateway.begins": False}
+    log = written([plan, *records[1:2], again, *records[2:]], tmp_path / "log")
+    assert judged(text, log).found.tally.counts == {UNCHANGED: 3}
+
+
 async def test_against_another_configuration(tmp_path: Path) -> None:
     log = written(await logged(_config(), [Asked(0, method="DELETE")]), tmp_path / "log")
     without = text_of(filters=[KEYSTONE])
@@ -1044,6 +1348,21 @@ async def test_only_some_times_and_some_records(tmp_path: Path) -> None:
     assert made.found.tally.total == 1
     made = await _made(tmp_path, _config(), _config(), *requests, until=NOW + 15)
     assert made.found.tally.total == 2
+
+
+async def test_what_comes_before_the_period_is_counted_as_it_would_be_now(tmp_path: Path) -> None:
+    """It leaves room where it is refused now, of which no record in the period tells."""
+    limit = {"name": "l", "rate": "3/day", "key": ["global"]}
+    requests = [*(Asked(float(at), method="POST") for at in range(3)), *(Asked(10.0 + at) for at in range(4))]
+    text, other = (
+        text_of(filters=[{"methods": {"allow": allow}}, {"rate_limit": {"limits": [limit]}}])
+        for allow in (["GET", "POST"], ["GET"])
+    )
+    made = await _made(tmp_path, text, other, *requests, since=NOW + 5)
+    assert [after.kind for _, after in made.verdicts.values()] == [FORWARD, FORWARD, FORWARD, REFUSE]
+    assert made.found.tally.counts == {NEWLY_ALLOWED: 3, UNCHANGED: 1}
+    made = await _made(tmp_path, text, text, *requests, since=NOW + 5)
+    assert made.found.tally.counts == {UNCHANGED: 4}
 
 
 async def test_a_limit_that_was_never_counted_is_undecidable_until_it_must_be_empty(tmp_path: Path) -> None:

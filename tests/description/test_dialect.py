@@ -128,6 +128,38 @@ def test_dependencies_count_in_every_dialect() -> None:
     assert judge({"a": 1, "b": 1}) and not judge({"a": 1})
 
 
+@pytest.mark.parametrize(
+    ("schema", "fits", "misfits"),
+    [
+        (
+            {"dependencies": {"x": ["z"]}, "dependentRequired": {"a": ["q"]}},
+            [{"x": 1, "z": 1}, {"a": 1, "q": 1}],
+            [{"x": 1}, {"a": 1}],
+        ),
+        (
+            {"dependencies": {"x": {"required": ["z"]}}, "dependentSchemas": {"a": {"required": ["q"]}}},
+            [{"x": 1, "z": 1}, {"a": 1, "q": 1}],
+            [{"x": 1}, {"a": 1}],
+        ),
+        (
+            {"dependencies": {"a": ["b", "c"]}, "dependentRequired": {"a": ["c", "d"]}},
+            [{"a": 1, "b": 1, "c": 1, "d": 1}],
+            [{"a": 1, "b": 1, "c": 1}, {"a": 1, "c": 1, "d": 1}],
+        ),
+        (
+            {"dependencies": {"a": {"required": ["b"]}}, "dependentSchemas": {"a": {"required": ["c"]}}},
+            [{"a": 1, "b": 1, "c": 1}],
+            [{"a": 1, "b": 1}, {"a": 1, "c": 1}],
+        ),
+    ],
+)
+def test_dependencies_count_beside_what_they_are_called_now(
+    schema: dict[str, Any], fits: list[Any], misfits: list[Any]
+) -> None:
+    judge = judged(schema)
+    assert all(map(judge, fits)) and not any(map(judge, misfits))
+
+
 def test_a_dialect_is_known_by_its_address() -> None:
     assert dialect_of("https://spec.openapis.org/oas/3.1/dialect/base") is DRAFT_2020_12
     assert dialect_of("https://json-schema.org/draft/2020-12/schema#") is DRAFT_2020_12

@@ -62,10 +62,28 @@ def test_when_anybody_has_recorded_something_all_know(memory: SharedMemory) -> N
         assert before <= memory.roll.noted <= time.monotonic_ns()
 
 
+def test_configurations_are_counted_as_they_come_into_force(memory: SharedMemory) -> None:
+    """In whichever process: who begins with what is in force, or is told of it later, begins no other."""
+    assert memory.roll.generation("a") == memory.roll.generation("a") == 1
+    with Other(memory) as other:
+        assert other.ask("memory.roll.generation('a')") == 1
+        assert other.ask("memory.roll.generation('b')") == 2
+        assert memory.roll.generation("b") == 2
+        assert memory.roll.generation("a") == 3
+        assert other.ask("memory.roll.generation('a')") == 3
+
+
+def test_where_a_process_has_stopped_that_counts_them_nobody_waits_for_it(memory: SharedMemory) -> None:
+    with Other(memory) as other:
+        other.ask("memory.roll._lock(__import__('gateway.shared.roll').shared.roll.PLACES).take()")
+        assert memory.roll.generation("a") is None
+    assert memory.roll.generation("a") == 1
+
+
 def test_of_a_memory_that_is_closed_nobody_knows_anything() -> None:
     memory = SharedMemory.create(slots=64)
     memory.roll.enter(0)
     memory.close()
     memory.roll.note()
     memory.roll.leave()
-    assert (memory.roll.numbers(), memory.roll.noted) == (None, 0)
+    assert (memory.roll.numbers(), memory.roll.noted, memory.roll.generation("a")) == (None, 0, None)

@@ -18,7 +18,7 @@ from tests.filters.token_auth.identity_service import document
 from tests.supervisor.test_never_down import Service, alive, running, written
 from tests.support import certificates
 from tests.support.certificates import Authority
-from tests.support.client import Client, get
+from tests.support.client import Client, get, post
 from tests.support.deadline import until
 from tests.support.redis import redis
 from tests.support.upstream import Upstream, echo
@@ -148,6 +148,40 @@ async def test_after_a_reload_with_another_hash_key_tokens_are_known_and_revoked
                 told = await service.asked("/tokens/revoke", "POST", {"token_hash": token_hash})
                 assert (told["complete"], told["failures"]) == (True, [])
                 assert await status(service, user) == 401
+
+
+async def test_a_token_that_is_revoked_by_a_hash_stays_so_when_the_key_before_comes_back(
+    tmp_path: Path,
+) -> None:
+    keystone = Keystone()
+    keystone.service.tokens = {
+        f"token-{user}": document(user, "member", expires=time.time() + 3600) for user in USERS
+    }
+
+    def log(key: str) -> dict[str, str]:
+        return {"path": str(tmp_path / "requests.log"), "hash_key": key * 32}
+
+    async with keystone.listening(), Upstream(echo) as upstream:
+        url, filters = f"http://127.0.0.1:{upstream.port}", keystone.filters()
+        path = written(tmp_path, url, filters=filters, log=log("a"))
+        async with running(path, tmp_path, 1) as service:
+            await service.all_ready(1)
+            async with await Client.connect(service.address) as client:
+                # It goes on under the first key, and so does all that was known by it.
+                await client.send(post(b"body", "X-Auth-Token: token-ann", target="/ann")[:-2])
+                await until(lambda: bool(keystone.service.asked), "it is under way", START)
+                assert [await status(service, user) for user in USERS] == [200] * 3
+                written(tmp_path, url, filters=filters, log=log("b"))
+                assert (await service.asked("/reload", "POST"))["applied"]
+                (tmp_path / "requests.log").write_bytes(b"")
+                assert await status(service, "ann") == 200
+                (token_hash,) = await token_hashes(tmp_path, "ann")
+                del keystone.service.tokens["token-ann"]
+                told = await service.asked("/tokens/revoke", "POST", {"token_hash": token_hash})
+                assert (told["complete"], told["failures"]) == (True, [])
+                written(tmp_path, url, filters=filters, log=log("a"))
+                assert (await service.asked("/reload", "POST"))["applied"]
+                assert [await status(service, user) for user in USERS] == [401, 200, 200]
 
 
 @asynccontextmanager

@@ -145,6 +145,19 @@ def test_a_schema_that_is_none_is_told_with_its_place(schema: Any) -> None:
     assert caught.value.rule == ("description",)
 
 
+@pytest.mark.parametrize(
+    "pattern", [r"^\p{L}{1,255}$", r"^[\p{L}\p{N} _-]{1,255}$", r"^[ -~\u00e9]{0,16383}$"]
+)
+def test_names_of_any_script_may_be_long(pattern: str) -> None:
+    validator = schemas(s={"pattern": pattern}).validator("s")
+    assert validator.is_valid("é" * 255) and not validator.is_valid("\x01")
+
+
+def test_a_pattern_that_is_too_large_when_it_is_compiled_is_told() -> None:
+    with pytest.raises(OptionError, match="takes more than 16 MiB when it is compiled"):
+        schemas(s={"pattern": r"^\p{L}{1,1024}$"}).validator("s")
+
+
 def test_a_pattern_that_looks_ahead_is_matched_with_its_steps_counted() -> None:
     made = schemas(a={"pattern": "^(?=a)ab$"}, b={"pattern": r"^(?=a)(a+)+\1$"})
     assert made.validator("a").is_valid("ab")

@@ -104,3 +104,17 @@ def test_what_a_provider_has_vouched_for_is_forgotten_and_the_others_word_stays(
     cache.forget(0)
     assert list(cache.accepted) == [b"2"]
     assert cache.epoch != epoch
+
+
+def test_a_token_named_by_a_hash_of_another_key_may_be_anybodys_who_fits_else() -> None:
+    for revocation, left in (
+        (Revocation("0" * 32, hashed_by="own"), [b"1", b"2"]),
+        (Revocation("0" * 32), [b"1", b"2"]),
+        (Revocation("0" * 32, hashed_by="another"), []),
+        (Revocation("0" * 32, user_id="u", hashed_by="another"), []),
+        (Revocation("0" * 32, user_id="v", hashed_by="another"), [b"1", b"2"]),
+    ):
+        cache = TokenCache(b"k", 10, 1, hashed_by="own")
+        cache.accepted.put(b"1", accepted())
+        cache.accepted.put(b"2", accepted())
+        assert (cache.revoke(revocation), list(cache.accepted)) == (2 - len(left), left)

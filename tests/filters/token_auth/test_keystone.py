@@ -1295,6 +1295,46 @@ async def test_what_keystone_has_revoked_is_asked_for_anew() -> None:
         await desk.filter.close()
 
 
+async def test_all_plans_that_ask_a_keystone_hear_of_what_it_has_revoked() -> None:
+    desk = Desk({TOKEN: {**MEMBER, "audit_ids": ["a1"]}}, keystone={"revocation_events": "30s"})
+    other = {"static": {"tokens": [{"token": "other", "user_id": "u9"}]}}
+    newer = build(TokenAuth, {"providers": [*desk.options["providers"], other]}, desk.services)
+    assert newer._cache is not desk.filter._cache
+    filters = desk.filter, newer
+    for each in filters:
+        await each.start()
+    try:
+        for each in filters:
+            verdict = each.on_request(desk.request())
+            assert (await verdict if isawaitable(verdict) else verdict) is None
+        del desk.service.tokens[TOKEN]
+        desk.service.events = [{"audit_id": "a1", "issued_before": "2026-11-29T14:00:00.000000Z"}]
+        await newer._providers[0]._events.read()  # type: ignore[attr-defined]
+        assert [len(each._cache.accepted) for each in filters] == [0, 0]
+        assert desk.services.voided == 2  # what a configuration would find that no worker has at the moment
+    finally:
+        for each in filters:
+            await each.close()
+
+
+async def test_what_is_revoked_while_a_plan_is_made_it_does_not_go_on_with() -> None:
+    desk = Desk({TOKEN: {**MEMBER, "audit_ids": ["a1"]}}, keystone={"revocation_events": "30s"})
+    other = {"static": {"tokens": [{"token": "other", "user_id": "u9"}]}}
+    newer = build(TokenAuth, {"providers": [*desk.options["providers"], other]}, desk.services)
+    verdict = newer.on_request(desk.request())  # as what lies on its shelf would be known to it
+    assert (await verdict if isawaitable(verdict) else verdict) is None
+    await desk.filter.start()
+    try:
+        desk.service.events = [{"audit_id": "a1", "issued_before": "2026-11-29T14:00:00.000000Z"}]
+        await desk.filter._providers[0]._events.read()  # type: ignore[attr-defined]
+        assert len(newer._cache.accepted) == 1
+        await newer.start()
+        assert len(newer._cache.accepted) == 0
+    finally:
+        for each in (desk.filter, newer):
+            await each.close()
+
+
 @pytest.mark.parametrize(
     ("cache", "back"),
     [

@@ -3,7 +3,7 @@
 import json
 from dataclasses import fields, replace
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -16,9 +16,11 @@ from filters.token_auth.option import SharedCacheOptions
 from filters.token_auth.provider import Grant
 from filters.token_auth.shared_cache import SKEW, Marks, SharedCache
 from filters.token_auth.spelling import twin
-from gateway.api import Fault, HttpError, Instant, Principal, Revocation, StoreError
+from gateway.api import Fault, HttpError, Instant, Principal, Revocation, Store, StoreError
 from gateway.api.testing import FrozenServices
 from gateway.redirection import slot_of
+from gateway.shared.memory import SharedMemory
+from gateway.shared.shelf import SharedShelf
 from tests.filters.token_auth.signing import sign
 from tests.filters.token_auth.test_keystone import TOKEN as DESK_TOKEN
 from tests.filters.token_auth.test_keystone import Desk
@@ -459,6 +461,62 @@ async def test_a_mark_that_a_worker_owed_that_has_ended_is_left_by_the_next_and_
     first.begin()
     assert await first.find() is not None
     assert len(first.services.stored) == marks
+
+
+async def test_that_a_mark_is_owed_is_known_whatever_is_void_meanwhile() -> None:
+    gateway = Gateway()
+    gateway.keep()
+    memory = SharedMemory.create(slots=64)
+    shelf = SharedShelf(memory.claim("", "owed marks"))
+
+    def begin() -> None:
+        gateway._marks = Marks(shelf)
+        gateway.reload()
+
+    try:
+        begin()
+        gateway.services.store_down = DOWN
+        gateway.cache.revoke(Revocation(user_id="u1"))
+        assert await gateway.cache.owed() is not None
+        memory.void(gateway.services.now().monotonic, attended=False)
+        pass_time(1, gateway)
+        begin()
+        gateway.services.store_down = None
+        assert await gateway.find() is None
+        pass_time(2 * SKEW, gateway)
+        gateway.keep()
+        begin()
+        assert await gateway.find() is not None, "nothing is owed any more"
+    finally:
+        memory.close()
+
+
+async def test_one_client_that_reaches_the_store_leaves_what_another_cannot() -> None:
+    gateway = Gateway()
+    former, store = gateway.cache, gateway.services.stored
+    gateway.reload()
+    former._store = cast(Store, _Unreachable())
+    gateway.cache.revoke(Revocation(user_id="u1"))
+    assert [await each.owed() for each in (former, gateway.cache)] == [None, None]
+    assert len(store) == 1
+    former.revoke(Revocation(user_id="u2"))
+    assert [await each.owed() for each in (former, gateway.cache)] == [None, None]
+    gateway.begin()
+    pass_time(2 * SKEW, gateway)
+    gateway.keep()
+    assert await gateway.find() is not None, "nothing is owed"
+
+
+class _Unreachable:
+    """A client whose certificates the store's are not signed by any more."""
+
+    async def command(self, *parts: bytes | str | int) -> Any:
+        raise DOWN
+
+    def available(self) -> bool:
+        return False
+
+    def tell(self, *parts: bytes | str | int) -> None: ...
 
 
 def test_its_key_is_long() -> None:
