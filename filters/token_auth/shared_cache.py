@@ -27,6 +27,8 @@ SKEW: Final = 5.0
 """Seconds by which the clocks of gateways may differ."""
 MOST: Final = 10_000
 """Marks of its own that a gateway knows; with more of them in the time for which they count, all counts as revoked."""
+_DAY: Final = 86_400.0
+"""Seconds that a mark is there at the least. It takes what there is by any `ttl`, and who has a shorter one must not shorten it."""
 _NONCE: Final = 12
 _OWED: Final = b"owed"
 _MARK: Final = b"{revoked}"
@@ -73,6 +75,7 @@ class SharedCache:
         self._sealing = hmac.digest(key, b"weir token values", "sha256")
         self._prefix = options.prefix.encode()
         self._ttl = ttl
+        self._marked = max(ttl + 2 * SKEW, _DAY)
         self._because = ""
         self._flight: SingleFlight[str, bool] = SingleFlight()
         marks.caches.append(self)
@@ -153,7 +156,7 @@ class SharedCache:
             mark, instant = next(iter(self._marks.unmarked.items()))
             value = self._sealed(mark, json.dumps(instant).encode())
             try:
-                await self._store.command("SET", mark, value, "PX", _milliseconds(self._ttl + 2 * SKEW))
+                await self._store.command("SET", mark, value, "PX", _milliseconds(self._marked))
             except StoreError as error:
                 if mark not in self._marks.unmarked:
                     continue  # another has left it meanwhile
@@ -177,7 +180,7 @@ class SharedCache:
 
     def _tell_owed(self, owed: bool) -> None:
         now = self._services.now().monotonic
-        until = now + self._ttl + 2 * SKEW
+        until = now + self._marked
         # It is true until then, whatever is voided meanwhile; and what is said later counts, also in the same instant.
         made = self._marks.made = max(until, self._marks.made + 1e-6)
         self._marks.shelf.put(_OWED, b"1" if owed else b"", tags=(), made=made, until=until, now=now)

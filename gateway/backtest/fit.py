@@ -6,6 +6,7 @@ before, by other limits, is left aside: a limit that bears all of them bears few
 
 from array import array
 from collections.abc import Callable, Hashable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +26,8 @@ GREATEST: Final = 1_000_000_000
 POINTS: Final = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 """Where the curve is told, as parts of the proposed rate."""
 
+_SAMPLE: Final = "the log is a sample: what else the limit would have counted is not known"
+_LATE: Final = "the limit charges more by the answer, which no request is refused for"
 _UNTOLD: Final = "whom the limit counts is secret, and the log does not tell it in the same way throughout"
 
 
@@ -41,7 +44,7 @@ class Point(NamedTuple):
 
 class Fit(NamedTuple):
     """unit of the rates, such as `minute`; requests that the limit counts; what is configured, and what is proposed; files that
-    could not be read to their end."""
+    could not be read to their end; how many records of workers are missing between others."""
 
     limit: str
     unit: str
@@ -50,6 +53,18 @@ class Fit(NamedTuple):
     proposed: Point
     curve: Sequence[Point]
     damaged: Sequence[str] = ()
+    missing: int = 0
+
+
+class _Numbers(NamedTuple):
+    """Of the records of a worker: the first, the last, and the number of them."""
+
+    first: int
+    last: int
+    number: int
+
+    def with_one(self, one: int) -> "_Numbers":
+        return _Numbers(min(self.first, one), max(self.last, one), self.number + 1)
 
 
 class _Stream:
@@ -114,6 +129,7 @@ def fit(
     stream = _Stream()
     origins: dict[Origin, int] = {}
     damaged: set[str] = set()
+    numbers: dict[tuple[float, int], _Numbers] = {}
     for done, part in enumerate(parts):
         heard = Heard()
         judge = Judge(plan, offset=part.offset)
@@ -121,32 +137,41 @@ def fit(
             if recorded is None:
                 continue
             try:
+                number, writer = recorded.sequence, (recorded.since, recorded.worker)
+                numbers[writer] = numbers.get(writer, _Numbers(number, number, 0)).with_one(number)
                 if not period[0] <= recorded.at < period[1]:
                     continue
                 trace = judge.trace(recorded)
-                number = recorded.sequence
                 origin = origins.setdefault(
                     Origin(part.offset, recorded.since, common=part.common), len(origins)
                 )
             except (ValueError, KeyError, TypeError, AttributeError, *UNREADABLE):
                 continue
+            if recorded.sampled:
+                raise FitError(_SAMPLE)
             for count in trace.parts:
                 if isinstance(count, Count) and count.place == entry.index:
                     for tariff, key, cost, *_, spelling in count.draws:
-                        if judge.tariffs.all[tariff].limit == limit:
-                            stream.spec = judge.tariffs.all[tariff].spec
+                        placed = judge.tariffs.all[tariff]
+                        if placed.limit == limit:
+                            if placed.late:
+                                raise FitError(_LATE)
+                            stream.spec = placed.spec
                             turn = count.instant + count.waited
                             if key is None:
                                 raise FitError(_UNTOLD)
                             stream.spell(origin, spelling, count.hashed_by)
                             stream.add(turn, count.instant, number, origin, key, cost)
         damaged.update(heard.damaged)
+        if any(generations.left_out(lambda _: inf) for generations in heard.generations.values()):
+            raise FitError(_SAMPLE)
         progress(0.5 * (done + 1) / len(parts))
     stream.close(machines(list(origins)))
     if stream.spec is None:
         raise FitError(f"no request of the log comes to the limit {limit!r}")
     found = _fitted(entry, limit, options, stream, share, progress)
-    return found._replace(damaged=sorted(damaged))
+    missing = sum(max(0, each.last - each.first + 1 - each.number) for each in numbers.values())
+    return found._replace(damaged=sorted(damaged), missing=missing)
 
 
 def _fitted(

@@ -222,6 +222,10 @@ def _fit(
     except OSError as error:
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
     _warn(found.damaged)
+    if found.missing:
+        click.echo(
+            f"Note: {found.missing:,} records are missing, which the limit may have counted.", err=True
+        )
     if form == "json":
         told = {
             **found._asdict(),

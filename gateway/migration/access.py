@@ -253,6 +253,6 @@ def _add(config: Element, chain: Chain, rows: list[Noted], match: str) -> None:
     chain.knows_roles(config)
     rest: dict[str, Any] = {}
     if delegating is not None:
-        rest = {"mode": "shadow", "delegate": delegating.number("quality", 0.3)}
+        rest = {"mode": "shadow", "delegate": chain.quality(delegating, default=0.3)}
         delegating.ignore("@component-name")
     chain.add("rbac", options, config.place, rest=rest)

@@ -70,7 +70,7 @@ def body_extractor(config: Element, chain: Chain) -> None:
         if one.has("defaultIfNull"):
             field["default_null"] = one.get("defaultIfNull")
         if one.get("quality"):
-            field["quality"] = one.number("quality")
+            field["quality"] = chain.quality(one)
         one.ignore("@overwrite")
         wrong = chain.draft.wrong(Entry("extract", {"fields": [field]}, one.place))
         if wrong:

@@ -470,6 +470,14 @@ class Chain:
             self.part.left(element.place, f"the expression {regex!r}: {error}")
             return None
 
+    def quality(self, element: Element, name: str = "quality", default: float | None = None) -> float:
+        """An attribute that is a quality (RFC 9110 section 12.4.2): from 0 to 1; one beyond is the nearest that is. Raises SourceError."""
+        told = element.number(name, default)
+        quality = min(max(told, 0.0), 1.0)
+        if quality != told:
+            self.differs(element, f"{name} is {quality:g}, since a quality is from 0 to 1, and not {told:g}")
+        return quality
+
     def differs(self, element: Element, text: str) -> None:
         self.part.differs(element.place, text)
 

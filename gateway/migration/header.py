@@ -116,7 +116,7 @@ def header_translation(config: Element, chain: Chain) -> None:
         if header.flag("splittable"):
             split += [] if old in split else [old]
         if header.get("quality"):
-            quality |= dict.fromkeys(new, header.number("quality"))
+            quality |= dict.fromkeys(new, chain.quality(header))
         if removes and old not in rename:
             rename[old] = new.pop(0)
         taken = {name.lower() for name in (rename.get(old, ""), *copy.get(old, []))}
@@ -155,7 +155,7 @@ def header_id_mapping(config: Element, chain: Chain) -> None:
     mapping.ignore("@id")
     user, group = mapping.required("user-header"), mapping.get("group-header")
     rename = {user: "X-PP-User"} | ({group: "X-PP-Groups"} if group else {})
-    quality = mapping.number("quality", 0.1)
+    quality = chain.quality(mapping, default=0.1)
     rules = {
         "remove": ["X-PP-User", "X-PP-Groups"],
         "rename": rename,
@@ -189,7 +189,7 @@ def add_header(config: Element, chain: Chain) -> None:
                         f"{chain.part.name}_{name}", header.place, chain.part, text=header.content()
                     )
                 elif header.get("quality"):
-                    value = f"{value};q={header.number('quality'):g}"
+                    value = f"{value};q={chain.quality(header):g}"
                 rule = "set" if header.flag("overwrite") else "add"
                 if side == "request":
                     chain.writes([name], header.place)

@@ -56,7 +56,7 @@ def keystone_v2(config: Element, chain: Chain) -> None:
         "repose": repose,
         "auth_url": service.required("uri"),
     }
-    _delegating(config, options, repose)
+    _delegating(config, options, repose, chain)
     white = _white(config, "uri-regex", chain)
     _add(chain, options, config, white)
     if len(tenants.expressions) > 1:
@@ -102,7 +102,7 @@ def client_auth(config: Element, chain: Chain) -> None:
     if tenanted and not mappings:
         chain.left(auth, "tenanted: no client-mapping says where the tenant is")
     if tenanted and usable:
-        provider["tenant"] = _tenant(usable, [], roles)
+        provider["tenant"] = Noted(_tenant(usable, [], roles), ())
         _tenant_differences(auth, roles, chain)
     if auth.flag("send-all-tenant-ids"):
         repose["all_tenants"] = True
@@ -126,7 +126,7 @@ def client_auth(config: Element, chain: Chain) -> None:
     }
     if auth.flag("delegable"):
         options["delay_auth_decision"] = True
-    _delegating(auth, options, repose)
+    _delegating(auth, options, repose, chain)
     when: list[Condition] = []
     for white in config.all("white-list"):
         when += _spared([(one, one.get("uri-regex")) for one in white.all("uri-pattern")], chain)
@@ -174,9 +174,9 @@ def identity_v3(config: Element, chain: Chain) -> None:
     quality = config.first("send-project-id-quality")
     if quality is not None:
         repose["tenant_quality"] = {
-            "chosen": quality.number("uri-project-quality", 0.7),
-            "default": quality.number("default-project-quality", 0.9),
-            "roles": quality.number("roles-project-quality", 0.5),
+            "chosen": chain.quality(quality, "uri-project-quality", 0.7),
+            "default": chain.quality(quality, "default-project-quality", 0.9),
+            "roles": chain.quality(quality, "roles-project-quality", 0.5),
         }
     cache = _cache(config, chain) or _milliseconds(config, "token-cache-timeout", chain)
     cache = _cache_feed(config.first("cache"), cache, chain)
@@ -192,7 +192,7 @@ def identity_v3(config: Element, chain: Chain) -> None:
         config,
         "Repose reads X-Subject-Token only, and so does this; `header: X-Auth-Token` reads what OpenStack's clients send",
     )
-    _delegating(config, options, repose)
+    _delegating(config, options, repose, chain)
     endpoint = _endpoint(config.first("service-endpoint"), chain)
     white = _white(config, "uri-pattern", chain)
     _add(chain, options, config, white)
@@ -500,9 +500,9 @@ def _tenants(config: Element, chain: Chain, repose: dict[str, Any]) -> _Tenants:
     if quality is not None:
         named = "validated" if quality.has("validated-tenant-quality") else "uri"
         repose["tenant_quality"] = {
-            "chosen": quality.number(f"{named}-tenant-quality", 0.7),
-            "default": quality.number("default-tenant-quality", 0.9),
-            "roles": quality.number("roles-tenant-quality", 0.5),
+            "chosen": chain.quality(quality, f"{named}-tenant-quality", 0.7),
+            "default": chain.quality(quality, "default-tenant-quality", 0.9),
+            "roles": chain.quality(quality, "roles-tenant-quality", 0.5),
         }
     validate = handling.first("validate-tenant")
     if validate is None:
@@ -577,7 +577,11 @@ def _all_tenants(
     if tenants.roles:
         options["bypass_roles"] = tenants.roles
     delegating = config.first("delegating")
-    rest = {"mode": "shadow", "delegate": delegating.number("quality", 0.7)} if delegating is not None else {}
+    rest = (
+        {"mode": "shadow", "delegate": chain.quality(delegating, default=0.7)}
+        if delegating is not None
+        else {}
+    )
     if together:
         chain.differs(
             config,
@@ -679,12 +683,12 @@ def _endpoint(element: Element | None, chain: Chain) -> Element | None:
     return element
 
 
-def _delegating(config: Element, options: dict[str, Any], repose: dict[str, Any]) -> None:
+def _delegating(config: Element, options: dict[str, Any], repose: dict[str, Any], chain: Chain) -> None:
     element = config.first("delegating")
     if element is not None:
         element.ignore("@component-name")
         options["delay_auth_decision"] = True
-        repose["delegation_quality"] = element.number("quality", 0.7)
+        repose["delegation_quality"] = chain.quality(element, default=0.7)
 
 
 def _white(config: Element, name: str, chain: Chain) -> list[Condition]:

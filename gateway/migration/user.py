@@ -30,11 +30,11 @@ _TRUST_PROXIES: Final = (
 def ip_user(config: Element, chain: Chain) -> None:
     """`ip-user`: the address is the user, and the first network that has it the group."""
     users, groups = config.first("user-header"), config.first("group-header")
-    quality = users.number("quality", 0.4) if users is not None else 0.4
+    quality = chain.quality(users, default=0.4) if users is not None else 0.4
     for header, usual, here in ((users, "x-pp-user", "X-PP-User"), (groups, "x-pp-groups", "X-PP-Groups")):
         if header is not None and header.get("name", usual).lower() != usual:
             chain.left(header, f"the name {header.get('name')!r}: the upstream gets {here}")
-    if groups is not None and groups.number("quality", 0.4) != quality:
+    if groups is not None and chain.quality(groups, default=0.4) != quality:
         chain.differs(groups, "user and group have one quality here, that of the user")
     options = {
         "groups": [

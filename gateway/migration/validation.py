@@ -35,7 +35,7 @@ def api_validator(config: Element, chain: Chain) -> None:
     if config.flag("multi-role-match"):
         chain.left(config, "multi-role-match: the first validator whose role the caller has decides")
     validators = config.all("validator")
-    default = next((one for one in validators if one.flag("default")), None)
+    default = next(iter([one for one in validators if one.flag("default")]), None)  # of each it is read
     earlier: list[str] = []
     named: list[str] = []
     own: list[Condition] = []
@@ -253,4 +253,4 @@ def _delegating(config: Element, chain: Chain) -> dict[str, Any]:
     if element is None:
         return {}
     element.forget()
-    return {"mode": "shadow", "delegate": element.number("quality", 0.3)}
+    return {"mode": "shadow", "delegate": chain.quality(element, default=0.3)}

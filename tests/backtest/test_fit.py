@@ -48,6 +48,29 @@ def test_some_may_be_refused(tmp_path: Path) -> None:
     assert _fitted(_text(), log).proposed.value > 6
 
 
+def test_a_limit_that_charges_by_the_answer_is_not_fitted(tmp_path: Path) -> None:
+    log = _log(tmp_path, [Asked(10.0)])
+    with pytest.raises(FitError, match="charges more by the answer"):
+        _fitted(_text(cost={"default": 1, "header": "X-Cost", "max": 100}), log)
+
+
+def test_neither_is_one_by_a_sample(tmp_path: Path) -> None:
+    plan, *records = asyncio.run(logged(text_of(filters=[KEYSTONE]), [Asked(10.0 * at) for at in range(3)]))
+    sampled = [{**record, "gateway.sample": {"kept": 0.5}} for record in records]
+    with pytest.raises(FitError, match="is a sample"):
+        _fitted(_text(), written([plan, *sampled], tmp_path / "kept"))
+    numbered = {**plan, "gateway.generation": 1}
+    numbered["gateway.plan"] = {**plan["gateway.plan"], "sample": {"passed": 0.1, "slow": 1000.0}}
+    with pytest.raises(FitError, match="is a sample"):
+        _fitted(_text(), written([numbered, *records], tmp_path / "left-out"))
+
+
+def test_records_that_are_missing_are_told(tmp_path: Path) -> None:
+    plan, *records = asyncio.run(logged(text_of(filters=[KEYSTONE]), [Asked(10.0 * at) for at in range(9)]))
+    assert _fitted(_text(), written([plan, *records], tmp_path / "whole")).missing == 0
+    assert _fitted(_text(), written([plan, *records[:3], *records[7:]], tmp_path / "holed")).missing == 4
+
+
 def test_what_another_gateway_has_counted_is_its_own(tmp_path: Path) -> None:
     files = []
     for number, start in enumerate((0.0, 1.0)):

@@ -417,6 +417,17 @@ async def test_a_mark_outlives_all_that_it_takes() -> None:
     assert mark > entry
 
 
+async def test_a_mark_is_not_shortened_by_who_remembers_for_less() -> None:
+    first = Gateway()
+    second, brief = Gateway(first), Gateway(first, ttl=2.0)
+    first.keep()
+    for cache in (first.cache, brief.cache):
+        cache.revoke(Revocation(user_id="u1"))
+        assert await cache.owed() is None
+    pass_time(TTL - 1, first, second, brief)
+    assert await second.find() is None
+
+
 async def test_nothing_is_taken_from_the_store_until_a_mark_could_be_left_there() -> None:
     first = Gateway()
     first.keep()
