@@ -122,6 +122,13 @@ def test_a_table_that_is_asked_of_nobody_is_told(tmp_path: Path) -> None:
     assert "put a `token_auth` there" in notes(made, "simple-rbac")
 
 
+@pytest.mark.parametrize(("written", "moved_to"), [("2.0", "1"), ("-1", "0")])
+def test_a_quality_that_is_none_is_the_nearest_that_is(tmp_path: Path, written: str, moved_to: str) -> None:
+    text = f'<simple-rbac><delegating quality="{written}"/><resources>{SIMPLE}</resources></simple-rbac>'
+    made = moved_filter(tmp_path, "simple-rbac", text, before=KNOWN)
+    assert f"quality is {moved_to}, since a quality is from 0 to 1" in notes(made, "simple-rbac")
+
+
 async def test_delegating_tells_the_refusal_and_another_filter_answers_with_it(tmp_path: Path) -> None:
     text = f'<simple-rbac><delegating quality="0.3"/><resources>{SIMPLE}</resources></simple-rbac>'
     made = moved_filter(tmp_path, "simple-rbac", text, before=KNOWN)

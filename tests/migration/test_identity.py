@@ -337,6 +337,24 @@ def test_an_expression_with_any_beginning_names_the_tenant(tmp_path: Path, regex
     assert named is not None and named[1] == "t1"
 
 
+def test_an_authorization_behind_the_older_filter_asks_for_its_own_tenant(tmp_path: Path) -> None:
+    made = moved(
+        tmp_path,
+        '<filter name="client-auth"/><filter name="keystone-v2-authorization"/>',
+        **{
+            "client-auth-n": MAPPED % ("true", "/v1/([^/]+)/"),
+            "keystone-v2-authorization": "<keystone-v2-authorization><tenant-handling><validate-tenant>"
+            "<uri-extraction-regex>/v2/([^/]+)/.*</uri-extraction-regex>"
+            "</validate-tenant></tenant-handling></keystone-v2-authorization>",
+        },
+    )
+    auth, rbac = (next(iter(entry.values())) for entry in yaml.safe_load(made.text)["filters"])
+    (text,) = auth["providers"][0]["keystone_v2"]["tenant"]["regex"]
+    assert re.fullmatch(text, "/v1/t1/") is not None
+    (row,) = rbac["rows"]
+    assert re.fullmatch(row["regex"], "/v2/t1/x") is not None and rbac["project_param"] == "project_id"
+
+
 async def test_a_tenant_that_cannot_be_said_refuses_what_it_would_have_checked(tmp_path: Path) -> None:
     regex = ".*/a/.*/([^/]+)/.*/b"
     made = moved_filter(tmp_path, "client-auth", MAPPED % ("true", regex), file="client-auth-n")

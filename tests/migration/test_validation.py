@@ -109,6 +109,11 @@ async def test_a_default_that_has_roles_counts_in_its_place(
         assert await _status(made, "GET", target, *roles) == (200 if target == judges else 404)
 
 
+def test_all_validators_may_say_whether_they_are_the_default(tmp_path: Path) -> None:
+    made = _moved(tmp_path, f'{DEFAULT}<validator role="a" default="false" wadl="servers.wadl"/>')
+    assert "unknown" not in notes(made, "api-validator")
+
+
 async def test_delegating_lets_the_request_pass_and_tells(tmp_path: Path) -> None:
     made = _moved(
         tmp_path, '<validator default="true" wadl="servers.wadl"/>', body='<delegating quality="0.2"/>'
